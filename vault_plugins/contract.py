@@ -1,0 +1,176 @@
+"""The class that every plugin subclasses, and the few rules that come with it.
+
+A plugin turns settings into a Compose fragment and says which of its services answer web requests; the base
+stack, HAProxy and rollouts are somebody else's work. The module is a leaf, so that a plugin imports in no time
+and can be tested without the controller.
+
+PluginError
+├── PluginMetadataError   a plugin describes itself wrongly
+└── PluginSettingError    a setting is missing or unusable
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, TypeAlias
+
+DEFAULT_HEALTHCHECK_HOST: Final = "localhost"
+MAX_PORT: Final = 65535
+# A plugin that makes one service per replica would otherwise build a dict of any size from one typing error.
+MAX_REPLICAS: Final = 1000
+
+_SLUG = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
+# Narrower than a URL allows: no quote, '$', '[' or '#', which mean something in the proxy's configuration.
+_URL_PATH = re.compile(r"/[A-Za-z0-9._~&+,=:@%/?-]*")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?")
+
+
+class PluginError(Exception):
+    """Base of everything that goes wrong with a plugin. `str()` is a sentence for the user."""
+
+
+class PluginMetadataError(PluginError, ValueError):
+    """A plugin describes itself in a way that nothing can be built from."""
+
+
+class PluginSettingError(PluginError, ValueError):
+    """A setting is missing or has a value that the plugin cannot use."""
+
+
+class Healthcheck(NamedTuple):
+    """What a replica is asked for to learn whether it can serve: `GET path` with `Host: host`."""
+
+    path: str
+    host: str
+
+
+@dataclass(frozen=True)
+class PluginMetadata:
+    """How a plugin introduces itself. Plugins reach it as `VaultServicePlugin.Metadata`.
+
+    `slug` is what a manifest says in `spec.plugin`; `default_port` is the TCP port inside the container.
+    Raises PluginMetadataError for a slug, port, path or host that could not be used.
+    """
+
+    name: str
+    slug: str
+    default_port: int
+    healthcheck_path: str = "/"
+    healthcheck_host: str | None = None
+    description: str = ""
+
+    def __post_init__(self) -> None:
+        # bool is an int, and `default_port=True` would listen on port 1.
+        is_port = type(self.default_port) is int and 1 <= self.default_port <= MAX_PORT
+        is_host = self.healthcheck_host is None or _is(_HOST, self.healthcheck_host)
+        for field, valid, rule in (
+            (
+                "name",
+                isinstance(self.name, str) and self.name.strip(),
+                "a name for people, like 'My Service'",
+            ),
+            ("slug", _is(_SLUG, self.slug), "1 to 40 of a-z, 0-9 and '-', the first one a letter"),
+            ("default_port", is_port, f"a number from 1 to {MAX_PORT}"),
+            (
+                "healthcheck_path",
+                _is(_URL_PATH, self.healthcheck_path),
+                "a path like '/healthz', without spaces",
+            ),
+            ("healthcheck_host", is_host, "a host name like 'localhost'"),
+            ("description", isinstance(self.description, str), "a text"),
+        ):
+            if not valid:
+                raise PluginMetadataError(f"metadata: {field} is {getattr(self, field)!r}; make it {rule}")
+
+
+class VaultServicePlugin(ABC):
+    """One service that the operator can run.
+
+    `env` is the same everywhere: `default_environment`, then the settings of the manifest, then the `VAULT_*`
+    overrides. `build_compose` runs before `get_containers` and on the same instance, so a plugin that makes one
+    service per replica may remember the names that it made.
+    """
+
+    Metadata: TypeAlias = PluginMetadata
+
+    metadata: PluginMetadata
+    dependencies: Sequence[str] = ()
+    """Services that start before the web services, in this order."""
+    min_replicas: int = 1
+    """How many web replicas there are when nobody asks, and the fewest there may be."""
+    default_environment: Mapping[str, str] = MappingProxyType({})
+    """Environment variables of the plugin's services, which a manifest may override."""
+    single_writer: bool = False
+    """The data bears one writing replica at a time: the old one stops before the new one starts."""
+
+    @abstractmethod
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        """Return the Compose fragment: `services` and, where needed, `volumes` and `networks`."""
+
+    @abstractmethod
+    def get_containers(self) -> Iterable[str]:
+        """Return the names of the services that answer web requests."""
+
+    def resolve_port(self, env: Mapping[str, str]) -> int:
+        """Return the TCP port inside the container: `VAULT_WEB_PORT`, or the plugin's own.
+
+        Raises PluginSettingError when the variable is not a port number.
+        """
+        value = _setting(env, "VAULT_WEB_PORT")
+        if value is None:
+            return self.metadata.default_port
+        port = _whole_number(value)
+        if port is None or not 1 <= port <= MAX_PORT:
+            raise _unusable("VAULT_WEB_PORT", value, f"a port number from 1 to {MAX_PORT}")
+        return port
+
+    def resolve_replicas(self, env: Mapping[str, str]) -> int:
+        """Return how many web replicas to run: `VAULT_WEB_REPLICAS`, but never fewer than `min_replicas`.
+
+        Raises PluginSettingError when the variable is not a count.
+        """
+        value = _setting(env, "VAULT_WEB_REPLICAS")
+        if value is None:
+            return self.min_replicas
+        replicas = _whole_number(value)
+        if replicas is None or replicas > MAX_REPLICAS:
+            raise _unusable("VAULT_WEB_REPLICAS", value, f"a number from 0 to {MAX_REPLICAS}")
+        return max(replicas, self.min_replicas)
+
+    def resolve_healthcheck(self, env: Mapping[str, str]) -> Healthcheck:
+        """Return what to ask a replica for, after the `VAULT_WEB_HEALTHCHECK_*` overrides.
+
+        `VAULT_HEALTH_PATH` is the short name of `VAULT_WEB_HEALTHCHECK_PATH`, which wins when both are set.
+        Raises PluginSettingError when a variable is not a URL path or not a host name.
+        """
+        full, short = "VAULT_WEB_HEALTHCHECK_PATH", "VAULT_HEALTH_PATH"
+        variable = full if _setting(env, full) else short
+        path = _setting(env, variable) or self.metadata.healthcheck_path
+        if not _is(_URL_PATH, path):
+            raise _unusable(variable, path, "a path like '/healthz', without spaces")
+        variable = "VAULT_WEB_HEALTHCHECK_HOST"
+        host = _setting(env, variable) or self.metadata.healthcheck_host or DEFAULT_HEALTHCHECK_HOST
+        if not _is(_HOST, host):
+            raise _unusable(variable, host, "a host name like 'localhost'")
+        return Healthcheck(path, host)
+
+
+def _is(pattern: re.Pattern[str], value: object) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def _setting(env: Mapping[str, str], variable: str) -> str | None:
+    # An `.env` file says "not set" with `NAME=`.
+    return env.get(variable, "").strip() or None
+
+
+def _whole_number(value: str) -> int | None:
+    # int() alone also takes '1_000', '+3' and the digits of other scripts.
+    return int(value) if _is(_WHOLE_NUMBER, value) else None
+
+
+def _unusable(variable: str, value: str, rule: str) -> PluginSettingError:
+    return PluginSettingError(f"{variable} is {value!r}; set it to {rule}")
