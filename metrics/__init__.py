@@ -1,0 +1,1 @@
+"""Every metric of the project: its catalogue, its recorder and its exposition."""

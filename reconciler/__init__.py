@@ -1,0 +1,1 @@
+"""A Kubernetes-style operator for Docker Compose: specs in, converged stacks out."""
