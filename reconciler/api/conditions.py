@@ -1,0 +1,70 @@
+"""Conditions say in a few words how a VaultService is doing, the way kstatus and `kubectl wait` expect it.
+
+`Ready` is the summary. `Reconciling` and `Stalled` tell "still moving" from "will not move until you act".
+`Degraded` means that it serves, but not with what was asked for. Pure functions: a pass computes new
+conditions, nothing here reads a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import Field
+
+from reconciler.api.formats import Reason
+from reconciler.api.model import ApiModel
+from reconciler.api.quantities import Timestamp
+
+__all__ = [
+    "CONDITION_TYPES",
+    "Condition",
+    "ConditionStatus",
+    "ConditionType",
+    "find_condition",
+    "set_condition",
+]
+
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Degraded"]
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+CONDITION_TYPES: Final[tuple[ConditionType, ...]] = ("Ready", "Reconciling", "Stalled", "Degraded")
+
+
+class Condition(ApiModel):
+    """One aspect of the current state, with the reason for it and the time of its last change."""
+
+    type: ConditionType = Field(description="Which aspect: Ready, Reconciling, Stalled or Degraded.")
+    status: ConditionStatus = Field(description="True, False, or Unknown when nobody could look.")
+    reason: Reason = Field(description="One CamelCase word for programs, for instance RolloutComplete.")
+    message: str = Field(
+        default="", max_length=32768, description="One sentence for people; never holds a secret."
+    )
+    last_transition_time: Timestamp | None = Field(
+        default=None, description="When `status` last changed its value (RFC 3339, UTC)."
+    )
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation that this condition speaks of."
+    )
+
+
+def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Condition | None:
+    """The condition of that type, or None when it was never set."""
+    return next((condition for condition in conditions if condition.type == type_), None)
+
+
+def set_condition(
+    conditions: Iterable[Condition], condition: Condition, now: datetime
+) -> tuple[Condition, ...]:
+    """`conditions` with `condition` in the place of the one of its type, in the order of CONDITION_TYPES.
+
+    `lastTransitionTime` becomes `now` (aware) only if `status` changes: a new reason or message is news about
+    the same state.
+    """
+    others = [other for other in conditions if other.type != condition.type]
+    previous = find_condition(conditions, condition.type)
+    unchanged = previous is not None and previous.status == condition.status
+    since = previous.last_transition_time if previous is not None and unchanged else now
+    placed = condition.model_copy(update={"last_transition_time": since or now})
+    return tuple(sorted([*others, placed], key=lambda each: CONDITION_TYPES.index(each.type)))

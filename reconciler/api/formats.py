@@ -1,0 +1,114 @@
+"""The text formats of the resource: names, paths, hosts, images.
+
+A value of one of these types is safe to put into a container name, a label, a Compose file and an HAProxy
+configuration line: no white space, no quotes, no `$`, nothing that starts a directive. Everything that
+reaches HAProxy has passed through here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+__all__ = [
+    "EnvName",
+    "FilePath",
+    "Hostname",
+    "ImageReference",
+    "LabelKey",
+    "LabelValue",
+    "PluginSlug",
+    "Reason",
+    "ServiceName",
+    "TextFormat",
+    "UrlPath",
+]
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """A regular expression for the whole text, a length in characters, and the same in words for people."""
+
+    pattern: str
+    max_length: int
+    rule: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^(?:{self.pattern})$", "maxLength": self.max_length}
+
+    def _check(self, value: str) -> str:
+        if len(value) > self.max_length or not re.fullmatch(self.pattern, value):
+            raise PydanticCustomError("text_format", "must be {rule}", {"rule": self.rule})
+        return value
+
+
+_LABEL_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = (
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
+)
+_IMAGE_PART = r"[a-z0-9][a-z0-9._-]*"
+
+ServiceName = Annotated[
+    str,
+    TextFormat(
+        r"[a-z](?:[a-z0-9-]*[a-z0-9])?",
+        40,
+        "1 to 40 lower-case letters, digits and '-', starting with a letter and not ending with '-'",
+    ),
+]
+PluginSlug = Annotated[
+    str,
+    TextFormat(
+        r"[a-z][a-z0-9-]*", 40, "a plugin slug: 1 to 40 lower-case letters, digits and '-', a letter first"
+    ),
+]
+Hostname = Annotated[
+    str, TextFormat(_DNS_NAME, 253, "a host name or an IPv4 address, without scheme and port")
+]
+UrlPath = Annotated[
+    str,
+    TextFormat(
+        r"/(?:[A-Za-z0-9._~:@!&=+,;*/?-]|%[0-9A-Fa-f]{2})*",
+        256,
+        "a URL path that starts with '/', without white space, quotes, '#' and '$'; write others as %XX",
+    ),
+]
+ImageReference = Annotated[
+    str,
+    TextFormat(
+        rf"(?:{_DNS_NAME}(?::[0-9]{{1,5}})?/)?{_IMAGE_PART}(?:/{_IMAGE_PART})*"
+        r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?",
+        400,
+        'an image reference such as "haproxy:3.0"',
+    ),
+]
+LabelKey = Annotated[
+    str, TextFormat(rf"(?:{_DNS_NAME}/)?{_LABEL_NAME}", 317, "a label key such as team or example.org/team")
+]
+LabelValue = Annotated[
+    str,
+    TextFormat(
+        rf"(?:{_LABEL_NAME})?",
+        63,
+        "at most 63 letters, digits, '-', '_' and '.', a letter or digit at both ends",
+    ),
+]
+EnvName = Annotated[
+    str,
+    TextFormat(
+        r"[A-Za-z_][A-Za-z0-9_.-]*",
+        256,
+        "a variable name: letters, digits and '_', not starting with a digit",
+    ),
+]
+FilePath = Annotated[str, TextFormat(r"[^\x00-\x1f\x7f]+", 1024, "a file path without control characters")]
+Reason = Annotated[str, TextFormat(r"[A-Za-z](?:[A-Za-z0-9_,:]*[A-Za-z0-9_])?", 256, "one CamelCase word")]

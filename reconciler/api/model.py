@@ -1,0 +1,37 @@
+"""The base of everything that has a place in a VaultService document.
+
+One configuration for all of them: strict types (a "3" is not a 3), unknown fields refused, immutable once
+made, camelCase in documents and snake_case in Python. Error texts never repeat an input, because an input may
+be a password.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+__all__ = ["ApiModel"]
+
+
+class ApiModel(BaseModel):
+    """A part of the resource. `to_document` writes what a user reads."""
+
+    model_config = ConfigDict(
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        alias_generator=to_camel,
+        validate_by_alias=True,
+        validate_by_name=True,
+        serialize_by_alias=True,
+        hide_input_in_errors=True,
+    )
+
+    def to_document(self) -> dict[str, Any]:
+        """Plain dicts, lists and scalars under their document names, without the fields that are unset
+        (None).
+        """
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,0 +1,49 @@
+"""What the controller saw and did last, in the shape that `kubectl` users know how to read.
+
+Nothing in here is an input of a pass: it is derived from containers, HAProxy and the history, and written for
+people, for `vaultctl get -o json` and for `--wait`. Deleting it loses nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, Strict
+
+from reconciler.api.conditions import Condition
+from reconciler.api.model import ApiModel
+from reconciler.api.quantities import Timestamp
+
+__all__ = ["ReplicaCounts", "Status"]
+
+
+class ReplicaCounts(ApiModel):
+    """How many web replicas there are, from wanted to useful."""
+
+    desired: int = Field(default=0, ge=0, description="Replicas that the spec (or the plugin) asks for.")
+    current: int = Field(
+        default=0, ge=0, description="Containers that exist, of any revision and in any state."
+    )
+    updated: int = Field(default=0, ge=0, description="Containers of the wanted revision.")
+    ready: int = Field(default=0, ge=0, description="Healthy for at least strategy.minReadySeconds.")
+    serving: int = Field(default=0, ge=0, description="Ready, and UP in the HAProxy pool.")
+
+
+class Status(ApiModel):
+    """The observed state of a VaultService; written by the controller, ignored in manifests."""
+
+    observed_generation: int = Field(
+        default=0, ge=0, description="The metadata.generation that was last acted on."
+    )
+    replicas: ReplicaCounts = Field(default=ReplicaCounts(), description="Counts of web replicas.")
+    revision: str | None = Field(default=None, description="Revision (hash) of the web workload that serves.")
+    conditions: Annotated[tuple[Condition, ...], Strict(False)] = Field(
+        default=(), description="Ready, Reconciling, Stalled and Degraded, at most one of each."
+    )
+    last_applied_revision: str | None = Field(
+        default=None, description="Git commit of the manifest that was last applied, when it came from Git."
+    )
+    next_rotation: Timestamp | None = Field(
+        default=None,
+        description="When the next replica is due to be rotated (RFC 3339, UTC); unset without rotation.",
+    )

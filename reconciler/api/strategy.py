@@ -1,0 +1,93 @@
+"""How running replicas are exchanged for new ones: by a changed spec (strategy) or by age (rotation).
+
+The defaults lose no request and never serve with fewer replicas than asked for: one extra replica at a time,
+nothing taken away before its substitute serves.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field, field_validator
+
+from reconciler.api.model import ApiModel
+from reconciler.api.quantities import Duration, IntOrPercent, Percent, Seconds
+
+__all__ = ["RollingUpdate", "Rotation", "RotationMode", "Strategy", "StrategyType"]
+
+StrategyType = Literal["RollingUpdate", "Recreate"]
+RotationMode = Literal["rolling", "single-active"]
+
+MIN_ROTATION_SECONDS: Final = 1.0
+
+
+class RollingUpdate(ApiModel):
+    """The budget of a rolling update. Used by RollingUpdate only."""
+
+    max_surge: IntOrPercent = Field(
+        default=IntOrPercent(1),
+        description="Replicas above the desired number during a rollout; a percentage is rounded up.",
+    )
+    max_unavailable: IntOrPercent = Field(
+        default=IntOrPercent(0),
+        description=(
+            "Replicas that may be missing from service during a rollout; a percentage is rounded down. "
+            "If maxSurge is 0 as well, 1 is used."
+        ),
+    )
+
+
+class Strategy(ApiModel):
+    """How replicas of an old revision are replaced by new ones."""
+
+    type: StrategyType | None = Field(
+        default=None,
+        description=(
+            "RollingUpdate starts new replicas before it drains old ones. Recreate stops the old ones first "
+            "and holds requests meanwhile (single-writer data). Unset: the plugin decides."
+        ),
+    )
+    rolling_update: RollingUpdate = Field(
+        default=RollingUpdate(), description="The budget of a RollingUpdate."
+    )
+    min_ready_seconds: Seconds = Field(
+        default=0.0, description="Seconds that a new replica must stay healthy before it counts as ready."
+    )
+    progress_deadline_seconds: Seconds = Field(
+        default=120.0, gt=0, description="Seconds without progress after which a rollout has failed."
+    )
+    drain_seconds: Seconds = Field(
+        default=30.0,
+        description="Seconds that open connections get to finish before their replica is stopped.",
+    )
+    auto_rollback: bool = Field(
+        default=True,
+        description="Whether a rollout that has failed goes back to the last good revision by itself.",
+    )
+    paused: bool = Field(
+        default=False, description="Whether rollouts wait; replicas of the current revision are still healed."
+    )
+
+
+class Rotation(ApiModel):
+    """Replacing healthy replicas because of their age (moving-target defence)."""
+
+    interval: Duration = Field(description="Time between two replacements, for instance 120s; at least 1s.")
+    jitter: Percent = Field(
+        default=0.2,
+        description="How far an interval may be off at random, so that nobody can guess its end; 0% to 100%.",
+    )
+    mode: RotationMode = Field(
+        default="rolling",
+        description=(
+            "rolling keeps all replicas serving and replaces the oldest one. single-active lets one replica "
+            "serve at a time, the next one chosen at random."
+        ),
+    )
+
+    @field_validator("interval")
+    @classmethod
+    def _not_a_busy_loop(cls, seconds: float) -> float:
+        if seconds < MIN_ROTATION_SECONDS:
+            raise ValueError("must be at least 1s")
+        return seconds

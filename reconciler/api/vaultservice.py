@@ -1,0 +1,156 @@
+"""The custom resource: what a user writes, field by field.
+
+The descriptions in this file are the documentation: the CRD, the editor schema, `vaultctl explain` and
+docs/resource.md are all generated from them. Defaults are chosen so that `spec: {plugin: whoami}` is a
+complete and safe service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from reconciler.api.formats import (
+    EnvName,
+    FilePath,
+    LabelKey,
+    LabelValue,
+    PluginSlug,
+    ServiceName,
+)
+from reconciler.api.model import ApiModel
+from reconciler.api.quantities import TimestampText
+from reconciler.api.status import Status
+from reconciler.api.strategy import Rotation, Strategy
+from reconciler.api.traffic import HealthCheck, Ports, Proxy
+
+__all__ = [
+    "API_GROUP",
+    "API_VERSION",
+    "KIND",
+    "EnvFrom",
+    "Metadata",
+    "Spec",
+    "VaultService",
+]
+
+API_GROUP: Final = "vault.internal"
+API_VERSION: Final = "vault.internal/v1alpha1"
+KIND: Final = "VaultService"
+
+
+def _quoted(value: object) -> object:
+    # The value itself stays out of the message: it may be a password made of digits.
+    if isinstance(value, bool | int | float):
+        raise PydanticCustomError("needs_quotes", "must be text, but YAML reads it as a number or a boolean")
+    return value
+
+
+EnvValue = Annotated[str, BeforeValidator(_quoted), Field(max_length=131072)]
+
+
+class Metadata(ApiModel):
+    """Who the VaultService is."""
+
+    name: ServiceName = Field(
+        description="Unique name; prefix of the Compose project, its containers and networks."
+    )
+    labels: Mapping[LabelKey, LabelValue] = Field(
+        default={}, description="Free labels, for selecting and grouping."
+    )
+    annotations: Mapping[LabelKey, str] = Field(
+        default={}, description="Free notes that the controller does not read."
+    )
+    generation: int = Field(default=1, ge=1, description="Counts changes of the spec; set by the controller.")
+
+
+class EnvFrom(ApiModel):
+    """A file of settings that stays out of Git."""
+
+    file: FilePath = Field(description="KEY=VALUE file, relative to the manifest; keep it at mode 0600.")
+
+
+class Spec(ApiModel):
+    """What the user wants. Settings resolve as: the plugin's default_environment < envFrom < env."""
+
+    plugin: PluginSlug = Field(
+        description="Slug of the plugin that builds the service; `vaultctl plugin list` names them."
+    )
+    replicas: int | None = Field(
+        default=None,
+        ge=1,
+        le=1000,
+        description="Web replicas. Unset: VAULT_WEB_REPLICAS, then the plugin's minimum.",
+    )
+    ports: Ports = Field(default=Ports(), description="Where the service listens.")
+    healthcheck: HealthCheck = Field(default=HealthCheck(), description="How HAProxy checks a replica.")
+    env: Mapping[EnvName, EnvValue] = Field(
+        default={},
+        description="Settings for the plugin and its containers. Values are text: quote numbers.",
+    )
+    env_from: Annotated[tuple[EnvFrom, ...], Strict(False)] = Field(
+        default=(), description="Files of settings, for secrets; a later file wins over an earlier one."
+    )
+    proxy: Proxy = Field(default=Proxy(), description="The HAProxy in front of the replicas.")
+    strategy: Strategy = Field(
+        default=Strategy(), description="How replicas of an old revision are replaced."
+    )
+    rotation: Rotation | None = Field(
+        default=None, description="Replacing replicas because of their age. Unset: never."
+    )
+    suspend: bool = Field(
+        default=False,
+        description="Whether the controller leaves this service alone; what runs keeps running.",
+    )
+    restarted_at: TimestampText | None = Field(
+        default=None, description="A new value replaces every web replica once, by the strategy (RFC 3339)."
+    )
+    depends_on: Annotated[tuple[ServiceName, ...], Strict(False)] = Field(
+        default=(), description="Names of VaultServices that must be Ready before this one is changed."
+    )
+    deletion_policy: Literal["Delete", "Orphan"] = Field(
+        default="Delete",
+        description=(
+            "What happens to the containers when the manifest goes away: Delete removes them, Orphan leaves "
+            "them running. Volumes are kept in both cases."
+        ),
+    )
+    drift: Literal["heal", "warn", "ignore"] = Field(
+        default="heal",
+        description="When somebody else changed what runs: heal it, warn about it, or ignore it.",
+    )
+
+    @field_validator("depends_on")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("must name every service only once")
+        return names
+
+
+class VaultService(ApiModel):
+    """A web service that runs as a load-balanced Docker Compose project, kept as its spec says."""
+
+    api_version: Literal["vault.internal/v1alpha1"] = Field(
+        default=API_VERSION, description="Always vault.internal/v1alpha1."
+    )
+    kind: Literal["VaultService"] = Field(default=KIND, description="Always VaultService.")
+    metadata: Metadata = Field(description="Who the VaultService is.")
+    spec: Spec = Field(description="What the user wants.")
+    status: Status | None = Field(
+        default=None, description="What the controller saw last; ignored in manifests."
+    )
+
+    @property
+    def name(self) -> str:
+        """Shorthand for `metadata.name`, the key of every queue, lease and label."""
+        return self.metadata.name
+
+    @model_validator(mode="after")
+    def _not_its_own_dependency(self) -> Self:
+        if self.metadata.name in self.spec.depends_on:
+            raise ValueError("spec.dependsOn must not name the service itself")
+        return self
