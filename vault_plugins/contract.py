@@ -1,7 +1,7 @@
 """The class that every plugin subclasses, and the few rules that come with it.
 
 A plugin turns settings into a Compose fragment and says which of its services answer web requests; the base
-stack, HAProxy and rollouts are somebody else's work. The module is a leaf, so that a plugin imports in no time
+stack, HAProxy and rollouts are somebody else's work. The module is a leaf, so that a plugin imports quickly
 and can be tested without the controller.
 
 PluginError
@@ -21,6 +21,7 @@ MAX_PORT: Final = 65535
 # A plugin that makes one service per replica would otherwise build a dict of any size from one typing error.
 MAX_REPLICAS: Final = 1000
 
+_TEXT = re.compile(r".*\S.*")
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 # Narrower than a URL allows: no quote, '$', '[' or '#', which mean something in the proxy's configuration.
@@ -67,18 +68,10 @@ class PluginMetadata:
         is_port = type(self.default_port) is int and 1 <= self.default_port <= MAX_PORT
         is_host = self.healthcheck_host is None or _is(_HOST, self.healthcheck_host)
         for field, valid, rule in (
-            (
-                "name",
-                isinstance(self.name, str) and self.name.strip(),
-                "a name for people, like 'My Service'",
-            ),
+            ("name", _is(_TEXT, self.name), "a name for people, like 'My Service'"),
             ("slug", _is(_SLUG, self.slug), "1 to 40 of a-z, 0-9 and '-', the first one a letter"),
             ("default_port", is_port, f"a number from 1 to {MAX_PORT}"),
-            (
-                "healthcheck_path",
-                _is(_URL_PATH, self.healthcheck_path),
-                "a path like '/healthz', without spaces",
-            ),
+            ("healthcheck_path", _is(_URL_PATH, self.healthcheck_path), "a path like '/healthz', no spaces"),
             ("healthcheck_host", is_host, "a host name like 'localhost'"),
             ("description", isinstance(self.description, str), "a text"),
         ):
@@ -90,8 +83,8 @@ class VaultServicePlugin(ABC):
     """One service that the operator can run.
 
     `env` is the same everywhere: `default_environment`, then the settings of the manifest, then the `VAULT_*`
-    overrides. `build_compose` runs before `get_containers` and on the same instance, so a plugin that makes one
-    service per replica may remember the names that it made.
+    overrides. `build_compose` runs before `get_containers` and on the same instance, so a plugin that makes
+    one service per replica may remember the names that it made.
     """
 
     Metadata: TypeAlias = PluginMetadata
@@ -150,7 +143,7 @@ class VaultServicePlugin(ABC):
         variable = full if _setting(env, full) else short
         path = _setting(env, variable) or self.metadata.healthcheck_path
         if not _is(_URL_PATH, path):
-            raise _unusable(variable, path, "a path like '/healthz', without spaces")
+            raise _unusable(variable, path, "a path like '/healthz', no spaces")
         variable = "VAULT_WEB_HEALTHCHECK_HOST"
         host = _setting(env, variable) or self.metadata.healthcheck_host or DEFAULT_HEALTHCHECK_HOST
         if not _is(_HOST, host):

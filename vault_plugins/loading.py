@@ -1,0 +1,159 @@
+"""Turns one place where a plugin may live into a plugin that runs, or into a sentence about why it does not.
+
+Importing a plugin can raise anything, even SystemExit. All of that ends here, so that the registry only ever
+sees a LoadedPlugin or a BrokenPluginError, and one broken plugin stops nothing else.
+"""
+
+import importlib
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.machinery import ModuleSpec
+from importlib.metadata import EntryPoint
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
+
+from vault_plugins.contract import PluginError, PluginMetadata, VaultServicePlugin
+from vault_plugins.failures import BrokenPluginError, broken_by
+
+# sys.modules belongs to the process, so two registries must not import the same plugin at once.
+_IMPORTS = threading.Lock()
+
+
+@dataclass(frozen=True)
+class PackagedPlugin:
+    """`vault_plugins/<directory>/plugin.py`, in this package."""
+
+    name: str
+    path: Path
+
+    def import_module(self) -> ModuleType:
+        return importlib.import_module(f"vault_plugins.{self.path.parent.name}.plugin")
+
+
+@dataclass(frozen=True)
+class DirectoryPlugin:
+    """`<dir>/<directory>/plugin.py`, in a directory of the search path."""
+
+    name: str
+    path: Path
+
+    def import_module(self) -> ModuleType:
+        # Two directories may both hold a `files`, so the module's name is made of the whole path. A directory
+        # becomes a package even without an `__init__.py`, so that `from .helpers import x` works.
+        directory = self.path.parent
+        package_name = f"vault_plugin_{sha256(str(directory).encode()).hexdigest()[:16]}"
+        for name in [name for name in sys.modules if name.partition(".")[0] == package_name]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        spec = _package_spec(package_name, directory)
+        package = sys.modules[package_name] = module_from_spec(spec)
+        if spec.loader is not None:
+            spec.loader.exec_module(package)
+        return importlib.import_module(f"{package_name}.plugin")
+
+
+@dataclass(frozen=True)
+class EntryPointPlugin:
+    """An installed distribution's entry point, `name = module` or `name = module:Class`."""
+
+    name: str
+    path: Path
+    entry_point: EntryPoint
+
+    def import_module(self) -> ModuleType:
+        return importlib.import_module(self.entry_point.module)
+
+
+Candidate: TypeAlias = PackagedPlugin | DirectoryPlugin | EntryPointPlugin
+
+
+@dataclass(frozen=True)
+class LoadedPlugin:
+    """A plugin that was imported and checked. `plugin` is there to be read; stacks come from `create()`."""
+
+    plugin: VaultServicePlugin
+    path: Path
+    module: ModuleType
+
+    @property
+    def slug(self) -> str:
+        return self.plugin.metadata.slug
+
+    def create(self) -> VaultServicePlugin:
+        """Return a new instance, since a plugin may keep state between `build_compose` and `get_containers`.
+
+        Raises BrokenPluginError when its constructor does not come back with one.
+        """
+        try:
+            return type(self.plugin)()
+        except (Exception, SystemExit) as error:
+            raise BrokenPluginError(broken_by(error, self.slug, self.path)) from error
+
+
+def load(candidate: Candidate) -> LoadedPlugin:
+    """Import a candidate and check what it says about itself. Raises BrokenPluginError, whatever happens."""
+    try:
+        with _IMPORTS:
+            module = candidate.import_module()
+        attribute = candidate.entry_point.attr if isinstance(candidate, EntryPointPlugin) else ""
+        plugin = _plugin_class(module, attribute)()
+        _check(plugin)
+    except (Exception, SystemExit) as error:
+        raise BrokenPluginError(broken_by(error, candidate.name, candidate.path)) from error
+    return LoadedPlugin(plugin, Path(module.__file__ or candidate.path), module)
+
+
+def _package_spec(name: str, directory: Path) -> ModuleSpec:
+    init = directory / "__init__.py"
+    spec = spec_from_file_location(name, init) if init.is_file() else None
+    spec = spec or ModuleSpec(name, loader=None, is_package=True)
+    spec.submodule_search_locations = [str(directory)]
+    return spec
+
+
+def _plugin_class(module: ModuleType, attribute: str) -> type[VaultServicePlugin]:
+    exported = [getattr(module, attribute)] if attribute else list(vars(module).values())
+    found = {value for value in exported if isinstance(value, type) and issubclass(value, VaultServicePlugin)}
+    found.discard(VaultServicePlugin)
+    # What a module imports to build on is not what it exports, unless it defines nothing itself.
+    found = {plugin for plugin in found if plugin.__module__ == module.__name__} or found
+    leaves = [plugin for plugin in found if not any(plugin in other.__mro__[1:] for other in found)]
+    if not leaves:
+        raise PluginError(
+            "it has no subclass of VaultServicePlugin; write `class MyPlugin(VaultServicePlugin): ...`"
+        )
+    if len(leaves) > 1:
+        names = " and ".join(sorted(plugin.__name__ for plugin in leaves))
+        raise PluginError(f"it has more than one plugin, {names}; give each a directory of its own")
+    return leaves[0]
+
+
+def _check(plugin: VaultServicePlugin) -> None:
+    if not isinstance(getattr(plugin, "metadata", None), PluginMetadata):
+        raise PluginError(
+            "it has no metadata; write `metadata = VaultServicePlugin.Metadata(name=..., slug=...)`"
+        )
+    dependencies: object = plugin.dependencies
+    # A text is a sequence of texts too: `("db")` would wait for the services 'd' and 'b'.
+    if isinstance(dependencies, str) or not _all_text(dependencies):
+        raise PluginError(f"dependencies is {dependencies!r}; make it a tuple of service names, like ('db',)")
+    min_replicas: object = plugin.min_replicas
+    if type(min_replicas) is not int or min_replicas < 1:
+        raise PluginError(f"min_replicas is {min_replicas!r}; make it a number from 1")
+    environment: object = plugin.default_environment
+    if not isinstance(environment, Mapping) or not _all_text([*environment.keys(), *environment.values()]):
+        raise PluginError(
+            'default_environment is not a mapping of texts; write numbers as texts: {"PORT": "80"}'
+        )
+    single_writer: object = plugin.single_writer
+    if type(single_writer) is not bool:
+        raise PluginError(f"single_writer is {single_writer!r}; make it True or False")
+
+
+def _all_text(values: object) -> bool:
+    return isinstance(values, list | tuple) and all(isinstance(value, str) for value in values)
