@@ -135,7 +135,7 @@ def search_path_from(environ: Mapping[str, str]) -> tuple[Path, ...]:
 def discover(search_path: Iterable[Path] | None = None) -> Registry:
     """Find every plugin there is: packaged, installed, and `<dir>/<name>/plugin.py` in the search path.
 
-    Without a search path, `VAULT_PLUGIN_PATH` of the environment counts. Imports no plugin and raises nothing:
+    Without a search path, the environment's `VAULT_PLUGIN_PATH` counts. Imports no plugin and raises nothing:
     a directory that is not there, a name that is taken twice and a plugin that does not import are `broken`.
     """
     candidates: dict[Path, Candidate] = {}
@@ -167,7 +167,7 @@ def _name(plugin_file: Path) -> str:
 
 
 def _installed(entry: EntryPoint) -> EntryPointPlugin:
-    # The file of a top-level name is found without running anything of it; only messages show it.
+    # The file of a top-level name is found without running anything of it. Only messages show it.
     try:
         spec = find_spec(entry.module.partition(".")[0])
     except (ImportError, ValueError, AttributeError):
