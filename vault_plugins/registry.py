@@ -106,25 +106,24 @@ class Registry:
 
     def _load_all(self) -> tuple[Mapping[str, LoadedPlugin], Mapping[str, BrokenPlugin]]:
         outcomes = {name: self._named(name) for name in self.names}
-        broken = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, BrokenPlugin)}
+        unusable = {name: outcome for name, outcome in outcomes.items() if isinstance(outcome, BrokenPlugin)}
         claims: defaultdict[str, dict[str, LoadedPlugin]] = defaultdict(dict)
         for name, outcome in outcomes.items():
             if isinstance(outcome, LoadedPlugin):
                 claims[outcome.slug][name] = outcome
         plugins: dict[str, LoadedPlugin] = {}
+        duplicates: dict[str, BrokenPlugin] = {}
         for slug, claimants in claims.items():
-            # `get` asks the place that is named like the slug and looks at no other, so it wins here, too.
-            if slug in claimants:
-                plugins[slug] = claimants.pop(slug)
-            elif len(claimants) == 1 and slug not in broken:
-                plugins[slug] = claimants.popitem()[1]
-            others = (
-                [plugins[slug].path] if slug in plugins else [broken[slug].path] if slug in broken else []
-            )
-            for name, loser in claimants.items():
-                places = [*others, *(claimant.path for claimant in claimants.values())]
-                broken[name] = _duplicate(name, slug, loser.path, places)
-        return MappingProxyType(dict(sorted(plugins.items()))), MappingProxyType(dict(sorted(broken.items())))
+            paths = [claimant.path for claimant in claimants.values()]
+            paths += [unusable[slug].path] if slug in unusable else []
+            for name, claimant in claimants.items():
+                # `get` asks the place that is named like the slug and looks at no other, so it wins here too.
+                if name == slug or len(paths) == 1:
+                    plugins[slug] = claimant
+                else:
+                    duplicates[name] = _duplicate(name, slug, claimant.path, paths)
+        broken = sorted({**unusable, **duplicates}.items())
+        return MappingProxyType(dict(sorted(plugins.items()))), MappingProxyType(dict(broken))
 
 
 def search_path_from(environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -1,0 +1,1 @@
+"""File Browser: a directory of files in the web browser."""

@@ -1,0 +1,1 @@
+"""Paperless-ngx: a searchable archive of scanned documents, with PostgreSQL and Redis."""

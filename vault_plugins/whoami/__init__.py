@@ -1,0 +1,1 @@
+"""The demo service: a web server that says which replica answered."""
