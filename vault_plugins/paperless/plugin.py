@@ -1,7 +1,7 @@
 """Paperless-ngx: a searchable archive of scanned documents, with PostgreSQL and Redis.
 
-The example of a service with dependencies: the database and the broker start first, on a network of their own that
-HAProxy is not in. Every secret comes from the settings; none has a default, so none can be forgotten.
+The example of a service with dependencies: the database and the broker start first, on a network of their own
+that HAProxy is not in. Every secret comes from the settings; none has a default, so none can be forgotten.
 """
 
 from collections.abc import Mapping
@@ -12,16 +12,18 @@ from vault_plugins import PluginSettingError, VaultServicePlugin
 WEB: Final = "paperless-web"
 DATABASE: Final = "paperless-db"
 BROKER: Final = "paperless-redis"
-DATA_NET: Final = "paperless-data"
+BACKEND: Final = "paperless-backend"
 
 IMAGE: Final = "paperlessngx/paperless-ngx:2.19.6"
 DATABASE_IMAGE: Final = "postgres:16"
 BROKER_IMAGE: Final = "redis:7"
 
 REQUIRED: Final = ("PAPERLESS_SECRET_KEY", "PAPERLESS_DBPASS")
-APPLICATION: Final = "/usr/src/paperless"
 WEB_VOLUMES: Final = {
-    f"paperless-{name}": f"{APPLICATION}/{name}" for name in ("data", "media", "export", "consume")
+    "paperless-data": "/usr/src/paperless/data",
+    "paperless-media": "/usr/src/paperless/media",
+    "paperless-export": "/usr/src/paperless/export",
+    "paperless-consume": "/usr/src/paperless/consume",
 }
 
 
@@ -57,7 +59,7 @@ class PaperlessPlugin(VaultServicePlugin):
                 BROKER: _broker(env),
             },
             "volumes": {volume: {} for volume in (*WEB_VOLUMES, DATABASE, BROKER)},
-            "networks": {DATA_NET: {"internal": True}},
+            "networks": {BACKEND: {"internal": True}},
         }
 
     def get_containers(self) -> list[str]:
@@ -79,7 +81,7 @@ class PaperlessPlugin(VaultServicePlugin):
             "image": env.get("PAPERLESS_IMAGE") or IMAGE,
             "environment": {
                 **settings,
-                "PAPERLESS_BIND_ADDR": "0.0.0.0",  # noqa: S104 - of the container
+                "PAPERLESS_BIND_ADDR": "0.0.0.0",
                 "PAPERLESS_PORT": str(port),
                 "PAPERLESS_REDIS": f"redis://{BROKER}:6379",
                 "PAPERLESS_DBENGINE": "postgresql",
@@ -88,7 +90,7 @@ class PaperlessPlugin(VaultServicePlugin):
                 "PAPERLESS_DBUSER": database["POSTGRES_USER"],
             },
             "volumes": [f"{volume}:{path}" for volume, path in WEB_VOLUMES.items()],
-            "networks": ["vault-net", DATA_NET],
+            "networks": ["vault-net", BACKEND],
             "depends_on": {name: {"condition": "service_healthy"} for name in self.dependencies},
             "healthcheck": {
                 "test": [
@@ -125,7 +127,7 @@ def _database(env: Mapping[str, str], environment: Mapping[str, str]) -> dict[st
         "image": env.get("PAPERLESS_DB_IMAGE") or DATABASE_IMAGE,
         "environment": dict(environment),
         "volumes": [f"{DATABASE}:/var/lib/postgresql/data"],
-        "networks": [DATA_NET],
+        "networks": [BACKEND],
         "healthcheck": {
             # Over TCP: while it sets itself up for the first time it already answers on its socket.
             "test": ["CMD", "pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", name],
@@ -147,7 +149,7 @@ def _broker(env: Mapping[str, str]) -> dict[str, Any]:
     return {
         "image": env.get("PAPERLESS_REDIS_IMAGE") or BROKER_IMAGE,
         "volumes": [f"{BROKER}:/data"],
-        "networks": [DATA_NET],
+        "networks": [BACKEND],
         "healthcheck": {
             "test": ["CMD", "redis-cli", "ping"],
             "interval": "5s",

@@ -1,4 +1,4 @@
-"""The demo service: several identical replicas whose answers name the replica, so that one sees what is going on.
+"""The demo service: several identical replicas whose answers name the replica, so that one sees what happens.
 
 Nothing in it keeps state, which makes it the service that rollouts, rotation and failures are tried on.
 """
@@ -44,7 +44,7 @@ class WhoamiPlugin(VaultServicePlugin):
             "restart": "unless-stopped",
             "stop_grace_period": "30s",
             "read_only": True,
-            "tmpfs": ["/tmp"],  # noqa: S108 - the container's own
+            "tmpfs": ["/tmp"],
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges:true"],
         }
