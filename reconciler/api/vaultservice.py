@@ -45,7 +45,9 @@ KIND: Final = "VaultService"
 def _quoted(value: object) -> object:
     # The value itself stays out of the message: it may be a password made of digits.
     if isinstance(value, bool | int | float):
-        raise PydanticCustomError("needs_quotes", "must be text, but YAML reads it as a number or a boolean")
+        kind = "a boolean" if isinstance(value, bool) else "a number"
+        reason = f"must be text, but YAML reads it as {kind}"
+        raise PydanticCustomError("needs_quotes", "{reason}", {"reason": reason})
     return value
 
 
@@ -152,5 +154,7 @@ class VaultService(ApiModel):
     @model_validator(mode="after")
     def _not_its_own_dependency(self) -> Self:
         if self.metadata.name in self.spec.depends_on:
-            raise ValueError("spec.dependsOn must not name the service itself")
+            raise PydanticCustomError(
+                "cross_field", "must not name the service itself", {"field": "spec.dependsOn"}
+            )
         return self

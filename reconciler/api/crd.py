@@ -1,0 +1,188 @@
+"""Writes crds/: the CustomResourceDefinition for Kubernetes tools and the JSON schema for editors.
+
+Compose needs neither. They are here so that `kubectl`, policy engines and editors that already speak these
+formats can check a VaultService, and so that the resource cannot drift away from what Kubernetes accepts:
+structural schemas forbid much that JSON Schema allows. `python -m reconciler.api.crd` writes the files; a
+test compares them with the models.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from reconciler.api.schema import Schema, resource_schema, without_null
+from reconciler.api.vaultservice import API_GROUP, API_VERSION, KIND
+
+__all__ = [
+    "custom_resource_definition",
+    "editor_schema",
+    "render_crd",
+    "render_editor_schema",
+    "structural",
+    "write",
+]
+
+PLURAL: Final = "vaultservices"
+HEADER: Final = "# Generated from reconciler/api by `python -m reconciler.api.crd`; do not edit.\n"
+
+# Keywords that mean the same in both worlds. Whatever else pydantic may emit one day fails loudly
+# in `structural`. Kubernetes prunes unknown fields by itself, so additionalProperties: false goes.
+_COPIED: Final = frozenset(
+    {
+        "type",
+        "description",
+        "default",
+        "enum",
+        "format",
+        "pattern",
+        "maxLength",
+        "maxItems",
+        "minimum",
+        "maximum",
+    }
+)
+_HANDLED: Final = frozenset(
+    {"anyOf", "const", "exclusiveMinimum", "items", "properties", "required", "patternProperties"}
+)
+_DROPPED: Final = frozenset({"additionalProperties"})
+
+
+def structural(schema: Schema) -> Schema:
+    """The Kubernetes form of an inlined JSON schema. Raises ValueError for a keyword that has none."""
+    body, nullable = without_null(schema)
+    if unknown := set(body) - _COPIED - _HANDLED - _DROPPED:
+        raise ValueError(f"no structural form for {', '.join(sorted(unknown))}")
+    result: Schema = {key: value for key, value in body.items() if key in _COPIED}
+    if nullable:
+        result["nullable"] = True
+    if "const" in body:
+        result["enum"] = [body["const"]]
+    if "exclusiveMinimum" in body:
+        result |= {"minimum": body["exclusiveMinimum"], "exclusiveMinimum": True}
+    if "anyOf" in body:
+        result |= _int_or_string(body["anyOf"])
+    if "items" in body:
+        result["items"] = structural(body["items"])
+        result |= _list_type(result["items"])
+    if "properties" in body:
+        result["properties"] = {name: structural(field) for name, field in body["properties"].items()}
+    if body.get("required"):
+        result["required"] = list(body["required"])
+    if "patternProperties" in body:
+        (values,) = body["patternProperties"].values()
+        result["additionalProperties"] = structural(values)
+    return result
+
+
+def _int_or_string(choices: list[Schema]) -> Schema:
+    # Kubernetes knows one union, and only in this spelling. Fractions of a second need the text form there.
+    pattern = next(choice["pattern"] for choice in choices if choice["type"] == "string")
+    union: Schema = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
+    return {**union, "pattern": pattern}
+
+
+def _list_type(items: Schema) -> Schema:
+    if items["type"] == "string":
+        return {"x-kubernetes-list-type": "set"}
+    if {"type", "status"} <= set(items["properties"]):
+        return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return {"x-kubernetes-list-type": "atomic"}
+
+
+def custom_resource_definition() -> dict[str, Any]:
+    """The CRD with its status and scale subresources and the columns of `kubectl get`."""
+    schema = structural(resource_schema())
+    name = schema["properties"]["metadata"]["properties"]["name"]
+    schema["properties"] |= {
+        "apiVersion": {"type": "string"},
+        "kind": {"type": "string"},
+        # The API server owns metadata; a CRD may restrict the name and nothing else.
+        "metadata": {"type": "object", "properties": {"name": {**name, "type": "string"}}},
+    }
+    del schema["properties"]["metadata"]["properties"]["name"]["description"]
+    schema["required"] = ["spec"]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{PLURAL}.{API_GROUP}"},
+        "spec": {
+            "group": API_GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": KIND,
+                "listKind": f"{KIND}List",
+                "plural": PLURAL,
+                "singular": KIND.lower(),
+                "shortNames": ["vs"],
+            },
+            "versions": [
+                {
+                    "name": API_VERSION.rpartition("/")[2],
+                    "served": True,
+                    "storage": True,
+                    "additionalPrinterColumns": _columns(),
+                    "subresources": {
+                        "status": {},
+                        "scale": {
+                            "specReplicasPath": ".spec.replicas",
+                            "statusReplicasPath": ".status.replicas.current",
+                        },
+                    },
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def _columns() -> list[dict[str, str]]:
+    ready = '.status.conditions[?(@.type=="Ready")].status'
+    return [
+        {"name": "Plugin", "type": "string", "jsonPath": ".spec.plugin"},
+        {"name": "Replicas", "type": "integer", "jsonPath": ".status.replicas.desired"},
+        {"name": "Serving", "type": "integer", "jsonPath": ".status.replicas.serving"},
+        {"name": "Ready", "type": "string", "jsonPath": ready},
+        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    ]
+
+
+def editor_schema() -> Schema:
+    """JSON Schema 2020-12 for editors: completion, hover texts and red underlines while typing."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": KIND,
+        **resource_schema(),
+    }
+
+
+def render_crd() -> str:
+    """The text of crds/vaultservices.vault.internal.yaml."""
+    return HEADER + yaml.safe_dump(
+        custom_resource_definition(), sort_keys=False, width=110, allow_unicode=True
+    )
+
+
+def render_editor_schema() -> str:
+    """The text of crds/vaultservice.schema.json."""
+    return json.dumps(editor_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def write(directory: Path) -> list[Path]:
+    """Writes both files into `directory` and returns their paths."""
+    files = {
+        directory / f"{PLURAL}.{API_GROUP}.yaml": render_crd(),
+        directory / f"{KIND.lower()}.schema.json": render_editor_schema(),
+    }
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return list(files)
+
+
+if __name__ == "__main__":
+    for written in write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("crds")):
+        print(written)

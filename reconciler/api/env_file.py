@@ -1,0 +1,99 @@
+"""Reads the KEY=VALUE files that `envFrom` names: settings and secrets that stay out of manifests and out of Git.
+
+The dialect is the part on which shells, Docker and Compose agree; where they differ (spaces, interpolation,
+open quotes) this one refuses instead of guessing. Nothing here ever repeats a value, not even in an error.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+from typing import Final
+
+from reconciler.api.errors import ManifestError, Problem
+from reconciler.api.text_file import read_text
+
+__all__ = ["load_env_file", "permission_warning"]
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_COMMENT_AFTER_VALUE: Final = re.compile(r"\s#.*$")
+_DOUBLE_QUOTED: Final = re.compile(r'"((?:[^"\\]|\\.)*)"\s*(?:#.*)?')
+_SINGLE_QUOTED: Final = re.compile(r"'([^']*)'\s*(?:#.*)?")
+_ESCAPE: Final = re.compile(r"\\(.)")
+_ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
+
+
+def load_env_file(path: Path) -> dict[str, str]:
+    """The settings of a file, in its order. Raises ManifestError with every problem as file:line:column.
+
+    `#` starts a comment, `export` before a name is allowed. Unquoted values end at a ` #` and lose trailing
+    space; values in single quotes are literal; in double quotes \\n, \\r, \\t, \\" and \\\\ are escapes. `$`
+    is an ordinary character everywhere.
+    """
+    values: dict[str, str] = {}
+    lines: dict[str, int] = {}
+    problems: list[Problem] = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        try:
+            name, value = _assignment(text)
+            if name in values:
+                raise _RefusedError(f"{name} is given twice", f"keep one; the first is on line {lines[name]}")
+            values[name], lines[name] = value, number
+        except _RefusedError as refused:
+            column = len(line) - len(line.lstrip()) + 1
+            problems.append(Problem(path, number, column, "", refused.message, refused.suggestion))
+    if problems:
+        raise ManifestError(problems)
+    return values
+
+
+def permission_warning(path: Path) -> str | None:
+    """A sentence with its fix when every user of the machine can read the file, else None. Raises OSError if
+    it is gone.
+    """
+    if path.stat().st_mode & stat.S_IROTH:
+        return f"{path} can be read by every user of this machine; run: chmod 600 {path}"
+    return None
+
+
+class _RefusedError(Exception):
+    def __init__(self, message: str, suggestion: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.suggestion = suggestion
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    name = left.removeprefix("export ").lstrip() if left.startswith("export ") else left
+    if not equals:
+        raise _RefusedError("has no '='", "write KEY=VALUE, or # in front of a comment")
+    if not _NAME.fullmatch(name):
+        raise _RefusedError(
+            "has no valid name before '='", "use letters, digits and '_', without spaces around them"
+        )
+    return name, _value(name, right)
+
+
+def _value(name: str, written: str) -> str:
+    if "\0" in written:
+        raise _RefusedError(f"{name} holds a NUL character", "remove it")
+    if written[:1] == '"':
+        if match := _DOUBLE_QUOTED.fullmatch(written):
+            return _ESCAPE.sub(lambda escape: _ESCAPES.get(escape[1], escape[1]), match[1])
+        raise _RefusedError(
+            f"{name} has no closing quote at its end", r"close it; write line breaks as \n, quotes as \""
+        )
+    if written[:1] == "'":
+        if match := _SINGLE_QUOTED.fullmatch(written):
+            return match[1]
+        raise _RefusedError(f"{name} has no closing quote at its end", "close it on the same line")
+    if written[:1].isspace():
+        raise _RefusedError(
+            f"{name} has a space after '='", "remove it, or quote the value if the space belongs to it"
+        )
+    return _COMMENT_AFTER_VALUE.sub("", written).rstrip()

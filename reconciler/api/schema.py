@@ -1,0 +1,100 @@
+"""The JSON schema of a VaultService, taken from the models once and read by everything that documents or
+suggests.
+
+pydantic's own output points at shared definitions and prints defaults as Python holds them; here every
+definition stands where it is used and every default reads as a user would write it ("2s", "20%"). Editors get
+this schema as it is, `crd.py` makes the Kubernetes form of it, `explain.py` and `reference.py` turn it into
+words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from reconciler.api.model import ApiModel
+from reconciler.api.vaultservice import VaultService
+
+__all__ = ["Schema", "child", "property_names", "resource_schema", "without_null"]
+
+Schema = dict[str, Any]
+
+_NULL: Final = {"type": "null"}
+
+
+@cache
+def resource_schema() -> Schema:
+    """The whole document, without `$ref`. Treat it as read-only: it is made once."""
+    raw = VaultService.model_json_schema(by_alias=True, mode="validation")
+    definitions = {name: _with_written_defaults(name, body) for name, body in raw.pop("$defs").items()}
+    schema: Schema = _inline(_with_written_defaults(VaultService.__name__, raw), definitions)
+    # Python code may leave these two out, a document may not: they are how a reader knows what it reads.
+    schema["required"] = ["apiVersion", "kind", *schema["required"]]
+    for name in ("apiVersion", "kind"):
+        del schema["properties"][name]["default"]
+    return schema
+
+
+def without_null(schema: Schema) -> tuple[Schema, bool]:
+    """The schema of the value itself, and whether null (unset) is allowed beside it."""
+    choices = [choice for choice in schema.get("anyOf", []) if choice != _NULL]
+    if len(choices) == len(schema.get("anyOf", [])):
+        return schema, False
+    around = {key: value for key, value in schema.items() if key != "anyOf"}
+    if len(choices) == 1:
+        return {**choices[0], **around}, True
+    return {"anyOf": choices, **around}, True
+
+
+def property_names(schema: Schema) -> tuple[str, ...]:
+    """Names of the fields of an object, in the order of the models; for a list, those of its items."""
+    body, _ = without_null(schema)
+    if "items" in body:
+        return property_names(body["items"])
+    return tuple(body.get("properties", {}))
+
+
+def child(schema: Schema, name: str | int) -> Schema | None:
+    """The schema of a field, a list item or a value of a free mapping; None if there is none."""
+    body, _ = without_null(schema)
+    if "items" in body:
+        items: Schema = body["items"]
+        return items if isinstance(name, int) else child(items, name)
+    properties: Mapping[str, Schema] = body.get("properties", {})
+    if name in properties:
+        return properties[str(name)]
+    return next(iter(body.get("patternProperties", {}).values()), None)
+
+
+def _with_written_defaults(name: str, body: Schema) -> Schema:
+    models = {model.__name__: model for model in ApiModel.__subclasses__()}
+    written = models[name].model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
+    properties = {}
+    for field, schema in body["properties"].items():
+        kept = {key: value for key, value in schema.items() if key != "default"}
+        properties[field] = {**kept, "default": written[field]} if field in written else kept
+    return {**body, "properties": properties}
+
+
+def _inline(node: Any, definitions: Mapping[str, Schema]) -> Any:
+    if isinstance(node, list):
+        return [_inline(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        target = definitions[node["$ref"].rpartition("/")[2]]
+        return _inline(
+            {**target, **{key: value for key, value in node.items() if key != "$ref"}}, definitions
+        )
+    result: Schema = {}
+    for key, value in node.items():
+        if key == "properties":
+            result[key] = {name: _inline(schema, definitions) for name, schema in value.items()}
+        elif key == "default":
+            result[key] = value
+        elif key != "title" and key != "propertyNames":
+            result[key] = _inline(value, definitions)
+    if "patternProperties" in result:
+        result["additionalProperties"] = False
+    return result
