@@ -12,7 +12,9 @@ from reconciler.api.conditions import (
     find_condition,
     set_condition,
 )
+from reconciler.api.env_file import load_env_file, permission_warning
 from reconciler.api.errors import ManifestError, PermanentError, Problem, TemporaryError, VaultError
+from reconciler.api.manifest import Manifest, load, load_directory, parse
 from reconciler.api.quantities import IntOrPercent, format_duration, parse_duration
 from reconciler.api.status import ReplicaCounts, Status
 from reconciler.api.strategy import RollingUpdate, Rotation, Strategy
@@ -38,6 +40,7 @@ __all__ = [
     "EnvFrom",
     "HealthCheck",
     "IntOrPercent",
+    "Manifest",
     "ManifestError",
     "Metadata",
     "PermanentError",
@@ -55,6 +58,11 @@ __all__ = [
     "VaultService",
     "find_condition",
     "format_duration",
+    "load",
+    "load_directory",
+    "load_env_file",
+    "parse",
     "parse_duration",
+    "permission_warning",
     "set_condition",
 ]

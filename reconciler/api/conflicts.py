@@ -1,4 +1,4 @@
-"""What is wrong only when manifests stand side by side: a name or a port used twice, dependencies in a circle.
+"""What is wrong only when manifests stand side by side: a name or port used twice, dependencies in a circle.
 
 Each service on its own is valid, so no model can find these; a controller that found them later would already
 have started one of the two.

@@ -1,4 +1,4 @@
-"""Reads the KEY=VALUE files that `envFrom` names: settings and secrets that stay out of manifests and out of Git.
+"""Reads the KEY=VALUE files that `envFrom` names: settings and secrets that stay out of manifests.
 
 The dialect is the part on which shells, Docker and Compose agree; where they differ (spaces, interpolation,
 open quotes) this one refuses instead of guessing. Nothing here ever repeats a value, not even in an error.

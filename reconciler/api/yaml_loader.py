@@ -81,8 +81,7 @@ class YamlReader:
         return event
 
     def _not_yaml(self, error: yaml.MarkedYAMLError) -> _UnreadableError:
-        mark = error.problem_mark
-        place = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+        place = _place(error.problem_mark)
         lines = self._text.splitlines()
         line = lines[place[0] - 1] if 0 < place[0] <= len(lines) else ""
         tabs = "\t" in line[: len(line) - len(line.lstrip())]
@@ -91,7 +90,7 @@ class YamlReader:
         return self._give_up(place, (), f"is not valid YAML: {reason}", advice)
 
     def _node(self, event: yaml.Event, path: FieldPath, depth: int) -> Node:
-        place = (event.start_mark.line + 1, event.start_mark.column + 1)
+        place = _place(event.start_mark)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, place, path, depth)
         if depth > MAX_DEPTH:
@@ -176,6 +175,10 @@ class YamlReader:
     def _give_up(self, place: Place, path: FieldPath, message: str, suggestion: str) -> _UnreadableError:
         self._note(place, path, message, suggestion)
         return _UnreadableError()
+
+
+def _place(mark: yaml.Mark | None) -> Place:
+    return (0, 0) if mark is None else (mark.line + 1, mark.column + 1)
 
 
 def _resolve(text: str) -> Scalar:
