@@ -1,0 +1,37 @@
+# Everything a checkout needs, one word each. The work is in scripts/; repeating a target is quick and safe.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv/bin
+
+.PHONY: help venv engine images demo test lint bench clean
+
+help: ## Say what there is
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: ## Make .venv from the locked requirements, with vaultctl in it
+	@scripts/venv
+
+engine: ## Find a Docker engine with Compose v2, or install and start one (Debian 12 and 13)
+	@scripts/engine
+
+images: engine ## Pull or build the images of the demo and the tests
+	@scripts/images
+
+demo: venv engine ## Three load-balanced replicas on http://127.0.0.1:8080, from nothing
+	@scripts/images haproxy whoami
+	@scripts/demo
+
+test: venv engine images ## Run every test, the real engine included
+	@$(VENV)/pytest
+
+lint: venv ## Check style, types and who imports whom
+	@$(VENV)/ruff check
+	@$(VENV)/ruff format --check
+	@$(VENV)/mypy
+	@$(VENV)/lint-imports
+
+bench: venv engine images ## Measure against docker compose, side by side
+	@set -e; for benchmark in benchmarks/[!_]*.py; do $(VENV)/python "$$benchmark"; done
+
+clean: ## Remove what these targets started and made; volumes stay
+	@scripts/clean
