@@ -37,7 +37,7 @@ class PaperlessPlugin(VaultServicePlugin):
         description="A searchable archive of scanned documents, on PostgreSQL and Redis.",
     )
     dependencies = (DATABASE, BROKER)
-    # The container is also the scheduler, the watcher of the consume directory and the writer of the search index.
+    # The container also schedules tasks, watches the consume directory and writes the search index.
     single_writer = True
 
     def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:

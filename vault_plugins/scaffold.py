@@ -1,0 +1,43 @@
+"""Writes the first version of a new plugin, so that its author starts from one that passes the lint."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Final
+
+from vault_plugins.contract import PluginError, PluginMetadata
+
+TEMPLATES: Final = Path(__file__).parent / "template"
+SUFFIX: Final = ".template"
+DEFAULT_PORT: Final = 8080
+
+
+def scaffold(slug: str, directory: Path) -> tuple[Path, ...]:
+    """Write `<directory>/<slug>/` with `__init__.py`, `plugin.py` and `README.md`, and return their paths.
+
+    Raises PluginMetadataError for a slug that no plugin could have, and PluginError when there is something
+    already or the files cannot be written.
+    """
+    name = slug.replace("-", " ").strip().title()
+    metadata = PluginMetadata(name or slug, slug, DEFAULT_PORT)
+    # A directory with a '-' in its name is no Python package that others could import from.
+    target = directory / slug.replace("-", "_")
+    values = {
+        "slug": slug,
+        "name": metadata.name,
+        "class_name": f"{name.replace(' ', '')}Plugin",
+        "port": DEFAULT_PORT,
+    }
+    try:
+        target.mkdir(parents=True)
+        return tuple(_write(template, target, values) for template in sorted(TEMPLATES.glob(f"*{SUFFIX}")))
+    except FileExistsError as error:
+        raise PluginError(f"{target} is there already; choose another slug or remove it") from error
+    except OSError as error:
+        raise PluginError(f"cannot write {target}: {error.strerror}") from error
+
+
+def _write(template: Path, target: Path, values: Mapping[str, object]) -> Path:
+    path = target / template.name.removesuffix(SUFFIX)
+    path.write_text(Template(template.read_text(encoding="utf-8")).substitute(values), encoding="utf-8")
+    return path
