@@ -91,7 +91,7 @@ class Spec(ApiModel):
     healthcheck: HealthCheck = Field(default=HealthCheck(), description="How HAProxy checks a replica.")
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
-        description="Settings for the plugin and its containers. Values are text: quote numbers.",
+        description="Settings for the plugin and its containers, as text: quote numbers and booleans.",
     )
     env_from: Annotated[tuple[EnvFrom, ...], Strict(False)] = Field(
         default=(), description="Files of settings, for secrets; a later file wins over an earlier one."

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import yaml
 
@@ -35,6 +35,12 @@ _ALLOWED_TAGS: Final = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in
 
 Place = tuple[int, int]
 FieldPath = tuple[str | int, ...]
+
+
+class _Mark(Protocol):
+    # The parser in C and the one in Python have each their own class for a position.
+    line: int
+    column: int
 
 
 class _UnreadableError(Exception):
@@ -177,7 +183,7 @@ class YamlReader:
         return _UnreadableError()
 
 
-def _place(mark: yaml.Mark | None) -> Place:
+def _place(mark: _Mark | None) -> Place:
     return (0, 0) if mark is None else (mark.line + 1, mark.column + 1)
 
 

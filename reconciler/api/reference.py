@@ -1,0 +1,124 @@
+"""Writes docs/resource.md: one annotated manifest, then a table of fields for each object.
+
+The example and the prose stand in this file, the tables come from the models. `python -m
+reconciler.api.reference` writes the page; tests compare it with the models and load the example.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from reconciler.api.explain import default_text, fields_of, required_fields, type_text
+from reconciler.api.schema import Schema, resource_schema, without_null
+from reconciler.api.vaultservice import KIND
+
+__all__ = ["EXAMPLE", "render", "write"]
+
+EXAMPLE: Final = """\
+apiVersion: vault.internal/v1alpha1
+kind: VaultService
+metadata:
+  name: files                 # prefix of the Compose project, containers and networks
+  labels: {team: storage}
+spec:
+  plugin: whoami              # the only field that a spec must have
+  replicas: 3
+  ports:
+    http: 8080                # on the host
+    container: 8000           # in the containers
+  healthcheck:
+    path: /healthz
+    host: localhost
+    interval: 2s
+  env:
+    VERSION: "1.10"           # text: without the quotes this is the number 1.1, and refused
+  envFrom:
+    - file: files.env         # secrets; relative to this manifest, mode 0600, not in Git
+  proxy:
+    replicas: 2               # a pair: the crash of one HAProxy costs what is in flight on it
+    image: haproxy:3.0
+    holdSeconds: 30
+  strategy:
+    type: RollingUpdate
+    rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}
+    minReadySeconds: 2
+    progressDeadlineSeconds: 120
+    drainSeconds: 30
+    autoRollback: true
+  rotation:
+    interval: 1h
+    jitter: 20%
+  dependsOn: [database]       # other VaultServices
+  deletionPolicy: Orphan
+  drift: heal
+"""
+
+_PROLOGUE: Final = f"""\
+<!-- Generated from reconciler/api by `python -m reconciler.api.reference`; do not edit. -->
+
+# The resource: {KIND}
+
+Everything that you can ask for, on one page. The same words are in `vaultctl explain {KIND}.spec` and,
+while you type, in every editor that reads `crds/vaultservice.schema.json`. For Kubernetes tools there is
+`crds/vaultservices.vault.internal.yaml`; it wants fractions of a second in their text form ("500ms").
+
+```yaml
+{EXAMPLE}```
+
+## How a manifest is read
+
+- A file holds one or more documents. A directory is read with everything below it: `*.yaml` and `*.yml` in
+  sorted order, without hidden files and directories. Documents of other API groups are passed over.
+- All or nothing: with one mistake anywhere nothing is applied, and what runs keeps running. Every mistake
+  is reported at once, as `file:line:column`. A directory in which there is no {KIND} at all is a mistake
+  too, never a request to delete everything.
+- Names and published ports (`spec.ports.http`) must be unique within what is read, and `dependsOn` must not
+  go round in a circle.
+- Only `true` and `false` are booleans; `yes`, `no`, `on` and `off` are text. Only plain decimal numbers are
+  numbers: `22:22`, `0x1F`, `010` and `1_000` are text, and so are dates. An empty value and `null` mean
+  unset.
+- Refused: duplicate keys, unknown fields, keys that are not text, tags (`!...`), merge keys (`<<`), more
+  than 64 aliases, more than 32 levels, files above 1 MiB or not in UTF-8.
+- `status` is dropped, so that the output of `vaultctl get -o yaml` can be edited and applied.
+
+## Settings files (`envFrom`)
+
+One `KEY=VALUE` on a line; `#` starts a comment, `export` before the name is allowed. An unquoted value ends
+at ` #`. In single quotes everything is literal; in double quotes `\\n`, `\\r`, `\\t`, `\\"` and `\\\\` are
+escapes. `$` is an ordinary character. A file that every user of the machine can read is warned about.
+"""
+
+
+def render() -> str:
+    """The text of docs/resource.md."""
+    return _PROLOGUE + "".join(_sections(KIND, resource_schema()))
+
+
+def write(path: Path) -> None:
+    """Writes the page to `path`."""
+    path.write_text(render(), encoding="utf-8")
+
+
+def _sections(name: str, schema: Schema) -> Iterator[str]:
+    body, _ = without_null(schema)
+    required = required_fields(schema)
+    rows = [_row(field, inner, field in required) for field, inner in fields_of(schema).items()]
+    table = "\n".join(["| field | type | default | meaning |", "|---|---|---|---|", *rows])
+    yield f"\n## {name}\n\n{body['description']}\n\n{table}\n"
+    for field, inner in fields_of(schema).items():
+        if fields_of(inner):
+            yield from _sections(f"{name}.{field}", inner)
+
+
+def _row(name: str, schema: Schema, is_required: bool) -> str:
+    body, _ = without_null(schema)
+    default = default_text(schema)
+    shown = f"`{default}`" if default else "**required**" if is_required else ""
+    return f"| `{name}` | {type_text(schema)} | {shown} | {body['description']} |"
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("docs/resource.md"))
