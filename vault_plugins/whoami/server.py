@@ -1,11 +1,14 @@
 """The demo's web server: it says who answered, so that load balancing and rollouts can be watched with curl.
 
-It runs inside its image on Debian's python3-aiohttp and is never imported by the controller. Every way in which a
-real service can trouble a rollout can be asked for by environment: slow boot, no graceful stop, bad releases.
+It runs inside its image on Debian's python3-aiohttp and is never imported by the controller. Every way in
+which a real service can trouble a rollout can be asked for by environment: slow boot, no graceful stop, bad
+releases.
 
-Environment: PORT (8000) · VERSION (1) · BOOT_SECONDS (0): not healthy before · GRACEFUL (1): finish running requests
-on SIGTERM; 0 exits at once · FAIL: `exit` ends with status 1 at start, `unhealthy` never becomes healthy ·
-LEDGER: a file that gets one line per request that was run, `<request id> <method> <path> <hostname>`.
+PORT (8000), VERSION (1)
+BOOT_SECONDS (0): not healthy before that
+GRACEFUL (1): finish running requests on SIGTERM; 0 exits at once
+FAIL: `exit` ends with status 1 at start, `unhealthy` never becomes healthy
+LEDGER: a file that gets a line for each request that was run, `<request id> <method> <path> <hostname>`
 """
 
 import asyncio
@@ -22,9 +25,9 @@ from pathlib import Path
 from aiohttp import WSCloseCode, WSMsgType, web
 
 GRACE_SECONDS = 60.0
-"""How long running requests may still take after SIGTERM; the container's own grace period is usually shorter."""
+"""How long running requests may still take after SIGTERM; the container's own grace is usually shorter."""
 LONGEST_SECONDS = 600.0
-"""Upper bound of what /slow and /stream accept, so that a typing error does not hold a connection for days."""
+"""Upper bound of what /slow and /stream accept: a typing error must not hold a connection for days."""
 TICK_SECONDS = 0.1
 REQUEST_ID = "X-Request-ID"
 PROBE_PATH = "/healthz"
@@ -83,14 +86,14 @@ class Whoami:
         return app
 
     async def sign(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Here and not in the middleware: streams and WebSockets have sent their headers by the time it returns."""
+        """Not in the middleware: streams and WebSockets have sent their headers by the time that returns."""
         response.headers["X-Replica"] = self.hostname
         if "id" in request:
             response.headers[REQUEST_ID] = request["id"]
 
     @web.middleware
     async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Gives the request an id and enters it into the ledger before it runs: a request that dies counts."""
+        """Gives the request an id and enters it into the ledger before it runs: one that dies counts."""
         if request.path != PROBE_PATH:
             request["id"] = request.headers.get(REQUEST_ID) or uuid.uuid4().hex
             if self.options.ledger is not None:
@@ -125,7 +128,7 @@ class Whoami:
         return web.json_response({"hostname": self.hostname, "slept_seconds": seconds})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """Sends a line every 0.1 s for `seconds`, and `end` last, so that a client can tell a cut from an end."""
+        """Sends a line every 0.1 s for `seconds`, and `end` last: a client can tell a cut from an end."""
         seconds = duration(request, "seconds", default=1, unit=1)
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         await response.prepare(request)
@@ -137,7 +140,7 @@ class Whoami:
         return response
 
     async def websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Echoes text and binary messages until the client or the stop of the server closes the connection."""
+        """Echoes messages until the client closes the connection or the server stops."""
         ws = web.WebSocketResponse()
         await ws.prepare(request)
         self.sockets.add(ws)
@@ -163,14 +166,15 @@ class Whoami:
 
 
 def duration(request: web.Request, name: str, *, default: float, unit: float) -> float:
-    """The query parameter `name`, given in `unit` seconds, as seconds. Raises HTTPBadRequest outside the bounds."""
+    """The parameter `name`, given in units of `unit` seconds, as seconds. Raises HTTPBadRequest out of bounds."""
     text = request.query.get(name, str(default))
     try:
         seconds = float(text) * unit
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= LONGEST_SECONDS:
-        raise web.HTTPBadRequest(text=f"{name}={text}: give a number from 0 to {LONGEST_SECONDS / unit:.0f}\n")
+        longest = f"{LONGEST_SECONDS / unit:.0f}"
+        raise web.HTTPBadRequest(text=f"{name}={text}: give a number from 0 to {longest}\n")
     return seconds
 
 
