@@ -4,7 +4,7 @@ It runs inside its image on Debian's python3-aiohttp and is never imported by th
 which a real service can trouble a rollout can be asked for by environment: slow boot, no graceful stop, bad
 releases.
 
-PORT (8000), VERSION (1)
+PORT (8000), VERSION (1), PROBE_PATH (/healthz)
 BOOT_SECONDS (0): not healthy before that
 GRACEFUL (1): finish running requests on SIGTERM; 0 exits at once
 FAIL: `exit` ends with status 1 at start, `unhealthy` never becomes healthy
@@ -30,7 +30,6 @@ LONGEST_SECONDS = 600.0
 """Upper bound of what /slow and /stream accept: a typing error must not hold a connection for days."""
 TICK_SECONDS = 0.1
 REQUEST_ID = "X-Request-ID"
-PROBE_PATH = "/healthz"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -41,6 +40,7 @@ class Options:
 
     port: int
     version: str
+    probe_path: str
     boot_seconds: float
     graceful: bool
     fail: str
@@ -55,6 +55,7 @@ class Options:
         return cls(
             port=int(env.get("PORT") or "8000"),
             version=env.get("VERSION") or "1",
+            probe_path=env.get("PROBE_PATH") or "/healthz",
             boot_seconds=float(env.get("BOOT_SECONDS") or "0"),
             graceful=env.get("GRACEFUL", "1") != "0",
             fail=fail,
@@ -75,7 +76,7 @@ class Whoami:
     def application(self) -> web.Application:
         """The routes, with the identification of every answer around them."""
         app = web.Application(middlewares=[self.identify])
-        app.router.add_get(PROBE_PATH, self.health)
+        app.router.add_get(self.options.probe_path, self.health)
         app.router.add_get("/slow", self.slow)
         app.router.add_get("/stream", self.stream)
         app.router.add_get("/ws", self.websocket)
@@ -94,7 +95,7 @@ class Whoami:
     @web.middleware
     async def identify(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Gives the request an id and enters it into the ledger before it runs: one that dies counts."""
-        if request.path != PROBE_PATH:
+        if request.path != self.options.probe_path:
             request["id"] = request.headers.get(REQUEST_ID) or uuid.uuid4().hex
             if self.options.ledger is not None:
                 line = f"{request['id']} {request.method} {request.path} {self.hostname}\n"
@@ -166,7 +167,7 @@ class Whoami:
 
 
 def duration(request: web.Request, name: str, *, default: float, unit: float) -> float:
-    """The parameter `name`, given in units of `unit` seconds, as seconds. Raises HTTPBadRequest out of bounds."""
+    """The parameter `name`, a number of `unit` seconds, as seconds. Raises HTTPBadRequest out of bounds."""
     text = request.query.get(name, str(default))
     try:
         seconds = float(text) * unit
@@ -197,7 +198,7 @@ async def serve(whoami: Whoami) -> None:
 
 
 def main() -> None:
-    """Entry point of the image. Exits with status 2 for an option that makes no sense."""
+    """Entry point of the image. Exits with status 1 for an option that makes no sense."""
     try:
         options = Options.from_environment(os.environ)
     except ValueError as error:
