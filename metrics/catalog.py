@@ -1,0 +1,350 @@
+"""Every metric of the project: names, labels, units, buckets and help, as one table.
+
+Nothing is exported that is not listed here, and docs/metrics.md is generated from it. The controller's
+metrics follow controller-runtime, `workqueue_*` has its very names and buckets so that existing dashboards
+work, and the objects' metrics follow kube-state-metrics.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from metrics.metric import SERVICE, Label, Metric, Type
+
+SUCCESS: Final = "success"
+ERROR: Final = "error"
+
+CONDITION_STATUSES: Final = ("true", "false", "unknown")
+REPLICA_STATES: Final = ("desired", "current", "updated", "ready", "serving")
+POOL_STATES: Final = ("up", "down", "draining")
+
+_WORKLOAD = Label("workload", "Service of the Compose project.")
+_QUEUE = Label("name", "Name of the queue.")
+_SOURCE = Label("source", "Name of the Git source; never its URL, which may hold a token.")
+_KIND = Label("kind", "Kind of operation, such as `StartContainer`.")
+_RESULT = Label("result", "How it ended.", (SUCCESS, ERROR))
+
+_CALL_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_WAIT_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
+_ROLLOUT_BUCKETS: Final = (0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+# The decades of client-go's workqueue metrics, from 10 ns to 1000 s.
+_QUEUE_BUCKETS: Final = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0, 100.0, 1000.0)
+
+RECONCILE_TOTAL: Final = Metric(
+    "vault_reconcile_total",
+    Type.COUNTER,
+    "Passes that ended.",
+    (
+        SERVICE,
+        Label(
+            "result",
+            "`success`: nothing left to do; `requeue_after`: asked to be called again; `error`: will be "
+            "retried; `terminal_error`: waits for a change; `panic`: a defect of the controller.",
+            (SUCCESS, "requeue_after", ERROR, "terminal_error", "panic"),
+        ),
+    ),
+)
+RECONCILE_DURATION: Final = Metric(
+    "vault_reconcile_duration_seconds",
+    Type.HISTOGRAM,
+    "Length of a pass, from taking the key to its last operation.",
+    (SERVICE,),
+    "seconds",
+    _CALL_BUCKETS,
+)
+ACTIVE_WORKERS: Final = Metric("vault_active_workers", Type.GAUGE, "Workers that are in a pass right now.")
+WORKERS: Final = Metric("vault_workers", Type.GAUGE, "Workers that are alive, busy or not.")
+EVENT_STREAM_RECONNECTS: Final = Metric(
+    "vault_event_stream_reconnects_total",
+    Type.COUNTER,
+    "Times that the stream of engine events was opened again after it ended; a resync follows.",
+)
+BUILD: Final = Metric(
+    "vault_build_info",
+    Type.INFO,
+    "Always 1; its labels say what runs.",
+    (Label("version", "Version of the controller."), Label("python", "Version of Python.")),
+)
+
+WORKQUEUE_DEPTH: Final = Metric("workqueue_depth", Type.GAUGE, "Keys that wait for a worker.", (_QUEUE,))
+WORKQUEUE_ADDS: Final = Metric(
+    "workqueue_adds_total", Type.COUNTER, "Keys added, those merged with a waiting one left out.", (_QUEUE,)
+)
+WORKQUEUE_RETRIES: Final = Metric(
+    "workqueue_retries_total", Type.COUNTER, "Keys added again with backoff after a failed pass.", (_QUEUE,)
+)
+WORKQUEUE_QUEUE_DURATION: Final = Metric(
+    "workqueue_queue_duration_seconds",
+    Type.HISTOGRAM,
+    "How long a key waited for a worker.",
+    (_QUEUE,),
+    "seconds",
+    _QUEUE_BUCKETS,
+)
+WORKQUEUE_WORK_DURATION: Final = Metric(
+    "workqueue_work_duration_seconds",
+    Type.HISTOGRAM,
+    "How long a worker had a key.",
+    (_QUEUE,),
+    "seconds",
+    _QUEUE_BUCKETS,
+)
+WORKQUEUE_UNFINISHED_WORK: Final = Metric(
+    "workqueue_unfinished_work_seconds",
+    Type.GAUGE,
+    "Time spent so far on keys that are being worked on, summed; growing without end means stuck workers.",
+    (_QUEUE,),
+    "seconds",
+)
+WORKQUEUE_LONGEST_RUNNING: Final = Metric(
+    "workqueue_longest_running_processor_seconds",
+    Type.GAUGE,
+    "How long the worker that is busy for the longest time has had its key.",
+    (_QUEUE,),
+    "seconds",
+)
+
+SERVICE_INFO: Final = Metric(
+    "vault_service_info",
+    Type.INFO,
+    "Always 1; its labels say what is deployed.",
+    (
+        SERVICE,
+        Label("plugin", "Slug of the plugin."),
+        Label("revision", "Revision of the web workload that the spec asks for; empty until one was built."),
+        Label("commit", "Git commit of the manifest; empty when it did not come from Git."),
+    ),
+)
+SERVICE_CONDITION: Final = Metric(
+    "vault_service_condition",
+    Type.GAUGE,
+    "1 for the status that a condition has, 0 for the other two.",
+    (
+        SERVICE,
+        Label("type", "Type of the condition: `Ready`, `Reconciling`, `Stalled`, `Degraded`."),
+        Label("status", "Status of the condition.", CONDITION_STATUSES),
+    ),
+)
+GENERATION: Final = Metric(
+    "vault_generation", Type.GAUGE, "Generation of the spec: how often it changed.", (SERVICE,)
+)
+OBSERVED_GENERATION: Final = Metric(
+    "vault_observed_generation", Type.GAUGE, "Generation that was last acted on.", (SERVICE,)
+)
+SUSPENDED: Final = Metric("vault_suspended", Type.GAUGE, "1 while `spec.suspend` is true.", (SERVICE,))
+OBSERVED_AT: Final = Metric(
+    "vault_observed_timestamp_seconds",
+    Type.GAUGE,
+    "Unix time of the look at engine and proxy that the values of this object come from.",
+    (SERVICE,),
+    "seconds",
+)
+REPLICAS: Final = Metric(
+    "vault_replicas",
+    Type.GAUGE,
+    "Replicas of a workload, by how far they are.",
+    (
+        SERVICE,
+        _WORKLOAD,
+        Label(
+            "state",
+            "`desired`: wanted; `current`: existing; `updated`: of the wanted revision; `ready`: healthy; "
+            "`serving`: ready and up in the pool. A replica counts in each state that it has reached.",
+            REPLICA_STATES,
+        ),
+    ),
+)
+POOL_SERVERS: Final = Metric(
+    "vault_pool_servers",
+    Type.GAUGE,
+    "Servers of the HAProxy pool.",
+    (SERVICE, Label("state", "What HAProxy says of the server.", POOL_STATES)),
+)
+POOL_MINIMUM: Final = Metric(
+    "vault_pool_minimum_servers", Type.GAUGE, "Fewest servers that the strategy allows to be up.", (SERVICE,)
+)
+DRIFT: Final = Metric(
+    "vault_drift",
+    Type.GAUGE,
+    "Differences between the stack and what runs, as the last look saw them.",
+    (SERVICE, Label("kind", "Kind of difference.")),
+)
+ROTATION_AGE: Final = Metric(
+    "vault_rotation_age_seconds", Type.GAUGE, "Age of the oldest web replica.", (SERVICE,), "seconds"
+)
+NEXT_ROTATION: Final = Metric(
+    "vault_next_rotation_timestamp_seconds",
+    Type.GAUGE,
+    "Unix time at which the next replica is due; absent without rotation.",
+    (SERVICE,),
+    "seconds",
+)
+
+OPERATIONS: Final = Metric(
+    "vault_operations_total",
+    Type.COUNTER,
+    "Calls that changed something.",
+    (SERVICE, _KIND, Label("cause", "What asked for it, such as `outdated` or `rotation`."), _RESULT),
+)
+OPERATION_DURATION: Final = Metric(
+    "vault_operation_duration_seconds",
+    Type.HISTOGRAM,
+    "Length of one call that changed something.",
+    (_KIND,),
+    "seconds",
+    _CALL_BUCKETS,
+)
+CONVERGE_DURATION: Final = Metric(
+    "vault_converge_seconds",
+    Type.HISTOGRAM,
+    "Time from noticing a change (of the spec or of what runs) to having nothing left to do.",
+    (),
+    "seconds",
+    _ROLLOUT_BUCKETS,
+)
+ROLLOUT_DURATION: Final = Metric(
+    "vault_rollout_duration_seconds",
+    Type.HISTOGRAM,
+    "Time from the first replica of a new revision to the last one of an old.",
+    (Label("result", "How the rollout ended.", ("completed", "rolled_back", "superseded")),),
+    "seconds",
+    _ROLLOUT_BUCKETS,
+)
+ROLLOUT_PHASE_DURATION: Final = Metric(
+    "vault_rollout_phase_duration_seconds",
+    Type.HISTOGRAM,
+    "Time that one replica spent in one phase of a rollout.",
+    (
+        Label(
+            "phase",
+            "`create`: until it runs; `warm`: until it is ready; `join`: until it serves; `stop`: from "
+            "SIGTERM to its end. Draining has a metric of its own.",
+            ("create", "warm", "join", "stop"),
+        ),
+    ),
+    "seconds",
+    _WAIT_BUCKETS,
+)
+DRAIN_DURATION: Final = Metric(
+    "vault_drain_seconds",
+    Type.HISTOGRAM,
+    "Time from leaving the pool to the last session's end or the drain deadline.",
+    (),
+    "seconds",
+    _WAIT_BUCKETS,
+)
+SESSIONS_CUT: Final = Metric(
+    "vault_sessions_cut_total",
+    Type.COUNTER,
+    "Sessions that were still open when their drain deadline passed.",
+    (SERVICE,),
+)
+ROLLBACKS: Final = Metric(
+    "vault_rollbacks_total", Type.COUNTER, "Revisions that were given up for the last good one.", (SERVICE,)
+)
+ROTATIONS: Final = Metric(
+    "vault_rotations_total", Type.COUNTER, "Replicas replaced because of their age.", (SERVICE, _RESULT)
+)
+REPLICA_RESTARTS: Final = Metric(
+    "vault_replica_restarts_total",
+    Type.COUNTER,
+    "Dead replicas that were started or replaced.",
+    (SERVICE, _WORKLOAD),
+)
+
+GIT_FETCHES: Final = Metric("vault_git_fetches_total", Type.COUNTER, "Fetches.", (_SOURCE, _RESULT))
+GIT_FETCH_DURATION: Final = Metric(
+    "vault_git_fetch_duration_seconds",
+    Type.HISTOGRAM,
+    "Length of a fetch, failed ones included.",
+    (_SOURCE,),
+    "seconds",
+    _CALL_BUCKETS,
+)
+GIT_LAST_FETCH: Final = Metric(
+    "vault_git_last_fetch_timestamp_seconds",
+    Type.GAUGE,
+    "Unix time of the last fetch that succeeded; absent until one did.",
+    (_SOURCE,),
+    "seconds",
+)
+WEBHOOKS: Final = Metric(
+    "vault_webhooks_total",
+    Type.COUNTER,
+    "Webhook deliveries by how they were answered.",
+    (Label("result", "How it was answered.", ("accepted", "ignored", "rejected")),),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Metrics that belong together, under the heading that introduces them in the documentation."""
+
+    title: str
+    intro: str
+    metrics: tuple[Metric, ...]
+
+
+SECTIONS: Final = (
+    Section(
+        "Objects",
+        "One set for each VaultService, read from the last observation when Prometheus scrapes. The series "
+        "vanish with their object.",
+        (
+            SERVICE_INFO,
+            SERVICE_CONDITION,
+            GENERATION,
+            OBSERVED_GENERATION,
+            SUSPENDED,
+            OBSERVED_AT,
+            REPLICAS,
+            POOL_SERVERS,
+            POOL_MINIMUM,
+            DRIFT,
+            ROTATION_AGE,
+            NEXT_ROTATION,
+        ),
+    ),
+    Section(
+        "Changes",
+        "What was done to make the machine match its specs, and how long it took.",
+        (
+            OPERATIONS,
+            OPERATION_DURATION,
+            CONVERGE_DURATION,
+            ROLLOUT_DURATION,
+            ROLLOUT_PHASE_DURATION,
+            DRAIN_DURATION,
+            SESSIONS_CUT,
+            ROLLBACKS,
+            ROTATIONS,
+            REPLICA_RESTARTS,
+        ),
+    ),
+    Section(
+        "Controller",
+        "The loop itself.",
+        (RECONCILE_TOTAL, RECONCILE_DURATION, ACTIVE_WORKERS, WORKERS, EVENT_STREAM_RECONNECTS, BUILD),
+    ),
+    Section(
+        "Work queue",
+        "The names, labels and buckets of client-go, so that dashboards for Kubernetes controllers work.",
+        (
+            WORKQUEUE_DEPTH,
+            WORKQUEUE_ADDS,
+            WORKQUEUE_RETRIES,
+            WORKQUEUE_QUEUE_DURATION,
+            WORKQUEUE_WORK_DURATION,
+            WORKQUEUE_UNFINISHED_WORK,
+            WORKQUEUE_LONGEST_RUNNING,
+        ),
+    ),
+    Section(
+        "Git sources and webhooks",
+        "Where manifests come from.",
+        (GIT_FETCHES, GIT_FETCH_DURATION, GIT_LAST_FETCH, WEBHOOKS),
+    ),
+)
+
+CATALOG: Final = tuple(metric for section in SECTIONS for metric in section.metrics)

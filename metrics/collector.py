@@ -1,0 +1,117 @@
+"""Turns the last observation into gauges at the moment of a scrape.
+
+Nothing is kept between two scrapes. So a gauge cannot go stale by a forgotten update, and the series of a
+VaultService vanish with its snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from typing import Final
+
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.samples import Sample
+
+from metrics import catalog
+from metrics.catalog import CATALOG
+from metrics.metric import Metric, Type
+from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
+
+_COLLECTED: Final = tuple(metric for metric in CATALOG if metric.type in (Type.GAUGE, Type.INFO))
+_LABEL_NAMES: Final = {metric.name: metric.label_names for metric in _COLLECTED}
+
+
+class StateCollector:
+    """A Prometheus collector of everything that is a state.
+
+    The callables answer from memory, at once; they may be called from several threads. `now` gives an aware
+    datetime.
+    """
+
+    def __init__(
+        self,
+        *,
+        version: str,
+        python: str,
+        now: Callable[[], datetime],
+        services: Callable[[], Iterable[ServiceSnapshot]],
+        queues: Callable[[], Iterable[QueueSnapshot]],
+        sources: Callable[[], Iterable[SourceSnapshot]] = tuple,
+    ) -> None:
+        self._build = (version, python)
+        self._now = now
+        self._services = services
+        self._queues = queues
+        self._sources = sources
+
+    def describe(self) -> Iterator[Family]:
+        """The families without samples; the registry uses them to refuse a name that is taken."""
+        yield from _families().values()
+
+    def collect(self) -> Iterator[Family]:
+        """The families with a sample for each fact of the snapshots."""
+        scrape = _Scrape()
+        scrape.set(catalog.BUILD, 1, *self._build)
+        now = self._now()
+        # By name: one series that is there twice makes Prometheus reject the whole scrape.
+        for service in {each.name: each for each in self._services()}.values():
+            _add_service(scrape, service, now)
+        for source in {each.name: each for each in self._sources()}.values():
+            if source.last_fetch is not None:
+                scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)
+        _add_queues(scrape, list({each.name: each for each in self._queues()}.values()))
+        yield from scrape.families.values()
+
+
+class _Scrape:
+    """The families of one scrape while they are being filled."""
+
+    def __init__(self) -> None:
+        self.families = _families()
+
+    def set(self, metric: Metric, value: float, *values: str) -> None:
+        labels = dict(zip(_LABEL_NAMES[metric.name], values, strict=True))
+        self.families[metric.name].samples.append(Sample(metric.name, labels, value))
+
+
+def _families() -> dict[str, Family]:
+    return {
+        metric.name: Family(metric.family, metric.help, metric.type.value, metric.unit)
+        for metric in _COLLECTED
+    }
+
+
+def _add_service(scrape: _Scrape, service: ServiceSnapshot, now: datetime) -> None:
+    name = service.name
+    scrape.set(catalog.SERVICE_INFO, 1, name, service.plugin, service.revision, service.commit)
+    scrape.set(catalog.GENERATION, service.generation, name)
+    scrape.set(catalog.OBSERVED_GENERATION, service.observed_generation, name)
+    scrape.set(catalog.SUSPENDED, service.suspended, name)
+    for type_, actual in service.conditions.items():
+        for status in catalog.CONDITION_STATUSES:
+            scrape.set(catalog.SERVICE_CONDITION, status == actual.lower(), name, type_, status)
+    for workload, counts in service.replicas.items():
+        for state in catalog.REPLICA_STATES:
+            scrape.set(catalog.REPLICAS, counts.get(state, 0), name, workload, state)
+    for state in catalog.POOL_STATES:
+        scrape.set(catalog.POOL_SERVERS, service.pool.get(state, 0), name, state)
+    for kind, count in service.drift.items():
+        scrape.set(catalog.DRIFT, count, name, kind)
+    if service.pool_minimum is not None:
+        scrape.set(catalog.POOL_MINIMUM, service.pool_minimum, name)
+    if service.oldest_replica_created is not None:
+        scrape.set(catalog.ROTATION_AGE, (now - service.oldest_replica_created).total_seconds(), name)
+    if service.next_rotation is not None:
+        scrape.set(catalog.NEXT_ROTATION, service.next_rotation.timestamp(), name)
+    if service.observed_at is not None:
+        scrape.set(catalog.OBSERVED_AT, service.observed_at.timestamp(), name)
+
+
+def _add_queues(scrape: _Scrape, queues: list[QueueSnapshot]) -> None:
+    scrape.set(catalog.WORKERS, sum(queue.workers for queue in queues))
+    scrape.set(catalog.ACTIVE_WORKERS, sum(queue.active_workers for queue in queues))
+    for queue in queues:
+        scrape.set(catalog.WORKQUEUE_DEPTH, queue.depth, queue.name)
+        scrape.set(catalog.WORKQUEUE_UNFINISHED_WORK, queue.unfinished_seconds, queue.name)
+        scrape.set(catalog.WORKQUEUE_LONGEST_RUNNING, queue.longest_running_seconds, queue.name)

@@ -1,0 +1,117 @@
+"""What Prometheus reads: every collector's samples as text, in the format that the scraper asks for.
+
+The formats are written here and not by the client library, whose writer takes about 10 µs for each sample: a
+machine with 200 replicas has thousands of them, and a scrape shares its interpreter with the rollouts. Tests
+read the result back with the library's own parsers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar, Sample
+
+TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+_OPENMETRICS_VERSIONS: Final = ("", "1.0.0")
+_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+# The text format has no quotes around help, so none are escaped in it.
+_TEXT_HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
+# OpenMetrics has a suffix for these; in the text format the suffix is part of the family's name.
+_TEXT_SUFFIXES: Final = {"counter": "_total", "info": "_info"}
+_NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+_TEXT_TYPES: Final = {"info": "gauge", "unknown": "untyped"}
+
+
+class Exposition:
+    """Renders these collectors, and the process's own memory, CPU time and file descriptors."""
+
+    def __init__(self, *collectors: Collector) -> None:
+        self._registry = CollectorRegistry()
+        for collector in collectors:
+            self._registry.register(collector)
+        ProcessCollector(registry=self._registry)
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """All samples and their content type, for the value of a request's Accept header.
+
+        A header that makes no sense gets the text format: a scraper that is picky about types must not go
+        blind.
+        """
+        if _wants_openmetrics(accept):
+            lines = (line for family in self._registry.collect() for line in _openmetrics(family))
+            return _encode(lines) + b"# EOF\n", OPENMETRICS
+        return _encode(line for family in self._registry.collect() for line in _text(family)), TEXT
+
+
+def _wants_openmetrics(accept: str) -> bool:
+    choices = [_media_range(choice) for choice in accept.split(",")]
+    openmetrics = [
+        _quality(parameters)
+        for media, parameters in choices
+        if media == "application/openmetrics-text" and parameters.get("version", "") in _OPENMETRICS_VERSIONS
+    ]
+    text = [_quality(parameters) for media, parameters in choices if media == "text/plain"]
+    return max(openmetrics, default=0.0) > 0 and max(openmetrics) >= max(text, default=0.0)
+
+
+def _media_range(choice: str) -> tuple[str, dict[str, str]]:
+    media, *parameters = (part.strip().lower() for part in choice.split(";"))
+    pairs = (parameter.partition("=") for parameter in parameters)
+    return media, {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _quality(parameters: Mapping[str, str]) -> float:
+    try:
+        return float(parameters.get("q", "1"))
+    except ValueError:
+        return 0.0
+
+
+def _encode(lines: Iterator[str]) -> bytes:
+    # Label values come from outside; half a surrogate pair in one must not cost the whole scrape.
+    return "".join(lines).encode("utf-8", "replace")
+
+
+def _text(family: Family) -> Iterator[str]:
+    name = family.name + _TEXT_SUFFIXES.get(family.type, "")
+    yield f"# HELP {name} {family.documentation.translate(_TEXT_HELP_ESCAPES)}\n"
+    yield f"# TYPE {name} {_TEXT_TYPES.get(family.type, family.type)}\n"
+    yield from [f"{_series(sample)} {_number(sample.value)}\n" for sample in family.samples]
+
+
+def _openmetrics(family: Family) -> Iterator[str]:
+    yield f"# HELP {family.name} {family.documentation.translate(_ESCAPES)}\n"
+    yield f"# TYPE {family.name} {family.type}\n"
+    if family.unit:
+        yield f"# UNIT {family.name} {family.unit}\n"
+    for sample in family.samples:
+        exemplar = _exemplar(sample.exemplar) if sample.exemplar else ""
+        yield f"{_series(sample)} {_number(sample.value)}{exemplar}\n"
+
+
+def _series(sample: Sample) -> str:
+    return sample.name + _labels(sample.labels) if sample.labels else sample.name
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    text = ",".join([f'{name}="{value}"' for name, value in labels.items()])
+    # Hardly any value needs escapes; the plain text says so at once, without a look at each of them.
+    if "\\" in text or "\n" in text or text.count('"') != 2 * len(labels):
+        text = ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()])
+    return f"{{{text}}}"
+
+
+def _number(value: float) -> str:
+    text = repr(float(value))
+    return _NOT_FINITE.get(text, text)
+
+
+def _exemplar(exemplar: Exemplar) -> str:
+    timestamp = f" {exemplar.timestamp}" if exemplar.timestamp is not None else ""
+    return f" # {_labels(exemplar.labels)} {_number(exemplar.value)}{timestamp}"

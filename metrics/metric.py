@@ -1,0 +1,94 @@
+"""What a metric is, before any client library sees it.
+
+The catalogue, the recorder, the collector and the documentation all read these values, so a name, a label or
+a bucket is written down once. Importing this costs nothing: code that only names metrics never loads
+Prometheus' client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import product
+
+
+class Type(StrEnum):
+    """The Prometheus metric types that the project uses."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One dimension of a metric.
+
+    `values` closes the set: nothing else is accepted, and all of them are exported from the start. An open
+    label (no `values`) must still be bounded, by the number of services, workloads or kinds; never by
+    containers.
+    """
+
+    name: str
+    help: str
+    values: tuple[str, ...] = ()
+
+
+SERVICE = Label("name", "`metadata.name` of the VaultService.")
+"""The label that ties a series to the life of one VaultService."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. `name` is what a query says, suffix included; `unit` is an OpenMetrics base unit or empty.
+
+    `buckets` are the upper bounds of a histogram in `unit`, ascending, without +Inf.
+    """
+
+    name: str
+    type: Type
+    help: str
+    labels: tuple[Label, ...] = ()
+    unit: str = ""
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def family(self) -> str:
+        """The name without the suffix that its type adds, as OpenMetrics and the client library want it."""
+        suffix = {Type.COUNTER: "_total", Type.INFO: "_info"}.get(self.type, "")
+        return self.name.removesuffix(suffix)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The names of the labels, in the order in which values are given."""
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def per_service(self) -> bool:
+        """Whether its series belong to one VaultService each, and vanish with it."""
+        return SERVICE in self.labels
+
+    def values_of(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The values of `labels` in the metric's own order.
+
+        Raises ValueError for a missing, unknown or unexpected label, and for a value outside a closed set: a
+        typing error must not open a new series.
+        """
+        if labels.keys() != set(self.label_names):
+            raise ValueError(f"{self.name} has the labels {list(self.label_names)}, not {sorted(labels)}")
+        for label in self.labels:
+            if label.values and labels[label.name] not in label.values:
+                allowed = ", ".join(label.values)
+                raise ValueError(f"{self.name}: {label.name}={labels[label.name]!r} is not one of {allowed}")
+        return tuple(labels[name] for name in self.label_names)
+
+    def known_series(self, service: str | None = None) -> list[tuple[str, ...]]:
+        """Label values of every series that can be named before anything happened: all labels closed, or
+        SERVICE with `service` given. Empty when some label is open.
+        """
+        choices = [
+            (service,) if label == SERVICE and service is not None else label.values for label in self.labels
+        ]
+        return list(product(*choices))
