@@ -39,7 +39,7 @@ MAX_DURATION_SECONDS: Final = 366 * 24 * 3600.0
 MAX_PERCENT: Final = 100
 MAX_COUNT: Final = 1000
 
-_UNIT_SECONDS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_UNIT_MILLISECONDS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)")
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|d|h|m|s))+$"
 PERCENT_PATTERN: Final = r"^[0-9]{1,3}%$"
@@ -49,33 +49,30 @@ _TIMESTAMP: Final = re.compile(
 
 
 def parse_duration(value: object) -> float:
-    """Seconds from "500ms", "2s", "1m30s", "1d", or from a number of seconds.
+    """Seconds, to the millisecond, from "500ms", "2s", "1m30s", "1d", or from a number of seconds.
 
     Raises ValueError for anything else, for a negative or a non-finite value and for more than a year.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError('must be a duration such as "2s", "500ms" or "1m30s"')
-    if isinstance(value, str):
-        if not re.fullmatch(DURATION_PATTERN, value):
-            raise ValueError('must be a duration such as "2s", "500ms" or "1m30s"')
-        seconds = sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_PART.findall(value))
+    if isinstance(value, str) and re.fullmatch(DURATION_PATTERN, value):
+        parts = _DURATION_PART.findall(value)
+        seconds = sum(float(amount) * _UNIT_MILLISECONDS[unit] for amount, unit in parts) / 1000
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = value
     else:
-        seconds = float(value)
+        raise ValueError('must be a duration such as "2s", "500ms" or "1m30s"')
     if not 0 <= seconds <= MAX_DURATION_SECONDS:
         raise ValueError("must be a duration between 0s and 366d")
-    return seconds
+    return round(seconds * 1000) / 1000
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest notation that `parse_duration` reads back to the same millisecond, for instance 90.0 ->
-    "1m30s".
-    """
+    """The short notation that `parse_duration` reads back to the same millisecond: 90.0 -> "1m30s"."""
     milliseconds = round(seconds * 1000)
     if milliseconds % 1000 and milliseconds < 60_000:
         return f"{milliseconds}ms"
     parts = []
     for unit in ("d", "h", "m", "s", "ms"):
-        amount, milliseconds = divmod(milliseconds, round(_UNIT_SECONDS[unit] * 1000))
+        amount, milliseconds = divmod(milliseconds, _UNIT_MILLISECONDS[unit])
         if amount:
             parts.append(f"{amount}{unit}")
     return "".join(parts) or "0s"

@@ -91,6 +91,8 @@ class Spec(ApiModel):
     healthcheck: HealthCheck = Field(default=HealthCheck(), description="How HAProxy checks a replica.")
     env: Mapping[EnvName, EnvValue] = Field(
         default={},
+        # Secrets belong into envFrom, but who puts one here shall not find it in a log.
+        repr=False,
         description="Settings for the plugin and its containers, as text: quote numbers and booleans.",
     )
     env_from: Annotated[tuple[EnvFrom, ...], Strict(False)] = Field(

@@ -29,7 +29,7 @@ _NULLS: Final = frozenset({"", "~", "null"})
 _BOOLEANS: Final = {"true": True, "false": False}
 # Longer runs of digits stay text: no field holds such a number, and converting them is quadratic.
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
-_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,18})?(?:[eE][-+]?[0-9]{1,3})?")
+_FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 # What a value is called without a tag anyway; "!" and !!str also force text, as quotes would.
 _ALLOWED_TAGS: Final = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))})
 

@@ -1,0 +1,197 @@
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from reconciler.api import (
+    Condition,
+    EnvFrom,
+    HealthCheck,
+    IntOrPercent,
+    Metadata,
+    Ports,
+    Proxy,
+    ReplicaCounts,
+    RollingUpdate,
+    Rotation,
+    Spec,
+    Status,
+    Strategy,
+    VaultService,
+)
+
+
+def service(**spec: Any) -> VaultService:
+    return VaultService(metadata=Metadata(name="files"), spec=Spec(plugin="whoami", **spec))
+
+
+def test_a_plugin_is_enough_and_the_defaults_are_safe() -> None:
+    spec = service().spec
+    assert spec.replicas is None
+    assert (spec.ports.http, spec.ports.container) == (8080, None)
+    assert (spec.healthcheck.path, spec.healthcheck.host, spec.healthcheck.interval) == (None, None, 2.0)
+    assert (spec.proxy.replicas, spec.proxy.image, spec.proxy.hold_seconds) == (1, "haproxy:3.0", 30.0)
+    assert spec.strategy.type is None
+    assert spec.strategy.rolling_update == RollingUpdate(
+        max_surge=IntOrPercent(1), max_unavailable=IntOrPercent(0)
+    )
+    assert (spec.strategy.progress_deadline_seconds, spec.strategy.drain_seconds) == (120.0, 30.0)
+    assert spec.strategy.auto_rollback
+    assert not spec.strategy.paused
+    assert not spec.suspend
+    assert spec.rotation is None
+    assert (spec.deletion_policy, spec.drift) == ("Delete", "heal")
+
+
+def test_a_whole_object_survives_every_way_of_writing_it() -> None:
+    whole = VaultService(
+        metadata=Metadata(name="files", labels={"team": "a"}, annotations={"note": "x y"}, generation=4),
+        spec=Spec(
+            plugin="whoami",
+            replicas=3,
+            ports=Ports(http=80, container=8000),
+            healthcheck=HealthCheck(path="/healthz", host="localhost", interval=0.5),
+            env={"A": "1"},
+            env_from=(EnvFrom(file="files.env"),),
+            proxy=Proxy(replicas=2),
+            strategy=Strategy(
+                type="Recreate", rolling_update=RollingUpdate(max_surge=IntOrPercent(25, True))
+            ),
+            rotation=Rotation(interval=120.0, mode="single-active"),
+            restarted_at="2026-05-01T12:00:00Z",
+            depends_on=("db",),
+            deletion_policy="Orphan",
+            drift="warn",
+        ),
+        status=Status(
+            observed_generation=4,
+            replicas=ReplicaCounts(desired=3, ready=2),
+            conditions=(Condition(type="Ready", status="False", reason="Warming"),),
+        ),
+    )
+    assert VaultService.model_validate(whole.to_document(), by_name=False) == whole
+    assert VaultService.model_validate_json(json.dumps(whole.to_document())) == whole
+    assert VaultService.model_validate(whole.model_dump()) == whole
+
+
+def test_a_document_has_the_notation_of_its_author() -> None:
+    document = service(rotation=Rotation(interval=90.0), strategy=Strategy(drain_seconds=5.0)).to_document()
+    assert document["spec"]["rotation"] == {"interval": "1m30s", "jitter": "20%", "mode": "rolling"}
+    assert document["spec"]["strategy"]["drainSeconds"] == 5
+    assert "type" not in document["spec"]["strategy"]
+    assert "status" not in document
+
+
+def test_parts_cannot_be_changed_in_place() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        service().spec.replicas = 3  # type: ignore[misc]
+
+
+def test_env_stays_out_of_logs() -> None:
+    made = service(env={"PASSWORD": "hunter2"})
+    assert "hunter2" not in f"{made!r} {made}"
+    assert made.spec.env == {"PASSWORD": "hunter2"}
+
+
+def test_validation_errors_do_not_repeat_values() -> None:
+    for bad in ({"env": {"PASSWORD": 42424242}}, {"env": {"PASSWORD": ["hunter2"]}}, {"replicas": "hunter2"}):
+        with pytest.raises(ValidationError) as refused:
+            Spec.model_validate({"plugin": "whoami", **bad})
+        assert "hunter2" not in str(refused.value)
+        assert "42424242" not in str(refused.value)
+
+
+REFUSED: list[dict[str, Any]] = [
+    {"plugin": None},
+    {"plugin": "../x"},
+    {"replicas": 0},
+    {"replicas": 1001},
+    {"replicas": "3"},
+    {"replicas": 3.0},
+    {"replicas": True},
+    {"ports": {"http": 0}},
+    {"ports": {"http": 65536}},
+    {"ports": {"http": "80"}},
+    {"ports": None},
+    {"healthcheck": {"path": "x"}},
+    {"healthcheck": {"interval": "50ms"}},
+    {"healthcheck": {"interval": "2h"}},
+    {"env": {"A": 1}},
+    {"env": {"A": True}},
+    {"env": {"A": 1.1}},
+    {"env": {"A": None}},
+    {"env": {"1A": "x"}},
+    {"env": ["A=1"]},
+    {"envFrom": {"file": "x"}},
+    {"envFrom": [{}]},
+    {"envFrom": ["x"]},
+    {"proxy": {"replicas": 0}},
+    {"proxy": {"replicas": 3}},
+    {"proxy": {"image": "a b"}},
+    {"proxy": {"holdSeconds": -1}},
+    {"strategy": {"type": "rolling"}},
+    {"strategy": {"rollingUpdate": {"maxSurge": "200%"}}},
+    {"strategy": {"rollingUpdate": {"maxSurge": -1}}},
+    {"strategy": {"progressDeadlineSeconds": 0}},
+    {"strategy": {"minReadySeconds": "2s"}},
+    {"strategy": {"drainSeconds": True}},
+    {"strategy": {"autoRollback": "no"}},
+    {"strategy": {"autoRollback": 0}},
+    {"rotation": {}},
+    {"rotation": {"interval": "999ms"}},
+    {"rotation": {"interval": "1h", "jitter": 20}},
+    {"rotation": {"interval": "1h", "mode": "fast"}},
+    {"suspend": "yes"},
+    {"restartedAt": "today"},
+    {"dependsOn": ["db", "db"]},
+    {"dependsOn": ["DB"]},
+    {"dependsOn": "db"},
+    {"deletionPolicy": "Retain"},
+    {"drift": "fix"},
+    {"unknown": 1},
+]
+
+
+@pytest.mark.parametrize("bad", REFUSED, ids=json.dumps)
+def test_what_the_resource_does_not_mean_is_refused(bad: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Spec.model_validate({"plugin": "whoami", **bad}, by_name=False, by_alias=True)
+
+
+def test_documents_use_document_names_only() -> None:
+    with pytest.raises(ValidationError, match="deletion_policy"):
+        Spec.model_validate({"plugin": "whoami", "deletion_policy": "Orphan"}, by_name=False, by_alias=True)
+
+
+def test_a_service_cannot_wait_for_itself() -> None:
+    with pytest.raises(ValidationError, match="must not name the service itself"):
+        service(depends_on=("files",))
+
+
+specs = st.builds(
+    Spec,
+    plugin=st.just("whoami"),
+    replicas=st.none() | st.integers(1, 1000),
+    env=st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text(), max_size=3),
+    healthcheck=st.builds(
+        HealthCheck, interval=st.integers(100, 3_600_000).map(lambda milliseconds: milliseconds / 1000)
+    ),
+    strategy=st.builds(
+        Strategy,
+        type=st.sampled_from([None, "Recreate", "RollingUpdate"]),
+        rolling_update=st.builds(
+            RollingUpdate,
+            max_surge=st.builds(IntOrPercent, st.integers(0, 100), st.booleans()),
+            max_unavailable=st.builds(IntOrPercent, st.integers(0, 100), st.booleans()),
+        ),
+        drain_seconds=st.floats(0, 86400),
+    ),
+)
+
+
+@given(specs)
+def test_every_spec_reads_back_from_its_document_as_it_was(spec: Spec) -> None:
+    assert Spec.model_validate_json(json.dumps(spec.to_document())) == spec
