@@ -19,14 +19,14 @@ def scaffold(slug: str, directory: Path) -> tuple[Path, ...]:
     already or the files cannot be written.
     """
     name = slug.replace("-", " ").strip().title()
-    metadata = PluginMetadata(name or slug, slug, DEFAULT_PORT)
+    metadata = PluginMetadata(name=name or "New Plugin", slug=slug, default_port=DEFAULT_PORT)
     # A directory with a '-' in its name is no Python package that others could import from.
     target = directory / slug.replace("-", "_")
     values = {
-        "slug": slug,
+        "slug": metadata.slug,
         "name": metadata.name,
         "class_name": f"{name.replace(' ', '')}Plugin",
-        "port": DEFAULT_PORT,
+        "port": metadata.default_port,
     }
     try:
         target.mkdir(parents=True)
