@@ -1,0 +1,1 @@
+"""The planning core: pure functions from what is wanted and what runs to the next safe operations."""

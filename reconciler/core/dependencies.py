@@ -1,0 +1,196 @@
+"""What the web replicas need: databases, caches, one-shot jobs.
+
+They hold data, so there is never a second one beside the first: a changed dependency is stopped and recreated in place,
+volumes and all, while HAProxy holds the requests. A dependency that merely ended is started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from graphlib import TopologicalSorter
+
+from reconciler.core.history import History
+from reconciler.core.observed import Container, Health, Observed, State
+from reconciler.core.plan import (
+    Cause,
+    CreateReplicas,
+    Operation,
+    RecreateContainer,
+    RemoveContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+)
+from reconciler.core.pool import Member
+from reconciler.core.stack import Role, Stack, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyStep:
+    """The next step of all dependencies.
+
+    `ready` names those that web replicas can rely on; `hold` says that one of them is being changed, so that the pool
+    has to be empty.
+    """
+
+    step: Step
+    ready: frozenset[str]
+    hold: bool
+
+    def satisfies(self, workload: Workload) -> bool:
+        """Whether everything that a workload needs is ready."""
+        return self.ready.issuperset(workload.needs)
+
+
+def plan_dependencies(
+    stack: Stack, observed: Observed, members: Mapping[str, Member], history: History, now: datetime
+) -> DependencyStep:
+    """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
+    ready: set[str] = set()
+    operations: list[Operation] = []
+    waits: list[tuple[float, str]] = []
+    needed = _needed_by_web(stack)
+    hold = False
+    quiet = all(_is_quiet(member, stack.strategy.drain) for member in members.values())
+    for workload in _in_order(stack):
+        containers = observed.of(workload.name)
+        if all(_is_ready(c, workload) for c in containers) and len(containers) == workload.replicas:
+            ready.add(workload.name)
+            continue
+        if not ready.issuperset(workload.needs) and not containers:
+            continue
+        changing = [c for c in containers if not _is_up_to_date(c, workload)]
+        if changing and workload.name in needed and members:
+            hold = True
+            if not quiet:
+                continue
+        wait = history.wait_before_replacing(workload.name, now)
+        step = (
+            list(_change(workload, containers, changing))
+            if changing
+            else list(_complete(workload, containers, wait))
+        )
+        operations += step
+        if not step:
+            waits.append((wait, f"{workload.name} is not ready yet"))
+    return DependencyStep(
+        Step(
+            tuple(operations),
+            "; ".join(text for _, text in waits),
+            min((s for s, _ in waits if s), default=None),
+        ),
+        frozenset(ready),
+        hold,
+    )
+
+
+def _change(
+    workload: Workload, containers: Sequence[Container], changing: Sequence[Container]
+) -> Iterable[Operation]:
+    """Stop what is outdated; once it has ended, put the new one in its place."""
+    for container in changing:
+        if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
+            if not container.stopping:
+                yield StopContainer(
+                    container=container.id,
+                    name=container.name,
+                    workload=workload.name,
+                    grace=workload.stop_grace,
+                    cause=Cause.OUTDATED if not workload.accepts(container.revision) else Cause.DETACHED,
+                )
+            return
+    if all(container.state in (State.EXITED, State.CREATED, State.DEAD) for container in changing):
+        yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
+
+
+def _complete(workload: Workload, containers: Sequence[Container], wait: float) -> Iterable[Operation]:
+    """Create what is missing, start what has ended, remove what is too much."""
+    missing = workload.replicas - len(containers)
+    if missing > 0:
+        yield CreateReplicas(
+            workload=workload.name,
+            count=missing,
+            existing=len(containers),
+            cause=Cause.MISSING,
+            detail=workload.revision,
+        )
+    for container in containers[: workload.replicas]:
+        died = container.state in (State.EXITED, State.DEAD)
+        if container.state is State.CREATED or (died and not wait and not _is_complete(container, workload)):
+            yield StartContainer(
+                container=container.id,
+                name=container.name,
+                workload=workload.name,
+                cause=Cause.DEAD if died else Cause.MISSING,
+                detail=f"exited with code {container.exit_code}" if died else "",
+            )
+    for container in containers[workload.replicas :]:
+        if container.state is State.RUNNING and not container.stopping:
+            yield StopContainer(
+                container=container.id, name=container.name, workload=workload.name, grace=workload.stop_grace,
+                cause=Cause.SURPLUS,
+            )  # fmt: skip
+        elif container.state in (State.EXITED, State.CREATED, State.DEAD):
+            yield RemoveContainer(
+                container=container.id, name=container.name, workload=workload.name, cause=Cause.SURPLUS
+            )
+
+
+def plan_orphans(stack: Stack, observed: Observed) -> Step:
+    """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
+    names = {workload.name for workload in stack.workloads}
+    operations: list[Operation] = []
+    for container in observed.engine.containers:
+        if container.workload in names or container.role is Role.WEB:
+            continue
+        if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING) and not container.stopping:
+            operations.append(StopContainer(
+                container=container.id, name=container.name, workload=container.workload, grace=10.0, cause=Cause.ORPHAN,
+            ))  # fmt: skip
+        elif container.state in (State.CREATED, State.EXITED, State.DEAD):
+            operations.append(RemoveContainer(
+                container=container.id, name=container.name, workload=container.workload, cause=Cause.ORPHAN,
+            ))  # fmt: skip
+    return Step(tuple(operations))
+
+
+def _in_order(stack: Stack) -> Iterable[Workload]:
+    mine = {workload.name: workload for workload in stack.of(Role.DEPENDENCY)}
+    graph = {name: [other for other in workload.needs if other in mine] for name, workload in mine.items()}
+    return [mine[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def _needed_by_web(stack: Stack) -> frozenset[str]:
+    """Everything that a web workload needs, directly or through something else."""
+    needs = {workload.name: workload.needs for workload in stack.workloads}
+    found: set[str] = set()
+    queue = [name for workload in stack.web for name in workload.needs]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue.extend(needs[name])
+    return frozenset(found)
+
+
+def _is_quiet(member: Member, drain: float) -> bool:
+    return member.draining and (member.sessions == 0 or member.since >= drain)
+
+
+def _is_up_to_date(container: Container, workload: Workload) -> bool:
+    attached = container.state is not State.RUNNING or workload.networks <= set(container.addresses)
+    return workload.accepts(container.revision) and attached
+
+
+def _is_complete(container: Container, workload: Workload) -> bool:
+    return workload.one_shot and container.state is State.EXITED and container.exit_code == 0
+
+
+def _is_ready(container: Container, workload: Workload) -> bool:
+    if not _is_up_to_date(container, workload) or container.stopping:
+        return False
+    if workload.one_shot:
+        return _is_complete(container, workload)
+    return container.state is State.RUNNING and container.health in (Health.NONE, Health.HEALTHY)

@@ -1,0 +1,138 @@
+"""What a replica is good for, judged from facts: its container, its member of the pool, and the clock.
+
+The words are those of the rollout table in docs/rollouts.md: dead, warming, unhealthy, ready, serving, draining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from reconciler.core.base_stack import VAULT_NET
+from reconciler.core.observed import Container, Health, State
+from reconciler.core.pool import Member
+from reconciler.core.stack import Workload
+
+EJECTED_SECONDS: Final = 10.0
+"""How long HAProxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
+
+
+class Phase(StrEnum):
+    """Where a replica is in its life, whatever its revision."""
+
+    CREATED = "created"
+    WARMING = "warming"
+    READY = "ready"
+    UNHEALTHY = "unhealthy"
+    STOPPING = "stopping"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One container of a `web` workload with its judgement; `reason` says in a few words what is wrong with it."""
+
+    container: Container
+    workload: Workload
+    phase: Phase
+    current: bool
+    member: Member | None
+    address: str | None
+    reason: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its server."""
+        return self.container.short
+
+    @property
+    def useful(self) -> bool:
+        """Whether it serves or still may, so that nothing has to be created in its place."""
+        return self.phase in (Phase.CREATED, Phase.WARMING, Phase.READY)
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes a place in the budget of containers."""
+        return self.phase is not Phase.DEAD
+
+    @property
+    def in_pool(self) -> bool:
+        """Whether new requests may reach it, at its present address."""
+        return self.member is not None and self.member.enabled and self.member.addresses == {self.address}
+
+    @property
+    def taking_traffic(self) -> bool:
+        """Whether HAProxy sends it requests, whatever Docker thinks of it."""
+        return self.in_pool and self.member is not None and self.member.up
+
+    @property
+    def serving(self) -> bool:
+        """Whether it is ready and UP in the pool."""
+        return self.phase is Phase.READY and self.taking_traffic
+
+    def available(self, min_ready: float) -> bool:
+        """Whether it has taken traffic for `min_ready` seconds, so that another one may leave."""
+        return self.taking_traffic and self.member is not None and self.member.since >= min_ready
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is taken out of the pool and its server still there."""
+        return self.member is not None and self.member.draining
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that proxies still have open to it."""
+        return self.member.sessions if self.member else 0
+
+
+def judge(
+    container: Container, workload: Workload, members: Mapping[str, Member], deadline: float, now: datetime
+) -> Replica:
+    """Judge one container; `deadline` is in how many seconds from its creation it has to become ready."""
+    member = members.get(container.short)
+    address = container.addresses.get(VAULT_NET)
+    phase, reason = _phase(container, workload, member, (now - container.created).total_seconds() < deadline)
+    return Replica(
+        container=container,
+        workload=workload,
+        phase=phase,
+        current=workload.accepts(container.revision),
+        member=member,
+        # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
+        address=f"{address}:{container.port or workload.port}" if address else None,
+        reason=reason,
+    )
+
+
+def _phase(
+    container: Container, workload: Workload, member: Member | None, in_time: bool
+) -> tuple[Phase, str]:
+    late = (Phase.WARMING, "") if in_time else (Phase.UNHEALTHY, "not ready by its deadline")
+    match container.state:
+        case State.EXITED | State.DEAD:
+            return Phase.DEAD, f"exited with code {container.exit_code}"
+        case State.CREATED:
+            return Phase.CREATED, ""
+        case State.REMOVING:
+            return Phase.STOPPING, ""
+        case State.PAUSED:
+            return Phase.UNHEALTHY, "paused"
+        case State.RESTARTING:
+            return late
+    if container.stopping:
+        return Phase.STOPPING, ""
+    if missing := sorted(workload.networks - set(container.addresses)):
+        return Phase.UNHEALTHY, f"detached from network {missing[0]}"
+    match container.health:
+        case Health.UNHEALTHY:
+            return Phase.UNHEALTHY, "its health check fails"
+        case Health.STARTING:
+            return late
+        case Health.NONE if member is not None and member.enabled and not member.up:
+            if in_time or member.since < EJECTED_SECONDS:
+                return Phase.WARMING, ""
+            return Phase.UNHEALTHY, "HAProxy's check fails"
+    return Phase.READY, ""

@@ -1,0 +1,37 @@
+"""What cannot be seen in the world and still matters to a plan: which replicas died lately.
+
+It comes from the store; without it a plan is still safe, only less patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+FORGET_AFTER: Final = timedelta(minutes=10)
+"""A death longer ago than this no longer counts, as in Kubernetes' crash-loop back-off."""
+
+FIRST_DELAY: Final = 1.0
+LONGEST_DELAY: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """`deaths`: per workload, when replicas of its current revision ended without being asked to, oldest first."""
+
+    deaths: Mapping[str, tuple[datetime, ...]] = field(default_factory=dict)
+
+    def recent_deaths(self, workload: str, now: datetime) -> int:
+        """How many replicas of a workload died within FORGET_AFTER."""
+        return sum(now - death < FORGET_AFTER for death in self.deaths.get(workload, ()))
+
+    def wait_before_replacing(self, workload: str, now: datetime) -> float:
+        """Seconds until a dead replica may be replaced: none for the first, then 1, 2, 4 … 300 after the last death."""
+        count = self.recent_deaths(workload, now)
+        if count < 2:
+            return 0.0
+        delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (count - 2))
+        since = (now - self.deaths[workload][-1]).total_seconds()
+        return max(0.0, delay - since)

@@ -1,0 +1,221 @@
+"""The way in: the gateway that holds the published port, and the HAProxy containers in its namespace.
+
+HAProxy is replaced like any workload, one new before one old, but the new one takes the listening sockets over from the
+old one, so that not even a connection in the kernel's queue is lost. A published port that moves opens on a new gateway
+first; the old one goes when the last HAProxy in its namespace has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from reconciler.core.observed import Container, Observed, ProxyInstance, State
+from reconciler.core.plan import (
+    Cause,
+    ConfigureProxy,
+    CreateProxy,
+    CreateReplicas,
+    Operation,
+    ReloadProxy,
+    RemoveContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+)
+from reconciler.core.stack import Stack, Workload
+
+ANSWER_SECONDS: Final = 10.0
+"""How long a started HAProxy may take to answer on its socket before it counts as broken."""
+
+ANSWER_LOOK: Final = 0.05
+"""Seconds between two looks for a new HAProxy's socket: nothing tells when it appears."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngressStep:
+    """The next step of the way in; `blocked` says what a person has to mend before a gateway can open."""
+
+    step: Step
+    blocked: str = ""
+
+
+def plan_ingress(stack: Stack, observed: Observed, servers: Mapping[str, str], now: datetime) -> IngressStep:
+    """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on."""
+    gateways = [c for c in observed.of(stack.gateway.name) if not c.stopping]
+    home = next((c for c in gateways if c.state is State.RUNNING and stack.gateway.accepts(c.revision)), None)
+    proxies = _Proxies(stack, observed, home, now)
+    gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
+    operations = [*gateway_operations, *_configuration(observed, servers), *proxies.operations()]
+    waiting, look = proxies.waiting()
+    return IngressStep(Step(tuple(operations), waiting, look), blocked)
+
+
+def _gateway(
+    stack: Stack, observed: Observed, gateways: list[Container], home: Container | None, proxies: _Proxies
+) -> tuple[list[Operation], str]:
+    workload = stack.gateway
+    operations: list[Operation] = []
+    ended = [c for c in gateways if c.state in (State.EXITED, State.DEAD)]
+    usable = [c for c in gateways if c not in ended and workload.accepts(c.revision)]
+    blocked = ""
+    operations += [_remove(c, Cause.DEAD) for c in ended]
+    if not usable and (owner := observed.engine.taken_ports.get(stack.published)):
+        blocked = f"port {stack.published} is taken by {owner}; free it or set another spec.ports.http"
+    elif not usable:
+        cause = Cause.OUTDATED if len(gateways) > len(ended) else Cause.MISSING
+        existing = len(observed.of(workload.name)) - len(ended)
+        operations.append(CreateReplicas(workload=workload.name, count=1, existing=existing, cause=cause))
+    operations += [_start(c) for c in usable if c.state is State.CREATED]
+    for container in gateways:
+        # An old gateway is left alone as long as HAProxy serves from its namespace.
+        if home and container not in (home, *ended) and not proxies.live_in(container):
+            cause = Cause.SURPLUS if container in usable else Cause.OUTDATED
+            operations.append(
+                _stop(container, workload, cause)
+                if container.state is State.RUNNING
+                else _remove(container, cause)
+            )
+    return operations, blocked
+
+
+def _configuration(observed: Observed, servers: Mapping[str, str]) -> list[Operation]:
+    """The file comes before any runtime command: whoever restarts finds the same truth."""
+    proxy = observed.proxy
+    if proxy.written != proxy.expected:
+        cause = Cause.MISSING if proxy.written is None else Cause.OUTDATED
+    elif dict(proxy.configured) != dict(servers):
+        cause = Cause.STALE
+    else:
+        return []
+    return [ConfigureProxy(servers=tuple(sorted(servers.items())), cause=cause)]
+
+
+class _Proxies:
+    """The HAProxy containers of a stack, sorted by what they are good for."""
+
+    def __init__(self, stack: Stack, observed: Observed, home: Container | None, now: datetime) -> None:
+        self._workload = stack.haproxy
+        self._expected = observed.proxy.expected
+        self._home = home
+        self._now = now
+        self._all = observed.of(self._workload.name)
+        self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state is State.RUNNING}
+        self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
+        self._running = [c for c in self._all if c.state is State.RUNNING and not c.stopping]
+        self._fit = [c for c in self._running if self._fits(c)]
+
+    def live_in(self, gateway: Container) -> bool:
+        """Whether any HAProxy still lives in the namespace of this gateway."""
+        return any(c.joined == gateway.id and c.state is State.RUNNING for c in self._all)
+
+    def operations(self) -> Iterable[Operation]:
+        """Bury, create one at a time, start, reload, and let the superseded ones end."""
+        for container in self._all:
+            if container.state in (State.EXITED, State.DEAD):
+                yield _remove(container, Cause.DEAD)
+            elif container.state is State.CREATED:
+                yield _start(container) if self._belongs(container) else _remove(container, Cause.OUTDATED)
+        for container in self._running:
+            if self._lost_namespace(container):
+                yield _stop(container, self._workload, Cause.DETACHED, grace=0.0)
+            elif self._mute(container):
+                yield _stop(container, self._workload, Cause.UNHEALTHY)
+        yield from self._create()
+        for container in self._fit:
+            instance = self._instances.get(container.id)
+            if instance and instance.answering and instance.structure != self._expected:
+                yield ReloadProxy(
+                    container=container.id,
+                    name=container.name,
+                    workload=container.workload,
+                    slot=container.slot or 0,
+                    cause=Cause.OUTDATED,
+                )
+        yield from self._end_superseded()
+
+    def waiting(self) -> tuple[str, float | None]:
+        """A new HAProxy is looked for until it answers."""
+        starting = [c.name for c in self._fit if not self._answers(c) and not self._mute(c)]
+        return (f"{starting[0]} is starting", ANSWER_LOOK) if starting else ("", None)
+
+    def _create(self) -> Iterable[Operation]:
+        coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]
+        starting = [c for c in self._fit if not self._answers(c)]
+        good = [c for c in self._fit if not self._mute(c)]
+        if self._home is None or coming or starting or len(good) >= self._workload.replicas:
+            return
+        slots = {c.slot for c in self._all if c.slot is not None}
+        heirs = [c.slot for c in self._running if c.joined == self._home.id and self._answers(c)]
+        gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
+        yield CreateProxy(
+            workload=self._workload.name,
+            existing=len(self._all) - gone,
+            slot=next(slot for slot in range(1, len(slots) + 2) if slot not in slots),
+            gateway=self._home.id,
+            handover=heirs[0] if heirs else None,
+            cause=Cause.OUTDATED if len(self._running) > len(self._fit) else Cause.MISSING,
+        )
+
+    def _end_superseded(self) -> Iterable[Operation]:
+        ready = [
+            c for c in self._fit if self._answers(c) and self._instances[c.id].structure == self._expected
+        ]
+        if len(ready) < self._workload.replicas:
+            return
+        for container in self._running:
+            if container not in self._fit and not self._lost_namespace(container):
+                yield _stop(container, self._workload, Cause.OUTDATED)
+        for container in ready[self._workload.replicas :]:
+            yield _stop(container, self._workload, Cause.SURPLUS)
+
+    def _belongs(self, container: Container) -> bool:
+        return (
+            self._home is not None
+            and container.joined == self._home.id
+            and self._workload.accepts(container.revision)
+        )
+
+    def _fits(self, container: Container) -> bool:
+        return self._belongs(container) and not self._lost_namespace(container)
+
+    def _lost_namespace(self, container: Container) -> bool:
+        """Whether the namespace that it joined is no longer the one with the published port."""
+        gateway = self._gateways.get(container.joined or "")
+        if gateway is None:
+            return True
+        return bool(gateway.started and container.started and gateway.started > container.started)
+
+    def _answers(self, container: Container) -> bool:
+        instance = self._instances.get(container.id)
+        return instance is not None and instance.answering
+
+    def _mute(self, container: Container) -> bool:
+        started = container.started or container.created
+        return not self._answers(container) and (self._now - started).total_seconds() > ANSWER_SECONDS
+
+
+def _start(container: Container) -> StartContainer:
+    return StartContainer(
+        container=container.id, name=container.name, workload=container.workload, cause=Cause.MISSING
+    )
+
+
+def _stop(
+    container: Container, workload: Workload, cause: Cause, grace: float | None = None
+) -> StopContainer:
+    return StopContainer(
+        container=container.id,
+        name=container.name,
+        workload=container.workload,
+        grace=workload.stop_grace if grace is None else grace,
+        cause=cause,
+    )
+
+
+def _remove(container: Container, cause: Cause) -> RemoveContainer:
+    return RemoveContainer(
+        container=container.id, name=container.name, workload=container.workload, cause=cause
+    )

@@ -1,0 +1,168 @@
+"""The whole desired state of one VaultService, as plain values.
+
+A Stack is what a manifest and a plugin come to: a Compose document, the workloads in it with their roles and
+revisions, the pool that HAProxy serves, and how replicas may be replaced. Everything downstream compares a Stack
+with what runs; nothing downstream asks a plugin or a manifest again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+JSON = Mapping[str, Any]
+
+
+class Role(StrEnum):
+    """What a workload does in its stack; decides how it is replaced."""
+
+    GATEWAY = "gateway"
+    PROXY = "proxy"
+    DEPENDENCY = "dependency"
+    WEB = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One service of the stack.
+
+    `revisions` holds the revision of the same definition under every formula that we still read, so that an upgrade
+    of the controller replaces nothing; `revision` is the one written on new containers.
+    """
+
+    name: str
+    role: Role
+    replicas: int
+    image: str
+    revision: str
+    revisions: frozenset[str]
+    networks: frozenset[str]
+    needs: tuple[str, ...] = ()
+    port: int | None = None
+    stop_grace: float = 10.0
+    one_shot: bool = False
+
+    def accepts(self, revision: str) -> bool:
+        """Whether a container with this revision label runs the current definition."""
+        return revision in self.revisions
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How HAProxy asks a replica whether it can serve; `interval` in seconds."""
+
+    path: str
+    host: str
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """Everything in haproxy.cfg that is not a server; durations in seconds."""
+
+    pool: str
+    health: HealthCheck
+    hold_seconds: float
+    drain_seconds: float
+
+
+class StrategyKind(StrEnum):
+    """How the replicas of the `web` workloads are replaced."""
+
+    ROLLING_UPDATE = "RollingUpdate"
+    RECREATE = "Recreate"
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """The budget of a rollout, already resolved to whole replicas of the pool; durations in seconds."""
+
+    kind: StrategyKind
+    surge: int
+    unavailable: int
+    min_ready: float
+    progress_deadline: float
+    drain: float
+    auto_rollback: bool
+    paused: bool = False
+
+
+class RotationMode(StrEnum):
+    """Whether all replicas serve, or one at a time."""
+
+    ROLLING = "rolling"
+    SINGLE_ACTIVE = "single-active"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Replacing replicas because of their age: `interval` seconds, give or take `jitter` (a fraction of it)."""
+
+    interval: float
+    jitter: float
+    mode: RotationMode
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the files of one VaultService are on the host, and which user HAProxy runs as to share them."""
+
+    directory: Path
+    uid: int
+    gid: int
+
+    @property
+    def config(self) -> Path:
+        """The directory of haproxy.cfg; mounted whole, so that a renamed file is seen inside."""
+        return self.directory / "haproxy"
+
+    @property
+    def run(self) -> Path:
+        """The directory of the sockets `admin-<slot>.sock` and `master-<slot>.sock`."""
+        return self.directory / "run"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What should run for one VaultService.
+
+    `document` is the Compose file as data, labels included; `published` the host port of the gateway.
+    """
+
+    name: str
+    project: str
+    published: int
+    site: Site
+    document: JSON
+    workloads: tuple[Workload, ...]
+    proxy: ProxySettings
+    strategy: Strategy
+    rotation: Rotation | None = None
+    warnings: tuple[str, ...] = ()
+
+    def of(self, *roles: Role) -> tuple[Workload, ...]:
+        """The workloads that have one of these roles, in the order of the document."""
+        return tuple(workload for workload in self.workloads if workload.role in roles)
+
+    @property
+    def gateway(self) -> Workload:
+        """The workload that holds the network namespace and the published port."""
+        return self.of(Role.GATEWAY)[0]
+
+    @property
+    def haproxy(self) -> Workload:
+        """The workload that runs HAProxy."""
+        return self.of(Role.PROXY)[0]
+
+    @property
+    def web(self) -> tuple[Workload, ...]:
+        """The workloads whose replicas are the servers of the pool."""
+        return self.of(Role.WEB)
+
+    @property
+    def replicas(self) -> int:
+        """How many servers the pool should have."""
+        return sum(workload.replicas for workload in self.web)

@@ -1,0 +1,220 @@
+"""The engine of this project: Docker Compose creates, the Docker API looks, starts, stops and removes.
+
+Compose creates every container, so that `docker compose ps`, `logs` and `down` know them as their own; it never starts,
+stops or removes one, because it tells no proxy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reconciler.core import labels
+from reconciler.core.observed import Container, EngineObserved, State
+from reconciler.core.plan import CreateProxy, CreateReplicas
+from reconciler.core.stack import Role, Stack
+from reconciler.engines import docker_events
+from reconciler.engines.base import EngineEvent, EngineInfo
+from reconciler.engines.compose_cli import ComposeCli
+from reconciler.engines.compose_file import proxy_overlay
+from reconciler.engines.docker_api import CALL_SECONDS, DockerApi
+from reconciler.engines.docker_rows import COMPOSE_PROJECT, network_names, read_row
+from reconciler.engines.errors import EngineError
+from reconciler.engines.ports import owner_of
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+STARTERS: Final = 8
+"""Containers started side by side; more do not start any sooner on one engine."""
+
+STOPPERS: Final = 32
+"""Containers that may be on their way out at once; each waits for its grace period."""
+
+_log = logging.getLogger(__name__)
+
+
+class ComposeEngine:
+    """Docker with Compose v2. Threads may share it."""
+
+    def __init__(self, host: str | None = None) -> None:
+        self._api = DockerApi(host)
+        self._cli = ComposeCli(self._api.host)
+        self._stopping: set[str] = set()
+        self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
+        self._starters = ThreadPoolExecutor(STARTERS, thread_name_prefix="start")
+        self._images: set[str] = set()
+
+    # Looking
+
+    def observe(self, stack: Stack) -> EngineObserved:
+        """All containers of the project in one request; images and the port only while they can be missing."""
+        names = network_names(stack)
+        rows = self._api.rows(stack.project)
+        seen = (read_row(row, names, stopping=row["Id"] in self._stopping) for row in rows)
+        containers = tuple(self._with_start(container) for container in seen if container)
+        gateway = stack.gateway
+        is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        return EngineObserved(
+            containers=containers,
+            missing_images=frozenset(self._missing_images(stack)),
+            taken_ports={} if is_open else self._taken_ports(stack.published),
+        )
+
+    def _with_start(self, container: Container) -> Container:
+        """Adds when a gateway or proxy started, which only an inspection tells: a restart makes a new namespace."""
+        if container.role not in (Role.GATEWAY, Role.PROXY) or container.state is not State.RUNNING:
+            return container
+        details = self._api.ask("inspect", lambda api: api.inspect_container(container.id), missing=None)
+        return (
+            replace(container, started=_parse_time(details["State"]["StartedAt"])) if details else container
+        )
+
+    def _missing_images(self, stack: Stack) -> Iterator[str]:
+        for image in {workload.image for workload in stack.workloads} - self._images:
+            if self._has_image(image):
+                self._images.add(image)
+            else:
+                yield image
+
+    def _has_image(self, image: str) -> bool:
+        return (
+            self._api.ask("inspect an image", lambda api: api.inspect_image(image), missing=None) is not None
+        )
+
+    def _taken_ports(self, port: int) -> Mapping[int, str]:
+        owner = owner_of(port, self._api.rows(), local=self._api.is_local)
+        return {port: owner} if owner else {}
+
+    # Changing
+
+    def pull(self, image: str) -> None:
+        """Fetch an image. Raises ImageMissingError."""
+        self._cli.pull(image)
+
+    def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
+        """Create containers without starting them: one Compose call for all replicas, one for each HAProxy."""
+        scales = {r.workload: r.existing + r.count for r in requests if isinstance(r, CreateReplicas)}
+        try:
+            if scales:
+                self._cli.create(stack, scales)
+            for request in requests:
+                if isinstance(request, CreateProxy):
+                    self._cli.create(stack, {request.workload: request.existing + 1}, proxy_overlay(request))
+        except EngineError:
+            # It may have failed for want of an image that was there before.
+            self._images.clear()
+            raise
+
+    def recreate(self, stack: Stack, workload: str) -> None:
+        """Replace a stopped container by one of the current definition."""
+        self._cli.recreate(stack, workload)
+
+    def start(self, containers: tuple[str, ...]) -> None:
+        """Start containers side by side. Raises the first error after all were tried."""
+        jobs = [self._starters.submit(self._start, container) for container in containers]
+        errors = [error for job in jobs if (error := job.exception(timeout=STARTERS * CALL_SECONDS))]
+        if errors:
+            raise errors[0]
+
+    def _start(self, container: str) -> None:
+        self._api.ask("start a container", lambda api: api.start(container), missing=None)
+
+    def stop(self, container: str, grace: float) -> None:
+        """Ask for a stop in the background; until it is over the container is observed as `stopping`."""
+        self._stopping.add(container)
+        self._stoppers.submit(self._stop, container, grace)
+
+    def _stop(self, container: str, grace: float) -> None:
+        try:
+            self._api.ask(
+                "stop a container", lambda api: api.stop(container, timeout=round(grace)), missing=None
+            )
+        except EngineError as error:
+            _log.warning("stopping %s: %s", container[:12], error)
+        finally:
+            self._stopping.discard(container)
+
+    def remove(self, container: str) -> None:
+        """Remove a container and none of its volumes."""
+        remove = partial(_remove_container, container)
+        self._api.ask("remove a container", remove, missing=None)
+
+    def tear_down(self, project: str, *, volumes: bool) -> None:
+        """Stop and remove the project: first what takes requests, then what answers them, then what that needs."""
+        rows = self._api.rows(project)
+        for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.DEPENDENCY):
+            group = [row["Id"] for row in rows if (row.get("Labels") or {}).get(labels.ROLE) == role.value]
+            list(self._stoppers.map(self._end, group))
+        list(self._stoppers.map(self._end, [row["Id"] for row in rows]))
+        filters = {"label": f"{COMPOSE_PROJECT}={project}"}
+        for network in self._api.ask("list networks", lambda api: api.networks(filters=filters)):
+            self._api.ask("remove a network", partial(_remove_network, network["Id"]), missing=None)
+        if volumes:
+            found = self._api.ask("list volumes", lambda api: api.volumes(filters=filters))
+            for volume in found.get("Volumes") or ():
+                self._api.ask("remove a volume", partial(_remove_volume, volume["Name"]), missing=None)
+
+    def _end(self, container: str) -> None:
+        # No grace of ours: each container was created with the one that its service asks for.
+        self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
+        self.remove(container)
+
+    def run_once(
+        self, image: str, command: Sequence[str], mounts: Mapping[Path, str], environment: Mapping[str, str]
+    ) -> None:
+        """Run a command in a throw-away container without a network. Raises EngineError with what it printed."""
+        self._cli.run_once(image, command, mounts, environment)
+
+    # Telling
+
+    def logs(self, container: str, lines: int) -> str:
+        """The last lines of a container, both streams."""
+        text = self._api.ask("read logs", lambda api: api.logs(container, tail=lines), missing=b"")
+        return text.decode(errors="replace") if isinstance(text, bytes) else ""
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Events for ever; see docker_events."""
+        return docker_events.watch(self._api)
+
+    def ping(self) -> None:
+        """Raises EngineAwayError when the engine does not answer."""
+        self._api.ask("answer", lambda api: api.ping())
+
+    def info(self) -> EngineInfo:
+        """What the engine says of itself. Raises EngineAwayError."""
+        facts = self._api.ask("say what it is", lambda api: api.info())
+        return EngineInfo(
+            version=facts.get("ServerVersion", ""),
+            compose_version=self._cli.compose_version(),
+            live_restore=bool(facts.get("LiveRestoreEnabled")),
+            root_directory=facts.get("DockerRootDir", ""),
+            operating_system=facts.get("OperatingSystem", ""),
+        )
+
+
+def _parse_time(text: str) -> datetime:
+    """Docker's RFC 3339 with nanoseconds, of which a datetime keeps six digits."""
+    return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
+
+
+def _remove_container(container: str, api: APIClient) -> None:
+    api.remove_container(container, v=False, force=True)
+
+
+def _remove_network(network: str, api: APIClient) -> None:
+    api.remove_network(network)
+
+
+def _remove_volume(volume: str, api: APIClient) -> None:
+    api.remove_volume(volume)
+
+
+def _inspect_image(image: str, api: APIClient) -> object:
+    return api.inspect_image(image)  # type: ignore[no-untyped-call]

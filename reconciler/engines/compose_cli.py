@@ -1,0 +1,130 @@
+"""Docker's command line, through python-on-whales: Compose, pulls, and commands in throw-away containers.
+
+Every process runs under `timeout`, because the library waits for ever. Of what a command prints only the last line is
+shown, and never the command line itself, which could hold a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.core.stack import JSON, Stack
+from reconciler.engines.compose_file import dump
+from reconciler.engines.errors import EngineError, ImageMissingError
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+COMMAND_SECONDS: Final = 120
+PULL_SECONDS: Final = 900
+TIMED_OUT: Final = 124
+"""Exit code of `timeout` when the time is over."""
+
+
+class ComposeCli:
+    """`docker` and `docker compose` against one engine."""
+
+    def __init__(self, host: str | None) -> None:
+        self._host = host
+
+    def create(self, stack: Stack, scales: Mapping[str, int], overlay: JSON | None = None) -> None:
+        """Create containers up to these numbers without starting any or touching those there are."""
+        self._up(stack, list(scales), overlay, scales=dict(scales), recreate=False)
+
+    def recreate(self, stack: Stack, workload: str) -> None:
+        """Replace a stopped container; Compose moves its anonymous volumes to the new one."""
+        self._up(stack, [workload], None, force_recreate=True)
+
+    def pull(self, image: str) -> None:
+        """Fetch an image. Raises ImageMissingError with what the registry said."""
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            self._docker(PULL_SECONDS).image.pull(image, quiet=True)
+        except DockerException as error:
+            raise ImageMissingError(
+                f"image {image} is not on this machine and cannot be pulled ({_last_line(error)}); "
+                f"build it or run `docker pull {image}`"
+            ) from error
+
+    def run_once(
+        self, image: str, command: Sequence[str], mounts: Mapping[Path, str], environment: Mapping[str, str]
+    ) -> None:
+        """Run a command in a throw-away container without a network. Raises EngineError with what it printed."""
+        from python_on_whales.exceptions import DockerException
+
+        volumes = [(str(source), target, "ro") for source, target in mounts.items()]
+        try:
+            self._docker(COMMAND_SECONDS).run(
+                image,
+                list(command),
+                remove=True,
+                networks=["none"],
+                volumes=volumes,
+                envs=dict(environment),
+                pull="never",
+            )
+        except DockerException as error:
+            raise EngineError((error.stderr or error.stdout or str(error.return_code)).strip()) from error
+
+    def compose_version(self) -> str:
+        """The version of the Compose plugin, or "" when there is none."""
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            text = self._docker(COMMAND_SECONDS).compose.version()
+        except DockerException:
+            return ""
+        return text.strip().rpartition(" ")[2].lstrip("v")
+
+    def _up(self, stack: Stack, services: list[str], overlay: JSON | None, **options: Any) -> None:
+        from python_on_whales.exceptions import DockerException
+
+        files = [stack.site.directory / "compose.yaml"]
+        write_private(files[0], dump(stack.document))
+        if overlay is not None:
+            files.append(stack.site.directory / "compose.overlay.yaml")
+            write_private(files[1], dump(overlay))
+        client = self._docker(
+            COMMAND_SECONDS,
+            compose_files=files,
+            compose_project_name=stack.project,
+            compose_project_directory=stack.site.directory,
+        )
+        try:
+            client.compose.up(services, start=False, dependencies=False, pull="never", quiet=True, **options)
+        except DockerException as error:
+            if error.return_code == TIMED_OUT:
+                raise EngineError(f"docker compose took longer than {COMMAND_SECONDS} s") from error
+            raise EngineError(f"docker compose: {_last_line(error)}") from error
+
+    def _docker(self, seconds: int, **compose: Any) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        call = ["timeout", "--kill-after=5", str(seconds), "docker"]
+        return DockerClient(host=self._host, client_call=call, client_type="docker", **compose)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that may hold secrets, unless it says the same already. Raises EngineError."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with suppress(FileNotFoundError):
+            if path.read_text() == text:
+                return
+        temporary.unlink(missing_ok=True)
+        temporary.touch(0o600)
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _last_line(error: Any) -> str:
+    lines = [line.strip() for line in (error.stderr or error.stdout or "").splitlines() if line.strip()]
+    return (
+        lines[-1].removeprefix("Error response from daemon: ") if lines else f"exit code {error.return_code}"
+    )

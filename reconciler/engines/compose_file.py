@@ -1,0 +1,31 @@
+"""Compose files as text: what `docker compose` reads, and what a person may read, keep or run by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from reconciler.core.base_stack import slot_overlay
+from reconciler.core.interpolation import escape
+from reconciler.core.labels import SLOT
+from reconciler.core.plan import CreateProxy
+from reconciler.core.stack import JSON
+
+
+def dump(document: JSON) -> str:
+    """The document as YAML, every `$` doubled so that Compose takes each value as it is."""
+    # A plain dumper without anchors: a reader should see each service whole.
+    return yaml.dump(escape(document), Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=100)
+
+
+def proxy_overlay(request: CreateProxy) -> JSON:
+    """The override that sets one HAProxy container apart: its slot, its predecessor and the namespace it joins."""
+    own: dict[str, Any] = slot_overlay(request.slot, request.handover)
+    own |= {"network_mode": f"container:{request.gateway}", "labels": {SLOT: str(request.slot)}}
+    return {"services": {request.workload: own}}
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True

@@ -1,0 +1,94 @@
+"""Docker's rows and events as our values.
+
+One row of `GET /containers/json` holds nearly all that a pass needs; what Docker only says in its sentence for people
+(health, exit code) is read from there. Sources: Docker Engine API 1.43, `Status` of types.Container.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from reconciler.core import labels
+from reconciler.core.build import PROJECT_PREFIX
+from reconciler.core.observed import Container, Health, State
+from reconciler.core.stack import Role, Stack
+
+COMPOSE_SERVICE: Final = "com.docker.compose.service"
+COMPOSE_PROJECT: Final = "com.docker.compose.project"
+COMPOSE_NUMBER: Final = "com.docker.compose.container-number"
+COMPOSE_ONE_OFF: Final = "com.docker.compose.oneoff"
+
+EVENTS: Final = (
+    "start", "die", "destroy", "pause", "unpause", "health_status", "rename", "connect", "disconnect",
+)  # fmt: skip
+"""The events that can change a plan. Docker sends many more, such as two for every health check."""
+
+_EXIT_CODE: Final = re.compile(r"Exited \((\d+)\)")
+_HEALTH: Final = {
+    "(healthy)": Health.HEALTHY,
+    "(unhealthy)": Health.UNHEALTHY,
+    "(health: starting)": Health.STARTING,
+}
+_NETWORK: Final = re.compile(rf"{PROJECT_PREFIX}([a-z0-9-]+)_")
+
+
+def read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: bool) -> Container | None:
+    """A container from its row; None for one that Compose started for a single command.
+
+    `networks` maps the engine's network names to those of the stack.
+    """
+    marks = row.get("Labels") or {}
+    if marks.get(COMPOSE_ONE_OFF) == "True":
+        return None
+    status = row.get("Status") or ""
+    exited = _EXIT_CODE.match(status)
+    attached = (row.get("NetworkSettings") or {}).get("Networks") or {}
+    mode = (row.get("HostConfig") or {}).get("NetworkMode") or ""
+    return Container(
+        id=row["Id"],
+        name=row["Names"][0].lstrip("/") if row.get("Names") else row["Id"][:12],
+        workload=marks.get(COMPOSE_SERVICE, ""),
+        role=_role(marks.get(labels.ROLE)),
+        revision=marks.get(labels.REVISION, ""),
+        state=State(row["State"]),
+        health=next((health for text, health in _HEALTH.items() if text in status), Health.NONE),
+        created=datetime.fromtimestamp(row["Created"], UTC),
+        number=_number(marks.get(COMPOSE_NUMBER)) or 0,
+        addresses={
+            networks.get(name, name): body["IPAddress"]
+            for name, body in attached.items()
+            if body and body.get("IPAddress")
+        },
+        port=_number(marks.get(labels.PORT)),
+        exit_code=int(exited[1]) if exited else None,
+        slot=_number(marks.get(labels.SLOT)),
+        joined=mode.partition(":")[2] if mode.startswith("container:") else None,
+        stopping=stopping,
+    )
+
+
+def network_names(stack: Stack) -> Mapping[str, str]:
+    """The engine's name of every network of the stack, and the stack's own."""
+    networks = stack.document.get("networks", {})
+    return {(body or {}).get("name") or f"{stack.project}_{name}": name for name, body in networks.items()}
+
+
+def service_of_event(event: Mapping[str, Any]) -> str | None:
+    """The VaultService that an event is about, if any."""
+    attributes = (event.get("Actor") or {}).get("Attributes") or {}
+    if event.get("Type") == "network":
+        match = _NETWORK.match(attributes.get("name", ""))
+        return match[1] if match else None
+    name = attributes.get(labels.SERVICE)
+    return name if isinstance(name, str) else None
+
+
+def _role(text: str | None) -> Role:
+    return Role(text) if text in set(Role) else Role.DEPENDENCY
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None

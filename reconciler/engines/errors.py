@@ -1,0 +1,22 @@
+"""What can go wrong with an engine.
+
+TemporaryError
+└── EngineError              a call failed or took too long
+    └── EngineAwayError      the engine does not answer at all
+PermanentError
+└── ImageMissingError        an image is not there and cannot be pulled
+"""
+
+from reconciler.api.errors import PermanentError, TemporaryError
+
+
+class EngineError(TemporaryError):
+    """A call failed; the next pass tries again from what it then sees."""
+
+
+class EngineAwayError(EngineError):
+    """The engine cannot be reached."""
+
+
+class ImageMissingError(PermanentError):
+    """An image is neither on this machine nor in a registry that answers."""

@@ -1,0 +1,36 @@
+"""What the controller needs of the proxies in front of a stack.
+
+The written configuration and the running workers are told the same truth: `configure` first, then the runtime calls,
+each to every worker of every HAProxy container given. Every call has a timeout, raises ProxyError with a sentence for
+people, and is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from reconciler.core.observed import Container, ProxyObserved
+from reconciler.core.stack import Stack
+
+
+class Proxy(Protocol):
+    """The load balancers of a stack."""
+
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+        """Ask each running HAProxy container for its workers and servers; one that does not answer is a fact, no error."""
+
+    def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
+        """Render, validate and atomically write the configuration with these servers (name, "address:port")."""
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        """Start a new worker in this HAProxy; returns when it serves, raises with its log when it does not."""
+
+    def add_server(self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool) -> None:
+        """Make the server exist at this address and take traffic in the current workers."""
+
+    def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
+        """Send nothing new to the server, in all workers."""
+
+    def delete_server(self, stack: Stack, slots: Sequence[int], server: str, *, force: bool) -> None:
+        """Delete the server from all current workers; without `force` fail while it has a session."""
