@@ -1,0 +1,195 @@
+"""Serves the application from a thread of its own, for exactly as long as it is wanted.
+
+The socket is bound before the thread starts: a port that is taken is one clear error in the caller's hands and
+not a line in a log, and with port 0 the real one is known at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Final, Self
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from reconciler.api.errors import PermanentError, VaultError
+
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 9180
+
+START_SECONDS: Final = 10.0
+STOP_SECONDS: Final = 5.0
+# How long a connection may be silent: before its first request, and between two.
+IDLE_SECONDS: Final = 10
+MAX_HEADER_BYTES: Final = 16 * 1024
+BACKLOG: Final = 128
+
+MAX_PORT: Final = 65535
+
+_LISTEN: Final = re.compile(
+    r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
+)
+_POLL_SECONDS: Final = 0.005
+
+_log = logging.getLogger(__name__)
+
+
+class ListenError(PermanentError):
+    """The address cannot be listened on: taken, not ours, or not an address."""
+
+
+class Server:
+    """A running HTTP server; use it as a context manager, or call `start` and `stop`, once each."""
+
+    def __init__(self, app: ASGIApp, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
+        """Bind `host:port` (0: any free port); nothing is served before `start`.
+
+        Raises ListenError when the address cannot be had.
+        """
+        self._socket = _bind(host, port)
+        self.host: str
+        self.port: int
+        self.host, self.port = self._socket.getsockname()[:2]
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level=logging.ERROR,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=IDLE_SECONDS,
+                timeout_graceful_shutdown=int(STOP_SECONDS),
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+                backlog=BACKLOG,
+            )
+        )
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it is served, without a slash at the end."""
+        return f"http://{_authority(self.host, self.port)}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether requests are being answered."""
+        return self._server.started and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Return once requests are answered. Raises VaultError when that takes longer than START_SECONDS."""
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise VaultError(f"the HTTP server on {self.url} did not start; the log says why")
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Take no more requests, let those that run end for up to STOP_SECONDS, and return. Safe to repeat."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            # The server cancels what is left at its own deadline; a second more is for its tidying up.
+            self._thread.join(STOP_SECONDS + 1)
+            if self._thread.is_alive():
+                _log.warning("the HTTP server on %s did not end in time", self.url)
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._socket])
+        except Exception:
+            _log.exception("the HTTP server on %s ended", self.url)
+
+
+class _Protocol(H11Protocol):
+    """HTTP/1.1 that hangs up on clients which never send a whole request.
+
+    Uvicorn has a deadline between two requests only, and half a header stops it: idle connections could use up
+    every file descriptor.
+    """
+
+    _last_seen: object = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start to watch the new connection."""
+        super().connection_made(transport)
+        self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
+
+    def _hang_up_if_idle(self) -> None:
+        if self.transport.is_closing():
+            return
+        # There is no cycle before the first request, whatever uvicorn's annotation says.
+        waiting = getattr(self.cycle, "response_complete", True)
+        if waiting and self.cycle is self._last_seen:
+            self.transport.close()
+            return
+        self._last_seen = self.cycle
+        self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Host and port of "127.0.0.1:9180", "localhost:0" or "[::1]:9180". Raises ListenError for anything else.
+
+    The host must be there: to listen on all addresses is written out as "0.0.0.0:9180".
+    """
+    parts = _LISTEN.fullmatch(text)
+    if parts is None or int(parts["port"]) > MAX_PORT:
+        example = f"{DEFAULT_HOST}:{DEFAULT_PORT}"
+        raise ListenError(f"cannot listen on {text!r}: write HOST:PORT, such as {example}")
+    return parts["ipv6"] or parts["host"], int(parts["port"])
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    sock: socket.socket | None = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        # Without it a controller that is restarted would have to wait for its old connections to be forgotten.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        if sock is not None:
+            sock.close()
+        raise ListenError(f"cannot listen on {_authority(host, port)}: {_explain(error)}") from error
+    return sock
+
+
+def _explain(error: OSError) -> str:
+    if isinstance(error, socket.gaierror):
+        return "this machine does not know that host; use one of its own addresses"
+    advice = {
+        errno.EADDRINUSE: "another program has that port; stop it, or choose another port",
+        errno.EADDRNOTAVAIL: "this machine does not have that address; use one of its own",
+        errno.EACCES: "ports below 1024 need more rights; choose a higher one",
+    }
+    return advice.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,194 @@
+"""The server listens where it is told, answers real connections, and goes away when it is stopped."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import httpx
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from reconciler.api.errors import PermanentError, VaultError
+from reconciler.web import server as server_module
+from reconciler.web.server import ListenError, Server, parse_listen
+
+TIMEOUT = 10
+
+
+async def hello(request: Request) -> Response:
+    return PlainTextResponse("hello")
+
+
+APP = Starlette(routes=[Route("/", hello)])
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(APP, port=0) as running:
+        yield running
+
+
+def test_port_0_becomes_a_real_port_on_loopback_that_answers(server: Server) -> None:
+    assert server.host == "127.0.0.1"
+    assert server.url == f"http://127.0.0.1:{server.port}"
+    assert server.alive
+    answer = httpx.get(server.url, timeout=TIMEOUT)
+    assert answer.text == "hello"
+    assert "server" not in answer.headers
+
+
+def test_requests_side_by_side_are_all_answered(server: Server) -> None:
+    with httpx.Client(timeout=TIMEOUT) as client:
+        results: list[int] = []
+        threads = [
+            threading.Thread(target=lambda: results.append(client.get(server.url).status_code))
+            for _ in range(16)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(TIMEOUT)
+    assert results == [200] * 16
+
+
+def test_a_request_writes_no_log_line(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="uvicorn")
+    with caplog.at_level("INFO"):
+        httpx.get(server.url, timeout=TIMEOUT)
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
+
+
+def test_a_stopped_server_is_gone_and_its_port_free_at_once() -> None:
+    with Server(APP, port=0) as first:
+        port = first.port
+        httpx.get(first.url, timeout=TIMEOUT)
+    assert not first.alive
+    assert "web" not in [thread.name for thread in threading.enumerate()]
+    with pytest.raises(ConnectionRefusedError), closing(socket.create_connection(("127.0.0.1", port), 1)):
+        pass
+    with Server(APP, port=port) as second:
+        assert httpx.get(second.url, timeout=TIMEOUT).text == "hello"
+
+
+def test_stopping_waits_for_the_request_that_runs() -> None:
+    arrived, release = threading.Event(), threading.Event()
+
+    def slow(request: Request) -> Response:
+        arrived.set()
+        release.wait(TIMEOUT)
+        return PlainTextResponse("done")
+
+    running = Server(Starlette(routes=[Route("/", slow)]), port=0)
+    running.start()
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(httpx.get(running.url, timeout=TIMEOUT).text))
+    asking.start()
+    assert arrived.wait(TIMEOUT)
+    stopping = threading.Thread(target=running.stop)
+    stopping.start()
+    time.sleep(0.2)
+    assert stopping.is_alive()
+    release.set()
+    stopping.join(TIMEOUT)
+    asking.join(TIMEOUT)
+    assert answers == ["done"]
+    assert not running.alive
+
+
+def test_a_client_that_never_finishes_its_header_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 0.2)
+    with Server(APP, port=0) as running:
+        silent = socket.create_connection((running.host, running.port), TIMEOUT)
+        half = socket.create_connection((running.host, running.port), TIMEOUT)
+        second = socket.create_connection((running.host, running.port), TIMEOUT)
+        with closing(silent), closing(half), closing(second):
+            half.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            second.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert second.recv(4096).startswith(b"HTTP/1.1 200")
+            second.sendall(b"GET / HTTP/1.1\r\n")
+            for connection in (silent, half, second):
+                while connection.recv(4096):
+                    pass
+
+
+def test_a_header_without_end_is_refused(server: Server) -> None:
+    with closing(socket.create_connection((server.host, server.port), TIMEOUT)) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * (server_module.MAX_HEADER_BYTES + 1))
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400")
+
+
+def test_a_taken_port_is_one_clear_error(server: Server) -> None:
+    with pytest.raises(ListenError) as error:
+        Server(APP, port=server.port)
+    assert str(error.value) == (
+        f"cannot listen on 127.0.0.1:{server.port}: another program has that port; stop it, or choose another port"
+    )
+    assert isinstance(error.value, PermanentError)
+
+
+@pytest.mark.parametrize(
+    ("host", "message"),
+    [
+        ("192.0.2.1", "cannot listen on 192.0.2.1:0: this machine does not have that address"),
+        ("no-such-host.invalid", "this machine does not know that host"),
+        ("2001:db8::1", r"cannot listen on \[2001:db8::1\]:0: "),
+    ],
+)
+def test_an_address_that_is_not_ours_is_one_clear_error(host: str, message: str) -> None:
+    with pytest.raises(ListenError, match=message):
+        Server(APP, host, 0)
+
+
+def test_a_server_that_never_started_gives_its_port_back() -> None:
+    unused = Server(APP, port=0)
+    unused.stop()
+    unused.stop()
+    with Server(APP, port=unused.port) as running:
+        assert running.alive
+
+
+def test_a_server_that_cannot_run_says_so_and_gives_its_port_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: uvicorn.Server, sockets: list[socket.socket]) -> None:
+        raise RuntimeError("no event loop today")
+
+    broken_server = Server(APP, port=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(uvicorn.Server, "run", broken)
+        with pytest.raises(VaultError, match="did not start; the log says why"):
+            broken_server.start()
+    assert "no event loop today" in caplog.text
+    with Server(APP, port=broken_server.port) as running:
+        assert running.alive
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("127.0.0.1:9180", ("127.0.0.1", 9180)),
+        ("localhost:0", ("localhost", 0)),
+        ("[::1]:65535", ("::1", 65535)),
+        ("0.0.0.0:80", ("0.0.0.0", 80)),
+    ],
+)
+def test_listen_addresses_are_read(text: str, address: tuple[str, int]) -> None:
+    assert parse_listen(text) == address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ":9180", "9180", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "::1:9180", "[::1]", "[]:1"),
+        *("h:-1", "h:٣", "a b:1", "h:1\n", "http://h:1", "h:1_0"),
+    ],
+)
+def test_other_texts_are_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ListenError, match=r"write HOST:PORT, such as 127\.0\.0\.1:9180"):
+        parse_listen(text)
