@@ -1,0 +1,49 @@
+"""What the controller needs of a place where manifests are written.
+
+A source answers one question, "what is there now?", and says when it is worth asking again. It never says what
+changed: a change that is missed, doubled or late then cannot do harm.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from reconciler.api import Manifest, Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """All that a source holds now.
+
+    One bad file does not hide the others: `manifests` are what can be used, `problems` what is wrong with the rest.
+    `complete` is True only when every manifest of the source was read; otherwise a missing one means nothing.
+    `commit` is empty outside of Git.
+    """
+
+    manifests: tuple[Manifest, ...]
+    problems: tuple[Problem, ...]
+    complete: bool
+    commit: str = ""
+
+
+class Source(Protocol):
+    """A place where manifests are written; (`kind`, `place`) tells it from others, also after a restart."""
+
+    @property
+    def kind(self) -> Literal["directory", "git"]:
+        """What sort of place it is."""
+
+    @property
+    def place(self) -> str:
+        """Its path or URL."""
+
+    def load(self) -> Loaded:
+        """Read everything. Never raises: what cannot be read is a problem."""
+
+    def watch(self, stop: threading.Event) -> Iterator[None]:
+        """Yield whenever a new `load` may differ from the last one, until `stop` is set. Never raises, and a change
+        while the caller loads leads to another yield.
+        """

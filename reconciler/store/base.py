@@ -1,0 +1,180 @@
+"""What the controller needs of the state directory: objects as in an API server, and a record of what happened.
+
+Objects are the truth about what users want; losing them stops the reconciler from knowing its services. Records
+are history only: they never raise into a pass, because a full disk must not keep anything from being healed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+from reconciler.api import Status, VaultService
+
+EventType = Literal["Normal", "Warning"]
+Result = Literal["", "Complete", "RolledBack", "Superseded"]
+"""How the rollout of a revision ended; empty while it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an object was written: `place` is the source's path or URL, `commit` is empty outside of Git."""
+
+    kind: Literal["apply", "directory", "git"]
+    place: str
+    manifest: Path
+    line: int
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Somebody asked for the end of a service; the object stays until a pass has torn everything down."""
+
+    volumes: bool
+    requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """A VaultService as it was last applied; `problem` says why its newest manifest cannot be used, or is empty.
+
+    `service.metadata.generation` counts changes of its spec, and the files of `spec.env_from` are absolute.
+    """
+
+    service: VaultService
+    origin: Origin
+    deletion: Deletion | None = None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Shorthand for the name of the VaultService."""
+        return self.service.name
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth telling a person; `count` times the same between `first_time` and `last_time`.
+
+    `service` is empty for what concerns the whole machine.
+    """
+
+    service: str
+    type: EventType
+    reason: str
+    message: str
+    revision: str
+    commit: str
+    count: int
+    first_time: datetime
+    last_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RevisionRecord:
+    """One rollout of a service: what it was to become, who caused it, how it ended.
+
+    `spec` is the JSON text that was handed to `open_revision`; `finished_at` is None while it goes on.
+    """
+
+    service: str
+    number: int
+    revision: str
+    spec: str
+    cause: str
+    commit: str
+    created_at: datetime
+    result: Result
+    finished_at: datetime | None
+
+
+class Objects(Protocol):
+    """The objects of one state directory. Raises TemporaryError when the disk refuses, PermanentError for a file
+    that cannot be understood.
+    """
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all objects, sorted."""
+
+    def get(self, name: str) -> StoredObject | None:
+        """The object of that name."""
+
+    def apply(self, service: VaultService, origin: Origin) -> StoredObject:
+        """Store what a user wants and return it as stored; TemporaryError while the old one is being deleted."""
+
+    def mark_problem(self, name: str, text: str) -> None:
+        """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
+
+    def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
+        """Ask for the end of a service; a second request can only add the volumes. No object: nothing to do."""
+
+    def remove(self, name: str) -> None:
+        """Remove an object and all files of its service."""
+
+    def orphan(self, name: str) -> None:
+        """Remove an object and leave the files that its containers go on using."""
+
+    def status(self, name: str) -> Status:
+        """What was last seen of a service; an empty Status if nothing was."""
+
+    def put_status(self, name: str, status: Status) -> None:
+        """Remember what was seen; writes only what differs."""
+
+    def directory(self, name: str) -> Path:
+        """The directory of a service's files."""
+
+
+class Records(Protocol):
+    """What happened. Nothing here raises: without a working disk writes are lost and reads are empty."""
+
+    def record_event(
+        self,
+        service: str,
+        type_: EventType,
+        reason: str,
+        message: str,
+        now: datetime,
+        *,
+        revision: str = "",
+        commit: str = "",
+    ) -> None:
+        """Tell people; the same again within ten minutes only counts up."""
+
+    def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+        """The newest `limit` events of one service or of all, oldest first."""
+
+    def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
+        """A replica ended without being asked to."""
+
+    def deaths(
+        self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
+    ) -> Mapping[str, tuple[datetime, ...]]:
+        """Per workload, when replicas of these revisions of it died after `since`, oldest first."""
+
+    def open_revision(
+        self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
+    ) -> int:
+        """The number of the rollout towards `revision`: the newest one's if that goes on or is Complete, else a new
+        one, which supersedes what was unfinished. 0 when nothing can be written.
+        """
+
+    def finish_revision(self, service: str, number: int, result: Result, now: datetime) -> None:
+        """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final."""
+
+    def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
+        """All rollouts that are remembered, oldest first."""
+
+    def last_good(self, service: str) -> RevisionRecord | None:
+        """The newest rollout that is Complete."""
+
+    def is_rejected(self, service: str, revision: str) -> bool:
+        """Whether the newest rollout was towards `revision` and was rolled back: not to be tried again until another
+        one is opened. Rolling back opens none, so it cannot be undone by itself.
+        """
+
+    def forget(self, service: str) -> None:
+        """Forget all about a service."""

@@ -1,0 +1,126 @@
+"""Files that are either the old or the new ones, never half of each, and a lock that two processes respect.
+
+The state directory is written by the controller and by `vaultctl` at once, on disks that fill up and machines that
+lose power. Everything here raises TemporaryError with the path and the system's own reason.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from reconciler.api import TemporaryError
+
+PRIVATE: Final = 0o600
+TRAVERSABLE: Final = 0o711
+"""Directories on the way to what containers of other users mount: to be passed through, not listed."""
+
+LOCK_PAUSE: Final = 0.01
+
+
+@contextmanager
+def disk_errors(path: Path, doing: str) -> Iterator[None]:
+    """Turn an OSError into a TemporaryError that says what could not be done with `path`, and why."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise TemporaryError(f"cannot {doing} {error.filename or path}: {reason}") from error
+
+
+def make_traversable(directory: Path) -> None:
+    """Make a directory (and its parents), or open an existing one, so that other users can pass through it."""
+    with disk_errors(directory, "make"):
+        directory.mkdir(mode=TRAVERSABLE, parents=True, exist_ok=True)
+        mode = directory.stat().st_mode & 0o777
+        if mode & TRAVERSABLE != TRAVERSABLE:
+            directory.chmod(mode | TRAVERSABLE)
+
+
+def read(path: Path) -> bytes | None:
+    """The content of a file, or None when there is none."""
+    with disk_errors(path, "read"):
+        try:
+            return path.read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def write(path: Path, content: bytes, *, durable: bool) -> None:
+    """Replace a file by one of mode 0600, at once for readers; `durable` returns when a power cut cannot undo it."""
+    with disk_errors(path, "write"):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        if durable:
+            _sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a whole directory; one that is gone is fine. Symbolic links are never followed."""
+    with disk_errors(path, "remove"), suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(path: Path, timeout: float) -> Iterator[None]:
+    """Hold the lock file `path`, which is made with its directory when missing. Raises TemporaryError after `timeout`
+    seconds.
+
+    The holder may remove the file and the directory; whoever waited for it then starts anew with what is there.
+    """
+    deadline = time.monotonic() + timeout
+    descriptor = _acquire(path, deadline)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(path: Path, deadline: float) -> int:
+    while True:
+        make_traversable(path.parent)
+        with disk_errors(path, "lock"), suppress(FileNotFoundError):
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+            if _try_lock(path, descriptor):
+                return descriptor
+            os.close(descriptor)
+        if time.monotonic() >= deadline:
+            raise TemporaryError(
+                f"cannot lock {path}: another process holds it; see who does with: fuser {path}"
+            )
+        time.sleep(LOCK_PAUSE)
+
+
+def _try_lock(path: Path, descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except (BlockingIOError, FileNotFoundError):
+        return False

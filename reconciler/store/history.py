@@ -1,0 +1,251 @@
+"""What happened, in SQLite: events for people, rollouts to go back to, deaths that make the next start patient.
+
+Losing it loses history, never service. So nothing here raises into a pass: a damaged database is put aside and a
+new one begun, and on a full or read-only disk writes are dropped, which is logged once until it works again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from reconciler.store.base import Event, EventType, Result, RevisionRecord
+from reconciler.store.database import Database
+
+SAME_EVENT_WITHIN: Final = timedelta(minutes=10)
+KEPT_EVENTS: Final = 1000
+KEPT_REVISIONS: Final = 50
+KEPT_DEATHS: Final = 1000
+"""All three for each service."""
+
+# Times are whole microseconds since 1970 in UTC. A column or table is never changed here once it was released:
+# append a script.
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY, service TEXT NOT NULL, type TEXT NOT NULL, reason TEXT NOT NULL,
+        message TEXT NOT NULL, revision TEXT NOT NULL, commit_id TEXT NOT NULL, count INTEGER NOT NULL,
+        first_time INTEGER NOT NULL, last_time INTEGER NOT NULL
+    );
+    CREATE INDEX events_of_service ON events (service, last_time);
+    CREATE TABLE revisions (
+        service TEXT NOT NULL, number INTEGER NOT NULL, revision TEXT NOT NULL, spec TEXT NOT NULL,
+        cause TEXT NOT NULL, commit_id TEXT NOT NULL, created_at INTEGER NOT NULL, result TEXT NOT NULL,
+        finished_at INTEGER, PRIMARY KEY (service, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE deaths (
+        id INTEGER PRIMARY KEY, service TEXT NOT NULL, workload TEXT NOT NULL, revision TEXT NOT NULL,
+        time INTEGER NOT NULL, detail TEXT NOT NULL, UNIQUE (service, workload, revision, time, detail)
+    )
+    """,
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class HistoryStore:
+    """The history in one file, for any number of threads and processes; `clock` dates a file found damaged."""
+
+    def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now) -> None:
+        self._clock = clock
+        self._database = Database(path, MIGRATIONS, clock, self._begun_anew)
+
+    def close(self) -> None:
+        """Close the file; the next call opens it again."""
+        self._database.close()
+
+    def record_event(
+        self,
+        service: str,
+        type_: EventType,
+        reason: str,
+        message: str,
+        now: datetime,
+        *,
+        revision: str = "",
+        commit: str = "",
+    ) -> None:
+        """Tell people; the same again within SAME_EVENT_WITHIN of the last time only counts up."""
+        same = (service, type_, reason, message)
+
+        def write(sql: sqlite3.Connection) -> None:
+            again = sql.execute(
+                "UPDATE events SET count = count + 1, last_time = max(last_time, ?), revision = ?, commit_id = ? "
+                "WHERE service = ? AND type = ? AND reason = ? AND message = ? AND last_time > ?",
+                (_number(now), revision, commit, *same, _number(now - SAME_EVENT_WITHIN)),
+            )
+            if not again.rowcount:
+                sql.execute(
+                    "INSERT INTO events (service, type, reason, message, revision, commit_id, count, first_time, "
+                    "last_time) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)",
+                    (*same, revision, commit, _number(now), _number(now)),
+                )
+                sql.execute(
+                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE service = ? "
+                    "ORDER BY last_time DESC, id DESC LIMIT -1 OFFSET ?)",
+                    (service, KEPT_EVENTS),
+                )
+
+        self._database.write(write, None)
+
+    def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+        """The newest `limit` events of one service or of all, oldest first."""
+        rows = self._database.read(
+            "SELECT * FROM events WHERE ?1 IS NULL OR service = ?1 ORDER BY last_time DESC, id DESC LIMIT ?2",
+            (service, limit),
+        )
+        return tuple(_event(row) for row in reversed(rows))
+
+    def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
+        """A replica ended without being asked to; told twice with the same time and detail, it is one death."""
+
+        def write(sql: sqlite3.Connection) -> None:
+            sql.execute(
+                "INSERT OR IGNORE INTO deaths (service, workload, revision, time, detail) VALUES (?, ?, ?, ?, ?)",
+                (service, workload, revision, _number(when), detail),
+            )
+            sql.execute(
+                "DELETE FROM deaths WHERE id IN (SELECT id FROM deaths WHERE service = ? "
+                "ORDER BY time DESC, id DESC LIMIT -1 OFFSET ?)",
+                (service, KEPT_DEATHS),
+            )
+
+        self._database.write(write, None)
+
+    def deaths(
+        self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
+    ) -> Mapping[str, tuple[datetime, ...]]:
+        """Per workload of `revisions`, when replicas of these revisions of it died after `since`, oldest first."""
+        found: dict[str, list[datetime]] = {workload: [] for workload in revisions}
+        for row in self._database.read(
+            "SELECT * FROM deaths WHERE service = ? AND time > ? ORDER BY time", (service, _number(since))
+        ):
+            if row["revision"] in revisions.get(row["workload"], ()):
+                found[row["workload"]].append(_time(row["time"]))
+        return {workload: tuple(times) for workload, times in found.items()}
+
+    def open_revision(
+        self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
+    ) -> int:
+        """The number of the rollout towards `revision`, counted from 1; 0 when nothing can be written.
+
+        The newest one's if that was towards the same and goes on or is Complete. Else a new one is begun, and what
+        was unfinished is Superseded.
+        """
+
+        def write(sql: sqlite3.Connection) -> int:
+            newest = sql.execute(
+                "SELECT * FROM revisions WHERE service = ? ORDER BY number DESC LIMIT 1", (service,)
+            ).fetchone()
+            if newest is not None and newest["revision"] == revision and newest["result"] in ("", "Complete"):
+                return int(newest["number"])
+            number = 1 if newest is None else newest["number"] + 1
+            sql.execute(
+                "UPDATE revisions SET result = 'Superseded', finished_at = ? WHERE service = ? AND result = ''",
+                (_number(now), service),
+            )
+            sql.execute(
+                "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?, '', NULL)",
+                (service, number, revision, spec, cause, commit, _number(now)),
+            )
+            # However long ago it was: the last good one stays, or there is nothing to go back to.
+            sql.execute(
+                "DELETE FROM revisions WHERE service = ?1 AND number <= ?2 AND number IS NOT "
+                "(SELECT max(number) FROM revisions WHERE service = ?1 AND result = 'Complete')",
+                (service, number - KEPT_REVISIONS),
+            )
+            return int(number)
+
+        return self._database.write(write, 0)
+
+    def finish_revision(self, service: str, number: int, result: Result, now: datetime) -> None:
+        """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final.
+
+        A number that does not exist is ignored.
+        """
+        self._database.write(
+            lambda sql: sql.execute(
+                "UPDATE revisions SET result = ?1, finished_at = ?2 WHERE service = ?3 AND number = ?4 "
+                "AND (result = '' OR (result = 'Complete' AND ?1 = 'RolledBack'))",
+                (result, _number(now), service, number),
+            ),
+            None,
+        )
+
+    def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
+        """All rollouts that are remembered, oldest first."""
+        rows = self._database.read("SELECT * FROM revisions WHERE service = ? ORDER BY number", (service,))
+        return tuple(_revision(row) for row in rows)
+
+    def last_good(self, service: str) -> RevisionRecord | None:
+        """The newest rollout that is Complete."""
+        rows = self._database.read(
+            "SELECT * FROM revisions WHERE service = ? AND result = 'Complete' ORDER BY number DESC LIMIT 1",
+            (service,),
+        )
+        return _revision(rows[0]) if rows else None
+
+    def is_rejected(self, service: str, revision: str) -> bool:
+        """Whether the newest rollout was towards `revision` and was rolled back."""
+        rows = self._database.read(
+            "SELECT * FROM revisions WHERE service = ? ORDER BY number DESC LIMIT 1", (service,)
+        )
+        return bool(rows) and (rows[0]["revision"], rows[0]["result"]) == (revision, "RolledBack")
+
+    def forget(self, service: str) -> None:
+        """Forget all about a service."""
+
+        def write(sql: sqlite3.Connection) -> None:
+            sql.execute("DELETE FROM events WHERE service = ?", (service,))
+            sql.execute("DELETE FROM revisions WHERE service = ?", (service,))
+            sql.execute("DELETE FROM deaths WHERE service = ?", (service,))
+
+        self._database.write(write, None)
+
+    def _begun_anew(self, aside: Path) -> None:
+        message = f"the history was damaged and is begun anew; the old file is {aside}"
+        self.record_event("", "Warning", "HistoryLost", message, self._clock())
+
+
+def _number(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def _time(number: int) -> datetime:
+    return _EPOCH + number * _MICROSECOND
+
+
+def _event(row: sqlite3.Row) -> Event:
+    return Event(
+        service=row["service"],
+        type=row["type"],
+        reason=row["reason"],
+        message=row["message"],
+        revision=row["revision"],
+        commit=row["commit_id"],
+        count=row["count"],
+        first_time=_time(row["first_time"]),
+        last_time=_time(row["last_time"]),
+    )
+
+
+def _revision(row: sqlite3.Row) -> RevisionRecord:
+    return RevisionRecord(
+        service=row["service"],
+        number=row["number"],
+        revision=row["revision"],
+        spec=row["spec"],
+        cause=row["cause"],
+        commit=row["commit_id"],
+        created_at=_time(row["created_at"]),
+        result=row["result"],
+        finished_at=None if row["finished_at"] is None else _time(row["finished_at"]),
+    )

@@ -1,0 +1,192 @@
+"""Objects in the state directory: `<state>/services/<name>/object.json`, what a user wants, and `status.json`.
+
+This is the API server of the reconciler, made of files: sources and `vaultctl apply` write objects, the loop reads
+them, and any process may do so at any time. Another file of the same directory is nobody's business here, except
+that removing an object removes them too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError, VaultService
+from reconciler.api.formats import ServiceName
+from reconciler.store import files
+from reconciler.store.base import Deletion, Origin, StoredObject
+
+OBJECT: Final = "object.json"
+STATUS: Final = "status.json"
+LOCK: Final = ".object.lock"
+LOCK_TIMEOUT: Final = 5.0
+
+_OBJECTS: Final = TypeAdapter(StoredObject)
+_NAMES: Final[TypeAdapter[str]] = TypeAdapter(ServiceName)
+
+log = logging.getLogger(__name__)
+
+
+class ObjectStore:
+    """The objects of one state directory, for any number of threads and processes."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state = state_dir
+        self._services = state_dir / "services"
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all objects, sorted."""
+        with files.disk_errors(self._services, "list"), suppress(FileNotFoundError):
+            return tuple(
+                sorted(entry.name for entry in self._services.iterdir() if (entry / OBJECT).is_file())
+            )
+        return ()
+
+    def directory(self, name: str) -> Path:
+        """The directory of a service's files. Raises PermanentError if it is no valid name."""
+        try:
+            return self._services / _NAMES.validate_python(name)
+        except ValidationError as error:
+            rule = error.errors(include_input=False, include_url=False)[0]["msg"]
+            raise PermanentError(f"{name!r} cannot be the name of a VaultService: it {rule}") from None
+
+    def get(self, name: str) -> StoredObject | None:
+        """The object of that name. Raises PermanentError for a file that cannot be understood."""
+        path = self.directory(name) / OBJECT
+        content = files.read(path)
+        if content is None:
+            return None
+        try:
+            return _OBJECTS.validate_json(content)
+        except ValidationError as error:
+            raise PermanentError(
+                f"{path} cannot be understood ({_first(error)}): apply the manifest again to write it anew"
+            ) from None
+
+    def apply(self, service: VaultService, origin: Origin) -> StoredObject:
+        """Store what a user wants and return it as stored.
+
+        The generation is 1, or one more than before if the spec differs. Raises TemporaryError while the object of
+        that name is being deleted.
+        """
+        with self._locked(service.name):
+            try:
+                before = self.get(service.name)
+            except PermanentError as error:
+                log.warning("%s", error)
+                before = None
+            if before is not None and before.deletion is not None:
+                raise TemporaryError(f"{service.name} is being deleted: apply it again when it is gone")
+            spec = service.spec.model_copy(update={"env_from": _absolute(service.spec.env_from, origin)})
+            metadata = service.metadata.model_copy(
+                update={"generation": self._generation(before, service.name, spec)}
+            )
+            wanted = service.model_copy(update={"metadata": metadata, "spec": spec, "status": None})
+            after = StoredObject(wanted, origin)
+            if after != before:
+                self._write(after)
+            return after
+
+    def mark_problem(self, name: str, text: str) -> None:
+        """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
+        self._change(name, lambda stored: replace(stored, problem=text))
+
+    def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
+        """Ask for the end of a service; a second request can only add the volumes."""
+
+        def requested(stored: StoredObject) -> StoredObject:
+            first = stored.deletion or Deletion(volumes, now)
+            return replace(stored, deletion=replace(first, volumes=first.volumes or volumes))
+
+        self._change(name, requested)
+
+    def remove(self, name: str) -> None:
+        """Remove an object and all files of its service.
+
+        The object goes last: as long as anything else is left, it is there to say that the removal is not finished.
+        """
+        directory = self.directory(name)
+        if not directory.is_dir():
+            return
+        with self._locked(name), files.disk_errors(directory, "list"):
+            last = [directory / OBJECT, directory / LOCK]
+            for path in [*(path for path in directory.iterdir() if path not in last), *last]:
+                files.remove(path)
+            with suppress(OSError):
+                # Whoever waited for the lock may have made the directory anew, which is then theirs.
+                directory.rmdir()
+
+    def orphan(self, name: str) -> None:
+        """Remove an object and leave the files that its containers go on using."""
+        directory = self.directory(name)
+        if directory.is_dir():
+            with self._locked(name):
+                files.remove(directory / STATUS)
+                files.remove(directory / OBJECT)
+
+    def status(self, name: str) -> Status:
+        """What was last seen of a service; an empty Status if nothing was, or if its file is damaged."""
+        path = self.directory(name) / STATUS
+        content = files.read(path)
+        if content is None:
+            return Status()
+        try:
+            return Status.model_validate_json(content)
+        except ValidationError as error:
+            log.warning("%s cannot be understood and is ignored (%s)", path, _first(error))
+            return Status()
+
+    def put_status(self, name: str, status: Status) -> None:
+        """Remember what was seen; writes only what differs, and nothing once the object is gone."""
+        path = self.directory(name) / STATUS
+        content = status.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
+        if content != files.read(path) and (path.parent / OBJECT).exists():
+            files.write(path, content, durable=False)
+
+    def _change(self, name: str, change: Callable[[StoredObject], StoredObject]) -> None:
+        if self.get(name) is None:
+            return
+        with self._locked(name):
+            before = self.get(name)
+            if before is not None and (after := change(before)) != before:
+                self._write(after)
+
+    def _generation(self, before: StoredObject | None, name: str, spec: Spec) -> int:
+        if before is None:
+            # More than 1 only if a damaged object is written anew: what was seen must not look up to date.
+            return self.status(name).observed_generation + 1
+        generation = before.service.metadata.generation
+        return generation if spec == before.service.spec else generation + 1
+
+    def _write(self, stored: StoredObject) -> None:
+        content = _OBJECTS.dump_json(stored, indent=2, by_alias=True, exclude_none=True)
+        files.write(self.directory(stored.name) / OBJECT, content + b"\n", durable=True)
+
+    def _locked(self, name: str) -> AbstractContextManager[None]:
+        directory = self.directory(name)
+        for outer in (self._state, self._services):
+            files.make_traversable(outer)
+        return files.locked(directory / LOCK, LOCK_TIMEOUT)
+
+
+def _absolute(env_from: tuple[EnvFrom, ...], origin: Origin) -> tuple[EnvFrom, ...]:
+    # Links are left as they are: a file that is replaced by switching one is to be read where it then points to.
+    base = origin.manifest.parent
+    try:
+        return tuple(EnvFrom(file=str((base / each.file).absolute())) for each in env_from)
+    except ValidationError as error:
+        raise PermanentError(
+            f"{origin.manifest}:{origin.line}: a path of spec.envFrom is too long once it is absolute ({_first(error)})"
+        ) from None
+
+
+def _first(error: ValidationError) -> str:
+    finding = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    field = ".".join(str(step) for step in finding["loc"])
+    return f"{field}: {finding['msg']}" if field else finding["msg"]
