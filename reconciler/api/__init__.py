@@ -14,7 +14,7 @@ from reconciler.api.conditions import (
 )
 from reconciler.api.env_file import load_env_file, permission_warning
 from reconciler.api.errors import ManifestError, PermanentError, Problem, TemporaryError, VaultError
-from reconciler.api.manifest import Manifest, load, load_directory, parse
+from reconciler.api.manifest import Manifest, Survey, load, load_directory, parse, survey
 from reconciler.api.quantities import IntOrPercent, format_duration, parse_duration
 from reconciler.api.status import ReplicaCounts, Status
 from reconciler.api.strategy import RollingUpdate, Rotation, Strategy
@@ -53,6 +53,7 @@ __all__ = [
     "Spec",
     "Status",
     "Strategy",
+    "Survey",
     "TemporaryError",
     "VaultError",
     "VaultService",
@@ -65,4 +66,5 @@ __all__ = [
     "parse_duration",
     "permission_warning",
     "set_condition",
+    "survey",
 ]

@@ -15,7 +15,7 @@ from reconciler.api.errors import Problem
 from reconciler.api.vaultservice import VaultService
 from reconciler.api.yaml_nodes import Node, locate
 
-__all__ = ["Document", "Manifest", "conflicts"]
+__all__ = ["Conflict", "Document", "Manifest", "conflicts"]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,16 @@ class Document:
         return self.problem(field, "", "").place
 
 
-def conflicts(documents: Sequence[Document]) -> Iterator[Problem]:
-    """One Problem for each second use of a name or a published port, and one for a circle of dependencies."""
+@dataclass(frozen=True)
+class Conflict:
+    """A problem between documents; none of `parties` can be acted on until it is solved."""
+
+    problem: Problem
+    parties: tuple[Document, ...]
+
+
+def conflicts(documents: Sequence[Document]) -> Iterator[Conflict]:
+    """One Conflict for each second use of a name or a published port, and one for a circle of dependencies."""
     names: dict[str, Document] = {}
     ports: dict[int, Document] = {}
     for document in documents:
@@ -53,25 +61,29 @@ def conflicts(documents: Sequence[Document]) -> Iterator[Problem]:
         first = names.setdefault(service.name, document)
         if first is not document:
             message = f"{service.name} is already defined at {first.place('metadata.name')}"
-            yield document.problem("metadata.name", message, "rename one of them")
+            problem = document.problem("metadata.name", message, "rename one of them")
+            yield Conflict(problem, (first, document))
             continue
         port = service.spec.ports.http
         first = ports.setdefault(port, document)
         if first is not document:
-            message = (
-                f"{port} is already used by {first.manifest.service.name} at {first.place('spec.ports.http')}"
-            )
-            yield document.problem("spec.ports.http", message, "give each service a port of its own")
+            user = first.manifest.service.name
+            message = f"{port} is already used by {user} at {first.place('spec.ports.http')}"
+            problem = document.problem("spec.ports.http", message, "give each service a port of its own")
+            yield Conflict(problem, (first, document))
     yield from _circle(names)
 
 
-def _circle(documents: dict[str, Document]) -> Iterator[Problem]:
+def _circle(documents: dict[str, Document]) -> Iterator[Conflict]:
     graph = {name: document.manifest.service.spec.depends_on for name, document in documents.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        circle = list(reversed(error.args[1]))
+        # From each service to the one it waits for, beginning with the first name, so that the text is
+        # stable.
+        circle = list(reversed(error.args[1][1:]))
         start = circle.index(min(circle))
-        ordered = [*circle[start:-1], *circle[:start], circle[start]]
-        message = f"waits for itself: {' -> '.join(ordered)}"
-        yield documents[ordered[0]].problem("spec.dependsOn", message, "remove one of these dependencies")
+        circle = circle[start:] + circle[:start]
+        message = f"waits for itself: {' -> '.join([*circle, circle[0]])}"
+        problem = documents[circle[0]].problem("spec.dependsOn", message, "remove one of these dependencies")
+        yield Conflict(problem, tuple(documents[name] for name in circle))

@@ -49,7 +49,8 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     differences.
     """
     known = {_folded(candidate): candidate for candidate in candidates}
-    close = difflib.get_close_matches(_folded(word), known, n=1, cutoff=0.7)
+    begun = [candidate for candidate in known if len(word) > 2 and candidate.startswith(_folded(word))]
+    close = begun or difflib.get_close_matches(_folded(word), known, n=1, cutoff=0.7)
     return known[close[0]] if close else None
 
 
@@ -110,9 +111,9 @@ def _suggest_field(location: Location) -> str:
     name, siblings = str(location[-1]), property_names(_schema_at(location[:-1]))
     if meant := nearest(name, siblings):
         return f"did you mean {meant}?"
-    if elsewhere := next(_paths_to(name, resource_schema()), None):
-        return f"did you mean {elsewhere}?"
-    return f"known here: {', '.join(siblings)}"
+    known = f"known here: {', '.join(siblings)}"
+    elsewhere = next(_paths_to(name, resource_schema()), None)
+    return f"there is {elsewhere}; {known}" if elsewhere else known
 
 
 def _paths_to(name: str, schema: Schema, prefix: str = "") -> Iterator[str]:

@@ -18,7 +18,6 @@ from reconciler.api.vaultservice import KIND
 __all__ = ["default_text", "explain", "fields_of", "required_fields", "type_text"]
 
 WIDTH: Final = 80
-NESTED: Final = frozenset({"object", "list of objects"})
 
 
 def explain(path: str) -> str:
@@ -92,11 +91,11 @@ def _text_type(body: Schema) -> str:
 
 
 def _range_text(body: Schema) -> str:
-    low = body.get("exclusiveMinimum", body.get("minimum"))
-    if low is None:
-        return ""
-    above = "more than " if "exclusiveMinimum" in body else ""
-    return f", {above}{low} to {body['maximum']}" if "maximum" in body else f", {above}{low} or more"
+    if "exclusiveMinimum" in body:
+        return f", more than {body['exclusiveMinimum']}, at most {body['maximum']}"
+    if "maximum" in body:
+        return f", {body['minimum']} to {body['maximum']}"
+    return f", {body['minimum']} or more" if "minimum" in body else ""
 
 
 def _page(path: str, schema: Schema, is_required: bool) -> str:
@@ -104,7 +103,7 @@ def _page(path: str, schema: Schema, is_required: bool) -> str:
     default = default_text(schema)
     lines = [f"FIELD:    {path}", f"TYPE:     {type_text(schema)}"]
     lines.append(f"DEFAULT:  {default}" if default else f"REQUIRED: {'yes' if is_required else 'no'}")
-    lines += ["", *textwrap.wrap(body["description"], WIDTH)]
+    lines += ["", *_wrapped(body["description"])]
     if fields := fields_of(schema):
         required = required_fields(schema)
         lines += ["", "FIELDS:"]
@@ -112,8 +111,12 @@ def _page(path: str, schema: Schema, is_required: bool) -> str:
             mark = " (required)" if name in required else ""
             lines.append(f"  {name} <{type_text(field)}>{mark}")
             description = without_null(field)[0]["description"]
-            lines += textwrap.wrap(description, WIDTH, initial_indent="      ", subsequent_indent="      ")
+            lines += _wrapped(description, indent="      ")
     return "\n".join(lines)
+
+
+def _wrapped(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _unknown(parents: list[str], step: str, schema: Schema) -> str:

@@ -1,14 +1,15 @@
 """Reads manifests: a file or a directory of YAML in, checked VaultServices out.
 
 Everything that is wrong is reported at once, with file, line and column: a user who has made three mistakes
-should need one more run, not three. A manifest is taken whole or not at all, so that a half-read directory
+should need one more run, not three. A document is taken whole or not at all, so that a half-read directory
 can never look like a deletion.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,18 +23,33 @@ from reconciler.api.vaultservice import API_GROUP, API_VERSION, KIND, VaultServi
 from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import MapNode, Node, ScalarNode, to_plain
 
-__all__ = ["Manifest", "load", "load_directory", "parse"]
+__all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey"]
 
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
 
-def load(path: Path) -> list[Manifest]:
-    """The VaultServices of a file, in its order, or of a directory. Raises ManifestError with every problem
-    found.
+@dataclass(frozen=True)
+class Survey:
+    """What was found: the services that can be acted on, and everything that is wrong with the others.
+
+    A document with a mistake, every document of a file that is no strict YAML, and both sides of a conflict
+    are missing from `manifests`. So a name that is missing while there are problems says nothing: it must not
+    be taken for a deletion.
     """
-    if path.is_dir():
-        return load_directory(path)
-    return parse(read_text(path), path)
+
+    manifests: tuple[Manifest, ...]
+    problems: tuple[Problem, ...]
+
+    def all_or_nothing(self) -> list[Manifest]:
+        """The manifests, if nothing is wrong anywhere. Raises ManifestError with every problem otherwise."""
+        if self.problems:
+            raise ManifestError(self.problems)
+        return list(self.manifests)
+
+
+def load(path: Path) -> list[Manifest]:
+    """The VaultServices of a file, in its order, or of a directory. Raises ManifestError with every problem."""
+    return survey(path).all_or_nothing()
 
 
 def load_directory(path: Path) -> list[Manifest]:
@@ -41,62 +57,92 @@ def load_directory(path: Path) -> list[Manifest]:
 
     Raises ManifestError with every problem found; a directory without any VaultService is one.
     """
-    documents: list[Document] = []
-    problems: list[Problem] = []
-    for file in _files(path, problems):
-        try:
-            _read(read_text(file), file, documents, problems)
-        except ManifestError as error:
-            problems += error.problems
-    return _checked(documents, problems, path)
+    return _survey(_files(path), path).all_or_nothing()
 
 
 def parse(text: str, path: Path) -> list[Manifest]:
-    """Like `load`, for a text that was read already; `path` names it in problems and is what `envFrom` is
-    relative to.
+    """Like `load`, for a text that was read already. `path` names it in problems; `envFrom` is relative to
+    it.
     """
-    documents: list[Document] = []
-    problems: list[Problem] = []
-    _read(text, path, documents, problems)
-    return _checked(documents, problems, path)
+    return _combine([_read(text, path)], path).all_or_nothing()
 
 
-def _files(directory: Path, problems: list[Problem]) -> list[Path]:
-    def unreadable(error: OSError) -> None:
-        reason = os.strerror(error.errno) if error.errno else "unknown reason"
-        place = Path(error.filename or directory)
-        problems.append(
-            Problem(place, 0, 0, "", f"cannot be listed: {reason}", "check the path and its permissions")
-        )
+def survey(path: Path) -> Survey:
+    """Like `load`, for those who go on with the services that are right. Raises nothing."""
+    return _survey(_files(path) if path.is_dir() else [path], path)
+
+
+@dataclass
+class _Reading:
+    documents: list[Document] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def _survey(files: Iterable[Path | Problem], source: Path) -> Survey:
+    readings = []
+    for file in files:
+        if isinstance(file, Problem):
+            readings.append(_Reading(problems=[file]))
+            continue
+        try:
+            readings.append(_read(read_text(file), file))
+        except ManifestError as error:
+            readings.append(_Reading(problems=[*error.problems]))
+    return _combine(readings, source)
+
+
+def _files(directory: Path) -> list[Path | Problem]:
+    unreadable: list[Path | Problem] = []
+
+    def note(error: OSError) -> None:
+        # A directory that cannot be listed must not look like an empty one.
+        place, reason = Path(error.filename or directory), os.strerror(error.errno or 0)
+        advice = "check the path and its permissions"
+        unreadable.append(Problem(place, 0, 0, "", f"cannot be listed: {reason}", advice))
 
     found: list[Path] = []
-    for parent, subdirectories, names in os.walk(directory, onerror=unreadable):
+    for parent, subdirectories, names in os.walk(directory, onerror=note):
         subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-        found += [
-            Path(parent, name) for name in names if not name.startswith(".") and Path(name).suffix in SUFFIXES
-        ]
-    return sorted(found)
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return unreadable + [file for file in sorted(found) if file.suffix in SUFFIXES]
 
 
-def _read(text: str, path: Path, documents: list[Document], problems: list[Problem]) -> None:
+def _read(text: str, path: Path) -> _Reading:
     reader = YamlReader(text, path)
-    findings: list[Problem] = []
+    reading = _Reading()
     for root in reader.documents():
         identity = list(_identity_problems(root, path))
         if identity or not isinstance(root, MapNode):
-            findings += identity
-        elif _is_ours(root):
-            # Like an API server: what a user sends as status is dropped, so that the output of `get` can be
-            # applied again.
+            reading.problems += identity
+        elif _text(root, "apiVersion") == API_VERSION:
+            # Like an API server: what a user sends as status is dropped, so that `get -o yaml` can be applied
+            # again.
             written = {key: value for key, value in to_plain(root).items() if key != "status"}
             try:
                 service = VaultService.model_validate(written, by_alias=True, by_name=False)
-                documents.append(Document(Manifest(service, path, root.line), root))
+                reading.documents.append(Document(Manifest(service, path, root.line), root))
             except ValidationError as error:
-                findings += diagnose(error, root, path)
-    taken = {(problem.line, problem.column) for problem in reader.problems}
-    problems += reader.problems
-    problems += [finding for finding in findings if (finding.line, finding.column) not in taken]
+                reading.problems += diagnose(error, root, path)
+    if reader.problems:
+        # What YAML could not say is not worth a second complaint about the same place.
+        taken = {(problem.line, problem.column) for problem in reader.problems}
+        others = [problem for problem in reading.problems if (problem.line, problem.column) not in taken]
+        return _Reading(problems=[*reader.problems, *others])
+    return reading
+
+
+def _combine(readings: Sequence[_Reading], source: Path) -> Survey:
+    documents = [document for reading in readings for document in reading.documents]
+    problems = [problem for reading in readings for problem in reading.problems]
+    if not documents and not problems:
+        where = "this directory" if source.is_dir() else "this file"
+        advice = f"write one with apiVersion: {API_VERSION} and kind: {KIND}"
+        problems.append(Problem(source, 0, 0, "", f"there is no {KIND} in {where}", advice))
+    found = list(conflicts(documents))
+    problems += [conflict.problem for conflict in found]
+    stuck = {id(party) for conflict in found for party in conflict.parties}
+    manifests = tuple(document.manifest for document in documents if id(document) not in stuck)
+    return Survey(manifests, tuple(sorted(problems)))
 
 
 def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:
@@ -106,11 +152,14 @@ def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:
         )
         return
     version, kind = _text(root, "apiVersion"), _text(root, "kind")
+    for name, value, wanted in (("apiVersion", version, API_VERSION), ("kind", kind, KIND)):
+        if value is None:
+            node = root.values.get(name, root)
+            message = "must be text" if name in root.values else "is required"
+            yield Problem(path, node.line, node.column, name, message, f"write {name}: {wanted}")
     if version is None or kind is None:
-        field, wanted = ("apiVersion", API_VERSION) if version is None else ("kind", KIND)
-        node = root.values.get(field, root)
-        yield Problem(path, node.line, node.column, field, "is required", f"add {field}: {wanted}")
-    elif version != API_VERSION and (_group(version) == API_GROUP or kind == KIND):
+        return
+    if version != API_VERSION and (_group(version) == API_GROUP or kind == KIND):
         node = root.values["apiVersion"]
         yield Problem(
             path, node.line, node.column, "apiVersion", "is not one that is served", f"write {API_VERSION}"
@@ -121,10 +170,6 @@ def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:
         yield Problem(path, node.line, node.column, "kind", f"is not a kind of {API_GROUP}", advice)
 
 
-def _is_ours(root: MapNode) -> bool:
-    return _text(root, "apiVersion") == API_VERSION
-
-
 def _text(root: MapNode, key: str) -> str | None:
     node = root.values.get(key)
     return node.value if isinstance(node, ScalarNode) and isinstance(node.value, str) else None
@@ -132,14 +177,3 @@ def _text(root: MapNode, key: str) -> str | None:
 
 def _group(version: str) -> str:
     return version.partition("/")[0]
-
-
-def _checked(documents: list[Document], problems: list[Problem], source: Path) -> list[Manifest]:
-    if not documents and not problems:
-        where = "this directory" if source.is_dir() else "this file"
-        advice = f"write one with apiVersion: {API_VERSION} and kind: {KIND}"
-        problems = [Problem(source, 0, 0, "", f"there is no {KIND} in {where}", advice)]
-    problems = [*problems, *conflicts(documents)]
-    if problems:
-        raise ManifestError(problems)
-    return [document.manifest for document in documents]
