@@ -26,7 +26,9 @@ class Proxy(Protocol):
     def reload(self, stack: Stack, slot: int) -> None:
         """Start a new worker in this HAProxy; returns when it serves, raises with its log when it does not."""
 
-    def add_server(self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool) -> None:
+    def add_server(
+        self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
+    ) -> None:
         """Make the server exist at this address and take traffic in the current workers."""
 
     def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:

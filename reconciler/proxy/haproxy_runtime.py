@@ -1,0 +1,166 @@
+"""What is asked of one running HAProxy: show yourself, add, drain or delete a server, reload.
+
+Every change begins with a look and is safe to repeat. The answer to every command is compared with what HAProxy 3.0
+says on success; anything else is an error that quotes it, because a server that is believed to be drained and is not
+costs requests. A worker that stops refuses changes of servers and takes no new connection, so it is not asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.observed import Admin
+from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy_socket import CURRENT, TIMEOUT, ask, converse, process
+from reconciler.proxy.haproxy_stats import EVERYTHING, Info, Process, find, old_pids, read_info, read_stats
+
+__all__ = ["Runtime"]
+
+RELOAD_TIMEOUT: Final = 15.0
+"""Seconds for a reload: reading the configuration, starting the worker, and its first answer."""
+REMOVABLE: Final = 2.0
+"""Seconds that HAProxy may take to close a server's last connections before it deletes it."""
+
+_DONE: Final = ""
+_NO_SERVER: Final = "No such server."
+_ADDED: Final = "New server registered."
+_REMOVABLE: Final = "Done."
+_DELETED: Final = "Server deleted."
+_RELOADED: Final = "Success=1"
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One HAProxy: the directory of its sockets, its slot, and the pool that it serves."""
+
+    run: Path
+    slot: int
+    pool: str
+
+    def processes(self) -> tuple[Process, ...]:
+        """Every worker, the current one first, in one round trip and one more for each old worker.
+
+        Raises ProxyAwayError and ProxyError.
+        """
+        workers, info, stats = ask(
+            self.run, self.slot, ["show proc", f"{CURRENT} show info", f"{CURRENT} {EVERYTHING}"]
+        )
+        current = self._process(info, stats)
+        return (current, *filter(None, (self._old(pid) for pid in old_pids(workers))))
+
+    def add_server(self, name: str, address: str, checks: str, *, trusted: bool) -> None:
+        """Make the server exist at this address and take traffic: at once when trusted, else after its first
+        good check. `checks` are the keywords that say how it is checked.
+        """
+        current = self._current()
+        if current.info.stopping:
+            return
+        known = find(current.stats.servers, name)
+        if known is not None and known.address != address:
+            self.delete_server(name, force=True)
+            known = None
+        if known is not None and known.admin is Admin.READY:
+            return
+        server = f"{self.pool}/{name}"
+        commands = [] if known else [(f"add server {server} {address} {checks}", _ADDED)]
+        commands.append((f"enable health {server}", _DONE))
+        if trusted:
+            commands.append((f"set server {server} weight 1", _DONE))
+            commands.append((f"set server {server} state ready", _DONE))
+        else:
+            # Leaving maintenance makes a server UP until its checks say otherwise. Without weight it gets no
+            # request until it has been told that it is DOWN.
+            commands.append((f"set server {server} weight 0", _DONE))
+            commands.append((f"set server {server} state ready", _DONE))
+            commands.append((f"set server {server} health down", _DONE))
+            commands.append((f"set server {server} weight 1", _DONE))
+        self._expect(commands)
+
+    def drain_server(self, name: str) -> None:
+        """Send nothing new to the server; what runs on it ends by itself. An absent server is drained.
+
+        Maintenance, not HAProxy's own drain state: neither touches running requests, but only maintenance starts
+        the clock that says since when, and it is what deleting a server asks for.
+        """
+        if not self._current().info.stopping:
+            self._expect([(f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER)])
+
+    def delete_server(self, name: str, *, force: bool) -> None:
+        """Delete the server. Without `force` raise ProxyError while it has a session; with it, cut its sessions, also
+        those that old workers have left. An absent server is deleted.
+        """
+        if force:
+            for worker in self.processes():
+                if not worker.serving and (known := find(worker.stats.servers, name)) and known.sessions:
+                    self._cut(worker.info.pid, name)
+        current = self._current()
+        if current.info.stopping or (known := find(current.stats.servers, name)) is None:
+            return
+        server = f"{self.pool}/{name}"
+        self._expect([(f"set server {server} state maint", _DONE, _NO_SERVER)])
+        if force:
+            self._expect([(f"shutdown sessions server {server}", _DONE, _NO_SERVER)])
+        waited, deleted = self._ask(
+            [f"wait {REMOVABLE:g}s srv-removable {server}", f"del server {server}"], REMOVABLE + TIMEOUT
+        )
+        if deleted not in (_DELETED, _NO_SERVER):
+            busy = find(self._current().stats.servers, name) or known
+            raise ProxyError(
+                f"server {name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
+                f'{self.slot}: "{waited}", "{deleted}"'
+            )
+
+    def reload(self, expected: str) -> None:
+        """Start a worker with the written configuration; `expected` is the structure it has to say it has.
+
+        Raises ProxyError with HAProxy's start-up log when it does not start; the old worker serves on then.
+        """
+        said = converse(self.run, self.slot, ["reload"], timeout=RELOAD_TIMEOUT).strip()
+        result, _, log = said.partition("\n--\n")
+        if result != _RELOADED:
+            raise ProxyError(
+                f"HAProxy in slot {self.slot} did not accept its new configuration and keeps the old one: "
+                f"{log or result or 'no reason given, see the log of its container'}"
+            )
+        if (started := self._current().info).structure != expected:
+            raise ProxyError(
+                f"HAProxy in slot {self.slot} was reloaded with {started.structure}, not with {expected}: "
+                "its configuration directory is not the one that was written"
+            )
+
+    def _current(self) -> Process:
+        info, stats = self._ask(["show info", EVERYTHING])
+        return self._process(info, stats)
+
+    def _old(self, pid: int) -> Process | None:
+        at = process(pid)
+        said = converse(self.run, self.slot, [f"{at} show info", f"{at} {EVERYTHING}"])
+        info, _, stats = said.partition("\n\n")
+        # It may have ended since it was listed; the master says so in a sentence instead of a table.
+        return self._process(info, stats, old=True) if stats.startswith("#") else None
+
+    def _process(self, info: str, stats: str, *, old: bool = False) -> Process:
+        try:
+            told: Info = read_info(info)
+            return Process(told, read_stats(stats, self.pool), serving=not old and not told.stopping)
+        except ValueError as error:
+            raise ProxyError(f"HAProxy in slot {self.slot} was not understood: {error}") from error
+
+    def _cut(self, pid: int, name: str) -> None:
+        at = process(pid)
+        streams = converse(self.run, self.slot, [f"{at} show sess"]).splitlines()
+        mine = [line.partition(":")[0] for line in streams if f" be={self.pool} srv={name} " in line]
+        if mine:
+            converse(self.run, self.slot, [f"{at} shutdown session {stream}" for stream in mine])
+
+    def _ask(self, commands: Sequence[str], timeout: float = TIMEOUT) -> tuple[str, ...]:
+        return ask(self.run, self.slot, [f"{CURRENT} {command}" for command in commands], timeout=timeout)
+
+    def _expect(self, commands: Sequence[tuple[str, ...]]) -> None:
+        """Send commands, each with the answers that mean success."""
+        for (command, *good), answer in zip(commands, self._ask([c[0] for c in commands]), strict=True):
+            if answer not in good:
+                raise ProxyError(f'HAProxy in slot {self.slot} answered "{command}" with: {answer}')
