@@ -20,6 +20,9 @@ from reconciler.api.yaml_nodes import Node, ScalarNode, field_path, locate
 
 __all__ = ["diagnose", "nearest"]
 
+# Each finding costs a search for the nearest name; nobody reads more than these at once.
+MAX_FINDINGS: Final = 100
+
 Location = tuple[str | int, ...]
 
 # YAML 1.1 words that many still take for booleans.
@@ -55,8 +58,14 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
 
 
 def diagnose(error: ValidationError, root: Node, path: Path) -> Iterator[Problem]:
-    """One Problem for each finding of `error` about the document `root`, which was read from `path`."""
-    for detail in error.errors(include_url=False, include_input=False):
+    """One Problem for each finding of `error` about the document `root`, which was read from `path`.
+
+    Beyond MAX_FINDINGS the rest is only counted.
+    """
+    details = error.errors(include_url=False, include_input=False)
+    if (more := len(details) - MAX_FINDINGS) > 0:
+        yield Problem(path, root.line, root.column, "", f"has {more} more problems", "solve the others first")
+    for detail in details[:MAX_FINDINGS]:
         context = detail.get("ctx", {})
         about_key = detail["loc"][-1:] == ("[key]",)
         location: Location = detail["loc"][:-1] if about_key else detail["loc"]

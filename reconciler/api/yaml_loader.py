@@ -24,6 +24,7 @@ __all__ = ["YamlReader"]
 MAX_DEPTH: Final = 32
 MAX_ALIASES: Final = 64
 MAX_NODES: Final = 100_000
+MAX_PROBLEMS: Final = 100
 
 _NULLS: Final = frozenset({"", "~", "null"})
 _BOOLEANS: Final = {"true": True, "false": False}
@@ -176,6 +177,8 @@ class YamlReader:
             raise self._give_up(place, path, f"takes the file beyond {MAX_NODES} values", "split the file")
 
     def _note(self, place: Place, path: FieldPath, message: str, suggestion: str) -> None:
+        if len(self.problems) == MAX_PROBLEMS:
+            raise _UnreadableError
         self.problems.append(Problem(self._path, *place, field_path(path), message, suggestion))
 
     def _give_up(self, place: Place, path: FieldPath, message: str, suggestion: str) -> _UnreadableError:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.api.conflicts import Document, Manifest, conflicts
-from reconciler.api.vaultservice import Metadata, Ports, Spec, VaultService
+from reconciler.api.traffic import Ports
+from reconciler.api.vaultservice import Metadata, Spec, VaultService
 from reconciler.api.yaml_nodes import MapNode
 
 

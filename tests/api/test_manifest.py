@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,16 @@ def test_documents_of_other_groups_are_passed_over() -> None:
 def test_text_is_compared_by_its_group_and_not_by_a_prefix() -> None:
     foreign = "apiVersion: vault.internal.example/v1\nkind: Other\n"
     assert len(parse(foreign + document("web", 1), Path("f"))) == 1
+
+
+@pytest.mark.parametrize("line", ["a: 1\n", "1: x\n", "unknown{}: 1\n", "{}: !x 1\n"])
+def test_a_file_full_of_mistakes_is_refused_in_a_moment_and_with_a_readable_list(line: str) -> None:
+    text = f"{HEAD}metadata: {{name: a}}\nplugin: whoami\n" + "".join(line.format(n) for n in range(30_000))
+    started = time.monotonic()
+    with pytest.raises(ManifestError) as refused:
+        parse(text, Path("f.yaml"))
+    assert time.monotonic() - started < 5
+    assert 1 <= len(refused.value.problems) <= 202
 
 
 fragments = st.sampled_from(
