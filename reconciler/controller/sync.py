@@ -1,0 +1,147 @@
+"""Makes the stored objects of a source what the source says now.
+
+A source that is empty, half readable or mistyped must never look like a wish to delete: what cannot be used marks
+the object that it was meant for, and deleting much at once has to be allowed in so many words.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from reconciler.api import Manifest, PermanentError, VaultError
+from reconciler.sources.base import Loaded, Source
+from reconciler.store.base import Objects, Origin, StoredObject
+
+MAX_PRUNE: Final = 1
+"""Services that may vanish from a source between two looks and be deleted without being asked about."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Synced:
+    """What a sync did: `names` are due for a pass, `failures` say per name what could not be stored, and why.
+
+    A sync with a TemporaryError among its failures is worth repeating.
+    """
+
+    names: tuple[str, ...]
+    failures: Mapping[str, VaultError]
+
+
+def sync(
+    loaded: Loaded,
+    objects: Objects,
+    source: Source,
+    now: datetime,
+    *,
+    rivals: Collection[Source] = (),
+    max_prune: int = MAX_PRUNE,
+    allow_empty: bool = False,
+) -> Synced:
+    """Store what was loaded from `source`, mark what cannot be used, and ask for the end of what is gone.
+
+    An object that one of the `rivals` keeps writing is left to it. All that `source` has is due for a pass, changed
+    or not, because a file that a manifest names may have changed. `allow_empty` lifts every limit on deleting.
+    """
+    failures: dict[str, VaultError] = {}
+    for manifest in loaded.manifests:
+        with _kept(failures, manifest.service.name):
+            _store(manifest, loaded.commit, objects, source, rivals)
+    missing = tuple(_missing(loaded, objects, source, failures))
+    limit = len(missing) if allow_empty else max_prune if loaded.manifests else 0
+    for stored in missing:
+        with _kept(failures, stored.name):
+            if not loaded.complete:
+                objects.mark_problem(stored.name, _what_hides(stored, loaded, source))
+            elif len(missing) > limit:
+                objects.mark_problem(stored.name, _too_much(missing, loaded, source))
+            elif stored.service.spec.deletion_policy == "Orphan":
+                objects.orphan(stored.name)
+            else:
+                objects.request_deletion(stored.name, False, now)
+    for name, error in failures.items():
+        _log.warning("%s from %s: %s", name, source.place, error)
+    present = (manifest.service.name for manifest in loaded.manifests)
+    return Synced(tuple(sorted({*present, *(stored.name for stored in missing)})), failures)
+
+
+@contextmanager
+def _kept(failures: dict[str, VaultError], name: str) -> Iterator[None]:
+    # One object that cannot be written must not keep the others from being written.
+    try:
+        yield
+    except VaultError as error:
+        failures[name] = error
+
+
+def _store(
+    manifest: Manifest, commit: str, objects: Objects, source: Source, rivals: Collection[Source]
+) -> None:
+    name = manifest.service.name
+    owner = _owner(name, objects) if rivals else None
+    if owner and not _is_from(owner, source) and any(_is_from(owner, rival) for rival in rivals):
+        # Both would write it in turn, and each change would replace its containers.
+        raise PermanentError(
+            f"{manifest.path}:{manifest.line}: {name} already comes from {owner.manifest}:{owner.line}; "
+            "remove one of the two"
+        )
+    objects.apply(manifest.service, Origin(source.kind, source.place, manifest.path, manifest.line, commit))
+
+
+def _owner(name: str, objects: Objects) -> Origin | None:
+    try:
+        stored = objects.get(name)
+    except PermanentError:
+        # Damaged, so nobody's: it is written anew.
+        return None
+    return stored.origin if stored else None
+
+
+def _missing(
+    loaded: Loaded, objects: Objects, source: Source, failures: dict[str, VaultError]
+) -> Iterator[StoredObject]:
+    """The objects of the source that it does not hold; none while it is being written, when nothing can be said."""
+    if not loaded.complete and not loaded.problems:
+        return
+    present = {manifest.service.name for manifest in loaded.manifests}
+    for name in objects.names():
+        if name in present:
+            continue
+        stored = None
+        with _kept(failures, name):
+            stored = objects.get(name)
+        if stored and stored.deletion is None and _is_from(stored.origin, source):
+            yield stored
+
+
+def _is_from(origin: Origin, source: Source) -> bool:
+    return (origin.kind, origin.place) == (source.kind, source.place)
+
+
+def _what_hides(stored: StoredObject, loaded: Loaded, source: Source) -> str:
+    manifest = stored.origin.manifest
+    own = [
+        str(problem)
+        for problem in loaded.problems
+        # The other side of a conflict is named in the message.
+        if problem.path in (manifest, *manifest.parents) or f"{manifest}:" in problem.message
+    ]
+    if own:
+        return "\n".join(own)
+    every = "\n".join(str(problem) for problem in loaded.problems)
+    return f"{source.place} holds it no longer, but could not be read whole, so it is not deleted:\n{every}"
+
+
+def _too_much(missing: Collection[StoredObject], loaded: Loaded, source: Source) -> str:
+    names = " ".join(stored.name for stored in missing)
+    what = f"{len(missing)} services at once" if loaded.manifests else "all its services"
+    return (
+        f"{source.place} has lost {what}, which may be a mistake, so nothing is deleted; "
+        f"put the manifests back, or run: vaultctl delete {names}"
+    )
