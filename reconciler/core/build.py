@@ -7,7 +7,7 @@ digests of files that containers mount, come in as arguments.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.api import VaultService
@@ -32,6 +32,8 @@ PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
 DEFAULT_STOP_GRACE: Final = 10.0
 OVERRIDE_PREFIX: Final = "VAULT_"
+
+FileDigest = Callable[[str], str | None]
 
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|h|m|s)")
 _UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
@@ -63,12 +65,12 @@ def build(
     plugin: VaultServicePlugin,
     site: Site,
     secrets: Mapping[str, str] | None = None,
-    file_digests: Mapping[str, str] | None = None,
+    digest_file: FileDigest = lambda path: None,
 ) -> Stack:
     """The stack that should run.
 
-    `secrets` is what `spec.envFrom` came to; `file_digests` maps absolute paths of mounted files to digests of
-    their content. Raises BuildError, which names the plugin.
+    `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
+    file. Raises BuildError, which names the plugin.
     """
     spec = service.spec
     settings = resolve_settings(service, plugin, secrets or {})
@@ -88,14 +90,15 @@ def build(
             definition["deploy"] = {**(definition.get("deploy") or {}), "replicas": replicas}
             if spec.restarted_at:
                 definition["labels"] = {**_labels(definition), labels.RESTARTED_AT: spec.restarted_at}
+        content = _with_files(definition, digest_file, fragment)
         workloads.append(
             Workload(
                 name=name,
                 role=Role.WEB if is_web else Role.DEPENDENCY,
                 replicas=replicas,
                 image=definition["image"],
-                revision=revision_of(_with_files(definition, file_digests or {}, fragment)),
-                revisions=revisions_of(_with_files(definition, file_digests or {}, fragment)),
+                revision=revision_of(content),
+                revisions=revisions_of(content),
                 networks=frozenset(definition.get("networks", ())),
                 needs=fragment.needs[name],
                 port=target if is_web else None,
@@ -215,18 +218,18 @@ def _seconds(value: object) -> float:
     return sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts) if parts else DEFAULT_STOP_GRACE
 
 
-def _with_files(definition: Service, file_digests: Mapping[str, str], fragment: Fragment) -> Service:
-    """The definition with what its mounts and configs contain, since a change of those is a change of the workload."""
-    sources = [
-        str(volume.get("source") if isinstance(volume, Mapping) else str(volume).partition(":")[0])
-        for volume in definition.get("volumes", ())
-    ]
-    content: dict[str, Any] = {source: file_digests[source] for source in sources if source in file_digests}
+def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment) -> Service:
+    """The definition with what its mounts and configs contain, since a change of those changes the workload."""
+    content: dict[str, Any] = {}
+    for volume in definition.get("volumes", ()):
+        source = str(volume.get("source") if isinstance(volume, Mapping) else str(volume).partition(":")[0])
+        if source.startswith("/") and (found := digest_file(source)):
+            content[source] = found
     for section in ("configs", "secrets"):
         for item in definition.get(section, ()):
             name = str(item.get("source") if isinstance(item, Mapping) else item)
             body = fragment.top_level[section][name]
-            content[f"{section}.{name}"] = digest([body, file_digests.get(str(body.get("file")))])
+            content[f"{section}.{name}"] = digest([body, digest_file(str(body.get("file") or ""))])
     return {**definition, "x-content": content} if content else definition
 
 

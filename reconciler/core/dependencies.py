@@ -12,7 +12,7 @@ from datetime import datetime
 from graphlib import TopologicalSorter
 
 from reconciler.core.history import History
-from reconciler.core.observed import Container, Health, Observed, State
+from reconciler.core.observed import Container, Observed, State
 from reconciler.core.plan import (
     Cause,
     CreateReplicas,
@@ -193,4 +193,4 @@ def _is_ready(container: Container, workload: Workload) -> bool:
         return False
     if workload.one_shot:
         return _is_complete(container, workload)
-    return container.state is State.RUNNING and container.health in (Health.NONE, Health.HEALTHY)
+    return container.is_ready

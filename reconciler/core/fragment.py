@@ -6,16 +6,18 @@ it. Every complaint names the plugin, the place in the fragment and the way out.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.base_stack import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from reconciler.core.interpolation import InterpolationError, interpolate
 from vault_plugins.contract import PluginError, VaultServicePlugin
+from vault_plugins.failures import BrokenPluginError, broken_by
 
 Service = dict[str, Any]
 
@@ -50,9 +52,13 @@ def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fr
         dependencies = tuple(plugin.dependencies)
     except PluginError as error:
         raise BuildError(f"plugin {slug!r}: {error}") from error
-    except Exception as error:
-        raise BuildError(f"plugin {slug!r}: build_compose raised {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a plugin may do anything, and stops only its own service
+        raise BuildError(str(BrokenPluginError(broken_by(error, slug, _file_of(plugin))))) from error
     return _Reader(slug).read(raw, web, dependencies, settings)
+
+
+def _file_of(plugin: VaultServicePlugin) -> Path:
+    return Path(inspect.getfile(type(plugin)))
 
 
 class _Reader:

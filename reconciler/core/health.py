@@ -31,9 +31,12 @@ class Phase(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Replica:
-    """One container of a `web` workload with its judgement; `reason` says in a few words what is wrong with it."""
+    """One container of a `web` workload with its judgement; `reason` says in a few words what is wrong with it.
+
+    Compared by identity: a pass judges each container once.
+    """
 
     container: Container
     workload: Workload

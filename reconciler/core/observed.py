@@ -63,6 +63,11 @@ class Container:
     stopping: bool = False
 
     @property
+    def is_ready(self) -> bool:
+        """Whether it runs, and its own health check, if it has one, agrees."""
+        return self.state is State.RUNNING and self.health in (Health.NONE, Health.HEALTHY)
+
+    @property
     def age_key(self) -> tuple[datetime, int, str]:
         """Sorts containers oldest first, also those that were created within the same second."""
         return (self.created, self.number, self.id)

@@ -202,18 +202,6 @@ class DeleteServer(ServerOperation):
         return f"delete server {self.server}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TearDown(Operation):
-    """Remove the whole Compose project; volumes only when that was asked for by name."""
-
-    project: str
-    volumes: bool
-
-    @property
-    def sentence(self) -> str:
-        return f"tear down {self.project}" + (" with its volumes" if self.volumes else "")
-
-
 @dataclass(frozen=True, slots=True)
 class Step:
     """What one part of a pass wants: operations now, or a reason to wait and a number of seconds to look again in."""

@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from reconciler.core.revision import CURRENT_FORMULA, digest
+
 JSON = Mapping[str, Any]
 
 
@@ -161,6 +163,12 @@ class Stack:
     def web(self) -> tuple[Workload, ...]:
         """The workloads whose replicas are the servers of the pool."""
         return self.of(Role.WEB)
+
+    @property
+    def revision(self) -> str:
+        """What a rollout goes towards: the revision of the web workload, or one name for those of several."""
+        revisions = [workload.revision for workload in self.web]
+        return revisions[0] if len(revisions) == 1 else f"{CURRENT_FORMULA}-{digest(revisions)}"
 
     @property
     def replicas(self) -> int:

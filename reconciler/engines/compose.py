@@ -84,9 +84,7 @@ class ComposeEngine:
                 yield image
 
     def _has_image(self, image: str) -> bool:
-        return (
-            self._api.ask("inspect an image", lambda api: api.inspect_image(image), missing=None) is not None
-        )
+        return bool(self._api.ask("inspect an image", partial(_inspect_image, image), missing=None))
 
     def _taken_ports(self, port: int) -> Mapping[int, str]:
         owner = owner_of(port, self._api.rows(), local=self._api.is_local)

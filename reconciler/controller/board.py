@@ -1,0 +1,103 @@
+"""The last thing that was seen of every VaultService, for Prometheus: read at any time, without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from metrics.snapshots import ServiceSnapshot
+from reconciler.api import Status
+from reconciler.core.diff import count_by_kind, diff
+from reconciler.core.health import Phase, Replica
+from reconciler.core.observed import Observed
+from reconciler.core.pool import merge
+from reconciler.core.rollout import judge_replicas, next_rotation
+from reconciler.core.stack import Role, Stack, Workload
+from reconciler.store.base import StoredObject
+
+
+class Board:
+    """Snapshots by name. Threads may share it: each entry is replaced whole."""
+
+    def __init__(self) -> None:
+        self._snapshots: dict[str, ServiceSnapshot] = {}
+
+    def snapshots(self) -> tuple[ServiceSnapshot, ...]:
+        """What was seen last, of every service."""
+        return tuple(self._snapshots.values())
+
+    def saw(
+        self, stored: StoredObject, status: Status, stack: Stack, observed: Observed, now: datetime
+    ) -> None:
+        """A pass looked at everything."""
+        members = merge(observed.proxy.instances)
+        replicas = judge_replicas(stack, observed, members, now)
+        web = [r for r in replicas if r.live]
+        rotation = stack.rotation
+        self._snapshots[stored.name] = replace(
+            _of(stored, status),
+            replicas={w.name: _counts(w, replicas, observed) for w in stack.workloads},
+            pool={
+                "up": sum(m.up for m in members.values()),
+                "down": sum(m.enabled and not m.up for m in members.values()),
+                "draining": sum(m.draining for m in members.values()),
+            },
+            pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
+            drift=count_by_kind(diff(stack, observed, now)),
+            oldest_replica_created=min((r.container.created for r in web), default=None),
+            next_rotation=datetime.fromtimestamp(next_rotation(web, rotation.interval, rotation.jitter), UTC)
+            if rotation and web
+            else None,
+            observed_at=now,
+        )
+
+    def waits(self, stored: StoredObject, status: Status) -> None:
+        """A pass could not or should not look; what was seen before still stands."""
+        before = self._snapshots.get(stored.name)
+        entry = _of(stored, status)
+        if before is not None:
+            entry = replace(
+                before, conditions=entry.conditions, generation=entry.generation, suspended=entry.suspended
+            )
+        self._snapshots[stored.name] = entry
+
+    def forget(self, name: str) -> None:
+        """A service is gone, and its series with it."""
+        self._snapshots.pop(name, None)
+
+
+def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:
+    service = stored.service
+    return ServiceSnapshot(
+        name=stored.name,
+        plugin=service.spec.plugin,
+        generation=service.metadata.generation,
+        observed_generation=status.observed_generation,
+        revision=status.revision or "",
+        commit=stored.origin.commit,
+        suspended=service.spec.suspend,
+        conditions={condition.type: condition.status for condition in status.conditions},
+    )
+
+
+def _counts(workload: Workload, replicas: Iterable[Replica], observed: Observed) -> Mapping[str, int]:
+    """A workload's containers by catalog.REPLICA_STATES; what no pool serves is ready when it runs."""
+    if workload.role is Role.WEB:
+        mine = [r for r in replicas if r.workload is workload and r.live]
+        return {
+            "desired": workload.replicas,
+            "current": len(mine),
+            "updated": sum(r.current for r in mine),
+            "ready": sum(r.phase is Phase.READY for r in mine),
+            "serving": sum(r.serving for r in mine),
+        }
+    containers = observed.of(workload.name)
+    running = sum(c.is_ready for c in containers)
+    return {
+        "desired": workload.replicas,
+        "current": len(containers),
+        "updated": sum(workload.accepts(c.revision) for c in containers),
+        "ready": running,
+        "serving": running,
+    }

@@ -1,0 +1,53 @@
+"""One writer at a time for each VaultService, over all processes of a machine.
+
+A lease is an flock: the kernel gives it back when its holder dies, so none is ever stale and nobody can hold one by
+having crashed.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from reconciler.api.errors import TemporaryError
+
+RETRY_SECONDS = 0.5
+
+
+class LeaseTakenError(TemporaryError):
+    """Somebody else is working on the same thing."""
+
+
+@contextmanager
+def lease(path: Path) -> Iterator[None]:
+    """Hold the lease that this file stands for. Raises LeaseTakenError at once when another process has it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise TemporaryError(f"{path} cannot be opened: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise TemporaryError(f"{path} cannot be locked: {error.strerror}") from error
+            raise LeaseTakenError(f"another process holds {path}", RETRY_SECONDS) from error
+        yield
+    finally:
+        os.close(file)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lease now."""
+    if not path.exists():
+        return False
+    try:
+        with lease(path):
+            return False
+    except LeaseTakenError:
+        return True

@@ -1,0 +1,173 @@
+"""One pass over one VaultService, from top to bottom.
+
+It looks at the whole world, does the operations that are safe now, says what it saw, and forgets. Killed at any line, it
+leaves something that the next pass can go on from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from reconciler.api import Status, VaultService, find_condition
+from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.controller import summary
+from reconciler.controller.board import Board
+from reconciler.controller.executor import execute
+from reconciler.controller.journal import Journal
+from reconciler.core.build import project_of
+from reconciler.core.history import FORGET_AFTER, History
+from reconciler.core.observed import Observed
+from reconciler.core.plan import Plan
+from reconciler.core.planner import plan
+from reconciler.core.pool import merge
+from reconciler.core.rollout import judge_replicas
+from reconciler.core.stack import Role, Stack
+from reconciler.engines.base import Engine
+from reconciler.proxy.base import Proxy
+from reconciler.store.base import Objects, Records, StoredObject
+
+DEPENDENCY_LOOK: Final = 15.0
+"""Seconds between two looks at a dependency; its turning Ready wakes us sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that a pass can see and change; `now` gives aware UTC datetimes, `clock` seconds for durations."""
+
+    objects: Objects
+    records: Records
+    engine: Engine
+    proxy: Proxy
+    build: Callable[[VaultService], Stack]
+    journal: Journal
+    board: Board
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a pass asks of the queue: to come again after some seconds, at once (0), or when something happens (None).
+
+    `did` is the plan that was carried out, so that the loop can see itself going in a circle.
+    """
+
+    requeue_after: float | None = None
+    converged: bool = False
+    gone: bool = False
+    did: str = ""
+
+
+def observe(stack: Stack, engine: Engine, proxy: Proxy) -> Observed:
+    """One look at everything that the stack says something about."""
+    seen = engine.observe(stack)
+    proxies = [c for c in seen.containers if c.role is Role.PROXY]
+    return Observed(seen, proxy.observe(stack, proxies))
+
+
+def remember(stack: Stack, records: Records, now: datetime) -> History:
+    """What matters to a plan and cannot be seen."""
+    revisions = {workload.name: workload.revisions for workload in stack.workloads}
+    return History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
+
+
+def reconcile(name: str, world: World) -> Result:
+    """Bring one VaultService a step nearer to its spec. Raises VaultError, whose kind says whether to try again."""
+    stored = world.objects.get(name)
+    if stored is None:
+        return _gone(name, world)
+    if stored.deletion:
+        return _delete(stored, world)
+    status = world.objects.status(name)
+    if stored.service.spec.suspend:
+        return _finish(stored, summary.suspended(status, _generation(stored), world.now()), world, Result())
+    if unready := _unready_dependencies(stored, status, world):
+        waiting = summary.waiting_for(status, _generation(stored), unready, world.now())
+        return _finish(stored, waiting, world, Result(requeue_after=DEPENDENCY_LOOK))
+    try:
+        stack = world.build(stored.service)
+        world.journal.rollout(
+            stack, stored.service.spec.model_dump_json(by_alias=True), stored.origin.commit, world.now()
+        )
+        observed = observe(stack, world.engine, world.proxy)
+        todo = plan(stack, observed, remember(stack, world.records, world.now()), world.now())
+        status = _summarise(stored, stack, observed, todo, status, world.now())
+        world.objects.put_status(name, status)
+        world.board.saw(stored, status, stack, observed, world.now())
+        _carry_out(stored, stack, todo, world)
+    except VaultError as error:
+        _fail(stored, status, error, world)
+        raise
+    if converged := summary.is_converged(todo, status.replicas):
+        world.journal.complete(stack, world.now())
+    # Whatever was done is looked at again at once.
+    again = 0.0 if todo.operations else todo.requeue_after
+    return Result(requeue_after=again, converged=converged, did=str(todo) if todo.operations else "")
+
+
+def _carry_out(stored: StoredObject, stack: Stack, todo: Plan, world: World) -> None:
+    for call in execute(stack, todo.operations, world.engine, world.proxy, world.clock):
+        world.journal.executed(stack, call, stored.origin.commit, world.now())
+        if call.error:
+            raise call.error
+
+
+def _summarise(
+    stored: StoredObject, stack: Stack, observed: Observed, todo: Plan, before: Status, now: datetime
+) -> Status:
+    replicas = judge_replicas(stack, observed, merge(observed.proxy.instances), now)
+    status = summary.after_pass(
+        before, _generation(stored), stack, summary.counts(stack, replicas), todo, now
+    )
+    return (
+        summary.with_problem(status, _generation(stored), stored.problem, now) if stored.problem else status
+    )
+
+
+def _finish(stored: StoredObject, status: Status, world: World, result: Result) -> Result:
+    world.objects.put_status(stored.name, status)
+    world.board.waits(stored, status)
+    return result
+
+
+def _fail(stored: StoredObject, before: Status, error: VaultError, world: World) -> None:
+    reason = type(error).__name__.removesuffix("Error")
+    stalled = not isinstance(error, TemporaryError)
+    status = summary.after_failure(
+        before, _generation(stored), reason, str(error), world.now(), stalled=stalled
+    )
+    world.objects.put_status(stored.name, status)
+    world.board.waits(stored, status)
+
+
+def _delete(stored: StoredObject, world: World) -> Result:
+    deletion = stored.deletion
+    assert deletion is not None
+    world.engine.tear_down(project_of(stored.name), volumes=deletion.volumes)
+    world.objects.remove(stored.name)
+    return _gone(stored.name, world)
+
+
+def _gone(name: str, world: World) -> Result:
+    world.journal.forget(name)
+    world.board.forget(name)
+    return Result(gone=True)
+
+
+def _unready_dependencies(stored: StoredObject, status: Status, world: World) -> tuple[str, ...]:
+    """The VaultServices that a change has to wait for; healing what was applied before waits for nobody."""
+    if status.observed_generation == _generation(stored):
+        return ()
+    return tuple(name for name in stored.service.spec.depends_on if not _is_ready(world.objects.status(name)))
+
+
+def _is_ready(status: Status) -> bool:
+    ready = find_condition(status.conditions, "Ready")
+    return ready is not None and ready.status == "True"
+
+
+def _generation(stored: StoredObject) -> int:
+    return stored.service.metadata.generation

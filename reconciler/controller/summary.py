@@ -1,0 +1,120 @@
+"""What a pass found, as the status that people and programs read. The one place that words conditions.
+
+Conditions follow kstatus: Ready says that everything is as the spec wants it, Reconciling that it is on its way,
+Stalled that a person has to do something, Degraded that it serves with less than it should.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from reconciler.api import Condition, ConditionStatus, ConditionType, ReplicaCounts, Status, set_condition
+from reconciler.core.health import Phase, Replica
+from reconciler.core.plan import Plan
+from reconciler.core.stack import Stack
+
+Outcomes = dict[ConditionType, tuple[str, str, str]]
+"""Per condition: status, reason, message."""
+
+
+def counts(stack: Stack, replicas: tuple[Replica, ...]) -> ReplicaCounts:
+    """How many web replicas there are, from wanted to useful."""
+    live = [replica for replica in replicas if replica.live]
+    return ReplicaCounts(
+        desired=stack.replicas,
+        current=len(live),
+        updated=sum(r.current for r in live),
+        ready=sum(r.phase is Phase.READY for r in live),
+        serving=sum(r.serving for r in live),
+    )
+
+
+def is_converged(plan: Plan, replicas: ReplicaCounts) -> bool:
+    """Whether nothing is left to do or to wait for."""
+    complete = replicas.desired == replicas.current == replicas.updated == replicas.serving
+    return not plan.operations and not plan.waiting and not plan.blocked and complete
+
+
+def after_pass(
+    before: Status, generation: int, stack: Stack, replicas: ReplicaCounts, plan: Plan, now: datetime
+) -> Status:
+    """The status after a pass that could look at everything."""
+    converged = is_converged(plan, replicas)
+    doing = _doing(plan)
+    progress = f"{replicas.serving} of {replicas.desired} replicas serve {stack.revision}"
+    if converged:
+        ready = ("True", "Serving", progress)
+        reconciling = ("False", "Converged", "")
+    else:
+        ready = ("False", "Blocked" if plan.blocked else "Progressing", plan.blocked or doing or progress)
+        reconciling = ("True", "Progressing", doing or progress)
+    stalled = ("True", "Blocked", plan.blocked) if plan.blocked else ("False", "Working", "")
+    short = replicas.desired - replicas.serving
+    short_text = f"{short} of {replicas.desired} replicas do not serve" if short > 0 else ""
+    degraded = ("True", "NotAllServing", short_text) if short > 0 else ("False", "AllServing", "")
+    return _with(
+        before.model_copy(
+            update={"observed_generation": generation, "replicas": replicas, "revision": stack.revision}
+        ),
+        generation,
+        now,
+        {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled, "Degraded": degraded},
+    )
+
+
+def after_failure(
+    before: Status, generation: int, reason: str, message: str, now: datetime, *, stalled: bool
+) -> Status:
+    """The status after a pass that ended in an error. `stalled`: trying again cannot help."""
+    outcomes: Outcomes = {
+        "Ready": ("False" if stalled else "Unknown", reason, message),
+        "Reconciling": ("False" if stalled else "True", reason, message),
+        "Stalled": (
+            "True" if stalled else "False",
+            reason if stalled else "Retrying",
+            message if stalled else "",
+        ),
+    }
+    return _with(before, generation, now, outcomes)
+
+
+def with_problem(before: Status, generation: int, problem: str, now: datetime) -> Status:
+    """The status of a service whose newest manifest cannot be used; what ran before goes on."""
+    return _with(before, generation, now, {"Stalled": ("True", "InvalidManifest", problem)})
+
+
+def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: datetime) -> Status:
+    """The status of a change that waits for other VaultServices."""
+    message = f"waits for {', '.join(names)} to be Ready"
+    outcomes: Outcomes = {
+        "Ready": ("False", "DependencyNotReady", message),
+        "Reconciling": ("True", "DependencyNotReady", message),
+    }
+    return _with(before, generation, now, outcomes)
+
+
+def suspended(before: Status, generation: int, now: datetime) -> Status:
+    """The status of a service that the controller leaves alone."""
+    outcomes: Outcomes = {
+        "Reconciling": ("False", "Suspended", "spec.suspend is true; what runs is left alone")
+    }
+    return _with(before, generation, now, outcomes)
+
+
+def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
+    conditions = before.conditions
+    for kind, (status, reason, message) in outcomes.items():
+        state: ConditionStatus = "True" if status == "True" else "False" if status == "False" else "Unknown"
+        condition = Condition(
+            type=kind, status=state, reason=reason, message=message, observed_generation=generation
+        )
+        conditions = set_condition(conditions, condition, now)
+    return before.model_copy(update={"conditions": conditions})
+
+
+def _doing(plan: Plan) -> str:
+    """What goes on now, in a few words."""
+    if plan.operations:
+        more = f" and {len(plan.operations) - 1} more" if len(plan.operations) > 1 else ""
+        return f"{plan.operations[0].sentence}{more}"
+    return "; ".join(plan.waiting)

@@ -1,0 +1,131 @@
+"""The differences between a stack and what runs, in words for people and kinds for metrics.
+
+A plan says which steps are safe now; this says how far there is still to go, whatever has to happen in between.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.core.health import Phase, Replica
+from reconciler.core.observed import Container, Health, Observed, State
+from reconciler.core.pool import merge
+from reconciler.core.rollout import judge_replicas
+from reconciler.core.stack import Role, Stack, Workload
+
+
+class Kind(StrEnum):
+    """What sort of difference; a closed set, because it is also a label of metrics."""
+
+    MISSING = "missing"
+    SURPLUS = "surplus"
+    OUTDATED = "outdated"
+    UNHEALTHY = "unhealthy"
+    NOT_SERVING = "not-serving"
+    ORPHAN = "orphan"
+    PROXY = "proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference; `subject` is a workload, a container or the proxy's configuration."""
+
+    kind: Kind
+    subject: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}"
+
+
+def diff(stack: Stack, observed: Observed, now: datetime) -> tuple[Difference, ...]:
+    """All differences, workload by workload in the order of the stack."""
+    replicas = judge_replicas(stack, observed, merge(observed.proxy.instances), now)
+    found: list[Difference] = []
+    for workload in stack.workloads:
+        if workload.role is Role.WEB:
+            found += _of_web(workload, [r for r in replicas if r.workload is workload])
+        else:
+            found += _of_others(workload, observed.of(workload.name))
+    found += _of_proxy(stack, observed, replicas)
+    known = {workload.name for workload in stack.workloads}
+    found += [
+        Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
+        for container in observed.engine.containers
+        if container.workload not in known
+    ]
+    return tuple(found)
+
+
+def _of_web(workload: Workload, replicas: list[Replica]) -> Iterable[Difference]:
+    current = [r for r in replicas if r.current and r.useful]
+    yield from _counts(workload, len(current), sum(not r.current and r.live for r in replicas))
+    for replica in replicas:
+        if replica.phase in (Phase.UNHEALTHY, Phase.DEAD):
+            yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
+        elif replica.current and not replica.serving:
+            yield Difference(
+                Kind.NOT_SERVING, replica.container.name, f"{replica.phase.value}, not in service"
+            )
+
+
+def _of_others(workload: Workload, containers: tuple[Container, ...]) -> Iterable[Difference]:
+    current = [c for c in containers if workload.accepts(c.revision)]
+    yield from _counts(workload, len(current), len(containers) - len(current))
+    for container in current:
+        done = workload.one_shot and container.state is State.EXITED and container.exit_code == 0
+        if container.state is not State.RUNNING and not done:
+            yield Difference(Kind.UNHEALTHY, container.name, f"is {container.state.value}")
+        elif container.health in (Health.UNHEALTHY, Health.STARTING):
+            yield Difference(Kind.UNHEALTHY, container.name, f"is {container.health.value}")
+        elif not done and (missing := sorted(workload.networks - set(container.addresses))):
+            yield Difference(Kind.UNHEALTHY, container.name, f"detached from network {missing[0]}")
+
+
+def _counts(workload: Workload, current: int, outdated: int) -> Iterable[Difference]:
+    wanted = workload.replicas
+    if outdated:
+        yield Difference(
+            Kind.OUTDATED, workload.name, f"{outdated} of another revision than {workload.revision}"
+        )
+    if current < wanted:
+        yield Difference(
+            Kind.MISSING, workload.name, f"{_containers(current)} of {workload.revision}, {wanted} wanted"
+        )
+    if current > wanted:
+        yield Difference(
+            Kind.SURPLUS, workload.name, f"{_containers(current)} of {workload.revision}, {wanted} wanted"
+        )
+
+
+def _containers(count: int) -> str:
+    return f"{count} container" if count == 1 else f"{count} containers"
+
+
+def _of_proxy(stack: Stack, observed: Observed, replicas: Iterable[Replica]) -> Iterable[Difference]:
+    proxy = observed.proxy
+    name = "haproxy.cfg"
+    if proxy.written is None:
+        yield Difference(Kind.PROXY, name, "is not written yet")
+        return
+    if proxy.written != proxy.expected:
+        yield Difference(Kind.PROXY, name, "its structure differs from the spec")
+    behind = [i for i in proxy.instances if i.answering and i.structure != proxy.expected]
+    if behind:
+        yield Difference(Kind.PROXY, stack.haproxy.name, f"{len(behind)} still serve an older configuration")
+    known: Mapping[str, str | None] = {r.name: r.address for r in replicas}
+    for server, address in sorted(proxy.configured.items()):
+        if known.get(server) != address:
+            yield Difference(Kind.PROXY, name, f"names server {server} at {address}, where no replica is")
+    extra = sorted(set(merge(proxy.instances)) - set(known))
+    for server in extra:
+        yield Difference(Kind.PROXY, stack.haproxy.name, f"has server {server}, which is no container")
+
+
+def count_by_kind(differences: Iterable[Difference]) -> Mapping[str, int]:
+    """How many differences there are of each kind, none left out."""
+    return dict.fromkeys((kind.value for kind in Kind), 0) | Counter(d.kind.value for d in differences)

@@ -1,0 +1,232 @@
+"""The one place that picks implementations: which engine, which proxy, which stores, which clock."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from reconciler.api import VaultService
+from reconciler.api.env_file import load_env_file
+from reconciler.api.errors import PermanentError
+from reconciler.core.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
+from reconciler.core.build import build
+from reconciler.core.diff import Difference, diff
+from reconciler.core.observed import Observed
+from reconciler.core.plan import Plan
+from reconciler.core.planner import plan
+from reconciler.core.stack import Site, Stack
+from reconciler.engines.compose import ComposeEngine
+from reconciler.proxy.haproxy import HAProxy
+from reconciler.store.history import HistoryStore
+from reconciler.store.objects import ObjectStore
+from vault_plugins.contract import PluginError
+from vault_plugins.registry import Registry, discover
+
+if TYPE_CHECKING:
+    from metrics.recorder import Recorder
+    from reconciler.controller.board import Board
+    from reconciler.controller.manager import Controller, Outcome, Progress
+    from reconciler.controller.reconcile import World
+    from reconciler.sources.base import Source
+
+HAPROXY_USER: Final = 99
+"""Uid and gid of the official HAProxy image; used when the controller may give files away, which only root may."""
+
+WORKERS: Final = 4
+RESYNC_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line decides. `resync` is in seconds."""
+
+    state_dir: Path
+    plugin_path: tuple[Path, ...] = ()
+    docker_host: str | None = None
+    workers: int = WORKERS
+    resync: float = RESYNC_SECONDS
+
+
+@dataclass(frozen=True)
+class Look:
+    """A VaultService beside what runs, and what would be done next; nothing was changed to get it."""
+
+    stack: Stack
+    observed: Observed
+    plan: Plan
+    differences: tuple[Difference, ...]
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Application:
+    """Everything behind the command line and the HTTP server, made when it is first needed."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+
+    # Parts
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """What users want."""
+        return ObjectStore(self.options.state_dir)
+
+    @cached_property
+    def history(self) -> HistoryStore:
+        """What happened."""
+        return HistoryStore(self.options.state_dir / "history.sqlite3")
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The plugins there are."""
+        return discover(self.options.plugin_path)
+
+    @cached_property
+    def engine(self) -> ComposeEngine:
+        """Docker with Compose."""
+        return ComposeEngine(self.options.docker_host)
+
+    @cached_property
+    def proxy(self) -> HAProxy:
+        """HAProxy, whose configurations are checked by the binary that will run them."""
+        return HAProxy(self._validate)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Counters and histograms of this process."""
+        from metrics.recorder import Recorder
+
+        return Recorder()
+
+    @cached_property
+    def board(self) -> Board:
+        """The last thing seen of every service."""
+        from reconciler.controller.board import Board
+
+        return Board()
+
+    # Questions
+
+    def build(self, service: VaultService, base: Path = Path()) -> Stack:
+        """The stack that a VaultService comes to; `base` is where relative envFrom files are.
+
+        Raises VaultError, which names the plugin, the file or the field.
+        """
+        try:
+            plugin = self.registry.get(service.spec.plugin).create()
+        except PluginError as error:
+            raise PermanentError(str(error)) from error
+        secrets: dict[str, str] = {}
+        for entry in service.spec.env_from:
+            secrets |= load_env_file(base / entry.file)
+        return build(service, plugin, self.site(service.name), secrets, _digest_file)
+
+    def site(self, name: str) -> Site:
+        """Where the files of a service are, and whose HAProxy's are."""
+        directory = self.objects.directory(name)
+        if os.geteuid() == 0:
+            return Site(directory, HAPROXY_USER, HAPROXY_USER)
+        return Site(directory, os.geteuid(), os.getegid())
+
+    def observe(self, stack: Stack) -> Observed:
+        """One look at what runs."""
+        from reconciler.controller.reconcile import observe
+
+        return observe(stack, self.engine, self.proxy)
+
+    def look(self, stack: Stack) -> Look:
+        """What differs and what would be done."""
+        from reconciler.controller.reconcile import remember
+
+        observed, now = self.observe(stack), utc_now()
+        todo = plan(stack, observed, remember(stack, self.history, now), now)
+        return Look(stack, observed, todo, diff(stack, observed, now))
+
+    def render_compose(self, stack: Stack) -> str:
+        """The stack's compose.yaml; it may hold secrets."""
+        from reconciler.engines.compose_file import dump
+
+        return dump(stack.document)
+
+    def controller_is_running(self) -> bool:
+        """Whether a `vaultctl run` works on this state directory."""
+        from reconciler.controller.lease import is_held
+
+        return is_held(self.options.state_dir / "controller.lock")
+
+    # Actions
+
+    def controller(
+        self,
+        sources: Sequence[Source] = (),
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Controller:
+        """The loop over this state directory."""
+        from reconciler.controller.backoff import Backoff
+        from reconciler.controller.manager import Controller
+
+        return Controller(
+            self.world(),
+            self.options.state_dir,
+            self.recorder,
+            Backoff(random.Random()),
+            sources=sources,
+            workers=self.options.workers,
+            resync=self.options.resync,
+            on_progress=on_progress,
+        )
+
+    def world(self) -> World:
+        """What passes work with."""
+        from reconciler.controller.journal import Journal
+        from reconciler.controller.reconcile import World
+
+        return World(
+            objects=self.objects,
+            records=self.history,
+            engine=self.engine,
+            proxy=self.proxy,
+            build=self.build,
+            journal=Journal(self.history, self.recorder),
+            board=self.board,
+            now=utc_now,
+            clock=time.monotonic,
+        )
+
+    def delete(
+        self,
+        name: str,
+        *,
+        volumes: bool,
+        timeout: float,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Mapping[str, Outcome]:
+        """Ask for the end of a service and see to it, unless a controller does."""
+        self.objects.request_deletion(name, volumes, utc_now())
+        return self.controller(on_progress=on_progress).converge([name], timeout)
+
+    def _validate(self, image: str, directory: Path) -> None:
+        command = ["haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg"]
+        self.engine.run_once(image, command, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"})
+
+
+def wire(options: Options) -> Application:
+    """The application for these options."""
+    return Application(options)
+
+
+def _digest_file(path: str) -> str | None:
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None
