@@ -74,7 +74,7 @@ def read_info(answer: str) -> Info:
 
 def read_stats(answer: str, pool: str) -> Stats:
     """Read `show stat`; raises ValueError when it is something else."""
-    rows = csv.reader(answer.splitlines())
+    rows = csv.reader(answer.removeprefix("# ").splitlines())
     header = next(rows, [])
     try:
         at = {name: header.index(name) for name in _COLUMNS}
