@@ -67,6 +67,7 @@ class Database:
             finally:
                 if sql.in_transaction:
                     sql.execute("ROLLBACK")
+            self._recover()
             return answer
 
         return self._attempt(transaction, otherwise)
@@ -95,7 +96,6 @@ class Database:
                         return otherwise
                     aside = self._put_aside()
                 else:
-                    self._recover()
                     if aside is not None:
                         self._begun_anew(aside)
                     return answer

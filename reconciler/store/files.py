@@ -32,7 +32,7 @@ def disk_errors(path: Path, doing: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise TemporaryError(f"cannot {doing} {error.filename or path}: {reason}") from error
+        raise TemporaryError(f"cannot {doing} {path}: {reason}") from error
 
 
 def make_traversable(directory: Path) -> None:
