@@ -1,0 +1,90 @@
+"""Has this machine room, and is the state directory ours alone and still reachable by those who need it?"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from reconciler.cli.checkup.finding import Finding, fail, ok, warn
+
+__all__ = ["check_clock", "check_disk", "check_state_directory"]
+
+GIB: Final = 1024**3
+SCARCE_BYTES: Final = 2 * GIB
+FULL_BYTES: Final = GIB // 4
+MAX_CLOCK_STEP: Final = timedelta(seconds=5)
+
+
+def check_disk(name: str, directory: Path) -> Iterator[Finding]:
+    """How much room there is where `directory` is, or will be."""
+    place = _nearest_existing(directory)
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        yield warn(
+            f"disk: {name}",
+            f"{place} cannot be looked at: {error.strerror}",
+            "run it as the controller's user",
+        )
+        return
+    message = f"{free / GIB:.1f} GiB free for {directory}"
+    if free < FULL_BYTES:
+        yield fail(
+            f"disk: {name}", message, "make room: docker system df shows what images and build caches take"
+        )
+    elif free < SCARCE_BYTES:
+        yield warn(f"disk: {name}", message, "make room before the next image is pulled: docker system df")
+    else:
+        yield ok(f"disk: {name}", message)
+
+
+def check_state_directory(directory: Path) -> Iterator[Finding]:
+    """Whether we can write there, nobody else can, and containers of another user can pass through to their sockets."""
+    name = "state directory"
+    if not directory.exists():
+        parent = _nearest_existing(directory)
+        if os.access(parent, os.W_OK | os.X_OK):
+            yield ok(name, f"{directory} is not there yet and will be made")
+        else:
+            fix = f"run it as the owner of {parent}, or choose another place with --state-dir"
+            yield fail(name, f"{directory} is not there and cannot be made", fix)
+        return
+    if not directory.is_dir():
+        yield fail(name, f"{directory} is not a directory", "choose another place with --state-dir")
+        return
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        fix = "run it as the user of the controller, or choose another place with --state-dir"
+        yield fail(name, f"{directory} cannot be written by this user", fix)
+        return
+    findings = [*_permissions(name, directory)]
+    yield from findings or [ok(name, f"{directory} is ours to write")]
+
+
+def _permissions(name: str, directory: Path) -> Iterator[Finding]:
+    mode = directory.stat().st_mode
+    if mode & stat.S_IWOTH:
+        message = f"every user of this machine can write into {directory}, and so decide what runs here"
+        yield fail(name, message, f"chmod o-w {directory}")
+    if os.geteuid() == 0 and not mode & stat.S_IXOTH:
+        message = f"HAProxy, which is not root, cannot pass through {directory} to its files"
+        yield fail(name, message, f"chmod o+x {directory}")
+
+
+def check_clock(state_directory: Path, now: datetime) -> Iterator[Finding]:
+    """Whether the clock went back behind what was written here: deadlines and backoffs would then wait too long."""
+    files = [*state_directory.glob("services/*/status.json"), *state_directory.glob("history.sqlite3")]
+    newest = max((path.stat().st_mtime for path in files), default=None)
+    if newest is not None and (ahead := datetime.fromtimestamp(newest, UTC) - now) > MAX_CLOCK_STEP:
+        message = f"the clock is {ahead.total_seconds():.0f} s behind the newest file in {state_directory}"
+        yield warn("clock", message, "set the clock, and keep it by NTP")
+    else:
+        yield ok("clock", f"{now:%Y-%m-%dT%H:%M:%SZ}, not behind what was written before")
+
+
+def _nearest_existing(path: Path) -> Path:
+    return next(candidate for candidate in [path, *path.parents] if os.access(candidate, os.F_OK))

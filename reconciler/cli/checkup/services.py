@@ -1,0 +1,64 @@
+"""Can the services that are wanted run: their plugins, settings files, images and ports?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.api import VaultError, permission_warning
+from reconciler.cli.checkup.finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from reconciler.api import VaultService
+    from reconciler.core.observed import EngineObserved
+    from reconciler.core.stack import Stack
+    from reconciler.wiring import Application
+    from vault_plugins.registry import Registry
+
+__all__ = ["check_needs", "check_plugins", "check_service", "check_settings_files"]
+
+
+def check_plugins(registry: Registry) -> Iterator[Finding]:
+    """Whether every plugin that was found can be used."""
+    for broken in registry.broken.values():
+        yield warn("plugins", str(broken), "mend it, or take its directory off the plugin path")
+    yield ok("plugins", ", ".join(registry.plugins) or "there are none")
+
+
+def check_service(application: Application, name: str, *, with_engine: bool) -> Iterator[Finding]:
+    """All checks of one stored service; those that ask the engine only `with_engine`."""
+    check = f"service: {name}"
+    try:
+        stored = application.objects.get(name)
+        if stored is None:
+            return
+        yield from check_settings_files(check, stored.service)
+        stack = application.build(stored.service, stored.origin.manifest.parent)
+        if with_engine:
+            yield from check_needs(check, stack, application.engine.observe(stack))
+        else:
+            yield ok(check, f"its plugin {stored.service.spec.plugin} builds a stack")
+    except VaultError as error:
+        yield fail(check, str(error), f"mend its manifest; `vaultctl describe {name}` says where it is")
+
+
+def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]:
+    """Whether only their owner can read the files of `spec.envFrom`."""
+    for entry in service.spec.env_from:
+        path = Path(entry.file)
+        # A file that is missing is told by the build, with what to do.
+        if path.exists() and (sentence := permission_warning(path)):
+            message, _, fix = sentence.partition("; run: ")
+            yield warn(check, message, fix)
+
+
+def check_needs(check: str, stack: Stack, observed: EngineObserved) -> Iterator[Finding]:
+    """Whether images are there and the published port is free, or already our own."""
+    missing = sorted(observed.missing_images)
+    for image in missing:
+        yield warn(check, f"image {image} is not on this machine and will be pulled", f"docker pull {image}")
+    for port, owner in sorted(observed.taken_ports.items()):
+        yield fail(check, f"port {port} is taken by {owner}", "stop that, or choose another spec.ports.http")
+    if not missing and not observed.taken_ports:
+        yield ok(check, f"images are here, port {stack.published} is free or its own")

@@ -1,0 +1,71 @@
+"""How an error leaves the command line: one sentence on stderr, and an exit code.
+
+Failure (exit 1)
+└── Trouble (exit 2)   for `diff`, whose exit 1 already means that something differs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+import click
+
+from reconciler.cli import exit_codes
+
+__all__ = ["Failure", "Trouble", "internal_error", "reported_as"]
+
+RERUN: Final = "run again with --debug"
+
+
+class Failure(click.ClickException):
+    """The request was understood and could not be carried out."""
+
+    exit_code: ClassVar[int] = exit_codes.FAILED
+
+
+class Trouble(Failure):
+    """A comparison that could not be made."""
+
+    exit_code: ClassVar[int] = exit_codes.TROUBLE
+
+
+@contextmanager
+def reported_as(failure: type[Failure], *, debug: bool) -> Iterator[None]:
+    """Turn errors that users may see into `failure`; with `debug` their traceback goes to stderr first."""
+    try:
+        yield
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None:
+            raise
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        raise failure(sentence) from error
+
+
+def internal_error(error: Exception) -> str:
+    """What to say about an error that nobody foresaw."""
+    # The text of a foreign exception may span lines and hold anything; its first line names the matter.
+    first = (str(error).splitlines() or [""])[0]
+    return f"internal error: {type(error).__name__}{f': {first}' if first else ''}; {RERUN}"
+
+
+def _sentence(error: Exception) -> str | None:
+    """The sentence for people that an expected error carries; None for one that nobody foresaw."""
+    # Imported only when something failed: the quick verbs need neither package.
+    from reconciler.api.errors import ManifestError, VaultError
+    from vault_plugins.contract import PluginError
+
+    if isinstance(error, ManifestError) and len(error.problems) > 1:
+        return f"{len(error.problems)} problems\n{error.message}"
+    if isinstance(error, VaultError | PluginError):
+        return str(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return None

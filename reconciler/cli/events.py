@@ -1,0 +1,45 @@
+"""Events as `kubectl` lists them: what happened, how often, and when last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from reconciler.cli.tables import age, shortened, table
+from reconciler.store.base import Event
+
+__all__ = ["event_document", "event_table"]
+
+MAX_MESSAGE = 300
+
+
+def event_table(events: Sequence[Event], now: datetime, *, with_service: bool) -> str:
+    """A table of events, in the order given."""
+    headers = ["LAST SEEN", "TYPE", "REASON", *(["SERVICE"] if with_service else []), "MESSAGE"]
+    rows = []
+    for event in events:
+        seen = age(event.last_time, now)
+        if event.count > 1:
+            seen += f" (x{event.count} over {age(event.first_time, now)})"
+        kind = click.style(event.type, fg="yellow") if event.type == "Warning" else event.type
+        service = [event.service] if with_service else []
+        rows.append([seen, kind, event.reason, *service, shortened(event.message, MAX_MESSAGE)])
+    return table(headers, rows)
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """An event for programs; times are RFC 3339."""
+    return {
+        "service": event.service,
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message,
+        "revision": event.revision,
+        "commit": event.commit,
+        "count": event.count,
+        "firstTime": event.first_time.isoformat(),
+        "lastTime": event.last_time.isoformat(),
+    }

@@ -1,0 +1,80 @@
+"""The options that every verb understands, before the verb as well as after it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from reconciler.cli.session import LOG_FORMATS, Session
+
+__all__ = ["global_options"]
+
+DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
+
+
+def global_options(*, hidden: bool) -> list[click.Option]:
+    """Fresh option objects that write into the context's Session; `hidden` keeps them out of a verb's own help."""
+    return [
+        click.Option(
+            ["--state-dir"],
+            type=DIRECTORY,
+            envvar=None if hidden else "VAULT_STATE_DIR",
+            show_envvar=True,
+            help="Where objects, sockets and history live. Default: /var/lib/vault-reconciler for root, else "
+            "~/.local/state/vault-reconciler.",
+            **_stored("state_dir", hidden),
+        ),
+        click.Option(
+            ["--plugin-path"],
+            type=DIRECTORY,
+            multiple=True,
+            envvar=None if hidden else "VAULT_PLUGIN_PATH",
+            show_envvar=True,
+            help="A directory of more plugins; may be given more than once.",
+            **_stored("plugin_path", hidden),
+        ),
+        click.Option(
+            ["--log-format"],
+            type=click.Choice(LOG_FORMATS),
+            envvar=None if hidden else "VAULT_LOG_FORMAT",
+            show_envvar=True,
+            help="How log lines on stderr look.",
+            **_stored("log_format", hidden),
+        ),
+        click.Option(
+            ["--debug"],
+            is_flag=True,
+            help="Show tracebacks and debug logs.",
+            **_stored("debug", hidden),
+        ),
+        click.Option(
+            ["--no-color"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            hidden=hidden,
+            callback=_no_color,
+            help="Plain text. NO_COLOR in the environment does the same, and so does an output that is no terminal.",
+        ),
+    ]
+
+
+def _stored(field: str, hidden: bool) -> dict[str, Any]:
+    """What makes an option write its value into the Session instead of becoming an argument of the verb."""
+
+    def store(
+        context: click.Context, _: click.Parameter, value: Path | Sequence[Path] | str | bool | None
+    ) -> None:
+        if value:
+            setattr(context.ensure_object(Session), field, value)
+
+    return {"expose_value": False, "hidden": hidden, "is_eager": True, "callback": store}
+
+
+def _no_color(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value or os.environ.get("NO_COLOR"):
+        context.color = False

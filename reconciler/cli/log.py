@@ -1,0 +1,101 @@
+"""Where log records of the controller go: stderr, as lines for people or as JSON for collectors.
+
+The standard library's logging, set up once by the command line; the packages below only ask for their loggers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from reconciler.cli.tables import printable
+
+__all__ = ["ConsoleFormatter", "JsonFormatter", "set_up"]
+
+# The attributes that every record has; what else a record carries was passed as `extra` and is worth showing.
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OURS: Final = ("reconciler", "vault_plugins", "metrics")
+
+
+class _Formatter(logging.Formatter):
+    """What both have in common: an exception is its last line, and with `debug` its whole traceback."""
+
+    def __init__(self, *, debug: bool) -> None:
+        super().__init__()
+        self.debug = debug
+
+
+class ConsoleFormatter(_Formatter):
+    """`12:00:01 INFO    controller: message name=value`, in local time."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, and with `debug` the traceback below it when the record has one."""
+        time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
+        error = f": {_error(record)}" if record.exc_info else ""
+        line = printable(
+            f"{time} {record.levelname:<7} {_subject(record)}: {record.getMessage()}{error}{fields}"
+        )
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info and self.debug else line
+
+
+class JsonFormatter(_Formatter):
+    """One JSON object for each record: time (RFC 3339, UTC), level, logger, message, and its extra fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, whatever the message holds."""
+        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        body: dict[str, object] = {
+            **_extra(record),
+            "time": moment.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            body["error"] = _error(record)
+            if self.debug:
+                body["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(body, default=str, ensure_ascii=False)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what is stderr at that moment: a live table stands in for it while it is drawn."""
+
+    @property
+    def stream(self) -> TextIO:
+        """The present stderr."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        """Ignored; the base class sets the one of now."""
+
+
+def set_up(*, debug: bool, verbose: bool, json_lines: bool) -> None:
+    """Send records to stderr: our own from DEBUG, INFO (`verbose`) or WARNING on, those of others from WARNING on.
+
+    May be called again; the last call counts.
+    """
+    handler = _StderrHandler()
+    handler.setFormatter(JsonFormatter(debug=debug) if json_lines else ConsoleFormatter(debug=debug))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level)
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
+
+
+def _error(record: logging.LogRecord) -> str:
+    kind, error = record.exc_info[:2] if record.exc_info else (None, None)
+    return f"{kind.__name__}: {error}" if kind else ""
+
+
+def _subject(record: logging.LogRecord) -> str:
+    return record.name.removeprefix("reconciler.")

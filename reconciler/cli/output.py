@@ -1,0 +1,63 @@
+"""`-o json|yaml|name|wide`: how an answer is written.
+
+Text for people is made only when nobody asked for another format, so every verb passes the data and a way to say it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
+
+import click
+
+from reconciler.cli.tables import printable
+
+__all__ = ["listed", "output_option", "qualified", "say", "warn", "write"]
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+HELP: Final = {
+    "json": "json",
+    "yaml": "yaml",
+    "name": "name (vaultservice/NAME)",
+    "wide": "wide (more columns)",
+}
+
+
+def output_option(*formats: str) -> Callable[[Decorated], Decorated]:
+    """The option `-o/--output` with these formats; the verb gets None when it is not given."""
+    choices = ", ".join(HELP[name] for name in formats)
+    return click.option("-o", "--output", type=click.Choice(formats), help=f"Another format: {choices}.")
+
+
+def write(output: str | None, data: Mapping[str, Any] | Sequence[Any], text: Callable[[], str]) -> None:
+    """Write `data` as JSON or YAML on stdout, or what `text()` returns when no such format was asked for."""
+    if output == "json":
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    elif output == "yaml":
+        import yaml
+
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
+    else:
+        click.echo(text())
+
+
+def listed(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several documents as one, in the shape that `kubectl get` gives them."""
+    return {"apiVersion": "v1", "kind": "List", "items": list(documents)}
+
+
+def qualified(name: str) -> str:
+    """A VaultService as `-o name` writes it, and as messages about it begin."""
+    return f"vaultservice/{name}"
+
+
+def say(text: str) -> None:
+    """Tell something beside the answer: on stderr, so that stdout stays what was asked for."""
+    click.echo(printable(text), err=True)
+
+
+def warn(text: str) -> None:
+    """Warn on stderr."""
+    click.echo(f"{click.style('Warning:', fg='yellow')} {printable(text)}", err=True)

@@ -1,0 +1,110 @@
+"""What a person sees while something converges: a live table on a terminal, timestamped lines anywhere else.
+
+All of it goes to stderr, so that stdout holds nothing but the answer.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from reconciler.cli.tables import printable, shortened
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from reconciler.api import ReplicaCounts
+
+__all__ = ["Look", "Report", "reporting"]
+
+REFRESHES_PER_SECOND: Final = 8
+MESSAGE_WIDTH: Final = 70
+
+
+@dataclass(frozen=True)
+class Look:
+    """One service at one moment; `doing` is what happens there or what is waited for."""
+
+    name: str
+    replicas: ReplicaCounts
+    doing: str
+    done: bool = False
+
+
+Report = Callable[[Look], None]
+"""Takes what is to be shown; may be called from any thread, and as often as one likes."""
+
+
+@contextmanager
+def reporting(*, now: Callable[[], datetime]) -> Iterator[Report]:
+    """A Report that suits stderr: a table that is redrawn, or a line for each change with the local time."""
+    if sys.stderr.isatty():
+        with _live_table() as report:
+            yield report
+    else:
+        yield Lines(now, lambda line: click.echo(line, err=True))
+
+
+class Lines:
+    """A Report that writes a line whenever something about a service is news."""
+
+    def __init__(self, now: Callable[[], datetime], write: Callable[[str], None]) -> None:
+        self._now = now
+        self._write = write
+        self._last: dict[str, str] = {}
+
+    def __call__(self, look: Look) -> None:
+        """Write the line of `look`, unless it was the last one of that service."""
+        counts = look.replicas
+        line = f"{look.name}: {counts.serving}/{counts.desired} serving"
+        if counts.updated != counts.desired:
+            line += f", {counts.updated} updated"
+        if doing := printable(look.doing).replace("\n", "; "):
+            line += f": {doing}"
+        if self._last.get(look.name) != line:
+            self._last[look.name] = line
+            self._write(f"{self._now().astimezone():%H:%M:%S} {line}")
+
+
+@contextmanager
+def _live_table() -> Iterator[Report]:
+    from rich.console import Console
+    from rich.live import Live
+
+    looks: dict[str, Look] = {}
+    plain = (context := click.get_current_context(silent=True)) is not None and context.color is False
+    console = Console(stderr=True, no_color=plain)
+    with Live(
+        get_renderable=lambda: _table(looks), console=console, refresh_per_second=REFRESHES_PER_SECOND
+    ) as live:
+
+        def report(look: Look) -> None:
+            looks[look.name] = look
+            if look.done:
+                live.refresh()
+
+        yield report
+
+
+def _table(looks: dict[str, Look]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("NAME", "SERVING", "UPDATED", "DOING", box=None, pad_edge=False, header_style="bold")
+    # A copy, because another thread may just add a service.
+    for look in [*looks.values()]:
+        counts = look.replicas
+        style = "green" if look.done else "yellow"
+        table.add_row(
+            look.name,
+            Text(f"{counts.serving}/{counts.desired}", style=style),
+            f"{counts.updated}/{counts.desired}",
+            Text(shortened(look.doing, MESSAGE_WIDTH)),
+        )
+    return table

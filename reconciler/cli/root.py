@@ -1,0 +1,68 @@
+"""`vaultctl` itself: the global options, and the verbs that are the files of `verbs/`.
+
+A new verb is a new file with a `command` in it. Listing verbs reads the directory; only the verb that is called is
+imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+
+import click
+
+from reconciler.cli import exit_codes, verbs
+from reconciler.cli.errors import internal_error
+from reconciler.cli.global_options import global_options
+from reconciler.cli.session import Session
+from reconciler.cli.verb import VerbGroup
+
+__all__ = ["root", "run"]
+
+
+class Root(VerbGroup):
+    """The group whose commands are the modules of `reconciler.cli.verbs`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the verbs, sorted; imports none of them."""
+        return sorted(module.name for module in pkgutil.iter_modules(verbs.__path__))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb of that name, imported now."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command = importlib.import_module(f"{verbs.__name__}.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what exit codes mean."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in exit_codes.MEANINGS])
+
+
+root = Root(
+    "vaultctl",
+    params=[*global_options(hidden=False)],
+    help="Keep Docker Compose stacks and their HAProxy as YAML manifests say, without losing a request.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; whatever goes wrong has been said on stderr."""
+    session = Session.from_environment()
+    try:
+        result = root.main(list(arguments), prog_name="vaultctl", standalone_mode=False, obj=session)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return exit_codes.INTERRUPTED
+    except Exception as error:
+        if session.debug:
+            raise
+        click.echo(f"Error: {internal_error(error)}", err=True)
+        return exit_codes.FAILED
+    return result if isinstance(result, int) else exit_codes.OK

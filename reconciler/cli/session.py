@@ -1,0 +1,83 @@
+"""What the global options came to, and the application that is wired from them when a verb first needs it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from reconciler.wiring import Application, Options
+    from vault_plugins.registry import Registry
+
+__all__ = ["LOG_FORMATS", "SYSTEM_STATE_DIR", "Session", "default_state_dir", "pass_session"]
+
+SYSTEM_STATE_DIR: Final = Path("/var/lib/vault-reconciler")
+LOG_FORMATS: Final = ("console", "json")
+
+
+def default_state_dir(environ: Mapping[str, str], effective_uid: int) -> Path:
+    """Where objects and history live when nobody says: of the machine for root, of the user for everybody else."""
+    if effective_uid == 0:
+        return SYSTEM_STATE_DIR
+    base = environ.get("XDG_STATE_HOME", "")
+    # The XDG specification has relative values ignored.
+    parent = Path(base) if base.startswith("/") else Path(environ.get("HOME") or "/") / ".local" / "state"
+    return parent / "vault-reconciler"
+
+
+@dataclass
+class Session:
+    """One run of the command line.
+
+    Mutable, because a global option may stand before or after the verb: the last one counts.
+    """
+
+    state_dir: Path
+    plugin_path: tuple[Path, ...] = ()
+    debug: bool = False
+    log_format: str = LOG_FORMATS[0]
+
+    @classmethod
+    def from_environment(cls) -> Session:
+        """The session of a command line without any global option."""
+        return cls(state_dir=default_state_dir(os.environ, os.geteuid()))
+
+    def options(self, *, workers: int | None = None, resync: float | None = None) -> Options:
+        """The wiring's options, with its own defaults where `workers` or `resync` (seconds) are not given."""
+        from reconciler.wiring import RESYNC_SECONDS, WORKERS, Options
+
+        return Options(
+            state_dir=self.state_dir.absolute(),
+            plugin_path=self.plugin_path,
+            workers=WORKERS if workers is None else workers,
+            resync=RESYNC_SECONDS if resync is None else resync,
+        )
+
+    @cached_property
+    def application(self) -> Application:
+        """Everything behind the command line, for a verb that runs once and then ends."""
+        return self.wire(verbose=False)
+
+    def wire(self, *, verbose: bool, workers: int | None = None, resync: float | None = None) -> Application:
+        """Set the log up and wire an application. `verbose` logs what a controller does, not only what goes wrong."""
+        from reconciler.cli import log
+        from reconciler.wiring import wire
+
+        log.set_up(debug=self.debug, verbose=verbose, json_lines=self.log_format == "json")
+        return wire(self.options(workers=workers, resync=resync))
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The plugins there are, without anything else of the application."""
+        from vault_plugins.registry import discover
+
+        return discover(self.plugin_path)
+
+
+pass_session = click.make_pass_decorator(Session)

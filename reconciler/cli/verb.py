@@ -1,0 +1,72 @@
+"""A verb of the command line: a click command that has examples, knows the global options and reports its errors.
+
+`vaultctl <verb> --help` ends with examples because that is what people look for there; a test insists on them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from reconciler.cli.errors import Failure, reported_as
+from reconciler.cli.global_options import global_options
+from reconciler.cli.session import Session
+
+__all__ = ["Example", "Verb", "VerbGroup"]
+
+Example = tuple[str, str]
+"""A command line, and what it is good for."""
+
+POINTER: Final = "Options of every command: vaultctl --help"
+
+
+class Verb(click.Command):
+    """One thing that `vaultctl` does. `failure` is what an error of it becomes."""
+
+    def __init__(
+        self, *args: Any, examples: Sequence[Example] = (), failure: type[Failure] = Failure, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+        self.failure = failure
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The verb's own parameters, then the global options, which its help leaves to `vaultctl --help`."""
+        return [*super().get_params(ctx), *global_options(hidden=True)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what users may see of its errors becomes a Failure."""
+        debug = ctx.ensure_object(Session).debug
+        with reported_as(self.failure, debug=debug):
+            return super().invoke(ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples as they are, since a wrapped command line cannot be copied."""
+        if self.examples:
+            with formatter.section("Examples"):
+                for command, purpose in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}# {purpose}\n")
+                    formatter.write(f"{'':{formatter.current_indent}}{command}\n")
+        formatter.write_paragraph()
+        formatter.write_text(POINTER)
+
+
+class VerbGroup(click.Group):
+    """Several verbs under one word; a mistyped one is answered with the nearest."""
+
+    command_class = Verb
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb that `args` starts with. Raises click.UsageError that names the nearest one."""
+        wanted = args[0]
+        names = self.list_commands(ctx)
+        if not ctx.resilient_parsing and wanted not in names and not wanted.startswith("-"):
+            near = difflib.get_close_matches(wanted, names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(names)}"
+            raise click.UsageError(f"there is no command {wanted!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)

@@ -1,0 +1,1 @@
+"""One file for each verb; `command` is what the command line runs."""

@@ -1,0 +1,70 @@
+"""`vaultctl delete`: the end of a service; its volumes stay unless they are asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.durations import DURATION
+from reconciler.cli.errors import Failure
+from reconciler.cli.names import existing, names_argument
+from reconciler.cli.output import qualified, say
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+from reconciler.cli.waiting import until_gone
+
+if TYPE_CHECKING:
+    from reconciler.store.base import StoredObject
+    from reconciler.wiring import Application
+
+
+@click.command(
+    "delete",
+    cls=Verb,
+    short_help="Remove services.",
+    examples=[
+        ("vaultctl delete whoami", "remove its containers and networks; its volumes stay"),
+        ("vaultctl delete files --volumes", "remove its data too, after a question"),
+        ("vaultctl delete files --volumes --yes", "the same without a question, for scripts"),
+    ],
+)
+@names_argument(required=True)
+@click.option("--volumes", is_flag=True, help="Remove the data volumes too. They cannot be brought back.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--timeout", type=DURATION, default="2m", show_default=True, help="How long to wait for the end."
+)
+@pass_session
+def command(session: Session, names: Sequence[str], volumes: bool, yes: bool, timeout: float) -> None:
+    """Remove the services NAME...: their containers, networks and files of ours. Volumes stay without --volumes."""
+    application = session.application
+    found = existing(application.objects, names)
+    if volumes and not yes:
+        _ask(found)
+    for stored in found:
+        if application.controller_is_running():
+            application.objects.request_deletion(stored.name, volumes, datetime.now(UTC))
+            until_gone(application.objects, stored.name, timeout)
+        else:
+            _remove(application, stored.name, timeout, volumes=volumes)
+        if stored.origin.kind != "apply":
+            say(f"{stored.name} comes from {stored.origin.place}, whose controller will make it again")
+        click.echo(f"{qualified(stored.name)} deleted{' with its volumes' if volumes else ''}")
+
+
+def _remove(application: Application, name: str, timeout: float, *, volumes: bool) -> None:
+    outcome = application.delete(name, volumes=volumes, timeout=timeout)[name]
+    if not outcome.ready:
+        raise Failure(f"{name} is not deleted: {outcome.reason}: {outcome.message}")
+
+
+def _ask(found: Sequence[StoredObject]) -> None:
+    names = ", ".join(stored.name for stored in found)
+    if not sys.stdin.isatty():
+        raise Failure(f"--volumes would remove the data of {names}; say --yes where nobody can be asked")
+    if not click.confirm(f"Remove {names} with all data in their volumes?", err=True):
+        raise Failure("nothing was deleted")

@@ -1,0 +1,37 @@
+"""`vaultctl explain`: the documentation of one field of a manifest, where it is needed."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.verb import Verb
+
+
+def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    from reconciler.api.explain import fields_of
+    from reconciler.api.schema import child, resource_schema
+    from reconciler.api.vaultservice import KIND
+
+    *parents, begun = incomplete.split(".")
+    schema = resource_schema()
+    for step in parents[1:] if parents[:1] == [KIND] else parents:
+        schema = child(schema, step) or {}
+    prefix = "".join(f"{step}." for step in parents)
+    return [prefix + name for name in fields_of(schema) if name.startswith(begun)] if schema else []
+
+
+@click.command(
+    "explain",
+    cls=Verb,
+    short_help="Show the documentation of a field.",
+    examples=[
+        ("vaultctl explain VaultService", "what a manifest is made of"),
+        ("vaultctl explain spec.strategy.rollingUpdate", "one field with its type, default and sub-fields"),
+    ],
+)
+@click.argument("field", default="VaultService", shell_complete=_complete)
+def command(field: str) -> None:
+    """Show what FIELD means: its type, default and sub-fields. FIELD is a path like spec.ports.http."""
+    from reconciler.api.explain import explain
+
+    click.echo(explain(field))

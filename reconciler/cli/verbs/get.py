@@ -1,0 +1,118 @@
+"""`vaultctl get`: the services there are and how they are doing."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from reconciler.cli.names import existing, names_argument
+from reconciler.cli.output import listed, output_option, qualified, write
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.tables import age, shortened, table
+from reconciler.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from reconciler.store.base import StoredObject
+    from reconciler.wiring import Application
+
+HEADERS: Final = ("NAME", "PLUGIN", "READY", "REVISION", "AGE", "URL", "MESSAGE")
+WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "GENERATION", "ORIGIN", "MESSAGE")
+WATCH_SECONDS: Final = 0.5
+MIN_MESSAGE: Final = 20
+
+
+@click.command(
+    "get",
+    cls=Verb,
+    short_help="List services and how they are doing.",
+    examples=[
+        ("vaultctl get", "all services"),
+        ("vaultctl get files -o json", "one with its spec, conditions and observedGeneration"),
+        ("vaultctl get -o name", "only names, for loops in scripts"),
+        ("vaultctl get --watch", "again whenever something changes"),
+    ],
+)
+@names_argument(required=False)
+@output_option("wide", "json", "yaml", "name")
+@click.option("-w", "--watch", is_flag=True, help="Stay, and show what changes.")
+@pass_session
+def command(session: Session, names: Sequence[str], output: str | None, watch: bool) -> None:
+    """List the services NAME..., or all, as the controller last saw them. `describe` looks at the engine itself."""
+    application = session.application
+    shown = _show(application, names, output, known={})
+    while watch:
+        time.sleep(WATCH_SECONDS)
+        shown = _show(application, names, output, known=shown)
+
+
+def _show(
+    application: Application, names: Sequence[str], output: str | None, known: dict[str, object]
+) -> dict[str, object]:
+    """Write what is not as in `known`, and return all as it is now."""
+    from reconciler.cli.summary import document
+
+    objects = application.objects
+    wanted = names or objects.names()
+    # With --watch a service may go while we look.
+    stored = existing(objects, [name for name in wanted if name not in known or objects.get(name)])
+    now = {each.name: document(each, objects.status(each.name)) for each in stored}
+    news = [each for each in stored if now[each.name] != known.get(each.name)]
+    if known and not news:
+        return dict(now)
+    documents = [now[each.name] for each in news]
+    data = documents[0] if len(names) == 1 and documents else listed(documents)
+    if not stored and output in (None, "wide"):
+        click.echo(f"there are no services in {application.options.state_dir}", err=True)
+    else:
+        write(output, data, _text(application, news, output, with_headers=not known))
+    return dict(now)
+
+
+def _text(
+    application: Application, stored: Sequence[StoredObject], output: str | None, *, with_headers: bool
+) -> Callable[[], str]:
+    def text() -> str:
+        if output == "name":
+            return "\n".join(qualified(each.name) for each in stored)
+        rows = [_row(application, each, wide=output == "wide") for each in stored]
+        whole = table(WIDE_HEADERS if output == "wide" else HEADERS, rows)
+        return whole if with_headers else whole.partition("\n")[2]
+
+    return text
+
+
+def _row(application: Application, stored: StoredObject, *, wide: bool) -> list[str]:
+    from reconciler.cli.summary import summarize, url
+
+    service = stored.service
+    status = application.objects.status(stored.name)
+    summary = summarize(stored, status)
+    revisions = application.history.revisions(stored.name)
+    counts = status.replicas
+    row = [
+        stored.name,
+        service.spec.plugin,
+        click.style(f"{counts.serving}/{counts.desired}", fg=summary.verdict.color),
+        status.revision or "",
+        age(revisions[0].created_at if revisions else None, datetime.now(UTC)),
+        url(service),
+    ]
+    if wide:
+        generations = f"{status.observed_generation}/{service.metadata.generation}"
+        origin = f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
+        row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, origin]
+    return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
+
+
+def _room(row: Sequence[str]) -> int:
+    """How many characters of a message fit on the terminal's line; all of them when there is no terminal."""
+    if not sys.stdout.isatty():
+        return sys.maxsize
+    used = sum(len(click.unstyle(cell)) + 3 for cell in row)
+    return max(MIN_MESSAGE, shutil.get_terminal_size().columns - used)

@@ -1,0 +1,203 @@
+"""`vaultctl plugin`: the plugins there are, and what their authors need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli import exit_codes
+from reconciler.cli.output import output_option, warn, write
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.tables import fields, table
+from reconciler.cli.verb import VerbGroup
+
+if TYPE_CHECKING:
+    from vault_plugins.loading import LoadedPlugin
+
+
+@click.group("plugin", cls=VerbGroup, short_help="List, show, check and begin plugins.")
+def command() -> None:
+    """List, show, check and begin plugins: the classes that turn settings into Compose services."""
+
+
+def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    names = context.ensure_object(Session).registry.names
+    return [name for name in names if name.startswith(incomplete)]
+
+
+slug_argument = click.argument("slug", shell_complete=_complete)
+
+
+@command.command(
+    "list",
+    short_help="List the plugins there are.",
+    examples=[
+        ("vaultctl plugin list", "packaged, installed, and of VAULT_PLUGIN_PATH"),
+        ("vaultctl plugin list --plugin-path ./plugins", "with those of one more directory"),
+        ("vaultctl plugin list -o name", "only the slugs"),
+    ],
+)
+@output_option("json", "yaml", "name")
+@pass_session
+def list_plugins(session: Session, output: str | None) -> None:
+    """List the plugins there are: packaged ones, those of installed distributions, and those of the plugin path.
+
+    A broken plugin is told on stderr, with the place of its error; the others work without it.
+    """
+    plugins = session.registry.plugins
+    if output == "name":
+        write(None, [], lambda: "\n".join(plugins))
+    else:
+        write(output, [_document(each) for each in plugins.values()], lambda: _table(plugins.values()))
+    for broken in session.registry.broken.values():
+        warn(str(broken))
+
+
+@command.command(
+    "show",
+    short_help="Show one plugin and its README.",
+    examples=[
+        ("vaultctl plugin show paperless", "what it is, its settings, credentials and security"),
+        ("vaultctl plugin show paperless -o json", "its metadata for scripts"),
+    ],
+)
+@slug_argument
+@output_option("json", "yaml")
+@pass_session
+def show(session: Session, slug: str, output: str | None) -> None:
+    """Show what the plugin SLUG says of itself, its default settings, and its README."""
+    from vault_plugins.lint import readme_of
+
+    loaded = session.registry.get(slug)
+    write(output, _document(loaded), lambda: _page(loaded, readme_of(loaded)))
+
+
+@command.command(
+    "new",
+    short_help="Begin a new plugin.",
+    examples=[
+        ("vaultctl plugin new my-service plugins", "write plugins/my_service/ to begin with"),
+        ("vaultctl plugin lint my-service --plugin-path plugins", "and check it"),
+    ],
+)
+@click.argument("slug")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path("plugins"))
+def new(slug: str, directory: Path) -> None:
+    """Write the first version of a plugin SLUG, which builds and passes the lint, into DIRECTORY/SLUG.
+
+    DIRECTORY is "plugins" if it is not given; it belongs on the plugin path.
+    """
+    from vault_plugins.scaffold import scaffold
+
+    for path in scaffold(slug, directory):
+        click.echo(path)
+
+
+@command.command(
+    "lint",
+    short_help="Check plugins for what operators trip over.",
+    examples=[
+        ("vaultctl plugin lint", "check all there are"),
+        ("vaultctl plugin lint paperless --env-file paperless.env", "with the settings that it requires"),
+        ("vaultctl plugin lint my-service --plugin-path plugins", "check one's own"),
+    ],
+)
+@click.argument("slugs", metavar="[SLUG]...", nargs=-1, shell_complete=_complete)
+@click.option("--env", "pairs", metavar="KEY=VALUE", multiple=True, help="A setting to build with.")
+@click.option("--env-file", type=click.Path(path_type=Path), help="A file of settings to build with.")
+@output_option("json", "yaml")
+@pass_session
+@click.pass_context
+def lint(
+    context: click.Context,
+    session: Session,
+    slugs: Sequence[str],
+    pairs: Sequence[str],
+    env_file: Path | None,
+    output: str | None,
+) -> None:
+    """Check the plugins SLUG..., or all: undocumented settings, floating images, ignored replicas and the like.
+
+    Exit 1 when there is something to improve, or a plugin is broken.
+    """
+    from vault_plugins.lint import lint as check
+    from vault_plugins.lint import readme_of
+
+    registry = session.registry
+    env = _settings(pairs, env_file)
+    chosen = {slug: registry.get(slug) for slug in slugs} or registry.plugins
+    found = {slug: check(loaded, env, readme_of(loaded)) for slug, loaded in chosen.items()}
+    broken = () if slugs else tuple(registry.broken.values())
+    document = [
+        {"plugin": slug, "rule": finding.rule, "message": finding.message, "fix": finding.fix}
+        for slug, findings in found.items()
+        for finding in findings
+    ]
+
+    def text() -> str:
+        lines = [f"{each['plugin']}: {each['message']} ({each['rule']}); {each['fix']}" for each in document]
+        return "\n".join(lines or [f"nothing to improve in {', '.join(found) or 'no plugin'}"])
+
+    write(output, document, text)
+    for each in broken:
+        warn(str(each))
+    context.exit(exit_codes.FAILED if document or broken else exit_codes.OK)
+
+
+def _settings(pairs: Sequence[str], env_file: Path | None) -> dict[str, str]:
+    from reconciler.api import load_env_file
+
+    env = dict(load_env_file(env_file)) if env_file else {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator:
+            raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--env")
+        env[key] = value
+    return env
+
+
+def _document(loaded: LoadedPlugin) -> dict[str, Any]:
+    plugin = loaded.plugin
+    return {
+        "slug": loaded.slug,
+        "name": plugin.metadata.name,
+        "description": plugin.metadata.description,
+        "port": plugin.metadata.default_port,
+        "healthcheckPath": plugin.metadata.healthcheck_path,
+        "minReplicas": plugin.min_replicas,
+        "singleWriter": plugin.single_writer,
+        "dependencies": list(plugin.dependencies),
+        "defaultEnvironment": dict(plugin.default_environment),
+        "path": str(loaded.path),
+    }
+
+
+def _table(plugins: Iterable[LoadedPlugin]) -> str:
+    rows = [
+        [each.slug, each.plugin.metadata.name, str(each.path), each.plugin.metadata.description]
+        for each in plugins
+    ]
+    return table(["SLUG", "NAME", "PATH", "DESCRIPTION"], rows)
+
+
+def _page(loaded: LoadedPlugin, readme: str | None) -> str:
+    plugin, metadata = loaded.plugin, loaded.plugin.metadata
+    header = fields(
+        {
+            "Slug": loaded.slug,
+            "Name": metadata.name,
+            "Description": metadata.description,
+            "Path": str(loaded.path),
+            "Port": str(metadata.default_port),
+            "Health check": metadata.healthcheck_path,
+            "Replicas": "one at a time writes its data"
+            if plugin.single_writer
+            else f"{plugin.min_replicas} or more",
+            "Starts before it": ", ".join(plugin.dependencies),
+            "Settings": ", ".join(f"{key}={value}" for key, value in plugin.default_environment.items()),
+        }
+    )
+    return f"{header}\n\n{readme.rstrip()}" if readme else header

@@ -1,0 +1,87 @@
+"""`vaultctl run`: the controller, until it is asked to stop. What it runs keeps running without it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+from reconciler.cli import exit_codes
+from reconciler.cli.durations import DURATION
+from reconciler.cli.manifests import file_option
+from reconciler.cli.output import say
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+
+DEFAULT_LISTEN: Final = "127.0.0.1:9180"
+NOWHERE: Final = "none"
+
+
+@click.command(
+    "run",
+    cls=Verb,
+    short_help="Run the controller: keep services as they are wanted.",
+    examples=[
+        ("vaultctl run -f manifests/", "follow the manifests of a directory, and what `apply` stores"),
+        ("vaultctl run", "only what `apply` stores"),
+        ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
+    ],
+)
+@file_option(required=False)
+@click.option(
+    "--listen",
+    default=DEFAULT_LISTEN,
+    show_default=True,
+    envvar="VAULT_LISTEN",
+    show_envvar=True,
+    help=f"HOST:PORT of /metrics, /healthz and /readyz; {NOWHERE}: do not listen.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Passes side by side."
+)
+@click.option(
+    "--resync", type=DURATION, default="1m", show_default=True, help="Look at everything this often."
+)
+@pass_session
+def command(session: Session, files: Sequence[Path], listen: str, workers: int, resync: float) -> None:
+    """Keep services as they are wanted: those of the manifests given, and those that `vaultctl apply` stores.
+
+    A changed manifest, a container that died, a hand in the stack: each starts a pass at once. SIGTERM or Ctrl-C ends
+    the passes that are under way and leaves the services running; a second one ends at once.
+    """
+    from reconciler.cli.serving import serving
+    from reconciler.sources.directory import DirectorySource
+
+    application = session.wire(verbose=True, workers=workers, resync=resync)
+    controller = application.controller([DirectorySource(path) for path in files])
+    stop = _stop_on_signals()
+    with ExitStack() as services:
+        if listen != NOWHERE:
+            say(f"metrics and health on {services.enter_context(serving(application, controller, listen))}")
+        say(f"controller of {session.state_dir} (pid {os.getpid()})")
+        controller.run(stop)
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; the second signal ends the process."""
+    stop = threading.Event()
+
+    def ask(signum: int, _: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(exit_codes.INTERRUPTED)
+        stop.set()
+        # A handler runs between two instructions of the main thread and may not take the lock of a buffered stream.
+        os.write(
+            2, f"{signal.Signals(signum).name}: ending the passes under way; services keep running\n".encode()
+        )
+
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signum, ask)
+    return stop

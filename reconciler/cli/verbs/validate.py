@@ -1,0 +1,38 @@
+"""`vaultctl validate`: is a manifest right, and does its plugin build it? Needs no engine and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from reconciler.cli.manifests import file_option, prepare, read
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+
+
+@click.command(
+    "validate",
+    cls=Verb,
+    short_help="Check manifests without touching anything.",
+    examples=[
+        ("vaultctl validate -f manifests/whoami.yaml", "check one file"),
+        ("vaultctl validate -f manifests/", "check everything below a directory, as in CI"),
+        ("cat whoami.yaml | vaultctl validate -f -", "check what another program wrote"),
+    ],
+)
+@file_option()
+@pass_session
+def command(session: Session, files: Sequence[Path]) -> None:
+    """Check manifests: their YAML, every field, their settings files, and that their plugins build a stack of them.
+
+    Tells everything that is wrong at once, each with file, line and column. No engine is needed.
+    """
+    for each in prepare(session.application, read(files)):
+        web = each.stack.replicas
+        replicas = "1 replica" if web == 1 else f"{web} replicas"
+        click.echo(
+            f"{each.manifest.path}:{each.manifest.line}: {each.name} is valid "
+            f"({each.service.spec.plugin}, {replicas} on port {each.stack.published})"
+        )

@@ -1,0 +1,29 @@
+"""`vaultctl version`: what is installed, in a moment and without an engine."""
+
+from __future__ import annotations
+
+import platform
+
+import click
+
+from reconciler.cli.about import DISTRIBUTION
+from reconciler.cli.output import output_option, write
+from reconciler.cli.verb import Verb
+
+
+@click.command(
+    "version",
+    cls=Verb,
+    short_help="Show which version this is.",
+    examples=[
+        ("vaultctl version", "version of vaultctl and of the Python that runs it"),
+        ("vaultctl version -o json", "the same for scripts"),
+    ],
+)
+@output_option("json", "yaml")
+def command(output: str | None) -> None:
+    """Show which version of vaultctl this is, and which Python runs it."""
+    from importlib.metadata import version
+
+    facts = {"version": version(DISTRIBUTION), "python": platform.python_version()}
+    write(output, facts, lambda: "\n".join([f"vaultctl {facts['version']}", f"python   {facts['python']}"]))
