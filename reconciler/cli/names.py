@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from reconciler.store.base import Objects, StoredObject
 
 __all__ = ["existing", "name_argument", "names_argument"]
+
+OBJECT: Final = "object.json"
+"""What the store calls its files; a directory without one belongs to a service that is gone."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -55,6 +58,10 @@ def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> li
     state = os.environ.get("VAULT_STATE_DIR") or default_state_dir(os.environ, os.geteuid())
     services = (session.state_dir if session else Path(state)) / "services"
     try:
-        return sorted(entry.name for entry in services.iterdir() if entry.name.startswith(incomplete))
+        return sorted(
+            entry.name
+            for entry in services.iterdir()
+            if entry.name.startswith(incomplete) and (entry / OBJECT).exists()
+        )
     except OSError:
         return []

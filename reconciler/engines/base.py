@@ -63,6 +63,9 @@ class Engine(Protocol):
     def logs(self, container: str, lines: int) -> str:
         """The last lines that a container wrote."""
 
+    def follow(self, container: str, lines: int) -> Iterator[str]:
+        """The last lines that a container wrote and every new one, until it ends."""
+
     def ping(self) -> None:
         """Raise when the engine does not answer."""
 
