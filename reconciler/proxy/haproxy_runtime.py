@@ -140,7 +140,7 @@ class Runtime:
         said = converse(self.run, self.slot, [f"{at} show info", f"{at} {EVERYTHING}"])
         info, _, stats = said.partition("\n\n")
         # It may have ended since it was listed; the master says so in a sentence instead of a table.
-        return self._process(info, stats, old=True) if stats.startswith("#") else None
+        return self._process(info, stats.rstrip(), old=True) if stats.startswith("#") else None
 
     def _process(self, info: str, stats: str, *, old: bool = False) -> Process:
         try:

@@ -83,6 +83,8 @@ def read_stats(answer: str, pool: str) -> Stats:
     servers: list[Server] = []
     clients = requests = 0
     for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"a row of show stat is not complete: {','.join(row)[:200]!r}")
         match row[at["pxname"]], row[at["svname"]]:
             case name, "FRONTEND":
                 clients += _number(row[at["scur"]]) if name == _PUBLIC else 0
