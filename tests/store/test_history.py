@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.store.base import Event, Records, Result, RevisionRecord
@@ -193,6 +193,7 @@ def test_without_a_good_rollout_there_is_nothing_to_go_back_to(history: HistoryS
     assert history.last_good("files") is None
 
 
+@settings(deadline=None, max_examples=50)  # each example writes through to the disk
 @given(st.lists(st.sampled_from(["Complete", "RolledBack", ""]), max_size=KEPT_REVISIONS + 10))
 def test_the_last_good_rollout_is_never_forgotten(
     tmp_path_factory: pytest.TempPathFactory, results: list[Result]

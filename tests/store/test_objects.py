@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.api import (
@@ -90,6 +90,7 @@ def test_only_the_owner_can_read_objects_and_everybody_can_pass_to_what_is_mount
 Change = tuple[int, str, str]
 
 
+@settings(deadline=None, max_examples=50)  # each example writes through to the disk
 @given(st.lists(st.tuples(st.integers(1, 2), st.sampled_from("ab"), st.sampled_from("ab")), min_size=1))
 def test_the_generation_counts_changes_of_the_spec_and_of_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, changes: list[Change]
