@@ -112,6 +112,10 @@ class Spec(ApiModel):
     restarted_at: TimestampText | None = Field(
         default=None, description="A new value replaces every web replica once, by the strategy (RFC 3339)."
     )
+    rotated_at: TimestampText | None = Field(
+        default=None,
+        description="Web replicas that were created before this are replaced once, by the strategy (RFC 3339).",
+    )
     depends_on: Annotated[tuple[ServiceName, ...], Strict(False)] = Field(
         default=(), description="Names of VaultServices that must be Ready before this one is changed."
     )

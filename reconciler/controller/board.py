@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from metrics.snapshots import ServiceSnapshot
 from reconciler.api import Status
 from reconciler.core.diff import count_by_kind, diff
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Phase, Replica, judge_replicas
 from reconciler.core.observed import Observed
 from reconciler.core.pool import merge
-from reconciler.core.rollout import judge_replicas, next_rotation
+from reconciler.core.rotation import next_rotation
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.store.base import StoredObject
 
@@ -32,7 +32,7 @@ class Board:
     ) -> None:
         """A pass looked at everything."""
         members = merge(observed.proxy.instances)
-        replicas = judge_replicas(stack, observed, members, now)
+        replicas = judge_replicas(stack, observed.engine.containers, members, now)
         web = [r for r in replicas if r.live]
         rotation = stack.rotation
         self._snapshots[stored.name] = replace(
@@ -46,7 +46,7 @@ class Board:
             pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
             drift=count_by_kind(diff(stack, observed, now)),
             oldest_replica_created=min((r.container.created for r in web), default=None),
-            next_rotation=datetime.fromtimestamp(next_rotation(web, rotation.interval, rotation.jitter), UTC)
+            next_rotation=datetime.fromtimestamp(next_rotation(web, rotation), UTC)
             if rotation and web
             else None,
             observed_at=now,

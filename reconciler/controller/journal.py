@@ -6,11 +6,13 @@ Nothing in here can fail a pass or change what the next one does, except through
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from metrics import catalog
 from metrics.recorder import Recorder
+from reconciler.api import Spec
 from reconciler.controller.executor import Executed
 from reconciler.core.plan import (
     AddServer,
@@ -25,13 +27,23 @@ from reconciler.core.plan import (
     StartContainer,
     StopContainer,
 )
+from reconciler.core.progress import Failure
 from reconciler.core.stack import Stack
-from reconciler.store.base import Records
+from reconciler.store.base import EventType, Records
 
 ROUTINE: Final = (AddServer, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
 """Steps on the way of something that has an event of its own; they are logged, not told to people."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rollout:
+    """The rollout that a service is in or was in last; `started` is None when it is over. Read again after a restart."""
+
+    revision: str
+    number: int
+    started: datetime | None
 
 
 class Journal:
@@ -40,7 +52,7 @@ class Journal:
     def __init__(self, records: Records, recorder: Recorder) -> None:
         self._records = records
         self._recorder = recorder
-        self._rollouts: dict[str, tuple[str, int]] = {}
+        self._rollouts: dict[str, _Rollout] = {}
 
     def executed(self, stack: Stack, call: Executed, commit: str, now: datetime) -> None:
         """One call of a pass has ended."""
@@ -65,18 +77,46 @@ class Journal:
         _log.warning("%s: %s", reason, message, extra={"service": service})
         self._records.record_event(service, "Warning", reason, message, now)
 
-    def rollout(self, stack: Stack, spec: str, commit: str, now: datetime) -> None:
+    def begin(self, stack: Stack, spec: Spec, commit: str, now: datetime) -> None:
         """A pass goes towards this revision, for the first time or again."""
-        if self._rollouts.get(stack.name, ("", 0))[0] != stack.revision:
-            number = self._records.open_revision(stack.name, stack.revision, spec, "spec", commit, now)
-            self._rollouts[stack.name] = (stack.revision, number)
+        rollout = self._rollouts.get(stack.name)
+        if rollout is None or rollout.revision != stack.revision:
+            text = spec.model_dump_json(by_alias=True)
+            number = self._records.open_revision(stack.name, stack.revision, text, "spec", commit, now)
+            record = next((r for r in self._records.revisions(stack.name) if r.number == number), None)
+            unfinished = record is not None and not record.result
+            started = record.created_at if record and unfinished else None
+            self._rollouts[stack.name] = _Rollout(stack.revision, number, started)
+
+    def began(self, stack: Stack) -> datetime | None:
+        """Since when a rollout towards this revision has been under way, if one is."""
+        rollout = self._rollouts.get(stack.name)
+        return rollout.started if rollout and rollout.revision == stack.revision else None
 
     def complete(self, stack: Stack, now: datetime) -> None:
         """Everything is as the spec wants it."""
-        revision, number = self._rollouts.get(stack.name, ("", 0))
-        if revision == stack.revision and number:
-            self._records.finish_revision(stack.name, number, "Complete", now)
-            self._rollouts[stack.name] = (revision, 0)
+        rollout = self._rollouts.get(stack.name)
+        if rollout is None or rollout.revision != stack.revision or rollout.started is None:
+            return
+        self._records.finish_revision(stack.name, rollout.number, "Complete", now)
+        self._rollouts[stack.name] = replace(rollout, started=None)
+        seconds = (now - rollout.started).total_seconds()
+        self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result="completed")
+        self._tell(stack, "Normal", "RolloutComplete", f"all replicas run {stack.revision}", now)
+
+    def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
+        """A revision is given up; it is not tried again until the spec changes."""
+        rollout = self._rollouts.pop(stack.name, None)
+        if rollout is not None:
+            self._records.finish_revision(stack.name, rollout.number, "RolledBack", now)
+            if rollout.started:
+                seconds = (now - rollout.started).total_seconds()
+                self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result="rolled_back")
+        self._recorder.add(catalog.ROLLBACKS, name=stack.name)
+        last = f"; its last words:\n{log.rstrip()}" if log else ""
+        message = f"{failure.reason}: {failure.message}{last}"
+        _log.warning("rolled back: %s", message, extra={"service": stack.name})
+        self._tell(stack, "Warning", "RolledBack", message, now, commit)
 
     def forget(self, service: str) -> None:
         """A service is gone."""
@@ -93,15 +133,14 @@ class Journal:
         if isinstance(operation, CreateReplicas) and operation.cause is Cause.ROTATION:
             self._recorder.add(catalog.ROTATIONS, name=stack.name, result=catalog.SUCCESS)
         if not isinstance(operation, ROUTINE):
-            self._records.record_event(
-                stack.name,
-                "Normal",
-                operation.kind,
-                str(operation),
-                now,
-                revision=stack.revision,
-                commit=commit,
-            )
+            self._tell(stack, "Normal", operation.kind, str(operation), now, commit)
+
+    def _tell(
+        self, stack: Stack, type_: EventType, reason: str, message: str, now: datetime, commit: str = ""
+    ) -> None:
+        self._records.record_event(
+            stack.name, type_, reason, message, now, revision=stack.revision, commit=commit
+        )
 
     def _died(self, stack: Stack, operation: ContainerOperation, now: datetime) -> None:
         revision = next((w.revision for w in stack.workloads if w.name == operation.workload), "")

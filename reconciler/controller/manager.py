@@ -17,7 +17,15 @@ from typing import Final
 from metrics import catalog
 from metrics.recorder import Recorder
 from metrics.snapshots import QueueSnapshot
-from reconciler.api import PermanentError, ReplicaCounts, TemporaryError, VaultError, find_condition
+from reconciler.api import (
+    Condition,
+    PermanentError,
+    ReplicaCounts,
+    Status,
+    TemporaryError,
+    VaultError,
+    find_condition,
+)
 from reconciler.controller import triggers
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.lease import LeaseTakenError, lease
@@ -27,6 +35,7 @@ from reconciler.controller.workqueue import WorkQueue
 from reconciler.sources.base import Source
 
 QUEUE: Final = "vaultservice"
+SYNC_RETRY_SECONDS: Final = 2.0
 JOIN_SECONDS: Final = 30.0
 """How long a stop waits for passes that are under way."""
 
@@ -198,12 +207,21 @@ class Controller:
             self._sync(source)
 
     def _sync(self, source: Source) -> None:
-        try:
-            for name in sync(source.load(), self._world.objects, source, self._world.now()):
-                self.wake(name)
-            self._loaded.set()
-        except VaultError as error:
-            _log.error("%s %s: %s", source.kind, source.place, error)
+        """One look at a source; what the disk refused is tried again until it is stored or the source changes."""
+        while not self._stop.is_set():
+            try:
+                done = sync(source.load(), self._world.objects, source, self._world.now())
+            except VaultError as error:
+                _log.error("%s %s: %s", source.kind, source.place, error)
+                failures: tuple[VaultError, ...] = (error,)
+            else:
+                failures = tuple(done.failures.values())
+                for name in done.names:
+                    self.wake(name)
+                self._loaded.set()
+            if not any(isinstance(error, TemporaryError) for error in failures):
+                return
+            self._stop.wait(SYNC_RETRY_SECONDS)
 
     # Passes
 
@@ -301,9 +319,15 @@ class Controller:
         if ready is None or ready.observed_generation != stored.service.metadata.generation:
             return None
         stalled = find_condition(status.conditions, "Stalled")
-        if stalled and stalled.status == "True":
+        if stalled and stalled.status == "True" and not self._is_going_back(status, stalled):
             return Outcome(False, stalled.reason, stalled.message)
         return Outcome(True, ready.reason, ready.message) if ready.status == "True" else None
+
+    @staticmethod
+    def _is_going_back(status: Status, stalled: Condition) -> bool:
+        """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
+        reconciling = find_condition(status.conditions, "Reconciling")
+        return stalled.reason == "RolledBack" and reconciling is not None and reconciling.status == "True"
 
     def _late(self, name: str, outcome: Outcome) -> Outcome:
         status = self._world.objects.status(name)

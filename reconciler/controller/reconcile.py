@@ -12,22 +12,27 @@ from datetime import datetime
 from typing import Final
 
 from reconciler.api import Status, VaultService, find_condition
-from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.api.errors import PermanentError, TemporaryError, VaultError
 from reconciler.controller import summary
 from reconciler.controller.board import Board
 from reconciler.controller.executor import execute
 from reconciler.controller.journal import Journal
+from reconciler.controller.target import Target, choose_target, former_good
 from reconciler.core.build import project_of
+from reconciler.core.health import Replica, judge_replicas
 from reconciler.core.history import FORGET_AFTER, History
 from reconciler.core.observed import Observed
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan
 from reconciler.core.pool import merge
-from reconciler.core.rollout import judge_replicas
+from reconciler.core.progress import Failure, judge_progress, look_in
 from reconciler.core.stack import Role, Stack
 from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
 from reconciler.store.base import Objects, Records, StoredObject
+
+LOG_LINES: Final = 10
+"""How much of a failed container's log goes into the event that tells of it."""
 
 DEPENDENCY_LOOK: Final = 15.0
 """Seconds between two looks at a dependency; its turning Ready wakes us sooner."""
@@ -88,24 +93,61 @@ def reconcile(name: str, world: World) -> Result:
         waiting = summary.waiting_for(status, _generation(stored), unready, world.now())
         return _finish(stored, waiting, world, Result(requeue_after=DEPENDENCY_LOOK))
     try:
-        stack = world.build(stored.service)
-        world.journal.rollout(
-            stack, stored.service.spec.model_dump_json(by_alias=True), stored.origin.commit, world.now()
-        )
-        observed = observe(stack, world.engine, world.proxy)
-        todo = plan(stack, observed, remember(stack, world.records, world.now()), world.now())
-        status = _summarise(stored, stack, observed, todo, status, world.now())
-        world.objects.put_status(name, status)
-        world.board.saw(stored, status, stack, observed, world.now())
-        _carry_out(stored, stack, todo, world)
+        return _advance(stored, status, world)
     except VaultError as error:
         _fail(stored, status, error, world)
         raise
-    if converged := summary.is_converged(todo, status.replicas):
+
+
+def _advance(stored: StoredObject, before: Status, world: World) -> Result:
+    """Look, plan, say what was seen, do. A rollout that has failed is given up here, and the next pass goes back."""
+    target = choose_target(stored.service, world.build, world.records)
+    stack, now = target.stack, world.now()
+    if target.is_wanted:
+        world.journal.begin(stack, stored.service.spec, stored.origin.commit, now)
+    observed = observe(stack, world.engine, world.proxy)
+    history = remember(stack, world.records, now)
+    todo = plan(stack, observed, history, now)
+    replicas = judge_replicas(stack, observed.engine.containers, merge(observed.proxy.instances), now)
+    failure = (
+        judge_progress(stack, replicas, history, world.journal.began(stack), now)
+        if target.is_wanted
+        else None
+    )
+    status = _summarise(stored, target, replicas, todo, failure, before, now)
+    world.objects.put_status(stored.name, status)
+    world.board.saw(stored, status, stack, observed, now)
+    if failure and _give_up(stored, stack, failure, world):
+        return Result(requeue_after=0.0)
+    try:
+        _carry_out(stored, stack, todo, world)
+    except PermanentError as error:
+        # The present revision cannot even be started, for example because its image is nowhere to be found.
+        if target.is_wanted and _give_up(stored, stack, Failure(_reason(error), str(error)), world):
+            return Result(requeue_after=0.0)
+        raise
+    converged = summary.is_converged(stack, todo, status.replicas)
+    if converged and target.is_wanted:
         world.journal.complete(stack, world.now())
     # Whatever was done is looked at again at once.
-    again = 0.0 if todo.operations else todo.requeue_after
-    return Result(requeue_after=again, converged=converged, did=str(todo) if todo.operations else "")
+    again = (
+        0.0
+        if todo.operations
+        else _soonest(todo.requeue_after, look_in(stack, world.journal.began(stack), now))
+    )
+    return Result(again, converged, did=str(todo) if todo.operations else "")
+
+
+def _give_up(stored: StoredObject, stack: Stack, failure: Failure, world: World) -> bool:
+    """Reject a revision if there is a good one to go back to; whether it was."""
+    if not stack.strategy.auto_rollback:
+        return False
+    former = former_good(stored.service, world.build, world.records)
+    if former is None or former.revision == stack.revision:
+        return False
+    log = world.engine.logs(failure.container, LOG_LINES) if failure.container else ""
+    world.journal.reject(stack, failure, log, stored.origin.commit, world.now())
+    return True
 
 
 def _carry_out(stored: StoredObject, stack: Stack, todo: Plan, world: World) -> None:
@@ -116,15 +158,23 @@ def _carry_out(stored: StoredObject, stack: Stack, todo: Plan, world: World) -> 
 
 
 def _summarise(
-    stored: StoredObject, stack: Stack, observed: Observed, todo: Plan, before: Status, now: datetime
+    stored: StoredObject,
+    target: Target,
+    replicas: tuple[Replica, ...],
+    todo: Plan,
+    failure: Failure | None,
+    before: Status,
+    now: datetime,
 ) -> Status:
-    replicas = judge_replicas(stack, observed, merge(observed.proxy.instances), now)
-    status = summary.after_pass(
-        before, _generation(stored), stack, summary.counts(stack, replicas), todo, now
-    )
-    return (
-        summary.with_problem(status, _generation(stored), stored.problem, now) if stored.problem else status
-    )
+    generation, stack = _generation(stored), target.stack
+    status = summary.after_pass(before, generation, stack, summary.counts(stack, replicas), todo, now)
+    if failure:
+        status = summary.with_problem(status, generation, failure.reason, failure.message, now)
+    if target.problem:
+        status = summary.with_problem(status, generation, target.reason, target.problem, now)
+    if stored.problem:
+        status = summary.with_problem(status, generation, "InvalidManifest", stored.problem, now)
+    return status
 
 
 def _finish(stored: StoredObject, status: Status, world: World, result: Result) -> Result:
@@ -171,3 +221,11 @@ def _is_ready(status: Status) -> bool:
 
 def _generation(stored: StoredObject) -> int:
     return stored.service.metadata.generation
+
+
+def _reason(error: VaultError) -> str:
+    return type(error).__name__.removesuffix("Error")
+
+
+def _soonest(*seconds: float | None) -> float | None:
+    return min((each for each in seconds if each is not None), default=None)

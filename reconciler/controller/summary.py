@@ -29,9 +29,9 @@ def counts(stack: Stack, replicas: tuple[Replica, ...]) -> ReplicaCounts:
     )
 
 
-def is_converged(plan: Plan, replicas: ReplicaCounts) -> bool:
+def is_converged(stack: Stack, plan: Plan, replicas: ReplicaCounts) -> bool:
     """Whether nothing is left to do or to wait for."""
-    complete = replicas.desired == replicas.current == replicas.updated == replicas.serving
+    complete = replicas.desired == replicas.current == replicas.updated and replicas.serving == stack.serving
     return not plan.operations and not plan.waiting and not plan.blocked and complete
 
 
@@ -39,18 +39,19 @@ def after_pass(
     before: Status, generation: int, stack: Stack, replicas: ReplicaCounts, plan: Plan, now: datetime
 ) -> Status:
     """The status after a pass that could look at everything."""
-    converged = is_converged(plan, replicas)
+    converged = is_converged(stack, plan, replicas)
     doing = _doing(plan)
-    progress = f"{replicas.serving} of {replicas.desired} replicas serve {stack.revision}"
+    progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
     if converged:
         ready = ("True", "Serving", progress)
         reconciling = ("False", "Converged", "")
     else:
         ready = ("False", "Blocked" if plan.blocked else "Progressing", plan.blocked or doing or progress)
-        reconciling = ("True", "Progressing", doing or progress)
+        busy = bool(doing) or not plan.blocked
+        reconciling = ("True", "Progressing", doing or progress) if busy else ("False", "Blocked", "")
     stalled = ("True", "Blocked", plan.blocked) if plan.blocked else ("False", "Working", "")
-    short = replicas.desired - replicas.serving
-    short_text = f"{short} of {replicas.desired} replicas do not serve" if short > 0 else ""
+    short = stack.serving - replicas.serving
+    short_text = f"{short} of {stack.serving} replicas do not serve" if short > 0 else ""
     degraded = ("True", "NotAllServing", short_text) if short > 0 else ("False", "AllServing", "")
     return _with(
         before.model_copy(
@@ -78,9 +79,13 @@ def after_failure(
     return _with(before, generation, now, outcomes)
 
 
-def with_problem(before: Status, generation: int, problem: str, now: datetime) -> Status:
-    """The status of a service whose newest manifest cannot be used; what ran before goes on."""
-    return _with(before, generation, now, {"Stalled": ("True", "InvalidManifest", problem)})
+def with_problem(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
+    """The status of a service whose newest spec cannot be used; what was good before goes on, and this is no success."""
+    outcome = ("True", reason, problem)
+    outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": outcome}
+    if reason != "InvalidManifest":
+        outcomes["Degraded"] = outcome
+    return _with(before, generation, now, outcomes)
 
 
 def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: datetime) -> Status:

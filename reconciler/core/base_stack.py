@@ -24,8 +24,16 @@ RUN_MOUNT: Final = "/run/haproxy"
 SLOT_VARIABLE: Final = "VAULT_PROXY_SLOT"
 FIRST_SLOT: Final = 1
 
+EXPORTER_PREFIX: Final = "184"
+"""What the port of an HAProxy's own metrics begins with; its slot follows, so that a pair does not share one port."""
+
 HARD_STOP_MARGIN: Final = 5.0
 """Seconds by which a stopping HAProxy outlives its sessions' drain deadline before the engine kills it."""
+
+
+def exporter_port(slot: int) -> int:
+    """TCP port, inside the gateway's namespace and never published, of the metrics of the HAProxy in this slot."""
+    return int(f"{EXPORTER_PREFIX}{slot}")
 
 
 def gateway(published: int, image: str) -> dict[str, Any]:

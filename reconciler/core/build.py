@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from reconciler.api import VaultService
@@ -134,6 +135,7 @@ def build(
         ),
         strategy=_strategy(service, plugin, desired),
         rotation=_rotation(service),
+        rotated_at=datetime.fromisoformat(spec.rotated_at) if spec.rotated_at else None,
         warnings=tuple(fragment.warnings),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from graphlib import TopologicalSorter
+from typing import Final
 
 from reconciler.core.history import History
 from reconciler.core.observed import Container, Observed, State
@@ -22,9 +23,13 @@ from reconciler.core.plan import (
     StartContainer,
     Step,
     StopContainer,
+    Wait,
 )
 from reconciler.core.pool import Member
 from reconciler.core.stack import Role, Stack, Workload
+
+NO_EVENT_LOOK: Final = 5.0
+"""Seconds between two looks at a dependency that is starting; an event comes sooner unless it was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,7 @@ def plan_dependencies(
 ) -> DependencyStep:
     """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
     ready: set[str] = set()
-    operations: list[Operation] = []
-    waits: list[tuple[float, str]] = []
+    steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
     quiet = all(_is_quiet(member, stack.strategy.drain) for member in members.values())
@@ -72,18 +76,8 @@ def plan_dependencies(
             if changing
             else list(_complete(workload, containers, wait))
         )
-        operations += step
-        if not step:
-            waits.append((wait, f"{workload.name} is not ready yet"))
-    return DependencyStep(
-        Step(
-            tuple(operations),
-            "; ".join(text for _, text in waits),
-            min((s for s, _ in waits if s), default=None),
-        ),
-        frozenset(ready),
-        hold,
-    )
+        steps += step or [Wait(wait or NO_EVENT_LOOK, f"{workload.name} is not ready yet")]
+    return DependencyStep(Step.of(steps), frozenset(ready), hold)
 
 
 def _change(

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Phase, Replica, judge_replicas
 from reconciler.core.observed import Container, Health, Observed, State
 from reconciler.core.pool import merge
-from reconciler.core.rollout import judge_replicas
 from reconciler.core.stack import Role, Stack, Workload
 
 
@@ -44,7 +43,7 @@ class Difference:
 
 def diff(stack: Stack, observed: Observed, now: datetime) -> tuple[Difference, ...]:
     """All differences, workload by workload in the order of the stack."""
-    replicas = judge_replicas(stack, observed, merge(observed.proxy.instances), now)
+    replicas = judge_replicas(stack, observed.engine.containers, merge(observed.proxy.instances), now)
     found: list[Difference] = []
     for workload in stack.workloads:
         if workload.role is Role.WEB:

@@ -5,7 +5,7 @@ The words are those of the rollout table in docs/rollouts.md: dead, warming, unh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import Final
 from reconciler.core.base_stack import VAULT_NET
 from reconciler.core.observed import Container, Health, State
 from reconciler.core.pool import Member
-from reconciler.core.stack import Workload
+from reconciler.core.stack import Role, Stack, Workload
 
 EJECTED_SECONDS: Final = 10.0
 """How long HAProxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
@@ -110,12 +110,31 @@ def judge(
     )
 
 
+def judge_replicas(
+    stack: Stack, containers: Iterable[Container], members: Mapping[str, Member], now: datetime
+) -> tuple[Replica, ...]:
+    """Every container that serves or once served the pool, oldest first, those of services that are gone included."""
+    web = {workload.name: workload for workload in stack.web}
+    others = {workload.name for workload in stack.workloads} - set(web)
+    mine = (c for c in containers if c.workload in web or (c.role is Role.WEB and c.workload not in others))
+    return tuple(
+        judge(c, web.get(c.workload) or _gone(c.workload), members, stack.strategy.progress_deadline, now)
+        for c in sorted(mine, key=lambda c: c.age_key)
+    )
+
+
+def _gone(name: str) -> Workload:
+    """Stands for a web service that the stack no longer has: no replica of it is wanted."""
+    return Workload(name, Role.WEB, 0, "", "", frozenset(), frozenset())
+
+
 def _phase(
     container: Container, workload: Workload, member: Member | None, in_time: bool
 ) -> tuple[Phase, str]:
     late = (Phase.WARMING, "") if in_time else (Phase.UNHEALTHY, "not ready by its deadline")
     match container.state:
-        case State.EXITED | State.DEAD:
+        case State.EXITED | State.DEAD | State.RESTARTING:
+            # Restarting is dead with the engine's own patience; ours is counted, told, and the same everywhere.
             return Phase.DEAD, f"exited with code {container.exit_code}"
         case State.CREATED:
             return Phase.CREATED, ""
@@ -123,8 +142,6 @@ def _phase(
             return Phase.STOPPING, ""
         case State.PAUSED:
             return Phase.UNHEALTHY, "paused"
-        case State.RESTARTING:
-            return late
     if container.stopping:
         return Phase.STOPPING, ""
     if missing := sorted(workload.networks - set(container.addresses)):

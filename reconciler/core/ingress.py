@@ -24,6 +24,7 @@ from reconciler.core.plan import (
     StartContainer,
     Step,
     StopContainer,
+    Wait,
 )
 from reconciler.core.stack import Stack, Workload
 
@@ -49,8 +50,7 @@ def plan_ingress(stack: Stack, observed: Observed, servers: Mapping[str, str], n
     proxies = _Proxies(stack, observed, home, now)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
     operations = [*gateway_operations, *_configuration(observed, servers), *proxies.operations()]
-    waiting, look = proxies.waiting()
-    return IngressStep(Step(tuple(operations), waiting, look), blocked)
+    return IngressStep(Step.of([*operations, *proxies.waits()]), blocked)
 
 
 def _gateway(
@@ -136,10 +136,11 @@ class _Proxies:
                 )
         yield from self._end_superseded()
 
-    def waiting(self) -> tuple[str, float | None]:
+    def waits(self) -> Iterable[Wait]:
         """A new HAProxy is looked for until it answers."""
-        starting = [c.name for c in self._fit if not self._answers(c) and not self._mute(c)]
-        return (f"{starting[0]} is starting", ANSWER_LOOK) if starting else ("", None)
+        for container in self._fit:
+            if not self._answers(container) and not self._mute(container):
+                yield Wait(ANSWER_LOOK, f"{container.name} is starting")
 
     def _create(self) -> Iterable[Operation]:
         coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]

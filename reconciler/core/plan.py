@@ -7,6 +7,7 @@ decides nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -203,12 +204,31 @@ class DeleteServer(ServerOperation):
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again in `seconds`, whatever happens until then. Without a `reason` there is nothing that people wait for."""
+
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """What one part of a pass wants: operations now, or a reason to wait and a number of seconds to look again in."""
+    """What one part of a pass wants: operations now, reasons to wait, and a number of seconds to look again in."""
 
     operations: tuple[Operation, ...] = ()
-    waiting: str = ""
+    waiting: tuple[str, ...] = ()
     requeue_after: float | None = None
+
+    @classmethod
+    def of(cls, parts: Iterable[Operation | Wait]) -> Step:
+        """A step from its parts, in order."""
+        parts = tuple(parts)
+        waits = [part for part in parts if isinstance(part, Wait)]
+        return cls(
+            operations=tuple(part for part in parts if isinstance(part, Operation)),
+            waiting=tuple(wait.reason for wait in waits if wait.reason),
+            requeue_after=min((wait.seconds for wait in waits), default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True)

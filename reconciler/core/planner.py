@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from reconciler.core.dependencies import plan_dependencies, plan_orphans
+from reconciler.core.health import judge_replicas
 from reconciler.core.history import History
 from reconciler.core.ingress import plan_ingress
 from reconciler.core.observed import Observed
@@ -18,8 +20,8 @@ from reconciler.core.plan import (
     RecreateContainer,
     Step,
 )
-from reconciler.core.pool import merge
-from reconciler.core.rollout import plan_web
+from reconciler.core.pool import Member, merge
+from reconciler.core.rollout import Pool, plan_web
 from reconciler.core.stack import Stack
 
 
@@ -28,7 +30,7 @@ def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> P
     members = merge(observed.proxy.instances)
     dependencies = plan_dependencies(stack, observed, members, history, now)
     may_start = all(dependencies.satisfies(workload) for workload in stack.web)
-    web = plan_web(stack, observed, members, history, now, may_start=may_start, hold=dependencies.hold)
+    web = plan_web(_pool(stack, observed, members, now), history, may_start=may_start, hold=dependencies.hold)
     ingress = plan_ingress(stack, observed, web.servers, now)
     if ingress.blocked and not observed.engine.containers:
         return Plan(blocked=ingress.blocked)
@@ -37,10 +39,17 @@ def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> P
     operations = [operation for step in steps for operation in step.operations]
     return Plan(
         operations=(*_pulls(stack, observed, operations), *operations),
-        waiting=tuple(step.waiting for step in steps if step.waiting),
+        waiting=tuple(reason for step in steps for reason in step.waiting),
         blocked=ingress.blocked,
         requeue_after=_soonest(steps),
     )
+
+
+def _pool(stack: Stack, observed: Observed, members: Mapping[str, Member], now: datetime) -> Pool:
+    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
+    slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
+    replicas = judge_replicas(stack, observed.engine.containers, members, now)
+    return Pool(stack, replicas, members, tuple(sorted(slots)), now)
 
 
 def _pulls(stack: Stack, observed: Observed, operations: list[Operation]) -> list[Operation]:

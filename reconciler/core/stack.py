@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,8 @@ class Site:
 class Stack:
     """What should run for one VaultService.
 
-    `document` is the Compose file as data, labels included; `published` the host port of the gateway.
+    `document` is the Compose file as data, labels included; `published` the host port of the gateway. Web replicas that
+    were created before `rotated_at` are replaced because somebody asked for it.
     """
 
     name: str
@@ -143,6 +145,7 @@ class Stack:
     proxy: ProxySettings
     strategy: Strategy
     rotation: Rotation | None = None
+    rotated_at: datetime | None = None
     warnings: tuple[str, ...] = ()
 
     def of(self, *roles: Role) -> tuple[Workload, ...]:
@@ -169,6 +172,22 @@ class Stack:
         """What a rollout goes towards: the revision of the web workload, or one name for those of several."""
         revisions = [workload.revision for workload in self.web]
         return revisions[0] if len(revisions) == 1 else f"{CURRENT_FORMULA}-{digest(revisions)}"
+
+    @property
+    def is_single_active(self) -> bool:
+        """Whether one replica serves at a time; a single one has no other to take turns with, and rotates as usual."""
+        rotation = self.rotation
+        return rotation is not None and rotation.mode is RotationMode.SINGLE_ACTIVE and self.replicas > 1
+
+    @property
+    def serving(self) -> int:
+        """How many replicas should take traffic at a time."""
+        return 1 if self.is_single_active else self.replicas
+
+    @property
+    def surge(self) -> int:
+        """How many containers there may be above the desired number. Recreate has none: old and new never meet."""
+        return 0 if self.strategy.kind is StrategyKind.RECREATE else self.strategy.surge
 
     @property
     def replicas(self) -> int:

@@ -19,7 +19,7 @@ from reconciler.core import labels
 from reconciler.core.observed import Container, EngineObserved, State
 from reconciler.core.plan import CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack
-from reconciler.engines import docker_events
+from reconciler.engines import docker_events, docker_logs
 from reconciler.engines.base import EngineEvent, EngineInfo
 from reconciler.engines.compose_cli import ComposeCli
 from reconciler.engines.compose_file import proxy_overlay
@@ -56,8 +56,10 @@ class ComposeEngine:
     def observe(self, stack: Stack) -> EngineObserved:
         """All containers of the project in one request; images and the port only while they can be missing."""
         names = network_names(stack)
+        # Before the rows: a stop that ends in between then shows as `stopping`, never as running and not asked.
+        stopping = frozenset(self._stopping)
         rows = self._api.rows(stack.project)
-        seen = (read_row(row, names, stopping=row["Id"] in self._stopping) for row in rows)
+        seen = (read_row(row, names, stopping=row["Id"] in stopping) for row in rows)
         containers = tuple(self._with_start(container) for container in seen if container)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
@@ -176,6 +178,10 @@ class ComposeEngine:
         """The last lines of a container, both streams."""
         text = self._api.ask("read logs", lambda api: api.logs(container, tail=lines), missing=b"")
         return text.decode(errors="replace") if isinstance(text, bytes) else ""
+
+    def follow(self, container: str, lines: int) -> Iterator[str]:
+        """The last lines of a container, and every new one until it ends; see docker_logs."""
+        return docker_logs.follow(self._api.host, container, lines)
 
     def events(self) -> Iterator[EngineEvent]:
         """Events for ever; see docker_events."""

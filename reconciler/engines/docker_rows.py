@@ -26,7 +26,7 @@ EVENTS: Final = (
 )  # fmt: skip
 """The events that can change a plan. Docker sends many more, such as two for every health check."""
 
-_EXIT_CODE: Final = re.compile(r"Exited \((\d+)\)")
+_EXIT_CODE: Final = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
 _HEALTH: Final = {
     "(healthy)": Health.HEALTHY,
     "(unhealthy)": Health.UNHEALTHY,

@@ -1,0 +1,76 @@
+"""What a pass goes towards: the spec, or the last good revision while the spec's own cannot serve.
+
+A rollback is a choice of target and nothing else: the same loop that rolled forward rolls back, from whatever it finds.
+The choice is made anew in each pass, from the history, until the spec changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from reconciler.api import ManifestError, PermanentError, Spec, VaultService
+from reconciler.core.stack import Stack
+from reconciler.store.base import Records
+
+Build = Callable[[VaultService], Stack]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The stack to go towards; `reason` and `problem` say why it is not the spec's own, and are empty when it is."""
+
+    stack: Stack
+    reason: str = ""
+    problem: str = ""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether this is what the spec says."""
+        return not self.reason
+
+
+def choose_target(service: VaultService, build: Build, records: Records) -> Target:
+    """The stack that a pass goes towards. Raises VaultError when there is none, not even a former one."""
+    try:
+        wanted = build(service)
+    except (PermanentError, ManifestError) as error:
+        former = former_good(service, build, records)
+        if former is None:
+            raise
+        return Target(former, "SpecInvalid", str(error))
+    if records.is_rejected(service.name, wanted.revision):
+        former = former_good(service, build, records)
+        if former is not None and former.revision != wanted.revision:
+            return Target(
+                former, "RolledBack", f"revision {wanted.revision} failed; {former.revision} serves on"
+            )
+    return Target(wanted)
+
+
+def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:
+    """The stack of the newest revision that was complete, with the present numbers and rules; None if there is none."""
+    record = records.last_good(service.name)
+    if record is None:
+        return None
+    try:
+        spec = Spec.model_validate_json(record.spec)
+        return build(service.model_copy(update={"spec": _merged(spec, service.spec)}))
+    except (ValidationError, PermanentError, ManifestError):
+        return None
+
+
+def _merged(good: Spec, present: Spec) -> Spec:
+    """What makes a revision comes from the good one; how many there are and how they are handled, from the present."""
+    return present.model_copy(
+        update={
+            "plugin": good.plugin,
+            "env": good.env,
+            "env_from": good.env_from,
+            "healthcheck": good.healthcheck,
+            "restarted_at": good.restarted_at,
+            "ports": present.ports.model_copy(update={"container": good.ports.container}),
+        }
+    )

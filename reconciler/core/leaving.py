@@ -1,0 +1,97 @@
+"""Who leaves the pool, and why: every reason for replacing a replica meets the same budget here.
+
+Updating, healing, scaling down and rotating all ask for replicas to go. Together they may never leave fewer than
+N - unavailable that take traffic, so they are counted in one place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciler.core.health import Phase, Replica
+from reconciler.core.plan import Cause
+from reconciler.core.rotation import due_in
+from reconciler.core.stack import Stack, StrategyKind
+
+CREATED_RESOLUTION: Final = timedelta(seconds=1)
+"""The engine tells when a container was created in whole seconds, rounded down."""
+
+
+def leaving(
+    stack: Stack, replicas: Sequence[Replica], now: datetime, *, can_drain: bool
+) -> dict[Replica, Cause]:
+    """The replicas that leave now, each with its cause: as many as the pool can spare, the least useful first.
+
+    `can_drain`: a proxy answers, so that what seems to serve nothing does serve nothing.
+    """
+    candidates = _candidates(stack, replicas, now)
+    spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - _floor(stack)
+    found: dict[Replica, Cause] = {}
+    for replica in sorted(
+        candidates, key=lambda r: (not r.draining, r.taking_traffic, r.phase is Phase.READY)
+    ):
+        idle = not replica.taking_traffic
+        useless = replica.draining or (idle and replica.phase is not Phase.READY)
+        if useless or (idle and spare >= 0 and can_drain) or (not idle and spare > 0):
+            found[replica] = candidates[replica]
+            spare -= not idle
+    return found
+
+
+def _floor(stack: Stack) -> int:
+    """The fewest replicas that may take traffic. Recreate gives up all of them at once, and HAProxy holds."""
+    if stack.strategy.kind is StrategyKind.RECREATE:
+        return 0
+    return 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
+
+
+def _candidates(stack: Stack, replicas: Sequence[Replica], now: datetime) -> dict[Replica, Cause]:
+    """The replicas that should leave when there is room for it, oldest first within a cause."""
+    found: dict[Replica, Cause] = {}
+    for replica in replicas:
+        if replica.live and replica.phase is not Phase.STOPPING and (cause := _cause(stack, replica)):
+            found[replica] = cause
+    for workload in stack.web:
+        rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
+        surplus = sorted(rest, key=lambda r: _worth(stack, r))[: max(0, len(rest) - workload.replicas)]
+        found |= dict.fromkeys(surplus, Cause.ROTATION if stack.rotation else Cause.SURPLUS)
+    return found | _rotated(stack, replicas, found, now)
+
+
+def _cause(stack: Stack, replica: Replica) -> Cause | None:
+    """Why this replica should leave whatever the others are, if it should."""
+    if not replica.current and not stack.strategy.paused:
+        return Cause.OUTDATED if replica.workload.replicas else Cause.SURPLUS
+    if replica.phase is Phase.UNHEALTHY:
+        return Cause.DETACHED if replica.reason.startswith("detached") else Cause.UNHEALTHY
+    asked = stack.rotated_at
+    if asked and replica.container.created + CREATED_RESOLUTION <= asked and not stack.strategy.paused:
+        return Cause.ROTATION
+    return None
+
+
+def _worth(stack: Stack, replica: Replica) -> tuple[object, ...]:
+    """Sorts those of whom there are too many, the first to go first: what drains already, what does not serve, the oldest.
+
+    Under rotation the young one that does not serve yet is the point of having too many.
+    """
+    return (not replica.draining, replica.serving and stack.rotation is None, replica.container.age_key)
+
+
+def _rotated(
+    stack: Stack, replicas: Sequence[Replica], found: Mapping[Replica, Cause], now: datetime
+) -> dict[Replica, Cause]:
+    """The replica whose time is over, where no other may come before it goes."""
+    if stack.is_single_active:
+        # Two take traffic while one takes over from the other; the one that has done so for longer is done.
+        active = [r for r in replicas if r.taking_traffic and r not in found and r.member is not None]
+        active.sort(key=lambda r: (r.member.since if r.member else 0.0, r.name))
+        return dict.fromkeys(active[1:], Cause.ROTATION) | {
+            r: Cause.ROTATION for r in replicas if r.draining and r.useful and r not in found
+        }
+    wait = None if found else due_in(stack, replicas, now)
+    if stack.surge or wait is None or wait > 0:
+        return {}
+    return {next(r for r in replicas if r.useful): Cause.ROTATION}
