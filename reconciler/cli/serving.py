@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Final
 
 from metrics.collector import StateCollector
 from metrics.exposition import Exposition
 from reconciler.api import VaultError
-from reconciler.cli.about import DISTRIBUTION
+from reconciler.cli.about import VERSION
 from reconciler.controller.manager import Controller
 from reconciler.web.app import create_app
 from reconciler.web.health import Check, Health
@@ -88,7 +87,7 @@ def serving(application: Application, controller: Controller, listen: str) -> It
     host, port = parse_listen(listen)
     watch = EngineWatch(application.engine.ping)
     state = StateCollector(
-        version=version(DISTRIBUTION),
+        version=VERSION,
         python=platform.python_version(),
         now=utc_now,
         services=application.board.snapshots,

@@ -12,7 +12,7 @@ import click
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import DASH, Prepared, file_option, prepare, read
-from reconciler.cli.output import listed, output_option, qualified, say, write
+from reconciler.cli.output import listed, output_option, qualified, say, warn, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 from reconciler.cli.waiting import Ending, until_settled
@@ -58,6 +58,8 @@ def command(
         _show_differences(application, prepared)
         return
     before = {each.name: application.objects.get(each.name) for each in prepared}
+    for name in before:
+        _warn_of_other_origin(before[name])
     stored = [_store(application, each) for each in prepared]
     if output in (None, "name"):
         for each in stored:
@@ -73,6 +75,13 @@ def _show_differences(application: Application, prepared: Sequence[Prepared]) ->
     from reconciler.cli.verbs.diff import text_of
 
     click.echo(text_of([application.look(each.stack) for each in prepared]))
+
+
+def _warn_of_other_origin(before: StoredObject | None) -> None:
+    if before is not None and before.origin.kind != "apply":
+        warn(
+            f"{before.name} comes from {before.origin.place}: a controller that follows it will undo what differs"
+        )
 
 
 def _store(application: Application, prepared: Prepared) -> StoredObject:

@@ -15,6 +15,7 @@ import click
 
 from reconciler.cli import exit_codes
 from reconciler.cli.durations import DURATION
+from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import file_option
 from reconciler.cli.output import say
 from reconciler.cli.session import Session, pass_session
@@ -60,6 +61,10 @@ def command(session: Session, files: Sequence[Path], listen: str, workers: int, 
     from reconciler.sources.directory import DirectorySource
 
     application = session.wire(verbose=True, workers=workers, resync=resync)
+    if application.controller_is_running():
+        raise Failure(
+            f"a controller runs on {session.state_dir} already: stop it, or choose another --state-dir"
+        )
     controller = application.controller([DirectorySource(path) for path in files])
     stop = _stop_on_signals()
     with ExitStack() as services:

@@ -6,7 +6,7 @@ import platform
 
 import click
 
-from reconciler.cli.about import DISTRIBUTION
+from reconciler.cli.about import VERSION
 from reconciler.cli.output import output_option, write
 from reconciler.cli.verb import Verb
 
@@ -23,7 +23,5 @@ from reconciler.cli.verb import Verb
 @output_option("json", "yaml")
 def command(output: str | None) -> None:
     """Show which version of vaultctl this is, and which Python runs it."""
-    from importlib.metadata import version
-
-    facts = {"version": version(DISTRIBUTION), "python": platform.python_version()}
+    facts = {"version": VERSION, "python": platform.python_version()}
     write(output, facts, lambda: "\n".join([f"vaultctl {facts['version']}", f"python   {facts['python']}"]))
