@@ -6,6 +6,7 @@ Nothing in here can fail a pass or change what the next one does, except through
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -14,6 +15,7 @@ from metrics import catalog
 from metrics.recorder import Recorder
 from reconciler.api import Spec
 from reconciler.controller.executor import Executed
+from reconciler.controller.target import LAST_WORDS, ROLLED_BACK
 from reconciler.core.plan import (
     AddServer,
     Cause,
@@ -53,9 +55,12 @@ class Journal:
         self._records = records
         self._recorder = recorder
         self._rollouts: dict[str, _Rollout] = {}
+        self._last_words: dict[str, str] = {}
 
-    def executed(self, stack: Stack, call: Executed, commit: str, now: datetime) -> None:
-        """One call of a pass has ended."""
+    def executed(
+        self, stack: Stack, call: Executed, words: Mapping[str, str], commit: str, now: datetime
+    ) -> None:
+        """One call of a pass has ended. `words`: the end of the log of each container that died, by ID."""
         result = catalog.ERROR if call.error else catalog.SUCCESS
         for operation in call.operations:
             _log.info("%s", operation, extra={"service": stack.name})
@@ -68,7 +73,7 @@ class Journal:
             )
             self._recorder.observe(catalog.OPERATION_DURATION, call.seconds, kind=operation.kind)
             if not call.error:
-                self._remember(stack, operation, commit, now)
+                self._remember(stack, operation, words, commit, now)
         if call.error:
             self.failed(stack.name, f"{call.operations[0].kind}Failed", str(call.error), now)
 
@@ -113,14 +118,15 @@ class Journal:
                 seconds = (now - rollout.started).total_seconds()
                 self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result="rolled_back")
         self._recorder.add(catalog.ROLLBACKS, name=stack.name)
-        last = f"; its last words:\n{log.rstrip()}" if log else ""
-        message = f"{failure.reason}: {failure.message}{last}"
+        words = log or self._last_words.pop(stack.name, "")
+        message = _with_last_words(f"{failure.reason}: {failure.message}", words)
         _log.warning("rolled back: %s", message, extra={"service": stack.name})
-        self._tell(stack, "Warning", "RolledBack", message, now, commit)
+        self._tell(stack, "Warning", ROLLED_BACK, message, now, commit)
 
     def forget(self, service: str) -> None:
         """A service is gone."""
         self._rollouts.pop(service, None)
+        self._last_words.pop(service, None)
         self._records.forget(service)
         self._recorder.forget(service)
 
@@ -142,22 +148,23 @@ class Journal:
             stack.name, type_, reason, message, now, revision=stack.revision, commit=commit
         )
 
-    def _died(self, stack: Stack, operation: ContainerOperation, now: datetime) -> None:
+    def _died(self, stack: Stack, operation: ContainerOperation, words: str, now: datetime) -> None:
         revision = next((w.revision for w in stack.workloads if w.name == operation.workload), "")
         self._records.record_death(stack.name, operation.workload, revision, now, operation.detail)
-        self._records.record_event(
-            stack.name,
-            "Warning",
-            "ReplicaDied",
-            f"{operation.name} {operation.detail}",
-            now,
-            revision=revision,
-        )
+        told = _with_last_words(f"{operation.name} {operation.detail}", words)
+        self._tell(stack, "Warning", "ReplicaDied", told, now)
+        self._last_words[stack.name] = words
         self._recorder.add(catalog.REPLICA_RESTARTS, name=stack.name, workload=operation.workload)
 
 
-def _is_death(operation: Operation) -> bool:
-    """Whether an operation answers the end of a container that nobody asked to end."""
+def death_of(operation: Operation) -> ContainerOperation | None:
+    """The operation, if it answers the end of a container that nobody asked to end."""
     if isinstance(operation, RemoveContainer | StartContainer):
-        return operation.cause is Cause.DEAD
-    return isinstance(operation, StopContainer) and operation.cause is Cause.UNHEALTHY
+        return operation if operation.cause is Cause.DEAD else None
+    if isinstance(operation, StopContainer):
+        return operation if operation.cause is Cause.UNHEALTHY else None
+    return None
+
+
+def _with_last_words(sentence: str, words: str) -> str:
+    return f"{sentence}{LAST_WORDS}\n{words.rstrip()}" if words.strip() else sentence

@@ -31,6 +31,7 @@ from reconciler.controller.backoff import Backoff
 from reconciler.controller.lease import LeaseTakenError, lease
 from reconciler.controller.reconcile import Result, World, reconcile
 from reconciler.controller.sync import sync
+from reconciler.controller.target import ROLLED_BACK
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.sources.base import Source
 
@@ -327,7 +328,7 @@ class Controller:
     def _is_going_back(status: Status, stalled: Condition) -> bool:
         """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
         reconciling = find_condition(status.conditions, "Reconciling")
-        return stalled.reason == "RolledBack" and reconciling is not None and reconciling.status == "True"
+        return stalled.reason == ROLLED_BACK and reconciling is not None and reconciling.status == "True"
 
     def _late(self, name: str, outcome: Outcome) -> Outcome:
         status = self._world.objects.status(name)

@@ -16,7 +16,7 @@ from reconciler.api.errors import PermanentError, TemporaryError, VaultError
 from reconciler.controller import summary
 from reconciler.controller.board import Board
 from reconciler.controller.executor import execute
-from reconciler.controller.journal import Journal
+from reconciler.controller.journal import Journal, death_of
 from reconciler.controller.target import Target, choose_target, former_good
 from reconciler.core.build import project_of
 from reconciler.core.health import Replica, judge_replicas
@@ -114,11 +114,11 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         if target.is_wanted
         else None
     )
+    if failure and _give_up(stored, stack, failure, world):
+        return Result(requeue_after=0.0)
     status = _summarise(stored, target, replicas, todo, failure, before, now)
     world.objects.put_status(stored.name, status)
     world.board.saw(stored, status, stack, observed, now)
-    if failure and _give_up(stored, stack, failure, world):
-        return Result(requeue_after=0.0)
     try:
         _carry_out(stored, stack, todo, world)
     except PermanentError as error:
@@ -145,16 +145,25 @@ def _give_up(stored: StoredObject, stack: Stack, failure: Failure, world: World)
     former = former_good(stored.service, world.build, world.records)
     if former is None or former.revision == stack.revision:
         return False
-    log = world.engine.logs(failure.container, LOG_LINES) if failure.container else ""
+    log = _last_words(failure.container, world) if failure.container else ""
     world.journal.reject(stack, failure, log, stored.origin.commit, world.now())
     return True
 
 
 def _carry_out(stored: StoredObject, stack: Stack, todo: Plan, world: World) -> None:
+    words = {d.container: _last_words(d.container, world) for o in todo.operations if (d := death_of(o))}
     for call in execute(stack, todo.operations, world.engine, world.proxy, world.clock):
-        world.journal.executed(stack, call, stored.origin.commit, world.now())
+        world.journal.executed(stack, call, words, stored.origin.commit, world.now())
         if call.error:
             raise call.error
+
+
+def _last_words(container: str, world: World) -> str:
+    """The end of a container's log; what is worth telling of a failure is not worth another failure."""
+    try:
+        return world.engine.logs(container, LOG_LINES)
+    except VaultError:
+        return ""
 
 
 def _summarise(

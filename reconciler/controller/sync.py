@@ -20,6 +20,9 @@ from reconciler.store.base import Objects, Origin, StoredObject
 MAX_PRUNE: Final = 1
 """Services that may vanish from a source between two looks and be deleted without being asked about."""
 
+ALLOW_PRUNE: Final = "vault.internal/allow-prune"
+"""An annotation; "true" on a service says beforehand that it may vanish."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -46,20 +49,26 @@ def sync(
 ) -> Synced:
     """Store what was loaded from `source`, mark what cannot be used, and ask for the end of what is gone.
 
-    An object that one of the `rivals` keeps writing is left to it. All that `source` has is due for a pass, changed
-    or not, because a file that a manifest names may have changed. `allow_empty` lifts every limit on deleting.
+    An object that one of the `rivals` keeps writing is left to it. Due for a pass is what changed, and where the
+    source cannot tell whether a file changed that a manifest names, all that it has. `allow_empty` lifts every limit
+    on deleting.
     """
     failures: dict[str, VaultError] = {}
+    due: set[str] = set()
     for manifest in loaded.manifests:
         with _kept(failures, manifest.service.name):
-            _store(manifest, loaded.commit, objects, source, rivals)
+            if _store(manifest, loaded, objects, source, rivals):
+                due.add(manifest.service.name)
+            if loaded.setback:
+                objects.mark_problem(manifest.service.name, loaded.setback.message, loaded.setback.reason)
     missing = tuple(_missing(loaded, objects, source, failures))
+    unasked = sum(not _may_vanish(stored) for stored in missing)
     limit = len(missing) if allow_empty else max_prune if loaded.manifests else 0
     for stored in missing:
         with _kept(failures, stored.name):
             if not loaded.complete:
                 objects.mark_problem(stored.name, _what_hides(stored, loaded, source))
-            elif len(missing) > limit:
+            elif unasked > limit and not _may_vanish(stored):
                 objects.mark_problem(stored.name, _too_much(missing, loaded, source))
             elif stored.service.spec.deletion_policy == "Orphan":
                 objects.orphan(stored.name)
@@ -67,8 +76,7 @@ def sync(
                 objects.request_deletion(stored.name, False, now)
     for name, error in failures.items():
         _log.warning("%s from %s: %s", name, source.place, error)
-    present = (manifest.service.name for manifest in loaded.manifests)
-    return Synced(tuple(sorted({*present, *(stored.name for stored in missing)})), failures)
+    return Synced(tuple(sorted({*due, *failures, *(stored.name for stored in missing)})), failures)
 
 
 @contextmanager
@@ -81,26 +89,45 @@ def _kept(failures: dict[str, VaultError], name: str) -> Iterator[None]:
 
 
 def _store(
-    manifest: Manifest, commit: str, objects: Objects, source: Source, rivals: Collection[Source]
-) -> None:
+    manifest: Manifest, loaded: Loaded, objects: Objects, source: Source, rivals: Collection[Source]
+) -> bool:
+    """Store one object; returns whether it is due for a pass."""
     name = manifest.service.name
-    owner = _owner(name, objects) if rivals else None
+    before = _before(name, objects)
+    owner = before.origin if before else None
     if owner and not _is_from(owner, source) and any(_is_from(owner, rival) for rival in rivals):
         # Both would write it in turn, and each change would replace its containers.
         raise PermanentError(
             f"{manifest.path}:{manifest.line}: {name} already comes from {owner.manifest}:{owner.line}; "
             "remove one of the two"
         )
-    objects.apply(manifest.service, Origin(source.kind, source.place, manifest.path, manifest.line, commit))
+    touched = loaded.touched is not None and name in loaded.touched
+    commit = loaded.commit
+    if before and before.origin.commit and not touched and _says_the_same(before, manifest):
+        # Most commits are about something else; what an object names is the last one that was about it.
+        commit = before.origin.commit
+    after = objects.apply(
+        manifest.service, Origin(source.kind, source.place, manifest.path, manifest.line, commit)
+    )
+    settled = before is not None and before.service == after.service and not before.problem
+    return not settled or touched or loaded.touched is None or loaded.setback is not None
 
 
-def _owner(name: str, objects: Objects) -> Origin | None:
+def _before(name: str, objects: Objects) -> StoredObject | None:
     try:
-        stored = objects.get(name)
+        return objects.get(name)
     except PermanentError:
         # Damaged, so nobody's: it is written anew.
         return None
-    return stored.origin if stored else None
+
+
+def _says_the_same(before: StoredObject, manifest: Manifest) -> bool:
+    metadata = manifest.service.metadata.model_copy(update={"generation": before.service.metadata.generation})
+    return (before.service.spec, before.service.metadata) == (manifest.service.spec, metadata)
+
+
+def _may_vanish(stored: StoredObject) -> bool:
+    return stored.service.metadata.annotations.get(ALLOW_PRUNE) == "true"
 
 
 def _missing(
@@ -143,5 +170,6 @@ def _too_much(missing: Collection[StoredObject], loaded: Loaded, source: Source)
     what = f"{len(missing)} services at once" if loaded.manifests else "all its services"
     return (
         f"{source.place} has lost {what}, which may be a mistake, so nothing is deleted; "
-        f"put the manifests back, or run: vaultctl delete {names}"
+        f"put the manifests back, run: vaultctl delete {names}, "
+        f"or allow it with --allow-empty or the annotation {ALLOW_PRUNE}"
     )

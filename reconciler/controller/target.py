@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 
 from reconciler.api import ManifestError, PermanentError, Spec, VaultService
 from reconciler.core.stack import Stack
 from reconciler.store.base import Records
+
+ROLLED_BACK: Final = "RolledBack"
+LAST_WORDS: Final = "; its last words:"
+"""Ends the sentence about a container that failed; what follows is the end of its log."""
 
 Build = Callable[[VaultService], Stack]
 
@@ -44,10 +49,16 @@ def choose_target(service: VaultService, build: Build, records: Records) -> Targ
     if records.is_rejected(service.name, wanted.revision):
         former = former_good(service, build, records)
         if former is not None and former.revision != wanted.revision:
-            return Target(
-                former, "RolledBack", f"revision {wanted.revision} failed; {former.revision} serves on"
-            )
+            return Target(former, ROLLED_BACK, _why(service.name, wanted.revision, former.revision, records))
     return Target(wanted)
+
+
+def _why(name: str, failed: str, serving: str, records: Records) -> str:
+    told = (
+        e.message for e in reversed(records.events(name)) if e.reason == ROLLED_BACK and e.revision == failed
+    )
+    cause = next(told, "it failed").partition("\n")[0].removesuffix(LAST_WORDS)
+    return f"{serving} serves on; {failed} was given up: {cause}"
 
 
 def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:

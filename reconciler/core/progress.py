@@ -16,7 +16,7 @@ from reconciler.core.history import History
 from reconciler.core.stack import Stack
 
 CRASH_LIMIT: Final = 3
-"""Deaths of replicas of a new revision, during its rollout, that are no accident any more."""
+"""Deaths of one replica of a new revision, during its rollout, that are no accident any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,14 @@ def judge_progress(
     deaths = sum(
         death >= started for workload in stack.web for death in history.deaths.get(workload.name, ())
     )
-    if deaths >= CRASH_LIMIT:
+    # Each of the others may have died once beside it: they were started side by side.
+    if deaths >= CRASH_LIMIT + stack.replicas - 1:
         return Failure("CrashLoop", f"replicas of {stack.revision} died {deaths} times", suspect)
     moments = [now - timedelta(seconds=r.member.since) for r in available if r.member]
     if (now - max([started, *moments])).total_seconds() <= strategy.progress_deadline:
         return None
     count = f"{len(available)} of {stack.serving} replicas of {stack.revision} are available"
+    count += f", {deaths} died" if deaths else ""
     return Failure(
         "ProgressDeadlineExceeded", f"no progress for {strategy.progress_deadline:.0f} s: {count}", suspect
     )
