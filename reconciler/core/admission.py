@@ -1,0 +1,94 @@
+"""Who may ask what of the host: the gate between a plugin's fragment and the engine.
+
+A plugin is other people's code, and Docker hands the machine to whoever knows the word for it. Everything that a
+fragment asks for is looked at here before it is part of a stack: what is not known to be harmless is refused, with the
+rule, the place and the way out. The rules themselves are data, in `admission_rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.api.errors import PermanentError
+from reconciler.core.admission_policy import Finding, Policy, Profile, Subject
+from reconciler.core.admission_rules import ADVICE, RULES
+
+__all__ = [
+    "ANNOTATION",
+    "AdmissionError",
+    "Finding",
+    "Policy",
+    "Profile",
+    "admit",
+    "profile_of",
+    "review",
+]
+
+ANNOTATION: Final = "vault.internal/admission"
+"""The annotation of a VaultService that names its profile."""
+
+Sections = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""`services`, `volumes`, `networks`, `configs` and `secrets` of a fragment."""
+
+
+class AdmissionError(PermanentError):
+    """The fragment asks for more than its profile allows; the message holds every finding, one per line."""
+
+    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
+        super().__init__("\n  ".join([message, *map(str, findings)]))
+        self.findings = findings
+
+
+def profile_of(name: str, annotations: Mapping[str, str], policy: Policy) -> Profile:
+    """The profile that a VaultService asks for and may have. Raises AdmissionError."""
+    asked = annotations.get(ANNOTATION, Profile.BASELINE.value)
+    place = f"metadata.annotations: {ANNOTATION}"
+    if asked not in set(Profile):
+        raise AdmissionError(f"{place} is {asked!r}; it can be {', '.join(Profile)}")
+    if asked == Profile.PRIVILEGED and name not in policy.allow_privileged:
+        raise AdmissionError(
+            f"{place} is {asked}, which the operator does not allow {name!r}; run vaultctl with "
+            f"--allow-privileged {name}, or remove the annotation"
+        )
+    return Profile(asked)
+
+
+def admit(
+    plugin: str, profile: Profile, sections: Sections, web: Collection[str], policy: Policy
+) -> tuple[str, ...]:
+    """Let a checked fragment pass, or raise AdmissionError with everything that its profile refuses.
+
+    Returns warnings, one for each rule and not for each service. `plugin` is the slug, `web` the names of the
+    services that HAProxy serves.
+    """
+    if refused := review(sections, web, policy, profile):
+        raise AdmissionError(f"plugin {plugin!r} asks for what profile {profile.value!r} refuses:", refused)
+    warnings = []
+    for advice in ADVICE:
+        found = [finding for subject in _subjects(sections, web, policy) for finding in advice.apply(subject)]
+        if found:
+            places = ", ".join(dict.fromkeys(finding.path for finding in found))
+            warnings.append(f"{places}: {advice.problem} ({advice.name}); {advice.way_out}")
+    return tuple(warnings)
+
+
+def review(
+    sections: Sections, web: Collection[str], policy: Policy, profile: Profile = Profile.BASELINE
+) -> tuple[Finding, ...]:
+    """Everything that this profile refuses, in order of place. Raises nothing, whatever the values are."""
+    found = (
+        finding
+        for subject in _subjects(sections, web, policy)
+        for rule in RULES[profile]
+        for finding in rule.apply(subject)
+    )
+    return tuple(sorted(found))
+
+
+def _subjects(sections: Sections, web: Collection[str], policy: Policy) -> Iterator[Subject]:
+    siblings = frozenset(sections.get("services", ()))
+    for section, entries in sections.items():
+        for name, body in entries.items():
+            is_web = section == "services" and name in web
+            yield Subject(section, name, body, is_web, siblings, policy)

@@ -1,0 +1,170 @@
+"""What rules of admission are made of: small questions about one value of a fragment.
+
+They name what is harmless and find everything else, so that a word that Compose learns tomorrow is refused until
+somebody has thought about it. A plugin may return any value; a check never raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from reconciler.core.admission_policy import Check, Hits, Subject, at
+from reconciler.core.base_stack import GATEWAY, HAPROXY
+
+NOTHING: Final[tuple[object, ...]] = (None, False, "", "false", [], {})
+
+
+def items(value: object) -> list[tuple[str, Any]]:
+    """The items of a list with their places, the pairs of a mapping, or a single value as the only item."""
+    if isinstance(value, Mapping):
+        return [(f".{key}", item) for key, item in value.items()]
+    if isinstance(value, list | tuple):
+        return [(f"[{index}]", item) for index, item in enumerate(value)]
+    return [] if value is None else [("", value)]
+
+
+def given(value: Any, _: Subject) -> Hits:
+    """Anything at all."""
+    if value not in NOTHING:
+        yield "", ""
+
+
+def other_than(*harmless: str) -> Check:
+    """A text that is none of these."""
+
+    def check(value: Any, _: Subject) -> Hits:
+        if value is not None and value not in harmless:
+            yield "", value
+
+    return check
+
+
+def namespace(*harmless: str) -> Check:
+    """A namespace that is neither one of these nor that of a service of the same fragment."""
+
+    def check(value: Any, subject: Subject) -> Hits:
+        own = {f"service:{name}" for name in subject.siblings - {GATEWAY, HAPROXY}}
+        if value is not None and value not in (*harmless, "", *own):
+            yield "", value
+
+    return check
+
+
+def items_other_than(harmless: Collection[str], normal: Callable[[str], str] = str) -> Check:
+    """The items of a list, or the keys of a mapping, that are none of these."""
+
+    def check(value: Any, _: Subject) -> Hits:
+        for place, item in items(value):
+            key = place[1:] if isinstance(value, Mapping) else str(item).partition("=")[0]
+            if normal(key) not in harmless:
+                yield place, "" if isinstance(value, Mapping) else item
+
+    return check
+
+
+def reserved_labels(value: Any, _: Subject) -> Hits:
+    """Labels by which Compose or this controller recognise their own."""
+    for place, item in items(value):
+        key = place[1:] if isinstance(value, Mapping) else str(item).partition("=")[0]
+        if key.startswith(("com.docker.", "internal.vault.")):
+            yield place, "" if isinstance(value, Mapping) else key
+
+
+def privileged_hooks(value: Any, _: Subject) -> Hits:
+    """Hooks that ask for more than their container has."""
+    for place, hook in items(value):
+        if isinstance(hook, Mapping) and any(given(hook.get("privileged"), _)):
+            yield f"{place}.privileged", ""
+
+
+def hook_users(value: Any, _: Subject) -> Hits:
+    """Hooks that run as another user than their container."""
+    for place, hook in items(value):
+        if isinstance(hook, Mapping) and hook.get("user") is not None:
+            yield f"{place}.user", hook["user"]
+
+
+def negative(value: Any, _: Subject) -> Hits:
+    """A number below zero, or a text that may be one."""
+    if value is not None and (not isinstance(value, int | float) or value < 0):
+        yield "", value
+
+
+def published(value: Any, subject: Subject) -> Hits:
+    """Published ports of a service that HAProxy does not serve."""
+    if not subject.is_web:
+        yield from items(value)
+
+
+def endpoint_options(value: Any, _: Subject) -> Hits:
+    """Driver options of a service's place in a network, which can be kernel settings."""
+    if isinstance(value, Mapping):
+        for name, body in value.items():
+            if isinstance(body, Mapping) and body.get("driver_opts"):
+                yield f".{name}.driver_opts", ""
+
+
+def fields_other_than(harmless: frozenset[str]) -> Check:
+    """Fields of an entry that are none of these; those that begin with `x-` are notes."""
+
+    def check(value: Any, _: Subject) -> Hits:
+        return ((f".{key}", "") for key in value if key not in harmless and not key.startswith("x-"))
+
+    return check
+
+
+def without(*accepted: str) -> Check:
+    """A list that has none of these."""
+
+    def check(value: Any, _: Subject) -> Hits:
+        if not any(str(item) in accepted for _place, item in items(value)):
+            yield "", ""
+
+    return check
+
+
+def untrue(value: Any, _: Subject) -> Hits:
+    """Anything but true."""
+    if value is not True:
+        yield "", ""
+
+
+def absent(value: Any, _: Subject) -> Hits:
+    """Nothing, or nothing in it."""
+    if not value:
+        yield "", ""
+
+
+def root_user(value: Any, _: Subject) -> Hits:
+    """No user, who is then the image's, or root."""
+    user = "" if value is None else str(value).partition(":")[0]
+    if user in ("", "root") or (user.isdecimal() and int(user) == 0):
+        yield "", "" if value is None else value
+
+
+def unlimited(*resources: str) -> Check:
+    """A service without a limit of these resources, in the present or the older spelling of Compose."""
+    older = {"memory": "mem_limit", "pids": "pids_limit"}
+
+    def check(value: Any, _: Subject) -> Hits:
+        for resource in resources:
+            field = f"deploy.resources.limits.{resource}"
+            if not at(value, field) and not value.get(older[resource]):
+                yield f".{field}", ""
+
+    return check
+
+
+def floating_image(value: Any, _: Subject) -> Hits:
+    """An image without a version."""
+    name, _separator, digest = str(value).partition("@")
+    tag = name.rpartition("/")[2].partition(":")[2]
+    # Our own images are built from this repository, and a new one of the same name is no other program.
+    if not digest and tag in ("", "latest") and not name.startswith("vault-reconciler/"):
+        yield "", value
+
+
+def capability(name: str) -> str:
+    """A capability by its plain name."""
+    return name.upper().removeprefix("CAP_")

@@ -1,0 +1,109 @@
+"""What admission speaks in: profiles, what the operator decides, what is looked at, rules, and what they find."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
+
+HOST_PATHS: Final = ("/data", "/media", "/mnt", "/srv")
+"""Where a container may write to the host unless the operator says otherwise: directories that are made for data."""
+
+
+class Profile(StrEnum):
+    """How much a fragment may ask for; each one allows more than the one before it."""
+
+    RESTRICTED = "restricted"
+    BASELINE = "baseline"
+    PRIVILEGED = "privileged"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator of the controller decides, as opposed to those who write manifests and plugins.
+
+    `allow_privileged` names the VaultServices that may have the profile of that name. Containers may write below
+    `host_paths`. `private` are paths that no container may see, such as the controller's own state. `resolve` follows
+    the symbolic links of an absolute path; without it a link is taken for what it is called.
+    """
+
+    allow_privileged: frozenset[str] = frozenset()
+    host_paths: tuple[str, ...] = HOST_PATHS
+    private: tuple[str, ...] = ()
+    resolve: Callable[[str], str] = posixpath.normpath
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One thing that is asked for: where (`services.db.cap_add[0]`), which rule minds, why, and the way out."""
+
+    path: str
+    rule: str
+    problem: str
+    way_out: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.problem} ({self.rule}); {self.way_out}"
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One entry of a section while it is looked at. `is_web` when HAProxy serves it, `siblings` are all services."""
+
+    section: str
+    name: str
+    body: Mapping[str, Any]
+    is_web: bool
+    siblings: frozenset[str]
+    policy: Policy
+
+    @property
+    def path(self) -> str:
+        """Where it stands in the fragment."""
+        return f"{self.section}.{self.name}"
+
+
+Hits: TypeAlias = Iterator[tuple[str, object]]
+"""Where in a value (`[2]`, or nothing), and the text that offends there, empty when the place says it all."""
+
+Check: TypeAlias = Callable[[Any, Subject], Hits]
+
+MAX_QUOTE: Final = 80
+"""Characters of an offending text that a message repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of the table. `field` is a dotted path in an entry of `section`, empty for the entry itself."""
+
+    name: str
+    field: str
+    check: Check
+    problem: str
+    way_out: str
+    section: str = "services"
+
+    def apply(self, subject: Subject) -> Iterator[Finding]:
+        """What this rule finds in an entry; nothing in one of another section."""
+        if subject.section != self.section:
+            return
+        field = f".{self.field}" if self.field else ""
+        for place, offending in self.check(at(subject.body, self.field), subject):
+            quote = f"{_quoted(offending)} " if offending != "" else ""
+            yield Finding(f"{subject.path}{field}{place}", self.name, quote + self.problem, self.way_out)
+
+
+def at(body: Mapping[str, Any], field: str) -> Any:
+    """The value at a dotted path, None where there is none."""
+    value: Any = body
+    for key in field.split(".") if field else ():
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _quoted(value: object) -> str:
+    # repr, because a line break in a value must not look like another finding.
+    text = repr(value)
+    return text if len(text) <= MAX_QUOTE else f"{text[: MAX_QUOTE - 1]}…"

@@ -1,0 +1,219 @@
+"""The rules of admission, as data: what each looks at, what it finds, why that matters, and the way out.
+
+What holds in profile `baseline` also holds in `restricted`. A field that neither a row nor `FIELDS` names is refused
+too. To add a rule is to add a row here, and to the test's table a fragment that it refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from reconciler.core import admission_checks as checks
+from reconciler.core import admission_paths as paths
+from reconciler.core.admission_policy import Profile, Rule
+
+_DEFAULT_CAPABILITIES: Final = frozenset({
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+})  # fmt: skip
+"""What Docker gives every container anyway: asking for it back after `cap_drop: [ALL]` gains nothing."""
+
+_SAFE_SYSCTLS: Final = frozenset({
+    "kernel.shm_rmid_forced", "net.core.somaxconn", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_syncookies",
+})  # fmt: skip
+"""Kernel settings that end at the container's own namespaces."""
+
+_NO_NEW_PRIVILEGES: Final = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
+_SECURITY_OPTIONS: Final = frozenset({
+    *_NO_NEW_PRIVILEGES, "apparmor:docker-default", "apparmor=docker-default", "seccomp:builtin", "seccomp=builtin",
+})  # fmt: skip
+
+FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "services": frozenset({
+        "attach", "blkio_config", "cap_drop", "command", "configs", "container_name", "cpu_count", "cpu_percent",
+        "cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "depends_on", "deploy", "dns", "dns_opt",
+        "dns_search", "domainname", "entrypoint", "environment", "expose", "extra_hosts", "group_add", "healthcheck",
+        "hostname", "image", "init", "links", "mac_address", "mem_limit", "mem_reservation", "mem_swappiness",
+        "memswap_limit", "networks", "platform", "profiles", "pull_policy", "read_only", "restart", "scale", "secrets",
+        "shm_size", "stdin_open", "stop_grace_period", "stop_signal", "storage_opt", "tmpfs", "tty", "ulimits", "user",
+        "working_dir",
+    }),
+    "volumes": frozenset({"labels"}),
+    "networks": frozenset({"attachable", "enable_ipv4", "enable_ipv6", "internal", "ipam", "labels"}),
+    "configs": frozenset({"content", "labels"}),
+    "secrets": frozenset({"labels"}),
+}  # fmt: skip
+"""Fields that ask for nothing outside of the stack."""
+
+_ASK_OPERATOR: Final = (
+    "have the operator run vaultctl with --host-path for a directory around it, or use a named volume"
+)
+_DO_WITHOUT: Final = f"do without; profile {Profile.PRIVILEGED.value} is for what cannot"
+_NAME_CAPABILITY: Final = "leave it out; if one capability is needed, name that one in cap_add"
+_SHARE_OWN: Final = "leave it out, or name a service of this fragment: service:NAME"
+_OWN_DATA: Final = "leave it out; it gets a name of its own in the project"
+
+_BASELINE: Final = (
+    Rule("privileged", "privileged", checks.given,
+         "gives the container the whole machine", _NAME_CAPABILITY),
+    Rule("capabilities", "cap_add", checks.items_other_than(_DEFAULT_CAPABILITIES, checks.capability),
+         "is more than Docker gives by default", _DO_WITHOUT),
+    Rule("security-options", "security_opt", checks.items_other_than(_SECURITY_OPTIONS),
+         "may weaken the confinement of the container", "use no-new-privileges:true, or nothing"),
+    Rule("host-network", "network_mode", checks.namespace("none"),
+         "leaves the networks of the stack", "use networks; HAProxy publishes the web service"),
+    Rule("host-pid", "pid", checks.namespace(),
+         "shows the container processes that are not its own", _SHARE_OWN),
+    Rule("host-ipc", "ipc", checks.namespace("none", "private", "shareable"),
+         "shares memory with what is outside of the stack", _SHARE_OWN),
+    Rule("host-uts", "uts", checks.other_than(""),
+         "lets the container rename the host", "leave it out"),
+    Rule("host-userns", "userns_mode", checks.other_than(""),
+         "makes the container's root the host's", "leave it out"),
+    Rule("host-cgroup", "cgroup", checks.other_than("", "private"),
+         "shows the container the host's cgroups", "leave it out"),
+    Rule("cgroup-parent", "cgroup_parent", checks.given,
+         "moves the container out of the engine's limits", "use deploy.resources.limits"),
+    Rule("docker-socket", "volumes", paths.sockets,
+         "is as good as root on the host", "do without; nothing inside a stack should control the engine"),
+    Rule("docker-socket", "use_api_socket", checks.given,
+         "is as good as root on the host", "do without; nothing inside a stack should control the engine"),
+    Rule("sensitive-path", "volumes", paths.sensitive_paths,
+         "holds what belongs to the host or to others", _ASK_OPERATOR),
+    Rule("writable-path", "volumes", paths.writable_paths,
+         "is a path of the host that the container could write to", _ASK_OPERATOR),
+    Rule("mount-options", "volumes", paths.spreading_mounts,
+         "is a mount option that may reach the host", "leave it out; ro, rw, z, Z and nocopy are known"),
+    Rule("mount-type", "volumes", paths.unknown_mounts,
+         "is a kind of mount that is not known to be harmless", "use a volume, a bind or a tmpfs"),
+    Rule("volumes-from", "volumes_from", checks.given,
+         "takes mounts that are not written down here", "name each volume in volumes"),
+    Rule("devices", "devices", checks.items_other_than(()),
+         "hands a device of the host to the container", _DO_WITHOUT),
+    Rule("devices", "device_cgroup_rules", checks.items_other_than(()),
+         "opens devices of the host", _DO_WITHOUT),
+    Rule("devices", "gpus", checks.given,
+         "hands devices of the host to the container", _DO_WITHOUT),
+    Rule("devices", "deploy.resources.reservations.devices", checks.given,
+         "hands devices of the host to the container", _DO_WITHOUT),
+    Rule("sysctls", "sysctls", checks.items_other_than(_SAFE_SYSCTLS),
+         "may change the kernel of the host", "set it on the host, where it can be seen"),
+    Rule("sysctls", "networks", checks.endpoint_options,
+         "can be settings of the kernel", "leave it out"),
+    Rule("published-port", "ports", checks.published,
+         "would be reachable from outside without HAProxy",
+         "leave it out; services reach each other by name in their networks"),
+    Rule("runtime", "runtime", checks.given,
+         "runs the container by another program than the engine's own", "leave it out"),
+    Rule("out-of-memory", "oom_kill_disable", checks.given,
+         "makes the host's other programs die in its place", "leave it out"),
+    Rule("out-of-memory", "oom_score_adj", checks.negative,
+         "makes the host's other programs die in its place", "leave it out, or use a number from 0"),
+    Rule("pids-limit", "pids_limit", checks.negative,
+         "lets the container use up the host's processes", "use a number from 1"),
+    Rule("log-driver", "logging.driver", checks.other_than("", "json-file", "local", "journald", "none"),
+         "sends what the container says elsewhere", "use json-file, local, journald or none"),
+    Rule("hooks", "post_start", checks.privileged_hooks,
+         "gives the hook the whole machine", "leave it out"),
+    Rule("hooks", "pre_stop", checks.privileged_hooks,
+         "gives the hook the whole machine", "leave it out"),
+    Rule("reserved-label", "labels", checks.reserved_labels,
+         "is how containers are recognised by those who manage them", "use a prefix of your own"),
+    Rule("build", "build", checks.given,
+         "runs what a directory of the host says", "build the image elsewhere and name it in image"),
+    Rule("host-file", "env_file", checks.given,
+         "reads a file of the controller", "use spec.envFrom"),
+    Rule("host-file", "label_file", checks.given,
+         "reads a file of the controller", "use labels"),
+    Rule("host-file", "extends", checks.given,
+         "reads a file of the controller", "write the service out"),
+    Rule("provider", "provider", checks.given,
+         "runs a program of the host", "leave it out"),
+    Rule("foreign-container", "external_links", checks.given,
+         "reaches containers of other stacks", "leave it out"),
+    Rule("volume-driver", "driver", checks.other_than("", "local"),
+         "is run by a plugin of the engine", "use local", "volumes"),
+    Rule("volume-driver", "driver_opts", checks.given,
+         "can mount any path of the host", "leave it out", "volumes"),
+    Rule("foreign-data", "external", checks.given,
+         "is the data of somebody else", _OWN_DATA, "volumes"),
+    Rule("foreign-data", "name", checks.given,
+         "may be the data of somebody else", _OWN_DATA, "volumes"),
+    Rule("network-driver", "driver", checks.other_than("", "bridge"),
+         "leaves the engine's own networks", "use bridge", "networks"),
+    Rule("network-driver", "driver_opts", checks.given,
+         "can change the network of the host", "leave it out", "networks"),
+    Rule("foreign-network", "external", checks.given,
+         "belongs to somebody else", _OWN_DATA, "networks"),
+    Rule("foreign-network", "name", checks.given,
+         "may belong to somebody else", _OWN_DATA, "networks"),
+    *(
+        rule
+        for section in ("configs", "secrets")
+        for rule in (
+            Rule("sensitive-path", "file", paths.sensitive_file,
+                 "holds what belongs to the host or to others", _ASK_OPERATOR, section),
+            Rule("controller-environment", "environment", checks.given,
+                 "reads the environment of the controller",
+                 "use spec.envFrom and the service's environment", section),
+            Rule("foreign-data", "external", checks.given,
+                 "is the data of somebody else", "leave it out", section),
+            Rule("foreign-data", "name", checks.given,
+                 "may be the data of somebody else", "leave it out", section),
+        )
+    ),
+)  # fmt: skip
+
+_RESTRICTED: Final = (
+    Rule("non-root", "user", checks.root_user,
+         "is root, or whoever the image says", 'say who, for example user: "1000:1000"'),
+    Rule("non-root", "post_start", checks.hook_users,
+         "may be root", "leave it out"),
+    Rule("non-root", "pre_stop", checks.hook_users,
+         "may be root", "leave it out"),
+    Rule("read-only", "read_only", checks.untrue,
+         "is not true, so the container can change its own program",
+         "set it to true, and use tmpfs for what has to be written"),
+    Rule("no-new-privileges", "security_opt", checks.without(*_NO_NEW_PRIVILEGES),
+         "lacks no-new-privileges:true", "add it"),
+    Rule("drop-capabilities", "cap_drop", checks.without("ALL", "all"),
+         "lacks ALL", "write cap_drop: [ALL]"),
+    Rule("drop-capabilities", "cap_add", checks.items_other_than(("NET_BIND_SERVICE",), checks.capability),
+         "is more than a web server needs", "leave it out; NET_BIND_SERVICE is allowed"),
+    Rule("resource-limits", "", checks.unlimited("memory", "pids"),
+         "is not set", "set it to what the service needs at most"),
+    Rule("no-host-paths", "volumes", paths.host_mounts,
+         "is a path of the host", "use a named volume"),
+)  # fmt: skip
+
+_KNOWN: Final = {
+    section: fields | {rule.field.partition(".")[0] for rule in _BASELINE if rule.section == section}
+    for section, fields in FIELDS.items()
+}
+_UNKNOWN: Final = tuple(
+    Rule("unknown-field", "", checks.fields_other_than(known), "is not known to be harmless", _DO_WITHOUT, section)
+    for section, known in _KNOWN.items()
+)  # fmt: skip
+
+RULES: Final[Mapping[Profile, tuple[Rule, ...]]] = {
+    Profile.RESTRICTED: (*_BASELINE, *_UNKNOWN, *_RESTRICTED),
+    Profile.BASELINE: (*_BASELINE, *_UNKNOWN),
+    Profile.PRIVILEGED: (),
+}
+"""What each profile refuses."""
+
+ADVICE: Final[tuple[Rule, ...]] = (
+    Rule("image", "image", checks.floating_image,
+         "is another image tomorrow", "name a version, so that a new one is a rollout that can be undone"),
+    Rule("limits", "", checks.unlimited("memory"),
+         "is not set", "set deploy.resources.limits.memory, so that one service cannot starve the machine"),
+    Rule("healthcheck", "healthcheck", checks.absent,
+         "is missing", "add one, so that it is used when it is ready and not before"),
+    Rule("anonymous-volume", "volumes", paths.anonymous_volumes,
+         "gets a new, empty volume with every replica", "name the volume, or use tmpfs"),
+)  # fmt: skip
+"""What is allowed and will be regretted: told as warnings."""
