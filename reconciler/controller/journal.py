@@ -14,6 +14,7 @@ from typing import Final
 from metrics import catalog
 from metrics.recorder import Recorder
 from reconciler.api import Spec
+from reconciler.controller import trace
 from reconciler.controller.executor import Executed
 from reconciler.controller.target import LAST_WORDS, ROLLED_BACK
 from reconciler.core.plan import (
@@ -70,8 +71,11 @@ class Journal:
                 kind=operation.kind,
                 cause=operation.cause.value,
                 result=result,
+                exemplar=trace.exemplar(),
             )
-            self._recorder.observe(catalog.OPERATION_DURATION, call.seconds, kind=operation.kind)
+            self._recorder.observe(
+                catalog.OPERATION_DURATION, call.seconds, kind=operation.kind, exemplar=trace.exemplar()
+            )
             if not call.error:
                 self._remember(stack, operation, words, commit, now)
         if call.error:
@@ -85,6 +89,8 @@ class Journal:
     def begin(self, stack: Stack, spec: Spec, commit: str, now: datetime) -> None:
         """A pass goes towards this revision, for the first time or again."""
         rollout = self._rollouts.get(stack.name)
+        if rollout is None:
+            self._introduce(stack)
         if rollout is None or rollout.revision != stack.revision:
             text = spec.model_dump_json(by_alias=True)
             number = self._records.open_revision(stack.name, stack.revision, text, "spec", commit, now)
@@ -130,10 +136,17 @@ class Journal:
         self._records.forget(service)
         self._recorder.forget(service)
 
-    def _remember(self, stack: Stack, operation: Operation, commit: str, now: datetime) -> None:
-        if _is_death(operation):
-            assert isinstance(operation, ContainerOperation)
-            self._died(stack, operation, now)
+    def _introduce(self, stack: Stack) -> None:
+        """Let the counters of a service start at 0, so that the first death or rollback is an increase."""
+        self._recorder.introduce(stack.name)
+        for workload in stack.web:
+            self._recorder.add(catalog.REPLICA_RESTARTS, 0, name=stack.name, workload=workload.name)
+
+    def _remember(
+        self, stack: Stack, operation: Operation, words: Mapping[str, str], commit: str, now: datetime
+    ) -> None:
+        if death := death_of(operation):
+            self._died(stack, death, words.get(death.container, ""), now)
         if isinstance(operation, StopContainer) and operation.cut:
             self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.name)
         if isinstance(operation, CreateReplicas) and operation.cause is Cause.ROTATION:
