@@ -114,8 +114,9 @@ class Application:
     def board(self) -> Board:
         """The last thing seen of every service."""
         from reconciler.controller.board import Board
+        from reconciler.controller.stopwatch import Stopwatch
 
-        return Board()
+        return Board(Stopwatch(self.recorder))
 
     # Questions
 

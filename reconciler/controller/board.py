@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from metrics.snapshots import ServiceSnapshot
-from reconciler.api import Status
+from reconciler.api import Status, find_condition
+from reconciler.controller.stopwatch import Stopwatch
+from reconciler.core.base_stack import VAULT_NET, exporter_port
 from reconciler.core.diff import count_by_kind, diff
 from reconciler.core.health import Phase, Replica, judge_replicas
-from reconciler.core.observed import Observed
+from reconciler.core.observed import Observed, State
 from reconciler.core.pool import merge
 from reconciler.core.rotation import next_rotation
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.store.base import StoredObject
 
 
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """One HAProxy's own Prometheus metrics; `address` is IPv4:port on the service's network."""
+
+    service: str
+    slot: int
+    address: str
+
+
 class Board:
     """Snapshots by name. Threads may share it: each entry is replaced whole."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self._stopwatch = stopwatch
         self._snapshots: dict[str, ServiceSnapshot] = {}
+        self._exporters: dict[str, tuple[Exporter, ...]] = {}
 
     def snapshots(self) -> tuple[ServiceSnapshot, ...]:
         """What was seen last, of every service."""
         return tuple(self._snapshots.values())
+
+    def exporters(self) -> tuple[Exporter, ...]:
+        """Where every HAProxy that ran at the last look serves metrics of its own."""
+        return tuple(exporter for each in list(self._exporters.values()) for exporter in each)
 
     def saw(
         self, stored: StoredObject, status: Status, stack: Stack, observed: Observed, now: datetime
@@ -51,6 +68,10 @@ class Board:
             else None,
             observed_at=now,
         )
+        self._exporters[stored.name] = exporters(stack, observed)
+        reconciling = find_condition(status.conditions, "Reconciling")
+        settled = reconciling is not None and reconciling.status == "False"
+        self._stopwatch.saw(stored.name, replicas, settled=settled, now=now)
 
     def waits(self, stored: StoredObject, status: Status) -> None:
         """A pass could not or should not look; what was seen before still stands."""
@@ -65,6 +86,20 @@ class Board:
     def forget(self, name: str) -> None:
         """A service is gone, and its series with it."""
         self._snapshots.pop(name, None)
+        self._exporters.pop(name, None)
+        self._stopwatch.forget(name)
+
+
+def exporters(stack: Stack, observed: Observed) -> tuple[Exporter, ...]:
+    """Where the running HAProxies of a stack serve their own metrics: in the namespace of their gateway."""
+    gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(stack.gateway.name)}
+    return tuple(
+        Exporter(stack.name, container.slot, f"{address}:{exporter_port(container.slot)}")
+        for container in observed.of(stack.haproxy.name)
+        if container.state is State.RUNNING
+        and container.slot is not None
+        and (address := gateways.get(container.joined or ""))
+    )
 
 
 def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:

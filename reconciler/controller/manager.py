@@ -26,12 +26,13 @@ from reconciler.api import (
     VaultError,
     find_condition,
 )
-from reconciler.controller import triggers
+from reconciler.controller import trace, triggers
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.lease import LeaseTakenError, lease
 from reconciler.controller.reconcile import Result, World, reconcile
 from reconciler.controller.sync import sync
 from reconciler.controller.target import ROLLED_BACK
+from reconciler.controller.trace import tracing
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.sources.base import Source
 
@@ -85,7 +86,9 @@ class Controller:
         self._worker_count = workers
         self._resync = resync
         self._on_progress = on_progress or (lambda progress: None)
-        self._queue = WorkQueue()
+        self._queue = WorkQueue(
+            waited=lambda seconds: recorder.observe(catalog.WORKQUEUE_QUEUE_DURATION, seconds, name=QUEUE)
+        )
         self._stop = threading.Event()
         self._passed = threading.Condition()
         self._repeats: dict[str, str] = {}
@@ -229,14 +232,16 @@ class Controller:
     def _work(self) -> None:
         while (name := self._queue.get()) is not None:
             started = time.monotonic()
-            try:
-                delay = self._pass(name)
-            finally:
-                self._recorder.observe(catalog.RECONCILE_DURATION, time.monotonic() - started, name=name)
-                self._recorder.observe(
-                    catalog.WORKQUEUE_WORK_DURATION, time.monotonic() - started, name=QUEUE
-                )
-                self._queue.done(name)
+            with tracing(name):
+                try:
+                    delay = self._pass(name)
+                finally:
+                    seconds, example = time.monotonic() - started, trace.exemplar()
+                    self._recorder.observe(catalog.RECONCILE_DURATION, seconds, name=name, exemplar=example)
+                    self._recorder.observe(
+                        catalog.WORKQUEUE_WORK_DURATION, seconds, name=QUEUE, exemplar=example
+                    )
+                    self._queue.done(name)
             if delay is not None:
                 self._queue.add_after(name, delay)
 
@@ -265,7 +270,7 @@ class Controller:
             self._repeats.pop(name, None)
         else:
             outcome = catalog.SUCCESS if result.requeue_after is None else "requeue_after"
-            self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome)
+            self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome, exemplar=trace.exemplar())
         delay = self._slow_down(name, result)
         self._tell(name, result.did)
         if result.converged:
@@ -282,7 +287,7 @@ class Controller:
         return result.requeue_after
 
     def _after_error(self, name: str, error: Exception, outcome: str) -> float:
-        self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome)
+        self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome, exemplar=trace.exemplar())
         self._recorder.add(catalog.WORKQUEUE_RETRIES, name=QUEUE)
         self._world.journal.failed(name, type(error).__name__, str(error), self._world.now())
         self._tell(name, "")

@@ -1,7 +1,7 @@
 """Times what takes several passes: the phases in a replica's life, and the way from a change to rest.
 
-A pass forgets, so a duration is read off what successive passes saw. What began before this process did is not timed:
-better no number than a wrong one.
+A pass forgets, so a duration is read off what successive passes saw. A phase that began before this process did is not
+timed: better no number than a wrong one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from metrics import catalog
 from metrics.recorder import Recorder
@@ -17,7 +18,7 @@ from reconciler.core.health import Phase, Replica
 
 __all__ = ["Stopwatch"]
 
-DRAIN = "drain"
+DRAIN: Final = "drain"
 
 
 class Stopwatch:
@@ -26,7 +27,7 @@ class Stopwatch:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._phases: dict[str, Mapping[str, tuple[str, datetime]]] = {}
-        self._restless: dict[str, datetime | None] = {}
+        self._restless: dict[str, datetime] = {}
 
     def saw(self, service: str, replicas: Sequence[Replica], *, settled: bool, now: datetime) -> None:
         """A pass saw these web replicas; `settled`: nothing is left to do or to wait for."""
@@ -40,19 +41,17 @@ class Stopwatch:
 
     def _time_phases(self, service: str, phases: Mapping[str, str], now: datetime) -> None:
         before = self._phases.get(service)
-        running: dict[str, tuple[str, datetime]] = {}
-        for container, phase in phases.items():
-            was = before.get(container) if before else None
-            # In the first look of this process everybody is in the middle of something.
-            since = now if before is not None else None
-            if was and was[0] == phase:
-                running[container] = was
-            elif since is not None:
-                running[container] = (phase, since)
-        for container, (phase, since) in (before or {}).items():
+        if before is None:
+            # In the first look of this process everybody may be in the middle of something.
+            self._phases[service] = {}
+            return
+        for container, (phase, since) in before.items():
             if phases.get(container) != phase:
                 self._observer(phase)((now - since).total_seconds(), exemplar=trace.exemplar())
-        self._phases[service] = running
+        self._phases[service] = {
+            container: was if (was := before.get(container)) and was[0] == phase else (phase, now)
+            for container, phase in phases.items()
+        }
 
     def _observer(self, phase: str) -> Callable[..., None]:
         if phase == DRAIN:
@@ -60,15 +59,12 @@ class Stopwatch:
         return partial(self._recorder.observe, catalog.ROLLOUT_PHASE_DURATION, phase=phase)
 
     def _time_change(self, service: str, settled: bool, now: datetime) -> None:
-        since = self._restless.get(service)
-        if settled and since is not None:
-            self._recorder.observe(
-                catalog.CONVERGE_DURATION, (now - since).total_seconds(), exemplar=trace.exemplar()
-            )
-        if settled:
-            self._restless[service] = None
-        elif service in self._restless:
+        since = self._restless.pop(service, None)
+        if not settled:
             self._restless[service] = since or now
+        elif since is not None:
+            seconds = (now - since).total_seconds()
+            self._recorder.observe(catalog.CONVERGE_DURATION, seconds, exemplar=trace.exemplar())
 
 
 def _phase(replica: Replica) -> str | None:

@@ -13,10 +13,18 @@ from time import monotonic
 
 
 class WorkQueue:
-    """Keys that wait for a worker, now or after a delay (seconds)."""
+    """Keys that wait for a worker, now or after a delay (seconds).
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    `waited` is told for how many seconds each key that is handed out was ready.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = monotonic,
+        waited: Callable[[float], object] = lambda seconds: None,
+    ) -> None:
         self._clock = clock
+        self._waited = waited
         self._changed = threading.Condition()
         self._ready: dict[str, float] = {}
         self._working: dict[str, float] = {}
@@ -47,8 +55,8 @@ class WorkQueue:
                 next_due = self._promote()
                 if self._ready:
                     key = next(iter(self._ready))
-                    del self._ready[key]
                     self._working[key] = self._clock()
+                    self._waited(self._working[key] - self._ready.pop(key))
                     return key
                 limits = [moment for moment in (next_due, deadline) if moment is not None]
                 remaining = min(limits) - self._clock() if limits else None
