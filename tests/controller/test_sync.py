@@ -201,12 +201,13 @@ def test_a_source_takes_over_from_one_that_is_no_longer_used(objects: ObjectStor
 def test_two_sources_do_not_write_one_object_in_turn(objects: ObjectStore) -> None:
     rival = Place("/elsewhere")
     sync(whole(manifest("files", root=Path("/elsewhere"))), objects, rival, NOW)
+    everybody = [SOURCE, rival]
     for _ in range(2):
-        done = sync(whole(manifest("files", ", replicas: 2")), objects, SOURCE, NOW, rivals=[rival])
+        done = sync(whole(manifest("files", ", replicas: 2")), objects, SOURCE, NOW, rivals=everybody)
         error = done.failures["files"]
         assert isinstance(error, PermanentError)
         assert "/srv/manifests/files.yaml:1: files already comes from /elsewhere/files.yaml:1" in str(error)
-        done = sync(whole(manifest("files", root=Path("/elsewhere"))), objects, rival, NOW, rivals=[SOURCE])
+        done = sync(whole(manifest("files", root=Path("/elsewhere"))), objects, rival, NOW, rivals=everybody)
         assert done.failures == {}
     assert stored(objects, "files").service.metadata.generation == 1
 

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from reconciler.store import files
 from reconciler.store.database import Database
 
 NOTES = ("CREATE TABLE notes (text TEXT)",)
@@ -93,6 +94,7 @@ WRITER = """
 import sqlite3, sys
 from datetime import UTC, datetime
 from pathlib import Path
+from reconciler.store import files
 from reconciler.store.database import Database
 database = Database(Path(sys.argv[1]), ("CREATE TABLE notes (text TEXT)",), lambda: datetime.now(UTC), print)
 for _ in range(50):
@@ -167,14 +169,21 @@ def test_a_damaged_file_is_put_aside_and_a_new_one_begun(
     assert notes().all() == new.all()
 
 
-def test_two_that_find_the_same_damage_agree_on_one_new_file(notes: Open) -> None:
+def test_two_that_find_the_same_damage_at_once_agree_on_one_new_file(
+    notes: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = notes(), notes()
     first.add("old")
-    second.all()
     first.database.close()
-    second.database.close()
     damage_header(first.path)
-    assert first.add("one")
+    locked = files.locked
+
+    def overtaken(path: Path, timeout: float) -> AbstractContextManager[None]:
+        monkeypatch.setattr(files, "locked", locked)
+        assert first.add("one")
+        return locked(path, timeout)
+
+    monkeypatch.setattr(files, "locked", overtaken)
     assert second.add("two")
     assert (len(first.aside), len(second.aside)) == (1, 0)
     assert first.all() == second.all() == ["one", "two"]

@@ -143,3 +143,19 @@ def test_who_waited_for_a_lock_that_was_removed_starts_anew(tmp_path: Path) -> N
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     leave.set()
     waiting.join(5.0)
+
+
+def test_a_lock_file_that_goes_between_opening_and_locking_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lock"
+    flock = fcntl.flock
+
+    def late(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        path.unlink()
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with files.locked(path, 1.0), path.open() as file, pytest.raises(BlockingIOError):
+        flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
