@@ -17,14 +17,18 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.base_stack import HARD_STOP_MARGIN, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
+from reconciler.core.base_stack import (
+    EXPORTER_PREFIX,
+    HARD_STOP_MARGIN,
+    INNER_PORT,
+    RUN_MOUNT,
+    SLOT_VARIABLE,
+)
 from reconciler.core.stack import HealthCheck, ProxySettings
 
-__all__ = ["CONFIG_FILE", "EXPORTER_PORT", "Written", "check_options", "read_back", "render", "structure"]
+__all__ = ["CONFIG_FILE", "Written", "check_options", "read_back", "render", "structure"]
 
 CONFIG_FILE: Final = "haproxy.cfg"
-EXPORTER_PORT: Final = 8404
-"""TCP port of HAProxy's own Prometheus metrics inside the gateway's namespace; never published."""
 
 MAX_CONNECTIONS: Final = 8192
 """Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
@@ -113,6 +117,11 @@ def read_back(files: Mapping[str, str]) -> Written | None:
     )
 
 
+def state_file(slot: int | str) -> str:
+    """The name of the file in the directory of sockets that hands the servers' states to the next worker."""
+    return f"servers-{slot}.state"
+
+
 def asset_names() -> tuple[str, ...]:
     """The files beside haproxy.cfg, relative to it."""
     return tuple(_assets())
@@ -160,8 +169,9 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
             retries=RETRIES,
             retry_after=RETRY_AFTER,
             inner_port=INNER_PORT,
-            exporter_port=EXPORTER_PORT,
+            exporter_port=f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
             socket=f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
+            state_file=f"{RUN_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
             servers=servers,
         )
     )

@@ -14,6 +14,7 @@ from typing import Final
 
 from reconciler.core.observed import Admin
 from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy_config import state_file
 from reconciler.proxy.haproxy_socket import CURRENT, TIMEOUT, ask, converse, process
 from reconciler.proxy.haproxy_stats import EVERYTHING, Info, Process, find, old_pids, read_info, read_stats
 
@@ -116,9 +117,18 @@ class Runtime:
     def reload(self, expected: str) -> None:
         """Start a worker with the written configuration; `expected` is the structure it has to say it has.
 
-        Raises ProxyError with HAProxy's start-up log when it does not start; the old worker serves on then.
+        A server that is DOWN or drained stays so, and since then: a new worker by itself would take all of them for
+        UP. Raises ProxyError with HAProxy's start-up log when it does not start; the old worker serves on then.
         """
-        said = converse(self.run, self.slot, ["reload"], timeout=RELOAD_TIMEOUT).strip()
+        (states,) = self._ask([f"show servers state {self.pool}"])
+        handed_over = self.run / state_file(self.slot)
+        handed_over.write_text(f"{states}\n", encoding="ascii")
+        handed_over.chmod(0o644)
+        try:
+            said = converse(self.run, self.slot, ["reload"], timeout=RELOAD_TIMEOUT).strip()
+        finally:
+            # Whoever starts later must not believe it.
+            handed_over.unlink(missing_ok=True)
         result, _, log = said.partition("\n--\n")
         if result != _RELOADED:
             raise ProxyError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.core.observed import Admin, ProxyWorker, Server
@@ -21,6 +21,17 @@ EVERYTHING: Final = "show stat -1 7 -1"
 """The command for `read_stats`: frontends (1), backends (2) and servers (4) of all proxies."""
 
 _PUBLIC: Final = "public"
+_COLUMNS: Final = (
+    "pxname",
+    "svname",
+    "qcur",
+    "scur",
+    "used_conn_cur",
+    "status",
+    "uweight",
+    "lastchg",
+    "addr",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +110,16 @@ def as_worker(process: Process, serving: frozenset[str], successor: float) -> Pr
     """The worker as the controller sees it.
 
     A worker that takes no new connections shows the servers that a client may still use through it: `serving` are
-    the names of the servers that the serving workers have, `successor` the seconds since one of those took over.
+    the names of the servers that the serving workers have, `successor` the seconds since the last of those took over.
+    One that they do not have is drained at least since then.
     """
     if process.serving:
         return ProxyWorker(process.info.pid, current=True, servers=process.stats.servers)
-    servers = (
-        Server(
-            name=server.name,
-            address=server.address,
-            admin=Admin.DRAIN,
-            up=False,
-            sessions=server.sessions + (process.stats.idle_clients if server.name in serving else 0),
-            since=server.since if server.admin is Admin.DRAIN else min(server.since, successor),
-        )
+    left = (
+        _left(server, process.stats.idle_clients if server.name in serving else 0, serving, successor)
         for server in process.stats.servers
     )
-    return ProxyWorker(process.info.pid, current=False, servers=tuple(s for s in servers if s.sessions))
+    return ProxyWorker(process.info.pid, current=False, servers=tuple(s for s in left if s.sessions))
 
 
 def find(servers: Iterable[Server], name: str) -> Server | None:
@@ -122,17 +127,15 @@ def find(servers: Iterable[Server], name: str) -> Server | None:
     return next((server for server in servers if server.name == name), None)
 
 
-_COLUMNS: Final = (
-    "pxname",
-    "svname",
-    "qcur",
-    "scur",
-    "used_conn_cur",
-    "status",
-    "uweight",
-    "lastchg",
-    "addr",
-)
+def _left(server: Server, clients: int, serving: frozenset[str], successor: float) -> Server:
+    told = server.admin is Admin.DRAIN or server.name in serving
+    return replace(
+        server,
+        admin=Admin.DRAIN,
+        up=False,
+        sessions=server.sessions + clients,
+        since=server.since if told else min(server.since, successor),
+    )
 
 
 def _server(name: str, row: dict[str, str]) -> Server:

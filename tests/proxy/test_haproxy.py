@@ -286,6 +286,29 @@ def test_reload_under_load_loses_nothing(
     assert [load.lost for load in loads] == [[], [], [], []]
 
 
+def test_a_reload_forgets_neither_what_is_down_nor_what_is_drained_nor_since_when(
+    world: World, replicas: Replicas
+) -> None:
+    one, two, _ = replicas.values()
+    dead = replace(one, name="dead", address=one.address.replace(":8000", ":1"))
+    world.configure(one, two, dead)
+    world.start()
+    world.drain(two)
+    until(lambda: "dead" not in world.up())
+    time.sleep(1.2)
+
+    before = world.servers()
+    world.proxy.reload(world.stack, 1)
+    after = world.servers()
+    assert {name: (server.admin, server.up) for name, server in after.items()} == {
+        "one": (Admin.READY, True),
+        "two": (Admin.DRAIN, False),
+        "dead": (Admin.READY, False),
+    }
+    assert all(after[name].since >= before[name].since >= 1 for name in before)
+    assert not list(world.stack.site.run.glob("*.state"))
+
+
 def test_a_reload_that_fails_leaves_the_old_worker_serving(world: World, replicas: Replicas) -> None:
     world.configure(replicas["one"])
     world.start()

@@ -48,7 +48,7 @@ def config(with_: ProxySettings = SETTINGS, servers: Any = SERVERS, image: str =
     [
         "frontend public",
         "    bind :8080",
-        "    bind :8404",
+        '    bind ":184${VAULT_PROXY_SLOT}"',
         "backend web",
         "    http-check send meth GET uri '/healthz' ver HTTP/1.1 hdr Host 'localhost'",
         "    http-request lua.hold web 30000 if { nbsrv(web) eq 0 }",

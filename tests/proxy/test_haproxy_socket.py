@@ -1,0 +1,112 @@
+"""The conversation itself: framing, deadlines and addresses, with a socket of our own at the other end.
+
+That HAProxy talks this way is shown where it is real, in test_haproxy.py; here are the ways in which it may not.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.proxy.errors import ProxyAwayError, ProxyError
+from reconciler.proxy.haproxy_socket import ask, converse, process
+
+Speak = Callable[[bytes], Path]
+
+
+@pytest.fixture
+def speak(tmp_path: Path) -> Iterator[Speak]:
+    """Listen as slot 1 and answer one question with these bytes; without bytes never answer."""
+    listener = socket.socket(socket.AF_UNIX)
+    released = threading.Event()
+
+    def serve(answer: bytes) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            while connection.recv(4096):
+                pass
+            if answer:
+                connection.sendall(answer)
+            else:
+                released.wait(10)
+
+    def start(answer: bytes) -> Path:
+        listener.bind(str(tmp_path / "master-1.sock"))
+        listener.listen()
+        threading.Thread(target=serve, args=(answer,), daemon=True).start()
+        return tmp_path
+
+    yield start
+    released.set()
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "answers"),
+    [
+        (b"\n", ("",)),
+        (b"\n\n", ("", "")),
+        (b"No such server.\n\n", ("No such server.",)),
+        (b"New server registered.\n\n\n\n", ("New server registered.", "", "")),
+        (b"a\nb\n\n\nc\n\n", ("a\nb", "", "c")),
+    ],
+)
+def test_an_answer_ends_at_an_empty_line(speak: Speak, said: bytes, answers: tuple[str, ...]) -> None:
+    assert ask(speak(said), 1, ["@1 x"] * len(answers)) == answers
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"1.0\n\nCan't find the target PID matching the prefix '@!9'\n", b"1.0\n\n", b"1.0\n\n\n\n"]
+)
+def test_too_few_or_too_many_answers_are_an_error(speak: Speak, said: bytes) -> None:
+    with pytest.raises(ProxyError, match=r"answers to 2 commands|did not answer"):
+        ask(speak(said), 1, ["show version", f"{process(9)} show info"], timeout=0.2)
+
+
+def test_the_master_is_quoted_when_it_does_not_know_a_process(speak: Speak) -> None:
+    with pytest.raises(ProxyError, match="Can't find the target"):
+        ask(speak(b"Can't find the target PID matching the prefix '@!9'\n"), 1, [f"{process(9)} show info"])
+
+
+def test_silence_ends_at_the_deadline(speak: Speak) -> None:
+    began = time.monotonic()
+    with pytest.raises(ProxyError, match=r'did not answer "show proc" in 0\.2 s'):
+        converse(speak(b""), 1, ["show proc"], timeout=0.2)
+    assert time.monotonic() - began < 1
+
+
+def test_a_socket_that_nobody_made_or_listens_on_is_away(tmp_path: Path) -> None:
+    with pytest.raises(ProxyAwayError, match="slot 1 is not running"):
+        ask(tmp_path, 1, ["show proc"])
+
+    left_behind = socket.socket(socket.AF_UNIX)
+    left_behind.bind(str(tmp_path / "master-1.sock"))
+    left_behind.close()
+    with pytest.raises(ProxyAwayError, match="slot 1 is not running"):
+        ask(tmp_path, 1, ["show proc"])
+
+
+def test_a_file_in_the_place_of_the_socket_is_away(tmp_path: Path) -> None:
+    (tmp_path / "master-1.sock").write_text("")
+    with pytest.raises(ProxyAwayError):
+        ask(tmp_path, 1, ["show proc"])
+
+
+def test_a_directory_deeper_than_a_socket_address_is_reached(speak: Speak, tmp_path: Path) -> None:
+    shallow = speak(b"1.0\n\n")
+    deep = tmp_path.joinpath(*["a-directory-with-a-long-name"] * 6)
+    deep.parent.mkdir(parents=True)
+    deep.symlink_to(shallow)
+
+    assert len(str(deep)) > 108
+    assert ask(deep, 1, ["show version"]) == ("1.0",)
+
+
+def test_a_deep_directory_that_is_not_there_is_away(tmp_path: Path) -> None:
+    with pytest.raises(ProxyAwayError):
+        ask(tmp_path.joinpath(*["a-directory-with-a-long-name"] * 6), 1, ["show version"])
