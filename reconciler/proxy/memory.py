@@ -1,0 +1,289 @@
+"""The proxies of a stack in memory: the fake that ships next to HAProxy.
+
+It keeps what decides whether a request is lost: several HAProxy containers, each with a worker that takes new
+connections and old ones that only end theirs; a file that whoever starts reads; servers that are checked, drained and
+have sessions. What runs where it asks a Network, which a machine in memory is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import floor
+from typing import Final, Protocol
+
+from reconciler.core.observed import (
+    Admin,
+    Container,
+    ProxyInstance,
+    ProxyObserved,
+    ProxyWorker,
+    Server,
+    State,
+)
+from reconciler.core.stack import Stack
+from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy_config import structure
+
+BOOT: Final = 0.1
+"""Seconds from a container's start until its HAProxy answers."""
+SEES_UP_AFTER: Final = 0.25
+SEES_DOWN_AFTER: Final = 3.0
+"""Seconds until checks have noticed that a server answers, or no longer does."""
+
+
+class Network(Protocol):
+    """What HAProxy lives on."""
+
+    def proxies(self, project: str) -> Iterable[tuple[str, int, float, bool]]:
+        """The running HAProxy containers: ID, slot, when they started, whether they were asked to stop."""
+
+    def answers(self, address: str) -> tuple[bool, float]:
+        """Whether anybody answers at "address:port", and since when that is so."""
+
+    def end(self, container: str) -> None:
+        """The process of this container has ended by itself."""
+
+
+@dataclass(slots=True)
+class MemoryServer:
+    """One server in one worker; `sessions` holds when each of its sessions ends, `changed` when its status did."""
+
+    address: str
+    changed: float
+    admin: Admin = Admin.READY
+    up: bool = True
+    sessions: list[float] = field(default_factory=list)
+
+    def settle(self, network: Network, now: float) -> None:
+        """Notice what checks have found by now."""
+        if self.sessions:
+            self.sessions = [end for end in self.sessions if end > now]
+        if self.admin is Admin.READY:
+            answers, since = network.answers(self.address)
+            noticed = max(since + (SEES_UP_AFTER if answers else SEES_DOWN_AFTER), self.changed)
+            if answers != self.up and now >= noticed:
+                self.up, self.changed = answers, noticed
+
+    def drain(self, now: float) -> None:
+        """Take no new session."""
+        if self.admin is Admin.READY:
+            self.admin, self.up, self.changed = Admin.DRAIN, False, now
+
+
+@dataclass(slots=True)
+class MemoryWorker:
+    """One process: `current` while it takes new connections."""
+
+    pid: int
+    structure: str
+    born: float
+    servers: dict[str, MemoryServer]
+    current: bool = True
+
+
+@dataclass(slots=True)
+class MemoryProcess:
+    """One HAProxy container that runs; the current worker comes first."""
+
+    container: str
+    slot: int
+    started: float
+    workers: list[MemoryWorker]
+
+    @property
+    def sessions(self) -> int:
+        """Sessions of all its workers."""
+        return sum(len(server.sessions) for worker in self.workers for server in worker.servers.values())
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryFile:
+    """The haproxy.cfg of a stack."""
+
+    structure: str
+    servers: Mapping[str, str]
+    image: str
+
+
+class MemoryProxy:
+    """Implements reconciler.proxy.base.Proxy. `mute` names the containers whose sockets do not answer."""
+
+    def __init__(self, network: Network, clock: Callable[[], float]) -> None:
+        self._network = network
+        self._clock = clock
+        self._processes: dict[str, dict[str, MemoryProcess]] = {}
+        self._pids = 0
+        self.files: dict[str, MemoryFile] = {}
+        self.mute: set[str] = set()
+
+    # The Protocol
+
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+        """See Proxy.observe."""
+        processes = self.processes(stack)
+        file = self.files.get(stack.project)
+        return ProxyObserved(
+            expected=structure(stack.proxy),
+            written=file.structure if file and file.image == stack.haproxy.image else None,
+            configured=dict(file.servers) if file else {},
+            instances=tuple(
+                self._instance(container.id, processes.get(container.id))
+                for container in containers
+                if container.state is State.RUNNING and container.slot is not None
+            ),
+        )
+
+    def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
+        """See Proxy.configure."""
+        self.processes(stack)
+        self.files[stack.project] = MemoryFile(structure(stack.proxy), dict(servers), stack.haproxy.image)
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        """See Proxy.reload."""
+        found = self._listening(stack, [slot])
+        if not found:
+            raise ProxyError(f"nobody listens on the socket of slot {slot}")
+        for process in found:
+            self._supersede(process)
+            process.workers.insert(0, self._worker(stack.project))
+
+    def add_server(
+        self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
+    ) -> None:
+        """See Proxy.add_server."""
+        now = self._clock()
+        for worker in self._current(stack, slots):
+            known = worker.servers.get(server)
+            if known is None or known.address != address:
+                known = MemoryServer(address, now, admin=Admin.DRAIN, up=False)
+                worker.servers[server] = known
+            if known.admin is not Admin.READY:
+                known.admin, known.up, known.changed = Admin.READY, trusted, now
+
+    def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
+        """See Proxy.drain_server."""
+        for worker in self._current(stack, slots):
+            if known := worker.servers.get(server):
+                known.drain(self._clock())
+
+    def delete_server(self, stack: Stack, slots: Sequence[int], server: str, *, force: bool) -> None:
+        """See Proxy.delete_server."""
+        listening = self._listening(stack, slots)
+        if force:
+            for process in listening:
+                for worker in process.workers[1:]:
+                    worker.servers.pop(server, None)
+        for worker in self._current(stack, slots):
+            known = worker.servers.get(server)
+            if known is None:
+                continue
+            known.drain(self._clock())
+            if known.sessions and not force:
+                raise ProxyError(
+                    f"server {server} cannot be deleted, it still has {len(known.sessions)} sessions"
+                )
+            del worker.servers[server]
+
+    # What else a proxy does
+
+    def processes(self, stack: Stack) -> Mapping[str, MemoryProcess]:
+        """The running HAProxies by container, as they are now: new ones have read the file, idle leaving ones are gone."""
+        now = self._clock()
+        known = self._processes.setdefault(stack.project, {})
+        running = tuple(self._network.proxies(stack.project))
+        for id in known.keys() - {id for id, *_ in running}:
+            del known[id]
+        for id, slot, started, leaving in running:
+            process = known.get(id)
+            if process is None or process.started != started:
+                process = MemoryProcess(id, slot, started, [self._worker(stack.project)])
+                known[id] = process
+            for worker in process.workers:
+                for server in worker.servers.values():
+                    server.settle(self._network, now)
+            process.workers[1:] = [
+                w for w in process.workers[1:] if any(s.sessions for s in w.servers.values())
+            ]
+            if leaving:
+                self._supersede(process)
+                if not process.sessions:
+                    self._network.end(id)
+                    del known[id]
+        return known
+
+    def request(
+        self, stack: Stack, container: str, seconds: float, choose: Callable[[Sequence[str]], str]
+    ) -> str:
+        """Let a request come to the HAProxy in `container` and last `seconds`.
+
+        Returns the name of the server that got it, or "" when it is held because the pool is empty.
+        """
+        worker = self.processes(stack)[container].workers[0]
+        up = [name for name, server in worker.servers.items() if server.up]
+        if not up or not worker.current:
+            return ""
+        name = choose(up)
+        worker.servers[name].sessions.append(self._clock() + seconds)
+        return name
+
+    def is_ready(self, process: MemoryProcess) -> bool:
+        """Whether it listens, on its socket and on the port."""
+        return self._clock() >= process.started + BOOT
+
+    def _instance(self, container: str, process: MemoryProcess | None) -> ProxyInstance:
+        if process is None or container in self.mute or not self.is_ready(process):
+            return ProxyInstance(container, answering=False)
+        now = self._clock()
+        successor = min((now - w.born for w in process.workers if w.current), default=now)
+        return ProxyInstance(
+            container=container,
+            answering=True,
+            structure=process.workers[0].structure,
+            workers=tuple(_seen(worker, now, successor) for worker in process.workers),
+        )
+
+    def _worker(self, project: str) -> MemoryWorker:
+        file = self.files.get(project)
+        self._pids += 1
+        now = self._clock()
+        servers = {
+            name: MemoryServer(address, now) for name, address in (file.servers if file else {}).items()
+        }
+        return MemoryWorker(self._pids, file.structure if file else "", now, servers)
+
+    def _supersede(self, process: MemoryProcess) -> None:
+        for worker in process.workers:
+            worker.current = False
+
+    def _listening(self, stack: Stack, slots: Sequence[int]) -> list[MemoryProcess]:
+        found = [p for p in self.processes(stack).values() if p.slot in slots and self.is_ready(p)]
+        for process in found:
+            if process.container in self.mute:
+                raise ProxyError(f"HAProxy in slot {process.slot} did not answer in time")
+        return found
+
+    def _current(self, stack: Stack, slots: Sequence[int]) -> Iterable[MemoryWorker]:
+        return (w for process in self._listening(stack, slots) for w in process.workers if w.current)
+
+
+def _seen(worker: MemoryWorker, now: float, successor: float) -> ProxyWorker:
+    """As HAProxy tells it, in whole seconds; an old worker shows only what still has sessions."""
+    servers = (
+        Server(
+            name=name,
+            address=server.address,
+            admin=server.admin if worker.current else Admin.DRAIN,
+            up=server.up and worker.current,
+            sessions=len(server.sessions),
+            since=float(floor(_since(server, now, successor, current=worker.current))),
+        )
+        for name, server in worker.servers.items()
+        if worker.current or server.sessions
+    )
+    return ProxyWorker(worker.pid, worker.current, tuple(servers))
+
+
+def _since(server: MemoryServer, now: float, successor: float, *, current: bool) -> float:
+    since = now - server.changed
+    return since if current or server.admin is Admin.DRAIN else min(since, successor)
