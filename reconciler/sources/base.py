@@ -15,18 +15,29 @@ from reconciler.api import Manifest, Problem
 
 
 @dataclass(frozen=True, slots=True)
+class Setback:
+    """Why a source could not give its newest state, so that an older one goes on. `reason` is CamelCase."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Loaded:
     """All that a source holds now.
 
     One bad file does not hide the others: `manifests` are what can be used, `problems` what is wrong with the rest.
     `complete` is True only when every manifest of the source was read; otherwise a missing one means nothing.
-    `commit` is empty outside of Git.
+    `commit` is empty outside of Git. `touched` names the services whose settings files differ from those at the last
+    load; None when the source cannot tell, so that any may.
     """
 
     manifests: tuple[Manifest, ...]
     problems: tuple[Problem, ...]
     complete: bool
     commit: str = ""
+    touched: frozenset[str] | None = None
+    setback: Setback | None = None
 
 
 class Source(Protocol):

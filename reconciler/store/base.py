@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from reconciler.api import Status, VaultService
 
@@ -38,9 +38,13 @@ class Deletion:
     requested_at: datetime
 
 
+INVALID_MANIFEST: Final = "InvalidManifest"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A VaultService as it was last applied; `problem` says why its newest manifest cannot be used, or is empty.
+    """A VaultService as it was last applied; `problem` says why its newest manifest cannot be used, or is empty;
+    `problem_reason` is that in one CamelCase word.
 
     `service.metadata.generation` counts changes of its spec, and the files of `spec.env_from` are absolute.
     """
@@ -49,6 +53,7 @@ class StoredObject:
     origin: Origin
     deletion: Deletion | None = None
     problem: str = ""
+    problem_reason: str = INVALID_MANIFEST
 
     @property
     def name(self) -> str:
@@ -106,7 +111,7 @@ class Objects(Protocol):
     def apply(self, service: VaultService, origin: Origin) -> StoredObject:
         """Store what a user wants and return it as stored; TemporaryError while the old one is being deleted."""
 
-    def mark_problem(self, name: str, text: str) -> None:
+    def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:

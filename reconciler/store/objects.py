@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError, VaultService
 from reconciler.api.formats import ServiceName
 from reconciler.store import files
-from reconciler.store.base import Deletion, Origin, StoredObject
+from reconciler.store.base import INVALID_MANIFEST, Deletion, Origin, StoredObject
 
 OBJECT: Final = "object.json"
 STATUS: Final = "status.json"
@@ -93,9 +93,9 @@ class ObjectStore:
                 self._write(after)
             return after
 
-    def mark_problem(self, name: str, text: str) -> None:
+    def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
-        self._change(name, lambda stored: replace(stored, problem=text))
+        self._change(name, lambda stored: replace(stored, problem=text, problem_reason=reason))
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
         """Ask for the end of a service; a second request can only add the volumes."""

@@ -1,0 +1,187 @@
+"""Runs git: it never asks a question, always has a deadline, and nothing secret is in what it says.
+
+Everything that decides about trust is set here for every call, so that neither the environment of the controller nor
+a file in a repository can run a program: no hooks, no exotic transports, no symbolic links out of a checkout.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.api import TemporaryError
+
+LOCAL_SECONDS: Final = 30.0
+"""Deadline of what needs no network."""
+
+MAX_MESSAGE: Final = 400
+
+CONFIG: Final = (
+    ("core.hooksPath", os.devnull),
+    ("core.symlinks", "false"),
+    ("core.autocrlf", "false"),
+    ("core.fsmonitor", "false"),
+    ("submodule.recurse", "false"),
+    ("gc.autoDetach", "false"),
+    ("maintenance.autoDetach", "false"),
+    ("advice.detachedHead", "false"),
+    ("http.lowSpeedLimit", "1"),
+    ("http.lowSpeedTime", "20"),
+)
+"""Settings of calls on the controller's own clone; a working copy of a person keeps its hooks."""
+
+_SSH: Final = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
+_KEPT: Final = re.compile(r"GIT_(SSL_|TRACE|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)$|AUTHOR_|COMMITTER_)")
+"""Variables of git that mean the same wherever it runs; GIT_DIR, GIT_INDEX_FILE and their like do not."""
+
+_USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+@")
+_TELLING: Final = re.compile(r"(fatal|error|ERROR|remote|ssh|Host key).*: ")
+
+
+class GitError(TemporaryError):
+    """git could not do something; the text is git's own, without credentials."""
+
+
+class GitTimeoutError(GitError):
+    """git did not end in time and was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Files that prove who we are; where one is None, the user's own configuration of git and ssh decides.
+
+    `store` is in the format of git-credential-store: one `https://user:token@host` a line.
+    """
+
+    store: Path | None = None
+    ssh_key: Path | None = None
+    known_hosts: Path | None = None
+
+    def config(self) -> tuple[tuple[str, str], ...]:
+        """The settings of git that use the credential store."""
+        if self.store is None:
+            return ()
+        # The empty one forgets helpers of other configurations, which might ask somebody.
+        helper = f"store --file={shlex.quote(str(self.store.absolute()))}"
+        return (("credential.helper", ""), ("credential.helper", helper))
+
+    def ssh_command(self) -> str:
+        """The ssh command line that never asks."""
+        words = [*_SSH]
+        if self.ssh_key is not None:
+            words += ["-o", "IdentitiesOnly=yes", "-i", str(self.ssh_key.absolute())]
+        if self.known_hosts is not None:
+            words += ["-o", f"UserKnownHostsFile={self.known_hosts.absolute()}"]
+            words += ["-o", "StrictHostKeyChecking=yes"]
+        return shlex.join(words)
+
+
+class Git:
+    """git with one set of credentials and settings. `secrets` are texts that no message may hold."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        config: Sequence[tuple[str, str]] = CONFIG,
+        credentials: Credentials | None = None,
+        secrets: Sequence[str] = (),
+    ) -> None:
+        credentials = credentials or Credentials()
+        settings = [*config, *credentials.config()]
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._environ = {
+            **{
+                key: value for key, value in environ.items() if not key.startswith("GIT_") or _KEPT.match(key)
+            },
+            "LC_ALL": "C",
+            "GIT_TERMINAL_PROMPT": "0",
+            # Present but empty: git then looks for no other program that could open a window.
+            "GIT_ASKPASS": "",
+            "GIT_SSH_COMMAND": credentials.ssh_command(),
+            "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
+            # Settings travel in the environment: arguments can be read by every user of the machine.
+            "GIT_CONFIG_COUNT": str(len(settings)),
+            **{f"GIT_CONFIG_KEY_{index}": key for index, (key, _) in enumerate(settings)},
+            **{f"GIT_CONFIG_VALUE_{index}": value for index, (_, value) in enumerate(settings)},
+        }
+
+    def run(
+        self,
+        *arguments: str,
+        cwd: Path,
+        timeout: float = LOCAL_SECONDS,
+        environ: Mapping[str, str] | None = None,
+    ) -> str:
+        """What `git ARGUMENTS` prints, without the last line's end.
+
+        Raises GitError with git's reason, GitTimeoutError after `timeout` seconds.
+        """
+        code, out, err = self.attempt(*arguments, cwd=cwd, timeout=timeout, environ=environ)
+        if code != 0:
+            raise GitError(self._reason(err) or f"git {_verb(arguments)} ended with exit code {code}")
+        return out.rstrip("\n")
+
+    def attempt(
+        self,
+        *arguments: str,
+        cwd: Path,
+        timeout: float = LOCAL_SECONDS,
+        environ: Mapping[str, str] | None = None,
+    ) -> tuple[int, str, str]:
+        """Exit code, output and error output, for questions to which a failure is an answer."""
+        try:
+            process = subprocess.Popen(
+                ["git", *arguments],
+                cwd=cwd,
+                env={**self._environ, **(environ or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                process_group=0,
+            )
+        except FileNotFoundError as error:
+            what = f"{cwd} does not exist" if not cwd.is_dir() else "git is not installed"
+            raise GitError(what) from error
+        except OSError as error:
+            raise GitError(f"git cannot be started: {error.strerror}") from error
+        with process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except BaseException as error:
+                # git leaves ssh and its other helpers behind when it alone is killed.
+                os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise GitTimeoutError(f"git {_verb(arguments)} took longer than {timeout:g} s") from None
+                raise
+        return process.returncode, out, err
+
+    def _reason(self, text: str) -> str:
+        """The lines of an error output that tell why, as one line."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        lines = [line.strip() for line in _USERINFO.sub("", text).splitlines() if line.strip()]
+        telling = [line for line in lines if _TELLING.match(line)] or lines[-1:]
+        said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[:3])
+        # What a server says may hold anything, also codes that rewrite a terminal.
+        return "".join(each if each.isprintable() else " " for each in said)[:MAX_MESSAGE]
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The first word that is no option and no option's value."""
+    words = iter(arguments)
+    for word in words:
+        if word in ("-c", "-C"):
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
