@@ -1,0 +1,32 @@
+"""What every end-to-end test needs: a real engine, and a stage that is swept afterwards."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.stage import Stage, staged
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine() -> None:
+    """In CI a missing engine is a failure: a proof that was skipped proves nothing."""
+    try:
+        done = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=30, check=False)
+        problem = done.stderr.strip() if done.returncode else ""
+    except (FileNotFoundError, subprocess.TimeoutExpired) as error:
+        problem = str(error)
+    if problem and os.environ.get("CI"):
+        pytest.fail(f"no engine answers: {problem}")
+    if problem:
+        pytest.skip(f"no engine answers, run `make engine`: {problem}")
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    """Three replicas of whoami, written down and not yet applied."""
+    with staged(plugin="whoami", replicas=3) as stage:
+        yield stage

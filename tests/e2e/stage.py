@@ -1,0 +1,287 @@
+"""A stage for one VaultService: a directory of manifests, a state directory, a port, and `vaultctl` beside them.
+
+The product runs in processes of its own, as users run it. The tests look at it through `docker`, through HTTP and
+through what `vaultctl` prints; only waiting reads the state directory itself, because a process per look is slow.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from reconciler.api import Spec, VaultError, find_condition, load
+from reconciler.core.build import project_of
+from reconciler.wiring import Application, Look, Options, wire
+from tests.e2e.docker_cli import containers, remove_project
+from tests.e2e.waiting import PATIENCE, until
+
+VAULTCTL: Final = (sys.executable, "-m", "reconciler.cli")
+VERB_SECONDS: Final = 180.0
+CHEAP_PORTS: Final = range(20000, 32000)
+"""Below the ports that the kernel gives to clients, so that no connection of a client has taken one."""
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on."""
+    for port in random.sample(CHEAP_PORTS, 100):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+    raise AssertionError("no free port among a hundred")
+
+
+@dataclass
+class Stage:
+    """One VaultService of a test. `spec` is what its manifest says; `env` what `vaultctl` runs with besides."""
+
+    root: Path
+    name: str = field(default_factory=lambda: f"t-{secrets.token_hex(4)}")
+    port: int = field(default_factory=free_port)
+    spec: dict[str, Any] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.state.mkdir()
+        self.manifests.mkdir()
+        self.ledger.mkdir()
+        # The replicas' user is none of this machine's.
+        self.ledger.chmod(0o777)
+
+    # Places
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.root / "state"
+
+    @property
+    def manifests(self) -> Path:
+        """The directory that a controller follows."""
+        return self.root / "manifests"
+
+    @property
+    def manifest(self) -> Path:
+        """The one manifest in it."""
+        return self.manifests / f"{self.name}.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """Where replicas write what they ran, if the spec tells them so."""
+        return self.root / "ledger"
+
+    @property
+    def project(self) -> str:
+        """The Compose project."""
+        return project_of(self.name)
+
+    # What a user does
+
+    def write(self, **spec: Any) -> None:
+        """Change fields of the spec and write the manifest; a mapping is merged, None takes a field away."""
+        self.spec = _merged({"ports": {"http": self.port}}, _merged(self.spec, spec))
+        document = {
+            "apiVersion": "vault.internal/v1alpha1",
+            "kind": "VaultService",
+            "metadata": {"name": self.name},
+            "spec": self.spec,
+        }
+        temporary = self.manifest.with_suffix(".new")
+        temporary.write_text(yaml.safe_dump(document, sort_keys=False))
+        temporary.replace(self.manifest)
+
+    def vaultctl(
+        self, *arguments: str, code: int | None = 0, input: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a verb; its exit code has to be `code`, unless that is None."""
+        done = subprocess.run(
+            [*VAULTCTL, "--state-dir", str(self.state), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=VERB_SECONDS,
+            env=os.environ | self.env,
+            input=input,
+            check=False,
+        )
+        assert code is None or done.returncode == code, (
+            f"vaultctl {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        )
+        return done
+
+    def apply(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        """`vaultctl apply --wait` of the manifest."""
+        return self.vaultctl("apply", "-f", str(self.manifest), "--wait", *arguments, code=code)
+
+    @contextmanager
+    def controller(self, command: Sequence[str] = VAULTCTL) -> Iterator[subprocess.Popen[str]]:
+        """`vaultctl run` on the directory of manifests; asked to end afterwards, which it has to do by itself."""
+        log = self.root / "controller.log"
+        follow = ("run", "-f", str(self.manifests), "--listen", "127.0.0.1:0")
+        with log.open("a") as stream:
+            process = subprocess.Popen(
+                [*command, "--state-dir", str(self.state), *follow],
+                stdout=stream,
+                stderr=stream,
+                text=True,
+                env=os.environ | self.env,
+            )
+        try:
+            yield process
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                process.wait(PATIENCE)
+                assert process.returncode == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+
+    # What a user sees
+
+    @property
+    def application(self) -> Application:
+        """Eyes of our own on the same state directory."""
+        plugins = tuple(
+            Path(each) for each in self.env.get("VAULT_PLUGIN_PATH", "").split(os.pathsep) if each
+        )
+        return wire(Options(self.state, plugins))
+
+    def status(self) -> dict[str, Any]:
+        """`status` as `vaultctl get -o json` prints it."""
+        status = json.loads(self.vaultctl("get", self.name, "-o", "json").stdout)["status"]
+        assert isinstance(status, dict)
+        return status
+
+    def look(self) -> Look:
+        """What differs from the manifest, and what would be done next."""
+        (manifest,) = load(self.manifest)
+        application = self.application
+        return application.look(application.build(manifest.service, self.manifest.parent))
+
+    def converged(self, within: float = PATIENCE) -> None:
+        """Wait until the controller has acted on the manifest, says Ready, and nothing is left to be done."""
+        application = self.application
+        (manifest,) = load(self.manifest)
+
+        def acted() -> bool:
+            stored = application.objects.get(self.name)
+            if stored is None or _comparable(stored.service.spec) != _comparable(manifest.service.spec):
+                return False
+            ready = find_condition(application.objects.status(self.name).conditions, "Ready")
+            return (
+                ready is not None
+                and ready.status == "True"
+                and ready.observed_generation == stored.service.metadata.generation
+            )
+
+        def settled() -> bool:
+            if not acted():
+                return False
+            try:
+                look = application.look(application.build(manifest.service, self.manifest.parent))
+            except VaultError:
+                return False
+            return not (look.differences or look.plan.operations or look.plan.blocked)
+
+        try:
+            until(f"{self.name} converged", settled, within)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from None
+
+    def story(self) -> str:
+        """What helps to understand a failure: the status, what differs, and the end of the controller's log."""
+        log = self.root / "controller.log"
+        parts = [self.application.objects.status(self.name).model_dump_json(indent=1, exclude_none=True)]
+        try:
+            look = self.look()
+            parts += [*map(str, look.differences), str(look.plan)]
+        except VaultError as error:
+            parts.append(str(error))
+        parts += log.read_text().splitlines()[-60:] if log.exists() else []
+        return "\n".join(parts)
+
+    def replicas(self, service: str = "whoami") -> list[str]:
+        """IDs of the running replicas."""
+        return containers(self.project, service)
+
+    def proxies(self) -> list[str]:
+        """IDs of the running HAProxy containers."""
+        return containers(self.project, "haproxy")
+
+    def get(self, path: str = "/") -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers (names in lower case) and body of one request through the published port."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        finally:
+            connection.close()
+
+    def answering(self, requests: int = 10) -> set[str]:
+        """The hostnames of the replicas that answered these many requests, each of which has to be answered with 200."""
+        names = set()
+        for _ in range(requests):
+            status, headers, _ = self.get()
+            assert status == 200
+            names.add(headers["x-replica"])
+        return names
+
+    def servers_up(self, slot: int = 1) -> int:
+        """How many servers of the pool HAProxy itself calls UP."""
+        path = self.state / "services" / self.name / "run" / f"admin-{slot}.sock"
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(path))
+            connection.sendall(b"show stat -1 4 -1\n")
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+        header, *rows = (line.split(",") for line in answer.decode().strip().splitlines())
+        column = header.index("status")
+        return sum(row[column].startswith("UP") for row in rows)
+
+
+@contextmanager
+def staged(**spec: Any) -> Iterator[Stage]:
+    """A stage whose containers, networks and volumes are removed afterwards, whatever happened."""
+    # Short, because the path of a UNIX socket may have no more than 107 characters.
+    root = Path(tempfile.mkdtemp(prefix="vr-"))
+    stage = Stage(root)
+    try:
+        stage.write(**spec)
+        yield stage
+    finally:
+        remove_project(stage.project)
+        shutil.rmtree(root)
+
+
+def _comparable(spec: Spec) -> Spec:
+    """The store makes the paths of settings files absolute."""
+    return spec.model_copy(update={"env_from": len(spec.env_from)})
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping) and isinstance(result.get(key), Mapping):
+            result[key] = _merged(result[key], value)
+        else:
+            result[key] = value
+    return result
