@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.api import VaultService
 from reconciler.api.env_file import load_env_file
 from reconciler.api.errors import PermanentError
+from reconciler.core.admission import HOST_PATHS, Policy
 from reconciler.core.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
 from reconciler.core.build import build
 from reconciler.core.diff import Difference, diff
@@ -46,13 +47,19 @@ RESYNC_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line decides. `resync` is in seconds."""
+    """What the command line decides. `resync` is in seconds.
+
+    `host_paths` are directories that containers may write to besides those of admission's own list, and
+    `allow_privileged` the names of the VaultServices that admission may let pass whatever they ask.
+    """
 
     state_dir: Path
     plugin_path: tuple[Path, ...] = ()
     docker_host: str | None = None
     workers: int = WORKERS
     resync: float = RESYNC_SECONDS
+    host_paths: tuple[Path, ...] = ()
+    allow_privileged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -118,6 +125,16 @@ class Application:
 
         return Board(Stopwatch(self.recorder))
 
+    @cached_property
+    def policy(self) -> Policy:
+        """What fragments may ask of this host."""
+        return Policy(
+            allow_privileged=self.options.allow_privileged,
+            host_paths=(*HOST_PATHS, *(str(path.absolute()) for path in self.options.host_paths)),
+            private=(str(self.options.state_dir.absolute()),),
+            resolve=os.path.realpath,
+        )
+
     # Questions
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
@@ -132,7 +149,7 @@ class Application:
         secrets: dict[str, str] = {}
         for entry in service.spec.env_from:
             secrets |= load_env_file(base / entry.file)
-        return build(service, plugin, self.site(service.name), secrets, _digest_file)
+        return build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
 
     def site(self, name: str) -> Site:
         """Where the files of a service are, and whose HAProxy's are."""

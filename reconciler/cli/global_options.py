@@ -38,6 +38,25 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             **_stored("plugin_path", hidden),
         ),
         click.Option(
+            ["--host-path"],
+            type=DIRECTORY,
+            multiple=True,
+            envvar=None if hidden else "VAULT_HOST_PATH",
+            show_envvar=True,
+            help="A directory that containers may mount and write to, besides /data, /media, /mnt and /srv; may be given "
+            "more than once.",
+            **_stored("host_path", hidden),
+        ),
+        click.Option(
+            ["--allow-privileged"],
+            metavar="NAME",
+            multiple=True,
+            envvar=None if hidden else "VAULT_ALLOW_PRIVILEGED",
+            show_envvar=True,
+            help="A service that may have the admission profile `privileged`; may be given more than once.",
+            **_stored("allow_privileged", hidden),
+        ),
+        click.Option(
             ["--log-format"],
             type=click.Choice(LOG_FORMATS),
             envvar=None if hidden else "VAULT_LOG_FORMAT",
@@ -67,7 +86,9 @@ def _stored(field: str, hidden: bool) -> dict[str, Any]:
     """What makes an option write its value into the Session instead of becoming an argument of the verb."""
 
     def store(
-        context: click.Context, _: click.Parameter, value: Path | Sequence[Path] | str | bool | None
+        context: click.Context,
+        _: click.Parameter,
+        value: Path | Sequence[Path] | Sequence[str] | str | bool | None,
     ) -> None:
         if value:
             setattr(context.ensure_object(Session), field, value)

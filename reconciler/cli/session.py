@@ -42,6 +42,8 @@ class Session:
     plugin_path: tuple[Path, ...] = ()
     debug: bool = False
     log_format: str = LOG_FORMATS[0]
+    host_path: tuple[Path, ...] = ()
+    allow_privileged: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls) -> Session:
@@ -57,6 +59,8 @@ class Session:
             plugin_path=self.plugin_path,
             workers=WORKERS if workers is None else workers,
             resync=RESYNC_SECONDS if resync is None else resync,
+            host_paths=self.host_path,
+            allow_privileged=frozenset(self.allow_privileged),
         )
 
     @cached_property

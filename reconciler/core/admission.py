@@ -11,11 +11,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.admission_policy import Finding, Policy, Profile, Subject
+from reconciler.core.admission_policy import HOST_PATHS, Finding, Policy, Profile, Subject
 from reconciler.core.admission_rules import ADVICE, RULES
 
 __all__ = [
     "ANNOTATION",
+    "HOST_PATHS",
     "AdmissionError",
     "Finding",
     "Policy",

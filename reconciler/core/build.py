@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core import base_stack, labels
+from reconciler.core.admission import Policy, admit, profile_of
 from reconciler.core.fragment import BuildError, Fragment, Service, read_fragment
 from reconciler.core.revision import digest, revision_of, revisions_of
 from reconciler.core.stack import (
@@ -33,6 +34,7 @@ PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
 DEFAULT_STOP_GRACE: Final = 10.0
 OVERRIDE_PREFIX: Final = "VAULT_"
+DEFAULT_POLICY: Final = Policy()
 
 FileDigest = Callable[[str], str | None]
 
@@ -67,16 +69,20 @@ def build(
     site: Site,
     secrets: Mapping[str, str] | None = None,
     digest_file: FileDigest = lambda path: None,
+    policy: Policy = DEFAULT_POLICY,
 ) -> Stack:
     """The stack that should run.
 
     `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
-    file. Raises BuildError, which names the plugin.
+    file; `policy` is what the operator allows. Raises BuildError and AdmissionError, which name the plugin.
     """
     spec = service.spec
+    profile = profile_of(service.name, service.metadata.annotations, policy)
     settings = resolve_settings(service, plugin, secrets or {})
     # What the plugin copies into its fragment is interpolated there once; a `$` of a value has to survive that.
     fragment = read_fragment(plugin, {name: value.replace("$", "$$") for name, value in settings.items()})
+    asked = {"services": fragment.services, **fragment.top_level}
+    fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
     health, port, count = _resolve(plugin, settings)
 
     services: dict[str, Service] = {}

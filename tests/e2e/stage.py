@@ -62,6 +62,7 @@ class Stage:
         self.ledger.mkdir()
         # The replicas' user is none of this machine's.
         self.ledger.chmod(0o777)
+        self.env.setdefault("VAULT_HOST_PATH", str(self.ledger))
 
     # Places
 
@@ -158,7 +159,7 @@ class Stage:
         plugins = tuple(
             Path(each) for each in self.env.get("VAULT_PLUGIN_PATH", "").split(os.pathsep) if each
         )
-        return wire(Options(self.state, plugins))
+        return wire(Options(self.state, plugins, host_paths=(self.ledger,)))
 
     def status(self) -> dict[str, Any]:
         """`status` as `vaultctl get -o json` prints it."""
