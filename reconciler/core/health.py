@@ -13,6 +13,7 @@ from typing import Final
 
 from reconciler.core.base_stack import VAULT_NET
 from reconciler.core.observed import Container, Health, State
+from reconciler.core.plan import Cause
 from reconciler.core.pool import Member
 from reconciler.core.stack import Role, Stack, Workload
 
@@ -121,6 +122,13 @@ def judge_replicas(
         judge(c, web.get(c.workload) or _gone(c.workload), members, stack.strategy.progress_deadline, now)
         for c in sorted(mine, key=lambda c: c.age_key)
     )
+
+
+def cause_of_end(container: Container, *, current: bool) -> Cause:
+    """Why a container that has ended is removed: it died, unless we ended it or have no more use for it."""
+    if not current:
+        return Cause.OUTDATED
+    return Cause.SURPLUS if container.stopping else Cause.DEAD
 
 
 def _gone(name: str) -> Workload:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from reconciler.core.health import cause_of_end
 from reconciler.core.observed import Container, Observed, ProxyInstance, State
 from reconciler.core.plan import (
     Cause,
@@ -33,6 +34,10 @@ ANSWER_SECONDS: Final = 10.0
 
 ANSWER_LOOK: Final = 0.05
 """Seconds between two looks for a new HAProxy's socket: nothing tells when it appears."""
+
+
+END_LOOK: Final = 5.0
+"""Seconds between two looks at an HAProxy that ends its connections, in case its event was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ def _gateway(
     ended = [c for c in gateways if c.state in (State.EXITED, State.DEAD)]
     usable = [c for c in gateways if c not in ended and workload.accepts(c.revision)]
     blocked = ""
-    operations += [_remove(c, Cause.DEAD) for c in ended]
+    operations += [_remove(c, cause_of_end(c, current=workload.accepts(c.revision))) for c in ended]
     if not usable and (owner := observed.engine.taken_ports.get(stack.published)):
         blocked = f"port {stack.published} is taken by {owner}; free it or set another spec.ports.http"
     elif not usable:
@@ -115,7 +120,8 @@ class _Proxies:
         """Bury, create one at a time, start, reload, and let the superseded ones end."""
         for container in self._all:
             if container.state in (State.EXITED, State.DEAD):
-                yield _remove(container, Cause.DEAD)
+                current = self._workload.accepts(container.revision)
+                yield _remove(container, cause_of_end(container, current=current))
             elif container.state is State.CREATED:
                 yield _start(container) if self._belongs(container) else _remove(container, Cause.OUTDATED)
         for container in self._running:
@@ -137,7 +143,10 @@ class _Proxies:
         yield from self._end_superseded()
 
     def waits(self) -> Iterable[Wait]:
-        """A new HAProxy is looked for until it answers."""
+        """A new HAProxy is looked for until it answers; that an old one has ended is told by an event."""
+        for container in self._all:
+            if container.stopping and container.state is State.RUNNING:
+                yield Wait(END_LOOK, f"{container.name} ends its connections")
         for container in self._fit:
             if not self._answers(container) and not self._mute(container):
                 yield Wait(ANSWER_LOOK, f"{container.name} is starting")

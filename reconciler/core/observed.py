@@ -42,7 +42,8 @@ class Container:
     `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
     names to IPv4 addresses; `port` is where a web replica listens. `slot` and `joined` are set for HAProxy: the name
     of its sockets, and the ID of the container whose network namespace it lives in. `started` is set where it matters
-    (gateway and proxies). `stopping` is true from the moment a stop was asked for.
+    (gateway and proxies). `stopping` is true from the moment
+    this controller asked for a stop, also when it has ended.
     """
 
     id: str

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Phase, Replica, cause_of_end
 from reconciler.core.history import History
 from reconciler.core.leaving import leaving
 from reconciler.core.observed import Health
@@ -87,7 +87,7 @@ def _bury(pool: Pool, dead: Sequence[Replica]) -> Iterator[Operation]:
     for replica in dead:
         if replica.member is not None:
             yield _delete(pool, replica.name, Cause.DEAD)
-        yield _remove(replica, Cause.DEAD if replica.current else Cause.OUTDATED)
+        yield _remove(replica, cause_of_end(replica.container, current=replica.current))
 
 
 def _forget_servers(pool: Pool) -> Iterator[Operation]:

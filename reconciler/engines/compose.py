@@ -56,10 +56,8 @@ class ComposeEngine:
     def observe(self, stack: Stack) -> EngineObserved:
         """All containers of the project in one request; images and the port only while they can be missing."""
         names = network_names(stack)
-        # Before the rows: a stop that ends in between then shows as `stopping`, never as running and not asked.
-        stopping = frozenset(self._stopping)
         rows = self._api.rows(stack.project)
-        seen = (read_row(row, names, stopping=row["Id"] in stopping) for row in rows)
+        seen = (read_row(row, names, stopping=row["Id"] in self._stopping) for row in rows)
         containers = tuple(self._with_start(container) for container in seen if container)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
@@ -118,6 +116,7 @@ class ComposeEngine:
 
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers side by side. Raises the first error after all were tried."""
+        self._stopping.difference_update(containers)
         jobs = [self._starters.submit(self._start, container) for container in containers]
         errors = [error for job in jobs if (error := job.exception(timeout=STARTERS * CALL_SECONDS))]
         if errors:
@@ -127,7 +126,7 @@ class ComposeEngine:
         self._api.ask("start a container", lambda api: api.start(container), missing=None)
 
     def stop(self, container: str, grace: float) -> None:
-        """Ask for a stop in the background; until it is over the container is observed as `stopping`."""
+        """Ask for a stop in the background; from now on the container is observed as `stopping`."""
         self._stopping.add(container)
         self._stoppers.submit(self._stop, container, grace)
 
@@ -138,13 +137,12 @@ class ComposeEngine:
             )
         except EngineError as error:
             _log.warning("stopping %s: %s", container[:12], error)
-        finally:
             self._stopping.discard(container)
 
     def remove(self, container: str) -> None:
         """Remove a container and none of its volumes."""
-        remove = partial(_remove_container, container)
-        self._api.ask("remove a container", remove, missing=None)
+        self._api.ask("remove a container", partial(_remove_container, container), missing=None)
+        self._stopping.discard(container)
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """Stop and remove the project: first what takes requests, then what answers them, then what that needs."""

@@ -57,8 +57,10 @@ class ComposeCli:
         from python_on_whales.exceptions import DockerException
 
         volumes = [(str(source), target, "ro") for source, target in mounts.items()]
+        said: list[str] = []
         try:
-            self._docker(COMMAND_SECONDS).run(
+            # Streamed, because the library would otherwise let the command write to our own terminal.
+            lines = self._docker(COMMAND_SECONDS).run(
                 image,
                 list(command),
                 remove=True,
@@ -66,9 +68,12 @@ class ComposeCli:
                 volumes=volumes,
                 envs=dict(environment),
                 pull="never",
+                stream=True,
             )
+            said.extend(line.decode(errors="replace") for _, line in lines)
         except DockerException as error:
-            raise EngineError((error.stderr or error.stdout or str(error.return_code)).strip()) from error
+            text = "".join(said) or error.stderr or f"exit code {error.return_code}"
+            raise EngineError(text.strip()) from error
 
     def compose_version(self) -> str:
         """The version of the Compose plugin, or "" when there is none."""
