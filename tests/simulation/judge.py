@@ -1,0 +1,258 @@
+"""The invariants: what must hold after every step of every history, judged from the world itself and not from a plan.
+
+Each of them starts from what could be known when the pass looked: what the world breaks meanwhile is nobody's fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from reconciler.core.history import History
+from reconciler.core.observed import Admin, Observed, State
+from reconciler.core.plan import Plan
+from reconciler.core.planner import plan as plan_now
+from reconciler.core.stack import Role, Stack, StrategyKind
+from reconciler.engines.memory import MemoryEngine
+from reconciler.engines.memory_machine import MemoryContainer
+from reconciler.proxy.memory import MemoryProcess, MemoryProxy, MemoryServer, MemoryWorker
+from tests.simulation.story import Violation
+
+Pool = Mapping[int, frozenset[str]]
+"""By worker that takes connections: the servers that it would send a request to and that can answer it."""
+
+
+@dataclass
+class Pass:
+    """What a pass could know, and what it has taken away since."""
+
+    stack: Stack
+    floor: int
+    budget: int
+    live: int
+    up: frozenset[str]
+    created: int
+    pool: Pool
+    ways_in: int
+    taken: set[str] = field(default_factory=set)
+    calls: int = 0
+
+
+class Judge:
+    """Looks before and after every call of a controller."""
+
+    def __init__(self, engine: MemoryEngine, proxy: MemoryProxy, random: Random) -> None:
+        self._engine = engine
+        self._proxy = proxy
+        self._random = random
+        self._pass: Pass | None = None
+        self._pool: Pool = {}
+        self._live = 0
+        self._ways_in = 0
+        self._volumes: set[str] = set()
+
+    # Around a plan
+
+    def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
+        """A pass has looked and planned."""
+        containers = self._containers(stack)
+        floor = max(0, stack.replicas - stack.strategy.unavailable)
+        if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, containers):
+            floor = 0
+        surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge
+        self._pass = Pass(
+            stack=stack,
+            floor=floor,
+            budget=stack.replicas + surge,
+            live=sum(_is_live(c) for c in containers),
+            up=frozenset(c.id for c in containers if c.is_up),
+            created=0,
+            pool=self.pool(stack),
+            ways_in=len(self._accepting(stack)),
+        )
+        self._volumes = set(self._engine.volumes)
+        if self._random.random() < 0.1:
+            self._same_again(stack, observed, history, now, made)
+
+    def _same_again(
+        self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan
+    ) -> None:
+        """The order in which an engine lists its containers means nothing."""
+        containers = list(observed.engine.containers)
+        instances = list(observed.proxy.instances)
+        self._random.shuffle(containers)
+        self._random.shuffle(instances)
+        shuffled = Observed(
+            replace(observed.engine, containers=tuple(containers)),
+            replace(observed.proxy, instances=tuple(instances)),
+        )
+        if (again := plan_now(stack, shuffled, history, now)) != made:
+            raise Violation(f"the plan depends on the order of what was seen:\n{made}\n-- or --\n{again}")
+
+    # Around a call
+
+    def before(self, call: str, arguments: tuple[Any, ...]) -> None:
+        """A controller is about to make this call."""
+        if (now := self._pass) is None:
+            return
+        self._pool = self.pool(now.stack)
+        self._live = sum(_is_live(c) for c in self._containers(now.stack))
+        self._ways_in = len(self._accepting(now.stack))
+        if call in ("stop", "remove") and (container := self._engine.machine.containers.get(arguments[0])):
+            self._let_end(now.stack, container, call)
+        elif call == "delete_server":
+            self._let_delete(now.stack, arguments[2])
+
+    def after(self, call: str) -> None:
+        """The call was made, with whatever result."""
+        if (now := self._pass) is None:
+            return
+        pool = self.pool(now.stack)
+        # A worker that takes no more connections took nothing away; the ways in are counted below.
+        taken = {name for worker, names in pool.items() for name in self._pool.get(worker, names) - names}
+        now.taken |= taken
+        for worker in now.pool.keys() & pool.keys():
+            known = now.pool[worker]
+            left = known - now.taken
+            if taken & known and len(left) < now.floor:
+                raise Violation(
+                    f"{call} leaves {len(left)} servers ({_names(left)}) to HAProxy worker {worker}, "
+                    f"{now.floor} have to serve; gone: {_names(taken)}"
+                )
+        self._new_workers(call, now, pool)
+        live = sum(_is_live(c) for c in self._containers(now.stack))
+        if call == "create" and live > self._live:
+            now.created += live - self._live
+            if now.live + now.created > now.budget:
+                raise Violation(f"{now.live + now.created} live replicas, at most {now.budget} are allowed")
+        if call == "stop" and len(self._accepting(now.stack)) < min(self._ways_in, 1):
+            raise Violation("the last HAProxy that took connections was stopped")
+        if call == "configure":
+            self._file(now)
+        if lost := self._volumes - self._engine.volumes:
+            raise Violation(f"volumes were removed: {_names(lost)}")
+        self._single_writers(now.stack)
+
+    def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
+        for worker, names in pool.items():
+            known = [len(p - now.taken) for w, p in now.pool.items() if w in pool]
+            if call in ("reload", "start") and worker not in self._pool and known and len(names) < min(now.floor, *known):
+                raise Violation(f"{call} starts a HAProxy worker with {len(names)} servers, {min(known)} serve")
+
+    def _file(self, now: Pass) -> None:
+        """Whoever starts from the file serves what those serve that run."""
+        names = frozenset(self._proxy.files[now.stack.project].servers)
+        for known in now.pool.values():
+            if len(names & known) < min(now.floor, len(known - now.taken)):
+                raise Violation(f"haproxy.cfg names {_names(names & known)} of {_names(known)}")
+
+    def _let_end(self, stack: Stack, container: MemoryContainer, call: str) -> None:
+        """Nothing that a proxy may still send requests to is ended, and no session before its deadline."""
+        if not container.is_up or container.role is not Role.WEB:
+            return
+        if call == "remove":
+            if self._pass is None or container.id not in self._pass.up:
+                return
+            raise Violation(f"{container.name} is removed while it runs")
+        name, now = container.id[:12], self._engine.machine.clock()
+        for process, worker in self._workers(stack):
+            server = worker.servers.get(name)
+            if server is None or not self._reaches(stack, process, server, container):
+                continue
+            if worker.current and server.admin is Admin.READY:
+                raise Violation(f"{container.name} is stopped while HAProxy {process.slot} sends it requests")
+            drained = now - (server.changed if server.admin is Admin.DRAIN else self._superseded(process))
+            if server.sessions and drained < stack.strategy.drain:
+                raise Violation(
+                    f"{container.name} is stopped with {len(server.sessions)} sessions in HAProxy {process.slot}, "
+                    f"{drained:.1f} s after it was drained; {stack.strategy.drain:.1f} s are promised"
+                )
+
+    def _let_delete(self, stack: Stack, name: str) -> None:
+        """A server is deleted with its sessions only when nobody is there to end them."""
+        container = next((c for c in self._containers(stack) if c.id.startswith(name)), None)
+        if container is None or container.state is not State.RUNNING:
+            return
+        for process, worker in self._workers(stack):
+            server = worker.servers.get(name)
+            if server is None or not self._reaches(stack, process, server, container) or not server.sessions:
+                continue
+            if worker.current and server.admin is Admin.READY:
+                raise Violation(f"deleting server {name} cuts {len(server.sessions)} sessions of {container.name}")
+
+    def _single_writers(self, stack: Stack) -> None:
+        """What holds data runs once, and a workload that is recreated never in two revisions."""
+        recreates = stack.strategy.kind is StrategyKind.RECREATE
+        seen: dict[str, set[str]] = {}
+        for container in self._containers(stack, Role.DEPENDENCY, Role.WEB):
+            if container.is_up and not (container.role is Role.WEB and not recreates):
+                key = container.workload
+                value = container.id if container.role is Role.DEPENDENCY else container.revision
+                seen.setdefault(key, set()).add(value)
+        if self._pass and self._pass.created and (both := [w for w, values in seen.items() if len(values) > 1]):
+            raise Violation(f"two of {both[0]} run at the same time")
+
+    # What is true
+
+    def pool(self, stack: Stack) -> Pool:
+        """Who would get a request now, and could answer it as far as anybody can tell."""
+        by_name = {c.id[:12]: c for c in self._containers(stack)}
+        return {
+            process.workers[0].pid: frozenset(
+                name
+                for name, server in process.workers[0].servers.items()
+                if server.up and (found := by_name.get(name)) and self._can_answer(found, server)
+            )
+            for process in self._accepting(stack)
+        }
+
+    def _can_answer(self, container: MemoryContainer, server: MemoryServer) -> bool:
+        ill = container.sick_since is not None and container.behaviour.checked
+        return container.state is State.RUNNING and not ill and not container.stopping and self._is_at(container, server)
+
+    def _is_at(self, container: MemoryContainer, server: MemoryServer) -> bool:
+        return self._engine.machine.addresses.get(server.address.partition(":")[0]) is container
+
+    def _accepting(self, stack: Stack) -> list[MemoryProcess]:
+        """The HAProxies that connections to a published port can come to."""
+        found = []
+        for process in self._proxy.processes(stack).values():
+            container = self._engine.machine.containers[process.container]
+            gateway = self._engine.machine.containers.get(container.joined or "")
+            lives = gateway is not None and gateway.is_up and gateway.started <= process.started
+            if lives and process.workers[0].current and self._proxy.is_ready(process):
+                found.append(process)
+        return found
+
+    def _workers(self, stack: Stack) -> Iterable[tuple[MemoryProcess, MemoryWorker]]:
+        for process in self._accepting(stack):
+            # A HAProxy whose socket hangs cannot be asked; it is given up by a rule of its own.
+            if process.container not in self._proxy.mute:
+                yield from ((process, worker) for worker in process.workers)
+
+    def _reaches(
+        self, stack: Stack, process: MemoryProcess, server: MemoryServer, container: MemoryContainer
+    ) -> bool:
+        return self._is_at(container, server) and container.state is State.RUNNING and container.sick_since is None
+
+    def _superseded(self, process: MemoryProcess) -> float:
+        return min((worker.born for worker in process.workers if worker.current), default=0.0)
+
+    def _containers(self, stack: Stack, *roles: Role) -> list[MemoryContainer]:
+        wanted = roles or (Role.WEB,)
+        return [c for c in self._engine.machine.of(stack.project) if c.role in wanted]
+
+
+def _changes_a_dependency(stack: Stack, containers: list[MemoryContainer]) -> bool:
+    return bool(stack.of(Role.DEPENDENCY))
+
+
+def _is_live(container: MemoryContainer) -> bool:
+    return container.state not in (State.EXITED, State.DEAD, State.RESTARTING)
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,215 @@
+"""What simulated users want: five sorts of services, and the ways in which people change their minds about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from reconciler.api import VaultService
+from reconciler.core.build import build
+from reconciler.core.stack import Role, Site, Stack, Workload
+from reconciler.engines.memory_machine import Behaviour
+from vault_plugins import VaultServicePlugin
+
+NAME = "files"
+SITE = Site(Path("/state/services") / NAME, 99, 99)
+GOOD = ("1", "2", "3", "4")
+NEVER_READY = "never-ready"
+CRASHES = "crashes"
+
+
+class Web(VaultServicePlugin):
+    """A web server with a health check."""
+
+    metadata = VaultServicePlugin.Metadata(name="Web", slug="web", default_port=8000)
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        return {"services": {"web": {"image": f"{self.metadata.slug}:{env['VERSION']}"}}}
+
+    def get_containers(self) -> Iterable[str]:
+        return ("web",)
+
+
+class Plain(Web):
+    """A web server without a health check of its own."""
+
+    metadata = VaultServicePlugin.Metadata(name="Plain", slug="plain", default_port=8000)
+
+
+class Single(Web):
+    """A web server whose data bears one writer."""
+
+    metadata = VaultServicePlugin.Metadata(name="Single", slug="single", default_port=8000)
+    single_writer = True
+
+
+class Stateful(Web):
+    """A web server with a database, and a job that prepares it."""
+
+    metadata = VaultServicePlugin.Metadata(name="Stateful", slug="stateful", default_port=8000)
+    dependencies = ("database", "migrate")
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        needs = {"database": {"condition": "service_healthy"}}
+        done = {"migrate": {"condition": "service_completed_successfully"}}
+        return {
+            "services": {
+                "database": {"image": f"database:{env.get('DATABASE', '1')}", "volumes": ["data:/data"]},
+                "migrate": {"image": "migrate:1", "depends_on": needs, "restart": "no"},
+                "web": {"image": f"stateful:{env['VERSION']}", "depends_on": needs | done},
+            },
+            "volumes": {"data": {}},
+        }
+
+
+class Separate(VaultServicePlugin):
+    """One service for each replica."""
+
+    metadata = VaultServicePlugin.Metadata(name="Separate", slug="separate", default_port=8000)
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        self._names = [f"web{n + 1}" for n in range(self.resolve_replicas(env))]
+        return {"services": {name: {"image": f"separate:{env['VERSION']}"} for name in self._names}}
+
+    def get_containers(self) -> Iterable[str]:
+        return self._names
+
+
+PLUGINS: Mapping[str, VaultServicePlugin] = {
+    kind.metadata.slug: kind() for kind in (Web, Plain, Single, Stateful, Separate)
+}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A spec, in the words of a simulation."""
+
+    plugin: str
+    version: str = "1"
+    database: str = "1"
+    replicas: int = 3
+    surge: int | str = 1
+    unavailable: int | str = 0
+    min_ready: float = 0.0
+    drain: float = 30.0
+    port: int = 8080
+    path: str = "/"
+    proxies: int = 1
+    proxy_image: str = "haproxy:3.0"
+    rotation: Mapping[str, Any] | None = field(default=None, hash=False)
+    recreate: bool = False
+    suspend: bool = False
+    paused: bool = False
+    restarted: int = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it can become Ready."""
+        return self.version in GOOD
+
+    def service(self) -> VaultService:
+        """The VaultService that says so."""
+        strategy: dict[str, Any] = {
+            "rollingUpdate": {"maxSurge": self.surge, "maxUnavailable": self.unavailable},
+            "minReadySeconds": self.min_ready,
+            "drainSeconds": self.drain,
+            "paused": self.paused,
+        }
+        spec: dict[str, Any] = {
+            "plugin": self.plugin,
+            "replicas": self.replicas,
+            "env": {"VERSION": self.version, "DATABASE": self.database},
+            "ports": {"http": self.port},
+            "healthcheck": {"path": self.path},
+            "proxy": {"replicas": self.proxies, "image": self.proxy_image},
+            "strategy": strategy | ({"type": "Recreate"} if self.recreate else {}),
+            "suspend": self.suspend,
+        }
+        if self.rotation:
+            spec["rotation"] = self.rotation
+        if self.restarted:
+            spec["restartedAt"] = f"2026-05-01T12:00:{self.restarted % 60:02d}Z"
+        return VaultService.model_validate({"metadata": {"name": NAME}, "spec": spec})
+
+
+def first_wish(random: Random) -> Wish:
+    """What somebody wants at first."""
+    slug = random.choice(["web", "web", "web", "plain", "single", "stateful", "separate"])
+    surge, unavailable = random.choice([(1, 0), (1, 0), ("100%", 0), (0, 1), (1, 1), (2, 1), ("50%", "50%")])
+    return Wish(
+        plugin=slug,
+        replicas=random.choice([1, 2, 3, 3, 4]),
+        surge=surge,
+        unavailable=unavailable,
+        min_ready=random.choice([0.0, 0.0, 0.0, 3.0]),
+        drain=random.choice([0.0, 5.0, 30.0]),
+        proxies=random.choice([1, 1, 2]),
+        recreate=random.random() < 0.1,
+        rotation=random.choice([None, None, None, {"interval": "20s"}, {"interval": "1h"}]),
+    )
+
+
+def other_wish(wish: Wish, random: Random) -> Wish:
+    """What somebody who wanted this may want next: one thing of it changed."""
+    changes: list[dict[str, Any]] = [
+        {"version": random.choice(GOOD)},
+        {"version": random.choice(GOOD)},
+        {"version": random.choice([NEVER_READY, CRASHES])},
+        {"replicas": random.choice([1, 2, 3, 4, 5])},
+        {"database": random.choice(GOOD)},
+        {"path": random.choice(["/", "/healthz"])},
+        {"port": random.choice([8080, 8081])},
+        {"proxies": random.choice([1, 2])},
+        {"proxy_image": random.choice(["haproxy:3.0", "haproxy:3.1"])},
+        {"suspend": not wish.suspend},
+        {"paused": not wish.paused},
+        {"restarted": wish.restarted + 1},
+        {"recreate": not wish.recreate},
+    ]
+    return replace(wish, **random.choice(changes))
+
+
+def settled(wish: Wish) -> Wish:
+    """The same wish of somebody who wants to see it done."""
+    return replace(
+        wish,
+        version=wish.version if wish.is_good else GOOD[0],
+        suspend=False,
+        paused=False,
+        rotation=None if wish.rotation != {"interval": "1h"} else wish.rotation,
+    )
+
+
+_STACKS: dict[str, Stack] = {}
+
+
+def build_stack(service: VaultService) -> Stack:
+    """The stack of a service; building takes longer than a pass, and few of them differ."""
+    key = service.spec.model_dump_json()
+    if key not in _STACKS:
+        if len(_STACKS) > 5000:
+            _STACKS.clear()
+        _STACKS[key] = build(service, PLUGINS[service.spec.plugin], SITE)
+    return _STACKS[key]
+
+
+def behaviour(stack: Stack, workload: Workload) -> Behaviour:
+    """How a container of this workload behaves: its image says it."""
+    match workload.role:
+        case Role.GATEWAY:
+            return Behaviour(boot=0.0, checked=False, stop=inf)
+        case Role.PROXY:
+            return Behaviour(boot=0.1, checked=False, stop=inf)
+    if workload.one_shot:
+        return Behaviour(boot=inf, checked=False, life=1.0, exit_code=0)
+    name, _, tag = workload.image.partition(":")
+    checked = name != "plain"
+    if tag == NEVER_READY:
+        return Behaviour(boot=inf, checked=checked)
+    if tag == CRASHES:
+        return Behaviour(boot=inf, checked=checked, life=1.5)
+    return Behaviour(boot=2.0, checked=checked, stop=inf if tag == "4" else 0.1)

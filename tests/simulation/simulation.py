@@ -1,0 +1,480 @@
+"""One simulated history: a seed decides what users want, what breaks, and when; the controller is the real one.
+
+Reconcile, planner and executor run as they are. Engine, proxies, clock and state directory are in memory, so that an
+hour takes milliseconds and the same seed tells the same story.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from math import inf
+from random import Random
+from typing import Any, Final
+
+from metrics.recorder import Recorder
+from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.controller import reconcile as controller
+from reconciler.controller.backoff import Backoff
+from reconciler.controller.board import Board
+from reconciler.controller.journal import Journal
+from reconciler.controller.stopwatch import Stopwatch
+from reconciler.core import planner
+from reconciler.core.base_stack import VAULT_NET
+from reconciler.core.history import History
+from reconciler.core.observed import Admin, Observed, State
+from reconciler.core.plan import Plan
+from reconciler.core.stack import Role, Stack
+from reconciler.engines.errors import EngineError
+from reconciler.engines.memory import MemoryEngine
+from reconciler.engines.memory_machine import Machine, MemoryContainer
+from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
+from tests.simulation.judge import Judge
+from tests.simulation.services import NAME, Wish, behaviour, build_stack, first_wish, other_wish, settled
+from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
+from tests.simulation.story import Story, Violation
+
+BEGINNING: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
+RESYNC: Final = 60.0
+PATIENCE: Final = 400
+"""Passes within which everything has to be as the spec wants it once nothing breaks any more."""
+TIMEOUT: Final = 60.0
+
+_RECORDER: Final = Recorder()
+
+
+class Crash(BaseException):
+    """The controller was killed; nothing may catch it."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What a history came to."""
+
+    passes: int
+    calls: int
+    faults: int
+    requests: int
+
+
+class Faulty:
+    """An engine or a proxy whose calls go over a wire that may fail."""
+
+    def __init__(self, target: object, call: Callable[..., Any]) -> None:
+        self._target = target
+        self._call = call
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(self._call, name, getattr(self._target, name))
+
+
+class Simulation:
+    """The world of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        self._time = 0.0
+        self._offset = 0.0
+        self.story = Story(seed, self.clock)
+        self.machine = Machine(self.clock, self.now)
+        self.engine = MemoryEngine(self.machine, behaviour)
+        self.proxy = MemoryProxy(self.machine, self.clock)
+        self.objects = MemoryObjects()
+        self.records = MemoryRecords()
+        self.judge = Judge(self.engine, self.proxy, self.random)
+        self.wish = first_wish(self.random)
+        self._stack: Stack | None = None
+        self._due = 0.0
+        self._faulty = False
+        self._passes = self._calls = self._faults = self._requests = 0
+        self._old_file: MemoryFile | None = None
+        self.machine.subscribe(self._event)
+        self._begin_controller()
+
+    def clock(self) -> float:
+        """Seconds that only grow."""
+        return self._time
+
+    def now(self) -> datetime:
+        """What the wall says."""
+        return BEGINNING + timedelta(seconds=self._time + self._offset)
+
+    # The history
+
+    def run(self) -> Figures:
+        """Live through it. Raises Violation."""
+        with _seen_by(self):
+            self._ask_for(self.wish)
+            trouble = self.random.random() < 0.9
+            for _ in range(self.random.randint(4, 16)):
+                self._faulty = trouble
+                if trouble and self.random.random() < 0.5:
+                    self._something_happens()
+                for _ in range(self.random.choice([1, 1, 2, 4, 8])):
+                    self._next_pass(self.random.choice([0.0, 0.1, 1.0, 5.0]))
+            self._calm()
+        return Figures(self._passes, self._calls, self._faults, self._requests)
+
+    def _calm(self) -> None:
+        """Nothing breaks any more; everything must come out right."""
+        self._faulty = False
+        self.engine.unpullable.clear()
+        self.engine.foreign_ports.clear()
+        self.proxy.mute.clear()
+        # Nobody but its owner decides over data: an ill or frozen dependency is told of and left alone.
+        for container in self.machine.containers.values():
+            if container.role is Role.DEPENDENCY:
+                self.machine.recover(container)
+                if container.state is State.PAUSED:
+                    self.machine.pause(container)
+        self.story.tell("world", "is quiet from now on")
+        self._ask_for(settled(self.wish))
+        for _ in range(PATIENCE):
+            if self._next_pass(1.0).converged:
+                break
+        else:
+            raise Violation(f"not converged after {PATIENCE} quiet passes")
+        self._advance(1.0)
+        again = self._pass()
+        if again.did:
+            raise Violation(f"converged, and then did this:\n{again.did}")
+        self._check_end()
+
+    # Passes
+
+    def _next_pass(self, longest: float) -> controller.Result:
+        """Wait for the next pass, but not much longer than `longest` after it is due, and make it."""
+        due = min(self._due, max(self.machine.next_change, self._time), self._time + RESYNC)
+        late = self.random.uniform(0, longest)
+        self._advance(max(0.0, due - self._time) + late)
+        return self._pass()
+
+    def _pass(self) -> controller.Result:
+        self._passes += 1
+        self._due = inf
+        result = controller.Result()
+        try:
+            result = controller.reconcile(NAME, self._world)
+        except VaultError as error:
+            self.story.tell("controller", f"gives up for now: {error}")
+            delay = error.delay if isinstance(error, TemporaryError) else None
+            self._due = self._time + (self._backoff.next(NAME) if delay is None else delay)
+        except Crash:
+            self._begin_controller()
+        else:
+            self._backoff.forget(NAME)
+            if result.requeue_after is not None:
+                self._due = min(self._due, self._time + result.requeue_after)
+        return result
+
+    def _begin_controller(self) -> None:
+        """A new process that remembers nothing."""
+        self.machine.lose_grip()
+        self._backoff = Backoff(Random(self.random.random()))
+        self._world = controller.World(
+            objects=self.objects,
+            records=self.records,
+            engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
+            proxy=Faulty(self.proxy, self._call),  # type: ignore[arg-type]
+            build=self._build,
+            journal=Journal(self.records, _RECORDER),
+            board=Board(Stopwatch(_RECORDER)),
+            now=self.now,
+            clock=self.clock,
+        )
+        self._due = self._time
+
+    def _build(self, service: Any) -> Stack:
+        self._stack = build_stack(service)
+        return self._stack
+
+    def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
+        """A pass has planned."""
+        if made.operations or made.blocked:
+            self.story.tell("plan", made)
+        self.judge.planned(stack, observed, history, now, made)
+
+    # Calls, and what may become of them
+
+    def _call(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        self._time += 0.005
+        random = self.random
+        if name in ("observe", "logs"):
+            if self._faulty and random.random() < 0.01:
+                self._fault(name, "fails")
+            return function(*arguments, **named)
+        self._calls += 1
+        if not self._faulty or random.random() > 0.12:
+            return self._do(name, function, *arguments, **named)
+        self._faults += 1
+        match random.choice(
+            ["fails", "hangs", "answers too late", "is done twice", "is late", "crash before", "crash after", "world"]
+        ):
+            case "fails":
+                self._fault(name, "fails")
+            case "hangs":
+                self._time += TIMEOUT
+                self._fault(name, "hangs until its timeout, and nothing was done")
+            case "answers too late":
+                self._do(name, function, *arguments, **named)
+                self._time += TIMEOUT
+                self._fault(name, "was done, but the answer came too late")
+            case "is done twice":
+                self.story.tell("fault", f"{name} is done twice")
+                self._do(name, function, *arguments, **named)
+                with suppress(EngineError, ProxyError):
+                    self._do(name, function, *arguments, **named)
+            case "is late":
+                self._advance(random.uniform(0, 20))
+                self._do(name, function, *arguments, **named)
+            case "crash before":
+                self.story.tell("fault", f"the controller is killed before {name}")
+                raise Crash
+            case "crash after":
+                self._do(name, function, *arguments, **named)
+                self.story.tell("fault", f"the controller is killed after {name}")
+                raise Crash
+            case "world":
+                self._something_breaks()
+                self._do(name, function, *arguments, **named)
+        return None
+
+    def _do(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+        self.judge.before(name, arguments)
+        try:
+            function(*arguments, **named)
+        finally:
+            self.judge.after(name)
+
+    def _fault(self, name: str, how: str) -> None:
+        self.story.tell("fault", f"{name} {how}")
+        error = ProxyError if name.endswith("_server") or name in ("configure", "reload") else EngineError
+        raise error(f"{name} {how}")
+
+    # Time, traffic and events
+
+    def _advance(self, seconds: float) -> None:
+        """Let time pass, in two steps with requests in between."""
+        if seconds:
+            self._time += seconds / 2
+            self._requests_come()
+            self._time += seconds / 2
+        self.machine.settle()
+
+    def _requests_come(self) -> None:
+        if self._stack is None:
+            return
+        for process in list(self.proxy.processes(self._stack).values()):
+            if not self.proxy.is_ready(process):
+                continue
+            for _ in range(self.random.randint(0, 2)):
+                seconds = self.random.choice([0.01, 0.1, 1.0, 3.0, 45.0])
+                if self.proxy.request(self._stack, process.container, seconds, self.random.choice):
+                    self._requests += 1
+
+    def _event(self, service: str) -> None:
+        """Something happened to a container; the controller hears of it, unless the event is lost."""
+        if not (self._faulty and self.random.random() < 0.2):
+            self._due = min(self._due, self._time)
+
+    # What happens
+
+    def _ask_for(self, wish: Wish) -> None:
+        self.wish = wish
+        self.objects.apply(wish.service(), ORIGIN)
+        self.story.tell("user", f"wants {wish}")
+        self._due = self._time
+
+    def _something_happens(self) -> None:
+        if self.random.random() < 0.4:
+            if self._stack is not None:
+                self._old_file = self.proxy.files.get(self._stack.project)
+            self._ask_for(other_wish(self.wish, self.random))
+        else:
+            self._something_breaks()
+
+    def _something_breaks(self) -> None:
+        things = [
+            self._container_breaks,
+            self._container_breaks,
+            self._container_breaks,
+            self._proxy_breaks,
+            self._machine_breaks,
+        ]
+        self.random.choice(things)()
+        self.machine.settle()
+
+    def _container_breaks(self) -> None:
+        containers = list(self.machine.containers.values())
+        if not containers:
+            return
+        container = self.random.choice(containers)
+        match self.random.choice(
+            ["crash", "kill", "stop", "remove", "ill", "flap", "detach", "reattach", "pause", "start"]
+        ):
+            case "crash":
+                self._tell(container, "crashes")
+                self.machine.kill(container, by_hand=False)
+            case "kill":
+                self._tell(container, "is killed by hand")
+                self.machine.kill(container, by_hand=True)
+            case "stop":
+                self._tell(container, "is stopped by hand")
+                self.machine.stop(container, 10.0)
+                container.stopping = False
+            case "remove":
+                self._tell(container, "is removed by hand")
+                self.machine.remove(container)
+            case "ill" if container.is_up and container.role in (Role.WEB, Role.DEPENDENCY):
+                self._tell(container, "falls ill")
+                self.machine.fall_ill(container)
+            case "flap" if container.is_up and container.role in (Role.WEB, Role.DEPENDENCY):
+                self._tell(container, "flaps")
+                self.machine.fall_ill(container)
+                self._time += self.random.uniform(0, 5)
+                self.machine.recover(container)
+            case "detach" if container.addresses:
+                network = self.random.choice(sorted(container.addresses))
+                self._tell(container, f"loses {network}")
+                self.machine.detach(container, network)
+            case "reattach" if VAULT_NET in container.addresses:
+                self._tell(container, "gets another address")
+                self.machine.detach(container, VAULT_NET)
+                self.machine.attach(container, VAULT_NET)
+            case "pause" if container.is_up:
+                self._tell(container, "is frozen or thawed")
+                self.machine.pause(container)
+            case "start":
+                self._tell(container, "is started by hand")
+                with suppress(EngineError):
+                    self.engine.start((container.id,))
+
+    def _proxy_breaks(self) -> None:
+        stack = self._stack
+        if stack is None or not (processes := list(self.proxy.processes(stack).values())):
+            return
+        process = self.random.choice(processes)
+        container = self.machine.containers[process.container]
+        match self.random.choice(["mute", "old file", "no file", "server", "crash", "hand"]):
+            case "mute":
+                self._tell(container, "does not answer on its socket")
+                self.proxy.mute ^= {process.container}
+            case "old file" if self._old_file:
+                self.story.tell("world", "haproxy.cfg is an old one, and HAProxy restarts")
+                self.proxy.files[stack.project] = self._old_file
+                self.machine.kill(container, by_hand=False)
+            case "no file":
+                self.story.tell("world", "haproxy.cfg is lost")
+                self.proxy.files.pop(stack.project, None)
+            case "server" if servers := process.workers[0].servers:
+                name = self.random.choice(sorted(servers))
+                self.story.tell("world", f"somebody deletes server {name} by hand")
+                del servers[name]
+            case "crash":
+                self._tell(container, "crashes")
+                self.machine.kill(container, by_hand=False)
+            case "hand":
+                self.story.tell("world", "somebody adds a server by hand")
+                process.workers[0].servers["stranger"] = MemoryServer("10.9.9.9:80", self._time)
+
+    def _machine_breaks(self) -> None:
+        match self.random.choice(["clock", "reboot", "orphan", "image", "port", "records"]):
+            case "clock":
+                jump = self.random.choice([-3600.0, -30.0, 30.0, 3600.0])
+                self.story.tell("world", f"the clock jumps by {jump:.0f} s")
+                self._offset += jump
+            case "reboot":
+                self.story.tell("world", "the engine restarts, and all containers with it")
+                for container in list(self.machine.containers.values()):
+                    self.machine.kill(container, by_hand=False)
+                self._time += self.random.uniform(0, 5)
+            case "orphan" if containers := list(self.machine.containers.values()):
+                container = self.random.choice(containers)
+                if container.role is Role.DEPENDENCY:
+                    self._tell(container, "belongs to a service that is no more")
+                    container.workload = "former"
+            case "image" if self._stack:
+                image = self.random.choice(self._stack.workloads).image
+                self.story.tell("world", f"image {image} is pruned")
+                self.engine.missing_images.add(image)
+                if self.random.random() < 0.3:
+                    self.engine.unpullable.add(image)
+            case "port" if not self.machine.owner(8081):
+                self.story.tell("world", "somebody takes port 8081")
+                self.engine.foreign_ports[8081] = "process nginx (pid 42)"
+            case "records":
+                self.story.tell("world", "the history is lost")
+                self.records = MemoryRecords()
+                self._begin_controller()
+
+    def _tell(self, container: MemoryContainer, what: str) -> None:
+        self.story.tell("world", f"{container.name} ({container.id[:12]}) {what}")
+
+    # The end
+
+    def _check_end(self) -> None:
+        """Everything is there, once, of the right revision, and serves; nothing else is."""
+        stack = self._stack
+        assert stack is not None
+        containers = list(self.machine.of(stack.project))
+        for workload in stack.workloads:
+            mine = [c for c in containers if c.workload == workload.name]
+            done = [c for c in mine if c.state is State.RUNNING or (workload.one_shot and c.exit_code == 0)]
+            good = [c for c in done if workload.accepts(c.revision)]
+            if not len(mine) == len(good) == workload.replicas:
+                raise Violation(
+                    f"{workload.name}: {len(mine)} containers, {len(good)} of them good; {workload.replicas} wanted"
+                )
+        known = {workload.name for workload in stack.workloads}
+        if strangers := [c.name for c in containers if c.workload not in known]:
+            raise Violation(f"left over: {', '.join(strangers)}")
+        self._check_pool(stack, {c.id[:12] for c in containers if c.role is Role.WEB})
+
+    def _check_pool(self, stack: Stack, replicas: set[str]) -> None:
+        file = self.proxy.files[stack.project]
+        if set(file.servers) != replicas:
+            raise Violation(f"haproxy.cfg names {sorted(file.servers)}, but the replicas are {sorted(replicas)}")
+        pool = self.judge.pool(stack)
+        if len(pool) != stack.haproxy.replicas:
+            raise Violation(f"{len(pool)} HAProxies take connections, {stack.haproxy.replicas} wanted")
+        for worker, names in pool.items():
+            if names != replicas:
+                raise Violation(f"HAProxy worker {worker} serves {sorted(names)}, not {sorted(replicas)}")
+        for process in self.proxy.processes(stack).values():
+            servers = process.workers[0].servers
+            if set(servers) != replicas or any(s.admin is not Admin.READY for s in servers.values()):
+                raise Violation(f"HAProxy {process.slot} has other servers: {sorted(servers)}")
+
+
+class _seen_by:
+    """While it lasts, the simulation sees every plan that the controller makes."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._simulation = simulation
+
+    def __enter__(self) -> None:
+        def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> Plan:
+            made = planner.plan(stack, observed, history, now)
+            self._simulation.planned(stack, observed, history, now, made)
+            return made
+
+        controller.plan = plan  # type: ignore[attr-defined]
+
+    def __exit__(self, *_: object) -> None:
+        controller.plan = planner.plan  # type: ignore[attr-defined]
+
+
+def live_through(seed: int) -> Figures:
+    """One history. Raises Violation with its story."""
+    simulation = Simulation(seed)
+    try:
+        return simulation.run()
+    except Violation as violation:
+        raise Violation(f"{violation}\n{simulation.story}\nreplay it with SEED={seed}") from None
+    except Exception as error:
+        error.add_note(f"{simulation.story}\nreplay it with SEED={seed}")
+        raise

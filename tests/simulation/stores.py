@@ -1,0 +1,129 @@
+"""The state directory of a simulated controller: the same promises as the files and the database, without a disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from reconciler.api import Status, VaultService
+from reconciler.store.base import Deletion, Event, EventType, Origin, Result, RevisionRecord, StoredObject
+
+ORIGIN = Origin("apply", "simulation", Path("simulation.yaml"), 1)
+
+
+class MemoryObjects:
+    """What users want; survives every crash."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, StoredObject] = {}
+        self._status: dict[str, Status] = {}
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._objects))
+
+    def get(self, name: str) -> StoredObject | None:
+        return self._objects.get(name)
+
+    def apply(self, service: VaultService, origin: Origin) -> StoredObject:
+        before = self._objects.get(service.name)
+        generation = before.service.metadata.generation if before else 0
+        if before is None or before.service.spec != service.spec:
+            generation += 1
+        metadata = service.metadata.model_copy(update={"generation": generation})
+        stored = StoredObject(service.model_copy(update={"metadata": metadata}), origin)
+        self._objects[service.name] = stored
+        return stored
+
+    def mark_problem(self, name: str, text: str) -> None:
+        self._objects[name] = replace(self._objects[name], problem=text)
+
+    def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
+        self._objects[name] = replace(self._objects[name], deletion=Deletion(volumes, now))
+
+    def remove(self, name: str) -> None:
+        self._objects.pop(name, None)
+        self._status.pop(name, None)
+
+    def orphan(self, name: str) -> None:
+        self.remove(name)
+
+    def status(self, name: str) -> Status:
+        return self._status.get(name) or Status()
+
+    def put_status(self, name: str, status: Status) -> None:
+        self._status[name] = status
+
+    def directory(self, name: str) -> Path:
+        return Path("/state/services") / name
+
+
+class MemoryRecords:
+    """What happened; a simulation may lose it at any time by making a new one."""
+
+    def __init__(self) -> None:
+        self._deaths: list[tuple[str, str, str, datetime]] = []
+        self._revisions: dict[str, list[RevisionRecord]] = {}
+
+    def record_event(
+        self,
+        service: str,
+        type_: EventType,
+        reason: str,
+        message: str,
+        now: datetime,
+        *,
+        revision: str = "",
+        commit: str = "",
+    ) -> None:
+        """Events are for people; the story of a simulation tells more."""
+
+    def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+        return ()
+
+    def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
+        self._deaths.append((service, workload, revision, when))
+
+    def deaths(
+        self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
+    ) -> Mapping[str, tuple[datetime, ...]]:
+        found: dict[str, list[datetime]] = {}
+        for owner, workload, revision, when in self._deaths:
+            if owner == service and revision in revisions.get(workload, ()) and when > since:
+                found.setdefault(workload, []).append(when)
+        return {workload: tuple(sorted(times)) for workload, times in found.items()}
+
+    def open_revision(
+        self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
+    ) -> int:
+        records = self._revisions.setdefault(service, [])
+        if records and records[-1].revision == revision and records[-1].result in ("", "Complete"):
+            return records[-1].number
+        if records and not records[-1].result:
+            records[-1] = replace(records[-1], result="Superseded", finished_at=now)
+        number = len(records) + 1
+        records.append(RevisionRecord(service, number, revision, spec, cause, commit, now, "", None))
+        return number
+
+    def finish_revision(self, service: str, number: int, result: Result, now: datetime) -> None:
+        records = self._revisions.get(service, [])
+        if 0 < number <= len(records):
+            record = records[number - 1]
+            if not record.result or (record.result == "Complete" and result == "RolledBack"):
+                records[number - 1] = replace(record, result=result, finished_at=now)
+
+    def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
+        return tuple(self._revisions.get(service, ()))
+
+    def last_good(self, service: str) -> RevisionRecord | None:
+        good = (record for record in reversed(self.revisions(service)) if record.result == "Complete")
+        return next(good, None)
+
+    def is_rejected(self, service: str, revision: str) -> bool:
+        records = self.revisions(service)
+        return bool(records) and records[-1].revision == revision and records[-1].result == "RolledBack"
+
+    def forget(self, service: str) -> None:
+        self._revisions.pop(service, None)
+        self._deaths = [death for death in self._deaths if death[0] != service]
