@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final, TextIO
 
 from reconciler.cli.tables import printable
+from reconciler.controller.trace import current
 
 __all__ = ["ConsoleFormatter", "JsonFormatter", "set_up"]
 
@@ -82,10 +83,19 @@ def set_up(*, debug: bool, verbose: bool, json_lines: bool) -> None:
     """
     handler = _StderrHandler()
     handler.setFormatter(JsonFormatter(debug=debug) if json_lines else ConsoleFormatter(debug=debug))
+    handler.addFilter(_add_trace)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
     for name in _OURS:
         logging.getLogger(name).setLevel(level)
+
+
+def _add_trace(record: logging.LogRecord) -> bool:
+    """Say in every record which pass it comes from, whoever wrote it."""
+    if trace := current():
+        record.service = trace.service
+        record.reconcile_id = trace.reconcile_id
+    return True
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:

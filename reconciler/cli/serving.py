@@ -18,13 +18,16 @@ from metrics.collector import StateCollector
 from metrics.exposition import Exposition
 from reconciler.api import VaultError
 from reconciler.cli.about import VERSION
+from reconciler.controller.board import Exporter
 from reconciler.controller.manager import Controller
+from reconciler.web.access import Access
 from reconciler.web.app import create_app
+from reconciler.web.discovery import Target, discovery_route
 from reconciler.web.health import Check, Health
-from reconciler.web.server import Server, parse_listen
+from reconciler.web.server import Server, Tls, parse_listen
 from reconciler.wiring import Application, utc_now
 
-__all__ = ["EngineWatch", "health_of", "serving"]
+__all__ = ["EngineWatch", "health_of", "serving", "target_of"]
 
 PING_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 10.0
@@ -79,10 +82,17 @@ class EngineWatch:
 
 
 @contextmanager
-def serving(application: Application, controller: Controller, listen: str) -> Iterator[str]:
-    """Serve metrics and health of `controller` on `listen` ("HOST:PORT") and yield the URL.
+def serving(
+    application: Application,
+    controller: Controller,
+    listen: str,
+    *,
+    tls: Tls | None = None,
+    access: Access | None = None,
+) -> Iterator[str]:
+    """Serve metrics, health and discovery of `controller` on `listen` ("HOST:PORT") and yield the URL.
 
-    Raises ListenError when the address cannot be had.
+    Raises ListenError when the address or the certificate cannot be used.
     """
     host, port = parse_listen(listen)
     watch = EngineWatch(application.engine.ping)
@@ -93,9 +103,19 @@ def serving(application: Application, controller: Controller, listen: str) -> It
         services=application.board.snapshots,
         queues=controller.queues,
     )
-    app = create_app(Exposition(application.recorder, state).render, health_of(controller, watch))
-    with Server(app, host, port) as server, watch.watching():
+    app = create_app(
+        Exposition(application.recorder, state).render,
+        health_of(controller, watch),
+        [discovery_route(lambda: map(target_of, application.board.exporters()))],
+        access=access,
+    )
+    with Server(app, host, port, tls) as server, watch.watching():
         yield server.url
+
+
+def target_of(exporter: Exporter) -> Target:
+    """An HAProxy as Prometheus shall know it; `name` ties its series to those of its service."""
+    return Target(exporter.address, {"name": exporter.service, "slot": str(exporter.slot)})
 
 
 def health_of(controller: Controller, engine: EngineWatch) -> Health:

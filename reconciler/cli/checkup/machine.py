@@ -48,7 +48,7 @@ def check_state_directory(directory: Path) -> Iterator[Finding]:
     name = "state directory"
     if not directory.exists():
         parent = _nearest_existing(directory)
-        if os.access(parent, os.W_OK | os.X_OK):
+        if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
             yield ok(name, f"{directory} is not there yet and will be made")
         else:
             fix = f"run it as the owner of {parent}, or choose another place with --state-dir"

@@ -15,6 +15,7 @@ from reconciler.cli.tables import fields, table
 from reconciler.cli.verb import VerbGroup
 
 if TYPE_CHECKING:
+    from vault_plugins.lint import Finding
     from vault_plugins.loading import LoadedPlugin
 
 
@@ -119,7 +120,8 @@ def lint(
     env_file: Path | None,
     output: str | None,
 ) -> None:
-    """Check the plugins SLUG..., or all: undocumented settings, floating images, ignored replicas and the like.
+    """Check the plugins SLUG..., or all: undocumented settings, floating images, ignored replicas, and what admission
+    would refuse.
 
     Exit 1 when there is something to improve, or a plugin is broken.
     """
@@ -129,7 +131,10 @@ def lint(
     registry = session.registry
     env = _settings(pairs, env_file)
     chosen = {slug: registry.get(slug) for slug in slugs} or registry.plugins
-    found = {slug: check(loaded, env, readme_of(loaded)) for slug, loaded in chosen.items()}
+    found = {
+        slug: _with_admission(loaded, env, check(loaded, env, readme_of(loaded)))
+        for slug, loaded in chosen.items()
+    }
     broken = () if slugs else tuple(registry.broken.values())
     document = [
         {"plugin": slug, "rule": finding.rule, "message": finding.message, "fix": finding.fix}
@@ -145,6 +150,26 @@ def lint(
     for each in broken:
         warn(str(each))
     context.exit(exit_codes.FAILED if document or broken else exit_codes.OK)
+
+
+def _with_admission(
+    loaded: LoadedPlugin, env: Mapping[str, str], found: Sequence[Finding]
+) -> tuple[Finding, ...]:
+    """The findings and those of admission, which knows no README but every field; what both know is said once."""
+    from reconciler.api import VaultError
+    from reconciler.core.admission import inspect
+    from vault_plugins.lint import Finding
+
+    known = {finding.rule for finding in found}
+    if known & {"build", "settings"}:
+        return tuple(found)
+    plugin = loaded.create()
+    try:
+        asked = inspect(plugin, {**plugin.default_environment, **env})
+    except VaultError as error:
+        return (*found, Finding("fragment", str(error), "make it a fragment that a stack can be built from"))
+    more = (Finding(a.rule, f"{a.path}: {a.problem}", a.way_out) for a in asked if a.rule not in known)
+    return (*found, *more)
 
 
 def _settings(pairs: Sequence[str], env_file: Path | None) -> dict[str, str]:

@@ -23,6 +23,7 @@ from reconciler.cli.verb import Verb
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9180"
 NOWHERE: Final = "none"
+READABLE: Final = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(
@@ -45,13 +46,39 @@ NOWHERE: Final = "none"
     help=f"HOST:PORT of /metrics, /healthz and /readyz; {NOWHERE}: do not listen.",
 )
 @click.option(
+    "--tls-cert",
+    type=READABLE,
+    envvar="VAULT_TLS_CERT",
+    show_envvar=True,
+    help="PEM certificate: serve HTTPS.",
+)
+@click.option(
+    "--tls-key", type=READABLE, envvar="VAULT_TLS_KEY", show_envvar=True, help="Private key of --tls-cert."
+)
+@click.option(
+    "--auth-file",
+    type=READABLE,
+    envvar="VAULT_AUTH_FILE",
+    show_envvar=True,
+    help='Ask for a credential, except on /healthz and /readyz: "bearer TOKEN" or "basic USER:PASSWORD" on each line.',
+)
+@click.option(
     "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Passes side by side."
 )
 @click.option(
     "--resync", type=DURATION, default="1m", show_default=True, help="Look at everything this often."
 )
 @pass_session
-def command(session: Session, files: Sequence[Path], listen: str, workers: int, resync: float) -> None:
+def command(
+    session: Session,
+    files: Sequence[Path],
+    listen: str,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+    auth_file: Path | None,
+    workers: int,
+    resync: float,
+) -> None:
     """Keep services as they are wanted: those of the manifests given, and those that `vaultctl apply` stores.
 
     A changed manifest, a container that died, a hand in the stack: each starts a pass at once. SIGTERM or Ctrl-C ends
@@ -59,7 +86,13 @@ def command(session: Session, files: Sequence[Path], listen: str, workers: int, 
     """
     from reconciler.cli.serving import serving
     from reconciler.sources.directory import DirectorySource
+    from reconciler.web.access import Access
+    from reconciler.web.server import Tls
 
+    if (tls_cert is None) != (tls_key is None):
+        raise click.UsageError("--tls-cert and --tls-key belong together: give both")
+    tls = Tls(tls_cert, tls_key) if tls_cert and tls_key else None
+    access = Access.read(auth_file) if auth_file else None
     application = session.wire(verbose=True, workers=workers, resync=resync)
     if application.controller_is_running():
         raise Failure(
@@ -69,7 +102,8 @@ def command(session: Session, files: Sequence[Path], listen: str, workers: int, 
     stop = _stop_on_signals()
     with ExitStack() as services:
         if listen != NOWHERE:
-            say(f"metrics and health on {services.enter_context(serving(application, controller, listen))}")
+            web = serving(application, controller, listen, tls=tls, access=access)
+            say(f"metrics and health on {services.enter_context(web)}")
         say(f"controller of {session.state_dir} (pid {os.getpid()})")
         controller.run(stop)
 

@@ -1,0 +1,161 @@
+"""`vaultctl prometheus`: what a Prometheus needs to scrape the controller and every HAProxy."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from reconciler.cli.errors import Failure
+from reconciler.cli.output import warn
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import VerbGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.controller.board import Exporter
+
+DEFAULT_CONTROLLER: Final = "127.0.0.1:9180"
+REFRESH: Final = "15s"
+INTERVAL: Final = "15s"
+SCOPES: Final = ("global", "frontend", "backend")
+"""What an HAProxy is asked for. Not `server`: servers are containers, and each rollout would leave dead series behind."""
+
+
+@click.group("prometheus", cls=VerbGroup, short_help="Print what Prometheus needs to scrape everything.")
+def command() -> None:
+    """Print what Prometheus needs: scrape configuration, alert rules, and where the HAProxies are."""
+
+
+@command.command(
+    "config",
+    short_help="Print a scrape configuration.",
+    examples=[
+        ("vaultctl prometheus config > prometheus.yml", "controller, HAProxies and alert rules"),
+        ("vaultctl prometheus config --proxies-file proxies.json", "with the file that `targets -o` keeps"),
+        ("promtool check config prometheus.yml", "what Prometheus reads in it"),
+    ],
+)
+@click.option(
+    "--controller",
+    default=DEFAULT_CONTROLLER,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where `vaultctl run` listens, as Prometheus reaches it.",
+)
+@click.option("--https", is_flag=True, help="The controller serves HTTPS (`run --tls-cert`).")
+@click.option("--ca-file", help="CA of its certificate, as a path on Prometheus' machine.")
+@click.option("--token-file", help="File with its bearer token, as a path on Prometheus' machine.")
+@click.option(
+    "--proxies-file", help="Find the HAProxies in this file of `targets -o`, not by asking the controller."
+)
+@click.option(
+    "--rules/--no-rules", default=True, show_default=True, help="Load the alert rules shipped here."
+)
+def config(
+    controller: str,
+    https: bool,
+    ca_file: str | None,
+    token_file: str | None,
+    proxies_file: str | None,
+    rules: bool,
+) -> None:
+    """Print a configuration for Prometheus that scrapes the controller and the HAProxy of every service.
+
+    The HAProxies are found by asking the controller, so new services need no edit. Their metrics are on the address of
+    their gateway container, which the engine's own machine reaches; nothing of them is published.
+    """
+    import yaml
+
+    scheme = "https" if https else "http"
+    client: dict[str, Any] = {}
+    if ca_file:
+        client["tls_config"] = {"ca_file": ca_file}
+    if token_file:
+        client["authorization"] = {"type": "Bearer", "credentials_file": token_file}
+    discovery = (
+        {"file_sd_configs": [{"files": [proxies_file]}]}
+        if proxies_file
+        else {
+            "http_sd_configs": [
+                {"url": _discovery_url(scheme, controller), "refresh_interval": REFRESH, **client}
+            ]
+        }
+    )
+    document = {
+        "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
+        **({"rule_files": [_rules()]} if rules else {}),
+        "scrape_configs": [
+            {
+                "job_name": "vault-controller",
+                "scheme": scheme,
+                "static_configs": [{"targets": [controller]}],
+                **client,
+            },
+            {"job_name": "vault-proxy", "params": {"scope": list(SCOPES)}, **discovery},
+        ],
+    }
+    click.echo(yaml.safe_dump(document, sort_keys=False), nl=False)
+
+
+@command.command(
+    "targets",
+    short_help="Print where the HAProxies are, for file_sd_configs.",
+    examples=[
+        ("vaultctl prometheus targets", "all HAProxies that run now, without a controller"),
+        ("vaultctl prometheus targets -o /etc/prometheus/proxies.json", "replace the file in one step"),
+    ],
+)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write into this file instead."
+)
+@pass_session
+def targets(session: Session, output: Path | None) -> None:
+    """Print the address of every HAProxy's own metrics as a list for `file_sd_configs`.
+
+    For a Prometheus that may not ask the controller. The list is of this moment: HAProxies are replaced now and then.
+    """
+    from reconciler.cli.serving import target_of
+    from reconciler.web.discovery import target_groups
+
+    text = json.dumps(target_groups(map(target_of, _exporters(session))), indent=2)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        temporary = output.with_name(f".{output.name}.new")
+        temporary.write_text(f"{text}\n", encoding="utf-8")
+        temporary.replace(output)
+    except OSError as error:
+        raise Failure(f"cannot write {output}: {error.strerror}") from error
+
+
+def _exporters(session: Session) -> Iterator[Exporter]:
+    from reconciler.api.errors import VaultError
+    from reconciler.controller.board import exporters
+
+    application = session.application
+    for name in application.objects.names():
+        stored = application.objects.get(name)
+        if stored is None:
+            continue
+        try:
+            stack = application.build(stored.service)
+            yield from exporters(stack, application.observe(stack))
+        except VaultError as error:
+            warn(f"{name}: {error}")
+
+
+def _discovery_url(scheme: str, controller: str) -> str:
+    from reconciler.web.discovery import DISCOVERY_PATH
+
+    return f"{scheme}://{controller}{DISCOVERY_PATH}"
+
+
+def _rules() -> str:
+    return os.fspath(Path(str(files("metrics"))) / "alerts" / "*.rules.yaml")

@@ -1,0 +1,84 @@
+"""Records come out as one line each, with a traceback only for those who asked for it."""
+
+import json
+import logging
+import sys
+from typing import Any
+
+import pytest
+
+from reconciler.cli import log
+
+
+def record(message: str = "a message", *, error: bool = False, **extra: Any) -> logging.LogRecord:
+    made = logging.makeLogRecord(
+        {
+            "name": "reconciler.controller",
+            "levelno": logging.INFO,
+            "levelname": "INFO",
+            "msg": message,
+            **extra,
+        }
+    )
+    if error:
+        try:
+            raise ValueError("went wrong")
+        except ValueError:
+            made.exc_info = sys.exc_info()
+    return made
+
+
+def test_a_console_line_names_its_subject_and_fields() -> None:
+    line = log.ConsoleFormatter(debug=False).format(record(service="files"))
+    assert line[8:] == " INFO    controller: a message service=files"
+
+
+def test_a_console_line_cannot_move_the_cursor() -> None:
+    assert "\x1b" not in log.ConsoleFormatter(debug=False).format(record("\x1b[2J"))
+
+
+def test_json_is_one_object_on_one_line() -> None:
+    line = log.JsonFormatter(debug=False).format(record("two\nlines", service="files"))
+    assert "\n" not in line
+    body = json.loads(line)
+    assert body.pop("time").endswith("Z")
+    assert body == {
+        "service": "files",
+        "level": "info",
+        "logger": "reconciler.controller",
+        "message": "two\nlines",
+    }
+
+
+@pytest.mark.parametrize("formatter", [log.ConsoleFormatter, log.JsonFormatter])
+def test_a_traceback_needs_debug(formatter: type[logging.Formatter]) -> None:
+    short = formatter(debug=False).format(record(error=True))  # type: ignore[call-arg]
+    assert "ValueError: went wrong" in short
+    assert "Traceback" not in short
+    assert "Traceback" in formatter(debug=True).format(record(error=True))  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("debug", "verbose", "shown"),
+    [
+        (False, False, ["warning"]),
+        (False, True, ["info", "warning"]),
+        (True, False, ["debug", "info", "warning"]),
+    ],
+)
+def test_levels(debug: bool, verbose: bool, shown: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        log.set_up(debug=debug, verbose=verbose, json_lines=True)
+        ours, others = logging.getLogger("reconciler.core"), logging.getLogger("urllib3")
+        for logger in (ours, others):
+            logger.debug("debug")
+            logger.info("info")
+        ours.warning("warning")
+    finally:
+        root.handlers[:], root.level = before, level
+        for name in ("reconciler", "vault_plugins", "metrics"):
+            logging.getLogger(name).setLevel(logging.NOTSET)
+    lines = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
+    assert lines == shown

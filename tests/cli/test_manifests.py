@@ -1,0 +1,85 @@
+"""Everything that -f names is read as one set, and every mistake in it is told at once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from reconciler.api import ManifestError
+from reconciler.cli.manifests import prepare, read
+from reconciler.wiring import Options, wire
+
+Manifest = Callable[..., Path]
+Vaultctl = Callable[..., Result]
+
+
+def test_files_and_directories_add_up(manifest: Manifest, tmp_path: Path) -> None:
+    (tmp_path / "more").mkdir()
+    one = manifest("one", ports="{http: 8081}")
+    two = manifest("two", file="more/two.yaml", ports="{http: 8082}")
+    assert [each.service.name for each in read([one, two.parent])] == ["one", "two"]
+
+
+def test_all_problems_of_all_files_come_together(manifest: Manifest, tmp_path: Path) -> None:
+    one = manifest("one", replicas="many")
+    two = manifest("two", replica="3")
+    with pytest.raises(ManifestError) as caught:
+        read([one, two, tmp_path / "missing.yaml"])
+    assert [problem.path.name for problem in caught.value.problems] == [
+        "missing.yaml",
+        "one.yaml",
+        "two.yaml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        (("one", "{http: 8081}"), ("two", "{http: 8081}"), "8081 is already used by one"),
+        (("one", "{http: 8081}"), ("one", "{http: 8082}"), "one is already defined at"),
+    ],
+)
+def test_files_are_checked_against_each_other(
+    manifest: Manifest, first: tuple[str, str], second: tuple[str, str], says: str
+) -> None:
+    paths = [
+        manifest(name, file=f"{number}.yaml", ports=ports)
+        for number, (name, ports) in enumerate((first, second))
+    ]
+    with pytest.raises(ManifestError, match=says):
+        read(paths)
+
+
+def test_standard_input_names_itself_in_problems(vaultctl: Vaultctl, manifest: Manifest) -> None:
+    text = manifest("one", replica="3").read_text()
+    done = vaultctl("validate", "-f", "-", input=text)
+    assert done.exit_code == 1
+    assert "<stdin>:7:3: spec.replica: is not a known field; did you mean replicas?" in done.stderr
+
+
+def test_settings_files_are_relative_to_the_manifest(
+    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir("/")
+    (tmp_path / "files.env").write_text("COLOR=blue\n")
+    (tmp_path / "files.env").chmod(0o600)
+    application = wire(Options(state_dir=tmp_path / "state"))
+    (prepared,) = prepare(application, read([manifest(envFrom="[{file: files.env}]")]))
+    assert prepared.stack.document["services"]["whoami"]["environment"]["COLOR"] == "blue"
+
+
+def test_build_errors_of_all_manifests_come_together_with_their_places(
+    manifest: Manifest, tmp_path: Path
+) -> None:
+    application = wire(Options(state_dir=tmp_path / "state"))
+    paths = [
+        manifest("one", plugin="whoam", ports="{http: 8081}"),
+        manifest("two", ports="{http: 8082}", envFrom="[{file: missing.env}]"),
+        manifest("three", ports="{http: 8083}"),
+    ]
+    with pytest.raises(ManifestError) as caught:
+        prepare(application, read(paths))
+    first, second = (str(problem) for problem in caught.value.problems)
+    assert "missing.env: does not exist" in first
+    assert f"{paths[0]}:1:1: one: there is no plugin 'whoam', did you mean 'whoami'? There are:" in second

@@ -1,0 +1,124 @@
+"""Verbs are files: listed without being imported, imported when called, and each with examples and a help text."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import Result
+
+from reconciler.cli import verbs
+from reconciler.cli.root import root
+from reconciler.cli.verb import Verb
+
+Vaultctl = Callable[..., Result]
+
+FILES = sorted(path.stem for path in Path(verbs.__file__).parent.glob("[!_]*.py"))
+HEAVY = (
+    "pydantic",
+    "docker",
+    "python_on_whales",
+    "rich",
+    "yaml",
+    "psutil",
+    "prometheus_client",
+    "reconciler.api",
+)
+
+
+def commands(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path}{name} ")
+        else:
+            yield f"{path}{name}", command
+
+
+ALL = dict(commands(root))
+
+
+def test_every_file_is_a_verb() -> None:
+    assert root.list_commands(click.Context(root)) == FILES
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_verb_has_help_and_examples(path: str, vaultctl: Vaultctl) -> None:
+    command = ALL[path]
+    assert isinstance(command, Verb)
+    assert command.name == path.rpartition(" ")[2]
+    assert command.short_help, path
+    page = vaultctl(*path.split(), "--help")
+    assert page.exit_code == 0
+    assert "Examples:" in page.output
+    assert command.examples
+    for line, purpose in command.examples:
+        assert f"vaultctl {path.split()[0]}" in line or path == "render", line
+        assert line in page.output
+        assert purpose
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_parameter_is_explained(path: str) -> None:
+    for parameter in ALL[path].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{path} {parameter.name}"
+        else:
+            word = re.sub(r"[^A-Z]", "", (parameter.metavar or parameter.name or "").upper())
+            assert word in (ALL[path].help or ""), f"{path} {word}"
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_no_verb_takes_an_option_name_of_all_verbs(path: str) -> None:
+    own = {name for parameter in ALL[path].params for name in parameter.opts}
+    assert not own & {"--state-dir", "--plugin-path", "--log-format", "--debug", "--no-color"}
+
+
+@pytest.mark.parametrize("arguments", [["version"], ["version", "-o", "json"], ["completion", "zsh"]])
+def test_a_quick_verb_imports_nothing_heavy(arguments: list[str]) -> None:
+    script = f"""
+import sys
+from reconciler.cli.root import run
+assert run({arguments}) == 0
+print(*sorted(set(sys.modules) & set({HEAVY})), file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stderr.strip() == ""
+
+
+def test_help_lists_verbs_and_exit_codes(vaultctl: Vaultctl) -> None:
+    page = vaultctl("--help").output
+    for name in FILES:
+        assert f"  {name} " in page
+    assert "Exit codes:" in page
+    assert "130" in page
+
+
+@pytest.mark.parametrize(
+    ("word", "says"), [("aply", "did you mean 'apply'?"), ("zzzz", "there are: apply, completion")]
+)
+def test_an_unknown_verb_is_answered_with_the_nearest(vaultctl: Vaultctl, word: str, says: str) -> None:
+    done = vaultctl(word)
+    assert done.exit_code == 2
+    assert says in done.stderr
+
+
+def test_an_unknown_verb_of_a_group_too(vaultctl: Vaultctl) -> None:
+    done = vaultctl("plugin", "lst")
+    assert done.exit_code == 2
+    assert "did you mean 'list'?" in done.stderr
+
+
+def test_a_process_has_the_same_exit_codes(process: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    assert process("version").returncode == 0
+    assert process("get", "nothing").returncode == 1
+    assert process("get", "--nonsense").returncode == 2
+    assert process("diff", "-f", "missing.yaml").returncode == 2
+    assert process("validate", "-f", "missing.yaml").returncode == 1

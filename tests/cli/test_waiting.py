@@ -1,0 +1,98 @@
+"""Waiting for another process's controller ends when it is Ready, failed for good, or late, and says which."""
+
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.api import Status, VaultService
+from reconciler.cli.errors import Failure
+from reconciler.cli.progress import Look
+from reconciler.cli.waiting import Ending, until_gone, until_settled
+from reconciler.store.base import Origin
+from reconciler.store.objects import ObjectStore
+
+MakeService = Callable[..., VaultService]
+MakeStatus = Callable[..., Status]
+
+READY = ("True", "Serving", "all serve")
+MOVING = ("False", "Progressing", "create 1 x web")
+STALLED = ("True", "Blocked", "port 8080 is taken")
+
+
+class Time:
+    """A clock that only sleeping moves; `then` are the things that happen in one sleep after the other."""
+
+    def __init__(self, *then: Callable[[], object]) -> None:
+        self.now = 0.0
+        self._then = list(then)
+
+    def clock(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self._then:
+            self._then.pop(0)()
+
+
+@pytest.fixture
+def stored(objects: ObjectStore, make_service: MakeService, origin: Origin) -> ObjectStore:
+    objects.apply(make_service(), origin)
+    return objects
+
+
+def settle(objects: ObjectStore, time: Time, timeout: float = 10.0) -> tuple[Ending, list[Look]]:
+    looks: list[Look] = []
+    endings = until_settled(objects, {"files": 1}, timeout, looks.append, clock=time.clock, sleep=time.sleep)
+    return endings["files"], looks
+
+
+def test_it_waits_for_ready(stored: ObjectStore, make_status: MakeStatus) -> None:
+    steps = [make_status(Ready=MOVING), make_status(Ready=MOVING), make_status(Ready=READY)]
+    time = Time(*(lambda status=status: stored.put_status("files", status) for status in steps))
+    ending, looks = settle(stored, time)
+    assert ending == Ending(True, "Serving", "all serve")
+    assert [look.doing for look in looks][1:] == ["create 1 x web", "create 1 x web", "all serve"]
+    assert [look.done for look in looks] == [False, False, False, True]
+
+
+def test_a_ready_of_an_older_generation_does_not_count(stored: ObjectStore, make_status: MakeStatus) -> None:
+    stored.put_status("files", make_status(0, Ready=READY))
+    ending, _ = settle(stored, Time())
+    assert (ending.ready, ending.reason) == (False, "TimedOut")
+
+
+def test_it_does_not_wait_for_what_will_not_come(stored: ObjectStore, make_status: MakeStatus) -> None:
+    stored.put_status("files", make_status(Ready=MOVING, Stalled=STALLED))
+    time = Time()
+    assert settle(stored, time)[0] == Ending(False, "Blocked", "port 8080 is taken")
+    assert time.now == 0
+
+
+def test_it_ends_in_time_and_says_what_it_waited_for(stored: ObjectStore, make_status: MakeStatus) -> None:
+    stored.put_status("files", make_status(Ready=MOVING))
+    time = Time()
+    ending, _ = settle(stored, time, timeout=2.0)
+    assert ending == Ending(False, "TimedOut", "not Ready within 2 s: create 1 x web")
+    assert 2.0 <= time.now < 2.5
+
+
+def test_a_newer_spec_or_a_deletion_ends_the_wait(
+    stored: ObjectStore, make_service: MakeService, origin: Origin
+) -> None:
+    changed = Time(lambda: stored.apply(make_service(replicas=7), origin))
+    assert settle(stored, changed)[0].reason == "Superseded"
+    removed = Time(lambda: stored.remove("files"))
+    assert settle(stored, removed)[0].reason in ("Deleted", "Superseded")
+
+
+def test_gone_means_gone(stored: ObjectStore) -> None:
+    time = Time(lambda: None, lambda: stored.remove("files"))
+    until_gone(stored, "files", 10.0, clock=time.clock, sleep=time.sleep)
+    assert stored.get("files") is None
+
+
+def test_waiting_for_the_end_has_an_end(stored: ObjectStore) -> None:
+    time = Time()
+    with pytest.raises(Failure, match="still being deleted after 3 s"):
+        until_gone(stored, "files", 3.0, clock=time.clock, sleep=time.sleep)
