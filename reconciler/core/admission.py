@@ -13,6 +13,8 @@ from typing import Any, Final
 from reconciler.api.errors import PermanentError
 from reconciler.core.admission_policy import HOST_PATHS, Finding, Policy, Profile, Subject
 from reconciler.core.admission_rules import ADVICE, RULES
+from reconciler.core.fragment import read_fragment
+from vault_plugins.contract import VaultServicePlugin
 
 __all__ = [
     "ANNOTATION",
@@ -22,6 +24,7 @@ __all__ = [
     "Policy",
     "Profile",
     "admit",
+    "inspect",
     "profile_of",
     "review",
 ]
@@ -85,6 +88,22 @@ def review(
         for finding in rule.apply(subject)
     )
     return tuple(sorted(found))
+
+
+def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Finding, ...]:
+    """What a plugin's author should know: everything that `baseline` refuses without an operator's help, and advice.
+
+    `settings` are complete, with the plugin's defaults. Raises BuildError when there is no fragment to look at.
+    """
+    fragment = read_fragment(plugin, settings)
+    sections = {"services": fragment.services, **fragment.top_level}
+    advice = (
+        finding
+        for subject in _subjects(sections, fragment.web, Policy())
+        for rule in ADVICE
+        for finding in rule.apply(subject)
+    )
+    return (*review(sections, fragment.web, Policy()), *sorted(advice))
 
 
 def _subjects(sections: Sections, web: Collection[str], policy: Policy) -> Iterator[Subject]:

@@ -210,7 +210,7 @@ ADVICE: Final[tuple[Rule, ...]] = (
     Rule("image", "image", checks.floating_image,
          "is another image tomorrow", "name a version, so that a new one is a rollout that can be undone"),
     Rule("limits", "", checks.unlimited("memory"),
-         "is not set", "set deploy.resources.limits.memory, so that one service cannot starve the machine"),
+         "is not set", "set it, so that one service cannot starve the machine"),
     Rule("healthcheck", "healthcheck", checks.absent,
          "is missing", "add one, so that it is used when it is ready and not before"),
     Rule("anonymous-volume", "volumes", paths.anonymous_volumes,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.api import VaultService
 from reconciler.core.admission import (
     ANNOTATION,
     AdmissionError,
@@ -15,11 +18,17 @@ from reconciler.core.admission import (
     Policy,
     Profile,
     admit,
+    inspect,
     profile_of,
     review,
 )
 from reconciler.core.admission_rules import FIELDS, RULES
+from reconciler.core.build import build
+from reconciler.core.stack import Site
+from vault_plugins import VaultServicePlugin
+from vault_plugins.registry import discover
 
+SITE = Site(Path("/state/files"), 99, 99)
 POLICY = Policy(private=("/opt/state",))
 GOOD: dict[str, Any] = {
     "image": "example/web:1.0",
@@ -339,3 +348,64 @@ def test_whatever_the_values_are_nothing_is_raised_and_the_order_is_that_of_plac
 @given(VALUES)
 def test_a_field_that_nobody_has_thought_about_is_refused_whatever_it_says(value: object) -> None:
     assert [finding.rule for finding in reviewed({"field_of_tomorrow": value})] == ["unknown-field"]
+
+
+SETTINGS = {"PAPERLESS_SECRET_KEY": "s3cret", "PAPERLESS_DBPASS": "pa$$word"}
+LIMITS = {"deploy": {"resources": {"limits": {"memory": "1G"}}}, "healthcheck": {"test": "true"}}
+
+
+class Sample(VaultServicePlugin):
+    """A plugin whose only service asks for what the test says."""
+
+    metadata = VaultServicePlugin.Metadata(name="Sample", slug="sample", default_port=80)
+
+    def __init__(self, **asks: Any) -> None:
+        self._asks = asks
+
+    def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
+        return {"services": {"web": {"image": "example/web:1.0", **LIMITS, **self._asks}}}
+
+    def get_containers(self) -> list[str]:
+        return ["web"]
+
+
+def sample(**metadata: Any) -> VaultService:
+    document = {"metadata": {"name": "files", **metadata}, "spec": {"plugin": "sample"}}
+    return VaultService.model_validate(document)
+
+
+@pytest.mark.parametrize("slug", sorted(discover([]).plugins))
+def test_every_shipped_plugin_passes_baseline_without_advice(slug: str) -> None:
+    plugin = discover([]).get(slug).create()
+    assert inspect(plugin, {**plugin.default_environment, **SETTINGS}) == ()
+
+
+def test_authors_are_told_what_is_refused_and_what_will_be_regretted() -> None:
+    found = inspect(Sample(image="example/web", privileged=True), {})
+    assert [finding.rule for finding in found] == ["privileged", "image"]
+
+
+def test_a_stack_is_built_only_from_what_was_let_in() -> None:
+    with pytest.raises(AdmissionError, match=r"services\.web\.privileged: .*\(privileged\)"):
+        build(sample(), Sample(privileged=True), SITE)
+    trusted = sample(annotations={ANNOTATION: "privileged"})
+    with pytest.raises(AdmissionError, match="--allow-privileged files"):
+        build(trusted, Sample(privileged=True), SITE)
+    policy = Policy(allow_privileged=frozenset({"files"}))
+    stack = build(trusted, Sample(privileged=True), SITE, policy=policy)
+    assert stack.document["services"]["web"]["privileged"] is True
+
+
+def test_a_reference_to_a_setting_is_resolved_before_it_is_judged() -> None:
+    service = VaultService.model_validate(
+        {"metadata": {"name": "files"}, "spec": {"plugin": "sample", "env": {"NET": "host"}}}
+    )
+    with pytest.raises(AdmissionError, match=r"services\.web\.pid: 'host'"):
+        build(service, Sample(pid="${NET}"), SITE)
+
+
+def test_advice_becomes_warnings_of_the_stack() -> None:
+    assert build(sample(), Sample(image="example/web:latest"), SITE).warnings == (
+        "services.web.image: is another image tomorrow (image); "
+        "name a version, so that a new one is a rollout that can be undone",
+    )
