@@ -19,6 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from reconciler.web.access import Access, AccessMiddleware
 from reconciler.web.deadline import DeadlineMiddleware
 from reconciler.web.health import Check, Health, Probe
 
@@ -38,13 +39,15 @@ def create_app(
     health: Health,
     routes: Sequence[BaseRoute] = (),
     *,
+    access: Access | None = None,
     max_body_bytes: int = MAX_BODY_BYTES,
     answer_seconds: float = ANSWER_SECONDS,
 ) -> Starlette:
     """The application.
 
     `metrics` gets the value of an Accept header and returns a body and its content type. `routes` are served
-    beside our own; a larger body gets 413, and no response started after `answer_seconds` means 503.
+    beside our own; a larger body gets 413, and no response started after `answer_seconds` means 503. With `access`,
+    everything but its OPEN_PATHS wants a credential.
     """
 
     async def serve_metrics(request: Request) -> Response:
@@ -64,7 +67,10 @@ def create_app(
             Route("/readyz", _health_endpoint(health.ready)),
             *routes,
         ],
-        middleware=[Middleware(DeadlineMiddleware, seconds=answer_seconds)],
+        middleware=[
+            *([Middleware(AccessMiddleware, access=access)] if access else []),
+            Middleware(DeadlineMiddleware, seconds=answer_seconds),
+        ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
         max_body_size=max_body_bytes,
     )

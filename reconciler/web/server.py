@@ -12,8 +12,11 @@ import logging
 import os
 import re
 import socket
+import ssl
 import threading
 import time
+from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -47,14 +50,38 @@ class ListenError(PermanentError):
     """The address cannot be listened on: taken, not ours, or not an address."""
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """The files, in PEM, that make it HTTPS: the certificate with its chain, and the private key."""
+
+    certificate: Path
+    key: Path
+
+    def check(self) -> None:
+        """Raises ListenError when the two cannot be used, before anything depends on them."""
+        try:
+            # An encrypted key would make OpenSSL ask on the terminal; the empty answer is refused instead.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password="")
+        except ssl.SSLError as error:
+            reason = f"are not a certificate and its unencrypted key, both in PEM ({error.reason})"
+            raise ListenError(f"cannot serve TLS: {self.certificate} and {self.key} {reason}") from error
+        except OSError as error:
+            files = f"{self.certificate} and {self.key}"
+            raise ListenError(f"cannot serve TLS: cannot read {files}: {error.strerror}") from error
+
+
 class Server:
     """A running HTTP server; use it as a context manager, or call `start` and `stop`, once each."""
 
-    def __init__(self, app: ASGIApp, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT) -> None:
-        """Bind `host:port` (0: any free port); nothing is served before `start`.
+    def __init__(
+        self, app: ASGIApp, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, tls: Tls | None = None
+    ) -> None:
+        """Bind `host:port` (0: any free port); nothing is served before `start`. With `tls` it is HTTPS.
 
-        Raises ListenError when the address cannot be had.
+        Raises ListenError when the address cannot be had, or the certificate cannot be used.
         """
+        if tls:
+            tls.check()
         self._socket = _bind(host, port)
         self.host: str
         self.port: int
@@ -74,14 +101,17 @@ class Server:
                 timeout_graceful_shutdown=int(STOP_SECONDS),
                 h11_max_incomplete_event_size=MAX_HEADER_BYTES,
                 backlog=BACKLOG,
+                ssl_certfile=tls.certificate if tls else None,
+                ssl_keyfile=tls.key if tls else None,
             )
         )
+        self._scheme = "https" if tls else "http"
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     @property
     def url(self) -> str:
         """Where it is served, without a slash at the end."""
-        return f"http://{_authority(self.host, self.port)}"
+        return f"{self._scheme}://{_authority(self.host, self.port)}"
 
     @property
     def alive(self) -> bool:

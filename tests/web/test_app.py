@@ -4,11 +4,8 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
-import httpx
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -17,26 +14,10 @@ from metrics.exposition import OPENMETRICS, TEXT, Exposition
 from metrics.recorder import Recorder
 from reconciler.web.app import create_app
 from reconciler.web.health import Check, Health, Probe
+from tests.web.asking import Client
 
 FINE = Health(live=tuple, ready=tuple)
 SECRET = "hunter2"
-
-
-class Client:
-    """Asks an application without a socket in between."""
-
-    def __init__(self, app: Starlette) -> None:
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-
-    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def ask() -> httpx.Response:
-            async with httpx.AsyncClient(transport=self._transport, base_url="http://vault") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(ask())
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return self.request("GET", path, **options)
 
 
 def with_health(*, live: Probe = tuple, ready: Probe = tuple) -> Client:

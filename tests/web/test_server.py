@@ -1,10 +1,13 @@
 """The server listens where it is told, answers real connections, and goes away when it is stopped."""
 
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +19,7 @@ from starlette.routing import Route
 
 from reconciler.api.errors import PermanentError, VaultError
 from reconciler.web import server as server_module
-from reconciler.web.server import ListenError, Server, parse_listen
+from reconciler.web.server import ListenError, Server, Tls, parse_listen
 
 TIMEOUT = 10
 
@@ -192,3 +195,36 @@ def test_listen_addresses_are_read(text: str, address: tuple[str, int]) -> None:
 def test_other_texts_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(ListenError, match=r"write HOST:PORT, such as 127\.0\.0\.1:9180"):
         parse_listen(text)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Tls:
+    """A certificate of its own for 127.0.0.1."""
+    directory = tmp_path_factory.mktemp("tls")
+    tls = Tls(directory / "tls.crt", directory / "tls.key")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=vault"),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", tls.key, "-out", tls.certificate),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    return tls
+
+
+def test_with_a_certificate_it_is_https_and_nothing_else(certificate: Tls) -> None:
+    with Server(APP, port=0, tls=certificate) as server:
+        assert server.url == f"https://127.0.0.1:{server.port}"
+        trust = ssl.create_default_context(cafile=str(certificate.certificate))
+        assert httpx.get(server.url, verify=trust, timeout=TIMEOUT).text == "hello"
+        with pytest.raises(httpx.TransportError):
+            httpx.get(f"http://127.0.0.1:{server.port}", timeout=TIMEOUT)
+
+
+def test_a_certificate_that_cannot_be_used_is_one_clear_error(certificate: Tls, tmp_path: Path) -> None:
+    with pytest.raises(ListenError, match=r"cannot read .*absent: No such file"):
+        Server(APP, port=0, tls=Tls(certificate.certificate, tmp_path / "absent"))
+    with pytest.raises(ListenError, match="are not a certificate and its unencrypted key"):
+        Server(APP, port=0, tls=Tls(certificate.key, certificate.certificate))

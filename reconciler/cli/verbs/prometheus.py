@@ -38,7 +38,10 @@ def command() -> None:
     examples=[
         ("vaultctl prometheus config > prometheus.yml", "controller, HAProxies and alert rules"),
         ("vaultctl prometheus config --proxies-file proxies.json", "with the file that `targets -o` keeps"),
-        ("promtool check config prometheus.yml", "what Prometheus reads in it"),
+        (
+            "vaultctl prometheus config --controller vault.internal:9180 --https --token-file token",
+            "for a controller elsewhere",
+        ),
     ],
 )
 @click.option(
