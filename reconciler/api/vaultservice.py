@@ -64,7 +64,11 @@ class Metadata(ApiModel):
         default={}, description="Free labels, for selecting and grouping."
     )
     annotations: Mapping[LabelKey, str] = Field(
-        default={}, description="Free notes that the controller does not read."
+        default={},
+        description=(
+            "Free notes. The controller reads two: vault.internal/admission (restricted, baseline or privileged) and "
+            "vault.internal/allow-prune."
+        ),
     )
     generation: int = Field(default=1, ge=1, description="Counts changes of the spec; set by the controller.")
 
