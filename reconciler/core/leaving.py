@@ -94,4 +94,6 @@ def _rotated(
     wait = None if found else due_in(stack, replicas, now)
     if stack.surge or wait is None or wait > 0:
         return {}
-    return {next(r for r in replicas if r.useful): Cause.ROTATION}
+    # There is none when all of them are on their way out already.
+    oldest = next((r for r in replicas if r.useful), None)
+    return {oldest: Cause.ROTATION} if oldest else {}
