@@ -1,0 +1,54 @@
+"""`validate` needs no engine and tells every mistake."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Vaultctl = Callable[..., Result]
+Manifest = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
+
+
+def test_a_valid_manifest_is_summed_up(vaultctl: Vaultctl, manifest: Manifest) -> None:
+    path = manifest(replicas="3", ports="{http: 9000}")
+    done = vaultctl("validate", "-f", path)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout == f"{path}:1: files is valid (whoami, 3 replicas on port 9000)\n"
+
+
+def test_warnings_of_the_build_go_to_stderr(vaultctl: Vaultctl, manifest: Manifest, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugins" / "publisher" / "plugin.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(
+        "from vault_plugins import VaultServicePlugin\n"
+        "class P(VaultServicePlugin):\n"
+        "    metadata = VaultServicePlugin.Metadata('P', 'publisher', 8080)\n"
+        "    def build_compose(self, env):\n"
+        "        return {'services': {'p': {'image': 'p:1', 'ports': ['9000:8080']}}}\n"
+        "    def get_containers(self):\n"
+        "        return ['p']\n"
+    )
+    done = vaultctl("validate", "-f", manifest(plugin="publisher"), "--plugin-path", plugin.parents[1])
+    assert done.exit_code == 0, done.stderr
+    assert "Warning:" in done.stderr
+    assert "published ports move to HAProxy" in done.stderr
+
+
+def test_all_mistakes_are_told_with_their_places(vaultctl: Vaultctl, manifest: Manifest) -> None:
+    path = manifest(replicas='"3"', port="8080")
+    done = vaultctl("validate", "-f", path)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("Error: 2 problems\n")
+    assert f"{path}:7:13: spec.replicas" in done.stderr
+    assert f"{path}:8:3: spec.port: is not a known field; did you mean ports?" in done.stderr
+
+
+def test_nothing_is_written(vaultctl: Vaultctl, manifest: Manifest, state: Path) -> None:
+    vaultctl("validate", "-f", manifest())
+    assert not (state / "services").exists()
