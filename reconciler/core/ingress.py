@@ -40,6 +40,10 @@ END_LOOK: Final = 5.0
 """Seconds between two looks at an HAProxy that ends its connections, in case its event was lost."""
 
 
+_HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
+"""A gateway does nothing but exist: frozen by a hand, it serves as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class IngressStep:
     """The next step of the way in; `blocked` says what a person has to mend before a gateway can open."""
@@ -51,7 +55,9 @@ class IngressStep:
 def plan_ingress(stack: Stack, observed: Observed, servers: Mapping[str, str], now: datetime) -> IngressStep:
     """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on."""
     gateways = [c for c in observed.of(stack.gateway.name) if not c.stopping]
-    home = next((c for c in gateways if c.state is State.RUNNING and stack.gateway.accepts(c.revision)), None)
+    home = next(
+        (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
+    )
     proxies = _Proxies(stack, observed, home, now)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
     operations = [*gateway_operations, *_configuration(observed, servers), *proxies.operations()]
@@ -80,7 +86,7 @@ def _gateway(
             cause = Cause.SURPLUS if container in usable else Cause.OUTDATED
             operations.append(
                 _stop(container, workload, cause)
-                if container.state is State.RUNNING
+                if container.state in _HOLDS_NAMESPACE
                 else _remove(container, cause)
             )
     return operations, blocked
@@ -107,14 +113,14 @@ class _Proxies:
         self._home = home
         self._now = now
         self._all = observed.of(self._workload.name)
-        self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state is State.RUNNING}
+        self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state in _HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
         self._running = [c for c in self._all if c.state is State.RUNNING and not c.stopping]
         self._fit = [c for c in self._running if self._fits(c)]
 
     def live_in(self, gateway: Container) -> bool:
         """Whether any HAProxy still lives in the namespace of this gateway."""
-        return any(c.joined == gateway.id and c.state is State.RUNNING for c in self._all)
+        return any(c.joined == gateway.id and c.state in _HOLDS_NAMESPACE for c in self._all)
 
     def operations(self) -> Iterable[Operation]:
         """Bury, create one at a time, start, reload, and let the superseded ones end."""
@@ -124,11 +130,10 @@ class _Proxies:
                 yield _remove(container, cause_of_end(container, current=current))
             elif container.state is State.CREATED:
                 yield _start(container) if self._belongs(container) else _remove(container, Cause.OUTDATED)
-        for container in self._running:
-            if self._lost_namespace(container):
-                yield _stop(container, self._workload, Cause.DETACHED, grace=0.0)
-            elif self._mute(container):
-                yield _stop(container, self._workload, Cause.UNHEALTHY)
+            elif container.state is State.PAUSED and not container.stopping:
+                # It still has the listening sockets: connections that the kernel gives to it would hang.
+                yield _stop(container, self._workload, Cause.UNHEALTHY, grace=0.0)
+        yield from self._replace_mute()
         yield from self._create()
         for container in self._fit:
             instance = self._instances.get(container.id)
@@ -147,18 +152,34 @@ class _Proxies:
         for container in self._all:
             if container.stopping and container.state is State.RUNNING:
                 yield Wait(END_LOOK, f"{container.name} ends its connections")
-        for container in self._fit:
-            if not self._answers(container) and not self._mute(container):
-                yield Wait(ANSWER_LOOK, f"{container.name} is starting")
+        for container in self._starting:
+            yield Wait(ANSWER_LOOK, f"{container.name} is starting")
+
+    def _replace_mute(self) -> Iterable[Operation]:
+        """One that does not answer us may still serve, so it goes only when another one has had its chance."""
+        mute = [c for c in self._fit if self._mute(c)]
+        if not self._starting:
+            for container in mute[: max(0, len(self._fit) - self._workload.replicas)]:
+                yield _stop(container, self._workload, Cause.UNHEALTHY)
+
+    @property
+    def _starting(self) -> list[Container]:
+        return [c for c in self._fit if not self._answers(c) and not self._mute(c)]
 
     def _create(self) -> Iterable[Operation]:
         coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]
-        starting = [c for c in self._fit if not self._answers(c)]
         good = [c for c in self._fit if not self._mute(c)]
-        if self._home is None or coming or starting or len(good) >= self._workload.replicas:
+        if self._home is None or coming or self._starting or len(good) >= self._workload.replicas:
+            return
+        if len(self._fit) > self._workload.replicas:
             return
         slots = {c.slot for c in self._all if c.slot is not None}
-        heirs = [c.slot for c in self._running if c.joined == self._home.id and self._answers(c)]
+        # Never from one that may listen in a namespace that is no more.
+        heirs = [
+            c.slot
+            for c in self._running
+            if c.joined == self._home.id and self._answers(c) and not self._lost_namespace(c)
+        ]
         gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
         yield CreateProxy(
             workload=self._workload.name,
@@ -176,8 +197,9 @@ class _Proxies:
         if len(ready) < self._workload.replicas:
             return
         for container in self._running:
-            if container not in self._fit and not self._lost_namespace(container):
-                yield _stop(container, self._workload, Cause.OUTDATED)
+            if container not in self._fit:
+                lost = self._belongs(container)
+                yield _stop(container, self._workload, Cause.DETACHED if lost else Cause.OUTDATED)
         for container in ready[self._workload.replicas :]:
             yield _stop(container, self._workload, Cause.SURPLUS)
 
@@ -192,11 +214,16 @@ class _Proxies:
         return self._belongs(container) and not self._lost_namespace(container)
 
     def _lost_namespace(self, container: Container) -> bool:
-        """Whether the namespace that it joined is no longer the one with the published port."""
+        """Whether the namespace that it joined seems to be no longer the one with the published port.
+
+        Clocks may have been set in between, so this is reason enough to replace it, and not to stop it before.
+        """
         gateway = self._gateways.get(container.joined or "")
         if gateway is None:
             return True
-        return bool(gateway.started and container.started and gateway.started > container.started)
+        if gateway.started is None or container.started is None:
+            return False
+        return container.started < gateway.started <= self._now
 
     def _answers(self, container: Container) -> bool:
         instance = self._instances.get(container.id)

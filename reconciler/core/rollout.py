@@ -77,7 +77,7 @@ def plan_web(pool: Pool, history: History, *, may_start: bool, hold: bool) -> We
     if may_start:
         steps += [*_start(kept), *_create(pool, history, retiring, dead)]
     steps += _explain(pool, kept)
-    return WebStep(Step.of(steps), {} if hold else _servers(kept, steps))
+    return WebStep(Step.of(steps), {} if hold else _servers(pool, kept, steps))
 
 
 # Who is gone
@@ -143,10 +143,14 @@ def _empty(pool: Pool, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
         yield Wait(DRAIN_LOOK, "requests end before a dependency changes")
 
 
-def _servers(kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
-    """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve."""
+def _servers(pool: Pool, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
+    """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve.
+
+    While no proxy answers, nobody knows what they serve; the file then names whoever could.
+    """
     added = {step.server for step in steps if isinstance(step, AddServer)}
-    return {r.name: r.address for r in kept if r.address and (r.in_pool or r.name in added)}
+    serve = [r for r in kept if r.in_pool or r.name in added or (not pool.slots and r.phase is Phase.READY)]
+    return {r.name: r.address for r in serve[: pool.stack.serving if not pool.slots else None] if r.address}
 
 
 # Who leaves
