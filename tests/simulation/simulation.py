@@ -27,7 +27,7 @@ from reconciler.core.base_stack import VAULT_NET
 from reconciler.core.history import History
 from reconciler.core.observed import Admin, Observed, State
 from reconciler.core.plan import Plan
-from reconciler.core.stack import Role, Stack
+from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.errors import EngineError
 from reconciler.engines.memory import MemoryEngine
 from reconciler.engines.memory_machine import Machine, MemoryContainer
@@ -43,6 +43,8 @@ RESYNC: Final = 60.0
 PATIENCE: Final = 400
 """Passes within which everything has to be as the spec wants it once nothing breaks any more."""
 TIMEOUT: Final = 60.0
+NOTICED_BY_THEN: Final = 5.0
+"""Seconds after which HAProxy has noticed whatever broke last."""
 
 _RECORDER: Final = Recorder()
 
@@ -133,6 +135,7 @@ class Simulation:
                     self.machine.pause(container)
         self.story.tell("world", "is quiet from now on")
         self._ask_for(settled(self.wish))
+        self._advance(NOTICED_BY_THEN)
         for _ in range(PATIENCE):
             if self._next_pass(1.0).converged:
                 break
@@ -423,7 +426,7 @@ class Simulation:
         containers = list(self.machine.of(stack.project))
         for workload in stack.workloads:
             mine = [c for c in containers if c.workload == workload.name]
-            done = [c for c in mine if c.state is State.RUNNING or (workload.one_shot and c.exit_code == 0)]
+            done = [c for c in mine if c.state is State.RUNNING or _does_well(c, workload)]
             good = [c for c in done if workload.accepts(c.revision)]
             if not len(mine) == len(good) == workload.replicas:
                 raise Violation(
@@ -448,6 +451,13 @@ class Simulation:
             servers = process.workers[0].servers
             if set(servers) != replicas or any(s.admin is not Admin.READY for s in servers.values()):
                 raise Violation(f"HAProxy {process.slot} has other servers: {sorted(servers)}")
+
+
+def _does_well(container: MemoryContainer, workload: Workload) -> bool:
+    """Whether a container that does not run is as it should be: a job that is done, a gateway that was frozen."""
+    if workload.role is Role.GATEWAY:
+        return container.state is State.PAUSED
+    return workload.one_shot and container.exit_code == 0
 
 
 class _seen_by:
