@@ -26,6 +26,7 @@ from reconciler.engines.compose_file import proxy_overlay
 from reconciler.engines.docker_api import CALL_SECONDS, DockerApi
 from reconciler.engines.docker_rows import COMPOSE_PROJECT, network_names, read_row
 from reconciler.engines.errors import EngineError
+from reconciler.engines.informer import Informer
 from reconciler.engines.ports import owner_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class ComposeEngine:
     def __init__(self, host: str | None = None) -> None:
         self._api = DockerApi(host)
         self._cli = ComposeCli(self._api.host)
+        self._informer = Informer()
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
         self._starters = ThreadPoolExecutor(STARTERS, thread_name_prefix="start")
@@ -54,7 +56,11 @@ class ComposeEngine:
     # Looking
 
     def observe(self, stack: Stack) -> EngineObserved:
-        """All containers of the project in one request; images and the port only while they can be missing."""
+        """All containers of the project, in one request at most; see Informer."""
+        return self._informer.observe(stack, self._look)
+
+    def _look(self, stack: Stack) -> EngineObserved:
+        """One request; images and the port are asked about only while they can be missing."""
         names = network_names(stack)
         rows = self._api.rows(stack.project)
         seen = (read_row(row, names, stopping=row["Id"] in self._stopping) for row in rows)
@@ -71,10 +77,11 @@ class ComposeEngine:
         """Adds when a gateway or proxy started, which only an inspection tells: a restart makes a new namespace."""
         if container.role not in (Role.GATEWAY, Role.PROXY) or container.state is not State.RUNNING:
             return container
-        details = self._api.ask("inspect", lambda api: api.inspect_container(container.id), missing=None)
-        return (
-            replace(container, started=_parse_time(details["State"]["StartedAt"])) if details else container
-        )
+        return replace(container, started=self._informer.started(container.id, self._inspect_start))
+
+    def _inspect_start(self, container: str) -> datetime | None:
+        details = self._api.ask("inspect", lambda api: api.inspect_container(container), missing=None)
+        return _parse_time(details["State"]["StartedAt"]) if details else None
 
     def _missing_images(self, stack: Stack) -> Iterator[str]:
         for image in {workload.image for workload in stack.workloads} - self._images:
@@ -109,16 +116,22 @@ class ComposeEngine:
             # It may have failed for want of an image that was there before.
             self._images.clear()
             raise
+        finally:
+            self._informer.changed(service=stack.name)
 
     def recreate(self, stack: Stack, workload: str) -> None:
         """Replace a stopped container by one of the current definition."""
-        self._cli.recreate(stack, workload)
+        try:
+            self._cli.recreate(stack, workload)
+        finally:
+            self._informer.changed(service=stack.name)
 
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers side by side. Raises the first error after all were tried."""
         self._stopping.difference_update(containers)
         jobs = [self._starters.submit(self._start, container) for container in containers]
         errors = [error for job in jobs if (error := job.exception(timeout=STARTERS * CALL_SECONDS))]
+        self._informer.changed(*containers)
         if errors:
             raise errors[0]
 
@@ -128,6 +141,7 @@ class ComposeEngine:
     def stop(self, container: str, grace: float) -> None:
         """Ask for a stop in the background; from now on the container is observed as `stopping`."""
         self._stopping.add(container)
+        self._informer.changed(container)
         self._stoppers.submit(self._stop, container, grace)
 
     def _stop(self, container: str, grace: float) -> None:
@@ -138,11 +152,13 @@ class ComposeEngine:
         except EngineError as error:
             _log.warning("stopping %s: %s", container[:12], error)
             self._stopping.discard(container)
+        self._informer.changed(container)
 
     def remove(self, container: str) -> None:
         """Remove a container and none of its volumes."""
         self._api.ask("remove a container", partial(_remove_container, container), missing=None)
         self._stopping.discard(container)
+        self._informer.changed(container)
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """Stop and remove the project: first what takes requests, then what answers them, then what that needs."""
@@ -182,8 +198,8 @@ class ComposeEngine:
         return docker_logs.follow(self._api.host, container, lines)
 
     def events(self) -> Iterator[EngineEvent]:
-        """Events for ever; see docker_events."""
-        return docker_events.watch(self._api)
+        """Events for ever. While somebody listens, what was observed stays known until it changes."""
+        return self._informer.follow(docker_events.watch(self._api))
 
     def ping(self) -> None:
         """Raises EngineAwayError when the engine does not answer."""

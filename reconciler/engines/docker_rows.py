@@ -22,7 +22,7 @@ COMPOSE_NUMBER: Final = "com.docker.compose.container-number"
 COMPOSE_ONE_OFF: Final = "com.docker.compose.oneoff"
 
 EVENTS: Final = (
-    "start", "die", "destroy", "pause", "unpause", "health_status", "rename", "connect", "disconnect",
+    "create", "start", "die", "destroy", "pause", "unpause", "health_status", "rename", "connect", "disconnect",
 )  # fmt: skip
 """The events that can change a plan. Docker sends many more, such as two for every health check."""
 
