@@ -1,0 +1,1 @@
+"""Grafana dashboards: written as data in pages.py, committed as the JSON that Grafana loads."""

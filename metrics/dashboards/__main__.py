@@ -1,0 +1,13 @@
+"""`python -m metrics.dashboards` writes the JSON files beside it; a test compares them with what pages.py says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from metrics.dashboards.grafana import to_json
+from metrics.dashboards.pages import PAGES
+
+if __name__ == "__main__":
+    for page in PAGES:
+        path = Path(__file__).parent / f"{page.slug}.json"
+        path.write_text(to_json(page), encoding="utf-8")

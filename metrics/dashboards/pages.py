@@ -1,0 +1,361 @@
+"""What the dashboards show: every panel with its queries.
+
+The overview answers "is anything wrong, and where", the service page "what is wrong with it", the controller page "is
+it the controller". HAProxy's numbers are of the `public` frontend, which is what clients saw.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from metrics.dashboards.grafana import Kind, Page, Panel, Query
+
+__all__ = ["PAGES"]
+
+_RATE: Final = "$__rate_interval"
+_MINE: Final = 'name="$service"'
+_WEB: Final = 'proxy="public"'
+
+
+def _lines(
+    title: str, *queries: tuple[str, str], unit: str = "short", help: str = "", stacked: bool = False
+) -> Panel:
+    return Panel(title, Kind.LINES, tuple(Query(*query) for query in queries), unit, help, stacked)
+
+
+def _number(title: str, expr: str, unit: str = "short", help: str = "") -> Panel:
+    return Panel(title, Kind.NUMBER, (Query(expr),), unit, help)
+
+
+def _quantiles(title: str, metric: str, by: str = "", where: str = "", help: str = "") -> Panel:
+    """The median and the 95th percentile of a histogram of seconds."""
+    groups, legend = (f"le, {by}", f" {{{{{by}}}}}") if by else ("le", "")
+    rates = f"sum by ({groups}) (rate({metric}_bucket{where}[{_RATE}]))"
+    return _lines(
+        title,
+        (f"histogram_quantile(0.5, {rates})", f"p50{legend}"),
+        (f"histogram_quantile(0.95, {rates})", f"p95{legend}"),
+        unit="s",
+        help=help,
+    )
+
+
+OVERVIEW: Final = Page(
+    "overview",
+    "Vault: overview",
+    (
+        (
+            "Now",
+            (
+                _number("Services", "count(vault_service_info)"),
+                _number(
+                    "Not Ready",
+                    'count(vault_service_condition{type="Ready", status="true"} == 0) or vector(0)',
+                    help="Services that are not, or not yet, as their manifests want them.",
+                ),
+                _number("Suspended", "sum(vault_suspended)"),
+                _number("Rollbacks in 24 h", "sum(increase(vault_rollbacks_total[24h]))"),
+                _number(
+                    "Requests", f"sum(rate(haproxy_frontend_http_requests_total{{{_WEB}}}[{_RATE}]))", "reqps"
+                ),
+                _number(
+                    "Failed in rollouts",
+                    "sum(vault:requests_failed_in_rollout:increase1m) or vector(0)",
+                    help="5xx answers in the last minute, of services that were being changed: 0 is the promise.",
+                ),
+            ),
+        ),
+        (
+            "Services",
+            (
+                Panel(
+                    "Ready",
+                    Kind.STATES,
+                    (
+                        Query(
+                            'max by (name) (vault_service_condition{type="Ready", status="true"})', "{{name}}"
+                        ),
+                    ),
+                ),
+                _lines(
+                    "Serving, of desired",
+                    (
+                        'sum by (name) (vault_replicas{state="serving"})'
+                        ' / sum by (name) (vault_replicas{state="desired"})',
+                        "{{name}}",
+                    ),
+                    unit="percentunit",
+                ),
+                _lines(
+                    "Requests",
+                    (
+                        f"sum by (name) (rate(haproxy_frontend_http_requests_total{{{_WEB}}}[{_RATE}]))",
+                        "{{name}}",
+                    ),
+                    unit="reqps",
+                    stacked=True,
+                ),
+                _lines(
+                    "Failed requests",
+                    (
+                        f'sum by (name) (rate(haproxy_frontend_http_responses_total{{{_WEB}, code="5xx"}}[{_RATE}]))',
+                        "{{name}}",
+                    ),
+                    unit="reqps",
+                    help="Answers with a 5xx status, as clients got them.",
+                ),
+                _lines(
+                    "Drift", ("sum by (name) (vault_drift)", "{{name}}"), help="Differences from the spec."
+                ),
+                _lines(
+                    "Oldest replica",
+                    ("vault_rotation_age_seconds", "{{name}}"),
+                    unit="s",
+                ),
+                _lines(
+                    "Deaths of replicas",
+                    (f"sum by (name) (rate(vault_replica_restarts_total[{_RATE}]))", "{{name}}"),
+                    unit="ops",
+                ),
+            ),
+        ),
+        (
+            "Changes",
+            (
+                _quantiles("From a change to rest", "vault_converge_seconds"),
+                _quantiles("Rollouts", "vault_rollout_duration_seconds", by="result"),
+                _quantiles("Phases of a replica", "vault_rollout_phase_duration_seconds", by="phase"),
+                _quantiles("Draining", "vault_drain_seconds"),
+                _lines(
+                    "Operations",
+                    (f"sum by (kind, result) (rate(vault_operations_total[{_RATE}]))", "{{kind}} {{result}}"),
+                    unit="ops",
+                ),
+            ),
+        ),
+        ("Deployed", (Panel("What is deployed", Kind.TABLE, (Query("vault_service_info"),)),)),
+    ),
+)
+
+SERVICE: Final = Page(
+    "service",
+    "Vault: one service",
+    (
+        (
+            "State",
+            (
+                Panel(
+                    "Conditions",
+                    Kind.STATES,
+                    (Query(f'vault_service_condition{{{_MINE}, status="true"}}', "{{type}}"),),
+                ),
+                _lines(
+                    "Replicas by state",
+                    (f"sum by (state) (vault_replicas{{{_MINE}}})", "{{state}}"),
+                    help="A replica counts in each state that it has reached.",
+                ),
+                _lines(
+                    "Servers of the pool",
+                    (f"vault_pool_servers{{{_MINE}}}", "{{state}}"),
+                    (f"vault_pool_minimum_servers{{{_MINE}}}", "minimum"),
+                ),
+                _lines("Drift by kind", (f"vault_drift{{{_MINE}}}", "{{kind}}"), stacked=True),
+                _lines(
+                    "Generation",
+                    (f"vault_generation{{{_MINE}}}", "of the spec"),
+                    (f"vault_observed_generation{{{_MINE}}}", "acted on"),
+                ),
+                _lines(
+                    "Age of the last look",
+                    (f"time() - vault_observed_timestamp_seconds{{{_MINE}}}", "age"),
+                    unit="s",
+                ),
+            ),
+        ),
+        (
+            "Traffic, as HAProxy counts it",
+            (
+                _lines(
+                    "Answers by status",
+                    (
+                        f"sum by (code) (rate(haproxy_frontend_http_responses_total{{{_MINE}, {_WEB}}}[{_RATE}]))",
+                        "{{code}}",
+                    ),
+                    unit="reqps",
+                    stacked=True,
+                ),
+                _lines(
+                    "Latency",
+                    (f"max(haproxy_backend_total_time_average_seconds{{{_MINE}}})", "whole"),
+                    (f"max(haproxy_backend_response_time_average_seconds{{{_MINE}}})", "replica"),
+                    (f"max(haproxy_backend_queue_time_average_seconds{{{_MINE}}})", "queue"),
+                    unit="s",
+                    help="Means over HAProxy's last 1024 requests; it keeps no histogram.",
+                ),
+                _lines(
+                    "Trouble with replicas",
+                    (f"sum(rate(haproxy_backend_connection_errors_total{{{_MINE}}}[{_RATE}]))", "refused"),
+                    (
+                        f"sum(rate(haproxy_backend_response_errors_total{{{_MINE}}}[{_RATE}]))",
+                        "broken answer",
+                    ),
+                    (f"sum(rate(haproxy_backend_retry_warnings_total{{{_MINE}}}[{_RATE}]))", "tried again"),
+                    (
+                        f"sum(rate(haproxy_backend_redispatch_warnings_total{{{_MINE}}}[{_RATE}]))",
+                        "on another one",
+                    ),
+                    unit="ops",
+                ),
+                _lines(
+                    "Sessions",
+                    (f"sum(haproxy_frontend_current_sessions{{{_MINE}, {_WEB}}})", "clients"),
+                    (f"sum(haproxy_backend_current_sessions{{{_MINE}}})", "requests"),
+                ),
+                _lines(
+                    "Bytes",
+                    (f"sum(rate(haproxy_frontend_bytes_in_total{{{_MINE}, {_WEB}}}[{_RATE}]))", "in"),
+                    (f"sum(rate(haproxy_frontend_bytes_out_total{{{_MINE}, {_WEB}}}[{_RATE}]))", "out"),
+                    unit="Bps",
+                ),
+                _lines(
+                    "Sessions cut at a drain deadline",
+                    (f"increase(vault_sessions_cut_total{{{_MINE}}}[{_RATE}])", "cut"),
+                ),
+            ),
+        ),
+        (
+            "Changes",
+            (
+                _lines(
+                    "Operations by cause",
+                    (
+                        f"sum by (kind, cause) (increase(vault_operations_total{{{_MINE}}}[{_RATE}]))",
+                        "{{kind}}: {{cause}}",
+                    ),
+                    stacked=True,
+                ),
+                _lines(
+                    "Rotation",
+                    (f"vault_rotation_age_seconds{{{_MINE}}}", "oldest replica"),
+                    (f"vault_next_rotation_timestamp_seconds{{{_MINE}}} - time()", "due in"),
+                    unit="s",
+                ),
+                _lines(
+                    "Rotations, rollbacks, deaths",
+                    (
+                        f"sum by (result) (increase(vault_rotations_total{{{_MINE}}}[{_RATE}]))",
+                        "rotated: {{result}}",
+                    ),
+                    (f"increase(vault_rollbacks_total{{{_MINE}}}[{_RATE}])", "rolled back"),
+                    (f"sum(increase(vault_replica_restarts_total{{{_MINE}}}[{_RATE}]))", "died"),
+                ),
+                _lines(
+                    "Passes by result",
+                    (f"sum by (result) (rate(vault_reconcile_total{{{_MINE}}}[{_RATE}]))", "{{result}}"),
+                    unit="ops",
+                ),
+                _quantiles("Length of a pass", "vault_reconcile_duration_seconds", where=f"{{{_MINE}}}"),
+            ),
+        ),
+    ),
+    marks=(
+        ("Spec changed", Query(f"changes(vault_generation{{{_MINE}}}[1m]) > 0", "spec changed")),
+        ("Rolled back", Query(f"increase(vault_rollbacks_total{{{_MINE}}}[1m]) > 0", "rolled back")),
+    ),
+    per_service=True,
+)
+
+_QUEUE: Final = '{name="vaultservice"}'
+
+CONTROLLER: Final = Page(
+    "controller",
+    "Vault: controller",
+    (
+        (
+            "Passes",
+            (
+                _lines(
+                    "Passes by result",
+                    (f"sum by (result) (rate(vault_reconcile_total[{_RATE}]))", "{{result}}"),
+                    unit="ops",
+                    stacked=True,
+                ),
+                _quantiles("Length of a pass", "vault_reconcile_duration_seconds"),
+                _lines("Workers", ("vault_active_workers", "busy"), ("vault_workers", "alive")),
+                _quantiles("Length of an operation", "vault_operation_duration_seconds", by="kind"),
+                _lines(
+                    "Event stream opened again",
+                    (f"rate(vault_event_stream_reconnects_total[{_RATE}])", "reconnects"),
+                    unit="ops",
+                ),
+            ),
+        ),
+        (
+            "Queue",
+            (
+                _lines("Depth", (f"workqueue_depth{_QUEUE}", "waiting")),
+                _lines(
+                    "Added and tried again",
+                    (f"rate(workqueue_adds_total{_QUEUE}[{_RATE}])", "added"),
+                    (f"rate(workqueue_retries_total{_QUEUE}[{_RATE}])", "tried again"),
+                    unit="ops",
+                ),
+                _quantiles("Waiting for a worker", "workqueue_queue_duration_seconds", where=_QUEUE),
+                _quantiles("With a worker", "workqueue_work_duration_seconds", where=_QUEUE),
+                _lines(
+                    "Unfinished work",
+                    (f"workqueue_unfinished_work_seconds{_QUEUE}", "all together"),
+                    (f"workqueue_longest_running_processor_seconds{_QUEUE}", "longest"),
+                    unit="s",
+                ),
+            ),
+        ),
+        (
+            "Sources",
+            (
+                _lines(
+                    "Fetches",
+                    (
+                        f"sum by (source, result) (rate(vault_git_fetches_total[{_RATE}]))",
+                        "{{source}} {{result}}",
+                    ),
+                    unit="ops",
+                ),
+                _lines(
+                    "Since the last fetch that succeeded",
+                    ("time() - vault_git_last_fetch_timestamp_seconds", "{{source}}"),
+                    unit="s",
+                ),
+                _quantiles("Length of a fetch", "vault_git_fetch_duration_seconds", by="source"),
+                _lines(
+                    "Webhooks",
+                    (f"sum by (result) (rate(vault_webhooks_total[{_RATE}]))", "{{result}}"),
+                    unit="ops",
+                ),
+            ),
+        ),
+        (
+            "Process",
+            (
+                _lines(
+                    "CPU",
+                    (f'rate(process_cpu_seconds_total{{job="vault-controller"}}[{_RATE}])', "{{instance}}"),
+                    unit="percentunit",
+                ),
+                _lines(
+                    "Memory",
+                    ('process_resident_memory_bytes{job="vault-controller"}', "{{instance}}"),
+                    unit="bytes",
+                ),
+                _lines(
+                    "File descriptors",
+                    ('process_open_fds{job="vault-controller"}', "open"),
+                    ('process_max_fds{job="vault-controller"}', "limit"),
+                ),
+                Panel("Version", Kind.TABLE, (Query("vault_build_info"),)),
+            ),
+        ),
+    ),
+)
+
+PAGES: Final = (OVERVIEW, SERVICE, CONTROLLER)
