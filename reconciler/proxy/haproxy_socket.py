@@ -26,6 +26,8 @@ TIMEOUT: Final = 2.0
 CURRENT: Final = "@1"
 """The prefix that sends a command to the current worker; also after a reload that failed."""
 
+_NO_PROCESS: Final = ("Can't find the target", "Can't connect to the target")
+
 _LONGEST_ADDRESS: Final = 107
 """Bytes of a socket address, without its terminating zero."""
 
@@ -38,8 +40,9 @@ def process(pid: int) -> str:
 def ask(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
     """Send commands, one per line, and return as many answers, without their last line ends.
 
-    An answer ends at an empty line; one that is nothing else means success to most commands. Raises ProxyAwayError when
-    nobody listens, and ProxyError when there is no answer within `timeout` seconds or to some of the commands.
+    An answer ends at an empty line; one that is nothing else means success to most commands. Raises ProxyAwayError
+    when nobody listens or a process that was named is gone, and ProxyError when there is no answer within `timeout`
+    seconds or none to some of the commands.
     """
     said = converse(run, slot, commands, timeout=timeout)
     answers: list[str] = []
@@ -50,8 +53,10 @@ def ask(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEO
         else:
             answers.append("\n".join(lines))
             lines = []
-    if len(answers) != len(commands):
+    if lines and lines[-1].startswith(_NO_PROCESS):
         # The master ends the conversation at the first process that it does not have.
+        raise ProxyAwayError(f"HAProxy in slot {slot} has no such worker: {lines[-1]}")
+    if len(answers) != len(commands):
         raise ProxyError(
             f"HAProxy in slot {slot} gave {len(answers)} answers to {len(commands)} commands, "
             f'"{commands[0]}" first: {" ".join(lines) or "nothing more"}'

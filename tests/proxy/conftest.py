@@ -9,6 +9,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -253,7 +254,16 @@ def start_replica(name: str, **environment: str) -> Replica:
         REPLICA_IMAGE,
     )
     address = docker("inspect", "--format={{.NetworkSettings.IPAddress}}", container)
+    until(lambda: listens(address, 8000))
     return Replica(name, f"{address}:8000")
+
+
+def listens(address: str, port: int) -> bool:
+    try:
+        socket.create_connection((address, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 @pytest.fixture(scope="session")

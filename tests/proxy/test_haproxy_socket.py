@@ -60,17 +60,18 @@ def test_an_answer_ends_at_an_empty_line(speak: Speak, said: bytes, answers: tup
     assert ask(speak(said), 1, ["@1 x"] * len(answers)) == answers
 
 
-@pytest.mark.parametrize(
-    "said", [b"", b"1.0\n\nCan't find the target PID matching the prefix '@!9'\n", b"1.0\n\n", b"1.0\n\n\n\n"]
-)
+@pytest.mark.parametrize("said", [b"", b"1.0\n\nhalf of an ans", b"1.0\n\n", b"1.0\n\n\n\n"])
 def test_too_few_or_too_many_answers_are_an_error(speak: Speak, said: bytes) -> None:
     with pytest.raises(ProxyError, match=r"answers to 2 commands|did not answer"):
         ask(speak(said), 1, ["show version", f"{process(9)} show info"], timeout=0.2)
 
 
-def test_the_master_is_quoted_when_it_does_not_know_a_process(speak: Speak) -> None:
-    with pytest.raises(ProxyError, match="Can't find the target"):
-        ask(speak(b"Can't find the target PID matching the prefix '@!9'\n"), 1, [f"{process(9)} show info"])
+@pytest.mark.parametrize(
+    "said", [b"Can't find the target PID matching the prefix '@!9'\n", b"Can't connect to the target CLI!\n"]
+)
+def test_a_process_that_is_gone_is_away(speak: Speak, said: bytes) -> None:
+    with pytest.raises(ProxyAwayError, match=r"Can't .* the target"):
+        ask(speak(b"1.0\n\n" + said), 1, ["show version", f"{process(9)} show info"])
 
 
 def test_silence_ends_at_the_deadline(speak: Speak) -> None:
