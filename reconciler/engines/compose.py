@@ -53,6 +53,12 @@ class ComposeEngine:
         self._starters = ThreadPoolExecutor(STARTERS, thread_name_prefix="start")
         self._images: set[str] = set()
 
+    def close(self) -> None:
+        """End all connections; stops that were asked for go on in the engine."""
+        self._starters.shutdown(wait=False, cancel_futures=True)
+        self._stoppers.shutdown(wait=False, cancel_futures=True)
+        self._api.close()
+
     # Looking
 
     def observe(self, stack: Stack) -> EngineObserved:

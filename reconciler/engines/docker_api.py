@@ -25,6 +25,7 @@ class DockerApi:
     def __init__(self, host: str | None = None) -> None:
         self.host = host or os.environ.get("DOCKER_HOST") or None
         self._local = threading.local()
+        self._clients: set[APIClient] = set()
 
     @property
     def is_local(self) -> bool:
@@ -71,8 +72,18 @@ class DockerApi:
         if api is None:
             api = docker.APIClient(base_url=self.host, timeout=CALL_SECONDS, version="auto")
             self._local.api = api
+            self._clients.add(api)
         return api
 
     def forget_client(self) -> None:
         """Let this thread connect anew next time."""
+        api: APIClient | None = getattr(self._local, "api", None)
         self._local.api = None
+        if api is not None:
+            self._clients.discard(api)
+            api.close()
+
+    def close(self) -> None:
+        """End the connections of all threads."""
+        while self._clients:
+            self._clients.pop().close()
