@@ -93,6 +93,7 @@ def prepare(application: Application, manifests: Sequence[Manifest]) -> list[Pre
     prepared: list[Prepared] = []
     problems: list[Problem] = []
     for manifest in manifests:
+        _warn_of_readable_secrets(manifest)
         try:
             stack = application.build(manifest.service, manifest.path.parent)
         except ManifestError as error:
@@ -106,6 +107,17 @@ def prepare(application: Application, manifests: Sequence[Manifest]) -> list[Pre
     if problems:
         raise ManifestError(problems)
     return prepared
+
+
+def _warn_of_readable_secrets(manifest: Manifest) -> None:
+    from reconciler.api import permission_warning
+    from reconciler.cli.output import warn
+
+    for entry in manifest.service.spec.env_from:
+        path = manifest.path.parent / entry.file
+        # That a file is missing is for the build to say.
+        if path.exists() and (warning := permission_warning(path)):
+            warn(f"{manifest.path}:{manifest.line}: {warning}")
 
 
 def _standard_input() -> str:

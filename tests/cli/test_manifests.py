@@ -69,6 +69,17 @@ def test_settings_files_are_relative_to_the_manifest(
     assert prepared.stack.document["services"]["whoami"]["environment"]["COLOR"] == "blue"
 
 
+def test_a_settings_file_that_all_can_read_is_warned_about(
+    vaultctl: Vaultctl, manifest: Manifest, tmp_path: Path
+) -> None:
+    (tmp_path / "files.env").write_text("PASSWORD=hunter2\n")
+    (tmp_path / "files.env").chmod(0o644)
+    done = vaultctl("validate", "-f", manifest(envFrom="[{file: files.env}]"))
+    assert done.exit_code == 0
+    assert f"chmod 600 {tmp_path / 'files.env'}" in done.stderr
+    assert "hunter2" not in done.output
+
+
 def test_build_errors_of_all_manifests_come_together_with_their_places(
     manifest: Manifest, tmp_path: Path
 ) -> None:

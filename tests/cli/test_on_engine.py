@@ -143,7 +143,7 @@ def test_with_a_controller(process: Process, manifest: Manifest, state: Path, na
     finally:
         code = controller.stop()
     assert code == 0, controller.log
-    assert "SIGTERM: ending the passes under way" in controller.log
+    assert "ending the passes under way" in controller.log
     assert running(name, "whoami") == [replica], "services outlive their controller"
 
     controller = Controller(state)

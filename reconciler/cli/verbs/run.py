@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -17,9 +18,10 @@ from reconciler.cli import exit_codes
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import file_option
-from reconciler.cli.output import say
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_LISTEN: Final = "127.0.0.1:9180"
 NOWHERE: Final = "none"
@@ -103,8 +105,8 @@ def command(
     with ExitStack() as services:
         if listen != NOWHERE:
             web = serving(application, controller, listen, tls=tls, access=access)
-            say(f"metrics and health on {services.enter_context(web)}")
-        say(f"controller of {session.state_dir} (pid {os.getpid()})")
+            _log.info("metrics and health on %s", services.enter_context(web))
+        _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
         controller.run(stop)
 
 
@@ -112,15 +114,17 @@ def _stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set; the second signal ends the process."""
     stop = threading.Event()
 
-    def ask(signum: int, _: FrameType | None) -> None:
+    def ask(signum: int, frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(exit_codes.INTERRUPTED)
         stop.set()
-        # A handler runs between two instructions of the main thread and may not take the lock of a buffered stream.
-        os.write(
-            2, f"{signal.Signals(signum).name}: ending the passes under way; services keep running\n".encode()
-        )
+
+    def tell() -> None:
+        # Not in the handler: it may have interrupted the very code that writes the log.
+        stop.wait()
+        _log.info("asked to stop: ending the passes under way; services keep running")
 
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, ask)
+    threading.Thread(target=tell, name="farewell", daemon=True).start()
     return stop
