@@ -99,7 +99,10 @@ class MemoryContainer:
 
 
 class Machine:
-    """All containers, by ID. `clock` gives seconds that only grow, `now` the wall's time, which may do anything."""
+    """All containers, by ID. `clock` gives seconds that only grow, `now` the wall's time, which may do anything.
+
+    `changes` counts what has happened to containers.
+    """
 
     def __init__(self, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
         self.clock = clock
@@ -109,6 +112,7 @@ class Machine:
         self._freed: dict[str, float] = {}
         self._due = inf
         self._listeners: list[Callable[[str], None]] = []
+        self.changes = 0
 
     def subscribe(self, listener: Callable[[str], None]) -> None:
         """Call `listener` with the name of a VaultService whenever something happens to a container of it."""
@@ -295,5 +299,6 @@ class Machine:
         self._freed[address] = moment
 
     def _tell(self, container: MemoryContainer) -> None:
+        self.changes += 1
         for listener in self._listeners:
             listener(container.service)

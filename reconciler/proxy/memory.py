@@ -33,7 +33,9 @@ SEES_DOWN_AFTER: Final = 3.0
 
 
 class Network(Protocol):
-    """What HAProxy lives on."""
+    """What HAProxy lives on; `changes` counts what has happened on it."""
+
+    changes: int
 
     def proxies(self, project: str) -> Iterable[tuple[str, int, float, bool]]:
         """The running HAProxy containers: ID, slot, when they started, whether they were asked to stop."""
@@ -114,6 +116,7 @@ class MemoryProxy:
         self._clock = clock
         self._processes: dict[str, dict[str, MemoryProcess]] = {}
         self._pids = 0
+        self._looked: tuple[str, float, int] | None = None
         self.files: dict[str, MemoryFile] = {}
         self.mute: set[str] = set()
 
@@ -192,6 +195,9 @@ class MemoryProxy:
         now = self._clock()
         known = self._processes.setdefault(stack.project, {})
         running = tuple(self._network.proxies(stack.project))
+        look = (stack.project, now, self._network.changes)
+        if self._looked == look:
+            return known
         for id in known.keys() - {id for id, *_ in running}:
             del known[id]
         for id, slot, started, leaving in running:
@@ -210,6 +216,7 @@ class MemoryProxy:
                 if not process.sessions:
                     self._network.end(id)
                     del known[id]
+        self._looked = look
         return known
 
     def request(

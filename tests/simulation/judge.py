@@ -74,7 +74,7 @@ class Judge:
             ways_in=len(self._accepting(stack)),
         )
         self._volumes = set(self._engine.volumes)
-        if self._random.random() < 0.1:
+        if self._random.random() < 0.05:
             self._same_again(stack, observed, history, now, made)
 
     def _same_again(

@@ -63,6 +63,18 @@ class Figures:
     requests: int
 
 
+class _SometimesBoard(Board):
+    """Looks at every tenth pass: what Prometheus is shown takes longer than to plan, and changes nothing."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__(Stopwatch(_RECORDER))
+        self._random = random
+
+    def saw(self, *seen: Any) -> None:
+        if self._random.random() < 0.1:
+            super().saw(*seen)
+
+
 class Faulty:
     """An engine or a proxy whose calls go over a wire that may fail."""
 
@@ -90,6 +102,7 @@ class Simulation:
         self.judge = Judge(self.engine, self.proxy, self.random)
         self.wish = first_wish(self.random)
         self._stack: Stack | None = None
+        self._spec: object = None
         self._due = 0.0
         self._faulty = False
         self._passes = self._calls = self._faults = self._requests = 0
@@ -185,14 +198,16 @@ class Simulation:
             proxy=Faulty(self.proxy, self._call),  # type: ignore[arg-type]
             build=self._build,
             journal=Journal(self.records, _RECORDER),
-            board=Board(Stopwatch(_RECORDER)),
+            board=_SometimesBoard(self.random),
             now=self.now,
             clock=self.clock,
         )
         self._due = self._time
 
     def _build(self, service: Any) -> Stack:
-        self._stack = build_stack(service)
+        # Most passes build what the last one did.
+        if self._stack is None or self._spec is not service.spec:
+            self._spec, self._stack = service.spec, build_stack(service)
         return self._stack
 
     def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
