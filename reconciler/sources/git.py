@@ -106,7 +106,7 @@ class GitSource:
     def load(self) -> Loaded:
         """The manifests of the newest commit that can be had and is trusted."""
         if self._fetched_at is None:
-            self._fetch()
+            self.look()
         commit, setback, before = self._clone.commit, self._setback, self._seen
         problems: list[Problem] = []
         if setback is not None:
@@ -133,18 +133,10 @@ class GitSource:
                 yield
             self._wait(stop)
             if not stop.is_set():
-                self._fetch()
+                self.look()
 
-    def _wait(self, stop: threading.Event) -> None:
-        """Until it is time to fetch, sooner when somebody pushed."""
-        last = self._fetched_at if self._fetched_at is not None else self._clock()
-        due = last + self._interval * (1 - self._chance.uniform(0, EARLY))
-        while not stop.is_set() and (left := due - self._clock()) > 0:
-            if self._poked.wait(min(left, STOP_SECONDS)):
-                stop.wait(max(0.0, last + MIN_GAP - self._clock()))
-                return
-
-    def _fetch(self) -> None:
+    def look(self) -> None:
+        """Fetch, and let what is new and trusted be what `load` gives. Never raises; only the thread of `watch` may."""
         # Cleared first: who pushes from here on may not be seen by this fetch, so another one has to follow.
         self._poked.clear()
         started = self._clock()
@@ -163,6 +155,15 @@ class GitSource:
             what = self._setback.message if self._setback else f"{self.place} is at {self._clone.commit}"
             _log.log(level, "%s", what)
         self._observe(Fetch(self._fetched_at - started, self._clone.commit, self._setback, news))
+
+    def _wait(self, stop: threading.Event) -> None:
+        """Until it is time to fetch, sooner when somebody pushed."""
+        last = self._fetched_at if self._fetched_at is not None else self._clock()
+        due = last + self._interval * (1 - self._chance.uniform(0, EARLY))
+        while not stop.is_set() and (left := due - self._clock()) > 0:
+            if self._poked.wait(min(left, STOP_SECONDS)):
+                stop.wait(max(0.0, last + MIN_GAP - self._clock()))
+                return
 
     def _advance(self) -> None:
         """Make the newest commit the current one. Raises GitError, and then the last good one stays."""
