@@ -84,6 +84,10 @@ def _change(
     workload: Workload, containers: Sequence[Container], changing: Sequence[Container]
 ) -> Iterable[Operation]:
     """Stop what is outdated; once it has ended, put the new one in its place."""
+    if any(workload.accepts(c.revision) and not c.stopping for c in changing):
+        # Disconnected from a network: started again it would still be, and ended it would look as if it were not.
+        yield RecreateContainer(workload=workload.name, cause=Cause.DETACHED, detail=workload.revision)
+        return
     for container in changing:
         if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
             if not container.stopping:
@@ -92,7 +96,7 @@ def _change(
                     name=container.name,
                     workload=workload.name,
                     grace=workload.stop_grace,
-                    cause=Cause.OUTDATED if not workload.accepts(container.revision) else Cause.DETACHED,
+                    cause=Cause.OUTDATED,
                 )
             return
     if all(container.state in (State.EXITED, State.CREATED, State.DEAD) for container in changing):

@@ -93,7 +93,7 @@ class CreateProxy(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecreateContainer(Operation):
-    """Replace the stopped container of a dependency by one of its current definition, keeping all its volumes."""
+    """Replace the container of a dependency by one of its current definition, keeping all its volumes."""
 
     workload: str
 

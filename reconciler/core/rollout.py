@@ -72,7 +72,11 @@ def plan_web(pool: Pool, history: History, *, may_start: bool, hold: bool) -> We
     retiring = leaving(pool.stack, pool.replicas, pool.now, can_drain=bool(pool.slots))
     kept = [r for r in pool.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
     steps: list[Operation | Wait] = [*_bury(pool, dead), *_forget_servers(pool)]
-    steps += _empty(pool, kept) if hold else _admit(pool, kept)
+    if hold:
+        steps += _empty(pool, kept)
+    elif may_start or not all(member.draining for member in pool.members.values()):
+        # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
+        steps += _admit(pool, kept)
     steps += _retire(pool, retiring)
     if may_start:
         steps += [*_start(kept), *_create(pool, history, retiring, dead)]

@@ -46,7 +46,7 @@ class Engine(Protocol):
         """Create containers (and the networks and volumes that they name) without starting them."""
 
     def recreate(self, stack: Stack, workload: str) -> None:
-        """Replace a workload's stopped container by one of its current definition; anonymous volumes move along."""
+        """Replace a workload's container by one of its current definition; anonymous volumes move along."""
 
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers side by side; one that runs already is fine."""
