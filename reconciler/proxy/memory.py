@@ -175,8 +175,9 @@ class MemoryProxy:
         listening = self._listening(stack, slots)
         if force:
             for process in listening:
-                for worker in process.workers[1:]:
-                    worker.servers.pop(server, None)
+                for worker in process.workers:
+                    if not worker.current:
+                        worker.servers.pop(server, None)
         for worker in self._current(stack, slots):
             known = worker.servers.get(server)
             if known is None:

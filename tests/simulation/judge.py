@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from reconciler.core.history import History
-from reconciler.core.observed import Admin, Observed, State
+from reconciler.core.observed import Admin, Container, Health, Observed, State
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan as plan_now
 from reconciler.core.stack import Role, Stack, StrategyKind
@@ -37,6 +37,7 @@ class Pass:
     created: int
     pool: Pool
     ways_in: int
+    holds: bool
     taken: set[str] = field(default_factory=set)
     calls: int = 0
 
@@ -58,20 +59,20 @@ class Judge:
 
     def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
         """A pass has looked and planned."""
-        containers = self._containers(stack)
         floor = max(0, stack.replicas - stack.strategy.unavailable)
-        if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, containers):
+        if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
             floor = 0
         surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge
         self._pass = Pass(
             stack=stack,
             floor=floor,
             budget=stack.replicas + surge,
-            live=sum(_is_live(c) for c in containers),
-            up=frozenset(c.id for c in containers if c.is_up),
+            live=sum(c.role is Role.WEB and _is_live(c) for c in observed.engine.containers),
+            up=frozenset(c.id for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)),
             created=0,
             pool=self.pool(stack),
             ways_in=len(self._accepting(stack)),
+            holds=_lacks_a_dependency(stack, observed) and not self._taking(stack),
         )
         self._volumes = set(self._engine.volumes)
         if self._random.random() < 0.05:
@@ -105,6 +106,8 @@ class Judge:
             self._let_end(now.stack, container, call)
         elif call == "delete_server":
             self._let_delete(now.stack, arguments[2])
+        elif call == "add_server" and now.holds:
+            raise Violation(f"requests are let in to {arguments[2]} before what it needs is ready")
 
     def after(self, call: str) -> None:
         """The call was made, with whatever result."""
@@ -198,7 +201,7 @@ class Judge:
     # What is true
 
     def pool(self, stack: Stack) -> Pool:
-        """Who would get a request now, and could answer it as far as anybody can tell."""
+        """Who would get a request now, and could answer it, as far as anybody can tell."""
         by_name = {c.id[:12]: c for c in self._containers(stack)}
         return {
             process.workers[0].pid: frozenset(
@@ -207,7 +210,14 @@ class Judge:
                 if server.up and (found := by_name.get(name)) and self._can_answer(found, server)
             )
             for process in self._accepting(stack)
+            # What a HAProxy sees whose socket hangs, nobody can know.
+            if process.container not in self._proxy.mute
         }
+
+    def _taking(self, stack: Stack) -> bool:
+        """Whether any server takes requests."""
+        workers = (process.workers[0] for process in self._proxy.processes(stack).values())
+        return any(s.admin is Admin.READY for w in workers if w.current for s in w.servers.values())
 
     def _can_answer(self, container: MemoryContainer, server: MemoryServer) -> bool:
         ill = container.sick_since is not None and container.behaviour.checked
@@ -246,11 +256,28 @@ class Judge:
         return [c for c in self._engine.machine.of(stack.project) if c.role in wanted]
 
 
-def _changes_a_dependency(stack: Stack, containers: list[MemoryContainer]) -> bool:
-    return bool(stack.of(Role.DEPENDENCY))
+def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
+    """Whether requests have to be held, because what answers them needs something that is being replaced."""
+    return any(
+        not workload.accepts(c.revision) or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
+        for workload in stack.of(Role.DEPENDENCY)
+        for c in observed.of(workload.name)
+    )
 
 
-def _is_live(container: MemoryContainer) -> bool:
+def _lacks_a_dependency(stack: Stack, observed: Observed) -> bool:
+    return any(
+        not observed.of(workload.name)
+        or any(
+            c.state is not State.RUNNING or c.stopping or c.health in (Health.STARTING, Health.UNHEALTHY)
+            for c in observed.of(workload.name)
+        )
+        for workload in stack.of(Role.DEPENDENCY)
+        if not workload.one_shot
+    )
+
+
+def _is_live(container: MemoryContainer | Container) -> bool:
     return container.state not in (State.EXITED, State.DEAD, State.RESTARTING)
 
 

@@ -104,6 +104,7 @@ class Simulation:
         self._stack: Stack | None = None
         self._spec: object = None
         self._due = 0.0
+        self._did = ""
         self._faulty = False
         self._passes = self._calls = self._faults = self._requests = 0
         self._old_file: MemoryFile | None = None
@@ -182,6 +183,11 @@ class Simulation:
         except Crash:
             self._begin_controller()
         else:
+            if result.did and result.did == self._did:
+                # As the manager does with a pass that goes in a circle.
+                self._due = self._time + self._backoff.next(NAME)
+                return result
+            self._did = result.did
             self._backoff.forget(NAME)
             if result.requeue_after is not None:
                 self._due = min(self._due, self._time + result.requeue_after)
