@@ -53,7 +53,7 @@ RUN --mount=type=secret,id=ca,target=/tmp/ca.crt \
     && python3 -m venv /opt/vault-reconciler \
     && /opt/vault-reconciler/bin/pip install --quiet --no-cache-dir --disable-pip-version-check \
         --require-hashes -r requirements.lock
-COPY pyproject.toml LICENSE ./
+COPY pyproject.toml LICENSE README.md ./
 COPY metrics metrics
 COPY vault_plugins vault_plugins
 COPY reconciler reconciler

@@ -22,7 +22,6 @@ from reconciler.core.build import build
 from reconciler.core.diff import Difference, diff
 from reconciler.core.observed import Observed
 from reconciler.core.plan import Plan
-from reconciler.core.planner import plan
 from reconciler.core.stack import Site, Stack
 from reconciler.engines.compose import ComposeEngine
 from reconciler.proxy.haproxy import HAProxy
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.controller.board import Board
     from reconciler.controller.manager import Controller, Outcome, Progress
-    from reconciler.controller.reconcile import World
+    from reconciler.controller.world import World
     from reconciler.sources.base import Source
 
 HAPROXY_USER: Final = 99
@@ -160,17 +159,14 @@ class Application:
 
     def observe(self, stack: Stack) -> Observed:
         """One look at what runs."""
-        from reconciler.controller.reconcile import observe
-
-        return observe(stack, self.engine, self.proxy)
+        return self.look(stack).observed
 
     def look(self, stack: Stack) -> Look:
         """What differs and what would be done."""
-        from reconciler.controller.reconcile import remember
+        from reconciler.controller.world import look
 
-        observed, now = self.observe(stack), utc_now()
-        todo = plan(stack, observed, remember(stack, self.history, now), now)
-        return Look(stack, observed, todo, diff(stack, observed, now))
+        sight = look(stack, self.engine, self.proxy, self.history, utc_now())
+        return Look(stack, sight.observed, sight.plan, diff(stack, sight.observed, sight.now))
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""
@@ -209,7 +205,7 @@ class Application:
     def world(self) -> World:
         """What passes work with."""
         from reconciler.controller.journal import Journal
-        from reconciler.controller.reconcile import World
+        from reconciler.controller.world import World
 
         return World(
             objects=self.objects,

@@ -1,7 +1,7 @@
 """What the controller saw and did last, in the shape that `kubectl` users know how to read.
 
-Nothing in here is an input of a pass: it is derived from containers, HAProxy and the history, and written for
-people, for `vaultctl get -o json` and for `--wait`. Deleting it loses nothing.
+It is derived from containers, HAProxy and the history, and written for people, for `vaultctl get -o json` and for
+`--wait`. Deleting it loses nothing; a pass asks it only whether a change was carried out before (`spec.drift`).
 """
 
 from __future__ import annotations

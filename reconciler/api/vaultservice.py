@@ -135,6 +135,12 @@ class Spec(ApiModel):
         description="When somebody else changed what runs: heal it, warn about it, or ignore it.",
     )
 
+    @model_validator(mode="after")
+    def _rotation_needs_healing(self) -> Self:
+        if self.rotation is not None and self.drift != "heal":
+            raise ValueError("spec.rotation changes what runs; it needs spec.drift: heal")
+        return self
+
     @field_validator("depends_on")
     @classmethod
     def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -29,11 +29,12 @@ from reconciler.api import (
 from reconciler.controller import trace, triggers
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.lease import LeaseTakenError, lease
-from reconciler.controller.reconcile import Result, World, reconcile
+from reconciler.controller.reconcile import Result, reconcile
 from reconciler.controller.sync import sync
 from reconciler.controller.target import ROLLED_BACK
 from reconciler.controller.trace import tracing
 from reconciler.controller.workqueue import WorkQueue
+from reconciler.controller.world import World
 from reconciler.sources.base import Source
 
 QUEUE: Final = "vaultservice"

@@ -6,12 +6,20 @@ Stalled that a person has to do something, Degraded that it serves with less tha
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
 from reconciler.api import Condition, ConditionStatus, ConditionType, ReplicaCounts, Status, set_condition
+from reconciler.controller.world import Sight
 from reconciler.core.health import Phase, Replica
 from reconciler.core.plan import Plan
+from reconciler.core.rotation import next_rotation
 from reconciler.core.stack import Stack
+from reconciler.store.base import StoredObject
+
+SERVING: Final = "Serving"
+DRIFTED: Final = "Drifted"
+"""Reasons of Ready after a change was carried out: everything is as it should be, or somebody else changed it since."""
 
 Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
@@ -35,32 +43,57 @@ def is_converged(stack: Stack, plan: Plan, replicas: ReplicaCounts) -> bool:
     return not plan.operations and not plan.waiting and not plan.blocked and complete
 
 
-def after_pass(
-    before: Status, generation: int, stack: Stack, replicas: ReplicaCounts, plan: Plan, now: datetime
-) -> Status:
+def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
     """The status after a pass that could look at everything."""
-    converged = is_converged(stack, plan, replicas)
+    stack, plan = sight.stack, sight.plan
+    seen = _seen(before, stored, sight)
+    replicas = seen.replicas
     doing = _doing(plan)
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
-    if converged:
-        ready = ("True", "Serving", progress)
+    if is_converged(stack, plan, replicas):
+        ready = ("True", SERVING, progress)
         reconciling = ("False", "Converged", "")
     else:
         ready = ("False", "Blocked" if plan.blocked else "Progressing", plan.blocked or doing or progress)
         busy = bool(doing) or not plan.blocked
         reconciling = ("True", "Progressing", doing or progress) if busy else ("False", "Blocked", "")
     stalled = ("True", "Blocked", plan.blocked) if plan.blocked else ("False", "Working", "")
-    short = stack.serving - replicas.serving
-    short_text = f"{short} of {stack.serving} replicas do not serve" if short > 0 else ""
-    degraded = ("True", "NotAllServing", short_text) if short > 0 else ("False", "AllServing", "")
-    return _with(
-        before.model_copy(
-            update={"observed_generation": generation, "replicas": replicas, "revision": stack.revision}
-        ),
-        generation,
-        now,
-        {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled, "Degraded": degraded},
+    outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
+    return _with(seen, stored.generation, sight.now, outcomes | _degraded(stack, replicas))
+
+
+def drifted(before: Status, stored: StoredObject, sight: Sight, message: str) -> Status:
+    """The status of a service that somebody else changed and that is to be left like that."""
+    seen = _seen(before, stored, sight)
+    outcomes: Outcomes = {
+        "Ready": ("False", DRIFTED, message),
+        "Reconciling": ("False", DRIFTED, "nothing is touched"),
+        "Stalled": ("False", "Working", ""),
+    }
+    return _with(seen, stored.generation, sight.now, outcomes | _degraded(sight.stack, seen.replicas))
+
+
+def _seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
+    """The facts of a status: counts, revision, commit and the next rotation."""
+    stack = sight.stack
+    live = [replica for replica in sight.replicas if replica.live]
+    due = next_rotation(live, stack.rotation) if stack.rotation and live else None
+    return before.model_copy(
+        update={
+            "observed_generation": stored.generation,
+            "replicas": counts(stack, sight.replicas),
+            "revision": stack.revision,
+            "last_applied_revision": stored.origin.commit or None,
+            "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
+        }
     )
+
+
+def _degraded(stack: Stack, replicas: ReplicaCounts) -> Outcomes:
+    short = stack.serving - replicas.serving
+    if short > 0:
+        return {"Degraded": ("True", "NotAllServing", f"{short} of {stack.serving} replicas do not serve")}
+    return {"Degraded": ("False", "AllServing", "")}
 
 
 def after_failure(

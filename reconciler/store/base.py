@@ -60,6 +60,11 @@ class StoredObject:
         """Shorthand for the name of the VaultService."""
         return self.service.name
 
+    @property
+    def generation(self) -> int:
+        """Shorthand for the number of changes of its spec."""
+        return self.service.metadata.generation
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

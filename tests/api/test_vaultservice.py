@@ -64,7 +64,7 @@ def test_a_whole_object_survives_every_way_of_writing_it() -> None:
             restarted_at="2026-05-01T12:00:00Z",
             depends_on=("db",),
             deletion_policy="Orphan",
-            drift="warn",
+            drift="heal",
         ),
         status=Status(
             observed_generation=4,
@@ -151,6 +151,7 @@ REFUSED: list[dict[str, Any]] = [
     {"dependsOn": "db"},
     {"deletionPolicy": "Retain"},
     {"drift": "fix"},
+    {"drift": "warn", "rotation": {"interval": "60s"}},
     {"unknown": 1},
 ]
 

@@ -1,0 +1,41 @@
+"""Drift that is not ours to heal: `spec.drift: warn` or `ignore`.
+
+A change of the spec is always carried out. Only once it has been, and somebody else then changes what runs, these modes
+leave it alone.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.api import Status, find_condition
+from reconciler.controller import summary
+from reconciler.controller.journal import Journal
+from reconciler.controller.world import Sight
+from reconciler.core.diff import diff
+from reconciler.store.base import StoredObject
+
+SHOWN: Final = 5
+"""Differences that fit into a condition; `vaultctl diff` shows all."""
+
+
+def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
+    """Whether this pass found drift and the spec says not to touch it."""
+    if stored.service.spec.drift == "heal" or not sight.plan:
+        return False
+    ready = find_condition(before.conditions, "Ready")
+    return (
+        ready is not None
+        and ready.observed_generation == stored.generation
+        and ready.reason in (summary.SERVING, summary.DRIFTED)
+    )
+
+
+def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal) -> Status:
+    """The status that says so, and under `warn` an event."""
+    differences = [str(difference) for difference in diff(sight.stack, sight.observed, sight.now)]
+    more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
+    message = f"{'; '.join(differences[:SHOWN])}{more}; spec.drift is {stored.service.spec.drift}"
+    if stored.service.spec.drift == "warn":
+        journal.failed(stored.name, summary.DRIFTED, message, sight.now)
+    return summary.drifted(before, stored, sight, message)
