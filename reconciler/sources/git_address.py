@@ -50,8 +50,10 @@ class Address:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be in any message, as written and as it is meant."""
-        password = urlsplit(self.full_url).password if self.full_url else None
-        return (password, unquote(password)) if password else ()
+        parts = urlsplit(self.full_url)
+        # Without a password, the name in an HTTPS URL is a token.
+        secret = parts.password or (parts.username if parts.scheme != "ssh" else None)
+        return tuple(dict.fromkeys((secret, unquote(secret)))) if secret else ()
 
     def config(self) -> tuple[tuple[str, str], ...]:
         """The setting of git that puts the credentials back."""
@@ -71,7 +73,7 @@ def parse_address(url: str, branch: str, path: str = "") -> Address:
 
 def split_place(place: str) -> Address:
     """The address that a `place` stands for. Raises PermanentError for a text that is none."""
-    url, _, rest = place.rpartition("#")
+    url, _, rest = place.partition("#")
     branch, _, path = rest.partition(":")
     return parse_address(url, branch, path)
 
@@ -80,6 +82,8 @@ def _split(url: str) -> tuple[str, str]:
     """The URL to show, and the whole one if they differ."""
     if url.startswith("-") or not url or _BAD_TEXT.search(url):
         raise PermanentError("the URL of the repository is empty, starts with '-' or holds a space")
+    if "#" in url and not url.lower().startswith("http"):
+        raise PermanentError("the URL of the repository holds a '#'; name the branch with --branch")
     scheme = url.partition("://")[0].lower() if "://" in url else ""
     if not scheme:
         if url.startswith("/") or _SCP.fullmatch(url):

@@ -42,7 +42,7 @@ _KEPT: Final = re.compile(r"GIT_(SSL_|TRACE|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)$|AUT
 """Variables of git that mean the same wherever it runs; GIT_DIR, GIT_INDEX_FILE and their like do not."""
 
 _USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+@")
-_TELLING: Final = re.compile(r"(fatal|error|ERROR|remote|ssh|Host key).*: ")
+_NOISE: Final = re.compile(r"hint:|[Ww]arning:|Please make sure|and the repository exists")
 
 
 class GitError(TemporaryError):
@@ -170,8 +170,8 @@ class Git:
         for secret in self._secrets:
             text = text.replace(secret, "***")
         lines = [line.strip() for line in _USERINFO.sub("", text).splitlines() if line.strip()]
-        telling = [line for line in lines if _TELLING.match(line)] or lines[-1:]
-        said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[:3])
+        telling = [line for line in lines if not _NOISE.match(line)] or lines
+        said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[-3:])
         # What a server says may hold anything, also codes that rewrite a terminal.
         return "".join(each if each.isprintable() else " " for each in said)[:MAX_MESSAGE]
 

@@ -32,20 +32,27 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sshd of the machine, or else the one of its package, unpacked beside and not installed."""
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The command line of the machine's sshd, or else of the one of its package, unpacked beside and not installed."""
     found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if found:
-        return Path(found)
+        return [found]
     place = tmp_path_factory.mktemp("sshd")
-    sh("apt-get", "download", "openssh-server", cwd=place)
-    (package,) = place.glob("openssh-server_*.deb")
-    sh("dpkg-deb", "--extract", package.name, "root", cwd=place)
-    return place / "root/usr/sbin/sshd"
+    sh("apt-get", "download", "openssh-server", "libwrap0", cwd=place)
+    for package in place.glob("*.deb"):
+        sh("dpkg-deb", "--extract", package.name, "root", cwd=place)
+    (library,) = place.glob("root/**/libwrap.so.0")
+    # What the package's installation would have added to the machine is there for this program alone.
+    passwd = place / "passwd"
+    passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n")
+    alone = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+    environ = f"LD_LIBRARY_PATH={library.parent}"
+    program = str(place / "root/usr/sbin/sshd")
+    return ["unshare", "--mount", "sh", "-c", alone, "sh", str(passwd), "env", environ, program]
 
 
 @pytest.fixture
-def ssh(tmp_path: Path, repository: Repository, sshd: Path) -> Iterator[SSH]:
+def ssh(tmp_path: Path, repository: Repository, sshd: list[str]) -> Iterator[SSH]:
     directory = tmp_path / "ssh"
     directory.mkdir(mode=0o700)
     for name in ("host", "user"):
@@ -63,5 +70,5 @@ def ssh(tmp_path: Path, repository: Repository, sshd: Path) -> Iterator[SSH]:
     )
     # OpenSSH insists on this empty directory for its unprivileged half.
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with running([str(sshd.resolve()), "-D", "-e", "-f", str(config)], port):
+    with running([*sshd, "-D", "-e", "-f", str(config)], port):
         yield SSH(f"ssh://{getpass.getuser()}@127.0.0.1:{port}{repository.bare}", directory / "user", known)
