@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help venv engine images demo test lint bench clean
+.PHONY: help venv engine images demo test simulate lint bench clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ demo: venv engine ## Three load-balanced replicas on http://127.0.0.1:8080, from
 
 test: venv engine images ## Run every test, the real engine included
 	@$(VENV)/pytest
+
+simulate: venv ## Live through 100,000 simulated histories (HISTORIES=n for another number)
+	@$(VENV)/python -m tests.simulation $(HISTORIES)
 
 lint: venv ## Check style, types and who imports whom
 	@$(VENV)/ruff check

@@ -29,7 +29,7 @@ def _answers_after_boot(stack: Stack, workload: Workload) -> Behaviour:
     """A web server with a health check; proxies leave when they have no session, the gateway never by itself."""
     match workload.role:
         case Role.GATEWAY:
-            return Behaviour(boot=0.0, checked=False, stop=inf)
+            return Behaviour(boot=0.0, checked=False, stop=0.0)
         case Role.PROXY:
             return Behaviour(boot=0.1, checked=False, stop=inf)
     return Behaviour(life=1.0, exit_code=0, checked=False) if workload.one_shot else Behaviour()
@@ -138,10 +138,11 @@ class MemoryEngine:
         if found := self.machine.containers.get(container):
             self.machine.stop(found, grace)
 
-    def remove(self, container: str) -> None:
+    def remove(self, containers: tuple[str, ...]) -> None:
         """See Engine.remove; like Docker's forced removal it kills what still runs."""
-        if found := self.machine.containers.get(container):
-            self.machine.remove(found)
+        for container in containers:
+            if found := self.machine.containers.get(container):
+                self.machine.remove(found)
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """See Engine.tear_down."""

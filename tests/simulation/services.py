@@ -201,7 +201,7 @@ def behaviour(stack: Stack, workload: Workload) -> Behaviour:
     """How a container of this workload behaves: its image says it."""
     match workload.role:
         case Role.GATEWAY:
-            return Behaviour(boot=0.0, checked=False, stop=inf)
+            return Behaviour(boot=0.0, checked=False, stop=0.0)
         case Role.PROXY:
             return Behaviour(boot=0.1, checked=False, stop=inf)
     if workload.one_shot:

@@ -43,8 +43,8 @@ RESYNC: Final = 60.0
 PATIENCE: Final = 400
 """Passes within which everything has to be as the spec wants it once nothing breaks any more."""
 TIMEOUT: Final = 60.0
-NOTICED_BY_THEN: Final = 5.0
-"""Seconds after which HAProxy has noticed whatever broke last."""
+NOTICED_BY_THEN: Final = 12.0
+"""Seconds after which HAProxy has noticed whatever broke last, and what a hand has stopped has ended."""
 
 _RECORDER: Final = Recorder()
 
@@ -61,6 +61,14 @@ class Figures:
     calls: int
     faults: int
     requests: int
+
+    def __add__(self, other: Figures) -> Figures:
+        return Figures(
+            self.passes + other.passes,
+            self.calls + other.calls,
+            self.faults + other.faults,
+            self.requests + other.requests,
+        )
 
 
 class _SometimesBoard(Board):

@@ -1,0 +1,43 @@
+"""No history breaks a promise; the same seed tells the same story.
+
+SIMULATIONS=n lives through more or fewer of them, SEED=n through one, whose story is then told if it fails.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.simulation.many import live_through_all, quietly
+from tests.simulation.simulation import Simulation, live_through
+
+HISTORIES = int(os.environ.get("SIMULATIONS", "10000"))
+SEED = os.environ.get("SEED")
+
+
+@pytest.mark.skipif(SEED is not None, reason="one seed was asked for")
+@pytest.mark.timeout(900)
+def test_no_history_breaks_a_promise() -> None:
+    total = live_through_all(range(HISTORIES))
+    print(total)
+    assert not total.violations, "\n\n".join(story for _, story in total.violations)
+    assert total.histories == HISTORIES
+
+
+@pytest.mark.skipif(SEED is None, reason="SEED names no seed")
+def test_one_seed() -> None:
+    with quietly():
+        live_through(int(SEED or 0))
+
+
+@pytest.mark.parametrize("seed", [1, 26, 80, 112, 134])
+def test_the_same_seed_tells_the_same_story(seed: int) -> None:
+    stories = []
+    with quietly():
+        for _ in range(2):
+            simulation = Simulation(seed)
+            simulation.run()
+            stories.append(str(simulation.story))
+    assert stories[0] == stories[1]
+    assert "is quiet from now on" in stories[0]
