@@ -33,6 +33,8 @@ from vault_plugins.contract import PluginError, VaultServicePlugin
 PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
 DEFAULT_STOP_GRACE: Final = 10.0
+MAX_STOP_GRACE: Final = 86400.0
+MAX_PORT: Final = 65535
 OVERRIDE_PREFIX: Final = "VAULT_"
 DEFAULT_POLICY: Final = Policy()
 
@@ -211,19 +213,21 @@ def _take_over_ports(
 def _target_port(mapping: object) -> int | None:
     target = mapping.get("target") if isinstance(mapping, Mapping) else str(mapping).rpartition(":")[2]
     text = str(target).partition("/")[0]
-    return int(text) if text.isdecimal() else None
+    is_port = text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT
+    return int(text) if is_port else None
 
 
 def _replicas(body: Service, default: int) -> int:
     value = (body.get("deploy") or {}).get("replicas", body.get("scale", default))
-    return value if isinstance(value, int) and value >= 0 else default
+    return default if value is None else int(value)
 
 
 def _seconds(value: object) -> float:
     if isinstance(value, int | float):
-        return float(value)
+        return min(max(0.0, float(value)), MAX_STOP_GRACE)
     parts = _DURATION_PART.findall(str(value)) if value else []
-    return sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts) if parts else DEFAULT_STOP_GRACE
+    seconds = sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts)
+    return min(seconds, MAX_STOP_GRACE) if parts else DEFAULT_STOP_GRACE
 
 
 def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment) -> Service:

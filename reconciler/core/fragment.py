@@ -16,6 +16,7 @@ from typing import Any, Final
 from reconciler.api.errors import PermanentError
 from reconciler.core.base_stack import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from reconciler.core.interpolation import InterpolationError, interpolate
+from reconciler.core.shape import ShapeError, misnamed, misshapen, plain
 from vault_plugins.contract import PluginError, VaultServicePlugin
 from vault_plugins.failures import BrokenPluginError, broken_by
 
@@ -48,8 +49,8 @@ def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fr
     slug = plugin.metadata.slug
     try:
         raw = plugin.build_compose(settings)
-        web = tuple(plugin.get_containers())
-        dependencies = tuple(plugin.dependencies)
+        web = tuple(dict.fromkeys(map(str, plugin.get_containers())))
+        dependencies = tuple(dict.fromkeys(map(str, plugin.dependencies)))
     except PluginError as error:
         raise BuildError(f"plugin {slug!r}: {error}") from error
     except (Exception, SystemExit) as error:  # a plugin may do anything, and stops only its own service
@@ -72,8 +73,8 @@ class _Reader:
         self, raw: object, web: tuple[str, ...], dependencies: tuple[str, ...], settings: Mapping[str, str]
     ) -> Fragment:
         try:
-            document = interpolate(self._mapping("the fragment", raw), settings)
-        except InterpolationError as error:
+            document = interpolate(self._mapping("the fragment", plain(raw)), settings)
+        except (ShapeError, InterpolationError) as error:
             raise self._error(str(error)) from error
         if unknown := sorted(set(document) - set(SECTIONS) - {"version", "name"}):
             raise self._error(f"unknown section {unknown[0]!r}; a fragment has {', '.join(SECTIONS)}")
@@ -101,6 +102,8 @@ class _Reader:
 
     def _section(self, name: str, value: object) -> dict[str, dict[str, Any]]:
         section = self._mapping(name, value if value is not None else {})
+        if wrong := [text for key in section if (text := misnamed(key))]:
+            raise self._error(f"{name}: {wrong[0]}")
         return {
             key: self._mapping(f"{name}.{key}", body if body is not None else {})
             for key, body in section.items()
@@ -111,6 +114,8 @@ class _Reader:
             raise self._error(
                 f"services.{name} has no image; the controller starts images, it does not build them"
             )
+        if wrong := next(misshapen(body), None):
+            raise self._error(f"services.{name}.{wrong}")
         environment = body.get("environment")
         networks = body.get("networks")
         service = {key: value for key, value in body.items() if value is not None}
