@@ -1,0 +1,74 @@
+"""A way to the engine that can be disturbed: it keeps Docker's events to itself, or cuts the connection they come by."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+ENGINE: Final = "/var/run/docker.sock"
+CHUNK: Final = 65536
+
+
+class Relay:
+    """Listens on a UNIX socket of its own and passes everything on to the engine, byte by byte."""
+
+    def __init__(self, path: Path, engine: str = ENGINE) -> None:
+        self.url = f"unix://{path}"
+        self._engine = engine
+        self._server = socket.socket(socket.AF_UNIX)
+        self._server.bind(str(path))
+        self._server.listen(64)
+        self._streams: list[socket.socket] = []
+        self._withholding = False
+        self.withheld = 0
+        self._accepting = threading.Thread(target=self._accept, name="relay", daemon=True)
+        self._accepting.start()
+
+    def withhold_events(self) -> None:
+        """From now on events are read and forgotten; the stream stays open, as after a silent failure."""
+        self._withholding = True
+
+    def cut_events(self) -> None:
+        """End every event stream there is; later ones are passed on again."""
+        self._withholding = False
+        for stream in self._streams:
+            with suppress(OSError):
+                stream.shutdown(socket.SHUT_RDWR)
+        self._streams.clear()
+
+    def close(self) -> None:
+        """Listen no more, and end what is left of the event streams."""
+        self.cut_events()
+        # A thread that waits in accept is woken by this, but not by closing.
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
+        self._server.close()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._server.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, socket.socket(socket.AF_UNIX) as engine, suppress(OSError):
+            engine.connect(self._engine)
+            while True:
+                for source in select.select([client, engine], [], [])[0]:
+                    if not (chunk := source.recv(CHUNK)):
+                        return
+                    if source is client:
+                        self._pass_on(chunk, client, engine)
+                    elif self._withholding and client in self._streams:
+                        self.withheld += 1
+                    else:
+                        client.sendall(chunk)
+
+    def _pass_on(self, chunk: bytes, client: socket.socket, engine: socket.socket) -> None:
+        if b"/events?" in chunk.partition(b"\r\n")[0]:
+            self._streams.append(client)
+        engine.sendall(chunk)
