@@ -1,7 +1,7 @@
 """Does what a plan says, in its order, and decides nothing.
 
-Neighbouring creations become one Compose call and neighbouring starts one parallel start; otherwise an operation is a
-call. The first failure ends the pass: the next one looks again and plans from what it finds.
+Neighbouring creations become one Compose call, neighbouring starts and removals are made side by side; otherwise an
+operation is a call. The first failure ends the pass: the next one looks again and plans from what it finds.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ def _call(operation: Operation) -> object:
     """Operations with equal answers share a call."""
     if isinstance(operation, CreateReplicas | CreateProxy):
         return CreateReplicas
-    if isinstance(operation, StartContainer):
-        return StartContainer
+    if isinstance(operation, StartContainer | RemoveContainer):
+        return type(operation)
     return operation
 
 
@@ -76,8 +76,8 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             engine.recreate(stack, workload)
         case StopContainer(container=container, grace=grace):
             engine.stop(container, grace)
-        case RemoveContainer(container=container):
-            engine.remove(container)
+        case RemoveContainer():
+            engine.remove(tuple(o.container for o in batch if isinstance(o, RemoveContainer)))
         case ConfigureProxy(servers=servers):
             proxy.configure(stack, servers)
         case ReloadProxy(slot=slot):

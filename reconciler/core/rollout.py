@@ -88,9 +88,8 @@ def plan_web(pool: Pool, history: History, *, may_start: bool, hold: bool) -> We
 
 
 def _bury(pool: Pool, dead: Sequence[Replica]) -> Iterator[Operation]:
+    yield from (_delete(pool, replica.name, Cause.DEAD) for replica in dead if replica.member is not None)
     for replica in dead:
-        if replica.member is not None:
-            yield _delete(pool, replica.name, Cause.DEAD)
         yield _remove(replica, cause_of_end(replica.container, current=replica.current))
 
 

@@ -54,8 +54,8 @@ class Engine(Protocol):
     def stop(self, container: str, grace: float) -> None:
         """Ask for a stop and return; the engine kills after `grace` seconds, an event tells the end."""
 
-    def remove(self, container: str) -> None:
-        """Remove a container and no volume; one that is gone is fine."""
+    def remove(self, containers: tuple[str, ...]) -> None:
+        """Remove containers side by side and no volume; one that is gone is fine."""
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """Remove containers and networks of a project, and its volumes if asked."""

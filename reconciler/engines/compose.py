@@ -7,7 +7,7 @@ stops or removes one, because it tells no proxy.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -32,8 +32,8 @@ from reconciler.engines.ports import owner_of
 if TYPE_CHECKING:
     from docker import APIClient
 
-STARTERS: Final = 8
-"""Containers started side by side; more do not start any sooner on one engine."""
+WORKERS: Final = 8
+"""Containers started or removed side by side; more are not done any sooner by one engine."""
 
 STOPPERS: Final = 32
 """Containers that may be on their way out at once; each waits for its grace period."""
@@ -50,12 +50,12 @@ class ComposeEngine:
         self._informer = Informer()
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
-        self._starters = ThreadPoolExecutor(STARTERS, thread_name_prefix="start")
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._images: set[str] = set()
 
     def close(self) -> None:
         """End all connections; stops that were asked for go on in the engine."""
-        self._starters.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
         self._stoppers.shutdown(wait=False, cancel_futures=True)
         self._api.close()
 
@@ -135,14 +135,25 @@ class ComposeEngine:
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers side by side. Raises the first error after all were tried."""
         self._stopping.difference_update(containers)
-        jobs = [self._starters.submit(self._start, container) for container in containers]
-        errors = [error for job in jobs if (error := job.exception(timeout=STARTERS * CALL_SECONDS))]
-        self._informer.changed(*containers)
-        if errors:
-            raise errors[0]
+        self._side_by_side(self._start, containers)
 
     def _start(self, container: str) -> None:
         self._api.ask("start a container", lambda api: api.start(container), missing=None)
+
+    def remove(self, containers: tuple[str, ...]) -> None:
+        """Remove containers and none of their volumes, side by side. Raises the first error after all were tried."""
+        self._side_by_side(self._remove, containers)
+        self._stopping.difference_update(containers)
+
+    def _remove(self, container: str) -> None:
+        self._api.ask("remove a container", partial(_remove_container, container), missing=None)
+
+    def _side_by_side(self, call: Callable[[str], None], containers: tuple[str, ...]) -> None:
+        jobs = [self._workers.submit(call, container) for container in containers]
+        errors = [error for job in jobs if (error := job.exception(timeout=WORKERS * CALL_SECONDS))]
+        self._informer.changed(*containers)
+        if errors:
+            raise errors[0]
 
     def stop(self, container: str, grace: float) -> None:
         """Ask for a stop in the background; from now on the container is observed as `stopping`."""
@@ -158,12 +169,6 @@ class ComposeEngine:
         except EngineError as error:
             _log.warning("stopping %s: %s", container[:12], error)
             self._stopping.discard(container)
-        self._informer.changed(container)
-
-    def remove(self, container: str) -> None:
-        """Remove a container and none of its volumes."""
-        self._api.ask("remove a container", partial(_remove_container, container), missing=None)
-        self._stopping.discard(container)
         self._informer.changed(container)
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
@@ -184,7 +189,7 @@ class ComposeEngine:
     def _end(self, container: str) -> None:
         # No grace of ours: each container was created with the one that its service asks for.
         self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
-        self.remove(container)
+        self._remove(container)
 
     def run_once(
         self, image: str, command: Sequence[str], mounts: Mapping[Path, str], environment: Mapping[str, str]
