@@ -47,7 +47,7 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
     if stored.deletion is not None:
         return Summary(Verdict.MOVING, "Deleting", "is being deleted")
     if stored.problem:
-        return Summary(Verdict.FAILED, "InvalidManifest", stored.problem)
+        return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
     if stored.service.spec.suspend:
         return Summary(Verdict.IDLE, "Suspended", "is suspended; what runs keeps running")
     if ready is None or ready.observed_generation < generation:

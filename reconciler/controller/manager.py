@@ -30,7 +30,7 @@ from reconciler.controller import trace, triggers
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.lease import LeaseTakenError, lease
 from reconciler.controller.reconcile import Result, reconcile
-from reconciler.controller.sync import sync
+from reconciler.controller.sync import MAX_PRUNE, sync
 from reconciler.controller.target import ROLLED_BACK
 from reconciler.controller.trace import tracing
 from reconciler.controller.workqueue import WorkQueue
@@ -78,12 +78,16 @@ class Controller:
         workers: int,
         resync: float,
         on_progress: Callable[[Progress], None] | None = None,
+        max_prune: int = MAX_PRUNE,
+        allow_empty: bool = False,
     ) -> None:
         self._world = world
         self._state_dir = state_dir
         self._recorder = recorder
         self._backoff = backoff
         self._sources = sources
+        self._max_prune = max_prune
+        self._allow_empty = allow_empty
         self._worker_count = workers
         self._resync = resync
         self._on_progress = on_progress or (lambda progress: None)
@@ -215,7 +219,15 @@ class Controller:
         """One look at a source; what the disk refused is tried again until it is stored or the source changes."""
         while not self._stop.is_set():
             try:
-                done = sync(source.load(), self._world.objects, source, self._world.now())
+                done = sync(
+                    source.load(),
+                    self._world.objects,
+                    source,
+                    self._world.now(),
+                    rivals=self._sources,
+                    max_prune=self._max_prune,
+                    allow_empty=self._allow_empty,
+                )
             except VaultError as error:
                 _log.error("%s %s: %s", source.kind, source.place, error)
                 failures: tuple[VaultError, ...] = (error,)

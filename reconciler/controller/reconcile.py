@@ -18,7 +18,7 @@ from reconciler.controller.target import Target, choose_target, former_good
 from reconciler.controller.world import Sight, World, look
 from reconciler.core.build import project_of
 from reconciler.core.progress import Failure, judge_progress, look_in
-from reconciler.store.base import StoredObject
+from reconciler.store.base import INVALID_MANIFEST, StoredObject
 
 LOG_LINES: Final = 10
 """How much of a failed container's log goes into the event that tells of it."""
@@ -141,7 +141,8 @@ def _summarise(
     if target.problem:
         status = summary.with_problem(status, generation, target.reason, target.problem, now)
     if stored.problem:
-        status = summary.with_problem(status, generation, "InvalidManifest", stored.problem, now)
+        tell = summary.with_problem if stored.problem_reason == INVALID_MANIFEST else summary.held_back
+        status = tell(status, generation, stored.problem_reason, stored.problem, now)
     return status
 
 

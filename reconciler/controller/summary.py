@@ -112,6 +112,11 @@ def after_failure(
     return _with(before, generation, now, outcomes)
 
 
+def held_back(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
+    """The status of a service that is as its last good commit wants it while there is, or may be, a newer one."""
+    return _with(before, generation, now, {"Stalled": ("True", reason, problem)})
+
+
 def with_problem(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
     """The status of a service whose newest spec cannot be used; what was good before goes on, and this is no success."""
     outcome = ("True", reason, problem)

@@ -40,6 +40,19 @@ class Loaded:
     setback: Setback | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One look at a place far away: how many seconds it took, the commit that is served since, and what was wrong.
+
+    `is_news` says that the commit or the setback is another than after the look before.
+    """
+
+    seconds: float
+    commit: str
+    setback: Setback | None
+    is_news: bool
+
+
 class Source(Protocol):
     """A place where manifests are written; (`kind`, `place`) tells it from others, also after a restart."""
 

@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from reconciler.api import EnvFrom, Manifest, Problem
 from reconciler.api.text_file import MAX_BYTES
-from reconciler.sources.base import Loaded, Setback
+from reconciler.sources.base import Fetch, Loaded, Setback
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git_address import Address
 from reconciler.sources.git_clone import Clone
@@ -36,16 +36,6 @@ STOP_SECONDS: Final = 0.2
 """How often a wait looks whether it shall end."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Fetch:
-    """One look at the repository: how long it took, what it found, and what was wrong."""
-
-    seconds: float
-    commit: str
-    setback: Setback | None
-    is_news: bool
 
 
 @dataclass(frozen=True, slots=True)

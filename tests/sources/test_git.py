@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.sources.base import Loaded, Source
-from reconciler.sources.git import Fetch, GitSource
+from reconciler.sources.base import Fetch, Loaded, Source
+from reconciler.sources.git import GitSource
 from reconciler.sources.git_address import parse_address
 from reconciler.sources.git_command import CONFIG, Credentials, Git
 from reconciler.sources.git_trust import Trust
