@@ -63,14 +63,17 @@ class Judge:
         if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
             floor = 0
         surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge
+        up = frozenset(
+            c.short for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)
+        )
         self._pass = Pass(
             stack=stack,
             floor=floor,
             budget=stack.replicas + surge,
             live=sum(c.role is Role.WEB and _is_live(c) for c in observed.engine.containers),
-            up=frozenset(c.id for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)),
+            up=up,
             created=0,
-            pool=self.pool(stack),
+            pool={worker: names & up for worker, names in self.pool(stack).items()},
             ways_in=len(self._accepting(stack)),
             holds=_lacks_a_dependency(stack, observed) and not self._taking(stack),
         )
@@ -142,8 +145,15 @@ class Judge:
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
         for worker, names in pool.items():
             known = [len(p - now.taken) for w, p in now.pool.items() if w in pool]
-            if call in ("reload", "start") and worker not in self._pool and known and len(names) < min(now.floor, *known):
-                raise Violation(f"{call} starts a HAProxy worker with {len(names)} servers, {min(known)} serve")
+            if (
+                call in ("reload", "start")
+                and worker not in self._pool
+                and known
+                and len(names) < min(now.floor, *known)
+            ):
+                raise Violation(
+                    f"{call} starts a HAProxy worker with {len(names)} servers, {min(known)} serve"
+                )
 
     def _file(self, now: Pass) -> None:
         """Whoever starts from the file serves what those serve that run."""
@@ -154,10 +164,14 @@ class Judge:
 
     def _let_end(self, stack: Stack, container: MemoryContainer, call: str) -> None:
         """Nothing that a proxy may still send requests to is ended, and no session before its deadline."""
+        if container.role is Role.DEPENDENCY and container.workload in _needed(stack):
+            if call == "stop" and container.is_up and self._taking(stack):
+                raise Violation(f"{container.name} is stopped while requests come that need it")
+            return
         if not container.is_up or container.role is not Role.WEB:
             return
         if call == "remove":
-            if self._pass is None or container.id not in self._pass.up:
+            if self._pass is None or container.id[:12] not in self._pass.up:
                 return
             raise Violation(f"{container.name} is removed while it runs")
         name, now = container.id[:12], self._engine.machine.clock()
@@ -184,7 +198,9 @@ class Judge:
             if server is None or not self._reaches(stack, process, server, container) or not server.sessions:
                 continue
             if worker.current and server.admin is Admin.READY:
-                raise Violation(f"deleting server {name} cuts {len(server.sessions)} sessions of {container.name}")
+                raise Violation(
+                    f"deleting server {name} cuts {len(server.sessions)} sessions of {container.name}"
+                )
 
     def _single_writers(self, stack: Stack) -> None:
         """What holds data runs once, and a workload that is recreated never in two revisions."""
@@ -195,7 +211,11 @@ class Judge:
                 key = container.workload
                 value = container.id if container.role is Role.DEPENDENCY else container.revision
                 seen.setdefault(key, set()).add(value)
-        if self._pass and self._pass.created and (both := [w for w, values in seen.items() if len(values) > 1]):
+        if (
+            self._pass
+            and self._pass.created
+            and (both := [w for w, values in seen.items() if len(values) > 1])
+        ):
             raise Violation(f"two of {both[0]} run at the same time")
 
     # What is true
@@ -221,7 +241,12 @@ class Judge:
 
     def _can_answer(self, container: MemoryContainer, server: MemoryServer) -> bool:
         ill = container.sick_since is not None and container.behaviour.checked
-        return container.state is State.RUNNING and not ill and not container.stopping and self._is_at(container, server)
+        return (
+            container.state is State.RUNNING
+            and not ill
+            and not container.stopping
+            and self._is_at(container, server)
+        )
 
     def _is_at(self, container: MemoryContainer, server: MemoryServer) -> bool:
         return self._engine.machine.addresses.get(server.address.partition(":")[0]) is container
@@ -246,7 +271,11 @@ class Judge:
     def _reaches(
         self, stack: Stack, process: MemoryProcess, server: MemoryServer, container: MemoryContainer
     ) -> bool:
-        return self._is_at(container, server) and container.state is State.RUNNING and container.sick_since is None
+        return (
+            self._is_at(container, server)
+            and container.state is State.RUNNING
+            and container.sick_since is None
+        )
 
     def _superseded(self, process: MemoryProcess) -> float:
         return min((worker.born for worker in process.workers if worker.current), default=0.0)
@@ -259,7 +288,8 @@ class Judge:
 def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
     """Whether requests have to be held, because what answers them needs something that is being replaced."""
     return any(
-        not workload.accepts(c.revision) or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
+        not workload.accepts(c.revision)
+        or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
         for workload in stack.of(Role.DEPENDENCY)
         for c in observed.of(workload.name)
     )
@@ -275,6 +305,10 @@ def _lacks_a_dependency(stack: Stack, observed: Observed) -> bool:
         for workload in stack.of(Role.DEPENDENCY)
         if not workload.one_shot
     )
+
+
+def _needed(stack: Stack) -> frozenset[str]:
+    return frozenset(name for workload in stack.web for name in workload.needs)
 
 
 def _is_live(container: MemoryContainer | Container) -> bool:

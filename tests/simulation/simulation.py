@@ -6,8 +6,8 @@ hour takes milliseconds and the same seed tells the same story.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,6 +18,7 @@ from typing import Any, Final
 from metrics.recorder import Recorder
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.controller import reconcile as controller
+from reconciler.controller import world
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.board import Board
 from reconciler.controller.journal import Journal
@@ -114,7 +115,7 @@ class Simulation:
         self._due = 0.0
         self._did = ""
         self._faulty = False
-        self._passes = self._calls = self._faults = self._requests = 0
+        self._plans = self._passes = self._calls = self._faults = self._requests = 0
         self._old_file: MemoryFile | None = None
         self.machine.subscribe(self._event)
         self._begin_controller()
@@ -163,6 +164,8 @@ class Simulation:
                 break
         else:
             raise Violation(f"not converged after {PATIENCE} quiet passes")
+        if not self._plans:
+            raise Violation("the judge has seen no plan")
         self._advance(1.0)
         again = self._pass()
         if again.did:
@@ -205,7 +208,7 @@ class Simulation:
         """A new process that remembers nothing."""
         self.machine.lose_grip()
         self._backoff = Backoff(Random(self.random.random()))
-        self._world = controller.World(
+        self._world = world.World(
             objects=self.objects,
             records=self.records,
             engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
@@ -226,6 +229,7 @@ class Simulation:
 
     def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
         """A pass has planned."""
+        self._plans += 1
         if made.operations or made.blocked:
             self.story.tell("plan", made)
         self.judge.planned(stack, observed, history, now, made)
@@ -244,7 +248,16 @@ class Simulation:
             return self._do(name, function, *arguments, **named)
         self._faults += 1
         match random.choice(
-            ["fails", "hangs", "answers too late", "is done twice", "is late", "crash before", "crash after", "world"]
+            [
+                "fails",
+                "hangs",
+                "answers too late",
+                "is done twice",
+                "is late",
+                "crash before",
+                "crash after",
+                "world",
+            ]
         ):
             case "fails":
                 self._fault(name, "fails")
@@ -469,7 +482,9 @@ class Simulation:
     def _check_pool(self, stack: Stack, replicas: set[str]) -> None:
         file = self.proxy.files[stack.project]
         if set(file.servers) != replicas:
-            raise Violation(f"haproxy.cfg names {sorted(file.servers)}, but the replicas are {sorted(replicas)}")
+            raise Violation(
+                f"haproxy.cfg names {sorted(file.servers)}, but the replicas are {sorted(replicas)}"
+            )
         pool = self.judge.pool(stack)
         if len(pool) != stack.haproxy.replicas:
             raise Violation(f"{len(pool)} HAProxies take connections, {stack.haproxy.replicas} wanted")
@@ -489,22 +504,20 @@ def _does_well(container: MemoryContainer, workload: Workload) -> bool:
     return workload.one_shot and container.exit_code == 0
 
 
-class _seen_by:
+@contextmanager
+def _seen_by(simulation: Simulation) -> Iterator[None]:
     """While it lasts, the simulation sees every plan that the controller makes."""
 
-    def __init__(self, simulation: Simulation) -> None:
-        self._simulation = simulation
+    def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> Plan:
+        made = planner.plan(stack, observed, history, now)
+        simulation.planned(stack, observed, history, now, made)
+        return made
 
-    def __enter__(self) -> None:
-        def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> Plan:
-            made = planner.plan(stack, observed, history, now)
-            self._simulation.planned(stack, observed, history, now, made)
-            return made
-
-        controller.plan = plan  # type: ignore[attr-defined]
-
-    def __exit__(self, *_: object) -> None:
-        controller.plan = planner.plan  # type: ignore[attr-defined]
+    before, world.plan = world.plan, plan
+    try:
+        yield
+    finally:
+        world.plan = before
 
 
 def live_through(seed: int) -> Figures:

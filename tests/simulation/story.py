@@ -7,7 +7,7 @@ from collections.abc import Callable
 Line = tuple[float, str, str]
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - it is what was violated, in the words of the field
     """Something happened that must never happen."""
 
 

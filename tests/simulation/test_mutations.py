@@ -1,0 +1,205 @@
+"""The invariants bite: each of these mistakes, put into the planner by hand, is found within a few hundred histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from reconciler.core import dependencies, health, ingress, leaving, planner, pool, rollout
+from reconciler.core.health import Phase
+from reconciler.core.plan import (
+    CreateReplicas,
+    Step,
+)
+from reconciler.core.stack import Stack
+from tests.simulation.many import quietly
+from tests.simulation.simulation import live_through
+from tests.simulation.story import Violation
+
+HISTORIES = 400
+
+Mutate = Callable[[pytest.MonkeyPatch], None]
+
+_floor = leaving._floor
+_retire = rollout._retire
+_create = rollout._create
+_cause = leaving._cause
+_member = pool._member
+_judge = health.judge
+_change = dependencies._change
+_complete = dependencies._complete
+_plan_web = rollout.plan_web
+_plan_dependencies = dependencies.plan_dependencies
+
+
+def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(leaving, "_floor", lambda stack: _floor(stack) - 1)
+
+
+def one_too_many_live(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stack, "surge", property(lambda stack: stack.strategy.surge + 1))
+
+
+def nobody_waits_for_sessions(patch: pytest.MonkeyPatch) -> None:
+    def retire(pool: rollout.Pool, retiring: Any) -> Iterator[Any]:
+        for replica, cause in retiring.items():
+            if replica.draining and replica.phase is not Phase.CREATED:
+                yield rollout._stop(replica, cause)
+            else:
+                yield from _retire(pool, {replica: cause})
+
+    patch.setattr(rollout, "_retire", retire)
+
+
+def nobody_drains(patch: pytest.MonkeyPatch) -> None:
+    def retire(pool: rollout.Pool, retiring: Any) -> Iterator[Any]:
+        for replica, cause in retiring.items():
+            if replica.phase is Phase.CREATED:
+                yield rollout._remove(replica, cause)
+            else:
+                yield rollout._stop(replica, cause)
+
+    patch.setattr(rollout, "_retire", retire)
+
+
+def old_workers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        pool,
+        "_member",
+        lambda name, views, current, listening: _member(name, current or views, current, listening),
+    )
+
+
+def one_proxy_speaks_for_both(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planner, "merge", lambda instances: pool.merge([i for i in instances if i.answering][:1]))
+
+
+def the_file_forgets(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "_servers", lambda pool, kept, steps: {})
+
+
+def the_file_is_never_written_again(patch: pytest.MonkeyPatch) -> None:
+    configuration = ingress._configuration
+    patch.setattr(
+        ingress,
+        "_configuration",
+        lambda observed, servers: [] if observed.proxy.written else configuration(observed, servers),
+    )
+
+
+def dead_servers_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "_forget_servers", lambda pool: iter(()))
+
+
+def the_ill_are_kept(patch: pytest.MonkeyPatch) -> None:
+    def cause(stack: Stack, replica: health.Replica) -> Any:
+        return None if replica.current and replica.phase is Phase.UNHEALTHY else _cause(stack, replica)
+
+    patch.setattr(leaving, "_cause", cause)
+
+
+def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
+    def end_superseded(proxies: ingress._Proxies) -> Iterator[Any]:
+        for container in proxies._running:
+            if container not in proxies._fit:
+                yield ingress._stop(container, proxies._workload, planner.Cause.OUTDATED)
+
+    patch.setattr(ingress._Proxies, "_end_superseded", end_superseded)
+
+
+def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
+    def plan_dependencies(
+        stack: Stack, observed: Any, members: Any, *others: Any
+    ) -> dependencies.DependencyStep:
+        return replace(_plan_dependencies(stack, observed, {}, *others), hold=False)
+
+    patch.setattr(planner, "plan_dependencies", plan_dependencies)
+
+
+def requests_are_let_in_too_soon(patch: pytest.MonkeyPatch) -> None:
+    def plan_web(pool: rollout.Pool, history: Any, *, may_start: bool, hold: bool) -> rollout.WebStep:
+        return _plan_web(pool, history, may_start=True, hold=hold)
+
+    patch.setattr(planner, "plan_web", plan_web)
+
+
+def orphans_stay(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planner, "plan_orphans", lambda stack, observed: Step())
+
+
+def a_second_database(patch: pytest.MonkeyPatch) -> None:
+    def change(workload: Any, containers: Any, changing: Any) -> Iterator[Any]:
+        yield CreateReplicas(
+            workload=workload.name, count=1, existing=len(containers), cause=planner.Cause.OUTDATED
+        )
+
+    patch.setattr(dependencies, "_change", change)
+
+
+def order_decides(patch: pytest.MonkeyPatch) -> None:
+    def judge_replicas(stack: Stack, containers: Any, members: Any, now: Any) -> tuple[health.Replica, ...]:
+        web = {workload.name: workload for workload in stack.web}
+        deadline = stack.strategy.progress_deadline
+        return tuple(
+            _judge(c, web[c.workload], members, deadline, now) for c in containers if c.workload in web
+        )
+
+    patch.setattr(planner, "judge_replicas", judge_replicas)
+
+
+def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
+    """What the planner once did: a HAProxy that seems to be in a namespace of the past is stopped on the spot."""
+    operations = ingress._Proxies.operations
+
+    def stop_at_once(proxies: ingress._Proxies) -> Iterator[Any]:
+        for container in proxies._running:
+            gateway = proxies._gateways.get(container.joined or "")
+            if gateway is None or (
+                gateway.started and container.started and gateway.started > container.started
+            ):
+                yield ingress._stop(container, proxies._workload, planner.Cause.DETACHED, grace=0.0)
+        yield from operations(proxies)
+
+    patch.setattr(ingress._Proxies, "operations", stop_at_once)
+
+
+MUTATIONS: tuple[Mutate, ...] = (
+    one_too_few_serve,
+    one_too_many_live,
+    nobody_waits_for_sessions,
+    nobody_drains,
+    old_workers_are_forgotten,
+    one_proxy_speaks_for_both,
+    the_file_forgets,
+    the_file_is_never_written_again,
+    dead_servers_stay,
+    the_ill_are_kept,
+    the_old_proxy_goes_first,
+    nothing_is_held,
+    requests_are_let_in_too_soon,
+    orphans_stay,
+    a_second_database,
+    order_decides,
+    the_wall_decides_over_proxies,
+)
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda mutate: mutate.__name__.replace("_", " "))
+def test_each_is_caught(mutate: Mutate, monkeypatch: pytest.MonkeyPatch) -> None:
+    mutate(monkeypatch)
+    with quietly():
+        for seed in range(HISTORIES):
+            if violates(seed):
+                return
+    pytest.fail(f"{HISTORIES} histories went by and nobody noticed")
+
+
+def violates(seed: int) -> bool:
+    try:
+        live_through(seed)
+    except Violation:
+        return True
+    return False
