@@ -42,7 +42,7 @@ class HAProxy:
             if container.state is State.RUNNING and container.slot is not None
         }
         serving = [worker for workers in found.values() for worker in workers or () if worker.serving]
-        names = frozenset(server.name for worker in serving for server in worker.stats.servers)
+        names = frozenset(server.name for worker in serving for server in worker.servers)
         successor = min((worker.info.uptime for worker in serving), default=float("inf"))
         return ProxyObserved(
             expected=expected,

@@ -30,6 +30,9 @@ __all__ = ["CONFIG_FILE", "Written", "check_options", "read_back", "render", "st
 
 CONFIG_FILE: Final = "haproxy.cfg"
 
+SUCCESSOR_PORT: Final = 8079
+"""TCP port on the namespace's loopback where a leaving worker hands requests to the one that listens now."""
+
 MAX_CONNECTIONS: Final = 8192
 """Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
 RETRIES: Final = 3
@@ -58,13 +61,10 @@ _HERE: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """HAProxy's timeouts in seconds; how long it waits for whom before it gives a connection up.
-
-    `keep_alive` also bounds how long an old worker may still get a request after a reload, so it is short.
-    """
+    """HAProxy's timeouts in seconds; how long it waits for whom before it gives a connection up."""
 
     request: float = 10.0
-    keep_alive: float = 10.0
+    keep_alive: float = 30.0
     connect: float = 2.0
     queue: float = 30.0
     client: float = 60.0
@@ -169,6 +169,7 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
             retries=RETRIES,
             retry_after=RETRY_AFTER,
             inner_port=INNER_PORT,
+            successor_port=SUCCESSOR_PORT,
             exporter_port=f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
             socket=f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
             state_file=f"{RUN_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",

@@ -16,7 +16,7 @@ from reconciler.core.observed import Admin
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy_config import state_file
 from reconciler.proxy.haproxy_socket import CURRENT, TIMEOUT, ask, converse, process
-from reconciler.proxy.haproxy_stats import EVERYTHING, Info, Process, find, old_pids, read_info, read_stats
+from reconciler.proxy.haproxy_stats import Info, Process, find, old_pids, read_info, read_servers
 
 __all__ = ["Runtime"]
 
@@ -47,7 +47,7 @@ class Runtime:
         Raises ProxyAwayError and ProxyError.
         """
         workers, info, stats = ask(
-            self.run, self.slot, ["show proc", f"{CURRENT} show info", f"{CURRENT} {EVERYTHING}"]
+            self.run, self.slot, ["show proc", f"{CURRENT} show info", f"{CURRENT} {self._show_servers}"]
         )
         current = self._process(info, stats)
         return (current, *filter(None, (self._old(pid) for pid in old_pids(workers))))
@@ -59,7 +59,7 @@ class Runtime:
         current = self._current()
         if current.info.stopping:
             return
-        known = find(current.stats.servers, name)
+        known = find(current.servers, name)
         if known is not None and known.address != address:
             self.delete_server(name, force=True)
             known = None
@@ -95,10 +95,10 @@ class Runtime:
         """
         if force:
             for worker in self.processes():
-                if not worker.serving and (known := find(worker.stats.servers, name)) and known.sessions:
+                if not worker.serving and (known := find(worker.servers, name)) and known.sessions:
                     self._cut(worker.info.pid, name)
         current = self._current()
-        if current.info.stopping or (known := find(current.stats.servers, name)) is None:
+        if current.info.stopping or (known := find(current.servers, name)) is None:
             return
         server = f"{self.pool}/{name}"
         self._expect([(f"set server {server} state maint", _DONE, _NO_SERVER)])
@@ -108,7 +108,7 @@ class Runtime:
             [f"wait {REMOVABLE:g}s srv-removable {server}", f"del server {server}"], REMOVABLE + TIMEOUT
         )
         if deleted not in (_DELETED, _NO_SERVER):
-            busy = find(self._current().stats.servers, name) or known
+            busy = find(self._current().servers, name) or known
             raise ProxyError(
                 f"server {name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
                 f'{self.slot}: "{waited}", "{deleted}"'
@@ -141,13 +141,18 @@ class Runtime:
                 "its configuration directory is not the one that was written"
             )
 
+    @property
+    def _show_servers(self) -> str:
+        # Of everything in the pool (-1) the servers (4).
+        return f"show stat {self.pool} 4 -1"
+
     def _current(self) -> Process:
-        info, stats = self._ask(["show info", EVERYTHING])
+        info, stats = self._ask(["show info", self._show_servers])
         return self._process(info, stats)
 
     def _old(self, pid: int) -> Process | None:
         at = process(pid)
-        said = converse(self.run, self.slot, [f"{at} show info", f"{at} {EVERYTHING}"])
+        said = converse(self.run, self.slot, [f"{at} show info", f"{at} {self._show_servers}"])
         info, _, stats = said.partition("\n\n")
         # It may have ended since it was listed; the master says so in a sentence instead of a table.
         return self._process(info, stats.rstrip(), old=True) if stats.startswith("#") else None
@@ -155,7 +160,7 @@ class Runtime:
     def _process(self, info: str, stats: str, *, old: bool = False) -> Process:
         try:
             told: Info = read_info(info)
-            return Process(told, read_stats(stats, self.pool), serving=not old and not told.stopping)
+            return Process(told, read_servers(stats), serving=not old and not told.stopping)
         except ValueError as error:
             raise ProxyError(f"HAProxy in slot {self.slot} was not understood: {error}") from error
 

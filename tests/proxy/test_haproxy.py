@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -363,25 +364,39 @@ def test_force_cuts_what_an_old_worker_has_left(world: World, replicas: Replicas
     until(lambda: len(world.workers()) == 1)
 
 
-def test_a_client_that_kept_its_connection_counts_until_it_moved_to_the_new_worker(
+def test_a_client_that_kept_its_connection_is_served_by_the_new_worker(
     world: World, replicas: Replicas
 ) -> None:
-    one, two, three = replicas.values()
-    world.configure(one, two)
+    one, two, _ = replicas.values()
+    world.configure(one)
     world.start()
-    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=10)) as idle:
-        idle.request("GET", "/")
-        idle.getresponse().read()
-        world.configure(one, three)
+    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=10)) as kept:
+        kept.request("GET", "/")
+        kept.getresponse().read()
+        world.configure(two)
         world.proxy.reload(world.stack, 1)
 
-        _, old = world.workers()
-        assert {server.name: server.sessions for server in old.servers} == {"one": 1}
-        idle.request("GET", "/")
-        answer = idle.getresponse()
-        answer.read()
-        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert world.workers()[1].servers == ()
+        kept.request("GET", "/")
+        answer = kept.getresponse()
+        seen = {name.lower(): value for name, value in json.loads(answer.read())["headers"].items()}
+    assert (answer.status, answer.headers["X-Replica"], answer.headers["Connection"]) == (200, "two", "close")
+    # The new worker sees the client, not the old worker.
+    assert seen["x-forwarded-for"] != "127.0.0.1"
+    assert seen["x-request-id"] == answer.headers["X-Request-ID"]
     until(lambda: len(world.workers()) == 1)
+
+
+def test_a_request_that_is_held_survives_a_reload(world: World, replicas: Replicas) -> None:
+    world.configure()
+    world.start()
+    with ThreadPoolExecutor(1) as client:
+        held = client.submit(world.get)
+        time.sleep(0.3)
+        world.proxy.reload(world.stack, 1)
+        world.add(replicas["one"])
+
+        assert held.result()[0] == 200
 
 
 def test_the_next_haproxy_takes_over_without_a_lost_request(world: World, replicas: Replicas) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.core.observed import Admin, Server
-from reconciler.proxy.haproxy_stats import Info, Process, Stats, as_worker, old_pids, read_info, read_stats
+from reconciler.proxy.haproxy_stats import Info, Process, as_worker, old_pids, read_info, read_servers
 
 PROC = """\
 #<PID>          <type>          <reloads>       <uptime>        <version>
@@ -29,8 +29,8 @@ Unstoppable Jobs: 1
 HEADER = "# pxname,svname,qcur,scur,status,uweight,last_chk,lastchg,addr,used_conn_cur,"
 
 
-def stats(*rows: str) -> Stats:
-    return read_stats("\n".join([HEADER, *rows]), "web")
+def table(*rows: str) -> str:
+    return "\n".join([HEADER, *rows])
 
 
 def server(**changes: object) -> Server:
@@ -81,7 +81,7 @@ def test_what_is_no_info_is_refused(text: str) -> None:
     ],
 )
 def test_status(status: str, weight: int, admin: Admin, up: bool) -> None:
-    (read,) = stats(f"web,a,0,0,{status},{weight},,7,10.0.0.1:80,0,").servers
+    (read,) = read_servers(table(f"web,a,0,0,{status},{weight},,7,10.0.0.1:80,0,"))
 
     assert read == server(admin=admin, up=up)
 
@@ -92,21 +92,21 @@ def test_status(status: str, weight: int, admin: Admin, up: bool) -> None:
 def test_sessions_are_all_that_still_holds_a_request(
     queued: int, running: int, connected: int, sessions: int
 ) -> None:
-    (read,) = stats(f"web,a,{queued},{running},UP,1,,7,10.0.0.1:80,{connected},").servers
+    (read,) = read_servers(table(f"web,a,{queued},{running},UP,1,,7,10.0.0.1:80,{connected},"))
 
     assert read.sessions == sessions
 
 
-def test_only_the_pool_counts_and_idle_clients_are_those_without_a_request() -> None:
-    read = stats(
-        "public,FRONTEND,,5,OPEN,,,,,,",
-        "exporter,FRONTEND,,3,OPEN,,,,,,",
-        'web,a,0,2,UP,1,"Layer7 check, passed",7,10.0.0.1:80,2,',
-        "web,BACKEND,0,2,UP,1,,7,,,",
-        "other,b,0,9,UP,1,,7,10.0.0.2:80,9,",
+def test_all_servers_are_read_whatever_their_checks_said() -> None:
+    read = read_servers(
+        table(
+            'web,a,0,0,UP,1,"Layer7 check, ""passed""",7,10.0.0.1:80,0,',
+            "web,b,,,DOWN,1,,7,10.0.0.2:80,,",
+        )
     )
 
-    assert read == Stats(servers=(server(sessions=2),), idle_clients=3)
+    assert read == (server(), server(name="b", address="10.0.0.2:80", up=False))
+    assert read_servers(table()) == ()
 
 
 @pytest.mark.parametrize(
@@ -114,43 +114,32 @@ def test_only_the_pool_counts_and_idle_clients_are_those_without_a_request() -> 
 )
 def test_what_is_no_table_of_statistics_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="show stat"):
-        read_stats(text, "web")
+        read_servers(text)
 
 
-def worker(*servers: Server, serving: bool = False, idle: int = 0) -> Process:
-    return Process(Info(1, "s", stopping=False, uptime=99.0), Stats(servers, idle), serving=serving)
+def worker(*servers: Server, serving: bool = False) -> Process:
+    return Process(Info(1, "s", stopping=not serving, uptime=99.0), servers, serving=serving)
 
 
 def test_a_serving_worker_shows_its_servers_as_they_are() -> None:
-    shown = as_worker(worker(server(), serving=True, idle=4), frozenset(), successor=1.0)
+    shown = as_worker(worker(server(), serving=True), frozenset(), successor=1.0)
 
     assert (shown.current, shown.servers) == (True, (server(),))
 
 
 @pytest.mark.parametrize(
-    ("left", "idle", "serving", "shown"),
+    ("left", "serving", "since"),
     [
-        # Its own sessions, and those who may come back to it.
-        (server(sessions=2), 0, {"a"}, [server(sessions=2)]),
-        (server(sessions=2), 3, {"a"}, [server(sessions=5)]),
-        (server(sessions=0), 3, {"a"}, [server(sessions=3)]),
-        # Nothing to wait for.
-        (server(sessions=0), 0, {"a"}, []),
-        # Deleted from the pool: nobody waits for clients that might come back to it.
-        (server(sessions=0), 3, set(), []),
+        # Its successor knows it too, and since when.
+        (server(sessions=2), {"a"}, 7.0),
         # Dropped by the reload: drained since then, unless it was told so before.
-        (server(sessions=1), 0, set(), [server(sessions=1, since=2.0)]),
-        (server(sessions=1, admin=Admin.DRAIN), 0, set(), [server(sessions=1, since=7.0)]),
-        (server(sessions=1, since=1.0), 0, set(), [server(sessions=1, since=1.0)]),
+        (server(sessions=1), set(), 2.0),
+        (server(sessions=1, admin=Admin.DRAIN), set(), 7.0),
+        (server(sessions=1, since=1.0), set(), 1.0),
     ],
 )
-def test_a_leaving_worker_shows_who_may_still_be_used(
-    left: Server, idle: int, serving: set[str], shown: list[Server]
-) -> None:
-    seen = as_worker(worker(left, idle=idle), frozenset(serving), successor=2.0)
+def test_a_leaving_worker_shows_what_it_has_left(left: Server, serving: set[str], since: float) -> None:
+    seen = as_worker(worker(left, server(name="b", sessions=0)), frozenset(serving), successor=2.0)
 
     assert not seen.current
-    assert [(s.name, s.sessions, s.since) for s in seen.servers] == [
-        (s.name, s.sessions, s.since) for s in shown
-    ]
-    assert all((s.admin, s.up) == (Admin.DRAIN, False) for s in seen.servers)
+    assert seen.servers == (server(sessions=left.sessions, admin=Admin.DRAIN, up=False, since=since),)
