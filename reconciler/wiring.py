@@ -33,9 +33,14 @@ from vault_plugins.registry import Registry, discover
 if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.controller.board import Board
+    from reconciler.controller.fetches import FetchJournal
     from reconciler.controller.manager import Controller, Outcome, Progress
     from reconciler.controller.world import World
     from reconciler.sources.base import Source
+    from reconciler.sources.git import GitSource
+    from reconciler.sources.git_address import Address
+    from reconciler.sources.git_command import Credentials
+    from reconciler.sources.git_trust import Trust
 
 HAPROXY_USER: Final = 99
 """Uid and gid of the official HAProxy image; used when the controller may give files away, which only root may."""
@@ -59,6 +64,14 @@ class Options:
     resync: float = RESYNC_SECONDS
     host_paths: tuple[Path, ...] = ()
     allow_privileged: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Followed:
+    """A branch that a controller follows."""
+
+    source: GitSource
+    journal: FetchJournal
 
 
 @dataclass(frozen=True)
@@ -186,8 +199,13 @@ class Application:
         self,
         sources: Sequence[Source] = (),
         on_progress: Callable[[Progress], None] | None = None,
+        *,
+        max_prune: int = 1,
+        allow_empty: bool = False,
     ) -> Controller:
-        """The loop over this state directory."""
+        """The loop over this state directory. `max_prune` services may vanish from a source at once and be deleted;
+        with `allow_empty`, any number.
+        """
         from reconciler.controller.backoff import Backoff
         from reconciler.controller.manager import Controller
 
@@ -200,7 +218,42 @@ class Application:
             workers=self.options.workers,
             resync=self.options.resync,
             on_progress=on_progress,
+            max_prune=max_prune,
+            allow_empty=allow_empty,
         )
+
+    def follow(
+        self,
+        address: Address,
+        *,
+        interval: float,
+        credentials: Credentials,
+        trust: Trust | None,
+        secrets: tuple[Path, ...],
+    ) -> Followed:
+        """A branch as a source, with the journal of its fetches; `interval` is in seconds."""
+        from reconciler.controller.fetches import FetchJournal
+        from reconciler.sources.git import GitSource
+        from reconciler.sources.git_command import CONFIG, Git
+
+        git = Git(
+            os.environ,
+            config=(*CONFIG, *address.config()),
+            credentials=credentials,
+            secrets=address.secrets,
+        )
+        journal = FetchJournal(address.name, self.history, self.recorder, utc_now)
+        source = GitSource(
+            address,
+            self.options.state_dir,
+            git,
+            interval=interval,
+            chance=random.Random(),
+            trust=trust,
+            secrets=secrets,
+            observe=journal.saw,
+        )
+        return Followed(source, journal)
 
     def world(self) -> World:
         """What passes work with."""

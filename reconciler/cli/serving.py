@@ -10,10 +10,13 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from starlette.routing import Route
+
+from metrics import catalog
 from metrics.collector import StateCollector
 from metrics.exposition import Exposition
 from reconciler.api import VaultError
@@ -24,8 +27,9 @@ from reconciler.web.access import Access
 from reconciler.web.app import create_app
 from reconciler.web.discovery import Target, discovery_route
 from reconciler.web.health import Check, Health
+from reconciler.web.hooks import Branch, hook_route
 from reconciler.web.server import Server, Tls, parse_listen
-from reconciler.wiring import Application, utc_now
+from reconciler.wiring import Application, Followed, utc_now
 
 __all__ = ["EngineWatch", "health_of", "serving", "target_of"]
 
@@ -89,8 +93,12 @@ def serving(
     *,
     tls: Tls | None = None,
     access: Access | None = None,
+    followed: Sequence[Followed] = (),
+    webhook_secret: bytes = b"",
 ) -> Iterator[str]:
     """Serve metrics, health and discovery of `controller` on `listen` ("HOST:PORT") and yield the URL.
+
+    With a `webhook_secret`, also the webhook that wakes the branches `followed`.
 
     Raises ListenError when the address or the certificate cannot be used.
     """
@@ -102,15 +110,28 @@ def serving(
         now=utc_now,
         services=application.board.snapshots,
         queues=controller.queues,
+        sources=lambda: [each.journal.snapshot() for each in followed],
     )
+    routes = [discovery_route(lambda: map(target_of, application.board.exporters()))]
+    if webhook_secret:
+        routes.append(_hook(application, followed, webhook_secret))
     app = create_app(
         Exposition(application.recorder, state).render,
         health_of(controller, watch),
-        [discovery_route(lambda: map(target_of, application.board.exporters()))],
+        routes,
         access=access,
     )
     with Server(app, host, port, tls) as server, watch.watching():
         yield server.url
+
+
+def _hook(application: Application, followed: Sequence[Followed], secret: bytes) -> Route:
+    branches = [
+        Branch(each.source.address.name, each.source.address.branch, each.source.poke) for each in followed
+    ]
+    return hook_route(
+        secret, branches, lambda answered: application.recorder.add(catalog.WEBHOOKS, result=answered)
+    )
 
 
 def target_of(exporter: Exporter) -> Target:

@@ -20,10 +20,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-__all__ = ["PATH", "Answered", "Target", "hook_route"]
+__all__ = ["PATH", "Answered", "Branch", "hook_route"]
 
 PATH: Final = "/hooks/git"
-BRANCH: Final = "refs/heads/"
+HEADS: Final = "refs/heads/"
 
 SIGNATURES: Final = (
     ("x-hub-signature-256", "sha256="),
@@ -41,16 +41,16 @@ Answered = Literal["accepted", "ignored", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A source that follows `branch`; `poke` returns at once."""
+class Branch:
+    """A source that follows the branch `ref`; `poke` returns at once."""
 
     name: str
-    branch: str
+    ref: str
     poke: Callable[[], None]
 
 
 def hook_route(
-    secret: bytes, targets: Sequence[Target], count: Callable[[Answered], None] = lambda answered: None
+    secret: bytes, targets: Sequence[Branch], count: Callable[[Answered], None] = lambda answered: None
 ) -> Route:
     """The route. `secret` is what the Git server signs with, or, from GitLab, sends. Raises ValueError if it is empty.
 
@@ -86,7 +86,7 @@ def _is_proven(headers: Mapping[str, str], body: bytes, secret: bytes) -> bool:
     return hmac.compare_digest(headers.get(TOKEN, "").encode(), secret)
 
 
-def _poke(headers: Mapping[str, str], body: bytes, targets: Sequence[Target]) -> list[str]:
+def _poke(headers: Mapping[str, str], body: bytes, targets: Sequence[Branch]) -> list[str]:
     """Tell the sources whose branch was pushed to; returns their names."""
     event = next((headers[name] for name in EVENTS if name in headers), "")
     if event.lower() not in PUSHES:
@@ -95,7 +95,7 @@ def _poke(headers: Mapping[str, str], body: bytes, targets: Sequence[Target]) ->
     if not isinstance(ref, str):
         # A system hook of GitLab also tells of users and projects.
         return []
-    poked = [target for target in targets if ref == BRANCH + target.branch]
+    poked = [target for target in targets if ref == HEADS + target.ref]
     for target in poked:
         target.poke()
     return [target.name for target in poked]

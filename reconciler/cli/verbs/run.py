@@ -10,16 +10,21 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from reconciler.cli import exit_codes
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
+from reconciler.cli.git_options import GitFlags, git_options, read_secret
 from reconciler.cli.manifests import file_option
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from reconciler.sources.base import Source
+    from reconciler.wiring import Application, Followed
 
 _log = logging.getLogger(__name__)
 
@@ -34,6 +39,10 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     short_help="Run the controller: keep services as they are wanted.",
     examples=[
         ("vaultctl run -f manifests/", "follow the manifests of a directory, and what `apply` stores"),
+        (
+            "vaultctl run --git https://git.example.com/infra --path apps --webhook-secret-file hook.secret",
+            "follow a branch of a Git repository, at once after a push",
+        ),
         ("vaultctl run", "only what `apply` stores"),
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
     ],
@@ -65,6 +74,15 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     help='Ask for a credential, except on /healthz and /readyz: "bearer TOKEN" or "basic USER:PASSWORD" on each line.',
 )
 @click.option(
+    "--max-prune",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Delete no services when more than this many vanish from a source at once.",
+)
+@click.option("--allow-empty", is_flag=True, help="Delete whatever vanishes, even everything at once.")
+@git_options
+@click.option(
     "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Passes side by side."
 )
 @click.option(
@@ -80,6 +98,9 @@ def command(
     auth_file: Path | None,
     workers: int,
     resync: float,
+    max_prune: int,
+    allow_empty: bool,
+    git: GitFlags,
 ) -> None:
     """Keep services as they are wanted: those of the manifests given, and those that `vaultctl apply` stores.
 
@@ -100,14 +121,44 @@ def command(
         raise Failure(
             f"a controller runs on {session.state_dir} already: stop it, or choose another --state-dir"
         )
-    controller = application.controller([DirectorySource(path) for path in files])
+    followed = _follow(application, git)
+    sources: list[Source] = [*(DirectorySource(path) for path in files), *(each.source for each in followed)]
+    controller = application.controller(sources, max_prune=max_prune, allow_empty=allow_empty)
     stop = _stop_on_signals()
     with ExitStack() as services:
         if listen != NOWHERE:
-            web = serving(application, controller, listen, tls=tls, access=access)
+            web = serving(
+                application,
+                controller,
+                listen,
+                tls=tls,
+                access=access,
+                followed=followed,
+                webhook_secret=read_secret(git.webhook_secret_file) if git.webhook_secret_file else b"",
+            )
             _log.info("metrics and health on %s", services.enter_context(web))
         _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
         controller.run(stop)
+
+
+def _follow(application: Application, git: GitFlags) -> tuple[Followed, ...]:
+    """The branch to follow, if one was named."""
+    from reconciler.sources.git_address import parse_address
+    from reconciler.sources.git_command import Credentials
+    from reconciler.sources.git_trust import Trust
+
+    if git.git_url is None:
+        return ()
+    trust = Trust(git.allowed_signers, git.gpg_home) if git.verify_signatures else None
+    return (
+        application.follow(
+            parse_address(git.git_url, git.branch, git.path),
+            interval=git.interval,
+            credentials=Credentials(git.git_credentials, git.ssh_key, git.known_hosts),
+            trust=trust,
+            secrets=git.secrets_dirs,
+        ),
+    )
 
 
 def _stop_on_signals() -> threading.Event:
