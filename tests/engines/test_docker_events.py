@@ -22,7 +22,8 @@ from tests.e2e.waiting import PATIENCE
 if TYPE_CHECKING:
     from tests.engines.conftest import MakeStack
 
-pytestmark = pytest.mark.docker
+# Docker's library leaves the socket of a stream that was cut to the garbage collector, whenever that comes.
+pytestmark = [pytest.mark.docker, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
 
 IMAGE = "vault-reconciler/whoami:latest"
 MISSED = ""
