@@ -8,6 +8,7 @@ read the result back with the library's own parsers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -25,6 +26,9 @@ _TEXT_HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 # OpenMetrics has a suffix for these; in the text format the suffix is part of the family's name.
 _TEXT_SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 _NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
+# Values change from scrape to scrape, names and labels hardly ever, so their text is kept. That of services which are gone
+# falls out when room is needed.
+_REMEMBERED_SERIES: Final = 20_000
 _TEXT_TYPES: Final = {"info": "gauge", "unknown": "untyped"}
 
 
@@ -96,7 +100,12 @@ def _openmetrics(family: Family) -> Iterator[str]:
 
 
 def _series(sample: Sample) -> str:
-    return sample.name + _labels(sample.labels) if sample.labels else sample.name
+    return _series_text(sample.name, tuple(sample.labels.items())) if sample.labels else sample.name
+
+
+@lru_cache(maxsize=_REMEMBERED_SERIES)
+def _series_text(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    return name + _labels(dict(labels))
 
 
 def _labels(labels: Mapping[str, str]) -> str:

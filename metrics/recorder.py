@@ -8,16 +8,16 @@ stale.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from threading import Lock
+from typing import TypeAlias
 
-from prometheus_client import Counter, Histogram, disable_created_metrics
 from prometheus_client.metrics_core import Metric as Family
 
 from metrics.catalog import CATALOG
 from metrics.metric import SERVICE, Metric, Type
+from metrics.series import CounterSeries, HistogramSeries
 
-# Creation times would be one more series for each counter and histogram, and Prometheus takes them for
-# gauges.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+_Series: TypeAlias = dict[tuple[str, ...], CounterSeries] | dict[tuple[str, ...], HistogramSeries]
 
 
 class Recorder:
@@ -28,22 +28,14 @@ class Recorder:
     """
 
     def __init__(self, catalog: Iterable[Metric] = CATALOG) -> None:
-        self._counters: dict[Metric, Counter] = {}
-        self._histograms: dict[Metric, Histogram] = {}
+        self._lock = Lock()
+        self._counters: dict[Metric, dict[tuple[str, ...], CounterSeries]] = {}
+        self._histograms: dict[Metric, dict[tuple[str, ...], HistogramSeries]] = {}
         for metric in catalog:
             if metric.type is Type.COUNTER:
-                self._counters[metric] = Counter(
-                    metric.family, metric.help, metric.label_names, unit=metric.unit, registry=None
-                )
+                self._counters[metric] = {}
             elif metric.type is Type.HISTOGRAM:
-                self._histograms[metric] = Histogram(
-                    metric.family,
-                    metric.help,
-                    metric.label_names,
-                    unit=metric.unit,
-                    buckets=metric.buckets,
-                    registry=None,
-                )
+                self._histograms[metric] = {} if metric.labels else {(): HistogramSeries(metric, ())}
         self._start_at_zero(service=None)
 
     def add(
@@ -61,12 +53,14 @@ class Recorder:
         id. Raises ValueError for labels that the catalogue does not list and for a metric that is not a
         counter.
         """
-        counter = self._counters.get(metric)
-        if counter is None:
+        series = self._counters.get(metric)
+        if series is None:
             raise ValueError(f"{metric.name} is no counter of this recorder")
         values = metric.values_of(labels)
-        child = counter.labels(*values) if values else counter
-        child.inc(amount, exemplar=dict(exemplar) if exemplar else None)
+        with self._lock:
+            if values not in series:
+                series[values] = CounterSeries(metric, values)
+            series[values].add(amount, exemplar)
 
     def observe(
         self, metric: Metric, value: float, /, *, exemplar: Mapping[str, str] | None = None, **labels: str
@@ -76,12 +70,14 @@ class Recorder:
         Raises ValueError for labels that the catalogue does not list and for a metric that is not a
         histogram.
         """
-        histogram = self._histograms.get(metric)
-        if histogram is None:
+        series = self._histograms.get(metric)
+        if series is None:
             raise ValueError(f"{metric.name} is no histogram of this recorder")
         values = metric.values_of(labels)
-        child = histogram.labels(*values) if values else histogram
-        child.observe(value, exemplar=dict(exemplar) if exemplar else None)
+        with self._lock:
+            if values not in series:
+                series[values] = HistogramSeries(metric, values)
+            series[values].observe(value, exemplar)
 
     def introduce(self, name: str) -> None:
         """Let the counters of the VaultService `name` start at 0; those it has already keep their values."""
@@ -91,22 +87,38 @@ class Recorder:
         """Drop every series of the VaultService `name`. Call it after the last pass: a later event brings the
         series back.
         """
-        for metric, family in (*self._counters.items(), *self._histograms.items()):
-            if metric.per_service:
-                family.remove_by_labels({SERVICE.name: name})
+        with self._lock:
+            for metric, series in self._everything():
+                if metric.per_service:
+                    position = metric.labels.index(SERVICE)
+                    for values in [each for each in series if each[position] == name]:
+                        series.pop(values)
 
     def describe(self) -> Iterator[Family]:
         """The families without samples; the registry uses them to refuse a name that is taken."""
-        for family in (*self._counters.values(), *self._histograms.values()):
-            yield from family.describe()
+        for metric, _ in self._everything():
+            yield _family(metric)
 
     def collect(self) -> Iterator[Family]:
         """The families with their current samples."""
-        for family in (*self._counters.values(), *self._histograms.values()):
-            yield from family.collect()
+        for metric, series in self._everything():
+            family = _family(metric)
+            with self._lock:
+                for each in series.values():
+                    family.samples.extend(each.samples())
+            yield family
+
+    def _everything(self) -> Iterator[tuple[Metric, _Series]]:
+        yield from self._counters.items()
+        yield from self._histograms.items()
 
     def _start_at_zero(self, service: str | None) -> None:
-        for metric, counter in self._counters.items():
-            if metric.labels and metric.per_service == (service is not None):
-                for values in metric.known_series(service):
-                    counter.labels(*values)
+        with self._lock:
+            for metric, series in self._counters.items():
+                if metric.per_service == (service is not None):
+                    for values in metric.known_series(service):
+                        series.setdefault(values, CounterSeries(metric, values))
+
+
+def _family(metric: Metric) -> Family:
+    return Family(metric.family, metric.help, metric.type.value, metric.unit)
