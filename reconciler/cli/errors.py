@@ -13,6 +13,7 @@ from typing import ClassVar, Final
 import click
 
 from reconciler.cli import exit_codes
+from reconciler.cli.tables import printable
 
 __all__ = ["Failure", "Trouble", "internal_error", "reported_as"]
 
@@ -46,14 +47,14 @@ def reported_as(failure: type[Failure], *, debug: bool) -> Iterator[None]:
             import traceback
 
             traceback.print_exc()
-        raise failure(sentence) from error
+        raise failure(printable(sentence)) from error
 
 
 def internal_error(error: Exception) -> str:
     """What to say about an error that nobody foresaw."""
     # The text of a foreign exception may span lines and hold anything; its first line names the matter.
     first = (str(error).splitlines() or [""])[0]
-    return f"internal error: {type(error).__name__}{f': {first}' if first else ''}; {RERUN}"
+    return printable(f"internal error: {type(error).__name__}{f': {first}' if first else ''}; {RERUN}")
 
 
 def _sentence(error: Exception) -> str | None:

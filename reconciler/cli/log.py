@@ -5,12 +5,12 @@ The standard library's logging, set up once by the command line; the packages be
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from reconciler.cli.output import to_json
 from reconciler.cli.tables import printable
 from reconciler.controller.trace import current
 
@@ -18,6 +18,7 @@ __all__ = ["ConsoleFormatter", "JsonFormatter", "set_up"]
 
 # The attributes that every record has; what else a record carries was passed as `extra` and is worth showing.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+CONTINUATION: Final = "\n    "
 _OURS: Final = ("reconciler", "vault_plugins", "metrics")
 
 
@@ -33,14 +34,17 @@ class ConsoleFormatter(_Formatter):
     """`12:00:01 INFO    controller: message name=value`, in local time."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, and with `debug` the traceback below it when the record has one."""
+        """A line, with what follows of a longer message, or with `debug` of a traceback, moved in below it."""
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
         error = f": {_error(record)}" if record.exc_info else ""
         line = printable(
             f"{time} {record.levelname:<7} {_subject(record)}: {record.getMessage()}{error}{fields}"
         )
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info and self.debug else line
+        if record.exc_info and self.debug:
+            line = f"{line}\n{printable(self.formatException(record.exc_info))}"
+        # What goes on in a second line is moved in, so that no message can pass for a record of its own.
+        return line.replace("\n", CONTINUATION)
 
 
 class JsonFormatter(_Formatter):
@@ -60,7 +64,7 @@ class JsonFormatter(_Formatter):
             body["error"] = _error(record)
             if self.debug:
                 body["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(body, default=str, ensure_ascii=False)
+        return to_json(body)
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

@@ -13,7 +13,7 @@ import click
 
 from reconciler.cli.tables import printable
 
-__all__ = ["listed", "output_option", "qualified", "say", "warn", "write"]
+__all__ = ["listed", "output_option", "qualified", "say", "to_json", "warn", "write"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -34,13 +34,22 @@ def output_option(*formats: str) -> Callable[[Decorated], Decorated]:
 def write(output: str | None, data: Mapping[str, Any] | Sequence[Any], text: Callable[[], str]) -> None:
     """Write `data` as JSON or YAML on stdout, or what `text()` returns when no such format was asked for."""
     if output == "json":
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        click.echo(to_json(data, indent=2))
     elif output == "yaml":
         import yaml
 
         click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
     else:
         click.echo(text())
+
+
+def to_json(data: Any, indent: int | None = None) -> str:
+    """JSON that people can read and that no value in it can use to change a terminal. What JSON has no words for
+    becomes text.
+    """
+    text = json.dumps(data, indent=indent, ensure_ascii=False, default=str)
+    # Outside of strings JSON has no other characters than those of its own, so what is found here is inside of one.
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def listed(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -37,6 +37,19 @@ def test_a_console_line_cannot_move_the_cursor() -> None:
     assert "\x1b" not in log.ConsoleFormatter(debug=False).format(record("\x1b[2J"))
 
 
+def test_a_message_cannot_pass_for_another_record() -> None:
+    line = log.ConsoleFormatter(debug=False).format(record("x\n12:00:00 INFO    controller: all is well"))
+    assert line.splitlines()[1] == "    12:00:00 INFO    controller: all is well"
+
+
+@pytest.mark.parametrize("formatter", [log.ConsoleFormatter, log.JsonFormatter])
+@pytest.mark.parametrize("control", ["\x1b[2J", "\x9b2J", "\r", "\x7f", "\u202e", "\u2028", "\b"])
+def test_no_control_character_reaches_a_terminal(formatter: type[logging.Formatter], control: str) -> None:
+    made = record(f"a{control}b", service=f"x{control}y")
+    line = formatter(debug=True).format(made)  # type: ignore[call-arg]
+    assert all(character.isprintable() for character in line)
+
+
 def test_json_is_one_object_on_one_line() -> None:
     line = log.JsonFormatter(debug=False).format(record("two\nlines", service="files"))
     assert "\n" not in line

@@ -109,7 +109,7 @@ def _containers(application: Application, stored: StoredObject, now: datetime) -
         return _container_table(stack, application.observe(stack), now)
     except (VaultError, PluginError) as error:
         # The rest of the page is what somebody needs who has to mend this.
-        return f"cannot be seen: {error}"
+        return printable(f"cannot be seen: {error}")
 
 
 def _container_table(stack: Stack, observed: Observed, now: datetime) -> str:
