@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from reconciler.core.shape import escaped
+
 HOST_PATHS: Final = ("/data", "/media", "/mnt", "/srv")
 """Where a container may write to the host unless the operator says otherwise: directories that are made for data."""
 
@@ -92,7 +94,8 @@ class Rule:
         field = f".{self.field}" if self.field else ""
         for place, offending in self.check(at(subject.body, self.field), subject):
             quote = f"{_quoted(offending)} " if offending != "" else ""
-            yield Finding(f"{subject.path}{field}{place}", self.name, quote + self.problem, self.way_out)
+            path = escaped(f"{subject.path}{field}{place}")
+            yield Finding(path, self.name, quote + self.problem, self.way_out)
 
 
 def at(body: Mapping[str, Any], field: str) -> Any:

@@ -27,6 +27,14 @@ _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 class ShapeError(ValueError):
     """A value that no fragment can hold; the message begins with its place."""
 
+    def __init__(self, place: str, complaint: str) -> None:
+        super().__init__(f"{escaped(place)}{complaint}")
+
+
+def escaped(text: str) -> str:
+    """`text` as it is, or with escapes for what could end a line or change a terminal."""
+    return text if text.isprintable() else repr(text)[1:-1]
+
 
 def plain(value: object) -> Any:
     """A copy of the fragment in dicts with text keys, lists, texts, numbers, booleans and None. Raises ShapeError."""
@@ -43,7 +51,7 @@ class _Copier:
         self.copied += 1
         if depth > MAX_DEPTH or self.copied > MAX_VALUES:
             limit = f"{MAX_DEPTH} levels" if depth > MAX_DEPTH else f"{MAX_VALUES} values"
-            raise ShapeError(f"{place[:MAX_PLACE]}…: a fragment has at most {limit}; does it contain itself?")
+            raise ShapeError(place[:MAX_PLACE], f"…: a fragment has at most {limit}; does it contain itself?")
         match value:
             case None | bool():
                 return value
@@ -61,11 +69,11 @@ class _Copier:
             case list() | tuple():
                 return [self.copy(item, f"{place}[{at}]", depth + 1) for at, item in enumerate(value)]
         what = f"the number {value}" if isinstance(value, float) else f"of type {type(value).__name__}"
-        raise ShapeError(f"{place} is {what}; use text, whole or decimal numbers, lists and mappings")
+        raise ShapeError(place, f" is {what}; use text, whole or decimal numbers, lists and mappings")
 
     def _key(self, key: object, place: str) -> str:
         if not isinstance(key, str):
-            raise ShapeError(f"{place} has the key {key!r}; keys must be text")
+            raise ShapeError(place, f" has the key {key!r}; keys must be text")
         return _text(key, place)
 
 
@@ -73,7 +81,7 @@ def _text(value: str, place: str) -> str:
     # The plain text of an enumeration's member, too.
     text = str.__str__(value)
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        raise ShapeError(f"{place} holds a character that no file can hold")
+        raise ShapeError(place, " holds a character that no file can hold")
     return text
 
 

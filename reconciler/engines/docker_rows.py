@@ -15,6 +15,7 @@ from reconciler.core import labels
 from reconciler.core.build import PROJECT_PREFIX
 from reconciler.core.observed import Container, Health, State
 from reconciler.core.stack import Role, Stack
+from reconciler.engines.errors import EngineError
 
 COMPOSE_SERVICE: Final = "com.docker.compose.service"
 COMPOSE_PROJECT: Final = "com.docker.compose.project"
@@ -38,8 +39,15 @@ _NETWORK: Final = re.compile(rf"{PROJECT_PREFIX}([a-z0-9-]+)_")
 def read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: bool) -> Container | None:
     """A container from its row; None for one that Compose started for a single command.
 
-    `networks` maps the engine's network names to those of the stack.
+    `networks` maps the engine's network names to those of the stack. Raises EngineError when the row is none.
     """
+    try:
+        return _read_row(row, networks, stopping=stopping)
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise EngineError(f"a container of the engine's list was not understood: {error!r}") from error
+
+
+def _read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: bool) -> Container | None:
     marks = row.get("Labels") or {}
     if marks.get(COMPOSE_ONE_OFF) == "True":
         return None
@@ -77,10 +85,13 @@ def network_names(stack: Stack) -> Mapping[str, str]:
 
 
 def service_of_event(event: Mapping[str, Any]) -> str | None:
-    """The VaultService that an event is about, if any."""
-    attributes = (event.get("Actor") or {}).get("Attributes") or {}
+    """The VaultService that an event is about, if any; an event that is not understood is about none."""
+    actor = event.get("Actor")
+    attributes = actor.get("Attributes") if isinstance(actor, Mapping) else None
+    if not isinstance(attributes, Mapping):
+        return None
     if event.get("Type") == "network":
-        match = _NETWORK.match(attributes.get("name", ""))
+        match = _NETWORK.match(str(attributes.get("name")))
         return match[1] if match else None
     name = attributes.get(labels.SERVICE)
     return name if isinstance(name, str) else None

@@ -28,6 +28,11 @@ CURRENT: Final = "@1"
 
 _NO_PROCESS: Final = ("Can't find the target", "Can't connect to the target")
 
+MAX_ANSWER: Final = 8 * 1024 * 1024
+"""Bytes of all answers to one question: a thousand servers take 300 KiB."""
+MAX_QUOTE: Final = 200
+"""Characters of an answer that an error repeats."""
+
 _LONGEST_ADDRESS: Final = 107
 """Bytes of a socket address, without its terminating zero."""
 
@@ -59,7 +64,7 @@ def ask(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEO
     if len(answers) != len(commands):
         raise ProxyError(
             f"HAProxy in slot {slot} gave {len(answers)} answers to {len(commands)} commands, "
-            f'"{commands[0]}" first: {" ".join(lines) or "nothing more"}'
+            f'"{commands[0]}" first: {" ".join(lines)[:MAX_QUOTE] or "nothing more"}'
         )
     return tuple(answers)
 
@@ -78,6 +83,8 @@ def converse(run: Path, slot: int, commands: Sequence[str], *, timeout: float = 
                 if not (chunk := connection.recv(65536)):
                     return received.decode(errors="replace")
                 received += chunk
+                if len(received) > MAX_ANSWER:
+                    raise ProxyError(f"HAProxy in slot {slot} answers without end")
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise ProxyAwayError(
             f"HAProxy in slot {slot} is not running: nobody listens on its socket"
