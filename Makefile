@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv/bin
 
-.PHONY: help venv engine images demo test simulate lint bench clean
+.PHONY: help venv engine images demo test simulate fuzz lint bench clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: venv engine images ## Run every test, the real engine included
 
 simulate: venv ## Live through 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)
+
+fuzz: venv ## Feed every way in with 200,000 bad inputs (INPUTS=n for another number)
+	@$(VENV)/python -m tests.fuzz $(INPUTS)
 
 lint: venv ## Check style, types and who imports whom
 	@$(VENV)/ruff check

@@ -1,0 +1,91 @@
+"""Feeds targets with inputs and keeps count; an input that takes too long or raises the wrong thing is a find."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Final
+
+from tests.fuzz.targets import TARGETS
+
+DEADLINE: Final = 10.0
+"""Seconds for one input; the slowest takes a few hundredths, on a machine that is busy with other tests."""
+MAX_GROWTH: Final = 300 * 1024
+"""KiB by which the process may grow while it takes any number of inputs."""
+MAX_FINDS: Final = 5
+"""Finds of one target after which it is clear that there is something to mend."""
+
+
+class HungError(Exception):
+    """One input took longer than DEADLINE."""
+
+
+@dataclass(frozen=True)
+class Find:
+    """An input that did what none may do; `seed` makes it again."""
+
+    target: str
+    seed: int
+    story: str
+
+    def __str__(self) -> str:
+        return f"{self.target}, seed {self.seed}:\n{self.story}"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a campaign came to; `grown` in KiB, `seconds` of one target."""
+
+    target: str
+    inputs: int
+    seconds: float
+    grown: int
+    finds: tuple[Find, ...]
+
+    def __str__(self) -> str:
+        rate = self.inputs / self.seconds
+        return f"{self.target:<18} {self.inputs:>8,} inputs {rate:>8,.0f}/s  {len(self.finds)} finds"
+
+
+def attack(target: str, first: int, inputs: int) -> Report:
+    """Feed one target with the inputs of seeds `first` to `first + inputs - 1`."""
+    finds: list[Find] = []
+    started, before = time.monotonic(), _resident()
+    done = 0
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
+        for seed in range(first, first + inputs):
+            done += 1
+            try:
+                with _deadline():
+                    TARGETS[target](Random(seed), Path(directory))
+            except Exception:
+                finds.append(Find(target, seed, traceback.format_exc()))
+                if len(finds) == MAX_FINDS:
+                    break
+    return Report(target, done, time.monotonic() - started, _resident() - before, tuple(finds))
+
+
+@contextmanager
+def _deadline() -> Iterator[None]:
+    def ring(signum: int, frame: FrameType | None) -> None:
+        raise HungError(f"no end after {DEADLINE:g} s")
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, DEADLINE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _resident() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

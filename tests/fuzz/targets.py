@@ -1,0 +1,205 @@
+"""What is fed with bad input: one function for each way in, which makes an input and takes it as the product does.
+
+A target returns when the input was understood or refused in the way that is promised. Whatever else is raised is a
+defect; so is a message with a raw control character, or one that does not say where.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+import yaml
+
+from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
+from reconciler.api.text_file import decode
+from reconciler.core.admission_rules import FIELDS, RULES, Profile
+from reconciler.core.build import build
+from reconciler.core.stack import Site
+from reconciler.engines.compose_file import dump
+from reconciler.engines.docker_rows import read_row, service_of_event
+from reconciler.engines.errors import EngineError
+from reconciler.proxy.haproxy_config import read_back
+from reconciler.proxy.haproxy_runtime import Runtime
+from tests.fuzz import seeds
+from tests.fuzz.mutate import mutate_bytes, mutate_data
+from vault_plugins import VaultServicePlugin
+
+Target = Callable[[Random, Path], None]
+
+LONGEST: Final = 20_000
+"""Characters of an error; one with a line for each of a hundred findings still fits."""
+
+_SITE: Final = Site(Path("/state/files"), 99, 99)
+_KEYS: Final = sorted(
+    {*FIELDS["services"], *(rule.field.partition(".")[0] for rule in RULES[Profile.RESTRICTED])} - {""}
+)
+
+
+def manifest(random: Random, directory: Path) -> None:
+    """A manifest in bytes."""
+    content = mutate_bytes(random.choice(seeds.MANIFESTS), random, seeds.MANIFESTS)
+    path = directory / "bad.yaml"
+    try:
+        for found in parse(decode(content, path), path):
+            VaultService.model_validate(found.service.to_document())
+            found.service.model_dump_json().encode()
+    except ManifestError as error:
+        _complain(error.problems, path)
+
+
+def env_file(random: Random, directory: Path) -> None:
+    """A file of settings."""
+    path = directory / "bad.env"
+    path.write_bytes(mutate_bytes(random.choice(seeds.ENV_FILES), random, seeds.ENV_FILES))
+    try:
+        settings = load_env_file(path)
+    except ManifestError as error:
+        _complain(error.problems, path, secret=seeds.CANARY)
+    else:
+        "".join(settings.values()).encode()
+
+
+class _Plugin(VaultServicePlugin):
+    metadata = VaultServicePlugin.Metadata(name="Fuzz", slug="fuzz", default_port=8080)
+
+    def __init__(self, fragment: Any, web: Any) -> None:
+        self._fragment, self._web = fragment, web
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        fragment: Mapping[str, Any] = self._fragment
+        return fragment
+
+    def get_containers(self) -> Any:
+        return self._web
+
+
+def fragment(random: Random, _: Path) -> None:
+    """What a plugin returns; what is accepted has to be written so that YAML reads the same."""
+    data: Any = random.choice(seeds.FRAGMENTS)
+    for _step in range(random.randint(1, 3)):
+        data = mutate_data(data, random, _KEYS)
+    web: Any = ["web"] if random.randrange(20) else mutate_data(["web"], random, ["db", "gateway"])
+    try:
+        stack = build(seeds.SERVICE, _Plugin(data, web), _SITE)
+    except VaultError as error:
+        _says(error, "'fuzz'")
+    else:
+        written = dump(stack.document)
+        assert yaml.safe_load(written.replace("$$", "$")) == _plain(stack.document)
+
+
+def haproxy_config(random: Random, _: Path) -> None:
+    """A haproxy.cfg that somebody has edited."""
+    content = mutate_bytes(seeds.CONFIG, random, [seeds.CONFIG, *seeds.ANSWERS])
+    read_back({"haproxy.cfg": content.decode(errors="replace")})
+
+
+def haproxy_answer(random: Random, directory: Path) -> None:
+    """What comes out of HAProxy's socket."""
+    server = _Socket.of(directory)
+    server.answer = mutate_bytes(random.choice(seeds.ANSWERS), random, seeds.ANSWERS)
+    try:
+        Runtime(directory, 1, "web").processes()
+    except VaultError as error:
+        # It may quote the answer; what prints it makes it printable.
+        assert len(str(error)) < LONGEST  # noqa: PT017 - nothing has to be raised
+
+
+def docker_row(random: Random, _: Path) -> None:
+    """A row of the engine's list of containers."""
+    row = mutate_data(random.choice(seeds.ROWS), random, [*seeds.ROWS[0]])
+    if not isinstance(row, dict):
+        return
+    try:
+        read_row(row, {"vault-files_vault-net": "vault-net"}, stopping=False)
+    except EngineError as error:
+        _says(error, "engine")
+
+
+def docker_event(random: Random, _: Path) -> None:
+    """An event of the engine; what is not understood is about nobody."""
+    event = mutate_data(random.choice(seeds.EVENTS), random, ["Type", "Actor", "name"])
+    if isinstance(event, dict):
+        name = service_of_event(event)
+        assert name is None or isinstance(name, str)
+
+
+TARGETS: Final[Mapping[str, Target]] = {
+    "manifest": manifest,
+    "env file": env_file,
+    "fragment": fragment,
+    "haproxy.cfg": haproxy_config,
+    "HAProxy's answer": haproxy_answer,
+    "Docker's row": docker_row,
+    "Docker's event": docker_event,
+}
+
+
+def _complain(problems: tuple[Problem, ...], path: Path, secret: str = "\0") -> None:
+    assert problems
+    for problem in problems:
+        assert problem.path == path
+        assert problem.line >= 0
+        assert problem.message
+        assert secret not in str(problem)
+        _printable(str(problem))
+
+
+def _says(error: VaultError, what: str) -> None:
+    assert what in str(error)
+    assert len(str(error)) < LONGEST
+    _printable(str(error))
+
+
+def _printable(text: str) -> None:
+    raw = [character for character in text if not character.isprintable() and character != "\n"]
+    assert not raw, f"{raw!r} would reach a terminal or a log"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.replace("$$", "$") if isinstance(value, str) else value
+
+
+class _Socket:
+    """A master socket that says whatever `answer` is to everybody, once they have said everything."""
+
+    _open: dict[Path, _Socket] = {}  # noqa: RUF012 - one for each directory, as long as the process lives
+
+    def __init__(self, path: Path) -> None:
+        self.answer = b""
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    @classmethod
+    def of(cls, directory: Path) -> _Socket:
+        if directory not in cls._open:
+            cls._open[directory] = cls(directory / "master-1.sock")
+        return cls._open[directory]
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, _ignoring_a_client_that_left():
+                while connection.recv(65536):
+                    pass
+                connection.sendall(self.answer)
+
+
+@contextmanager
+def _ignoring_a_client_that_left() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        return
