@@ -1,0 +1,305 @@
+"""The promise, case by case: whatever changes, no request is lost and none that must not be is run twice.
+
+Each case runs under load from clients that never retry, at more than 200 requests a second through one published
+port. The workload takes 2 s to boot and exits at once on SIGTERM, so that only the proxy can save a request. What the
+clients were answered is then compared with what the replicas wrote down.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from tests.e2e.docker_cli import docker, inspect
+from tests.e2e.load import FRESH_GET, KEPT_GET, SLOW_MS, Load, read_ledger
+from tests.e2e.relay import Relay
+from tests.e2e.stage import Stage, staged
+from tests.e2e.waiting import until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+
+LEAST_RATE: Final = 200.0
+REPLICAS: Final = 3
+BOOT_SECONDS: Final = 2.0
+HARSH: Final = {"BOOT_SECONDS": str(BOOT_SECONDS), "GRACEFUL": "0", "VERSION": "1"}
+QUICK: Final = {"rollingUpdate": {"maxSurge": "100%"}, "progressDeadlineSeconds": 60}
+SECOND_PROXY_IMAGE: Final = "vault-reconciler/haproxy-tests:again"
+
+
+@pytest.fixture
+def harsh() -> Iterator[Stage]:
+    """Three replicas that need a careful hand, applied by a controller that goes on running."""
+    with _harsh_stage() as stage, stage.controller():
+        stage.converged()
+        yield stage
+
+
+@contextmanager
+def _harsh_stage(**spec: Any) -> Iterator[Stage]:
+    with staged(plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage:
+        stage.write(env=HARSH | {"WHOAMI_LEDGER_DIR": str(stage.ledger)})
+        stage.write(**spec)
+        yield stage
+
+
+def _budget(surge: int, unavailable: int) -> dict[str, Any]:
+    return {"strategy": {"rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}}
+
+
+@contextmanager
+def _under_load(stage: Stage) -> Iterator[Load]:
+    with Load(stage.port) as load:
+        yield load
+    faults = load.faults(read_ledger(stage.ledger))
+    assert not faults, f"{len(faults)} of {len(load.shots)}:\n" + "\n".join([*faults[:20], stage.story()])
+    assert len(load.shots) >= LEAST_RATE * load.seconds
+
+
+# A change of the spec, and nothing else
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of the spec, how one sees that it came true, and what the spec says besides from the beginning."""
+
+    name: str
+    spec: dict[str, Any]
+    seen: Callable[[Stage], bool]
+    before: dict[str, Any] = field(default_factory=dict)
+
+
+def _runs_version_2(stage: Stage) -> bool:
+    return str(json.loads(stage.get()[2])["version"]) == "2"
+
+
+def _all_serve(stage: Stage) -> bool:
+    return stage.servers_up() == REPLICAS
+
+
+def _runs_second_proxy(stage: Stage) -> bool:
+    return {inspect(proxy)["Config"]["Image"] for proxy in stage.proxies()} == {SECOND_PROXY_IMAGE}
+
+
+NEW_VERSION: Final = {"env": {"VERSION": "2"}}
+NEW_PROXY: Final = {"proxy": {"image": SECOND_PROXY_IMAGE}}
+PAIR: Final = {"proxy": {"replicas": 2}}
+
+CHANGES: Final = (
+    Change("image", {"env": {"WHOAMI_IMAGE": "vault-reconciler/whoami:2", "VERSION": None}}, _runs_version_2),
+    Change("environment", NEW_VERSION, _runs_version_2),
+    Change("one by one", NEW_VERSION, _runs_version_2, _budget(1, 0)),
+    Change("without surge", NEW_VERSION, _runs_version_2, _budget(0, 1)),
+    Change("scale up", {"replicas": 5}, lambda stage: stage.servers_up() == 5),
+    Change("scale down", {"replicas": 1}, lambda stage: stage.servers_up() == 1),
+    Change("restart", {"restartedAt": "2026-01-01T00:00:00Z"}, _all_serve),
+    Change("port of the application", {"ports": {"container": 9000}}, _all_serve),
+    Change("health path", {"healthcheck": {"path": "/"}}, _all_serve),
+    Change("HAProxy image", NEW_PROXY, _runs_second_proxy),
+    Change("HAProxy image of a pair", NEW_PROXY, _runs_second_proxy, PAIR),
+    Change("a second HAProxy", PAIR, lambda stage: len(stage.proxies()) == 2),
+    Change("one HAProxy less", {"proxy": {"replicas": 1}}, lambda stage: len(stage.proxies()) == 1, PAIR),
+)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name.replace(" ", "-"))
+def test_a_change_of_the_spec(change: Change, second_proxy_image: None) -> None:
+    with _harsh_stage(**change.before) as stage, stage.controller():
+        stage.converged()
+        with _under_load(stage):
+            stage.write(**change.spec)
+            stage.converged()
+        assert change.seen(stage)
+
+
+def test_a_second_change_in_the_middle_of_the_first(harsh: Stage) -> None:
+    with _under_load(harsh):
+        before = set(harsh.replicas())
+        harsh.write(env={"VERSION": "2"})
+        until("the first is under way", lambda: set(harsh.replicas()) - before)
+        harsh.write(env={"VERSION": "3"}, replicas=2)
+        harsh.converged()
+    assert _version(harsh) == "3"
+
+
+def test_a_storm_of_reloads(harsh: Stage) -> None:
+    with _under_load(harsh):
+        for number in range(6):
+            harsh.write(healthcheck={"path": f"/?{number}"})
+            harsh.converged()
+
+
+def test_a_release_that_never_turns_healthy_is_given_up(harsh: Stage) -> None:
+    harsh.write(strategy={"progressDeadlineSeconds": 6})
+    harsh.converged()
+    before = set(harsh.replicas())
+    with _under_load(harsh):
+        harsh.write(env={"VERSION": "2", "FAIL": "unhealthy"})
+        until("it is given up", lambda: _condition(harsh, "Degraded")["status"] == "True")
+        until("only the good ones are left", lambda: set(harsh.replicas()) == before)
+    assert _version(harsh) == "1"
+
+
+def test_a_release_that_does_not_start_is_given_up(harsh: Stage) -> None:
+    harsh.write(strategy={"progressDeadlineSeconds": 10})
+    harsh.converged()
+    before = set(harsh.replicas())
+    with _under_load(harsh):
+        harsh.write(env={"VERSION": "2", "FAIL": "exit"})
+        until("it is given up", lambda: _condition(harsh, "Degraded")["status"] == "True")
+        until("only the good ones are left", lambda: set(harsh.replicas()) == before)
+    assert "FAIL=exit: this release does not start" in _condition(harsh, "Degraded")["message"]
+
+
+# Replicas that are replaced because of their age
+
+
+def test_rotation(harsh: Stage) -> None:
+    before = set(harsh.replicas())
+    with _under_load(harsh):
+        harsh.write(rotation={"interval": "1s"})
+        until("nobody is left of the first", lambda: not before & set(harsh.replicas()))
+        harsh.write(rotation=None)
+        harsh.converged()
+    assert len(harsh.replicas()) == REPLICAS
+
+
+def test_rotation_with_one_active(harsh: Stage) -> None:
+    with _under_load(harsh) as load:
+        harsh.write(rotation={"interval": "2s", "mode": "single-active"})
+        until("one serves at a time", lambda: harsh.servers_up() == 1)
+        began = time.monotonic()
+        until("several had their turn", lambda: len(load.replicas(since=began)) >= 3)
+
+
+# Single writers: stopped before they are started, and requests wait
+
+
+def test_recreate_of_a_single_replica_holds_requests() -> None:
+    with _harsh_stage(replicas=1, strategy={"type": "Recreate"}) as stage, stage.controller():
+        stage.converged()
+        with _under_load(stage) as load:
+            stage.write(env={"VERSION": "2"})
+            stage.converged()
+        assert _runs_version_2(stage)
+        assert (
+            load.slowest < stage.spec["proxy"]["holdSeconds"] if "proxy" in stage.spec else load.slowest < 30
+        )
+
+
+# Deaths
+
+
+def test_a_replica_that_is_killed(harsh: Stage) -> None:
+    """What it was just running is lost with it, but only that: a GET that is not slow is run elsewhere."""
+    victim = harsh.replicas()[0]
+    hostname = inspect(victim)["Config"]["Hostname"]
+    with Load(harsh.port) as load:
+        killed = time.monotonic()
+        docker("kill", "--signal=KILL", victim)
+        until(
+            "another took its place",
+            lambda: victim not in harsh.replicas() and len(harsh.replicas()) == REPLICAS,
+        )
+        harsh.converged()
+    for shot in load.lost:
+        assert shot.kind not in (FRESH_GET, KEPT_GET), str(shot)
+        assert shot.began <= killed + 1, str(shot)
+        assert shot.replica in (hostname, ""), str(shot)
+    assert len(load.lost) < SLOW_MS / 1000 * 10
+    ids = [shot.id for shot in load.shots if shot.kind.method == "POST"]
+    ledger = read_ledger(harsh.ledger)
+    assert not [each for each in ids if ledger.count(each) > 1]
+
+
+def test_one_haproxy_of_a_pair_that_is_killed() -> None:
+    """Only what is in flight through it is lost."""
+    with _harsh_stage(proxy={"replicas": 2}) as stage, stage.controller():
+        stage.converged()
+        victim = stage.proxies()[0]
+        with Load(stage.port) as load:
+            killed = time.monotonic()
+            docker("kill", "--signal=KILL", victim)
+            died = time.monotonic()
+            until("a pair again", lambda: len(stage.proxies()) == 2)
+            stage.converged()
+        for shot in load.lost:
+            assert shot.began <= died, f"{shot}, begun {shot.began - killed:.2f} s after the kill"
+
+
+# The controller dies
+
+
+KILLED_AT: Final = {
+    "CreateReplicas": NEW_VERSION,
+    "StartContainer": NEW_VERSION,
+    "ConfigureProxy": NEW_VERSION,
+    "AddServer": NEW_VERSION,
+    "DrainServer": NEW_VERSION,
+    "DeleteServer": NEW_VERSION,
+    "StopContainer": NEW_VERSION,
+    "RemoveContainer": NEW_VERSION,
+    "ReloadProxy": {"healthcheck": {"path": "/"}},
+    "CreateProxy": NEW_PROXY,
+}
+
+
+@pytest.mark.parametrize("kind", KILLED_AT)
+def test_a_controller_that_is_killed_and_started_again(kind: str, second_proxy_image: None) -> None:
+    with _harsh_stage(replicas=2) as stage:
+        with stage.controller():
+            stage.converged()
+        with _under_load(stage):
+            with stage.controller((sys.executable, "-m", "tests.e2e.mortal", kind)) as controller:
+                stage.write(**KILLED_AT[kind])
+                until("it has killed itself", lambda: controller.poll() is not None)
+            assert controller.returncode == -signal.SIGKILL
+            with stage.controller():
+                stage.converged()
+        assert len(stage.replicas()) == 2
+
+
+# Events that never arrive
+
+
+def test_engine_events_that_are_lost() -> None:
+    """A cut stream says that something was missed, and the controller looks for itself."""
+    with _harsh_stage() as stage:
+        relay = Relay(stage.root / "engine.sock")
+        stage.env["DOCKER_HOST"] = relay.url
+        with closing(relay), stage.controller():
+            stage.converged()
+            with _under_load(stage):
+                relay.withhold_events()
+                stage.write(**NEW_VERSION)
+                until("events were lost", lambda: relay.withheld > REPLICAS)
+                relay.cut_events()
+                stage.converged()
+            assert _runs_version_2(stage)
+
+
+# What the cases look at
+
+
+@pytest.fixture(scope="module")
+def second_proxy_image() -> Iterator[None]:
+    """Another name for the same image; a new image to everybody who compares names."""
+    docker("tag", "haproxy:3.0", SECOND_PROXY_IMAGE)
+    yield
+    docker("rmi", SECOND_PROXY_IMAGE, check=False)
+
+
+def _version(stage: Stage) -> str:
+    return str(json.loads(stage.get()[2])["version"])
+
+
+def _condition(stage: Stage, kind: str) -> dict[str, Any]:
+    conditions = stage.application.objects.status(stage.name).conditions
+    return next((c.model_dump() for c in conditions if c.type == kind), {"status": "Unknown", "message": ""})
