@@ -72,7 +72,10 @@ class HAProxy:
         written = _written(stack)
         if written is None:
             raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
-        self._runtime(stack, slot).reload(written.structure)
+        try:
+            self._runtime(stack, slot).reload(written.structure)
+        except OSError as error:
+            raise ProxyError(f"cannot hand the servers' states to HAProxy's next worker: {error}") from error
 
     def add_server(
         self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool

@@ -27,6 +27,7 @@ REMOVABLE: Final = 2.0
 
 _DONE: Final = ""
 _NO_SERVER: Final = "No such server."
+_NO_POOL: Final = "No such proxy."
 _ADDED: Final = "New server registered."
 _REMOVABLE: Final = "Done."
 _DELETED: Final = "Server deleted."
@@ -86,7 +87,8 @@ class Runtime:
         Maintenance, not HAProxy's own drain state: neither touches running requests, but only maintenance starts
         the clock that says since when, and it is what deleting a server asks for.
         """
-        if not self._current().info.stopping:
+        current = self._current()
+        if not current.info.stopping and find(current.servers, name):
             self._expect([(f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER)])
 
     def delete_server(self, name: str, *, force: bool) -> None:
@@ -120,6 +122,7 @@ class Runtime:
         A server that is DOWN or drained stays so, and since then: a new worker by itself would take all of them for
         UP. Raises ProxyError with HAProxy's start-up log when it does not start; the old worker serves on then.
         """
+        # Of a pool that is new there is nothing to hand over; the answer that says so is no such file either.
         (states,) = self._ask([f"show servers state {self.pool}"])
         handed_over = self.run / state_file(self.slot)
         handed_over.write_text(f"{states}\n", encoding="ascii")
@@ -160,9 +163,11 @@ class Runtime:
     def _process(self, info: str, stats: str, *, old: bool = False) -> Process:
         try:
             told: Info = read_info(info)
-            return Process(told, read_servers(stats), serving=not old and not told.stopping)
+            # Until a reload a worker does not know a pool that was given another name.
+            servers = () if stats == _NO_POOL else read_servers(stats)
         except ValueError as error:
             raise ProxyError(f"HAProxy in slot {self.slot} was not understood: {error}") from error
+        return Process(told, servers, serving=not old and not told.stopping)
 
     def _cut(self, pid: int, name: str) -> None:
         at = process(pid)

@@ -314,6 +314,25 @@ def test_a_reload_forgets_neither_what_is_down_nor_what_is_drained_nor_since_whe
     assert not list(world.stack.site.run.glob("*.state"))
 
 
+def test_a_pool_gets_another_name_by_reload(
+    world: World, replicas: Replicas, change: Callable[..., Stack]
+) -> None:
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+
+    world.stack = change(world.stack, pool="site")
+    world.configure(one)
+    (instance,) = world.observe().instances
+    assert instance.answering
+    assert instance.structure != world.observe().expected
+    world.drain(one)
+    with world.load() as loads:
+        world.proxy.reload(world.stack, 1)
+        assert world.up() == {"one"}
+    assert [load.lost for load in loads] == [[], [], [], []]
+
+
 def test_a_reload_that_fails_leaves_the_old_worker_serving(world: World, replicas: Replicas) -> None:
     world.configure(replicas["one"])
     world.start()
