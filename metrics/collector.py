@@ -1,6 +1,6 @@
 """Turns the last observation into gauges at the moment of a scrape.
 
-Nothing is kept between two scrapes. So a gauge cannot go stale by a forgotten update, and the series of a
+No value is kept between two scrapes. So a gauge cannot go stale by a forgotten update, and the series of a
 VaultService vanish with its snapshot.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from prometheus_client.metrics_core import Metric as Family
@@ -15,10 +16,13 @@ from prometheus_client.samples import Sample
 
 from metrics import catalog
 from metrics.catalog import CATALOG
+from metrics.labels import Labels
 from metrics.metric import Metric, Type
 from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
 
 _COLLECTED: Final = tuple(metric for metric in CATALOG if metric.type in (Type.GAUGE, Type.INFO))
+# Labels that no service has any more fall out when room is needed.
+_REMEMBERED_SERIES: Final = 50_000
 _LABEL_NAMES: Final = {metric.name: metric.label_names for metric in _COLLECTED}
 
 
@@ -71,8 +75,12 @@ class _Scrape:
         self.families = _families()
 
     def set(self, metric: Metric, value: float, *values: str) -> None:
-        labels = dict(zip(_LABEL_NAMES[metric.name], values, strict=True))
-        self.families[metric.name].samples.append(Sample(metric.name, labels, value))
+        self.families[metric.name].samples.append(Sample(metric.name, _labels(metric.name, values), value))
+
+
+@lru_cache(maxsize=_REMEMBERED_SERIES)
+def _labels(metric: str, values: tuple[str, ...]) -> Labels:
+    return Labels(dict(zip(_LABEL_NAMES[metric], values, strict=True)))
 
 
 def _families() -> dict[str, Family]:

@@ -14,21 +14,21 @@ from typing import Final
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Exemplar, Sample
+from prometheus_client.samples import Exemplar
+
+from metrics.labels import ESCAPES, label_text
 
 TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _OPENMETRICS_VERSIONS: Final = ("", "1.0.0")
-_ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 # The text format has no quotes around help, so none are escaped in it.
 _TEXT_HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
 # OpenMetrics has a suffix for these; in the text format the suffix is part of the family's name.
 _TEXT_SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 _NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
-# Values change from scrape to scrape, names and labels hardly ever, so their text is kept. That of services which are gone
-# falls out when room is needed.
-_REMEMBERED_SERIES: Final = 20_000
+# Most numbers are small and come again and again.
+_REMEMBERED_NUMBERS: Final = 4_096
 _TEXT_TYPES: Final = {"info": "gauge", "unknown": "untyped"}
 
 
@@ -86,36 +86,22 @@ def _text(family: Family) -> Iterator[str]:
     name = family.name + _TEXT_SUFFIXES.get(family.type, "")
     yield f"# HELP {name} {family.documentation.translate(_TEXT_HELP_ESCAPES)}\n"
     yield f"# TYPE {name} {_TEXT_TYPES.get(family.type, family.type)}\n"
-    yield from [f"{_series(sample)} {_number(sample.value)}\n" for sample in family.samples]
+    yield from [
+        f"{name}{label_text(labels)} {_number(value)}\n" for name, labels, value, *_ in family.samples
+    ]
 
 
 def _openmetrics(family: Family) -> Iterator[str]:
-    yield f"# HELP {family.name} {family.documentation.translate(_ESCAPES)}\n"
+    yield f"# HELP {family.name} {family.documentation.translate(ESCAPES)}\n"
     yield f"# TYPE {family.name} {family.type}\n"
     if family.unit:
         yield f"# UNIT {family.name} {family.unit}\n"
     for sample in family.samples:
         exemplar = _exemplar(sample.exemplar) if sample.exemplar else ""
-        yield f"{_series(sample)} {_number(sample.value)}{exemplar}\n"
+        yield f"{sample.name}{label_text(sample.labels)} {_number(sample.value)}{exemplar}\n"
 
 
-def _series(sample: Sample) -> str:
-    return _series_text(sample.name, tuple(sample.labels.items())) if sample.labels else sample.name
-
-
-@lru_cache(maxsize=_REMEMBERED_SERIES)
-def _series_text(name: str, labels: tuple[tuple[str, str], ...]) -> str:
-    return name + _labels(dict(labels))
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    text = ",".join([f'{name}="{value}"' for name, value in labels.items()])
-    # Hardly any value needs escapes; the plain text says so at once, without a look at each of them.
-    if "\\" in text or "\n" in text or text.count('"') != 2 * len(labels):
-        text = ",".join([f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels.items()])
-    return f"{{{text}}}"
-
-
+@lru_cache(maxsize=_REMEMBERED_NUMBERS)
 def _number(value: float) -> str:
     text = repr(float(value))
     return _NOT_FINITE.get(text, text)
@@ -123,4 +109,4 @@ def _number(value: float) -> str:
 
 def _exemplar(exemplar: Exemplar) -> str:
     timestamp = f" {exemplar.timestamp}" if exemplar.timestamp is not None else ""
-    return f" # {_labels(exemplar.labels)} {_number(exemplar.value)}{timestamp}"
+    return f" # {label_text(exemplar.labels)} {_number(exemplar.value)}{timestamp}"

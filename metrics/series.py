@@ -14,6 +14,7 @@ from typing import Final
 from prometheus_client.samples import Exemplar, Sample
 from prometheus_client.utils import floatToGoString
 
+from metrics.labels import Labels
 from metrics.metric import Metric
 
 __all__ = ["CounterSeries", "HistogramSeries"]
@@ -29,7 +30,7 @@ class CounterSeries:
 
     def __init__(self, metric: Metric, values: Sequence[str]) -> None:
         self._name = metric.name
-        self._labels = dict(zip(metric.label_names, values, strict=True))
+        self._labels = Labels(dict(zip(metric.label_names, values, strict=True)))
         self._value = 0.0
         self._exemplar: Exemplar | None = None
 
@@ -53,10 +54,10 @@ class HistogramSeries:
 
     def __init__(self, metric: Metric, values: Sequence[str]) -> None:
         self._name = metric.name
-        self._labels = dict(zip(metric.label_names, values, strict=True))
+        self._labels = Labels(dict(zip(metric.label_names, values, strict=True)))
         self._bounds = metric.buckets
         bounds = (*metric.buckets, float("inf"))
-        self._buckets = [{**self._labels, "le": _bound(bound)} for bound in bounds]
+        self._buckets = [Labels({**self._labels, "le": _bound(bound)}) for bound in bounds]
         self._counts = [0] * len(bounds)
         self._exemplars: list[Exemplar | None] = [None] * len(bounds)
         self._sum = 0.0
