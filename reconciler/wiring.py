@@ -7,7 +7,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from reconciler.core.build import build
 from reconciler.core.diff import Difference, diff
 from reconciler.core.observed import Observed
 from reconciler.core.plan import Plan
+from reconciler.core.redaction import redact, redacted
 from reconciler.core.stack import Site, Stack
 from reconciler.engines.compose import ComposeEngine
 from reconciler.proxy.haproxy import HAProxy
@@ -161,7 +162,12 @@ class Application:
         secrets: dict[str, str] = {}
         for entry in service.spec.env_from:
             secrets |= load_env_file(base / entry.file)
-        return build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
+        try:
+            stack = build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
+        except PermanentError as error:
+            redact(error, secrets.values())
+            raise
+        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in stack.warnings))
 
     def site(self, name: str) -> Site:
         """Where the files of a service are, and whose HAProxy's are."""
