@@ -193,6 +193,9 @@ class Judge:
         container = next((c for c in self._containers(stack) if c.id.startswith(name)), None)
         if container is None or container.state is not State.RUNNING:
             return
+        if self._pass is None or name not in self._pass.up:
+            # It was dead when the pass looked, and so are the sessions that it had.
+            return
         for process, worker in self._workers(stack):
             server = worker.servers.get(name)
             if server is None or not self._reaches(stack, process, server, container) or not server.sessions:

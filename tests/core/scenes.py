@@ -1,0 +1,185 @@
+"""Scenes: a few lines of YAML that say what is wanted and what runs, for tests of everything that looks at both.
+
+`wish` is a Wish of the simulation; everything else is what runs, one container a line. What a scene does not say is as it
+should be: an open gateway, one HAProxy that answers, and a haproxy.cfg that names the servers that are in the pool.
+
+    web:     "web-1 @1 running healthy up sessions=2 since=40 age=300"
+    proxies: "haproxy-1 slot=1 joined=gateway-1 structure=old"
+
+`@1` is the version that a container was made of. `up`, `down` and `drained` are its server in every HAProxy that answers;
+`at=10.0.0.99:8000` puts that server elsewhere, `old=3` leaves three sessions in a worker from before a reload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import yaml
+
+from reconciler.core.history import History
+from reconciler.core.observed import (
+    Admin,
+    Container,
+    EngineObserved,
+    Health,
+    Observed,
+    ProxyInstance,
+    ProxyObserved,
+    ProxyWorker,
+    Server,
+    State,
+)
+from reconciler.core.stack import Role, Stack, Workload
+from tests.simulation.services import Wish, build_stack
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+STRUCTURE = "structure-now"
+LONG_AGO = 300.0
+
+_STATES = {state.value for state in State}
+_HEALTH = {health.value for health in Health}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is wanted, what runs and what is remembered; `names` turns revisions into words."""
+
+    about: str
+    stack: Stack
+    observed: Observed
+    history: History
+    names: Mapping[str, str]
+
+
+def read_scene(text: str) -> Scene:
+    """The scene that these lines of YAML describe."""
+    told: dict[str, Any] = yaml.safe_load(text)
+    wish = Wish(**{"plugin": "web", **told.get("wish", {})})
+    stack = build_stack(wish.service())
+    stacks = {version: build_stack(replace(wish, version=version).service()) for version in ("1", "2", "3")}
+    stacks |= {f"db{n}": build_stack(replace(wish, database=n).service()) for n in ("1", "2")}
+    stacks["other-port"] = build_stack(replace(wish, port=8081 if wish.port == 8080 else 8080).service())
+    stacks["other-proxy"] = build_stack(replace(wish, proxy_image="haproxy:3.1").service())
+    lines = [
+        *told.get("gateways", ["gateway-1"]),
+        *told.get("proxies", ["haproxy-1 slot=1 joined=gateway-1"]),
+        *told.get("dependencies", []),
+        *told.get("web", []),
+    ]
+    read = [_Line(line, stack, stacks) for line in lines]
+    servers = [line for line in read if line.server]
+    servers += [
+        _Line(f"{name} @1 gone up at={address}", stack, stacks)
+        for name, address in told.get("strays", {}).items()
+    ]
+    expected = STRUCTURE
+    in_file = {line.short: line.address for line in read if line.server in ("up", "down")}
+    observed = Observed(
+        EngineObserved(
+            containers=tuple(line.container for line in read if line.container),
+            missing_images=frozenset(told.get("missing_images", ())),
+            taken_ports=told.get("taken_ports", {}),
+        ),
+        ProxyObserved(
+            expected=expected,
+            written={"now": STRUCTURE, "old": "structure-old", "none": None}[told.get("written", "now")],
+            configured=told.get("configured", in_file),
+            instances=tuple(line.instance(servers) for line in read if line.is_asked),
+        ),
+    )
+    deaths = {
+        workload: tuple(NOW - timedelta(seconds=ago) for ago in times)
+        for workload, times in told.get("deaths", {}).items()
+    }
+    names = {
+        workload.revision: f"<{workload.image}>"
+        for other in reversed(stacks.values())
+        for workload in other.workloads
+    }
+    return Scene(told["about"], stack, observed, History(deaths), names)
+
+
+class _Line:
+    """One container and its server."""
+
+    def __init__(self, line: str, stack: Stack, stacks: Mapping[str, Stack]) -> None:
+        self.name, *words = line.split()
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        flags = {word for word in words if "=" not in word}
+        workload_name = self.name.rpartition("-")[0] or self.name
+        version = next((word[1:] for word in flags if word.startswith("@")), None)
+        self._options = options
+        self.short = f"{self.name:_<12}"[:12]
+        self._number = int(self.name.lstrip("abcdefghijklmnopqrstuvwxyz-") or 0)
+        self.server = next((word for word in ("up", "down", "drained") if word in flags), "")
+        self.container = None
+        workload = _workload(workload_name, stacks[version] if version else stack)
+        port = workload.port if workload else None
+        self.address = options.get("at", f"10.0.0.{self._number + 1}:{port}")
+        if "gone" not in flags:
+            self.container = self._container(workload_name, workload, flags)
+        proxy = self.container is not None and self.container.role is Role.PROXY
+        self.is_asked = proxy and self.container is not None and self.container.state is State.RUNNING
+        self._answers = "silent" not in flags
+
+    def _container(self, name: str, workload: Workload | None, flags: set[str]) -> Container:
+        state = State(next((word for word in flags if word in _STATES), "running"))
+        checked = (
+            workload is not None and workload.role is Role.WEB and workload.image.partition(":")[0] != "plain"
+        )
+        default = "healthy" if checked and state is State.RUNNING else "none"
+        age = float(self._options.get("age", LONG_AGO))
+        joined = self._options.get("joined")
+        networks = workload.networks if workload else frozenset()
+        attached = state is State.RUNNING and "detached" not in flags
+        role = workload.role if workload else Role(self._options.get("role", "dependency"))
+        front = role in (Role.GATEWAY, Role.PROXY)
+        return Container(
+            id=self.short + "0" * 52,
+            name=self.name,
+            workload=name,
+            role=role,
+            revision=workload.revision if workload else "v1-unknown",
+            state=state,
+            health=Health(next((word for word in flags if word in _HEALTH), default)),
+            created=NOW - timedelta(seconds=age),
+            number=self._number,
+            addresses=dict.fromkeys(sorted(networks), f"10.0.0.{self._number + 1}") if attached else {},
+            port=workload.port if workload else None,
+            exit_code=int(self._options["code"]) if "code" in self._options else None,
+            started=NOW - timedelta(seconds=float(self._options.get("started", age))) if front else None,
+            slot=int(self._options["slot"]) if "slot" in self._options else None,
+            joined=f"{joined:_<12}" + "0" * 52 if joined else None,
+            stopping="stopping" in flags,
+        )
+
+    def instance(self, lines: list[_Line]) -> ProxyInstance:
+        """This HAProxy as it answers."""
+        assert self.container is not None
+        if not self._answers:
+            return ProxyInstance(self.container.id, answering=False)
+        leaving = self.container.stopping
+        structure = "structure-old" if self._options.get("structure") == "old" else STRUCTURE
+        workers = [ProxyWorker(1, not leaving, tuple(line.as_server() for line in lines))]
+        kept = [line for line in lines if "old" in line._options]
+        if kept:
+            workers.append(ProxyWorker(2, False, tuple(line.as_server(old=True) for line in kept)))
+        return ProxyInstance(self.container.id, answering=True, structure=structure, workers=tuple(workers))
+
+    def as_server(self, *, old: bool = False) -> Server:
+        """Its server in a worker."""
+        return Server(
+            name=self.short,
+            address=self.address,
+            admin=Admin.DRAIN if old or self.server == "drained" else Admin.READY,
+            up=self.server == "up" and not old,
+            sessions=int(self._options.get("old" if old else "sessions", 0)),
+            since=float(self._options.get("since", 60)),
+        )
+
+
+def _workload(name: str, stack: Stack) -> Workload | None:
+    return next((workload for workload in stack.workloads if workload.name == name), None)
