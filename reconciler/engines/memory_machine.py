@@ -190,8 +190,9 @@ class Machine:
         if container.is_up:
             container.asked = container.asked or by_hand
             self._end(container, self.clock(), KILLED)
-        elif by_hand:
-            container.comes_back = inf
+        elif by_hand and container.state is State.RESTARTING:
+            container.state, container.comes_back = State.EXITED, inf
+            self._tell(container)
 
     def remove(self, container: MemoryContainer) -> None:
         """Let it be gone, its process too."""
