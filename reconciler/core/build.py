@@ -17,6 +17,7 @@ from reconciler.core.admission import Policy, admit, profile_of
 from reconciler.core.fragment import BuildError, Fragment, Service, read_fragment
 from reconciler.core.revision import digest, revision_of, revisions_of
 from reconciler.core.stack import (
+    DEFAULT_STOP_GRACE,
     HealthCheck,
     ProxySettings,
     Role,
@@ -32,7 +33,6 @@ from vault_plugins.contract import PluginError, VaultServicePlugin
 
 PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
-DEFAULT_STOP_GRACE: Final = 10.0
 MAX_STOP_GRACE: Final = 86400.0
 MAX_PORT: Final = 65535
 OVERRIDE_PREFIX: Final = "VAULT_"

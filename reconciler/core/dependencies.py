@@ -26,7 +26,7 @@ from reconciler.core.plan import (
     Wait,
 )
 from reconciler.core.pool import Member
-from reconciler.core.stack import Role, Stack, Workload
+from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 
 NO_EVENT_LOOK: Final = 5.0
 """Seconds between two looks at a dependency that is starting; an event comes sooner unless it was lost."""
@@ -91,13 +91,7 @@ def _change(
     for container in changing:
         if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
             if not container.stopping:
-                yield StopContainer(
-                    container=container.id,
-                    name=container.name,
-                    workload=workload.name,
-                    grace=workload.stop_grace,
-                    cause=Cause.OUTDATED,
-                )
+                yield StopContainer.on(container, Cause.OUTDATED, grace=workload.stop_grace)
             return
     if all(container.state in (State.EXITED, State.CREATED, State.DEAD) for container in changing):
         yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
@@ -117,23 +111,13 @@ def _complete(workload: Workload, containers: Sequence[Container], wait: float) 
     for container in containers[: workload.replicas]:
         died = container.state in (State.EXITED, State.DEAD)
         if container.state is State.CREATED or (died and not wait and not _is_complete(container, workload)):
-            yield StartContainer(
-                container=container.id,
-                name=container.name,
-                workload=workload.name,
-                cause=Cause.DEAD if died else Cause.MISSING,
-                detail=f"exited with code {container.exit_code}" if died else "",
-            )
+            detail = f"exited with code {container.exit_code}" if died else ""
+            yield StartContainer.on(container, Cause.DEAD if died else Cause.MISSING, detail=detail)
     for container in containers[workload.replicas :]:
         if container.state is State.RUNNING and not container.stopping:
-            yield StopContainer(
-                container=container.id, name=container.name, workload=workload.name, grace=workload.stop_grace,
-                cause=Cause.SURPLUS,
-            )  # fmt: skip
+            yield StopContainer.on(container, Cause.SURPLUS, grace=workload.stop_grace)
         elif container.state in (State.EXITED, State.CREATED, State.DEAD):
-            yield RemoveContainer(
-                container=container.id, name=container.name, workload=workload.name, cause=Cause.SURPLUS
-            )
+            yield RemoveContainer.on(container, Cause.SURPLUS)
 
 
 def plan_orphans(stack: Stack, observed: Observed) -> Step:
@@ -144,13 +128,9 @@ def plan_orphans(stack: Stack, observed: Observed) -> Step:
         if container.workload in names or container.role is Role.WEB:
             continue
         if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING) and not container.stopping:
-            operations.append(StopContainer(
-                container=container.id, name=container.name, workload=container.workload, grace=10.0, cause=Cause.ORPHAN,
-            ))  # fmt: skip
+            operations.append(StopContainer.on(container, Cause.ORPHAN, grace=DEFAULT_STOP_GRACE))
         elif container.state in (State.CREATED, State.EXITED, State.DEAD):
-            operations.append(RemoveContainer(
-                container=container.id, name=container.name, workload=container.workload, cause=Cause.ORPHAN,
-            ))  # fmt: skip
+            operations.append(RemoveContainer.on(container, Cause.ORPHAN))
     return Step(tuple(operations))
 
 

@@ -72,14 +72,16 @@ def _gateway(
     ended = [c for c in gateways if c.state in (State.EXITED, State.DEAD)]
     usable = [c for c in gateways if c not in ended and workload.accepts(c.revision)]
     blocked = ""
-    operations += [_remove(c, cause_of_end(c, current=workload.accepts(c.revision))) for c in ended]
+    operations += [
+        RemoveContainer.on(c, cause_of_end(c, current=workload.accepts(c.revision))) for c in ended
+    ]
     if not usable and (owner := observed.engine.taken_ports.get(stack.published)):
         blocked = f"port {stack.published} is taken by {owner}; free it or set another spec.ports.http"
     elif not usable:
         cause = Cause.OUTDATED if len(gateways) > len(ended) else Cause.MISSING
         existing = len(observed.of(workload.name)) - len(ended)
         operations.append(CreateReplicas(workload=workload.name, count=1, existing=existing, cause=cause))
-    operations += [_start(c) for c in usable if c.state is State.CREATED]
+    operations += [StartContainer.on(c, Cause.MISSING) for c in usable if c.state is State.CREATED]
     for container in gateways:
         # An old gateway is left alone as long as HAProxy serves from its namespace.
         if home and container not in (home, *ended) and not proxies.live_in(container):
@@ -87,7 +89,7 @@ def _gateway(
             operations.append(
                 _stop(container, workload, cause)
                 if container.state in _HOLDS_NAMESPACE
-                else _remove(container, cause)
+                else RemoveContainer.on(container, cause)
             )
     return operations, blocked
 
@@ -127,12 +129,16 @@ class _Proxies:
         for container in self._all:
             if container.state in (State.EXITED, State.DEAD):
                 current = self._workload.accepts(container.revision)
-                yield _remove(container, cause_of_end(container, current=current))
+                yield RemoveContainer.on(container, cause_of_end(container, current=current))
             elif container.state is State.CREATED:
-                yield _start(container) if self._belongs(container) else _remove(container, Cause.OUTDATED)
+                yield (
+                    StartContainer.on(container, Cause.MISSING)
+                    if self._belongs(container)
+                    else RemoveContainer.on(container, Cause.OUTDATED)
+                )
             elif container.state is State.PAUSED and not container.stopping:
                 # It still has the listening sockets: connections that the kernel gives to it would hang.
-                yield _stop(container, self._workload, Cause.UNHEALTHY, grace=0.0)
+                yield StopContainer.on(container, Cause.UNHEALTHY, grace=0.0)
         yield from self._replace_mute()
         yield from self._create()
         for container in self._fit:
@@ -234,25 +240,5 @@ class _Proxies:
         return not self._answers(container) and (self._now - started).total_seconds() > ANSWER_SECONDS
 
 
-def _start(container: Container) -> StartContainer:
-    return StartContainer(
-        container=container.id, name=container.name, workload=container.workload, cause=Cause.MISSING
-    )
-
-
-def _stop(
-    container: Container, workload: Workload, cause: Cause, grace: float | None = None
-) -> StopContainer:
-    return StopContainer(
-        container=container.id,
-        name=container.name,
-        workload=container.workload,
-        grace=workload.stop_grace if grace is None else grace,
-        cause=cause,
-    )
-
-
-def _remove(container: Container, cause: Cause) -> RemoveContainer:
-    return RemoveContainer(
-        container=container.id, name=container.name, workload=container.workload, cause=cause
-    )
+def _stop(container: Container, workload: Workload, cause: Cause) -> StopContainer:
+    return StopContainer.on(container, cause, grace=workload.stop_grace)

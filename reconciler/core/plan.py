@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
+
+from reconciler.core.observed import Container
 
 
 class Cause(StrEnum):
@@ -109,6 +112,13 @@ class ContainerOperation(Operation):
     container: str
     name: str
     workload: str
+
+    @classmethod
+    def on(cls, container: Container, cause: Cause, **fields: Any) -> Self:
+        """The operation on this container; `fields` are those that the kind adds, and `detail`."""
+        return cls(
+            container=container.id, name=container.name, workload=container.workload, cause=cause, **fields
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

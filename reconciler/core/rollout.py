@@ -185,10 +185,7 @@ def _retire(pool: Pool, retiring: Mapping[Replica, Cause]) -> Iterator[Operation
 def _start(kept: Sequence[Replica]) -> Iterator[Operation]:
     for replica in kept:
         if replica.phase is Phase.CREATED:
-            container = replica.container
-            yield StartContainer(
-                container=container.id, name=container.name, workload=container.workload, cause=Cause.MISSING
-            )
+            yield StartContainer.on(replica.container, Cause.MISSING)
 
 
 def _create(
@@ -249,22 +246,9 @@ def _delete(pool: Pool, server: str, cause: Cause, detail: str = "") -> DeleteSe
 
 
 def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:
-    return StopContainer(
-        container=replica.container.id,
-        name=replica.container.name,
-        workload=replica.container.workload,
-        grace=replica.workload.stop_grace,
-        cut=cut,
-        cause=cause,
-        detail=replica.reason,
-    )
+    grace = replica.workload.stop_grace
+    return StopContainer.on(replica.container, cause, grace=grace, cut=cut, detail=replica.reason)
 
 
 def _remove(replica: Replica, cause: Cause) -> RemoveContainer:
-    return RemoveContainer(
-        container=replica.container.id,
-        name=replica.container.name,
-        workload=replica.container.workload,
-        cause=cause,
-        detail=replica.reason,
-    )
+    return RemoveContainer.on(replica.container, cause, detail=replica.reason)

@@ -12,11 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from reconciler.core.revision import CURRENT_FORMULA, digest
 
 JSON = Mapping[str, Any]
+
+DEFAULT_STOP_GRACE: Final = 10.0
+"""Seconds between SIGTERM and SIGKILL where a service does not say, as in Compose."""
 
 
 class Role(StrEnum):
@@ -45,7 +48,7 @@ class Workload:
     networks: frozenset[str]
     needs: tuple[str, ...] = ()
     port: int | None = None
-    stop_grace: float = 10.0
+    stop_grace: float = DEFAULT_STOP_GRACE
     one_shot: bool = False
 
     def accepts(self, revision: str) -> bool:
