@@ -9,7 +9,8 @@ from reconciler.api import VaultService
 from reconciler.core.stack import HealthCheck, ProxySettings
 from reconciler.proxy.haproxy_config import CONFIG_FILE, render
 
-CANARY: Final = "canary-2c9f41"
+CANARY: Final = "canary/2c9f41"
+"""A secret that no name of a setting can be, since names are told and values are not."""
 SERVICE: Final = VaultService.model_validate({"metadata": {"name": "files"}, "spec": {"plugin": "fuzz"}})
 
 _FULL: Final = """\
