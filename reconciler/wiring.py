@@ -213,6 +213,7 @@ class Application:
         with `allow_empty`, any number.
         """
         from reconciler.controller.backoff import Backoff
+        from reconciler.controller.following import Following
         from reconciler.controller.manager import Controller
 
         return Controller(
@@ -220,12 +221,10 @@ class Application:
             self.options.state_dir,
             self.recorder,
             Backoff(random.Random()),
-            sources=sources,
+            following=Following(sources, max_prune, allow_empty),
             workers=self.options.workers,
             resync=self.options.resync,
             on_progress=on_progress,
-            max_prune=max_prune,
-            allow_empty=allow_empty,
         )
 
     def follow(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,24 +18,21 @@ from metrics import catalog
 from metrics.recorder import Recorder
 from metrics.snapshots import QueueSnapshot
 from reconciler.api import (
-    Condition,
     PermanentError,
     ReplicaCounts,
-    Status,
     TemporaryError,
     VaultError,
     find_condition,
 )
 from reconciler.controller import trace, triggers
 from reconciler.controller.backoff import Backoff
+from reconciler.controller.following import Following
 from reconciler.controller.lease import LeaseTakenError, lease
 from reconciler.controller.reconcile import Result, reconcile
-from reconciler.controller.sync import MAX_PRUNE, sync
-from reconciler.controller.target import ROLLED_BACK
 from reconciler.controller.trace import tracing
+from reconciler.controller.verdict import Verdict, summarize
 from reconciler.controller.workqueue import WorkQueue
 from reconciler.controller.world import World
-from reconciler.sources.base import Source
 
 QUEUE: Final = "vaultservice"
 SYNC_RETRY_SECONDS: Final = 2.0
@@ -74,20 +71,16 @@ class Controller:
         recorder: Recorder,
         backoff: Backoff,
         *,
-        sources: Sequence[Source] = (),
+        following: Following,
         workers: int,
         resync: float,
         on_progress: Callable[[Progress], None] | None = None,
-        max_prune: int = MAX_PRUNE,
-        allow_empty: bool = False,
     ) -> None:
         self._world = world
         self._state_dir = state_dir
         self._recorder = recorder
         self._backoff = backoff
-        self._sources = sources
-        self._max_prune = max_prune
-        self._allow_empty = allow_empty
+        self._following = following
         self._worker_count = workers
         self._resync = resync
         self._on_progress = on_progress or (lambda progress: None)
@@ -98,7 +91,6 @@ class Controller:
         self._passed = threading.Condition()
         self._repeats: dict[str, str] = {}
         self._workers: list[threading.Thread] = []
-        self._loaded = threading.Event()
 
     # Running
 
@@ -107,10 +99,9 @@ class Controller:
         with lease(self._state_dir / "controller.lock"):
             self._start(triggers.watch_objects, self._state_dir / "services", self.wake, self._stop)
             self._start(triggers.resync, self.wake_all, self._resync, self._stop)
-            for source in self._sources:
-                self._start(self._follow, source)
-            if not self._sources:
-                self._loaded.set()
+            world = self._world
+            for source in self._following.sources:
+                self._start(self._following.follow, source, world.objects, self.wake, world.now, self._stop)
             self._start_work()
             self.wake_all()
             stop.wait()
@@ -131,8 +122,7 @@ class Controller:
                     break
                 self._passed.wait(left)
         self._end()
-        late = Outcome(False, "Timeout", f"not Ready after {timeout:.0f} s")
-        return {name: outcomes.get(name) or self._late(name, late) for name in names}
+        return {name: outcomes.get(name) or self._late(name, timeout) for name in names}
 
     def wake(self, name: str) -> None:
         """Look at this VaultService now."""
@@ -158,8 +148,8 @@ class Controller:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether every source was read at least once."""
-        return self._loaded.is_set()
+        """Whether there is something to go by: a source was read, or none is followed."""
+        return not self._following.sources or self._following.loaded.is_set()
 
     def queues(self) -> tuple[QueueSnapshot, ...]:
         """The queue and its workers right now."""
@@ -208,37 +198,6 @@ class Controller:
         deadline = time.monotonic() + JOIN_SECONDS
         for worker in self._workers:
             worker.join(max(0.0, deadline - time.monotonic()))
-
-    def _follow(self, source: Source) -> None:
-        """Bring what a source holds into the objects, now and whenever it may have changed."""
-        self._sync(source)
-        for _ in source.watch(self._stop):
-            self._sync(source)
-
-    def _sync(self, source: Source) -> None:
-        """One look at a source; what the disk refused is tried again until it is stored or the source changes."""
-        while not self._stop.is_set():
-            try:
-                done = sync(
-                    source.load(),
-                    self._world.objects,
-                    source,
-                    self._world.now(),
-                    rivals=self._sources,
-                    max_prune=self._max_prune,
-                    allow_empty=self._allow_empty,
-                )
-            except VaultError as error:
-                _log.error("%s %s: %s", source.kind, source.place, error)
-                failures: tuple[VaultError, ...] = (error,)
-            else:
-                failures = tuple(done.failures.values())
-                for name in done.names:
-                    self.wake(name)
-                self._loaded.set()
-            if not any(isinstance(error, TemporaryError) for error in failures):
-                return
-            self._stop.wait(SYNC_RETRY_SECONDS)
 
     # Passes
 
@@ -331,24 +290,13 @@ class Controller:
         stored = self._world.objects.get(name)
         if stored is None:
             return Outcome(True, "Deleted", "")
-        if stored.deletion:
+        summary = summarize(stored, self._world.objects.status(name))
+        if summary.verdict is Verdict.MOVING:
             return None
-        status = self._world.objects.status(name)
-        ready = find_condition(status.conditions, "Ready")
-        if ready is None or ready.observed_generation != stored.service.metadata.generation:
-            return None
-        stalled = find_condition(status.conditions, "Stalled")
-        if stalled and stalled.status == "True" and not self._is_going_back(status, stalled):
-            return Outcome(False, stalled.reason, stalled.message)
-        return Outcome(True, ready.reason, ready.message) if ready.status == "True" else None
+        return Outcome(summary.verdict is Verdict.READY, summary.reason, summary.message)
 
-    @staticmethod
-    def _is_going_back(status: Status, stalled: Condition) -> bool:
-        """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
-        reconciling = find_condition(status.conditions, "Reconciling")
-        return stalled.reason == ROLLED_BACK and reconciling is not None and reconciling.status == "True"
-
-    def _late(self, name: str, outcome: Outcome) -> Outcome:
-        status = self._world.objects.status(name)
-        ready = find_condition(status.conditions, "Ready")
-        return Outcome(False, outcome.reason, f"{outcome.message}: {ready.message}") if ready else outcome
+    def _late(self, name: str, timeout: float) -> Outcome:
+        ready = find_condition(self._world.objects.status(name).conditions, "Ready")
+        return Outcome(
+            False, "Timeout", f"not Ready after {timeout:.0f} s" + (f": {ready.message}" if ready else "")
+        )

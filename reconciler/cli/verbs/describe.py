@@ -53,11 +53,11 @@ def command(session: Session, name: str) -> None:
 
 
 def _identity(stored: StoredObject, status: Status) -> str:
-    from reconciler.cli.summary import summarize, url
+    from reconciler.cli.summary import COLORS, summarize, url
 
     service, counts = stored.service, status.replicas
     summary = summarize(stored, status)
-    verdict = click.style(summary.verdict.value, fg=summary.verdict.color)
+    verdict = click.style(summary.verdict.value, fg=COLORS[summary.verdict])
     origin = f"{stored.origin.kind}, {stored.origin.manifest}:{stored.origin.line}"
     if stored.origin.commit:
         origin += f" at {stored.origin.commit}"

@@ -88,7 +88,7 @@ def _text(
 
 
 def _row(application: Application, stored: StoredObject, *, wide: bool) -> list[str]:
-    from reconciler.cli.summary import summarize, url
+    from reconciler.cli.summary import COLORS, summarize, url
 
     service = stored.service
     status = application.objects.status(stored.name)
@@ -98,7 +98,7 @@ def _row(application: Application, stored: StoredObject, *, wide: bool) -> list[
     row = [
         stored.name,
         service.spec.plugin,
-        click.style(f"{counts.serving}/{counts.desired}", fg=summary.verdict.color),
+        click.style(f"{counts.serving}/{counts.desired}", fg=COLORS[summary.verdict]),
         status.revision or "",
         age(revisions[0].created_at if revisions else None, datetime.now(UTC)),
         url(service),

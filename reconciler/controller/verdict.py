@@ -1,0 +1,58 @@
+"""What the conditions of a VaultService come to: it is ready, on its way, failed, or left alone.
+
+One reading for everybody who waits or shows, so that they never tell different stories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.api import Status, find_condition
+from reconciler.controller.target import ROLLED_BACK
+from reconciler.store.base import StoredObject
+
+
+class Verdict(StrEnum):
+    """What the conditions come to, for the newest generation of the spec."""
+
+    READY = "ready"
+    MOVING = "moving"
+    FAILED = "failed"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A verdict, the CamelCase reason for programs, and a sentence for people."""
+
+    verdict: Verdict
+    reason: str
+    message: str
+
+
+def summarize(stored: StoredObject, status: Status) -> Summary:
+    """Judge a service by its newest generation: a Ready of an older one is not yet the answer to the last change."""
+    ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
+    if stored.deletion is not None:
+        return Summary(Verdict.MOVING, "Deleting", "is being deleted")
+    if stored.problem:
+        return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
+    if stored.service.spec.suspend:
+        return Summary(Verdict.IDLE, "Suspended", "is suspended; what runs keeps running")
+    if ready is None or ready.observed_generation < stored.generation:
+        return Summary(Verdict.MOVING, "Pending", "waits for a controller to see its newest spec")
+    if ready.status == "True":
+        return Summary(Verdict.READY, ready.reason, ready.message)
+    failed = (
+        stalled is not None and stalled.status == "True" and stalled.observed_generation >= stored.generation
+    )
+    if stalled is not None and failed and not _is_going_back(status, stalled.reason):
+        return Summary(Verdict.FAILED, stalled.reason, stalled.message or ready.message)
+    return Summary(Verdict.MOVING, ready.reason, ready.message)
+
+
+def _is_going_back(status: Status, reason: str) -> bool:
+    """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
+    reconciling = find_condition(status.conditions, "Reconciling")
+    return reason == ROLLED_BACK and reconciling is not None and reconciling.status == "True"
