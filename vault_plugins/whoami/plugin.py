@@ -42,6 +42,8 @@ class WhoamiPlugin(VaultServicePlugin):
                 "resources": {"limits": {"memory": "128M", "pids": 64}},
             },
             "restart": "unless-stopped",
+            # Process 1 ignores a signal that it has no handler for yet: while it boots, none would end it.
+            "init": True,
             "stop_grace_period": "30s",
             "read_only": True,
             "tmpfs": ["/tmp"],
