@@ -66,7 +66,7 @@ def process(state: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             input=input,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=150,
             env={**os.environ, "VAULT_STATE_DIR": str(state), **(env or {})},
             check=False,
         )
