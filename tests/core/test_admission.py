@@ -22,7 +22,7 @@ from reconciler.core.admission import (
     profile_of,
     review,
 )
-from reconciler.core.admission_rules import FIELDS, RULES
+from reconciler.core.admission_rules import ADVICE, FIELDS, RULES
 from reconciler.core.build import build
 from reconciler.core.stack import Site
 from vault_plugins import VaultServicePlugin
@@ -409,3 +409,15 @@ def test_advice_becomes_warnings_of_the_stack() -> None:
         "services.web.image: is another image tomorrow (image); "
         "name a version, so that a new one is a rollout that can be undone",
     )
+
+
+def test_the_page_has_every_rule_as_a_row() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "admission.md").read_text(encoding="utf-8")
+    expected = [
+        f"| `{rule.name}` | `{'' if rule.section == 'services' else f'{rule.section}.*.'}{rule.field or '*'}` "
+        f"| {rule.problem} | {rule.way_out} |"
+        for rule in (*RULES[Profile.RESTRICTED], *ADVICE)
+    ]
+    assert sorted(
+        line for line in page.splitlines() if line.startswith("| `") and line.count("|") == 5
+    ) == sorted(expected)
