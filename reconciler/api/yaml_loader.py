@@ -19,7 +19,7 @@ import yaml
 from reconciler.api.errors import Problem
 from reconciler.api.yaml_nodes import ListNode, MapNode, Node, Scalar, ScalarNode, field_path
 
-__all__ = ["YamlReader"]
+__all__ = ["YamlReader", "plain_scalar"]
 
 MAX_DEPTH: Final = 32
 MAX_ALIASES: Final = 64
@@ -116,7 +116,9 @@ class YamlReader:
             node = self._list(place, path, depth)
         else:
             untagged_plain = event.tag is None and event.implicit[0]
-            node = ScalarNode(_resolve(event.value) if untagged_plain else event.value, event.value, *place)
+            node = ScalarNode(
+                plain_scalar(event.value) if untagged_plain else event.value, event.value, *place
+            )
         if event.anchor is not None:
             self._open_anchors.discard(event.anchor)
             self._anchors[event.anchor] = node
@@ -190,7 +192,8 @@ def _place(mark: _Mark | None) -> Place:
     return (0, 0) if mark is None else (mark.line + 1, mark.column + 1)
 
 
-def _resolve(text: str) -> Scalar:
+def plain_scalar(text: str) -> Scalar:
+    """What a value without quotes and tags means."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:

@@ -1,0 +1,276 @@
+"""Changes single values of a manifest and leaves every other character as its author wrote it.
+
+Writing the whole document again would reflow it, whatever library does it: comments move, quotes and indentation
+change, and the review of a one-line change becomes hard. So the document is composed for the positions of its values,
+one stretch of text is replaced or one line added, and the result is read again: it must be what was there before with
+the wished change, and nothing else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+
+from reconciler.api.errors import PermanentError
+from reconciler.api.manifest import Manifest, parse
+from reconciler.api.text_file import decode
+from reconciler.api.yaml_loader import YamlReader
+from reconciler.api.yaml_nodes import MapNode, Scalar, to_plain
+
+__all__ = ["Edit", "edit_manifest", "edit_text"]
+
+FieldPath = tuple[str, ...]
+ComposedNode = ScalarNode | MappingNode | SequenceNode
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A manifest before and after a change: `before` and `after` are whole texts, `old` the values that were changed,
+    by the names that were given for them; None for what was not there.
+    """
+
+    path: Path
+    manifest: Manifest
+    old: Mapping[str, Any]
+    before: str
+    after: str
+
+    @property
+    def is_change(self) -> bool:
+        """Whether anything differs."""
+        return self.before != self.after
+
+    def diff(self, shown: str) -> str:
+        """The change as a unified diff of a file called `shown`."""
+        before, after = self.before.splitlines(keepends=True), self.after.splitlines(keepends=True)
+        lines = difflib.unified_diff(before, after, f"a/{shown}", f"b/{shown}")
+        return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
+
+
+def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
+    """The change of `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the VaultService `name`.
+
+    Nothing is written. Raises PermanentError when the file has no such service or the place cannot be changed on its
+    own, ManifestError with every problem when the result is no valid manifest.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PermanentError(f"{path} cannot be read: {error.strerror}") from error
+    before = decode(content, path)
+    fields = {key: _steps(key) for key in changes}
+    after = edit_text(before, path, name, {fields[key]: value for key, value in changes.items()})
+    documents = _plain(before, path)
+    written = documents[_index(documents, name, path)]
+    old = {key: _get(written, steps) for key, steps in fields.items()}
+    found = next(each for each in parse(after, path) if each.service.name == name)
+    mark = "\ufeff" if content.startswith(b"\xef\xbb\xbf") else ""
+    return Edit(path, found, old, mark + before, mark + after)
+
+
+def edit_text(text: str, path: Path, name: str, changes: Mapping[FieldPath, Scalar]) -> str:
+    """`text` with these fields of a VaultService changed; `path` names it in errors, which are PermanentErrors."""
+    for field, value in changes.items():
+        wanted = _plain(text, path)
+        index = _index(wanted, name, path)
+        if not _set(wanted[index], field, value):
+            continue
+        changed = _Editor(text, path).set(index, field, value)
+        if _plain(changed, path) != wanted:
+            raise _by_hand(path, field, "is written in a way that does not allow to change it alone")
+        text = changed
+    return text
+
+
+def _steps(key: str) -> FieldPath:
+    # The names of settings may hold dots.
+    head, dot, rest = key.partition(".")
+    return ("spec", head, rest) if dot and head == "env" else ("spec", *key.split("."))
+
+
+def _plain(text: str, path: Path) -> list[Any]:
+    """The documents as values. Raises PermanentError for what the strict reader refuses."""
+    reader = YamlReader(text, path)
+    documents = [to_plain(root) if isinstance(root, MapNode) else {} for root in reader.documents()]
+    if reader.problems:
+        raise PermanentError(f"{reader.problems[0]}: correct it first")
+    return documents
+
+
+def _index(documents: list[Any], name: str, path: Path) -> int:
+    for index, document in enumerate(documents):
+        metadata = document.get("metadata")
+        if isinstance(metadata, dict) and metadata.get("name") == name:
+            return index
+    raise PermanentError(f"{path} holds no VaultService {name!r} any more; look with: git log -- {path}")
+
+
+def _get(document: Any, field: FieldPath) -> Any:
+    for step in field:
+        document = document.get(step) if isinstance(document, dict) else None
+    return document
+
+
+def _set(document: dict[str, Any], field: FieldPath, value: Scalar) -> bool:
+    """Make the change in plain values; returns whether it is one."""
+    for step in field[:-1]:
+        inner = document.get(step)
+        if not isinstance(inner, dict):
+            inner = document[step] = {}
+        document = inner
+    if field[-1] in document and _same(document[field[-1]], value):
+        return False
+    document[field[-1]] = value
+    return True
+
+
+def _same(one: object, other: object) -> bool:
+    # To Python, True is 1.
+    return type(one) is type(other) and one == other
+
+
+def _by_hand(path: Path, field: FieldPath, reason: str) -> PermanentError:
+    return PermanentError(f"{path}: {'.'.join(field)} {reason}; change it by hand")
+
+
+class _Editor:
+    """One text and the positions of its nodes."""
+
+    def __init__(self, text: str, path: Path) -> None:
+        self._text = text
+        self._path = path
+        self._newline = "\r\n" if "\r\n" in text else "\n"
+
+    def set(self, index: int, field: FieldPath, value: Scalar) -> str:
+        """The text with one field changed or added."""
+        # Empty documents are no documents to the strict reader either.
+        roots = [node for node in YAML(pure=True).compose_all(self._text) if isinstance(node, MappingNode)]
+        node: ComposedNode = roots[index]
+        key: ScalarNode | None = None
+        for depth, step in enumerate(field):
+            if not isinstance(node, MappingNode):
+                return self._fill(key, node, field, depth, value)
+            inner = _child(node, step)
+            if inner is None:
+                return self._add(node, step, _nested(field[depth + 1 :], value), field)
+            key, child = inner
+            if child.start_mark.index < key.end_mark.index or self._is_marked(child):
+                raise _by_hand(self._path, field, "is an anchor, an alias or has a tag")
+            node = child
+        return self._fill(key, node, field, len(field), value)
+
+    def _fill(
+        self, key: ScalarNode | None, node: ComposedNode, field: FieldPath, depth: int, value: Scalar
+    ) -> str:
+        """Replace a scalar; an empty one may become a mapping."""
+        start: int = node.start_mark.index
+        end: int = node.end_mark.index
+        if not isinstance(node, ScalarNode) or node.start_mark.line != node.end_mark.line:
+            raise _by_hand(self._path, field, "spans several lines or is no single value")
+        rest = field[depth:]
+        new = _flow(_nested(rest, value)) if rest else _scalar(value, node.style)
+        if start == end and key is not None:
+            # Where nothing is written, the place is behind the colon of the key.
+            before, colon, _ = self._text[key.end_mark.index :].partition(":")
+            if not colon or before.strip():
+                raise _by_hand(self._path, field, "has a key without a colon")
+            start = end = key.end_mark.index + len(before) + 1
+            new = f" {new}"
+        return self._text[:start] + new + self._text[end:]
+
+    def _add(self, mapping: MappingNode, key: str, value: Any, field: FieldPath) -> str:
+        """Add an entry to a mapping: in its braces, or as a line after its last entry."""
+        entry = f"{_scalar(key, None)}: {_flow(value)}"
+        if mapping.flow_style:
+            start = mapping.start_mark.index + 1
+            joined = f"{entry}, " if mapping.value else entry
+            return f"{self._text[:start]}{joined}{self._text[start:]}"
+        if not mapping.value:
+            raise _by_hand(self._path, field, "has nowhere to go")
+        indent = " " * mapping.value[0][0].start_mark.column
+        lines = self._text.splitlines(keepends=True)
+        last = self._last_line(mapping)
+        if not lines[last].endswith("\n"):
+            lines[last] += self._newline
+            entry = entry.removesuffix(self._newline)
+            return "".join(lines[: last + 1]) + indent + entry
+        return "".join([*lines[: last + 1], f"{indent}{entry}{self._newline}", *lines[last + 1 :]])
+
+    def _last_line(self, node: ComposedNode) -> int:
+        """The line on which a node ends; its own end mark may lie behind comments and empty lines."""
+        if isinstance(node, MappingNode) and not node.flow_style and node.value:
+            key, value = node.value[-1]
+            # An alias has the marks of what it stands for, and nothing has those of what comes next.
+            is_elsewhere = value.start_mark.index < key.end_mark.index or _is_nothing(value)
+            return self._last_line(key if is_elsewhere else value)
+        if isinstance(node, SequenceNode) and not node.flow_style and node.value:
+            return self._last_line(node.value[-1])
+        written: str = self._text[: node.end_mark.index]
+        if isinstance(node, ScalarNode) and node.style in ("|", ">"):
+            written = written.rstrip()
+        return written.count("\n")
+
+    def _is_marked(self, node: ComposedNode) -> bool:
+        return node.anchor is not None or self._text[node.start_mark.index : node.start_mark.index + 1] in (
+            "&",
+            "*",
+            "!",
+        )
+
+
+def _is_nothing(node: ComposedNode) -> bool:
+    return isinstance(node, ScalarNode) and bool(node.start_mark.index == node.end_mark.index)
+
+
+def _child(mapping: MappingNode, name: str) -> tuple[ScalarNode, ComposedNode] | None:
+    return next((pair for pair in mapping.value if pair[0].value == name), None)
+
+
+def _nested(steps: FieldPath, value: Scalar) -> Any:
+    for step in reversed(steps):
+        value = {step: value}  # type: ignore[assignment]
+    return value
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_scalar(key, None)}: {_flow(each)}" for key, each in value.items()) + "}"
+    return _scalar(value, None)
+
+
+def _scalar(value: Scalar, style: str | None) -> str:
+    """A value as YAML, in quotes like those it had before."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if not isinstance(value, str):
+        return str(value)
+    if style == "'" and value.isprintable():
+        return "'" + value.replace("'", "''") + "'"
+    if style != '"' and _is_plain(value):
+        return value
+    # JSON is YAML, if the few characters are escaped that only JSON allows.
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(each if each.isprintable() else _escaped(each) for each in quoted)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _is_plain(value: str) -> bool:
+    """Whether a text may stand without quotes, wherever: only letters, digits and marks that mean nothing."""
+    if not value or not value.isascii() or not (value[0].isalnum() or value[0] in "/._"):
+        return False
+    if not all(each.isalnum() or each in "/._-+%@:" for each in value) or ":" in (value[-1], value[0]):
+        return False
+    return _plain(f"a: {value}", Path()) == [{"a": value}]

@@ -1,0 +1,28 @@
+"""`vaultctl resume`: the controller takes care of a service again that was suspended."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.edits import EditFlags, change, edit_options
+from reconciler.cli.names import name_argument
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+
+
+@click.command(
+    "resume",
+    cls=Verb,
+    short_help="Take care of a service again.",
+    examples=[
+        ("vaultctl resume files", "what differs from its manifest by now is healed"),
+        ("vaultctl resume files --dry-run", "only show the line that would change"),
+    ],
+)
+@name_argument()
+@edit_options
+@pass_session
+def command(session: Session, name: str, flags: EditFlags) -> None:
+    """Take care of the service NAME again, which was suspended."""
+    subject = f"resume({name}): take care of it again"
+    change(session.application, name, {"suspend": False}, lambda old: subject, flags)

@@ -1,0 +1,35 @@
+"""`vaultctl scale`: another number of replicas, written where the service is written down."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.edits import EditFlags, change, edit_options
+from reconciler.cli.names import name_argument
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+
+
+@click.command(
+    "scale",
+    cls=Verb,
+    short_help="Change the number of replicas.",
+    examples=[
+        ("vaultctl scale files --replicas 5", "in its manifest; where that is in Git, as a commit"),
+        ("vaultctl scale files --replicas 5 --dry-run", "only show the line that would change"),
+        ("vaultctl scale files --replicas 5 --push", "and push, from a clone or from anywhere"),
+    ],
+)
+@name_argument()
+@click.option("--replicas", type=click.IntRange(1, 1000), required=True, help="How many there shall be.")
+@edit_options
+@pass_session
+def command(session: Session, name: str, replicas: int, flags: EditFlags) -> None:
+    """Let the service NAME have another number of web replicas."""
+    change(
+        session.application,
+        name,
+        {"replicas": replicas},
+        lambda old: f"scale({name}): replicas {old['replicas'] or 'default'} -> {replicas}",
+        flags,
+    )

@@ -1,0 +1,52 @@
+"""`vaultctl set`: other values for fields of a spec, written where the service is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from reconciler.cli.edits import EditFlags, change, edit_options
+from reconciler.cli.names import name_argument
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+
+if TYPE_CHECKING:
+    from reconciler.api.yaml_nodes import Scalar
+
+
+@click.command(
+    "set",
+    cls=Verb,
+    short_help="Change fields of a spec.",
+    examples=[
+        ("vaultctl set files env.LOG_LEVEL=debug", "a setting"),
+        ("vaultctl set files strategy.rollingUpdate.maxSurge=50% replicas=4", "several, as one commit"),
+        ("vaultctl set files ports.http=8090 --dry-run", "only show the line that would change"),
+    ],
+)
+@name_argument()
+@click.argument("assignments", metavar="FIELD=VALUE...", nargs=-1, required=True)
+@edit_options
+@pass_session
+def command(session: Session, name: str, assignments: Sequence[str], flags: EditFlags) -> None:
+    """Give fields of the spec of NAME other values; `vaultctl explain spec` lists them.
+
+    Secrets do not belong into a manifest: keep them in a file that spec.envFrom names.
+    """
+    changes = dict(_assignment(each) for each in assignments)
+    if len(changes) < len(assignments):
+        raise click.UsageError("a field is given twice; keep one of them")
+    # Fields without values: a setting may turn out to be a secret, and a subject is read by everybody.
+    change(session.application, name, changes, lambda old: f"set({name}): {', '.join(changes)}", flags)
+
+
+def _assignment(text: str) -> tuple[str, Scalar]:
+    from reconciler.api.yaml_loader import plain_scalar
+
+    field, equals, value = text.partition("=")
+    if not equals or not all(field.split(".")):
+        raise click.UsageError(f"{text!r} is no FIELD=VALUE; write, for example, env.LOG_LEVEL=debug")
+    # Settings are text by definition; everywhere else a value is read as in a manifest.
+    return field, value if field.startswith("env.") else plain_scalar(value)

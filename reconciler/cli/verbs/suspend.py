@@ -1,0 +1,28 @@
+"""`vaultctl suspend`: the controller leaves a service alone until `resume`; what runs keeps running."""
+
+from __future__ import annotations
+
+import click
+
+from reconciler.cli.edits import EditFlags, change, edit_options
+from reconciler.cli.names import name_argument
+from reconciler.cli.session import Session, pass_session
+from reconciler.cli.verb import Verb
+
+
+@click.command(
+    "suspend",
+    cls=Verb,
+    short_help="Leave a service alone.",
+    examples=[
+        ("vaultctl suspend files", "before working on its containers by hand"),
+        ("vaultctl suspend files --push -m 'suspend files: disk swap'", "for a service that comes from Git"),
+    ],
+)
+@name_argument()
+@edit_options
+@pass_session
+def command(session: Session, name: str, flags: EditFlags) -> None:
+    """Leave the service NAME alone: nothing is healed, changed or rotated, and what runs keeps running."""
+    subject = f"suspend({name}): leave it alone"
+    change(session.application, name, {"suspend": True}, lambda old: subject, flags)
