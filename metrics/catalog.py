@@ -276,14 +276,34 @@ WEBHOOKS: Final = Metric(
     (Label("result", "How it was answered.", ("accepted", "ignored", "rejected")),),
 )
 
+REQUEST_HOLD: Final = Metric(
+    "vault_request_hold_seconds",
+    Type.HISTOGRAM,
+    "How long requests were held because no server of the pool could take them.",
+    (
+        Label(
+            "result",
+            "`released`: a server came up; `timeout`: none did, the client got 503; `handed_over`: another "
+            "HAProxy took it on.",
+            ("released", "timeout", "handed_over"),
+        ),
+    ),
+    "seconds",
+    (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Metrics that belong together, under the heading that introduces them in the documentation."""
+    """Metrics that belong together, under the heading that introduces them in the documentation.
+
+    `exported` is false for what HAProxy serves itself.
+    """
 
     title: str
     intro: str
     metrics: tuple[Metric, ...]
+    exported: bool = True
 
 
 SECTIONS: Final = (
@@ -345,6 +365,17 @@ SECTIONS: Final = (
         "Where manifests come from.",
         (GIT_FETCHES, GIT_FETCH_DURATION, GIT_LAST_FETCH, WEBHOOKS),
     ),
+    Section(
+        "HAProxy",
+        "Served by every HAProxy on the port of its exporter, under `/holds`; discovery adds the label `name`, the "
+        "service, and `slot`. Its own `haproxy_*` metrics are on `/metrics` there.",
+        (REQUEST_HOLD,),
+        exported=False,
+    ),
 )
 
-CATALOG: Final = tuple(metric for section in SECTIONS for metric in section.metrics)
+CATALOG: Final = tuple(metric for section in SECTIONS if section.exported for metric in section.metrics)
+"""Everything that the controller exports."""
+
+EVERYTHING: Final = tuple(metric for section in SECTIONS for metric in section.metrics)
+"""Everything that the project exports, HAProxy's part included."""

@@ -126,6 +126,12 @@ OVERVIEW: Final = Page(
                 _quantiles("Rollouts", "vault_rollout_duration_seconds", by="result"),
                 _quantiles("Phases of a replica", "vault_rollout_phase_duration_seconds", by="phase"),
                 _quantiles("Draining", "vault_drain_seconds"),
+                _quantiles(
+                    "Requests held",
+                    "vault_request_hold_seconds",
+                    by="result",
+                    help="Requests that waited in HAProxy because no replica could take them.",
+                ),
                 _lines(
                     "Operations",
                     (f"sum by (kind, result) (rate(vault_operations_total[{_RATE}]))", "{{kind}} {{result}}"),

@@ -16,9 +16,58 @@ local function leaving(txn)
     return stopping == true or stopping == 1
 end
 
+-- How long requests waited, by what became of them, as a Prometheus histogram: HAProxy's own exporter knows nothing of
+-- it. All threads share this state, so a number is that of the whole process.
+local BUCKETS = { 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0 }
+local RESULTS = { "released", "timeout", "handed_over" }
+local METRIC = "vault_request_hold_seconds"
+local holds = {}
+for _, result in ipairs(RESULTS) do
+    holds[result] = { sum = 0.0, count = 0 }
+    for index in ipairs(BUCKETS) do
+        holds[result][index] = 0
+    end
+end
+
+local function count(result, seconds)
+    local seen = holds[result]
+    seen.sum = seen.sum + seconds
+    seen.count = seen.count + 1
+    for index, bound in ipairs(BUCKETS) do
+        if seconds <= bound then
+            seen[index] = seen[index] + 1
+        end
+    end
+end
+
 core.register_action("hold", { "http-req" }, function(txn, pool, limit)
-    local deadline = now_ms() + tonumber(limit)
+    local began = now_ms()
+    local deadline = began + tonumber(limit)
     while txn.f:nbsrv(pool) == 0 and not leaving(txn) and now_ms() < deadline do
         core.msleep(math.max(POLL_MS, txn.f:fe_conn() // LOOKS_PER_MS))
     end
+    local result = txn.f:nbsrv(pool) > 0 and "released" or leaving(txn) and "handed_over" or "timeout"
+    count(result, (now_ms() - began) / 1000)
 end, 2)
+
+core.register_service("holds", "http", function(applet)
+    local lines = {
+        "# HELP " .. METRIC .. " How long requests were held because no server of the pool could take them.",
+        "# TYPE " .. METRIC .. " histogram",
+    }
+    for _, result in ipairs(RESULTS) do
+        local seen = holds[result]
+        for index, bound in ipairs(BUCKETS) do
+            lines[#lines + 1] = string.format('%s_bucket{result="%s",le="%s"} %d', METRIC, result, bound, seen[index])
+        end
+        lines[#lines + 1] = string.format('%s_bucket{result="%s",le="+Inf"} %d', METRIC, result, seen.count)
+        lines[#lines + 1] = string.format('%s_sum{result="%s"} %.3f', METRIC, result, seen.sum)
+        lines[#lines + 1] = string.format('%s_count{result="%s"} %d', METRIC, result, seen.count)
+    end
+    local body = table.concat(lines, "\n") .. "\n"
+    applet:set_status(200)
+    applet:add_header("content-type", "text/plain; version=0.0.4")
+    applet:add_header("content-length", tostring(#body))
+    applet:start_response()
+    applet:send(body)
+end)

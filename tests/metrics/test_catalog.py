@@ -3,19 +3,20 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from metrics.catalog import CATALOG
+from metrics.catalog import EVERYTHING, REQUEST_HOLD
 from metrics.metric import Metric, Type
 
 NAME = re.compile(r"(vault|workqueue)(_[a-z]+)+")
 RESERVED_SUFFIXES = ("_total", "_info", "_count", "_sum", "_bucket", "_created")
-every_metric = pytest.mark.parametrize("metric", CATALOG, ids=lambda metric: metric.name)
+every_metric = pytest.mark.parametrize("metric", EVERYTHING, ids=lambda metric: metric.name)
 
 
 def test_every_name_is_there_once() -> None:
-    names = [metric.name for metric in CATALOG]
+    names = [metric.name for metric in EVERYTHING]
     assert sorted(set(names)) == sorted(names)
 
 
@@ -46,6 +47,18 @@ def test_labels_are_distinct_and_bounded(metric: Metric) -> None:
 def test_histograms_and_nothing_else_have_ascending_buckets(metric: Metric) -> None:
     assert (metric.type is Type.HISTOGRAM) == bool(metric.buckets)
     assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_haproxy_counts_holds_as_the_catalogue_says() -> None:
+    lua = (Path(__file__).parents[2] / "reconciler" / "proxy" / "hold.lua").read_text(encoding="utf-8")
+    written = {
+        name: re.findall(r"[\w.]+", values)
+        for name, values in re.findall(r"local (BUCKETS|RESULTS) = {(.*)}", lua)
+    }
+    assert tuple(map(float, written["BUCKETS"])) == REQUEST_HOLD.buckets
+    assert tuple(written["RESULTS"]) == REQUEST_HOLD.labels[0].values
+    assert f'local METRIC = "{REQUEST_HOLD.name}"' in lua
+    assert REQUEST_HOLD.help in lua
 
 
 def test_naming_a_metric_does_not_load_the_client_library() -> None:

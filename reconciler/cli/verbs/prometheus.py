@@ -101,9 +101,11 @@ def config(
                 **client,
             },
             {"job_name": "vault-proxy", "params": {"scope": list(SCOPES)}, **discovery},
+            {"job_name": "vault-proxy-holds", "metrics_path": "/holds", **discovery},
         ],
     }
-    click.echo(yaml.safe_dump(document, sort_keys=False), nl=False)
+    # By way of JSON, which has no references: what two jobs share is written out in both.
+    click.echo(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False), nl=False)
 
 
 @command.command(

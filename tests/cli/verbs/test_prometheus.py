@@ -10,9 +10,10 @@ from tests.cli.conftest import Vaultctl
 
 def test_one_configuration_covers_controller_proxies_and_rules(vaultctl: Vaultctl) -> None:
     document = yaml.safe_load(vaultctl("prometheus", "config").stdout)
-    controller, proxies = document["scrape_configs"]
+    controller, proxies, holds = document["scrape_configs"]
     assert controller["static_configs"] == [{"targets": ["127.0.0.1:9180"]}]
     assert proxies["http_sd_configs"][0]["url"] == "http://127.0.0.1:9180/discovery/proxies"
+    assert holds["http_sd_configs"] == proxies["http_sd_configs"]
     assert "server" not in proxies["params"]["scope"], "servers are containers: their series never end"
     (pattern,) = document["rule_files"]
     assert sorted(Path(pattern).parent.glob(Path(pattern).name)), "the rules are where it says"
@@ -28,9 +29,8 @@ def test_a_controller_elsewhere_is_asked_over_https_with_a_token_from_a_file(vau
         "--token-file",
         "token",
     )
-    controller, proxies = yaml.safe_load(vaultctl("prometheus", "config", *arguments).stdout)[
-        "scrape_configs"
-    ]
+    document = yaml.safe_load(vaultctl("prometheus", "config", *arguments).stdout)
+    controller, proxies, _ = document["scrape_configs"]
     assert controller["scheme"] == "https"
     for asked in (controller, proxies["http_sd_configs"][0]):
         assert asked["tls_config"] == {"ca_file": "ca.pem"}
