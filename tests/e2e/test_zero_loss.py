@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -26,6 +27,7 @@ from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
+PLUGINS: Final = Path(__file__).parent / "plugins"
 LEAST_RATE: Final = 200.0
 REPLICAS: Final = 3
 BOOT_SECONDS: Final = 2.0
@@ -76,8 +78,12 @@ class Change:
     before: dict[str, Any] = field(default_factory=dict)
 
 
+def _runs_version(stage: Stage, version: str) -> bool:
+    return str(json.loads(stage.get()[2])["version"]) == version
+
+
 def _runs_version_2(stage: Stage) -> bool:
-    return str(json.loads(stage.get()[2])["version"]) == "2"
+    return _runs_version(stage, "2")
 
 
 def _all_serve(stage: Stage) -> bool:
@@ -126,7 +132,7 @@ def test_a_second_change_in_the_middle_of_the_first(harsh: Stage) -> None:
         until("the first is under way", lambda: set(harsh.replicas()) - before)
         harsh.write(env={"VERSION": "3"}, replicas=2)
         harsh.converged()
-    assert _version(harsh) == "3"
+    assert _runs_version(harsh, "3")
 
 
 def test_a_storm_of_reloads(harsh: Stage) -> None:
@@ -144,7 +150,17 @@ def test_a_release_that_never_turns_healthy_is_given_up(harsh: Stage) -> None:
         harsh.write(env={"VERSION": "2", "FAIL": "unhealthy"})
         until("it is given up", lambda: _condition(harsh, "Degraded")["status"] == "True")
         until("only the good ones are left", lambda: set(harsh.replicas()) == before)
-    assert _version(harsh) == "1"
+    assert _runs_version(harsh, "1")
+
+
+def test_an_apply_that_is_rolled_back_fails_and_says_so(harsh: Stage) -> None:
+    harsh.write(strategy={"progressDeadlineSeconds": 6})
+    harsh.converged()
+    with _under_load(harsh):
+        harsh.write(env={"VERSION": "2", "FAIL": "unhealthy"})
+        applied = harsh.apply("--timeout", "90s", code=1)
+    assert "RolledBack" in applied.stderr
+    assert _runs_version(harsh, "1")
 
 
 def test_a_release_that_does_not_start_is_given_up(harsh: Stage) -> None:
@@ -155,7 +171,9 @@ def test_a_release_that_does_not_start_is_given_up(harsh: Stage) -> None:
         harsh.write(env={"VERSION": "2", "FAIL": "exit"})
         until("it is given up", lambda: _condition(harsh, "Degraded")["status"] == "True")
         until("only the good ones are left", lambda: set(harsh.replicas()) == before)
-    assert "FAIL=exit: this release does not start" in _condition(harsh, "Degraded")["message"]
+    assert _runs_version(harsh, "1")
+    # What it said last is told where people look for the reason.
+    assert "FAIL=exit: this release does not start" in harsh.vaultctl("describe", harsh.name).stdout
 
 
 # Replicas that are replaced because of their age
@@ -192,6 +210,40 @@ def test_recreate_of_a_single_replica_holds_requests() -> None:
         assert (
             load.slowest < stage.spec["proxy"]["holdSeconds"] if "proxy" in stage.spec else load.slowest < 30
         )
+
+
+# Databases
+
+
+@pytest.fixture
+def library() -> Iterator[Stage]:
+    """A web service and its database, which already holds something."""
+    with _harsh_stage(plugin="library", replicas=2) as stage:
+        stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
+        with stage.controller():
+            stage.converged()
+            _sql(stage, "create table books as select 'kept' as title")
+            yield stage
+
+
+def test_a_web_service_that_changes_leaves_its_database_alone(library: Stage) -> None:
+    database = library.replicas("library-db")
+    with _under_load(library):
+        library.write(**NEW_VERSION)
+        library.converged()
+    assert _runs_version_2(library)
+    assert library.replicas("library-db") == database
+
+
+def test_a_database_changes_while_requests_wait(library: Stage) -> None:
+    """A client waits for as long as PostgreSQL takes to end and to start; the web replicas go on running."""
+    database, web = library.replicas("library-db"), library.replicas("library-web")
+    with _under_load(library):
+        library.write(env={"DB_TUNING": "more"})
+        library.converged()
+    assert library.replicas("library-db") != database
+    assert set(library.replicas("library-web")) == set(web)
+    assert _sql(library, "select title from books") == "kept"
 
 
 # Deaths
@@ -288,16 +340,17 @@ def test_engine_events_that_are_lost() -> None:
 # What the cases look at
 
 
+def _sql(stage: Stage, statement: str) -> str:
+    (database,) = stage.replicas("library-db")
+    return docker("exec", database, "psql", "-U", "postgres", "-Atc", statement)
+
+
 @pytest.fixture(scope="module")
 def second_proxy_image() -> Iterator[None]:
     """Another name for the same image; a new image to everybody who compares names."""
     docker("tag", "haproxy:3.0", SECOND_PROXY_IMAGE)
     yield
     docker("rmi", SECOND_PROXY_IMAGE, check=False)
-
-
-def _version(stage: Stage) -> str:
-    return str(json.loads(stage.get()[2])["version"])
 
 
 def _condition(stage: Stage, kind: str) -> dict[str, Any]:
