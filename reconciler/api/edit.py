@@ -194,28 +194,26 @@ class _Editor:
             return f"{self._text[:start]}{joined}{self._text[start:]}"
         if not mapping.value:
             raise _by_hand(self._path, field, "has nowhere to go")
-        indent = " " * mapping.value[0][0].start_mark.column
-        lines = self._text.splitlines(keepends=True)
-        last = self._last_line(mapping)
-        if not lines[last].endswith("\n"):
-            lines[last] += self._newline
-            entry = entry.removesuffix(self._newline)
-            return "".join(lines[: last + 1]) + indent + entry
-        return "".join([*lines[: last + 1], f"{indent}{entry}{self._newline}", *lines[last + 1 :]])
+        indent = " " * int(mapping.value[0][0].start_mark.column)
+        line_end = self._text.find("\n", self._end(mapping))
+        if line_end < 0:
+            return f"{self._text}{self._newline}{indent}{entry}"
+        before, after = self._text[: line_end + 1], self._text[line_end + 1 :]
+        return f"{before}{indent}{entry}{self._newline}{after}"
 
-    def _last_line(self, node: ComposedNode) -> int:
-        """The line on which a node ends; its own end mark may lie behind comments and empty lines."""
+    def _end(self, node: ComposedNode) -> int:
+        """Where a node ends; its own end mark may lie behind comments and empty lines."""
         if isinstance(node, MappingNode) and not node.flow_style and node.value:
             key, value = node.value[-1]
             # An alias has the marks of what it stands for, and nothing has those of what comes next.
             is_elsewhere = value.start_mark.index < key.end_mark.index or _is_nothing(value)
-            return self._last_line(key if is_elsewhere else value)
+            return self._end(key if is_elsewhere else value)
         if isinstance(node, SequenceNode) and not node.flow_style and node.value:
-            return self._last_line(node.value[-1])
-        written: str = self._text[: node.end_mark.index]
+            return self._end(node.value[-1])
+        end = int(node.end_mark.index)
         if isinstance(node, ScalarNode) and node.style in ("|", ">"):
-            written = written.rstrip()
-        return written.count("\n")
+            return len(self._text[:end].rstrip())
+        return end
 
     def _is_marked(self, node: ComposedNode) -> bool:
         return node.anchor is not None or self._text[node.start_mark.index : node.start_mark.index + 1] in (

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     ],
 )
 @name_argument()
-@click.argument("assignments", metavar="FIELD=VALUE...", nargs=-1, required=True)
+@click.argument("assignments", metavar="ASSIGNMENT...", nargs=-1, required=True)
 @edit_options
 @pass_session
 def command(session: Session, name: str, assignments: Sequence[str], flags: EditFlags) -> None:
-    """Give fields of the spec of NAME other values; `vaultctl explain spec` lists them.
+    """Give fields of the spec of NAME other values; each ASSIGNMENT is FIELD=VALUE.
+
+    `vaultctl explain spec` lists the fields.
 
     Secrets do not belong into a manifest: keep them in a file that spec.envFrom names.
     """
