@@ -81,8 +81,7 @@ def build(
     spec = service.spec
     profile = profile_of(service.name, service.metadata.annotations, policy)
     settings = resolve_settings(service, plugin, secrets or {})
-    # What the plugin copies into its fragment is interpolated there once; a `$` of a value has to survive that.
-    fragment = read_fragment(plugin, {name: value.replace("$", "$$") for name, value in settings.items()})
+    fragment = read_fragment(plugin, settings)
     asked = {"services": fragment.services, **fragment.top_level}
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
     health, port, count = _resolve(plugin, settings)
@@ -92,6 +91,8 @@ def build(
     for name, body in fragment.services.items():
         is_web = name in fragment.web
         definition = _inject(body, is_web, plugin, service, settings)
+        # The engine would start a job that is done again and again.
+        definition.setdefault("restart", "no" if name in fragment.one_shot else "unless-stopped")
         replicas = _replicas(body, count if is_web and len(fragment.web) == 1 else 1)
         target = port
         if is_web:
@@ -175,7 +176,6 @@ def _inject(
         wanted |= {name for name in settings if not name.startswith(OVERRIDE_PREFIX)}
     inherited = {name: settings[name] for name in sorted(wanted)}
     return {
-        "restart": "unless-stopped",
         **body,
         "environment": {**inherited, **body["environment"]},
     }

@@ -48,7 +48,8 @@ def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fr
     """Ask the plugin for its fragment and check it. Raises BuildError."""
     slug = plugin.metadata.slug
     try:
-        raw = plugin.build_compose(settings)
+        # What it copies into its fragment is interpolated there once; a `$` of a value has to survive that.
+        raw = plugin.build_compose({name: value.replace("$", "$$") for name, value in settings.items()})
         web = tuple(dict.fromkeys(map(str, plugin.get_containers())))
         dependencies = tuple(dict.fromkeys(map(str, plugin.dependencies)))
     except PluginError as error:
