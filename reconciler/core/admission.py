@@ -8,10 +8,11 @@ rule, the place and the way out. The rules themselves are data, in `admission_ru
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.admission_policy import HOST_PATHS, Finding, Policy, Profile, Subject
+from reconciler.core.admission_policy import HOST_PATHS, Finding, Policy, Profile, Rule, Subject
 from reconciler.core.admission_rules import ADVICE, RULES
 from reconciler.core.fragment import read_fragment
 from vault_plugins.contract import VaultServicePlugin
@@ -84,10 +85,16 @@ def review(
     found = (
         finding
         for subject in _subjects(sections, web, policy)
-        for rule in RULES[profile]
+        for rule in _rules(profile, subject.section)
         for finding in rule.apply(subject)
     )
     return tuple(sorted(found))
+
+
+@cache
+def _rules(profile: Profile, section: str) -> tuple[Rule, ...]:
+    # Every pass asks, and most entries are volumes and networks, which few rules look at.
+    return tuple(rule for rule in RULES[profile] if rule.section == section)
 
 
 def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Finding, ...]:

@@ -20,6 +20,7 @@ MAX_PLACE: Final = 60
 """Characters of the place of what is too deep or too much, whose whole path would fill a screen."""
 MAX_REPLICAS: Final = 1000
 
+_UNWRITABLE: Final = re.compile("[\0\ud800-\udfff]")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}")
 
@@ -80,7 +81,7 @@ class _Copier:
 def _text(value: str, place: str) -> str:
     # The plain text of an enumeration's member, too.
     text = str.__str__(value)
-    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+    if _UNWRITABLE.search(text):
         raise ShapeError(place, " holds a character that no file can hold")
     return text
 

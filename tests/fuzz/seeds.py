@@ -158,3 +158,14 @@ web,BACKEND,0,0,0,1,820,12,UP,2,5,2,,,
 
 """
 ANSWERS: Final = (_PROC + _INFO + _STAT, _INFO + _STAT, _PROC + "Unknown command\n\n" + _STAT)
+
+SECRET: Final = b"hook-secret-7f1b"
+_PUSH: Final = '{"ref": "refs/heads/main", "before": "0", "after": "1", "repository": {"full_name": "a/b"}}'
+DELIVERIES: Final[tuple[tuple[dict[str, str], str], ...]] = (
+    ({"x-github-event": "push", "content-type": "application/json"}, _PUSH),
+    ({"x-gitlab-event": "Push Hook", "x-gitlab-token": SECRET.decode()}, _PUSH),
+    (
+        {"x-gitea-event": "push", "content-type": "application/x-www-form-urlencoded"},
+        "payload=%7B%22ref%22%3A+%22refs%2Fheads%2Fmain%22%7D&other=1",
+    ),
+)

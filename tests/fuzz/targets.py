@@ -6,15 +6,19 @@ defect; so is a message with a raw control character, or one that does not say w
 
 from __future__ import annotations
 
+import asyncio
+import hmac
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import yaml
+from starlette.applications import Starlette
 
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
 from reconciler.api.text_file import decode
@@ -27,8 +31,9 @@ from reconciler.engines.docker_rows import read_row, service_of_event
 from reconciler.engines.errors import EngineError
 from reconciler.proxy.haproxy_config import read_back
 from reconciler.proxy.haproxy_runtime import Runtime
+from reconciler.web.hooks import PATH, Branch, hook_route
 from tests.fuzz import seeds
-from tests.fuzz.mutate import mutate_bytes, mutate_data
+from tests.fuzz.mutate import mutate_bytes, mutate_data, mutate_text
 from vault_plugins import VaultServicePlugin
 
 Target = Callable[[Random, Path], None]
@@ -130,6 +135,41 @@ def docker_event(random: Random, _: Path) -> None:
         assert name is None or isinstance(name, str)
 
 
+def webhook(random: Random, _: Path) -> None:
+    """A delivery to the webhook, some of them signed, all of them strange."""
+    headers, body = random.choice(seeds.DELIVERIES)
+    sent = mutate_bytes(body, random, [each for _, each in seeds.DELIVERIES])
+    fields = {
+        name: mutate_text(value, random, [value]) if random.randrange(4) == 0 else value
+        for name, value in headers.items()
+    }
+    if random.randrange(3):
+        fields["x-hub-signature-256"] = "sha256=" + hmac.new(seeds.SECRET, sent, sha256).hexdigest()
+    status, answer = _deliver(fields, sent)
+    assert status in (202, 204, 400, 401)
+    assert seeds.SECRET not in answer
+
+
+def _deliver(fields: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    """The status and body of the answer to a POST, without a server in between."""
+    headers = [(k.encode(), v.encode("utf-8", "surrogatepass")) for k, v in fields.items()]
+    scope = {
+        "type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers, "http_version": "1.1",
+    }  # fmt: skip
+    messages: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    asyncio.run(_APP(scope, receive, send))
+    return messages[0]["status"], b"".join(message.get("body", b"") for message in messages[1:])
+
+
+_APP: Final = Starlette(routes=[hook_route(seeds.SECRET, [Branch("files", "main", lambda: None)])])
+
 TARGETS: Final[Mapping[str, Target]] = {
     "manifest": manifest,
     "env file": env_file,
@@ -138,6 +178,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "HAProxy's answer": haproxy_answer,
     "Docker's row": docker_row,
     "Docker's event": docker_event,
+    "webhook": webhook,
 }
 
 
