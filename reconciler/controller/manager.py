@@ -87,6 +87,8 @@ class Controller:
         self._queue = WorkQueue(
             waited=lambda seconds: recorder.observe(catalog.WORKQUEUE_QUEUE_DURATION, seconds, name=QUEUE)
         )
+        for counter in (catalog.WORKQUEUE_ADDS, catalog.WORKQUEUE_RETRIES):
+            recorder.add(counter, 0, name=QUEUE)
         self._stop = threading.Event()
         self._passed = threading.Condition()
         self._repeats: dict[str, str] = {}
