@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.durations import DURATION
+from reconciler.cli.edits import EditFlags, change, edit_options, now_text
 from reconciler.cli.errors import Failure
 from reconciler.cli.names import existing, name_argument
 from reconciler.cli.output import output_option, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, table
-from reconciler.cli.verb import VerbGroup
+from reconciler.cli.verb import Example, VerbGroup
 from reconciler.cli.waiting import until_settled
 
 if TYPE_CHECKING:
@@ -70,7 +71,81 @@ def history(session: Session, name: str, output: str | None) -> None:
     write(output, [_document(each) for each in records], lambda: _table(records))
 
 
+@command.command(
+    "undo",
+    short_help="Go back to an earlier revision.",
+    examples=[
+        ("vaultctl rollout undo files", "to the last complete revision before the present one"),
+        ("vaultctl rollout undo files --to-revision 3 --dry-run", "only show what would change"),
+    ],
+)
+@name_argument()
+@click.option("--to-revision", type=click.IntRange(min=1), help="A number of `rollout history`.")
+@edit_options
+@pass_session
+def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags) -> None:
+    """Write what an earlier revision of NAME ran into its manifest, and roll out to that.
+
+    Plugin, settings, health check and container port go back; numbers and rules stay as they are.
+    """
+    from reconciler.cli.revisions import changes_back_to, choose
+
+    application = session.application
+    (stored,) = existing(application.objects, [name])
+    record = choose(application.history.revisions(stored.name), to_revision)
+    changes = changes_back_to(record, stored.service.spec)
+    subject = f"undo({stored.name}): back to revision {record.number}"
+    change(application, stored.name, changes, lambda old: subject, flags)
+
+
+def _switch(verb: str, field: str, value: bool, text: str, examples: Sequence[Example]) -> None:
+    """Add a verb that sets one boolean of the strategy."""
+
+    @command.command(verb, short_help=text, help=f"{text[:-1]} of the service NAME.", examples=examples)
+    @name_argument()
+    @edit_options
+    @pass_session
+    def switch(session: Session, name: str, flags: EditFlags) -> None:
+        change(
+            session.application, name, {field: value}, lambda old: f"{verb}({name}): {verb} rollouts", flags
+        )
+
+
+_switch(
+    "pause",
+    "strategy.paused",
+    True,
+    "Let rollouts wait.",
+    [("vaultctl rollout pause files", "old replicas stay; what dies is still replaced")],
+)
+_switch(
+    "resume",
+    "strategy.paused",
+    False,
+    "Let rollouts go on.",
+    [("vaultctl rollout resume files", "after a pause")],
+)
+
+
+@command.command(
+    "restart",
+    short_help="Replace every replica once.",
+    examples=[("vaultctl rollout restart files", "as a rollout: by the strategy, with its deadline")],
+)
+@name_argument()
+@edit_options
+@pass_session
+def restart(session: Session, name: str, flags: EditFlags) -> None:
+    """Replace every web replica of NAME by a fresh one, as a rollout to a new revision."""
+    moment = now_text()
+    change(
+        session.application, name, {"restartedAt": moment}, lambda old: f"restart({name}): {moment}", flags
+    )
+
+
 def _table(records: Sequence[RevisionRecord]) -> str:
+    from reconciler.cli.revisions import changed_fields
+
     now = datetime.now(UTC)
     rows = []
     before: RevisionRecord | None = None
@@ -78,7 +153,7 @@ def _table(records: Sequence[RevisionRecord]) -> str:
         took = (
             f"{(record.finished_at - record.created_at).total_seconds():.1f}s" if record.finished_at else ""
         )
-        changes = "; ".join(changed_fields(before.spec if before else None, record.spec))
+        changes = "; ".join(changed_fields(before, record))
         commit = record.commit.rpartition(":")[2][:12]
         rows.append(
             [
@@ -98,6 +173,8 @@ def _table(records: Sequence[RevisionRecord]) -> str:
 def _document(record: RevisionRecord) -> Mapping[str, Any]:
     import json
 
+    from reconciler.cli.revisions import redacted
+
     return {
         "number": record.number,
         "revision": record.revision,
@@ -108,27 +185,3 @@ def _document(record: RevisionRecord) -> Mapping[str, Any]:
         "result": record.result or None,
         "spec": redacted(json.loads(record.spec)),
     }
-
-
-def redacted(spec: dict[str, Any]) -> dict[str, Any]:
-    """A spec without the values of its environment, which somebody may have put a secret into."""
-    return {**spec, "env": dict.fromkeys(spec.get("env") or {}, "…")}
-
-
-def changed_fields(before: str | None, after: str) -> list[str]:
-    """The dotted names of the fields in which two specs (JSON texts) differ; the values may be secrets."""
-    import json
-
-    if before is None:
-        return ["first"]
-    old, new = _flat(json.loads(before)), _flat(json.loads(after))
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(value, dict):
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, item in value.items():
-        found |= _flat(item, f"{prefix}.{key}" if prefix else key)
-    return found

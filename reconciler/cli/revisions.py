@@ -1,0 +1,79 @@
+"""What revisions of a service have in common and what sets them apart, for history and undo.
+
+Specs hold settings, and a setting may be a secret: names of fields are shown, values are not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.cli.errors import Failure
+
+if TYPE_CHECKING:
+    from reconciler.api import Spec
+    from reconciler.api.yaml_nodes import Scalar
+    from reconciler.store.base import RevisionRecord
+
+__all__ = ["changed_fields", "changes_back_to", "choose", "redacted"]
+
+MADE_OF: Final = ("plugin", "env", "envFrom", "healthcheck", "ports.container")
+"""The fields that make a revision; the others say how many there are and how they are handled."""
+
+
+def redacted(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A spec without the values of its environment."""
+    return {**spec, "env": dict.fromkeys(spec.get("env") or {}, "…")}
+
+
+def changed_fields(before: RevisionRecord | None, after: RevisionRecord) -> list[str]:
+    """The dotted names of the fields in which two revisions differ."""
+    if before is None:
+        return ["first"]
+    old, new = _flat(json.loads(before.spec)), _flat(json.loads(after.spec))
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def choose(records: Sequence[RevisionRecord], number: int | None) -> RevisionRecord:
+    """The revision with this number, or the newest complete one before the present one. Raises Failure."""
+    if number is not None:
+        found = next((record for record in records if record.number == number), None)
+        if found is None:
+            raise Failure(f"there is no revision {number}; there are {_numbers(records)}")
+        return found
+    present = records[-1].revision if records else ""
+    earlier = [record for record in records if record.result == "Complete" and record.revision != present]
+    if not earlier:
+        raise Failure("there is no complete revision before the present one")
+    return earlier[-1]
+
+
+def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
+    """The fields to set so that a spec makes that revision again. Raises Failure for what no line can say."""
+    then = _flat(json.loads(record.spec))
+    now = _flat(present.model_dump(mode="json", by_alias=True))
+    changes: dict[str, Scalar] = {}
+    for name in sorted(then.keys() | now.keys()):
+        old = then.get(name)
+        if old == now.get(name) or not name.startswith(MADE_OF):
+            continue
+        if old is None or isinstance(old, list):
+            raise Failure(
+                f"revision {record.number} had another {name}, which one line cannot say; change it by hand"
+            )
+        changes[name] = old
+    return changes
+
+
+def _numbers(records: Sequence[RevisionRecord]) -> str:
+    return ", ".join(str(record.number) for record in records) or "none"
+
+
+def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(value, dict):
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        found |= _flat(item, f"{prefix}.{key}" if prefix else key)
+    return found
