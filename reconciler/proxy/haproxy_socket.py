@@ -71,6 +71,9 @@ def ask(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEO
 
 def converse(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
     """Send commands and return all that is answered, as it is; raises as `ask` does."""
+    for command in commands:
+        if ";" in command or not command.isprintable():
+            raise ProxyError(f"{command[:MAX_QUOTE]!r} would be more than one command to HAProxy")
     deadline = time.monotonic() + timeout
     received = bytearray()
     try:

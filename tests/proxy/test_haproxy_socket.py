@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
-from reconciler.proxy.haproxy_socket import ask, converse, process
+from reconciler.proxy.haproxy_socket import MAX_ANSWER, ask, converse, process
 
 Speak = Callable[[bytes], Path]
 
@@ -111,3 +111,15 @@ def test_a_directory_deeper_than_a_socket_address_is_reached(speak: Speak, tmp_p
 def test_a_deep_directory_that_is_not_there_is_away(tmp_path: Path) -> None:
     with pytest.raises(ProxyAwayError):
         ask(tmp_path.joinpath(*["a-directory-with-a-long-name"] * 6), 1, ["show version"])
+
+
+@pytest.mark.parametrize("end", ["\n", ";", "\r", "\0", "\x1b", "\u2028"])
+def test_a_value_cannot_add_a_command(tmp_path: Path, end: str) -> None:
+    with pytest.raises(ProxyError, match="more than one command"):
+        converse(tmp_path, 1, [f"@1 disable server web/x{end}shutdown sessions server web/y"])
+
+
+def test_an_answer_without_end_is_not_read_for_ever(speak: Speak) -> None:
+    run = speak(b"x" * (MAX_ANSWER + 1))
+    with pytest.raises(ProxyError, match="answers without end"):
+        converse(run, 1, ["show info"])
