@@ -1,0 +1,283 @@
+"""A day in the life of a service, sixty times as fast, watched by a real Prometheus with the shipped rules.
+
+Each alert fires when it should and only then, every query of every dashboard has an answer, and the numbers lead to the
+log lines of the pass that they come from. With VAULT_RECORD_DAY set to a path, the day's series are written there for
+`scripts/dashboard-picture`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metrics.dashboards.pages import OVERVIEW, PAGES
+from tests.e2e.docker_cli import docker
+from tests.e2e.observatory import Prometheus, observing, programs
+from tests.e2e.stage import VAULTCTL, Stage, free_port
+from tests.e2e.waiting import PATIENCE, until
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+
+NEVER = {
+    "VaultControllerDefect",
+    "VaultErrorRateHigh",
+    "VaultNotObserved",
+    "VaultPoolBelowMinimum",
+    "VaultProxyDown",
+    "VaultQueueBacklog",
+    "VaultRotationOverdue",
+}
+"""Nothing that happens on this day is a reason for these."""
+RATE_WINDOW = "10s"
+NO_GIT = "vault_git_"
+"""The day has no Git source, so its series do not exist: tests of the source itself look at them."""
+STEP = 1.0
+RESYNC = "2s"
+"""Sixty times as often as by default, or nearly: this day has 24 minutes."""
+SLOWNESS = {"VaultNotReady", "VaultRolloutStuck", "VaultDriftNotHealing"}
+"""They allow a change so many minutes, here seconds, and a machine that is busy with other work may need more."""
+
+
+class Day:
+    """The controller of a stage on a fixed port, so that Prometheus finds the next one where the last one was."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.port = free_port()
+        self.log = stage.root / "controller.log"
+
+    @contextmanager
+    def controller(self) -> Iterator[subprocess.Popen[str]]:
+        with self.log.open("a") as stream:
+            process = subprocess.Popen(
+                [
+                    *VAULTCTL,
+                    *("--state-dir", str(self.stage.state), "--log-format", "json", "run"),
+                    *(
+                        "-f",
+                        str(self.stage.manifests),
+                        "--listen",
+                        f"127.0.0.1:{self.port}",
+                        "--resync",
+                        RESYNC,
+                    ),
+                ],
+                stdout=stream,
+                stderr=stream,
+                text=True,
+                env=os.environ | self.stage.env,
+            )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(PATIENCE)
+
+    def logged(self) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+@contextmanager
+def clients(stage: Stage) -> Iterator[list[int]]:
+    """A few requests a second for as long as the block lasts; yields the statuses that were not 200."""
+    failed: list[int] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        while not stop.wait(0.1):
+            try:
+                status = stage.get()[0]
+            except OSError:
+                status = 0
+            if status != 200:
+                failed.append(status)
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    try:
+        yield failed
+    finally:
+        stop.set()
+        thread.join(PATIENCE)
+
+
+def answers(prometheus: Prometheus, expr: str, service: str) -> list[dict[str, Any]]:
+    return prometheus.query(expr.replace("$service", service).replace("$__rate_interval", RATE_WINDOW))
+
+
+def count(prometheus: Prometheus, expr: str) -> float:
+    return sum(float(series["value"][1]) for series in prometheus.query(expr))
+
+
+def record(prometheus: Prometheus, path: Path, start: float) -> None:
+    """Write what the overview's panels showed over the whole day."""
+    panels = [
+        {
+            "title": panel.title,
+            "unit": panel.unit,
+            "kind": panel.kind.value,
+            "queries": [
+                {
+                    "legend": query.legend,
+                    "series": prometheus.query_range(
+                        query.expr.replace("$__rate_interval", RATE_WINDOW), start, time.time(), STEP
+                    ),
+                }
+                for query in panel.queries
+            ],
+        }
+        for panel in OVERVIEW.panels
+    ]
+    path.write_text(json.dumps({"start": start, "end": time.time(), "panels": panels}))
+
+
+def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: Path) -> None:
+    day = Day(stage)
+    name = stage.name
+    stage.write(strategy={"drainSeconds": 1}, env={"GREETING": "morning"})
+    config = stage.vaultctl("prometheus", "config", "--controller", f"127.0.0.1:{day.port}").stdout
+    with observing(tmp_path, free_port(), config) as prometheus:
+        start = time.time()
+
+        # Nobody is there yet, and that is said.
+        prometheus.until_firing("VaultControllerDown")
+
+        with day.controller() as first:
+            stage.converged()
+            prometheus.until_quiet()
+            until("HAProxy is scraped", lambda: prometheus.query('up{job="vault-proxy"} == 1'))
+            morning = time.time()
+            with clients(stage) as failed:
+                # A rollout is no reason for an alert, and costs no request.
+                stage.write(env={"GREETING": "noon"})
+                stage.converged()
+                until(
+                    "the rollout is counted",
+                    lambda: (
+                        count(prometheus, 'vault_rollout_duration_seconds_count{result="completed"}') >= 2
+                    ),
+                )
+                assert prometheus.fired(morning) <= SLOWNESS
+
+                # A release that dies is given up, and somebody is told.
+                stage.write(env={"FAIL": "exit"})
+                prometheus.until_firing("VaultRolledBack", within=3 * PATIENCE)
+                assert count(prometheus, f'vault_rollbacks_total{{name="{name}"}}') == 1
+                stage.write(env={"FAIL": None})
+                stage.converged()
+
+                # Rotation is routine.
+                evening = time.time()
+                stage.write(rotation={"interval": "5s", "jitter": "0%"})
+                until(
+                    "replicas rotate",
+                    lambda: (
+                        count(prometheus, f'vault_rotations_total{{name="{name}", result="success"}}') >= 2
+                    ),
+                )
+                assert "VaultCrashLooping" not in prometheus.fired(evening)
+                every_query_answers(prometheus, name)
+                stage.write(rotation=None)
+                stage.converged()
+                assert failed == [], "a rollout, a rollback or a rotation lost a request"
+                assert (
+                    count(prometheus, "sum_over_time(vault:requests_failed_in_rollout:increase1m[2m])") == 0
+                )
+
+            assert prometheus.fired(morning) & NEVER == set()
+
+            # Replicas that die again and again are not.
+            until("replicas crash again and again", lambda: crash_until_told(stage, prometheus))
+            stage.converged()
+            a_request_without_a_replica_is_held(stage, prometheus)
+            an_exemplar_leads_to_the_log(prometheus, day, start)
+            check_metrics(day)
+
+        # The controller goes away; HAProxy is still watched, and serves.
+        assert first.returncode == 0
+        prometheus.until_firing("VaultControllerDown")
+        assert stage.get()[0] == 200
+        assert count(prometheus, 'min_over_time(up{job="vault-proxy"}[2s])') >= 1
+        with day.controller():
+            prometheus.until_quiet()
+            assert count(prometheus, f'max_over_time(vault_rollbacks_total{{name="{name}"}}[5m])') == 1
+            if path := os.environ.get("VAULT_RECORD_DAY"):
+                record(prometheus, Path(path), start)
+
+
+def crash_until_told(stage: Stage, prometheus: Prometheus) -> bool:
+    for replica in stage.replicas()[:1]:
+        docker("kill", replica, check=False)  # it may have ended since it was listed
+    return "VaultCrashLooping" in {alert.name for alert in prometheus.firing()}
+
+
+def every_query_answers(prometheus: Prometheus, service: str) -> None:
+    silent = [
+        f"{page.slug}: {panel.title}: {query.expr}"
+        for page in PAGES
+        for panel in page.panels
+        for query in panel.queries
+        if NO_GIT not in query.expr and not answers(prometheus, query.expr, service)
+    ]
+    assert not silent, "\n".join(silent)
+    for page in PAGES:
+        for _, query in page.marks:
+            answers(prometheus, query.expr, service)
+
+
+def a_request_without_a_replica_is_held(stage: Stage, prometheus: Prometheus) -> None:
+    held = f'vault_request_hold_seconds_count{{name="{stage.name}", result="released"}}'
+    until("holds are scraped", lambda: prometheus.query(held))
+    before = count(prometheus, held)
+    docker("kill", *stage.replicas())
+    assert stage.get()[0] == 200
+    until("the hold is counted", lambda: count(prometheus, held) > before)
+    stage.converged()
+
+
+def an_exemplar_leads_to_the_log(prometheus: Prometheus, day: Day, start: float) -> None:
+    found = prometheus.ask(
+        "query_exemplars", query="vault_reconcile_duration_seconds_bucket", start=start, end=time.time()
+    )
+    ids = {
+        exemplar["labels"]["reconcile_id"]
+        for series in found
+        if series["seriesLabels"]["name"] == day.stage.name
+        for exemplar in series["exemplars"]
+    }
+    assert ids
+    lines = {line["reconcile_id"]: line for line in day.logged() if "reconcile_id" in line}
+    told = ids & lines.keys()
+    assert told, "no exemplar's pass wrote a line"
+    assert {lines[each]["service"] for each in told} == {day.stage.name}
+
+
+def check_metrics(day: Day) -> None:
+    """`promtool check metrics` has no complaint about what the controller serves."""
+    connection = http.client.HTTPConnection("127.0.0.1", day.port, timeout=10)
+    try:
+        connection.request("GET", "/metrics")
+        page = connection.getresponse().read()
+    finally:
+        connection.close()
+    done = subprocess.run(
+        [programs() / "promtool", "check", "metrics"],
+        input=page.decode(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
