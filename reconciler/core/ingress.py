@@ -192,6 +192,7 @@ class _Proxies:
             existing=len(self._all) - gone,
             slot=next(slot for slot in range(1, len(slots) + 2) if slot not in slots),
             gateway=self._home.id,
+            namespace=self._home.started,
             handover=heirs[0] if heirs else None,
             cause=Cause.OUTDATED if len(self._running) > len(self._fit) else Cause.MISSING,
         )
@@ -222,14 +223,15 @@ class _Proxies:
     def _lost_namespace(self, container: Container) -> bool:
         """Whether the namespace that it joined seems to be no longer the one with the published port.
 
-        Clocks may have been set in between, so this is reason enough to replace it, and not to stop it before.
+        One that was restarted since may be in the new one, so this is reason to replace it and not to stop it before.
+        Times are only compared for being the same: clocks may have been set in between.
         """
         gateway = self._gateways.get(container.joined or "")
         if gateway is None:
             return True
-        if gateway.started is None or container.started is None:
+        if gateway.started is None or container.namespace is None:
             return False
-        return container.started < gateway.started <= self._now
+        return container.namespace != gateway.started
 
     def _answers(self, container: Container) -> bool:
         instance = self._instances.get(container.id)

@@ -40,10 +40,10 @@ class Container:
     """One container of a stack.
 
     `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
-    names to IPv4 addresses; `port` is where a web replica listens. `slot` and `joined` are set for HAProxy: the name
-    of its sockets, and the ID of the container whose network namespace it lives in. `started` is set where it matters
-    (gateway and proxies). `stopping` is true from the moment
-    this controller asked for a stop, also when it has ended.
+    names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
+    the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
+    started as this one was created. `started` is set where it matters (gateway and proxies). `stopping` is true from the
+    moment this controller asked for a stop, also when it has ended.
     """
 
     id: str
@@ -61,6 +61,7 @@ class Container:
     started: datetime | None = None
     slot: int | None = None
     joined: str | None = None
+    namespace: datetime | None = None
     stopping: bool = False
 
     @property

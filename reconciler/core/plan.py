@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Self
 
@@ -80,12 +81,16 @@ class CreateReplicas(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateProxy(Operation):
-    """Create one HAProxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any."""
+    """Create one HAProxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
+
+    `namespace` says when that gateway was started, which tells its namespace from those that it had before.
+    """
 
     workload: str
     existing: int
     slot: int
     gateway: str
+    namespace: datetime | None = None
     handover: int | None = None
 
     @property

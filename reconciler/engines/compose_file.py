@@ -8,7 +8,7 @@ import yaml
 
 from reconciler.core.base_stack import slot_overlay
 from reconciler.core.interpolation import escape
-from reconciler.core.labels import SLOT
+from reconciler.core.labels import NAMESPACE, SLOT
 from reconciler.core.plan import CreateProxy
 from reconciler.core.stack import JSON
 
@@ -22,7 +22,10 @@ def dump(document: JSON) -> str:
 def proxy_overlay(request: CreateProxy) -> JSON:
     """The override that sets one HAProxy container apart: its slot, its predecessor and the namespace it joins."""
     own: dict[str, Any] = slot_overlay(request.slot, request.handover)
-    own |= {"network_mode": f"container:{request.gateway}", "labels": {SLOT: str(request.slot)}}
+    marks = {SLOT: str(request.slot)}
+    if request.namespace:
+        marks[NAMESPACE] = request.namespace.isoformat()
+    own |= {"network_mode": f"container:{request.gateway}", "labels": marks}
     return {"services": {request.workload: own}}
 
 

@@ -74,6 +74,7 @@ def _read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: 
         exit_code=int(exited[1]) if exited else None,
         slot=_number(marks.get(labels.SLOT)),
         joined=mode.partition(":")[2] if mode.startswith("container:") else None,
+        namespace=_moment(marks.get(labels.NAMESPACE)),
         stopping=stopping,
     )
 
@@ -99,6 +100,14 @@ def service_of_event(event: Mapping[str, Any]) -> str | None:
 
 def _role(text: str | None) -> Role:
     return Role(text) if text in set(Role) else Role.DEPENDENCY
+
+
+def _moment(text: str | None) -> datetime | None:
+    """What we wrote ourselves; anything else says nothing."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
 
 
 def _number(text: str | None) -> int | None:

@@ -80,6 +80,7 @@ class MemoryEngine:
             started=container.started_at if front else None,
             slot=container.slot,
             joined=container.joined,
+            namespace=container.namespace,
             stopping=container.stopping,
         )
 
@@ -202,6 +203,7 @@ class MemoryEngine:
                 port=workload.port,
                 slot=proxy.slot if proxy else None,
                 joined=proxy.gateway if proxy else None,
+                namespace=proxy.namespace if proxy else None,
                 published=stack.published if workload.role is Role.GATEWAY else None,
             )
         )

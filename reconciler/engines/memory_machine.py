@@ -60,6 +60,7 @@ class MemoryContainer:
     port: int | None = None
     slot: int | None = None
     joined: str | None = None
+    namespace: datetime | None = None
     published: int | None = None
     state: State = State.CREATED
     started: float = -inf
