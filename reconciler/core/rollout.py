@@ -169,6 +169,10 @@ def _retire(pool: Pool, retiring: Mapping[Replica, Cause]) -> Iterator[Operation
             yield _stop(replica, cause)
         elif not member.draining:
             yield DrainServer(server=replica.name, slots=pool.slots, cause=cause, detail=replica.reason)
+            if not replica.taking_traffic and member.sessions == 0:
+                # Nothing to wait for; and once drained, one without a check of its own would look well again.
+                yield DeleteServer(server=replica.name, slots=pool.slots, force=False, cause=cause)
+                yield _stop(replica, cause)
         elif member.sessions == 0:
             # The proxy refuses this while there is a session: its yes is what the stop waits for.
             yield DeleteServer(server=replica.name, slots=pool.slots, force=False, cause=cause)
