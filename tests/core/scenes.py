@@ -19,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from reconciler.core.base_stack import VAULT_NET
 from reconciler.core.history import History
 from reconciler.core.observed import (
     Admin,
@@ -117,7 +118,7 @@ class _Line:
         self.server = next((word for word in ("up", "down", "drained") if word in flags), "")
         self.container = None
         workload = _workload(workload_name, stacks[version] if version else stack)
-        port = workload.port if workload else None
+        port = workload.port if workload else 8000
         self.address = options.get("at", f"10.0.0.{self._number + 1}:{port}")
         if "gone" not in flags:
             self.container = self._container(workload_name, workload, flags)
@@ -133,7 +134,7 @@ class _Line:
         default = "healthy" if checked and state is State.RUNNING else "none"
         age = float(self._options.get("age", LONG_AGO))
         joined = self._options.get("joined")
-        networks = workload.networks if workload else frozenset()
+        networks = workload.networks if workload else frozenset({VAULT_NET})
         attached = state is State.RUNNING and "detached" not in flags
         role = workload.role if workload else Role(self._options.get("role", "dependency"))
         front = role in (Role.GATEWAY, Role.PROXY)
@@ -148,11 +149,14 @@ class _Line:
             created=NOW - timedelta(seconds=age),
             number=self._number,
             addresses=dict.fromkeys(sorted(networks), f"10.0.0.{self._number + 1}") if attached else {},
-            port=workload.port if workload else None,
+            port=workload.port if workload else 8000,
             exit_code=int(self._options["code"]) if "code" in self._options else None,
             started=NOW - timedelta(seconds=float(self._options.get("started", age))) if front else None,
             slot=int(self._options["slot"]) if "slot" in self._options else None,
             joined=f"{joined:_<12}" + "0" * 52 if joined else None,
+            namespace=NOW - timedelta(seconds=float(self._options["namespace"]))
+            if "namespace" in self._options
+            else None,
             stopping="stopping" in flags,
         )
 

@@ -86,7 +86,7 @@ def test_another_revision_is_not_current() -> None:
 
 
 def test_a_replica_of_a_service_that_is_gone_is_still_judged() -> None:
-    scene = read_scene("about: one\nweb: [former-1 role=web up at=10.0.0.2:None]")
+    scene = read_scene("about: one\nweb: [former-1 role=web up]")
     (replica,) = judge_replicas(scene.stack, scene.observed.engine.containers, {}, NOW)
     assert not replica.current
     assert replica.workload.replicas == 0
