@@ -54,7 +54,10 @@ class IngressStep:
 
 def plan_ingress(stack: Stack, observed: Observed, servers: Mapping[str, str], now: datetime) -> IngressStep:
     """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on."""
-    gateways = [c for c in observed.of(stack.gateway.name) if not c.stopping]
+    # One that we have stopped is still there, to be removed, when it has ended.
+    gateways = [
+        c for c in observed.of(stack.gateway.name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
+    ]
     home = next(
         (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
     )
