@@ -181,10 +181,9 @@ class Machine:
     def lose_grip(self) -> None:
         """Whoever waits for stopping containers is gone: those that ignore the request will not be killed."""
         for container in self.containers.values():
-            if container.stopping:
-                container.stopping = False
-                if container.behaviour.stop == inf:
-                    container.ends = inf
+            if container.stopping and container.is_up and container.behaviour.stop == inf:
+                container.ends = inf
+            container.stopping = False
 
     def kill(self, container: MemoryContainer, *, by_hand: bool) -> None:
         """End it at once. What ended by a hand stays down, what crashed comes back if it is told to."""
@@ -269,7 +268,6 @@ class Machine:
     def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
         self._release(container, moment)
         container.ends = inf
-        container.stopping = False
         container.exit_code = (
             (0 if container.asked else container.behaviour.exit_code) if code is None else code
         )
