@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
@@ -28,6 +28,9 @@ __all__ = ["Edit", "edit_manifest", "edit_text"]
 
 FieldPath = tuple[str, ...]
 ComposedNode = ScalarNode | MappingNode | SequenceNode
+
+KEPT_DEPTH: Final = 2
+"""Steps down to a field of `spec`: what is above is never taken out with the last field in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ class Edit:
 
 
 def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
-    """The change of `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the VaultService `name`.
+    """The change of `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the VaultService `name`; None
+    takes a field out.
 
     Nothing is written. Raises PermanentError when the file has no such service or the place cannot be changed on its
     own, ManifestError with every problem when the result is no valid manifest.
@@ -76,13 +80,22 @@ def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
 
 
 def edit_text(text: str, path: Path, name: str, changes: Mapping[FieldPath, Scalar]) -> str:
-    """`text` with these fields of a VaultService changed; `path` names it in errors, which are PermanentErrors."""
+    """`text` with these fields of a VaultService changed, or taken out where the value is None; `path` names it in
+    errors, which are PermanentErrors.
+    """
     for field, value in changes.items():
         wanted = _plain(text, path)
         index = _index(wanted, name, path)
-        if not _set(wanted[index], field, value):
-            continue
-        changed = _Editor(text, path).set(index, field, value)
+        editor = _Editor(text, path)
+        if value is None:
+            entry = _remove(wanted[index], field)
+            if entry is None:
+                continue
+            changed = editor.remove(index, entry)
+        else:
+            if not _set(wanted[index], field, value):
+                continue
+            changed = editor.set(index, field, value)
         if _plain(changed, path) != wanted:
             raise _by_hand(path, field, "is written in a way that does not allow to change it alone")
         text = changed
@@ -131,6 +144,18 @@ def _set(document: dict[str, Any], field: FieldPath, value: Scalar) -> bool:
     return True
 
 
+def _remove(document: dict[str, Any], field: FieldPath) -> FieldPath | None:
+    """Take a field out of plain values, and what holds nothing else; returns the entry that went, if there was one."""
+    parent = _get(document, field[:-1])
+    if not isinstance(parent, dict) or field[-1] not in parent:
+        return None
+    # `spec` itself stays: a plugin is always in it.
+    if len(parent) == 1 and len(field) > KEPT_DEPTH:
+        return _remove(document, field[:-1])
+    del parent[field[-1]]
+    return field
+
+
 def _same(one: object, other: object) -> bool:
     # To Python, True is 1.
     return type(one) is type(other) and one == other
@@ -165,6 +190,32 @@ class _Editor:
                 raise _by_hand(self._path, field, "is an anchor, an alias or has a tag")
             node = child
         return self._fill(key, node, field, len(field), value)
+
+    def remove(self, index: int, field: FieldPath) -> str:
+        """The text without one entry: without its lines, or without its place in the braces."""
+        roots = [node for node in YAML(pure=True).compose_all(self._text) if isinstance(node, MappingNode)]
+        mapping: ComposedNode = roots[index]
+        for step in field[:-1]:
+            found = _child(mapping, step) if isinstance(mapping, MappingNode) else None
+            mapping = found[1] if found else mapping
+        entry = _child(mapping, field[-1]) if isinstance(mapping, MappingNode) else None
+        if entry is None or not isinstance(mapping, MappingNode):
+            raise _by_hand(self._path, field, "is written in a way that does not allow to take it out alone")
+        key, value = entry
+        start, end = key.start_mark.index, max(key.end_mark.index + 1, self._end(value))
+        if mapping.flow_style:
+            return self._without_comma(start, end)
+        line_end = self._text.find("\n", end)
+        return self._text[: self._text.rfind("\n", 0, start) + 1] + (
+            self._text[line_end + 1 :] if line_end >= 0 else ""
+        )
+
+    def _without_comma(self, start: int, end: int) -> str:
+        """The text without an entry in braces, and without the comma that set it apart."""
+        before, after = self._text[:start], self._text[end:]
+        if after.lstrip().startswith(","):
+            return before + after.lstrip()[1:].lstrip(" ")
+        return before.rstrip().removesuffix(",") + after
 
     def _fill(
         self, key: ScalarNode | None, node: ComposedNode, field: FieldPath, depth: int, value: Scalar

@@ -50,7 +50,7 @@ def choose(records: Sequence[RevisionRecord], number: int | None) -> RevisionRec
 
 
 def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
-    """The fields to set so that a spec makes that revision again. Raises Failure for what no line can say."""
+    """The fields to set so that a spec makes that revision again. None takes one out. Raises Failure for a list."""
     then = _flat(json.loads(record.spec))
     now = _flat(present.model_dump(mode="json", by_alias=True))
     changes: dict[str, Scalar] = {}
@@ -58,7 +58,7 @@ def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
         old = then.get(name)
         if old == now.get(name) or not name.startswith(MADE_OF):
             continue
-        if old is None or isinstance(old, list):
+        if isinstance(old, list):
             raise Failure(
                 f"revision {record.number} had another {name}, which one line cannot say; change it by hand"
             )

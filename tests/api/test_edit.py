@@ -161,3 +161,23 @@ def test_any_value_fits_any_layout(layout: str, old: str, value: Scalar) -> None
     gone = [line for line in before.splitlines() if line not in after.splitlines()]
     assert len(gone) <= 1
     assert len(after.splitlines()) - len(before.splitlines()) <= 1
+
+
+TAKEN_OUT = [
+    ("env:\n    A: '1'\n    B: '2'  # why\n", "env.B", "env:\n    A: '1'\n"),
+    ("env:\n    A: '1'\n    B: '2'\n", "env.A", "env:\n    B: '2'\n"),
+    ("env: {A: '1', B: '2'}\n", "env.A", "env: {B: '2'}\n"),
+    ("env: {A: '1', B: '2'}\n", "env.B", "env: {A: '1'}\n"),
+    ("env:\n    A: '1'\n  replicas: 2\n", "env.A", "replicas: 2\n"),
+    ("env: {A: '1'}\n  replicas: 2\n", "env.A", "replicas: 2\n"),
+    ("ports: {http: 80, container: 90}\n", "ports.container", "ports: {http: 80}\n"),
+    ("replicas: 2\n", "env.A", "replicas: 2\n"),
+]
+
+
+@pytest.mark.parametrize(("spec", "field", "expected"), TAKEN_OUT)
+def test_none_takes_a_field_out_and_what_holds_nothing_else(spec: str, field: str, expected: str) -> None:
+    head = "apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata: {name: files}\nspec:\n  plugin: whoami\n  "
+    head_, _, steps = field.partition(".")
+    changed = edit_text(head + spec, Path("a.yaml"), "files", {("spec", head_, steps): None})
+    assert changed == (head + expected if expected else head.rstrip() + "\n")
