@@ -125,6 +125,8 @@ class World:
     containers: dict[int, Container] = field(default_factory=dict)
     validated: list[str] = field(default_factory=list)
 
+    until = staticmethod(until)
+
     def start(self, slot: int = 1, handover: int | None = None) -> None:
         """Start a HAProxy and wait until it answers."""
         site = self.stack.site
