@@ -79,3 +79,16 @@ def test_settings_come_from_options_and_files(vaultctl: Vaultctl, tmp_path: Path
     assert "must be set" not in done.stdout
     assert "hunter2" not in done.output
     assert vaultctl("plugin", "lint", "--env", "NOVALUE").exit_code == 2
+
+
+def test_authors_are_told_what_admission_would_refuse(vaultctl: Vaultctl, tmp_path: Path) -> None:
+    vaultctl("plugin", "new", "greedy", tmp_path)
+    path = tmp_path / "greedy" / "plugin.py"
+    path.write_text(
+        path.read_text().replace('"image":', '"privileged": True,\n                    "image":', 1)
+    )
+    done = vaultctl("plugin", "lint", "greedy", "--plugin-path", tmp_path, "-o", "json")
+    assert done.exit_code == 1
+    (finding,) = json.loads(done.stdout)
+    assert (finding["plugin"], finding["rule"]) == ("greedy", "privileged")
+    assert finding["message"].endswith(".privileged: gives the container the whole machine")
