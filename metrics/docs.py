@@ -22,7 +22,35 @@ client library. Requests, sessions and bytes are HAProxy's to count: scrape its 
 
 A label that is listed with values has no others. No label holds a container ID, a URL, a setting or a secret,
 so the number of series depends on the number of services and workloads alone. Counters whose series can be
-known beforehand start at 0, so that `increase()` sees the first event.
+known beforehand start at 0, so that `increase()` sees the first event. A scrape reads memory and waits for
+nobody; `benchmarks/scrape.py` prints its cost and how many series it has.
+
+## Scraping
+
+`vaultctl prometheus config > prometheus.yml` prints a whole configuration: the controller, every HAProxy, and
+the alert rules. HAProxies are found by asking the controller (`/discovery/proxies`, Prometheus' `http_sd`), so
+a new service needs no edit; a Prometheus that may not ask gets a file from `vaultctl prometheus targets -o
+FILE`. Each HAProxy serves its metrics on the address of its service's gateway container, on a port of its own
+that is not published: Prometheus has to run on the engine's machine, or in the networks of the services.
+Prometheus leaves out HAProxy's per-server metrics, because a server is a container: each rollout would leave
+dead series behind.
+
+Elsewhere than on the loopback, `vaultctl run` takes `--tls-cert` and `--tls-key`, and `--auth-file` with one
+credential on each line (`bearer TOKEN` or `basic USER:PASSWORD`, mode 0600). `/healthz` and `/readyz` stay
+open, for supervisors.
+
+## From a number to its reason
+
+With OpenMetrics, counters and buckets carry an exemplar: the `reconcile_id` of a pass that was counted
+there. Every log line of that pass has the same `reconcile_id`, and the service's name, in both formats of
+`--log-format`.
+
+Alerts are in `metrics/alerts/*.rules.yaml`, with unit tests for promtool beside them; each names a page in
+[runbooks](runbooks). Dashboards for Grafana are in `metrics/dashboards/`, with provisioning files; this is the
+overview, drawn by `scripts/dashboard-picture` from the series of a test's day of rollouts, a bad release,
+rotation and crashes, sixty times as fast as the clock:
+
+![The overview dashboard](overview.png)
 """
 # Beyond this, a list of names says less than "all that have it".
 _MOST_USERS = 3

@@ -3,11 +3,26 @@
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from reconciler.cli import log
+from reconciler.controller.trace import tracing
+
+
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """Puts the process's logging back as it was."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:], root.level = before, level
+        for name in ("reconciler", "vault_plugins", "metrics"):
+            logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def record(message: str = "a message", *, error: bool = False, **extra: Any) -> logging.LogRecord:
@@ -79,19 +94,24 @@ def test_a_traceback_needs_debug(formatter: type[logging.Formatter]) -> None:
         (True, False, ["debug", "info", "warning"]),
     ],
 )
+@pytest.mark.usefixtures("logs_as_before")
 def test_levels(debug: bool, verbose: bool, shown: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
-        log.set_up(debug=debug, verbose=verbose, json_lines=True)
-        ours, others = logging.getLogger("reconciler.core"), logging.getLogger("urllib3")
-        for logger in (ours, others):
-            logger.debug("debug")
-            logger.info("info")
-        ours.warning("warning")
-    finally:
-        root.handlers[:], root.level = before, level
-        for name in ("reconciler", "vault_plugins", "metrics"):
-            logging.getLogger(name).setLevel(logging.NOTSET)
+    log.set_up(debug=debug, verbose=verbose, json_lines=True)
+    ours, others = logging.getLogger("reconciler.core"), logging.getLogger("urllib3")
+    for logger in (ours, others):
+        logger.debug("debug")
+        logger.info("info")
+    ours.warning("warning")
     lines = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
     assert lines == shown
+
+
+@pytest.mark.usefixtures("logs_as_before")
+def test_a_record_says_which_pass_it_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    log.set_up(debug=False, verbose=True, json_lines=True)
+    with tracing("files") as trace:
+        logging.getLogger("reconciler.engines").warning("inside")
+    logging.getLogger("reconciler.engines").warning("outside")
+    inside, outside = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (inside["service"], inside["reconcile_id"]) == ("files", trace.reconcile_id)
+    assert not {"service", "reconcile_id"} & outside.keys()
