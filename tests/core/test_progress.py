@@ -1,0 +1,71 @@
+"""When a rollout counts as failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reconciler.core.health import judge_replicas
+from reconciler.core.pool import merge
+from reconciler.core.progress import Failure, judge_progress, look_in
+from tests.core.scenes import NOW, read_scene
+
+
+def failure(
+    lines: list[str], began: float | None, *, deaths: list[float] | None = None, **wish: Any
+) -> Failure | None:
+    named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
+    scene = read_scene(
+        f"about: progress\nwish: { ({'version': '2'} | wish) }\nweb: {named}\ndeaths: {{web: {deaths or []}}}"
+    )
+    members = merge(scene.observed.proxy.instances)
+    replicas = judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
+    started = None if began is None else NOW - timedelta(seconds=began)
+    return judge_progress(scene.stack, replicas, scene.history, started, NOW)
+
+
+@pytest.mark.parametrize(
+    ("lines", "began", "reason"),
+    [
+        (["@1 up", "@1 up", "@1 up"], None, None),
+        (["@1 up", "@1 up", "@1 up"], 119, None),
+        (["@1 up", "@1 up", "@1 up"], 121, "ProgressDeadlineExceeded"),
+        # One that became available moves the deadline, by the time that it did.
+        (["@1 up", "@1 up", "@2 up since=100"], 500, None),
+        (["@1 up", "@1 up", "@2 up since=121"], 500, "ProgressDeadlineExceeded"),
+        (["@1 up", "@1 up", "@2 down since=100"], 500, "ProgressDeadlineExceeded"),
+        (["@2 up", "@2 up", "@2 up since=500"], 900, None),
+    ],
+)
+def test_progress(lines: list[str], began: float | None, reason: str | None) -> None:
+    found = failure(lines, began)
+    assert (found.reason if found else None) == reason
+
+
+def test_a_rollout_that_somebody_paused_does_not_fail() -> None:
+    assert failure(["@1 up"], 900, paused=True) is None
+
+
+@pytest.mark.parametrize(
+    ("deaths", "fails"), [([4, 3, 2, 1], False), ([5, 4, 3, 2, 1], True), ([90, 80, 3, 2, 1], False)]
+)
+def test_a_crash_loop_does_not_wait_for_the_deadline(deaths: list[float], fails: bool) -> None:
+    found = failure(["@1 up", "@1 up", "@2 starting"], 60, deaths=deaths)
+    assert (found is not None and found.reason == "CrashLoop") == fails
+
+
+def test_the_failure_names_somebody_whose_log_may_tell_more() -> None:
+    found = failure(["@1 up", "@2 starting", "@2 up since=200"], 300)
+    assert found is not None
+    assert found.container is not None
+    assert found.container.startswith("web-2")
+    assert "1 of 3 replicas" in found.message
+
+
+def test_it_looks_again_when_the_deadline_can_have_passed() -> None:
+    scene = read_scene("about: progress")
+    assert look_in(scene.stack, None, NOW) is None
+    assert look_in(scene.stack, NOW - timedelta(seconds=20), NOW) == 100.0
+    assert look_in(scene.stack, NOW - timedelta(seconds=500), NOW) == 1.0

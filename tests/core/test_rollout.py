@@ -1,0 +1,163 @@
+"""Promises of the rollout arithmetic for any world at all; single steps are scenes in test_planner.py."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.core.health import Phase, judge_replicas
+from reconciler.core.plan import (
+    AddServer,
+    CreateReplicas,
+    DeleteServer,
+    DrainServer,
+    Operation,
+    RemoveContainer,
+    StopContainer,
+)
+from reconciler.core.planner import plan
+from reconciler.core.pool import merge
+from reconciler.core.stack import StrategyKind
+from tests.core.scenes import NOW, Scene, read_scene
+
+STATES = ("running", "running", "running", "running", "created", "exited", "restarting", "paused", "dead")
+HEALTH = ("", "", "", "starting", "unhealthy")
+POOL = ("", "up", "up", "up", "down", "drained")
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> Scene:
+    """Any number of replicas of three revisions in any state, and a budget."""
+    lines = []
+    for number in range(1, draw(st.integers(0, 7)) + 1):
+        state = draw(st.sampled_from(STATES))
+        pool = draw(st.sampled_from(POOL))
+        words = [
+            f"web-{number}",
+            f"@{draw(st.integers(1, 3))}",
+            state,
+            draw(st.sampled_from(HEALTH)) if state == "running" else "",
+            pool,
+            f"sessions={draw(st.integers(0, 2))} since={draw(st.integers(0, 60))}",
+            f"age={draw(st.integers(0, 200))}",
+            draw(st.sampled_from(["", "", "", "stopping", "detached", "at=10.0.0.99:8000"])),
+            draw(st.sampled_from(["", "", "old=1"])) if pool == "drained" else "",
+        ]
+        lines.append(" ".join(word for word in words if word))
+    wish = {
+        "plugin": draw(st.sampled_from(["web", "web", "plain", "single"])),
+        "replicas": draw(st.integers(1, 5)),
+        "surge": draw(st.sampled_from([0, 1, 2, "100%"])),
+        "unavailable": draw(st.sampled_from([0, 1, "50%"])),
+        "min_ready": draw(st.sampled_from([0, 5])),
+        "drain": draw(st.sampled_from([0, 30])),
+        "version": "2",
+        "paused": draw(st.booleans()),
+        "rotation": draw(st.sampled_from([None, None, {"interval": "60s"}])),
+    }
+    proxies = draw(st.sampled_from([1, 1, 2]))
+    joined = [f"haproxy-{n} slot={n} joined=gateway-1" for n in range(1, proxies + 1)]
+    return read_scene(
+        f"about: anything\nwish: {json.dumps(wish | {'proxies': proxies})}\nproxies: {joined}\nweb: {lines}"
+    )
+
+
+def planned(scene: Scene) -> tuple[Operation, ...]:
+    return plan(scene.stack, scene.observed, scene.history, NOW).operations
+
+
+@settings(deadline=None)
+@given(scenes())
+def test_the_same_look_gives_the_same_plan(scene: Scene) -> None:
+    assert plan(scene.stack, scene.observed, scene.history, NOW) == plan(
+        scene.stack, scene.observed, scene.history, NOW
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(scenes())
+def test_nothing_is_stopped_that_a_proxy_still_uses(scene: Scene) -> None:
+    members = merge(scene.observed.proxy.instances)
+    told: dict[str, set[str]] = {}
+    for operation in planned(scene):
+        if isinstance(operation, DrainServer | DeleteServer):
+            told.setdefault(operation.server, set()).add(operation.kind)
+        if not isinstance(operation, StopContainer | RemoveContainer) or operation.workload != "web":
+            continue
+        member = members.get(operation.container[:12])
+        dead = isinstance(operation, RemoveContainer)
+        if member is None or dead:
+            continue
+        # In the same plan the proxy is asked to forget it first, and refuses while there is a session.
+        forgotten = told.get(operation.container[:12], set()) >= {"DrainServer", "DeleteServer"}
+        assert member.draining or forgotten
+        assert member.sessions == 0 or member.since >= scene.stack.strategy.drain
+
+
+@settings(deadline=None, max_examples=300)
+@given(scenes())
+def test_there_are_never_more_than_the_budget(scene: Scene) -> None:
+    stack = scene.stack
+    live = [
+        c
+        for c in scene.observed.engine.containers
+        if c.workload == "web" and c.state not in ("exited", "dead", "restarting")
+    ]
+    created = sum(o.count for o in planned(scene) if isinstance(o, CreateReplicas) and o.workload == "web")
+    surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge
+    assert created == 0 or len(live) + created <= stack.replicas + surge
+
+
+@settings(deadline=None, max_examples=300)
+@given(scenes())
+def test_enough_are_left_in_the_pool(scene: Scene) -> None:
+    stack = scene.stack
+    if stack.strategy.kind is StrategyKind.RECREATE:
+        return
+    members = merge(scene.observed.proxy.instances)
+    replicas = judge_replicas(stack, scene.observed.engine.containers, members, NOW)
+    taking = {replica.name for replica in replicas if replica.taking_traffic}
+    gone = {o.server for o in planned(scene) if isinstance(o, DrainServer | DeleteServer)}
+    floor = max(0, stack.replicas - stack.strategy.unavailable)
+    assert not taking & gone or len(taking - gone) >= floor
+
+
+@settings(deadline=None, max_examples=300)
+@given(scenes())
+def test_only_the_ready_are_let_in_and_at_their_own_address(scene: Scene) -> None:
+    members = merge(scene.observed.proxy.instances)
+    replicas = {
+        r.name: r for r in judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
+    }
+    for operation in planned(scene):
+        if isinstance(operation, AddServer):
+            replica = replicas[operation.server]
+            assert replica.phase is Phase.READY
+            assert operation.address == replica.address
+
+
+@settings(deadline=None, max_examples=300)
+@given(scenes())
+def test_recreate_never_makes_a_new_one_beside_an_old_one(scene: Scene) -> None:
+    if scene.stack.strategy.kind is not StrategyKind.RECREATE:
+        return
+    old = [
+        c
+        for c in scene.observed.engine.containers
+        if c.workload == "web"
+        and not scene.stack.web[0].accepts(c.revision)
+        and c.state not in ("exited", "dead", "restarting")
+    ]
+    if old:
+        assert not any(isinstance(o, CreateReplicas) and o.workload == "web" for o in planned(scene))
+
+
+@settings(deadline=None)
+@given(scenes(), st.integers(-7200, 7200))
+def test_any_clock_gives_a_plan(scene: Scene, jump: int) -> None:
+    made = plan(scene.stack, scene.observed, scene.history, NOW + timedelta(seconds=jump))
+    assert str(made)
+    assert made.requeue_after is None or made.requeue_after == made.requeue_after
