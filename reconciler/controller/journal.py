@@ -76,6 +76,8 @@ class Journal:
             self._recorder.observe(
                 catalog.OPERATION_DURATION, call.seconds, kind=operation.kind, exemplar=trace.exemplar()
             )
+            if isinstance(operation, CreateReplicas) and operation.cause is Cause.ROTATION:
+                self._recorder.add(catalog.ROTATIONS, operation.count, name=stack.name, result=result)
             if not call.error:
                 self._remember(stack, operation, words, commit, now)
         if call.error:
@@ -92,6 +94,8 @@ class Journal:
         if rollout is None:
             self._introduce(stack)
         if rollout is None or rollout.revision != stack.revision:
+            if rollout is not None and rollout.started:
+                self._time(rollout.started, "superseded", now)
             text = spec.model_dump_json(by_alias=True)
             number = self._records.open_revision(stack.name, stack.revision, text, "spec", commit, now)
             record = next((r for r in self._records.revisions(stack.name) if r.number == number), None)
@@ -111,8 +115,7 @@ class Journal:
             return
         self._records.finish_revision(stack.name, rollout.number, "Complete", now)
         self._rollouts[stack.name] = replace(rollout, started=None)
-        seconds = (now - rollout.started).total_seconds()
-        self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result="completed")
+        self._time(rollout.started, "completed", now)
         self._tell(stack, "Normal", "RolloutComplete", f"all replicas run {stack.revision}", now)
 
     def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
@@ -121,8 +124,7 @@ class Journal:
         if rollout is not None:
             self._records.finish_revision(stack.name, rollout.number, "RolledBack", now)
             if rollout.started:
-                seconds = (now - rollout.started).total_seconds()
-                self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result="rolled_back")
+                self._time(rollout.started, "rolled_back", now)
         self._recorder.add(catalog.ROLLBACKS, name=stack.name)
         words = log or self._last_words.pop(stack.name, "")
         message = _with_last_words(f"{failure.reason}: {failure.message}", words)
@@ -135,6 +137,10 @@ class Journal:
         self._last_words.pop(service, None)
         self._records.forget(service)
         self._recorder.forget(service)
+
+    def _time(self, started: datetime, result: str, now: datetime) -> None:
+        seconds = (now - started).total_seconds()
+        self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result=result, exemplar=trace.exemplar())
 
     def _introduce(self, stack: Stack) -> None:
         """Let the counters of a service start at 0, so that the first death or rollback is an increase."""
@@ -149,8 +155,6 @@ class Journal:
             self._died(stack, death, words.get(death.container, ""), now)
         if isinstance(operation, StopContainer) and operation.cut:
             self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.name)
-        if isinstance(operation, CreateReplicas) and operation.cause is Cause.ROTATION:
-            self._recorder.add(catalog.ROTATIONS, name=stack.name, result=catalog.SUCCESS)
         if not isinstance(operation, ROUTINE):
             self._tell(stack, "Normal", operation.kind, str(operation), now, commit)
 
