@@ -30,7 +30,7 @@ def test_repetitions_are_counted() -> None:
         "Warning",
         "ReplicaDied",
         "files",
-        "exited with code 1",
+        "exited with code 1 second line",
     ]
 
 
