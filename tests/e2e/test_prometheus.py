@@ -40,13 +40,24 @@ NEVER = {
 }
 """Nothing that happens on this day is a reason for these."""
 RATE_WINDOW = "10s"
-NO_GIT = "vault_git_"
-"""The day has no Git source, so its series do not exist: tests of the source itself look at them."""
 STEP = 1.0
 RESYNC = "2s"
 """Sixty times as often as by default, or nearly: this day has 24 minutes."""
 SLOWNESS = {"VaultNotReady", "VaultRolloutStuck", "VaultDriftNotHealing"}
 """They allow a change so many minutes, here seconds, and a machine that is busy with other work may need more."""
+
+
+def repository(directory: Path, service: str) -> Path:
+    """A Git repository with one service that is suspended: it is there to be fetched, not to be run."""
+    directory.mkdir()
+    (directory / "service.yaml").write_text(
+        "apiVersion: vault.internal/v1alpha1\nkind: VaultService\n"
+        f"metadata: {{name: {service}}}\nspec: {{plugin: whoami, suspend: true}}\n"
+    )
+    identity = ("-c", "user.name=day", "-c", "user.email=day@example.invalid")
+    for arguments in (("init", "-q", "-b", "main"), ("add", "."), (*identity, "commit", "-q", "-m", "begin")):
+        subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, timeout=30)
+    return directory
 
 
 class Day:
@@ -56,6 +67,7 @@ class Day:
         self.stage = stage
         self.port = free_port()
         self.log = stage.root / "controller.log"
+        self.repository = repository(stage.root / "git", f"{stage.name}-git")
 
     @contextmanager
     def controller(self) -> Iterator[subprocess.Popen[str]]:
@@ -72,6 +84,7 @@ class Day:
                         "--resync",
                         RESYNC,
                     ),
+                    *("--git", f"file://{self.repository}", "--interval", "1s"),
                 ],
                 stdout=stream,
                 stderr=stream,
@@ -178,6 +191,9 @@ def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: P
                 stage.write(env={"FAIL": None})
                 stage.converged()
 
+                # From now on Git is away; it takes Prometheus a quarter of an hour to say so.
+                away = day.repository.rename(stage.root / "git-away")
+
                 # Rotation is routine.
                 evening = time.time()
                 stage.write(rotation={"interval": "5s", "jitter": "0%"})
@@ -198,10 +214,13 @@ def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: P
 
             assert prometheus.fired(morning) & NEVER == set()
 
-            # Replicas that die again and again are not.
+            a_request_without_a_replica_is_held(stage, prometheus)
+
+            # Replicas that die again and again are a reason.
             until("replicas crash again and again", lambda: crash_until_told(stage, prometheus))
             stage.converged()
-            a_request_without_a_replica_is_held(stage, prometheus)
+            prometheus.until_firing("VaultGitSourceStale")
+            away.rename(day.repository)
             an_exemplar_leads_to_the_log(prometheus, day, start)
             check_metrics(day)
 
@@ -229,7 +248,7 @@ def every_query_answers(prometheus: Prometheus, service: str) -> None:
         for page in PAGES
         for panel in page.panels
         for query in panel.queries
-        if NO_GIT not in query.expr and not answers(prometheus, query.expr, service)
+        if not answers(prometheus, query.expr, service)
     ]
     assert not silent, "\n".join(silent)
     for page in PAGES:
@@ -242,6 +261,7 @@ def a_request_without_a_replica_is_held(stage: Stage, prometheus: Prometheus) ->
     until("holds are scraped", lambda: prometheus.query(held))
     before = count(prometheus, held)
     docker("kill", *stage.replicas())
+    until("HAProxy has noticed", lambda: not stage.servers_up())
     assert stage.get()[0] == 200
     until("the hold is counted", lambda: count(prometheus, held) > before)
     stage.converged()

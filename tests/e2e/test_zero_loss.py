@@ -32,6 +32,8 @@ LEAST_RATE: Final = 200.0
 REPLICAS: Final = 3
 BOOT_SECONDS: Final = 2.0
 HARSH: Final = {"BOOT_SECONDS": str(BOOT_SECONDS), "GRACEFUL": "0", "VERSION": "1"}
+LONG_HOLD: Final = {"proxy": {"holdSeconds": 60}}
+"""Longer than anything here takes, also on a machine that is busy with other things."""
 QUICK: Final = {"rollingUpdate": {"maxSurge": "100%"}, "progressDeadlineSeconds": 60}
 SECOND_PROXY_IMAGE: Final = "vault-reconciler/haproxy-tests:again"
 
@@ -201,7 +203,7 @@ def test_rotation_with_one_active(harsh: Stage) -> None:
 
 
 def test_recreate_of_a_single_replica_holds_requests() -> None:
-    with _harsh_stage(replicas=1, strategy={"type": "Recreate"}) as stage, stage.controller():
+    with _harsh_stage(replicas=1, strategy={"type": "Recreate"}, **LONG_HOLD) as stage, stage.controller():
         stage.converged()
         with _under_load(stage) as load:
             stage.write(env={"VERSION": "2"})
@@ -218,7 +220,7 @@ def test_recreate_of_a_single_replica_holds_requests() -> None:
 @pytest.fixture
 def library() -> Iterator[Stage]:
     """A web service and its database, which already holds something."""
-    with _harsh_stage(plugin="library", replicas=2) as stage:
+    with _harsh_stage(plugin="library", replicas=2, **LONG_HOLD) as stage:
         stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
         with stage.controller():
             stage.converged()
@@ -239,7 +241,7 @@ def test_a_database_changes_while_requests_wait(library: Stage) -> None:
     """A client waits for as long as PostgreSQL takes to end and to start; the web replicas go on running."""
     database, web = library.replicas("library-db"), library.replicas("library-web")
     with _under_load(library):
-        library.write(env={"DB_TUNING": "more"})
+        library.write(env={"VAULT_DB_TUNING": "more"})
         library.converged()
     assert library.replicas("library-db") != database
     assert set(library.replicas("library-web")) == set(web)

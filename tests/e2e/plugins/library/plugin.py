@@ -14,11 +14,10 @@ class LibraryPlugin(VaultServicePlugin):
     dependencies = ("library-db",)
 
     def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
-        settings = {key: value for key, value in env.items() if not key.startswith("DB_")}
-        web = WhoamiPlugin().build_compose(settings)["services"]["whoami"]
+        web = WhoamiPlugin().build_compose(env)["services"]["whoami"]
         database = {
             "image": "postgres:16",
-            "environment": {"POSTGRES_PASSWORD": "test", "TUNING": env.get("DB_TUNING", "")},
+            "environment": {"POSTGRES_PASSWORD": "test", "TUNING": env.get("VAULT_DB_TUNING", "")},
             "volumes": ["library-db:/var/lib/postgresql/data"],
             "networks": ["vault-net"],
             "healthcheck": {
