@@ -1,0 +1,201 @@
+"""Events reach a real HTTP server once, later when it was away, and never a pass."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.controller.backoff import Backoff
+from reconciler.controller.notify import Notifier, SendError, chosen, post_to
+from reconciler.store.history import HistoryStore
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def pass_by(self, **duration: float) -> None:
+        self.time += timedelta(**duration)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> HistoryStore:
+    return HistoryStore(tmp_path / "history.sqlite3")
+
+
+class Chat:
+    """A server that takes messages, or answers with `status`."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.messages: list[dict[str, Any]] = []
+        chat = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if chat.status == 200:
+                    chat.messages.append(json.loads(body))
+                self.send_response(chat.status)
+                self.send_header("Location", "/elsewhere")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Tests speak for themselves."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hooks/T0/secret"
+
+    @property
+    def reasons(self) -> list[str]:
+        return [message["reason"] for message in self.messages]
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    made = Chat()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+Make = Callable[[], Notifier]
+
+
+@pytest.fixture
+def make(history: HistoryStore, chat: Chat, clock: Clock) -> Make:
+    return lambda: Notifier(
+        history, post_to(chat.url), chosen("important"), clock, Backoff(random.Random(1), base=0.01)
+    )
+
+
+def test_a_warning_is_told_with_what_chats_and_programs_read(
+    history: HistoryStore, chat: Chat, clock: Clock, make: Make
+) -> None:
+    history.record_event("files", "Warning", "Old", "before we began", clock() - timedelta(minutes=1))
+    notifier = make()
+    clock.pass_by(seconds=1)
+    history.record_event(
+        "files",
+        "Warning",
+        "ReplicaDied",
+        "it died",
+        clock(),
+        revision="v1-1",
+        commit="main@sha1:0123456789abcdef",
+    )
+    history.record_event("files", "Normal", "StartContainer", "routine", clock())
+    notifier.look()
+    (message,) = chat.messages
+    assert message["text"] == "⚠ files: ReplicaDied: it died (main@sha1:0123456789)"
+    assert (message["service"], message["reason"], message["revision"]) == ("files", "ReplicaDied", "v1-1")
+
+
+def test_the_same_is_told_once_an_hour(history: HistoryStore, chat: Chat, clock: Clock, make: Make) -> None:
+    notifier = make()
+    for _ in range(30):
+        clock.pass_by(minutes=1)
+        history.record_event("files", "Warning", "ReplicaDied", f"at {clock()}", clock(), revision="v1-1")
+        notifier.look()
+    assert chat.reasons == ["ReplicaDied"]
+    history.record_event("files", "Warning", "ReplicaDied", "another revision", clock(), revision="v1-2")
+    history.record_event("wiki", "Warning", "ReplicaDied", "another service", clock(), revision="v1-1")
+    notifier.look()
+    assert len(chat.messages) == 3
+    clock.pass_by(minutes=61)
+    history.record_event("files", "Warning", "ReplicaDied", "again", clock(), revision="v1-1")
+    notifier.look()
+    assert len(chat.messages) == 4
+
+
+@pytest.mark.parametrize("status", [500, 404, 302])
+def test_what_was_not_taken_comes_again(
+    history: HistoryStore, chat: Chat, clock: Clock, make: Make, status: int
+) -> None:
+    notifier = make()
+    chat.status = status
+    clock.pass_by(seconds=1)
+    history.record_event("files", "Warning", "ReplicaDied", "it died", clock())
+    for _ in range(3):
+        clock.pass_by(minutes=1)
+        with pytest.raises(SendError, match=f"status {status}"):
+            notifier.look()
+    chat.status = 200
+    notifier.look()
+    assert chat.reasons == ["ReplicaDied"]
+
+
+def test_old_news_is_not_told(history: HistoryStore, chat: Chat, clock: Clock, make: Make) -> None:
+    notifier = make()
+    history.record_event("files", "Warning", "ReplicaDied", "it died", clock())
+    clock.pass_by(minutes=16)
+    notifier.look()
+    assert chat.messages == []
+
+
+def test_nobody_there_does_not_end_the_thread_and_names_no_address(
+    history: HistoryStore, chat: Chat, clock: Clock, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    notifier, stop = make(), threading.Event()
+    chat.status = 500
+    history.record_event("files", "Warning", "ReplicaDied", "it died", clock())
+    thread = threading.Thread(target=notifier.run, args=(stop,), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while "not taken" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    chat.status = 200
+    while not chat.messages:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stop.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert "secret" not in caplog.text
+
+
+def test_a_closed_port_is_an_error_without_its_address() -> None:
+    with pytest.raises(SendError) as raised:
+        post_to("http://127.0.0.1:1/secret")(b"{}")
+    assert "secret" not in str(raised.value)
+
+
+def test_choices(history: HistoryStore, clock: Clock) -> None:
+    history.record_event("files", "Warning", "Died", "", clock())
+    history.record_event("files", "Normal", "Fetched", "", clock())
+    history.record_event("files", "Normal", "Created", "", clock())
+    events = history.events()
+    assert [
+        [each.reason for each in events if chosen(choice)(each)]
+        for choice in ("warnings", "important", "all")
+    ] == [
+        ["Died"],
+        ["Died", "Fetched"],
+        ["Died", "Fetched", "Created"],
+    ]
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", ""])
+def test_only_http_is_spoken(url: str) -> None:
+    with pytest.raises(ValueError, match="http"):
+        post_to(url)
