@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.controller.board import Board
     from reconciler.controller.fetches import FetchJournal
     from reconciler.controller.manager import Controller, Outcome, Progress
+    from reconciler.controller.notify import Choice, Notifier
     from reconciler.controller.world import World
     from reconciler.sources.base import Source
     from reconciler.sources.git import GitSource
@@ -259,6 +260,17 @@ class Application:
             observe=journal.saw,
         )
         return Followed(source, journal)
+
+    def notifier(self, url: str, choice: Choice) -> Notifier:
+        """What tells others about events, as JSON posted to `url`. Raises PermanentError for what is no such URL."""
+        from reconciler.controller.backoff import Backoff
+        from reconciler.controller.notify import Notifier, chosen, post_to
+
+        try:
+            send = post_to(url)
+        except ValueError as error:
+            raise PermanentError(str(error)) from error
+        return Notifier(self.history, send, chosen(choice), utc_now, Backoff(random.Random()))
 
     def world(self) -> World:
         """What passes work with."""

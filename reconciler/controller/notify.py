@@ -30,7 +30,7 @@ QUIET_FOR: Final = timedelta(hours=1)
 GIVE_UP_AFTER: Final = timedelta(minutes=15)
 """Age at which an event that could not be sent is news no more."""
 
-GOOD_NEWS: Final = frozenset({"Complete", "RolloutComplete", "Fetched"})
+GOOD_NEWS: Final = frozenset({"RolloutComplete", "Fetched"})
 """Reasons of normal events that `important` lets through."""
 
 Choice = Literal["important", "warnings", "all"]

@@ -23,6 +23,7 @@ from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from reconciler.controller.notify import Choice
     from reconciler.sources.base import Source
     from reconciler.wiring import Application, Followed
 
@@ -81,6 +82,18 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     help="Delete no services when more than this many vanish from a source at once.",
 )
 @click.option("--allow-empty", is_flag=True, help="Delete whatever vanishes, even everything at once.")
+@click.option(
+    "--notify-url-file",
+    type=READABLE,
+    help="Post events as JSON to the URL in this file; Slack, Mattermost and their like show them.",
+)
+@click.option(
+    "--notify",
+    type=click.Choice(["important", "warnings", "all"]),
+    default="important",
+    show_default=True,
+    help="Which events: important ones are warnings, new commits and rollouts that are complete.",
+)
 @git_options
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Passes side by side."
@@ -100,6 +113,8 @@ def command(
     resync: float,
     max_prune: int,
     allow_empty: bool,
+    notify_url_file: Path | None,
+    notify: Choice,
     git: GitFlags,
 ) -> None:
     """Keep services as they are wanted: those of the manifests given, and those that `vaultctl apply` stores.
@@ -137,6 +152,9 @@ def command(
                 webhook_secret=read_secret(git.webhook_secret_file) if git.webhook_secret_file else b"",
             )
             _log.info("metrics and health on %s", services.enter_context(web))
+        if notify_url_file:
+            notifier = application.notifier(read_secret(notify_url_file).decode(errors="replace"), notify)
+            threading.Thread(target=notifier.run, args=(stop,), name="notifier", daemon=True).start()
         _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
         controller.run(stop)
 
