@@ -175,6 +175,7 @@ class Machine:
         elif container.is_up:
             takes = container.behaviour.stop if container.state is State.RUNNING else inf
             container.stopping = True
+            self.changes += 1
             container.ends = min(container.ends, self.clock() + min(takes, grace))
             self._due = min(self._due, container.ends)
 

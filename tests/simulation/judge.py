@@ -105,8 +105,10 @@ class Judge:
         self._pool = self.pool(now.stack)
         self._live = sum(_is_live(c) for c in self._containers(now.stack))
         self._ways_in = len(self._accepting(now.stack))
-        if call in ("stop", "remove") and (container := self._engine.machine.containers.get(arguments[0])):
-            self._let_end(now.stack, container, call)
+        if call in ("stop", "remove"):
+            for id in (arguments[0],) if call == "stop" else arguments[0]:
+                if container := self._engine.machine.containers.get(id):
+                    self._let_end(now.stack, container, call)
         elif call == "delete_server":
             self._let_delete(now.stack, arguments[2])
         elif call == "add_server" and now.holds:
