@@ -75,14 +75,16 @@ def host_mounts(value: Any, _: Subject) -> Hits:
 def sockets(value: Any, _: Subject) -> Hits:
     """Sockets that are as good as root."""
     for mount in mounts(value):
-        if mount.kind == "bind" and mount.source.rstrip("/").rpartition("/")[2] in _SOCKETS:
+        if mount.kind == "bind" and _is_socket(_normal(mount.source)):
             yield mount.place, mount.source
 
 
 def sensitive_paths(value: Any, subject: Subject) -> Hits:
     """Mounts of paths that hold the host's own secrets or workings, or that hold such paths."""
     for mount in mounts(value):
-        if mount.kind == "bind" and is_sensitive(mount.source, subject, writable=not mount.read_only):
+        # A socket that is called one is told by its own rule.
+        is_other = mount.kind == "bind" and not _is_socket(_normal(mount.source))
+        if is_other and is_sensitive(mount.source, subject, writable=not mount.read_only):
             yield mount.place, mount.source
 
 
@@ -108,7 +110,7 @@ def is_sensitive(source: str, subject: Subject, *, writable: bool) -> bool:
     for path in _meanings(source, subject):
         if any(_overlaps(path, _normal(private)) for private in policy.private):
             return True
-        if path.rpartition("/")[2] in _SOCKETS:
+        if _is_socket(path):
             return True
         if any(_is_below(path, _normal(root)) for root in policy.host_paths):
             continue
@@ -117,6 +119,10 @@ def is_sensitive(source: str, subject: Subject, *, writable: bool) -> bool:
         if any(_overlaps(path, system) for system in _SYSTEM):
             return True
     return False
+
+
+def _is_socket(path: str) -> bool:
+    return path.rpartition("/")[2] in _SOCKETS
 
 
 def _is_allowed(source: str, subject: Subject) -> bool:

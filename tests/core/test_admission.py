@@ -257,6 +257,12 @@ def test_a_link_is_judged_by_its_name_and_by_where_it_leads() -> None:
     assert [f.rule for f in reviewed(bind("/opt/link"), policy=policy)] == ["writable-path"]
 
 
+def test_a_socket_is_told_once_unless_only_its_link_is_called_otherwise() -> None:
+    assert [f.rule for f in reviewed(bind("/var/run/docker.sock"))] == ["docker-socket"]
+    policy = Policy(host_paths=("/run", "/srv"), resolve=lambda path: "/run/docker.sock")
+    assert [f.rule for f in reviewed(bind("/srv/innocent"), policy=policy)] == ["sensitive-path"]
+
+
 def test_even_an_allowed_directory_does_not_open_the_state_of_the_controller() -> None:
     policy = Policy(host_paths=("/opt",), private=("/opt/state",))
     assert [f.rule for f in reviewed(bind("/opt/state"), policy=policy)] == ["sensitive-path"]
