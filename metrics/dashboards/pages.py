@@ -77,6 +77,16 @@ OVERVIEW: Final = Page(
                         ),
                     ),
                 ),
+                Panel(
+                    "Alerts that fire",
+                    Kind.STATES,
+                    (
+                        Query(
+                            'count by (alertname, name) (ALERTS{alertstate="firing"}) or vector(0)',
+                            "{{alertname}} {{name}}",
+                        ),
+                    ),
+                ),
                 _lines(
                     "Serving, of desired",
                     (

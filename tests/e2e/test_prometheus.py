@@ -153,7 +153,7 @@ def record(prometheus: Prometheus, path: Path, start: float) -> None:
         }
         for panel in OVERVIEW.panels
     ]
-    path.write_text(json.dumps({"start": start, "end": time.time(), "panels": panels}))
+    path.write_text(json.dumps({"start": start, "end": time.time(), "step": STEP, "panels": panels}))
 
 
 def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: Path) -> None:
