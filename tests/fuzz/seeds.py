@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from reconciler.proxy.haproxy_config import CONFIG_FILE, render
 
 CANARY: Final = "canary/2c9f41"
 """A secret that no name of a setting can be, since names are told and values are not."""
+NOW: Final = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 SERVICE: Final = VaultService.model_validate({"metadata": {"name": "files"}, "spec": {"plugin": "fuzz"}})
 
 _FULL: Final = """\

@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -35,6 +36,8 @@ from reconciler.web.hooks import PATH, Branch, hook_route
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutate_bytes, mutate_data, mutate_text
 from vault_plugins import VaultServicePlugin
+
+NOW: Final = datetime(2026, 5, 1, tzinfo=UTC)
 
 Target = Callable[[Random, Path], None]
 
@@ -122,7 +125,7 @@ def docker_row(random: Random, _: Path) -> None:
     if not isinstance(row, dict):
         return
     try:
-        read_row(row, {"vault-files_vault-net": "vault-net"}, stopping=False)
+        read_row(row, {"vault-files_vault-net": "vault-net"}, NOW, stopping=False)
     except EngineError as error:
         _says(error, "engine")
 
