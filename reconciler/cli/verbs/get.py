@@ -25,6 +25,8 @@ HEADERS: Final = ("NAME", "PLUGIN", "READY", "REVISION", "AGE", "URL", "MESSAGE"
 WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "GENERATION", "ORIGIN", "MESSAGE")
 WATCH_SECONDS: Final = 0.5
 MIN_MESSAGE: Final = 20
+COMMIT: Final = 32
+"""Characters of `main@sha1:0123456789ab…` that tell commits apart."""
 
 
 @click.command(
@@ -106,6 +108,9 @@ def _row(application: Application, stored: StoredObject, *, wide: bool) -> list[
     if wide:
         generations = f"{status.observed_generation}/{service.metadata.generation}"
         origin = f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
+        if stored.origin.commit:
+            # Its path is one of our own; whoever looks for it looks in the repository.
+            origin = f"{stored.origin.kind} {stored.origin.manifest.name} at {stored.origin.commit[:COMMIT]}"
         row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, origin]
     return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
 
