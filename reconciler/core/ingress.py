@@ -120,7 +120,7 @@ class _Proxies:
         self._all = observed.of(self._workload.name)
         self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state in _HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
-        self._running = [c for c in self._all if c.state is State.RUNNING and not c.stopping]
+        self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
         self._fit = [c for c in self._running if self._fits(c)]
 
     def live_in(self, gateway: Container) -> bool:
@@ -159,7 +159,7 @@ class _Proxies:
     def waits(self) -> Iterable[Wait]:
         """A new HAProxy is looked for until it answers; that an old one has ended is told by an event."""
         for container in self._all:
-            if container.stopping and container.state is State.RUNNING:
+            if container.state is State.RUNNING and self._leaves(container):
                 yield Wait(END_LOOK, f"{container.name} ends its connections")
         for container in self._starting:
             yield Wait(ANSWER_LOOK, f"{container.name} is starting")
@@ -235,6 +235,12 @@ class _Proxies:
         if gateway.started is None or container.namespace is None:
             return False
         return container.namespace != gateway.started
+
+    def _leaves(self, container: Container) -> bool:
+        """Whether it was told to end; the one that told it may have died since, but HAProxy remembers."""
+        instance = self._instances.get(container.id)
+        takes_nothing = instance is not None and not any(worker.current for worker in instance.workers)
+        return container.stopping or (takes_nothing and self._answers(container))
 
     def _answers(self, container: Container) -> bool:
         instance = self._instances.get(container.id)
