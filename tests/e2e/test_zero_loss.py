@@ -7,9 +7,11 @@ clients were answered is then compared with what the replicas wrote down.
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -22,7 +24,7 @@ import pytest
 from tests.e2e.docker_cli import docker, inspect
 from tests.e2e.load import FRESH_GET, KEPT_GET, SLOW_MS, Load, read_ledger
 from tests.e2e.relay import Relay
-from tests.e2e.stage import Stage, staged
+from tests.e2e.stage import Stage, free_port, staged
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -212,6 +214,91 @@ def test_recreate_of_a_single_replica_holds_requests() -> None:
         assert (
             load.slowest < stage.spec["proxy"]["holdSeconds"] if "proxy" in stage.spec else load.slowest < 30
         )
+
+
+# The way in
+
+
+def test_a_published_port_that_moves_is_open_before_the_old_one_closes(harsh: Stage) -> None:
+    former = harsh.port
+    harsh.port = free_port()
+    shut: list[float] = []
+    done = threading.Event()
+
+    def knock() -> None:
+        while not done.is_set():
+            # In this order: the old one may close between two looks, but then the new one has to be open.
+            if not (_is_open(former) or _is_open(harsh.port)):
+                shut.append(time.monotonic())
+
+    knocking = threading.Thread(target=knock)
+    knocking.start()
+    try:
+        harsh.write(ports={"http": harsh.port})
+        harsh.converged()
+        until("the old one is closed", lambda: not _is_open(former))
+    finally:
+        done.set()
+        knocking.join()
+    assert not shut
+    assert len(harsh.answering()) == REPLICAS
+
+
+def _is_open(port: int) -> bool:
+    """Whether a request on this port is answered with 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+# Long connections
+
+
+def test_a_download_is_finished_before_its_replica_goes(harsh: Stage) -> None:
+    download = Download(harsh.port, seconds=6)
+    harsh.write(**NEW_VERSION)
+    harsh.converged()
+    assert download.finished().endswith(b"end\n")
+
+
+def test_a_download_that_is_cut_at_the_deadline_is_told(harsh: Stage) -> None:
+    harsh.write(strategy={"drainSeconds": 2})
+    harsh.converged()
+    download = Download(harsh.port, seconds=60)
+    harsh.write(**NEW_VERSION)
+    harsh.converged()
+    assert not download.finished().endswith(b"end\n")
+    assert "cutting 1 session" in harsh.vaultctl("events", harsh.name).stdout
+
+
+class Download:
+    """A response that takes long, read by a thread; it has begun when this is made."""
+
+    def __init__(self, port: int, seconds: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=90)
+        self._connection.request("GET", f"/stream?seconds={seconds}")
+        self._answer = self._connection.getresponse()
+        self._body = b""
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            self._body = self._answer.read()
+        except http.client.IncompleteRead as cut:
+            self._body = cut.partial
+        finally:
+            self._connection.close()
+
+    def finished(self) -> bytes:
+        """What came, when no more comes."""
+        self._thread.join()
+        return self._body
 
 
 # Databases
