@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,9 @@ from reconciler.controller.world import World
 
 QUEUE: Final = "vaultservice"
 SYNC_RETRY_SECONDS: Final = 2.0
+CONVERGE_RESYNC: Final = 5.0
+"""Seconds between two looks of `converge` at everything it works on."""
+
 JOIN_SECONDS: Final = 30.0
 """How long a stop waits for passes that are under way."""
 
@@ -99,7 +103,7 @@ class Controller:
     def run(self, stop: threading.Event) -> None:
         """Keep every VaultService as its spec says until `stop` is set. Raises LeaseTakenError for a second controller."""
         with lease(self._state_dir / "controller.lock"):
-            self._start(triggers.watch_objects, self._state_dir / "services", self.wake, self._stop)
+            self._start(triggers.watch_objects, self._state_dir / "services", self.wake_all, self._stop)
             self._start(triggers.resync, self.wake_all, self._resync, self._stop)
             world = self._world
             for source in self._following.sources:
@@ -112,8 +116,9 @@ class Controller:
     def converge(self, names: Collection[str], timeout: float) -> Mapping[str, Outcome]:
         """Work on these names until each is Ready, gone or beyond help, or `timeout` seconds are over."""
         self._start_work()
-        for name in names:
-            self.wake(name)
+        self._wake_each(names)
+        # Nobody else would notice a lost event before the time is over.
+        self._start(triggers.resync, partial(self._wake_each, names), CONVERGE_RESYNC, self._stop)
         deadline = time.monotonic() + timeout
         outcomes: dict[str, Outcome] = {}
         with self._passed:
@@ -138,6 +143,9 @@ class Controller:
         except VaultError as error:
             _log.error("%s", error)
             return
+        self._wake_each(names)
+
+    def _wake_each(self, names: Collection[str]) -> None:
         for name in names:
             self.wake(name)
 
@@ -187,8 +195,13 @@ class Controller:
                 self._stop.wait(1.0)
 
     def _start_work(self) -> None:
-        self._start(triggers.watch_engine, self._world.engine, self.wake, self._missed_events, self._stop)
+        self._start(triggers.watch_engine, self._world.engine, self._notice, self._missed_events, self._stop)
         self._workers = [self._start(self._work) for _ in range(self._worker_count)]
+
+    def _notice(self, name: str) -> None:
+        """Something happened to a container; it may belong to the controller of another state directory."""
+        if name in self._world.objects.names():
+            self.wake(name)
 
     def _missed_events(self) -> None:
         self._recorder.add(catalog.EVENT_STREAM_RECONNECTS)
@@ -222,7 +235,7 @@ class Controller:
     def _pass(self, name: str) -> float | None:
         """One pass; returns in how many seconds to make the next one, if not only when something happens."""
         try:
-            with lease(self._state_dir / "services" / name / "lock"):
+            with lease(self._state_dir / "leases" / name):
                 result = reconcile(name, self._world)
         except LeaseTakenError as error:
             return error.delay

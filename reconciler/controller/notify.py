@@ -99,7 +99,8 @@ class Notifier:
         self._told = {key: when for key, when in self._told.items() if now - when < QUIET_FOR}
         since = max(self._since, now - GIVE_UP_AFTER)
         for event in self._records.events(limit=LOOK_BACK):
-            key = (event.service, event.reason, event.revision)
+            # What is about no service has no revision, but two commits are two pieces of news.
+            key = (event.service, event.reason, event.revision or event.commit)
             if event.last_time < since or key in self._told or not self._wants(event):
                 continue
             self._send(payload(event))

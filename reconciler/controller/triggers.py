@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from reconciler.engines.base import Engine
+from reconciler.store.base import BELL
 
-OBJECT_FILE: Final = "object.json"
 DEBOUNCE_MS: Final = 20
 STEP_MS: Final = 10
 
@@ -30,20 +30,16 @@ def watch_engine(
             wake_all()
 
 
-def watch_objects(services: Path, wake: Callable[[str], object], stop: threading.Event) -> None:
-    """Wake a service whose object another process wrote, for example `vaultctl apply`."""
-    for name in _changed_objects(services, stop):
-        wake(name)
-
-
-def _changed_objects(services: Path, stop: threading.Event) -> Iterator[str]:
+def watch_objects(services: Path, wake_all: Callable[[], object], stop: threading.Event) -> None:
+    """Wake everything when another process wrote an object, for example `vaultctl apply`."""
     from watchfiles import watch
 
     services.mkdir(parents=True, exist_ok=True)
     for changes in watch(
-        services, debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=stop, raise_interrupt=False
+        services, recursive=False, debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=stop, raise_interrupt=False
     ):
-        yield from {Path(path).parent.name for _, path in changes if Path(path).name == OBJECT_FILE}
+        if any(Path(path).name == BELL for _, path in changes):
+            wake_all()
 
 
 def resync(wake_all: Callable[[], object], interval: float, stop: threading.Event) -> None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from reconciler.api import Status, find_condition
 from reconciler.controller.target import ROLLED_BACK
-from reconciler.store.base import StoredObject
+from reconciler.store.base import INVALID_MANIFEST, StoredObject
 
 
 class Verdict(StrEnum):
@@ -36,17 +36,21 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
     ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
     if stored.deletion is not None:
         return Summary(Verdict.MOVING, "Deleting", "is being deleted")
-    if stored.problem:
+    # What could not be fetched, or is not trusted, takes nothing from the commit before it, which goes on.
+    held_back = stored.problem if stored.problem_reason != INVALID_MANIFEST else ""
+    if stored.problem and not held_back:
         return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
     if stored.service.spec.suspend:
         return Summary(Verdict.IDLE, "Suspended", "is suspended; what runs keeps running")
     if ready is None or ready.observed_generation < stored.generation:
         return Summary(Verdict.MOVING, "Pending", "waits for a controller to see its newest spec")
     if ready.status == "True":
-        return Summary(Verdict.READY, ready.reason, ready.message)
+        return Summary(Verdict.READY, ready.reason, "; ".join(filter(None, (ready.message, held_back))))
     failed = (
         stalled is not None and stalled.status == "True" and stalled.observed_generation >= stored.generation
     )
+    if held_back and stalled is not None and stalled.reason == stored.problem_reason:
+        failed = False
     if stalled is not None and failed and not _is_going_back(status, stalled.reason):
         return Summary(Verdict.FAILED, stalled.reason, stalled.message or ready.message)
     return Summary(Verdict.MOVING, ready.reason, ready.message)

@@ -98,7 +98,7 @@ def judge(
     """Judge one container; `deadline` is in how many seconds from its creation it has to become ready."""
     member = members.get(container.short)
     address = container.addresses.get(VAULT_NET)
-    phase, reason = _phase(container, workload, member, (now - container.created).total_seconds() < deadline)
+    phase, reason = _phase(container, workload, member, container.age(now) < deadline)
     return Replica(
         container=container,
         workload=workload,

@@ -42,8 +42,8 @@ class Container:
     `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
     names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
     the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
-    started as this one was created. `started` is set where it matters (gateway and proxies). `stopping` is true from the
-    moment this controller asked for a stop, also when it has ended.
+    started as this one was created. `started` is exact for gateway and proxies, coarse for others. `stopping` is true
+    from the moment this controller asked for a stop, also when it has ended.
     """
 
     id: str
@@ -63,6 +63,10 @@ class Container:
     joined: str | None = None
     namespace: datetime | None = None
     stopping: bool = False
+
+    def age(self, now: datetime) -> float:
+        """Seconds since it last started, or since it was created when that is not known."""
+        return (now - max(self.created, self.started or self.created)).total_seconds()
 
     @property
     def is_ready(self) -> bool:

@@ -235,7 +235,7 @@ def _explain(pool: Pool, kept: Sequence[Replica]) -> Iterator[Wait]:
     strategy = pool.stack.strategy
     for replica in kept:
         name = replica.container.name
-        age = (pool.now - replica.container.created).total_seconds()
+        age = replica.container.age(pool.now)
         if replica.in_pool and not replica.taking_traffic:
             yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet")
         elif replica.phase is Phase.WARMING:

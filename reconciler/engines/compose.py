@@ -69,7 +69,8 @@ class ComposeEngine:
         """One request; images and the port are asked about only while they can be missing."""
         names = network_names(stack)
         rows = self._api.rows(stack.project)
-        seen = (read_row(row, names, stopping=row["Id"] in self._stopping) for row in rows)
+        now = datetime.now(UTC)
+        seen = (read_row(row, names, now, stopping=row["Id"] in self._stopping) for row in rows)
         containers = tuple(self._with_start(container) for container in seen if container)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)

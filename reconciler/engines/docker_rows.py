@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from reconciler.core import labels
@@ -28,6 +28,12 @@ EVENTS: Final = (
 """The events that can change a plan. Docker sends many more, such as two for every health check."""
 
 _EXIT_CODE: Final = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
+_UPTIME: Final = re.compile(
+    r"Up (?:Less than a |(?:About )?(?P<amount>an?|\d+) )(?P<unit>second|minute|hour|day|week|month|year)"
+)
+_UNIT_SECONDS: Final = {
+    "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000,
+}  # fmt: skip
 _HEALTH: Final = {
     "(healthy)": Health.HEALTHY,
     "(unhealthy)": Health.UNHEALTHY,
@@ -36,18 +42,22 @@ _HEALTH: Final = {
 _NETWORK: Final = re.compile(rf"{PROJECT_PREFIX}([a-z0-9-]+)_")
 
 
-def read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: bool) -> Container | None:
+def read_row(
+    row: Mapping[str, Any], networks: Mapping[str, str], now: datetime, *, stopping: bool
+) -> Container | None:
     """A container from its row; None for one that Compose started for a single command.
 
     `networks` maps the engine's network names to those of the stack. Raises EngineError when the row is none.
     """
     try:
-        return _read_row(row, networks, stopping=stopping)
+        return _read_row(row, networks, now, stopping=stopping)
     except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         raise EngineError(f"a container of the engine's list was not understood: {error!r}") from error
 
 
-def _read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: bool) -> Container | None:
+def _read_row(
+    row: Mapping[str, Any], networks: Mapping[str, str], now: datetime, *, stopping: bool
+) -> Container | None:
     marks = row.get("Labels") or {}
     if marks.get(COMPOSE_ONE_OFF) == "True":
         return None
@@ -72,6 +82,7 @@ def _read_row(row: Mapping[str, Any], networks: Mapping[str, str], *, stopping: 
         },
         port=_number(marks.get(labels.PORT)),
         exit_code=int(exited[1]) if exited else None,
+        started=_started(status, now),
         slot=_number(marks.get(labels.SLOT)),
         joined=mode.partition(":")[2] if mode.startswith("container:") else None,
         namespace=_moment(marks.get(labels.NAMESPACE)),
@@ -100,6 +111,15 @@ def service_of_event(event: Mapping[str, Any]) -> str | None:
 
 def _role(text: str | None) -> Role:
     return Role(text) if text in set(Role) else Role.DEPENDENCY
+
+
+def _started(status: str, now: datetime) -> datetime | None:
+    """When a container started, as exactly as Docker's sentence says it ("Up 5 minutes"): never too early."""
+    found = _UPTIME.match(status)
+    if not found:
+        return None
+    amount = 1 if found["amount"] in ("a", "an") else int(found["amount"] or 0)
+    return now - timedelta(seconds=amount * _UNIT_SECONDS[found["unit"]])
 
 
 def _moment(text: str | None) -> datetime | None:

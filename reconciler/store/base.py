@@ -14,6 +14,10 @@ from typing import Final, Literal, Protocol
 
 from reconciler.api import Status, VaultService
 
+BELL: Final = ".changed"
+"""File beside the services' directories that is touched whenever an object has changed. Kernels tell late or never what
+happens in a directory that has just been made; this file is in one that is watched already."""
+
 EventType = Literal["Normal", "Warning"]
 Result = Literal["", "Complete", "RolledBack", "Superseded"]
 """How the rollout of a revision ended; empty while it goes on."""
