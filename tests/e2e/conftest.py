@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.proof import harsh_stage
 from tests.e2e.stage import Stage, staged
 
 
@@ -29,4 +30,12 @@ def engine() -> None:
 def stage() -> Iterator[Stage]:
     """Three replicas of whoami, written down and not yet applied."""
     with staged(plugin="whoami", replicas=3) as stage:
+        yield stage
+
+
+@pytest.fixture
+def harsh() -> Iterator[Stage]:
+    """Three replicas that need a careful hand, applied by a controller that goes on running."""
+    with harsh_stage() as stage, stage.controller():
+        stage.converged()
         yield stage
