@@ -1,0 +1,209 @@
+"""Passes over a world in memory: what is there afterwards, and what the status says of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from reconciler.api import Status, find_condition
+from reconciler.api.errors import PermanentError
+from reconciler.controller.reconcile import reconcile
+from reconciler.core.observed import State
+from reconciler.engines.errors import EngineError, ImageMissingError
+from tests.controller.worlds import MemoryWorld
+from tests.simulation.services import NAME
+
+
+@pytest.fixture
+def memory() -> MemoryWorld:
+    return MemoryWorld()
+
+
+def condition(status: Status, kind: str) -> tuple[str, str]:
+    found = find_condition(status.conditions, kind)  # type: ignore[arg-type]
+    assert found is not None
+    return found.status, found.reason
+
+
+def test_a_wish_comes_true(memory: MemoryWorld) -> None:
+    stack = memory.wish(replicas=3)
+    assert memory.converge().converged
+    status = memory.objects.status(NAME)
+    assert condition(status, "Ready") == ("True", "Serving")
+    assert condition(status, "Reconciling")[0] == condition(status, "Stalled")[0] == "False"
+    assert condition(status, "Degraded") == ("False", "AllServing")
+    assert (status.replicas.desired, status.replicas.serving, status.replicas.updated) == (3, 3, 3)
+    assert (status.revision, status.observed_generation) == (stack.revision, 1)
+
+
+def test_on_the_way_the_status_says_what_goes_on(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.once()
+    status = memory.objects.status(NAME)
+    assert condition(status, "Ready") == ("False", "Progressing")
+    assert condition(status, "Reconciling") == ("True", "Progressing")
+    assert condition(status, "Degraded")[0] == "True"
+
+
+def test_once_it_is_true_nothing_is_done(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    before = memory.objects.status(NAME)
+    result = memory.once()
+    assert (result.did, result.requeue_after) == ("", None)
+    assert memory.objects.status(NAME) == before
+
+
+@pytest.mark.parametrize("plugin", ["web", "plain", "single", "stateful", "separate"])
+def test_every_sort_of_service_rolls(memory: MemoryWorld, plugin: str) -> None:
+    memory.wish(plugin=plugin, drain=1.0)
+    memory.converge()
+    stack = memory.wish(plugin=plugin, version="2", drain=1.0)
+    memory.converge()
+    assert len(memory.web()) == 3
+    assert {c.revision for c in memory.web()} <= {w.revision for w in stack.web}
+
+
+def test_a_replica_that_dies_is_replaced_and_remembered(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    victim = memory.web()[0]
+    memory.machine.kill(victim, by_hand=True)
+    memory.converge()
+    assert victim not in memory.web()
+    assert len(memory.web()) == 3
+
+
+def test_a_suspended_service_is_left_alone(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    memory.wish(suspend=True, replicas=5)
+    memory.machine.kill(memory.web()[0], by_hand=True)
+    assert memory.once().did == ""
+    assert condition(memory.objects.status(NAME), "Reconciling") == ("False", "Suspended")
+
+
+def test_a_taken_port_is_said_and_nothing_is_half_started(memory: MemoryWorld) -> None:
+    memory.engine.foreign_ports[8080] = "process nginx (pid 42)"
+    memory.wish()
+    memory.once()
+    assert memory.machine.containers == {}
+    status = memory.objects.status(NAME)
+    assert condition(status, "Stalled") == ("True", "Blocked")
+    ready = find_condition(status.conditions, "Ready")
+    assert ready is not None
+    assert "nginx" in ready.message
+    memory.engine.foreign_ports.clear()
+    memory.converge()
+
+
+def test_an_image_that_is_nowhere_stalls(memory: MemoryWorld) -> None:
+    memory.engine.missing_images.add("web:1")
+    memory.engine.unpullable.add("web:1")
+    memory.wish()
+    with pytest.raises(ImageMissingError):
+        memory.once()
+    assert condition(memory.objects.status(NAME), "Stalled") == ("True", "ImageMissing")
+    assert condition(memory.objects.status(NAME), "Ready") == ("False", "ImageMissing")
+
+
+def test_an_engine_that_fails_is_retried(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise EngineError("it is away")
+
+    memory.wish()
+    with monkeypatch.context() as patch:
+        patch.setattr(memory.engine, "create", fail)
+        with pytest.raises(EngineError):
+            memory.once()
+    status = memory.objects.status(NAME)
+    assert condition(status, "Stalled") == ("False", "Retrying")
+    assert condition(status, "Ready") == ("Unknown", "Engine")
+    memory.converge()
+
+
+def test_a_revision_that_gets_nowhere_is_given_up(memory: MemoryWorld) -> None:
+    good = memory.wish()
+    memory.converge()
+    kept = {c.id for c in memory.web()}
+    bad = memory.wish(version="never-ready")
+    for _ in range(600):
+        memory.once()
+        memory.time += 0.5
+    assert {c.id for c in memory.web()} == kept
+    assert memory.records.is_rejected(NAME, bad.revision)
+    status = memory.objects.status(NAME)
+    assert status.revision == good.revision
+    assert condition(status, "Ready") == ("False", "RolledBack")
+    assert condition(status, "Degraded") == ("True", "RolledBack")
+    assert [r.result for r in memory.records.revisions(NAME)] == ["Complete", "RolledBack"]
+
+
+def test_a_crash_loop_is_given_up_before_the_deadline(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    bad = memory.wish(version="crashes")
+    began = memory.time
+    while not memory.records.is_rejected(NAME, bad.revision):
+        memory.once()
+        memory.time += 0.5
+        assert memory.time < began + 119
+
+
+def test_another_wish_ends_the_rejection(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    memory.wish(version="never-ready")
+    for _ in range(400):
+        memory.once()
+        memory.time += 0.5
+    stack = memory.wish(version="2")
+    memory.converge()
+    assert {c.revision for c in memory.web()} == {stack.web[0].revision}
+    assert condition(memory.objects.status(NAME), "Ready") == ("True", "Serving")
+
+
+def test_the_end_of_a_service(memory: MemoryWorld) -> None:
+    memory.wish(plugin="stateful")
+    memory.converge()
+    memory.objects.request_deletion(NAME, False, memory.now())
+    assert memory.once().gone
+    assert memory.machine.containers == {}
+    assert memory.engine.volumes == {"vault-files_data"}
+    assert memory.objects.names() == ()
+    assert memory.once().gone
+
+
+def test_a_manifest_that_cannot_be_used_leaves_what_runs(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    memory.objects.mark_problem(NAME, "files.yaml:3: unknown field")
+    memory.once()
+    assert condition(memory.objects.status(NAME), "Stalled")[0] == "True"
+    assert sum(c.state is State.RUNNING for c in memory.web()) == 3
+
+
+def test_a_spec_that_cannot_be_built_leaves_what_runs(
+    memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.wish()
+    memory.converge()
+    good = memory.objects.get(NAME)
+    memory.wish(version="2")
+    real = memory.build
+
+    def build(service: object) -> object:
+        if good and service.spec.env == good.service.spec.env:  # type: ignore[attr-defined]
+            return real(service)  # type: ignore[arg-type]
+        raise PermanentError("plugin 'web': broken")
+
+    object.__setattr__(memory.world, "build", build)
+    memory.machine.kill(memory.web()[0], by_hand=True)
+    for _ in range(40):
+        memory.once()
+        memory.time += 0.5
+    assert sum(c.state is State.RUNNING for c in memory.web()) == 3
+    assert condition(memory.objects.status(NAME), "Stalled") == ("True", "SpecInvalid")
+
+
+def test_a_name_that_nobody_knows_is_gone(memory: MemoryWorld) -> None:
+    assert reconcile("nobody", memory.world).gone

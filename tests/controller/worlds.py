@@ -1,0 +1,80 @@
+"""A world in memory for tests of the loop, with hands on its clock or on the real one."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from metrics.recorder import Recorder
+from reconciler.api import VaultService
+from reconciler.controller.board import Board
+from reconciler.controller.journal import Journal
+from reconciler.controller.reconcile import Result, reconcile
+from reconciler.controller.stopwatch import Stopwatch
+from reconciler.controller.world import World
+from reconciler.core.stack import Role, Stack
+from reconciler.engines.memory import MemoryEngine
+from reconciler.engines.memory_machine import Machine, MemoryContainer
+from reconciler.proxy.memory import MemoryProxy
+from tests.simulation.services import NAME, Wish, behaviour, build_stack
+from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
+
+BEGINNING = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+class MemoryWorld:
+    """Everything that a pass can see, and the passes themselves. `real`: time passes by itself."""
+
+    def __init__(self, *, real: bool = False) -> None:
+        self.time = 0.0
+        self._began = time.monotonic()
+        self._real = real
+        self.machine = Machine(self.clock, self.now)
+        self.engine = MemoryEngine(self.machine, behaviour)
+        self.proxy = MemoryProxy(self.machine, self.clock)
+        self.objects = MemoryObjects()
+        self.records = MemoryRecords()
+        self.recorder = Recorder()
+        self.world = World(
+            objects=self.objects,
+            records=self.records,
+            engine=self.engine,
+            proxy=self.proxy,
+            build=self.build,
+            journal=Journal(self.records, self.recorder),
+            board=Board(Stopwatch(self.recorder)),
+            now=self.now,
+            clock=self.clock,
+        )
+
+    def clock(self) -> float:
+        return time.monotonic() - self._began if self._real else self.time
+
+    def now(self) -> datetime:
+        return BEGINNING + timedelta(seconds=self.clock())
+
+    def build(self, service: VaultService) -> Stack:
+        return build_stack(service)
+
+    def wish(self, **fields: Any) -> Stack:
+        """Store a wish, and return the stack that it comes to."""
+        stored = self.objects.apply(Wish(**{"plugin": "web", **fields}).service(), ORIGIN)
+        return build_stack(stored.service)
+
+    def once(self) -> Result:
+        """One pass."""
+        return reconcile(NAME, self.world)
+
+    def converge(self, passes: int = 300) -> Result:
+        """Passes, with time between them, until one finds nothing to do."""
+        for _ in range(passes):
+            result = self.once()
+            if result.converged or result.gone:
+                return result
+            self.time += 0.5
+        raise AssertionError(f"not converged: {result.did}\n{self.objects.status(NAME)}")
+
+    def web(self) -> list[MemoryContainer]:
+        """The web replicas there are."""
+        return [c for c in self.machine.containers.values() if c.role is Role.WEB]
