@@ -199,3 +199,12 @@ def test_choices(history: HistoryStore, clock: Clock) -> None:
 def test_only_http_is_spoken(url: str) -> None:
     with pytest.raises(ValueError, match="http"):
         post_to(url)
+
+
+def test_each_commit_is_news(history: HistoryStore, chat: Chat, clock: Clock, make: Make) -> None:
+    notifier = make()
+    for commit in ("one", "one", "two"):
+        clock.pass_by(seconds=1)
+        history.record_event("", "Normal", "Fetched", f"main is at {commit}", clock(), commit=commit)
+        notifier.look()
+    assert [message["commit"] for message in chat.messages] == ["one", "two"]

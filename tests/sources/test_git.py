@@ -6,6 +6,7 @@ import base64
 import queue
 import random
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from reconciler.sources.git import GitSource
 from reconciler.sources.git_address import parse_address
 from reconciler.sources.git_command import CONFIG, Credentials, Git
 from reconciler.sources.git_trust import Trust
-from tests.sources.git_repository import Repository, Signing, manifest
+from tests.sources.git_repository import Repository, Signing, manifest, sh
 from tests.sources.git_servers import SSH, serving
 
 DEADLINE = 10.0
@@ -434,3 +435,41 @@ def test_a_first_commit_that_is_not_trusted_starts_nothing(
 ) -> None:
     loaded = make(repository.bare, trust=Trust(signing.allow("ada"))).load()
     assert (loaded.manifests, loaded.complete, loaded.commit) == ((), False, "")
+
+
+@pytest.fixture
+def keyring() -> Iterator[Path]:
+    """A GnuPG directory with the key of Ada. Its path is short, because the agent's socket is in it."""
+    directory = Path(tempfile.mkdtemp(prefix="gpg-"))
+    environ = {"GNUPGHOME": str(directory)}
+    words = ("gpg", "--batch", "--quiet", "--passphrase", "", "--quick-generate-key")
+    sh(*words, "Ada <ada@example.com>", "ed25519", "sign", "never", cwd=directory, **environ)
+    yield directory
+    sh("gpgconf", "--kill", "all", cwd=directory, **environ)
+    shutil.rmtree(directory)
+
+
+def test_a_keyring_says_who_may_sign_with_gnupg(
+    make: Make, repository: Repository, keyring: Path, signing: Signing, tmp_path: Path
+) -> None:
+    (repository.work / "apps/wiki.yaml").write_text(manifest("wiki"))
+    repository.git("add", "--all")
+    words = ("git", "commit", "--quiet", "-m", "Signed", "--gpg-sign=ada@example.com")
+    sh(*words, cwd=repository.work, GNUPGHOME=str(keyring))
+    repository.push()
+    trusting = make(repository.bare, trust=Trust(keyring=keyring))
+    assert names(trusting.load()) == ["files", "wiki"]
+    shutil.rmtree(tmp_path / "state")
+    nobody = tmp_path / "nobody"
+    nobody.mkdir(mode=0o700)
+    for trust in (Trust(keyring=nobody), Trust(signing.allow("ada"))):
+        loaded = make(repository.bare, trust=trust).load()
+        assert loaded.manifests == ()
+        assert loaded.setback is not None
+        assert loaded.setback.reason == "UntrustedCommit"
+    # A keyring does not open the door for keys of SSH.
+    repository.commit({}, *signing.options("ada"))
+    trusting.look()
+    refused = trusting.load().setback
+    assert refused is not None
+    assert refused.reason == "UntrustedCommit"
