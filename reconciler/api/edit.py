@@ -9,7 +9,6 @@ the wished change, and nothing else.
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from reconciler.api.manifest import Manifest, parse
 from reconciler.api.text_file import decode
 from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import MapNode, Scalar, to_plain
+from reconciler.api.yaml_writing import flow, scalar
 
 __all__ = ["Edit", "edit_manifest", "edit_text"]
 
@@ -226,7 +226,7 @@ class _Editor:
         if not isinstance(node, ScalarNode) or node.start_mark.line != node.end_mark.line:
             raise _by_hand(self._path, field, "spans several lines or is no single value")
         rest = field[depth:]
-        new = _flow(_nested(rest, value)) if rest else _scalar(value, node.style)
+        new = flow(_nested(rest, value)) if rest else scalar(value, node.style)
         if start == end and key is not None:
             # Where nothing is written, the place is behind the colon of the key.
             before, colon, _ = self._text[key.end_mark.index :].partition(":")
@@ -238,7 +238,7 @@ class _Editor:
 
     def _add(self, mapping: MappingNode, key: str, value: Any, field: FieldPath) -> str:
         """Add an entry to a mapping: in its braces, or as a line after its last entry."""
-        entry = f"{_scalar(key, None)}: {_flow(value)}"
+        entry = f"{scalar(key, None)}: {flow(value)}"
         if mapping.flow_style:
             start = mapping.start_mark.index + 1
             joined = f"{entry}, " if mapping.value else entry
@@ -286,40 +286,3 @@ def _nested(steps: FieldPath, value: Scalar) -> Any:
     for step in reversed(steps):
         value = {step: value}  # type: ignore[assignment]
     return value
-
-
-def _flow(value: Any) -> str:
-    if isinstance(value, dict):
-        return "{" + ", ".join(f"{_scalar(key, None)}: {_flow(each)}" for key, each in value.items()) + "}"
-    return _scalar(value, None)
-
-
-def _scalar(value: Scalar, style: str | None) -> str:
-    """A value as YAML, in quotes like those it had before."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not isinstance(value, str):
-        return str(value)
-    if style == "'" and value.isprintable():
-        return "'" + value.replace("'", "''") + "'"
-    if style != '"' and _is_plain(value):
-        return value
-    # JSON is YAML, if the few characters are escaped that only JSON allows.
-    quoted = json.dumps(value, ensure_ascii=False)
-    return "".join(each if each.isprintable() else _escaped(each) for each in quoted)
-
-
-def _escaped(character: str) -> str:
-    code = ord(character)
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
-
-
-def _is_plain(value: str) -> bool:
-    """Whether a text may stand without quotes, wherever: only letters, digits and marks that mean nothing."""
-    if not value or not value.isascii() or not (value[0].isalnum() or value[0] in "/._"):
-        return False
-    if not all(each.isalnum() or each in "/._-+%@:" for each in value) or ":" in (value[-1], value[0]):
-        return False
-    return _plain(f"a: {value}", Path()) == [{"a": value}]
