@@ -1,0 +1,129 @@
+"""What the wiring adds to the parts that it picks: files, secrets, the operator's policy, and who is at work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+
+from reconciler.api import EnvFrom, Metadata, PermanentError, Spec, VaultError, VaultService
+from reconciler.controller.lease import lease
+from reconciler.wiring import HAPROXY_USER, Application, Options, wire
+
+MOUNTING = """
+    from vault_plugins import VaultServicePlugin
+
+    class MountingPlugin(VaultServicePlugin):
+        metadata = VaultServicePlugin.Metadata(name="Mounting", slug="mounting", default_port=8080)
+
+        def build_compose(self, env):
+            if "REFUSED" in env:
+                raise ValueError(f"no use for {env['PASSWORD']}")
+            web = {"image": "example/web", "volumes": [env["MOUNT"]] if "MOUNT" in env else []}
+            return {"services": {"web": web}}
+
+        def get_containers(self):
+            return ["web"]
+"""
+
+Make = Callable[..., Application]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """An application on a state directory of its own that knows the plugin above."""
+    plugin = tmp_path / "plugins" / "mounting" / "plugin.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(dedent(MOUNTING))
+    state = tmp_path / "state"
+    return lambda **options: wire(Options(state, plugin_path=(tmp_path / "plugins",), **options))
+
+
+def _service(*files: str, plugin: str = "mounting", **env: str) -> VaultService:
+    spec = Spec(plugin=plugin, env=env, env_from=tuple(EnvFrom(file=file) for file in files))
+    return VaultService(metadata=Metadata(name="files"), spec=spec)
+
+
+def _secret(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_an_unknown_plugin_is_answered_with_those_there_are(make: Make) -> None:
+    with pytest.raises(PermanentError) as error:
+        make().build(_service(plugin="mountin"))
+    assert "mounting" in str(error.value)
+    assert "whoami" in str(error.value)
+
+
+def test_settings_files_are_relative_to_the_manifest_and_the_later_wins(make: Make, tmp_path: Path) -> None:
+    _secret(tmp_path / "one.env", "PASSWORD=first\nKEY=$kept\n")
+    _secret(tmp_path / "two.env", "PASSWORD=second\n")
+    application = make()
+    stack = application.build(_service("one.env", "two.env"), tmp_path)
+    environment = stack.document["services"]["web"]["environment"]
+    assert (environment["PASSWORD"], environment["KEY"]) == ("second", "$kept")
+    rendered = yaml.safe_load(application.render_compose(stack))
+    assert rendered["services"]["web"]["environment"]["KEY"] == "$$kept"
+
+
+def test_a_settings_file_that_is_missing_is_named(make: Make, tmp_path: Path) -> None:
+    with pytest.raises(VaultError, match=r"absent\.env"):
+        make().build(_service("absent.env"), tmp_path)
+
+
+def test_a_secret_that_a_plugin_repeats_stays_out_of_the_error(make: Make, tmp_path: Path) -> None:
+    _secret(tmp_path / "secrets.env", "PASSWORD=correct-horse\n")
+    with pytest.raises(PermanentError) as error:
+        make().build(_service("secrets.env", REFUSED="1"), tmp_path)
+    assert "no use for" in str(error.value)
+    assert "correct-horse" not in str(error.value)
+
+
+def test_what_a_mounted_file_says_is_part_of_the_revision(make: Make, tmp_path: Path) -> None:
+    config = tmp_path / "web.conf"
+    service = _service(MOUNT=f"{config}:/etc/web.conf:ro")
+    revisions = []
+    for text in ("one", "two", "one"):
+        config.write_text(text)
+        revisions.append(make().build(service).revision)
+    assert revisions[0] == revisions[2] != revisions[1]
+
+
+def test_a_writable_mount_is_for_the_operator_to_allow(make: Make, tmp_path: Path) -> None:
+    service = _service(MOUNT=f"{tmp_path}/data:/data")
+    with pytest.raises(VaultError, match=r"services\.web\.volumes"):
+        make().build(service)
+    make(host_paths=(tmp_path / "data",)).build(service)
+
+
+def test_the_state_directory_is_for_no_container(make: Make, tmp_path: Path) -> None:
+    """Not even to look at, and not under another name."""
+    (tmp_path / "state").mkdir()
+    (tmp_path / "alias").symlink_to(tmp_path / "state")
+    for path in (tmp_path / "state", tmp_path / "alias", tmp_path):
+        with pytest.raises(VaultError, match=r"services\.web\.volumes"):
+            make(host_paths=(tmp_path,)).build(_service(MOUNT=f"{path}:/data:ro"))
+
+
+def test_files_are_shared_with_the_user_that_haproxy_runs_as(make: Make) -> None:
+    site = make().site("files")
+    assert site.uid == (HAPROXY_USER if os.geteuid() == 0 else os.geteuid())
+
+
+def test_a_name_that_leaves_the_state_directory_is_refused(make: Make) -> None:
+    with pytest.raises(PermanentError, match="cannot be the name"):
+        make().site("../elsewhere")
+
+
+def test_a_controller_is_running_as_long_as_it_holds_its_lease(make: Make, tmp_path: Path) -> None:
+    application = make()
+    assert not application.controller_is_running()
+    with lease(tmp_path / "state" / "controller.lock"):
+        assert application.controller_is_running()
+    assert not application.controller_is_running()
