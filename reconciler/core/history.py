@@ -33,5 +33,6 @@ class History:
         if count < 2:
             return 0.0
         delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (count - 2))
-        since = (now - self.deaths[workload][-1]).total_seconds()
+        # A death that lies ahead of a clock that was set back has just been.
+        since = max(0.0, (now - self.deaths[workload][-1]).total_seconds())
         return max(0.0, delay - since)

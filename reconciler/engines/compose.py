@@ -82,7 +82,8 @@ class ComposeEngine:
 
     def _with_start(self, container: Container) -> Container:
         """Adds when a gateway or proxy started, which only an inspection tells: a restart makes a new namespace."""
-        if container.role not in (Role.GATEWAY, Role.PROXY) or container.state is not State.RUNNING:
+        is_front = container.role in (Role.GATEWAY, Role.PROXY)
+        if not is_front or container.state not in (State.RUNNING, State.PAUSED):
             return container
         return replace(container, started=self._informer.started(container.id, self._inspect_start))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final
 
-from reconciler.core.observed import Container, EngineObserved, Health, State
+from reconciler.core.observed import Container, EngineObserved, Health
 from reconciler.core.plan import CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.base import EngineEvent, EngineInfo
@@ -62,7 +62,7 @@ class MemoryEngine:
         )
 
     def _seen(self, container: MemoryContainer) -> Container:
-        front = container.role in (Role.GATEWAY, Role.PROXY) and container.state is State.RUNNING
+        front = container.role in (Role.GATEWAY, Role.PROXY) and container.is_up
         return Container(
             id=container.id,
             name=container.name,

@@ -22,6 +22,9 @@ def judged(line: str, plugin: str = "web") -> Replica:
         ("@1 created", Phase.CREATED, ""),
         ("@1 starting age=5", Phase.WARMING, ""),
         ("@1 starting age=121", Phase.UNHEALTHY, "not ready by its deadline"),
+        # The engine's clock may be a little ahead of ours; one that was set back is no excuse.
+        ("@1 starting age=-5", Phase.WARMING, ""),
+        ("@1 starting age=-3600", Phase.UNHEALTHY, "not ready by its deadline"),
         ("@1", Phase.READY, ""),
         ("@1 up", Phase.READY, ""),
         # Docker says healthy: what HAProxy thinks of it is HAProxy's matter.

@@ -27,6 +27,8 @@ def died(*seconds_ago: float) -> History:
         (died(30, 9, 5, 0), 4.0),
         (died(*range(20, -1, -1)), LONGEST_DELAY),
         (died(700, 650, 0), 0.0),
+        # The clock was set back since.
+        (died(-3590, -3595, -3600), 2.0),
     ],
 )
 def test_patience_doubles_with_every_death(history: History, wait: float) -> None:
