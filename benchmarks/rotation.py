@@ -45,8 +45,10 @@ class Watched:
 def main(minutes: float) -> None:
     """Rotate under load and print what came of it; exits with 1 if a request was lost or anything is left over."""
     with staged(plugin="whoami", replicas=REPLICAS) as stage:
-        env = {"BOOT_SECONDS": "0.5", "GRACEFUL": "0", "WHOAMI_LEDGER_DIR": str(stage.ledger)}
-        stage.write(strategy={"drainSeconds": 10}, env=env)
+        env = {"GRACEFUL": "0", "WHOAMI_LEDGER_DIR": str(stage.ledger)}
+        # Room for the next one while the last one still ends its connections.
+        budget = {"maxSurge": "100%"}
+        stage.write(strategy={"rollingUpdate": budget, "drainSeconds": 10}, env=env)
         with stage.controller() as controller:
             stage.converged(DEADLINE)
             before = _things(stage)
