@@ -1,51 +1,44 @@
-"""The one place that picks implementations: which engine, which proxy, which stores, which clock."""
+"""The one place that picks implementations: which engine, which proxy, which stores, which clock.
+
+Each is imported when it is first needed, so that a command which only reads objects starts in no time.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.api import VaultService
-from reconciler.api.env_file import load_env_file
-from reconciler.api.errors import PermanentError
-from reconciler.core.admission import HOST_PATHS, Policy
-from reconciler.core.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
-from reconciler.core.build import build
-from reconciler.core.diff import Difference, diff
-from reconciler.core.observed import Observed
-from reconciler.core.plan import Plan
-from reconciler.core.redaction import redact, redacted
-from reconciler.core.stack import Site, Stack
-from reconciler.engines.compose import ComposeEngine
-from reconciler.proxy.haproxy import HAProxy
-from reconciler.store.history import HistoryStore
-from reconciler.store.objects import ObjectStore
-from vault_plugins.contract import PluginError
-from vault_plugins.registry import Registry, discover
-
 if TYPE_CHECKING:
     from metrics.recorder import Recorder
+    from reconciler.api import VaultService
     from reconciler.controller.board import Board
+    from reconciler.controller.builder import Builder
     from reconciler.controller.fetches import FetchJournal
     from reconciler.controller.manager import Controller, Outcome, Progress
     from reconciler.controller.notify import Choice, Notifier
     from reconciler.controller.world import World
+    from reconciler.core.admission import Policy
+    from reconciler.core.diff import Difference
+    from reconciler.core.observed import Observed
+    from reconciler.core.plan import Plan
+    from reconciler.core.stack import Stack
+    from reconciler.engines.compose import ComposeEngine
+    from reconciler.proxy.haproxy import HAProxy
     from reconciler.sources.base import Source
     from reconciler.sources.git import GitSource
     from reconciler.sources.git_address import Address
     from reconciler.sources.git_command import Credentials
     from reconciler.sources.git_trust import Trust
-
-HAPROXY_USER: Final = 99
-"""Uid and gid of the official HAProxy image; used when the controller may give files away, which only root may."""
+    from reconciler.store.history import HistoryStore
+    from reconciler.store.objects import ObjectStore
+    from vault_plugins.registry import Registry
 
 WORKERS: Final = 4
 RESYNC_SECONDS: Final = 60.0
@@ -102,26 +95,36 @@ class Application:
     @cached_property
     def objects(self) -> ObjectStore:
         """What users want."""
+        from reconciler.store.objects import ObjectStore
+
         return ObjectStore(self.options.state_dir)
 
     @cached_property
     def history(self) -> HistoryStore:
         """What happened."""
+        from reconciler.store.history import HistoryStore
+
         return HistoryStore(self.options.state_dir / "history.sqlite3")
 
     @cached_property
     def registry(self) -> Registry:
         """The plugins there are."""
+        from vault_plugins.registry import discover
+
         return discover(self.options.plugin_path)
 
     @cached_property
     def engine(self) -> ComposeEngine:
         """Docker with Compose."""
+        from reconciler.engines.compose import ComposeEngine
+
         return ComposeEngine(self.options.docker_host)
 
     @cached_property
     def proxy(self) -> HAProxy:
         """HAProxy, whose configurations are checked by the binary that will run them."""
+        from reconciler.proxy.haproxy import HAProxy
+
         return HAProxy(self._validate)
 
     @cached_property
@@ -142,6 +145,8 @@ class Application:
     @cached_property
     def policy(self) -> Policy:
         """What fragments may ask of this host."""
+        from reconciler.core.admission import HOST_PATHS, Policy
+
         return Policy(
             allow_privileged=self.options.allow_privileged,
             host_paths=(*HOST_PATHS, *(str(path.absolute()) for path in self.options.host_paths)),
@@ -149,33 +154,18 @@ class Application:
             resolve=os.path.realpath,
         )
 
+    @cached_property
+    def builder(self) -> Builder:
+        """From VaultServices to stacks."""
+        from reconciler.controller.builder import Builder
+
+        return Builder(self.registry, self.objects.directory, self.policy)
+
     # Questions
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
-        """The stack that a VaultService comes to; `base` is where relative envFrom files are.
-
-        Raises VaultError, which names the plugin, the file or the field.
-        """
-        try:
-            plugin = self.registry.get(service.spec.plugin).create()
-        except PluginError as error:
-            raise PermanentError(str(error)) from error
-        secrets: dict[str, str] = {}
-        for entry in service.spec.env_from:
-            secrets |= load_env_file(base / entry.file)
-        try:
-            stack = build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
-        except PermanentError as error:
-            redact(error, secrets.values())
-            raise
-        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in stack.warnings))
-
-    def site(self, name: str) -> Site:
-        """Where the files of a service are, and whose HAProxy's are."""
-        directory = self.objects.directory(name)
-        if os.geteuid() == 0:
-            return Site(directory, HAPROXY_USER, HAPROXY_USER)
-        return Site(directory, os.geteuid(), os.getegid())
+        """The stack that a VaultService comes to; see Builder."""
+        return self.builder.build(service, base)
 
     def observe(self, stack: Stack) -> Observed:
         """One look at what runs."""
@@ -184,6 +174,7 @@ class Application:
     def look(self, stack: Stack) -> Look:
         """What differs and what would be done."""
         from reconciler.controller.world import look
+        from reconciler.core.diff import diff
 
         sight = look(stack, self.engine, self.proxy, self.history, utc_now())
         return Look(stack, sight.observed, sight.plan, diff(stack, sight.observed, sight.now))
@@ -263,6 +254,7 @@ class Application:
 
     def notifier(self, url: str, choice: Choice) -> Notifier:
         """What tells others about events, as JSON posted to `url`. Raises PermanentError for what is no such URL."""
+        from reconciler.api import PermanentError
         from reconciler.controller.backoff import Backoff
         from reconciler.controller.notify import Notifier, chosen, post_to
 
@@ -282,7 +274,7 @@ class Application:
             records=self.history,
             engine=self.engine,
             proxy=self.proxy,
-            build=self.build,
+            build=self.builder.build,
             journal=Journal(self.history, self.recorder),
             board=self.board,
             now=utc_now,
@@ -301,16 +293,13 @@ class Application:
         self.objects.request_deletion(name, volumes, utc_now())
         return self.controller(on_progress=on_progress).converge([name], timeout)
 
-    def _validate(self, image: str, directory: Path) -> None:
+    def _validate(self, image: str, directory: Path, user: str) -> None:
+        from reconciler.core.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
+
         command = ["haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg"]
-        self.engine.run_once(image, command, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"})
+        self.engine.run_once(image, command, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user)
 
 
 def wire(options: Options) -> Application:
     """The application for these options."""
     return Application(options)
-
-
-def _digest_file(path: str) -> str | None:
-    file = Path(path)
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from reconciler.api import EnvFrom, Metadata, PermanentError, Spec, VaultError, VaultService
+from reconciler.controller.builder import HAPROXY_USER
 from reconciler.controller.lease import lease
-from reconciler.wiring import HAPROXY_USER, Application, Options, wire
+from reconciler.wiring import Application, Options, wire
 
 MOUNTING = """
     from vault_plugins import VaultServicePlugin
@@ -112,13 +113,13 @@ def test_the_state_directory_is_for_no_container(make: Make, tmp_path: Path) -> 
 
 
 def test_files_are_shared_with_the_user_that_haproxy_runs_as(make: Make) -> None:
-    site = make().site("files")
+    site = make().builder.site("files")
     assert site.uid == (HAPROXY_USER if os.geteuid() == 0 else os.geteuid())
 
 
 def test_a_name_that_leaves_the_state_directory_is_refused(make: Make) -> None:
     with pytest.raises(PermanentError, match="cannot be the name"):
-        make().site("../elsewhere")
+        make().builder.site("../elsewhere")
 
 
 def test_a_controller_is_running_as_long_as_it_holds_its_lease(make: Make, tmp_path: Path) -> None:

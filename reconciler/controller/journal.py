@@ -16,7 +16,8 @@ from metrics.recorder import Recorder
 from reconciler.api import Spec
 from reconciler.controller import trace
 from reconciler.controller.executor import Executed
-from reconciler.controller.target import LAST_WORDS, ROLLED_BACK
+from reconciler.controller.target import LAST_WORDS
+from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.plan import (
     AddServer,
     Cause,

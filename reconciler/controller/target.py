@@ -13,10 +13,10 @@ from typing import Final
 from pydantic import ValidationError
 
 from reconciler.api import ManifestError, PermanentError, Spec, VaultService
+from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.stack import Stack
 from reconciler.store.base import Records
 
-ROLLED_BACK: Final = "RolledBack"
 LAST_WORDS: Final = "; its last words:"
 """Ends the sentence about a container that failed; what follows is the end of its log."""
 

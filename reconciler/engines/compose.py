@@ -194,10 +194,18 @@ class ComposeEngine:
         self._remove(container)
 
     def run_once(
-        self, image: str, command: Sequence[str], mounts: Mapping[Path, str], environment: Mapping[str, str]
+        self,
+        image: str,
+        command: Sequence[str],
+        mounts: Mapping[Path, str],
+        environment: Mapping[str, str],
+        user: str,
     ) -> None:
-        """Run a command in a throw-away container without a network. Raises EngineError with what it printed."""
-        self._cli.run_once(image, command, mounts, environment)
+        """Run a command as `user` ("uid:gid") in a throw-away container without a network.
+
+        Raises EngineError with what it printed.
+        """
+        self._cli.run_once(image, command, mounts, environment, user)
 
     # Telling
 

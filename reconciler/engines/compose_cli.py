@@ -51,9 +51,17 @@ class ComposeCli:
             ) from error
 
     def run_once(
-        self, image: str, command: Sequence[str], mounts: Mapping[Path, str], environment: Mapping[str, str]
+        self,
+        image: str,
+        command: Sequence[str],
+        mounts: Mapping[Path, str],
+        environment: Mapping[str, str],
+        user: str,
     ) -> None:
-        """Run a command in a throw-away container without a network. Raises EngineError with what it printed."""
+        """Run a command as `user` ("uid:gid") in a throw-away container without a network.
+
+        Raises EngineError with what it printed.
+        """
         from python_on_whales.exceptions import DockerException
 
         volumes = [(str(source), target, "ro") for source, target in mounts.items()]
@@ -67,6 +75,7 @@ class ComposeCli:
                 networks=["none"],
                 volumes=volumes,
                 envs=dict(environment),
+                user=user,
                 pull="never",
                 stream=True,
             )

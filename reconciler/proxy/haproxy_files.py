@@ -17,8 +17,9 @@ from reconciler.proxy.haproxy_config import CONFIG_FILE, asset_names
 
 __all__ = ["Validate", "prepare", "read_files", "validate_files", "write_files"]
 
-Validate = Callable[[str, Path], None]
-"""Runs `haproxy -c` of an image (its reference) on a configuration directory; raises with HAProxy's message."""
+Validate = Callable[[str, Path, str], None]
+"""Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
+message. The user is the one that HAProxy will run as: nobody else may read the directory."""
 
 _FILE_MODE: Final = 0o640
 _DIRECTORY_MODE: Final = 0o750
@@ -51,7 +52,7 @@ def validate_files(site: Site, image: str, files: Mapping[str, str], validate: V
         directory.chmod(_DIRECTORY_MODE)
         _give(directory, site)
         write_files(directory, files, site)
-        validate(image, directory)
+        validate(image, directory, f"{site.uid}:{site.gid}")
 
 
 def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:

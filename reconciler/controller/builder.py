@@ -1,0 +1,64 @@
+"""From a VaultService to its stack, with everything that `core.build` must not fetch itself: the plugin, the secrets of
+`envFrom` files, digests of mounted files, and where the service's own files are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.api import VaultService, load_env_file
+from reconciler.api.errors import PermanentError
+from reconciler.core.admission import Policy
+from reconciler.core.build import build
+from reconciler.core.redaction import redact, redacted
+from reconciler.core.stack import Site, Stack
+from vault_plugins.contract import PluginError
+from vault_plugins.registry import Registry
+
+HAPROXY_USER: Final = 99
+"""Uid and gid of the official HAProxy image; used when the controller may give files away, which only root may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Builds stacks; `directory` says where the files of a service are."""
+
+    registry: Registry
+    directory: Callable[[str], Path]
+    policy: Policy
+
+    def build(self, service: VaultService, base: Path = Path()) -> Stack:
+        """The stack that a VaultService comes to; `base` is where relative envFrom files are.
+
+        Raises VaultError, which names the plugin, the file or the field, and never a secret.
+        """
+        try:
+            plugin = self.registry.get(service.spec.plugin).create()
+        except PluginError as error:
+            raise PermanentError(str(error)) from error
+        secrets: dict[str, str] = {}
+        for entry in service.spec.env_from:
+            secrets |= load_env_file(base / entry.file)
+        try:
+            stack = build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
+        except PermanentError as error:
+            redact(error, secrets.values())
+            raise
+        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in stack.warnings))
+
+    def site(self, name: str) -> Site:
+        """Where the files of a service are, and whose HAProxy's are."""
+        directory = self.directory(name)
+        if os.geteuid() == 0:
+            return Site(directory, HAPROXY_USER, HAPROXY_USER)
+        return Site(directory, os.geteuid(), os.getegid())
+
+
+def _digest_file(path: str) -> str | None:
+    file = Path(path)
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None
