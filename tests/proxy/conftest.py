@@ -57,11 +57,11 @@ def until(holds: Callable[[], object], within: float = DEADLINE) -> None:
         time.sleep(0.02)
 
 
-def validate(image: str, directory: Path) -> None:
-    mount = f"--volume={directory}:{CONFIG_MOUNT}:ro"
+def validate(image: str, directory: Path, user: str) -> None:
+    options = [f"--volume={directory}:{CONFIG_MOUNT}:ro", f"--user={user}", f"--env={SLOT_VARIABLE}=0"]
     command = ["haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg"]
     done = subprocess.run(
-        ["docker", "run", "--rm", "--network=none", f"--env={SLOT_VARIABLE}=0", mount, image, *command],
+        ["docker", "run", "--rm", "--network=none", *options, image, *command],
         capture_output=True,
         text=True,
         timeout=30,
@@ -311,7 +311,7 @@ def gateway() -> Iterator[tuple[str, int]]:
 def world(gateway: tuple[str, int], tmp_path: Path) -> Iterator[World]:
     """No HAProxy yet: `configure`, then `start`."""
     accepted: list[str] = []
-    made = World(make_stack(tmp_path / "site"), HAProxy(lambda image, _: accepted.append(image)), *gateway)
+    made = World(make_stack(tmp_path / "site"), HAProxy(lambda image, *_: accepted.append(image)), *gateway)
     made.validated = accepted
     try:
         yield made

@@ -85,7 +85,7 @@ def test_a_configuration_that_haproxy_refuses_changes_nothing(world: World, repl
     world.configure(replicas["one"])
     before = (world.stack.site.config / "haproxy.cfg").read_text()
 
-    def refuse(image: str, directory: object) -> None:
+    def refuse(image: str, directory: object, user: str) -> None:
         raise ProxyError("parsing [haproxy.cfg:7]: unknown keyword")
 
     refusing = type(world.proxy)(refuse)

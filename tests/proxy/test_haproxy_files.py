@@ -87,20 +87,22 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(
 
 
 def test_validation_sees_all_files_where_they_will_not_stay(site: Site) -> None:
-    seen: list[tuple[str, dict[str, str], Path]] = []
+    seen: list[tuple[str, str, dict[str, str], Path]] = []
     validate_files(
-        site, "haproxy:3.0", FILES, lambda image, path: seen.append((image, read_files(path), path))
+        *(site, "haproxy:3.0", FILES),
+        lambda image, path, user: seen.append((image, user, read_files(path), path)),
     )
 
-    ((image, files, path),) = seen
+    ((image, user, files, path),) = seen
     assert (image, files) == ("haproxy:3.0", FILES)
+    assert user == f"{site.uid}:{site.gid}", "nobody else may read them"
     assert path.parent == site.directory
     assert not path.exists()
     assert read_files(site.config) == {}
 
 
 def test_a_refusal_leaves_nothing_behind(site: Site) -> None:
-    def refuse(image: str, path: Path) -> None:
+    def refuse(image: str, path: Path, user: str) -> None:
         raise ValueError("unknown keyword")
 
     with pytest.raises(ValueError, match="unknown keyword"):
