@@ -69,13 +69,15 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10002 --create-home --home-dir /var/lib/vault-reconciler vault
 COPY --from=controller-build /opt/vault-reconciler /opt/vault-reconciler
-ENV PATH=/opt/vault-reconciler/bin:$PATH PYTHONUNBUFFERED=1 VAULT_STATE_DIR=/var/lib/vault-reconciler
+ENV PATH=/opt/vault-reconciler/bin:$PATH PYTHONUNBUFFERED=1 VAULT_STATE_DIR=/var/lib/vault-reconciler \
+    VAULT_LISTEN=127.0.0.1:9180
 # Not root, but the engine's socket is root's equal: the container needs the socket's group, `--group-add $(stat -c %g
 # /var/run/docker.sock)`, and should be given nothing else. compose.yaml shows it.
 USER vault
 WORKDIR /var/lib/vault-reconciler
 EXPOSE 9180
+# Asks itself over its loopback, so the name in its certificate is of no interest.
 HEALTHCHECK --interval=5s --timeout=3s --start-period=20s --start-interval=0.5s --retries=3 \
-    CMD exec curl -sf -o /dev/null --max-time 2 http://127.0.0.1:9180/healthz
+    CMD exec curl -skf -o /dev/null --max-time 2 "http${VAULT_TLS_CERT:+s}://$VAULT_LISTEN/healthz"
 ENTRYPOINT ["vaultctl"]
 CMD ["--help"]
