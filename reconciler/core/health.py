@@ -149,7 +149,7 @@ def _phase(
             return Phase.CREATED, ""
         case State.REMOVING:
             return Phase.STOPPING, ""
-        case State.PAUSED:
+        case State.PAUSED if not container.stopping:
             return Phase.UNHEALTHY, "paused"
     if container.stopping:
         return Phase.STOPPING, ""

@@ -25,14 +25,16 @@ class History:
 
     def recent_deaths(self, workload: str, now: datetime) -> int:
         """How many replicas of a workload died within FORGET_AFTER."""
-        return sum(now - death < FORGET_AFTER for death in self.deaths.get(workload, ()))
+        return len(self._recent(workload, now))
 
     def wait_before_replacing(self, workload: str, now: datetime) -> float:
         """Seconds until a dead replica may be replaced: none for the first, then 1, 2, 4 … 300 after the last death."""
-        count = self.recent_deaths(workload, now)
-        if count < 2:
+        recent = self._recent(workload, now)
+        if len(recent) < 2:
             return 0.0
-        delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (count - 2))
-        # A death that lies ahead of a clock that was set back has just been.
-        since = max(0.0, (now - self.deaths[workload][-1]).total_seconds())
-        return max(0.0, delay - since)
+        delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (len(recent) - 2))
+        return max(0.0, delay - (now - recent[-1]).total_seconds())
+
+    def _recent(self, workload: str, now: datetime) -> list[datetime]:
+        # Deaths that lie ahead were seen by a clock that has been set back since, and would keep everybody waiting.
+        return [d for d in self.deaths.get(workload, ()) if timedelta() <= now - d < FORGET_AFTER]

@@ -32,6 +32,7 @@ def judged(line: str, plugin: str = "web") -> Replica:
         ("@1 unhealthy up", Phase.UNHEALTHY, "its health check fails"),
         ("@1 detached up", Phase.UNHEALTHY, "detached from network vault-net"),
         ("@1 paused", Phase.UNHEALTHY, "paused"),
+        ("@1 paused stopping", Phase.STOPPING, ""),
         ("@1 stopping", Phase.STOPPING, ""),
         ("@1 removing", Phase.STOPPING, ""),
         ("@1 exited code=1", Phase.DEAD, "exited with code 1"),
