@@ -62,7 +62,6 @@ class MemoryEngine:
         )
 
     def _seen(self, container: MemoryContainer) -> Container:
-        front = container.role in (Role.GATEWAY, Role.PROXY) and container.is_up
         return Container(
             id=container.id,
             name=container.name,
@@ -77,7 +76,7 @@ class MemoryEngine:
             addresses=dict(container.addresses),
             port=container.port,
             exit_code=container.exit_code,
-            started=container.started_at if front else None,
+            started=container.started_at if container.is_up else None,
             slot=container.slot,
             joined=container.joined,
             namespace=container.namespace,

@@ -36,9 +36,10 @@ class Pass:
     up: frozenset[str]
     created: int
     pool: Pool
-    ways_in: int
+    ways_in: frozenset[str]
     holds: bool
     taken: set[str] = field(default_factory=set)
+    closed: set[str] = field(default_factory=set)
     calls: int = 0
 
 
@@ -52,7 +53,7 @@ class Judge:
         self._pass: Pass | None = None
         self._pool: Pool = {}
         self._live = 0
-        self._ways_in = 0
+        self._ways_in: frozenset[str] = frozenset()
         self._volumes: set[str] = set()
 
     # Around a plan
@@ -74,7 +75,7 @@ class Judge:
             up=up,
             created=0,
             pool={worker: names & up for worker, names in self.pool(stack).items()},
-            ways_in=len(self._accepting(stack)),
+            ways_in=frozenset(process.container for process in self._accepting(stack)),
             holds=_lacks_a_dependency(stack, observed) and not self._taking(stack),
         )
         self._volumes = set(self._engine.volumes)
@@ -104,7 +105,7 @@ class Judge:
             return
         self._pool = self.pool(now.stack)
         self._live = sum(_is_live(c) for c in self._containers(now.stack))
-        self._ways_in = len(self._accepting(now.stack))
+        self._ways_in = frozenset(process.container for process in self._accepting(now.stack))
         if call in ("stop", "remove"):
             for id in (arguments[0],) if call == "stop" else arguments[0]:
                 if container := self._engine.machine.containers.get(id):
@@ -137,7 +138,9 @@ class Judge:
             # More than the pass could know of were started, or fewer are left, by somebody else.
             if min(live, now.live + now.created) > now.budget:
                 raise Violation(f"{live} live replicas, at most {now.budget} are allowed")
-        if call == "stop" and len(self._accepting(now.stack)) < min(self._ways_in, 1):
+        left = {process.container for process in self._accepting(now.stack)}
+        now.closed |= self._ways_in - left
+        if call == "stop" and self._ways_in - left and not now.ways_in - now.closed:
             raise Violation("the last HAProxy that took connections was stopped")
         if call == "configure":
             self._file(now)

@@ -162,6 +162,7 @@ def other_wish(wish: Wish, random: Random) -> Wish:
         {"replicas": random.choice([1, 2, 3, 4, 5])},
         {"database": random.choice(GOOD)},
         {"path": random.choice(["/", "/healthz"])},
+        {"path": "/" if wish.path != "/" else "/healthz", "version": random.choice(GOOD)},
         {"port": random.choice([8080, 8081])},
         {"proxies": random.choice([1, 2])},
         {"proxy_image": random.choice(["haproxy:3.0", "haproxy:3.1"])},

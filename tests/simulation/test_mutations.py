@@ -160,7 +160,7 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
             if gateway is None or (
                 gateway.started and container.started and gateway.started > container.started
             ):
-                yield ingress._stop(container, proxies._workload, planner.Cause.DETACHED, grace=0.0)
+                yield ingress._stop(container, proxies._workload, planner.Cause.DETACHED)
         yield from operations(proxies)
 
     patch.setattr(ingress._Proxies, "operations", stop_at_once)
