@@ -134,11 +134,20 @@ class Spec(ApiModel):
         default="heal",
         description="When somebody else changed what runs: heal it, warn about it, or ignore it.",
     )
+    drift_ignore: Annotated[tuple[str, ...], Strict(False)] = Field(
+        default=(),
+        description=(
+            "Differences that drift: warn says nothing about, as KIND/SUBJECT with shell wildcards, "
+            "for instance proxy/* or */vault-files-db-1."
+        ),
+    )
 
     @model_validator(mode="after")
-    def _rotation_needs_healing(self) -> Self:
+    def _drift_suits_the_rest(self) -> Self:
         if self.rotation is not None and self.drift != "heal":
             raise ValueError("spec.rotation changes what runs; it needs spec.drift: heal")
+        if self.drift_ignore and self.drift != "warn":
+            raise ValueError("spec.driftIgnore says what not to warn about; it needs spec.drift: warn")
         return self
 
     @field_validator("depends_on")

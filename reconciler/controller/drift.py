@@ -6,13 +6,14 @@ leave it alone.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Final
 
-from reconciler.api import Status, find_condition
+from reconciler.api import Spec, Status, find_condition
 from reconciler.controller import summary
 from reconciler.controller.journal import Journal
 from reconciler.controller.world import Sight
-from reconciler.core.diff import diff
+from reconciler.core.diff import Difference, diff
 from reconciler.store.base import StoredObject
 
 SHOWN: Final = 5
@@ -32,10 +33,20 @@ def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
 
 
 def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal) -> Status:
-    """The status that says so, and under `warn` an event."""
-    differences = [str(difference) for difference in diff(sight.stack, sight.observed, sight.now)]
+    """The status of a service that is left as it is: under `warn` it says what differs, and so does an event."""
+    differences = _worth_telling(stored.service.spec, sight)
+    if not differences:
+        return summary.seen(before, stored, sight)
     more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-    message = f"{'; '.join(differences[:SHOWN])}{more}; spec.drift is {stored.service.spec.drift}"
-    if stored.service.spec.drift == "warn":
-        journal.failed(stored.name, summary.DRIFTED, message, sight.now)
+    message = f"{'; '.join(map(str, differences[:SHOWN]))}{more}; spec.drift is warn"
+    journal.failed(stored.name, summary.DRIFTED, message, sight.now)
     return summary.drifted(before, stored, sight, message)
+
+
+def _worth_telling(spec: Spec, sight: Sight) -> list[Difference]:
+    if spec.drift == "ignore":
+        return []
+    found = diff(sight.stack, sight.observed, sight.now)
+    return [
+        each for each in found if not any(fnmatchcase(each.path, pattern) for pattern in spec.drift_ignore)
+    ]

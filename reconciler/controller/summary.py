@@ -46,8 +46,8 @@ def is_converged(stack: Stack, plan: Plan, replicas: ReplicaCounts) -> bool:
 def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
     """The status after a pass that could look at everything."""
     stack, plan = sight.stack, sight.plan
-    seen = _seen(before, stored, sight)
-    replicas = seen.replicas
+    facts = seen(before, stored, sight)
+    replicas = facts.replicas
     doing = _doing(plan)
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
     if is_converged(stack, plan, replicas):
@@ -59,21 +59,21 @@ def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
         reconciling = ("True", "Progressing", doing or progress) if busy else ("False", "Blocked", "")
     stalled = ("True", "Blocked", plan.blocked) if plan.blocked else ("False", "Working", "")
     outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
-    return _with(seen, stored.generation, sight.now, outcomes | _degraded(stack, replicas))
+    return _with(facts, stored.generation, sight.now, outcomes | _degraded(stack, replicas))
 
 
 def drifted(before: Status, stored: StoredObject, sight: Sight, message: str) -> Status:
     """The status of a service that somebody else changed and that is to be left like that."""
-    seen = _seen(before, stored, sight)
+    facts = seen(before, stored, sight)
     outcomes: Outcomes = {
         "Ready": ("False", DRIFTED, message),
         "Reconciling": ("False", DRIFTED, "nothing is touched"),
         "Stalled": ("False", "Working", ""),
     }
-    return _with(seen, stored.generation, sight.now, outcomes | _degraded(sight.stack, seen.replicas))
+    return _with(facts, stored.generation, sight.now, outcomes | _degraded(sight.stack, facts.replicas))
 
 
-def _seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
+def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
     """The facts of a status: counts, revision, commit and the next rotation."""
     stack = sight.stack
     live = [replica for replica in sight.replicas if replica.live]

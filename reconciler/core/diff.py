@@ -37,6 +37,11 @@ class Difference:
     subject: str
     text: str
 
+    @property
+    def path(self) -> str:
+        """Its name in `spec.driftIgnore`."""
+        return f"{self.kind.value}/{self.subject}"
+
     def __str__(self) -> str:
         return f"{self.subject}: {self.text}"
 
