@@ -31,7 +31,7 @@ from reconciler.core.plan import Plan
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.errors import EngineError
 from reconciler.engines.memory import MemoryEngine
-from reconciler.engines.memory_machine import Machine, MemoryContainer
+from reconciler.engines.memory_machine import Behaviour, Machine, MemoryContainer
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
 from tests.simulation.judge import Judge
@@ -437,11 +437,8 @@ class Simulation:
                 for container in list(self.machine.containers.values()):
                     self.machine.kill(container, by_hand=False)
                 self._time += self.random.uniform(0, 5)
-            case "orphan" if containers := list(self.machine.containers.values()):
-                container = self.random.choice(containers)
-                if container.role is Role.DEPENDENCY:
-                    self._tell(container, "belongs to a service that is no more")
-                    container.workload = "former"
+            case "orphan" if self._stack:
+                self._add_former(self._stack)
             case "image" if self._stack:
                 image = self.random.choice(self._stack.workloads).image
                 self.story.tell("world", f"image {image} is pruned")
@@ -455,6 +452,27 @@ class Simulation:
                 self.story.tell("world", "the history is lost")
                 self.records = MemoryRecords()
                 self._begin_controller()
+
+    def _add_former(self, stack: Stack) -> None:
+        """A container of a service that an earlier fragment had."""
+        number = len(self.machine.containers) + 1
+        former = MemoryContainer(
+            id=f"{self.random.getrandbits(48):012x}".ljust(64, "0"),
+            name=f"{stack.project}-former-{number}",
+            service=NAME,
+            project=stack.project,
+            workload="former",
+            role=Role.DEPENDENCY,
+            revision="v1-former",
+            behaviour=Behaviour(),
+            number=number,
+            created=self.now(),
+            networks=frozenset({VAULT_NET}),
+            restarts=True,
+        )
+        self.machine.add(former)
+        self.machine.start(former)
+        self._tell(former, "is found, whose service is no more")
 
     def _tell(self, container: MemoryContainer, what: str) -> None:
         self.story.tell("world", f"{container.name} ({container.id[:12]}) {what}")
