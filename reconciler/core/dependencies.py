@@ -25,7 +25,7 @@ from reconciler.core.plan import (
     StopContainer,
     Wait,
 )
-from reconciler.core.pool import Member
+from reconciler.core.pool import Member, is_all_known
 from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 
 NO_EVENT_LOOK: Final = 5.0
@@ -57,7 +57,8 @@ def plan_dependencies(
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
-    quiet = all(_is_quiet(member, stack.strategy.drain) for member in members.values())
+    known = is_all_known(stack.haproxy.name, observed, now)
+    quiet = known and all(_is_quiet(member, stack.strategy.drain) for member in members.values())
     for workload in _in_order(stack):
         containers = observed.of(workload.name)
         if all(_is_ready(c, workload) for c in containers) and len(containers) == workload.replicas:
@@ -66,7 +67,7 @@ def plan_dependencies(
         if not ready.issuperset(workload.needs) and not containers:
             continue
         changing = [c for c in containers if not _is_up_to_date(c, workload)]
-        if changing and workload.name in needed and members:
+        if changing and workload.name in needed and (members or not known):
             hold = True
             if not quiet:
                 continue

@@ -20,7 +20,7 @@ from reconciler.core.plan import (
     RecreateContainer,
     Step,
 )
-from reconciler.core.pool import Member, merge
+from reconciler.core.pool import Member, is_all_known, merge
 from reconciler.core.rollout import Pool, plan_web
 from reconciler.core.stack import Stack
 
@@ -49,7 +49,8 @@ def _pool(stack: Stack, observed: Observed, members: Mapping[str, Member], now: 
     answering = {instance.container for instance in observed.proxy.instances if instance.answering}
     slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
     replicas = judge_replicas(stack, observed.engine.containers, members, now)
-    return Pool(stack, replicas, members, tuple(sorted(slots)), now)
+    known = is_all_known(stack.haproxy.name, observed, now)
+    return Pool(stack, replicas, members, tuple(sorted(slots)), known, now)
 
 
 def _pulls(stack: Stack, observed: Observed, operations: list[Operation]) -> list[Operation]:

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
-from reconciler.core.observed import Admin, ProxyInstance, Server
+from reconciler.core.observed import Admin, Observed, ProxyInstance, Server, State
+
+COMES_UP_WITHIN: Final = 3.0
+"""Seconds in which a HAProxy that was started reads its file, which may be older than what its siblings were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,18 @@ def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
         name: _member(name, views, current.get(name, []), listening)
         for name, views in sorted(anywhere.items())
     }
+
+
+def is_all_known(proxy: str, observed: Observed, now: datetime) -> bool:
+    """Whether no HAProxy (of the workload `proxy`) is about to come up with servers that nobody can see yet."""
+    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
+    return not any(
+        c.state is State.RUNNING
+        and not c.stopping
+        and c.id not in answering
+        and abs(c.age(now)) < COMES_UP_WITHIN
+        for c in observed.of(proxy)
+    )
 
 
 def _member(name: str, views: Sequence[Server], current: Sequence[Server], listening: int) -> Member:

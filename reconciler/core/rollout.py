@@ -59,6 +59,7 @@ class Pool:
     replicas: tuple[Replica, ...]
     members: Mapping[str, Member]
     slots: tuple[int, ...]
+    is_all_known: bool
     now: datetime
 
 
@@ -165,11 +166,13 @@ def _retire(pool: Pool, retiring: Mapping[Replica, Cause]) -> Iterator[Operation
         member = replica.member
         if replica.phase is Phase.CREATED:
             yield _remove(replica, cause)
+        elif member is not None and member.draining and not pool.is_all_known:
+            yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when the new HAProxy knows of it")
         elif member is None:
             yield _stop(replica, cause)
         elif not member.draining:
             yield DrainServer(server=replica.name, slots=pool.slots, cause=cause, detail=replica.reason)
-            if not replica.taking_traffic and member.sessions == 0:
+            if not replica.taking_traffic and member.sessions == 0 and pool.is_all_known:
                 # Nothing to wait for; and once drained, one without a check of its own would look well again.
                 yield DeleteServer(server=replica.name, slots=pool.slots, force=False, cause=cause)
                 yield _stop(replica, cause)
