@@ -27,7 +27,7 @@ from reconciler.api import (
 )
 from reconciler.controller import trace, triggers
 from reconciler.controller.backoff import Backoff
-from reconciler.controller.following import Following
+from reconciler.controller.following import Follower, Following
 from reconciler.controller.lease import LeaseTakenError, lease
 from reconciler.controller.reconcile import Result, reconcile
 from reconciler.controller.trace import tracing
@@ -84,7 +84,6 @@ class Controller:
         self._state_dir = state_dir
         self._recorder = recorder
         self._backoff = backoff
-        self._following = following
         self._worker_count = workers
         self._resync = resync
         self._on_progress = on_progress or (lambda progress: None)
@@ -94,6 +93,7 @@ class Controller:
         for counter in (catalog.WORKQUEUE_ADDS, catalog.WORKQUEUE_RETRIES):
             recorder.add(counter, 0, name=QUEUE)
         self._stop = threading.Event()
+        self._follower = Follower(following, world.objects, self.wake, world.now, self._stop)
         self._passed = threading.Condition()
         self._repeats: dict[str, str] = {}
         self._workers: list[threading.Thread] = []
@@ -105,9 +105,8 @@ class Controller:
         with lease(self._state_dir / "controller.lock"):
             self._start(triggers.watch_objects, self._state_dir / "services", self.wake_all, self._stop)
             self._start(triggers.resync, self.wake_all, self._resync, self._stop)
-            world = self._world
-            for source in self._following.sources:
-                self._start(self._following.follow, source, world.objects, self.wake, world.now, self._stop)
+            for source in self._follower.sources:
+                self._start(self._follower.follow, source)
             self._start_work()
             self.wake_all()
             stop.wait()
@@ -159,7 +158,7 @@ class Controller:
     @property
     def is_loaded(self) -> bool:
         """Whether there is something to go by: a source was read, or none is followed."""
-        return not self._following.sources or self._following.loaded.is_set()
+        return self._follower.is_loaded
 
     def queues(self) -> tuple[QueueSnapshot, ...]:
         """The queue and its workers right now."""
