@@ -6,18 +6,15 @@ digests of files that containers mount, come in as arguments.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from reconciler.api import VaultService
-from reconciler.core import base_stack, labels
+from reconciler.core import base_stack
 from reconciler.core.admission import Policy, admit, profile_of
-from reconciler.core.fragment import BuildError, Fragment, Service, read_fragment
-from reconciler.core.revision import digest, revision_of, revisions_of
+from reconciler.core.fragment import BuildError, Fragment, read_fragment
 from reconciler.core.stack import (
-    DEFAULT_STOP_GRACE,
     HealthCheck,
     ProxySettings,
     Role,
@@ -27,21 +24,13 @@ from reconciler.core.stack import (
     Stack,
     Strategy,
     StrategyKind,
-    Workload,
 )
+from reconciler.core.workloads import FileDigest, FragmentReader, Part, base_parts
 from vault_plugins.contract import PluginError, VaultServicePlugin
 
 PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
-MAX_STOP_GRACE: Final = 86400.0
-MAX_PORT: Final = 65535
-OVERRIDE_PREFIX: Final = "VAULT_"
 DEFAULT_POLICY: Final = Policy()
-
-FileDigest = Callable[[str], str | None]
-
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|h|m|s)")
-_UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
 
 
 def project_of(name: str) -> str:
@@ -84,69 +73,43 @@ def build(
     fragment = read_fragment(plugin, settings)
     asked = {"services": fragment.services, **fragment.top_level}
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
-    health, port, count = _resolve(plugin, settings)
 
-    services: dict[str, Service] = {}
-    workloads: list[Workload] = []
-    for name, body in fragment.services.items():
-        is_web = name in fragment.web
-        definition = _inject(body, is_web, plugin, service, settings)
-        # The engine would start a job that is done again and again.
-        definition.setdefault("restart", "no" if name in fragment.one_shot else "unless-stopped")
-        replicas = _replicas(body, count if is_web and len(fragment.web) == 1 else 1)
-        target = port
-        if is_web:
-            target = _take_over_ports(name, definition, port, replicas, spec.ports.http, fragment.warnings)
-            definition["deploy"] = {**(definition.get("deploy") or {}), "replicas": replicas}
-            if spec.restarted_at:
-                definition["labels"] = {**_labels(definition), labels.RESTARTED_AT: spec.restarted_at}
-        content = _with_files(definition, digest_file, fragment)
-        workloads.append(
-            Workload(
-                name=name,
-                role=Role.WEB if is_web else Role.DEPENDENCY,
-                replicas=replicas,
-                image=definition["image"],
-                revision=revision_of(content),
-                revisions=revisions_of(content),
-                networks=frozenset(definition.get("networks", ())),
-                needs=fragment.needs[name],
-                port=target if is_web else None,
-                stop_grace=_seconds(definition.get("stop_grace_period")),
-                one_shot=name in fragment.one_shot,
-            )
-        )
-        services[name] = definition
-
-    base_services, base_workloads = _base(service, site)
-    workloads = [*base_workloads, *workloads]
-    services = base_services | services
-    for workload in workloads:
-        services[workload.name] = _labelled(services[workload.name], service.name, workload)
-    document: dict[str, Any] = {"name": project_of(service.name), "services": services}
-    sections = {name: body for name, body in fragment.top_level.items() if body}
-    document |= sections | {
-        "networks": {base_stack.VAULT_NET: {}, base_stack.CONTROL_NET: {}} | sections.get("networks", {})
-    }
-    desired = sum(workload.replicas for workload in workloads if workload.role is Role.WEB)
+    health, port, replicas = _resolve(plugin, settings)
+    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file)
+    parts = (*base_parts(service, site), *(reader.part(name) for name in fragment.services))
     return Stack(
         name=service.name,
         project=project_of(service.name),
         published=spec.ports.http,
         site=site,
-        document=document,
-        workloads=tuple(workloads),
+        document=_document(project_of(service.name), parts, fragment),
+        workloads=tuple(part.workload for part in parts),
         proxy=ProxySettings(
             pool=POOL,
             health=HealthCheck(health.path, health.host, spec.healthcheck.interval),
             hold_seconds=spec.proxy.hold_seconds,
             drain_seconds=spec.strategy.drain_seconds,
         ),
-        strategy=_strategy(service, plugin, desired),
+        strategy=_strategy(
+            service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)
+        ),
         rotation=_rotation(service),
         rotated_at=datetime.fromisoformat(spec.rotated_at) if spec.rotated_at else None,
         warnings=tuple(fragment.warnings),
     )
+
+
+def _document(project: str, parts: Sequence[Part], fragment: Fragment) -> dict[str, Any]:
+    """The Compose file as data: the parts' services, and what the fragment declares beside the shared networks."""
+    sections = {name: body for name, body in fragment.top_level.items() if body}
+    shared: dict[str, Any] = {base_stack.VAULT_NET: {}, base_stack.CONTROL_NET: {}}
+    services = {part.workload.name: part.definition for part in parts}
+    return {
+        "name": project,
+        "services": services,
+        **sections,
+        "networks": shared | sections.get("networks", {}),
+    }
 
 
 def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Any, int, int]:
@@ -158,127 +121,6 @@ def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[A
         )
     except PluginError as error:
         raise BuildError(f"plugin {plugin.metadata.slug!r}: {error}") from error
-
-
-def _inject(
-    body: Service,
-    is_web: bool,
-    plugin: VaultServicePlugin,
-    service: VaultService,
-    settings: Mapping[str, str],
-) -> Service:
-    """The service with the environment that the plugin did not set itself.
-
-    The plugin's defaults reach all its services; what the user wrote reaches those that answer web requests.
-    """
-    wanted = set(plugin.default_environment)
-    if is_web:
-        wanted |= {name for name in settings if not name.startswith(OVERRIDE_PREFIX)}
-    inherited = {name: settings[name] for name in sorted(wanted)}
-    return {
-        **body,
-        "environment": {**inherited, **body["environment"]},
-    }
-
-
-def _take_over_ports(
-    name: str, definition: Service, port: int, replicas: int, published: int, warnings: list[str]
-) -> int:
-    """Unpublish a web service, whose port HAProxy publishes instead; returns the port inside its containers.
-
-    A mapping such as "9000:8080" says what the application listens on better than an override that only moved the
-    host's side of it.
-    """
-    if "network_mode" in definition:
-        raise BuildError(
-            f"service {name!r} has a network_mode; HAProxy reaches it by its address in {base_stack.VAULT_NET!r}"
-        )
-    if base_stack.VAULT_NET not in definition["networks"]:
-        definition["networks"] = {**definition["networks"], base_stack.VAULT_NET: {}}
-        warnings.append(f"service {name!r} joins {base_stack.VAULT_NET!r}, where HAProxy reaches it")
-    if definition.pop("container_name", None):
-        warnings.append(
-            f"service {name!r}: container_name is dropped; a replica starts beside the one that it replaces"
-        )
-    mappings: Sequence[Any] = definition.pop("ports", None) or ()
-    targets = {target for target in map(_target_port, mappings) if target is not None}
-    if mappings:
-        warnings.append(
-            f"service {name!r}: its published ports move to HAProxy, which serves its {replicas} "
-            f"{'replica' if replicas == 1 else 'replicas'} on port {published}"
-        )
-    return targets.pop() if port not in targets and len(targets) == 1 else port
-
-
-def _target_port(mapping: object) -> int | None:
-    target = mapping.get("target") if isinstance(mapping, Mapping) else str(mapping).rpartition(":")[2]
-    text = str(target).partition("/")[0]
-    is_port = text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT
-    return int(text) if is_port else None
-
-
-def _replicas(body: Service, default: int) -> int:
-    value = (body.get("deploy") or {}).get("replicas", body.get("scale", default))
-    return default if value is None else int(value)
-
-
-def _seconds(value: object) -> float:
-    if isinstance(value, int | float):
-        return min(max(0.0, float(value)), MAX_STOP_GRACE)
-    parts = _DURATION_PART.findall(str(value)) if value else []
-    seconds = sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts)
-    return min(seconds, MAX_STOP_GRACE) if parts else DEFAULT_STOP_GRACE
-
-
-def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment) -> Service:
-    """The definition with what its mounts and configs contain, since a change of those changes the workload."""
-    content: dict[str, Any] = {}
-    for volume in definition.get("volumes", ()):
-        source = str(volume.get("source") if isinstance(volume, Mapping) else str(volume).partition(":")[0])
-        if source.startswith("/") and (found := digest_file(source)):
-            content[source] = found
-    for section in ("configs", "secrets"):
-        for item in definition.get(section, ()):
-            name = str(item.get("source") if isinstance(item, Mapping) else item)
-            body = fragment.top_level[section][name]
-            content[f"{section}.{name}"] = digest([body, digest_file(str(body.get("file") or ""))])
-    return {**definition, "x-content": content} if content else definition
-
-
-def _labels(definition: Service) -> dict[str, str]:
-    value = definition.get("labels") or {}
-    if isinstance(value, Mapping):
-        return {str(key): str(item) for key, item in value.items()}
-    return dict(str(item).partition("=")[::2] for item in value)
-
-
-def _labelled(definition: Service, service: str, workload: Workload) -> Service:
-    ours = {labels.SERVICE: service, labels.ROLE: workload.role.value, labels.REVISION: workload.revision}
-    if workload.port is not None:
-        ours[labels.PORT] = str(workload.port)
-    return {**definition, "labels": {**_labels(definition), **ours}}
-
-
-def _base(service: VaultService, site: Site) -> tuple[dict[str, Service], list[Workload]]:
-    spec = service.spec
-    gateway = base_stack.gateway(spec.ports.http, spec.proxy.image)
-    haproxy = base_stack.haproxy(site, spec.proxy.image, spec.strategy.drain_seconds)
-    haproxy["deploy"] = {"replicas": spec.proxy.replicas}
-    # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision.
-    held = {"ports": gateway["ports"]}
-    networks = frozenset(gateway["networks"])
-    grace = spec.strategy.drain_seconds + base_stack.HARD_STOP_MARGIN
-    workloads = [
-        Workload(
-            base_stack.GATEWAY, Role.GATEWAY, 1, spec.proxy.image, revision_of(held), revisions_of(held), networks,
-            stop_grace=0.0,
-        ),
-        Workload(
-            base_stack.HAPROXY, Role.PROXY, spec.proxy.replicas, spec.proxy.image, revision_of(haproxy),
-            revisions_of(haproxy), frozenset(), needs=(base_stack.GATEWAY,), stop_grace=grace,
-        ),
-    ]  # fmt: skip
-    return {base_stack.GATEWAY: gateway, base_stack.HAPROXY: haproxy}, workloads
 
 
 def _strategy(service: VaultService, plugin: VaultServicePlugin, desired: int) -> Strategy:

@@ -1,0 +1,205 @@
+"""Workloads from their Compose services: what is added to a service, what moves to HAProxy, and what names its revision.
+
+A service of a fragment and one of the base stack come out alike: a Workload to plan with, and a definition with our labels
+for the document.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from reconciler.api import VaultService
+from reconciler.core import base_stack, labels
+from reconciler.core.fragment import BuildError, Fragment, Service
+from reconciler.core.revision import digest, revision_of, revisions_of
+from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Site, Workload
+from vault_plugins.contract import VaultServicePlugin
+
+MAX_STOP_GRACE: Final = 86400.0
+MAX_PORT: Final = 65535
+OVERRIDE_PREFIX: Final = "VAULT_"
+
+FileDigest = Callable[[str], str | None]
+
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|us|h|m|s)")
+_UNIT_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One service of a stack: what to plan with, and its definition in the document."""
+
+    workload: Workload
+    definition: Service
+
+
+@dataclass(frozen=True, slots=True)
+class FragmentReader:
+    """Makes parts from the services of one fragment.
+
+    `port` and `replicas` are what the plugin and the settings come to; a service that says otherwise is believed.
+    """
+
+    service: VaultService
+    plugin: VaultServicePlugin
+    fragment: Fragment
+    settings: Mapping[str, str]
+    port: int
+    replicas: int
+    digest_file: FileDigest
+
+    def part(self, name: str) -> Part:
+        """The part that this service of the fragment becomes. Raises BuildError."""
+        fragment, body = self.fragment, self.fragment.services[name]
+        is_web, is_job = name in fragment.web, name in fragment.one_shot
+        definition = self._with_environment(body, is_web=is_web)
+        # The engine would start a job that is done again and again.
+        definition.setdefault("restart", "no" if is_job else "unless-stopped")
+        replicas = _replicas(body, self.replicas if is_web and len(fragment.web) == 1 else 1)
+        port = self._take_over(name, definition, replicas) if is_web else None
+        content = _with_files(definition, self.digest_file, fragment)
+        workload = Workload(
+            name=name,
+            role=Role.WEB if is_web else Role.DEPENDENCY,
+            replicas=replicas,
+            image=definition["image"],
+            revision=revision_of(content),
+            revisions=revisions_of(content),
+            networks=frozenset(definition.get("networks", ())),
+            needs=fragment.needs[name],
+            port=port,
+            stop_grace=_seconds(definition.get("stop_grace_period")),
+            one_shot=is_job,
+        )
+        return _labelled(self.service.name, workload, definition)
+
+    def _with_environment(self, body: Service, *, is_web: bool) -> Service:
+        """The service with the environment that the plugin did not set itself.
+
+        The plugin's defaults reach all its services; what the user wrote reaches those that answer web requests.
+        """
+        wanted = set(self.plugin.default_environment)
+        if is_web:
+            wanted |= {name for name in self.settings if not name.startswith(OVERRIDE_PREFIX)}
+        inherited = {name: self.settings[name] for name in sorted(wanted)}
+        return {**body, "environment": {**inherited, **body["environment"]}}
+
+    def _take_over(self, name: str, definition: Service, replicas: int) -> int:
+        """Fit a web service behind HAProxy, which publishes its port instead; returns the port inside its containers."""
+        warnings, spec = self.fragment.warnings, self.service.spec
+        if "network_mode" in definition:
+            raise BuildError(
+                f"service {name!r} has a network_mode; HAProxy reaches it by its address in {base_stack.VAULT_NET!r}"
+            )
+        if base_stack.VAULT_NET not in definition["networks"]:
+            definition["networks"] = {**definition["networks"], base_stack.VAULT_NET: {}}
+            warnings.append(f"service {name!r} joins {base_stack.VAULT_NET!r}, where HAProxy reaches it")
+        if definition.pop("container_name", None):
+            warnings.append(
+                f"service {name!r}: container_name is dropped; a replica starts beside the one that it replaces"
+            )
+        mappings: Sequence[Any] = definition.pop("ports", None) or ()
+        if mappings:
+            warnings.append(
+                f"service {name!r}: its published ports move to HAProxy, which serves its {replicas} "
+                f"{'replica' if replicas == 1 else 'replicas'} on port {spec.ports.http}"
+            )
+        definition["deploy"] = {**(definition.get("deploy") or {}), "replicas": replicas}
+        if spec.restarted_at:
+            definition["labels"] = {**_labels(definition), labels.RESTARTED_AT: spec.restarted_at}
+        # "9000:8080" says what the application listens on better than an override that only moved the host's side.
+        targets = {target for target in map(_target_port, mappings) if target is not None}
+        return targets.pop() if self.port not in targets and len(targets) == 1 else self.port
+
+
+def base_parts(service: VaultService, site: Site) -> tuple[Part, Part]:
+    """The gateway and HAProxy."""
+    spec = service.spec
+    image, drain = spec.proxy.image, spec.strategy.drain_seconds
+    gateway = base_stack.gateway(spec.ports.http, image)
+    haproxy = base_stack.haproxy(site, image, drain) | {"deploy": {"replicas": spec.proxy.replicas}}
+    # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision.
+    held = {"ports": gateway["ports"]}
+    return (
+        _labelled(
+            service.name,
+            Workload(
+                name=base_stack.GATEWAY,
+                role=Role.GATEWAY,
+                replicas=1,
+                image=image,
+                revision=revision_of(held),
+                revisions=revisions_of(held),
+                networks=frozenset(gateway["networks"]),
+                stop_grace=0.0,
+            ),
+            gateway,
+        ),
+        _labelled(
+            service.name,
+            Workload(
+                name=base_stack.HAPROXY,
+                role=Role.PROXY,
+                replicas=spec.proxy.replicas,
+                image=image,
+                revision=revision_of(haproxy),
+                revisions=revisions_of(haproxy),
+                networks=frozenset(),
+                needs=(base_stack.GATEWAY,),
+                stop_grace=drain + base_stack.HARD_STOP_MARGIN,
+            ),
+            haproxy,
+        ),
+    )
+
+
+def _target_port(mapping: object) -> int | None:
+    target = mapping.get("target") if isinstance(mapping, Mapping) else str(mapping).rpartition(":")[2]
+    text = str(target).partition("/")[0]
+    is_port = text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT
+    return int(text) if is_port else None
+
+
+def _replicas(body: Service, default: int) -> int:
+    value = (body.get("deploy") or {}).get("replicas", body.get("scale", default))
+    return default if value is None else int(value)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float):
+        return min(max(0.0, float(value)), MAX_STOP_GRACE)
+    parts = _DURATION_PART.findall(str(value)) if value else []
+    seconds = sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in parts)
+    return min(seconds, MAX_STOP_GRACE) if parts else DEFAULT_STOP_GRACE
+
+
+def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment) -> Service:
+    """The definition with what its mounts and configs contain, since a change of those changes the workload."""
+    content: dict[str, Any] = {}
+    for volume in definition.get("volumes", ()):
+        source = str(volume.get("source") if isinstance(volume, Mapping) else str(volume).partition(":")[0])
+        if source.startswith("/") and (found := digest_file(source)):
+            content[source] = found
+    for section in ("configs", "secrets"):
+        for item in definition.get(section, ()):
+            name = str(item.get("source") if isinstance(item, Mapping) else item)
+            body = fragment.top_level[section][name]
+            content[f"{section}.{name}"] = digest([body, digest_file(str(body.get("file") or ""))])
+    return {**definition, "x-content": content} if content else definition
+
+
+def _labels(definition: Service) -> dict[str, str]:
+    value = definition.get("labels") or {}
+    if isinstance(value, Mapping):
+        return {str(key): str(item) for key, item in value.items()}
+    return dict(str(item).partition("=")[::2] for item in value)
+
+
+def _labelled(service: str, workload: Workload, definition: Service) -> Part:
+    ours = {labels.SERVICE: service, labels.ROLE: workload.role.value, labels.REVISION: workload.revision}
+    if workload.port is not None:
+        ours[labels.PORT] = str(workload.port)
+    return Part(workload, {**definition, "labels": {**_labels(definition), **ours}})
