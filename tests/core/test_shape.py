@@ -53,7 +53,8 @@ def unfolding() -> list[Any]:
         (endless, f"at most {MAX_DEPTH} levels; does it contain itself"),
         (unfolding, f"at most {MAX_VALUES} values"),
     ],
-    ids=str,
+    # A name that is the same in every process: the address of a function is not.
+    ids=lambda value: getattr(value, "__name__", None) or str(value),
 )
 def test_what_no_fragment_can_hold(value: object, complaint: str) -> None:
     with pytest.raises(ShapeError, match=complaint):
