@@ -293,7 +293,12 @@ class Controller:
 
     def _wake_dependants(self, name: str) -> None:
         for other in self._world.objects.names():
-            stored = self._world.objects.get(other)
+            try:
+                stored = self._world.objects.get(other)
+            except VaultError as error:
+                # Its own pass says so; it must not keep the others from being woken.
+                _log.debug("%s: %s", other, error)
+                continue
             if stored and name in stored.service.spec.depends_on:
                 self.wake(other)
 
