@@ -8,7 +8,9 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 from reconciler.api import VaultService, load_env_file
@@ -60,5 +62,21 @@ class Builder:
 
 
 def _digest_file(path: str) -> str | None:
-    file = Path(path)
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12] if file.is_file() else None
+    """12 hex digits of SHA-256 of a file's content; None for what is no file or cannot be read."""
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return None
+    if not S_ISREG(stat.st_mode):
+        return None
+    return _digest_version(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@lru_cache(maxsize=1024)
+def _digest_version(path: str, *version: int) -> str | None:
+    # A pass asks every time; a file that has not changed is read once.
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except OSError:
+        return None

@@ -139,7 +139,7 @@ def _summarise(
     if failure:
         status = summary.with_problem(status, generation, failure.reason, failure.message, now)
     if target.problem:
-        status = summary.with_problem(status, generation, target.reason, target.problem, now)
+        status = summary.with_problem(status, generation, target.reason, target.problem, now, target.evidence)
     if stored.problem:
         tell = summary.with_problem if stored.problem_reason == INVALID_MANIFEST else summary.held_back
         status = tell(status, generation, stored.problem_reason, stored.problem, now)

@@ -117,12 +117,16 @@ def held_back(before: Status, generation: int, reason: str, problem: str, now: d
     return _with(before, generation, now, {"Stalled": ("True", reason, problem)})
 
 
-def with_problem(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
-    """The status of a service whose newest spec cannot be used; what was good before goes on, and this is no success."""
-    outcome = ("True", reason, problem)
-    outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": outcome}
+def with_problem(
+    before: Status, generation: int, reason: str, problem: str, now: datetime, evidence: str = ""
+) -> Status:
+    """The status of a service whose newest spec cannot be used; what was good before goes on, and this is no success.
+
+    Degraded also has the `evidence`: the last lines of what a failed container said.
+    """
+    outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": ("True", reason, problem)}
     if reason != "InvalidManifest":
-        outcomes["Degraded"] = outcome
+        outcomes["Degraded"] = ("True", reason, f"{problem}\n{evidence}" if evidence else problem)
     return _with(before, generation, now, outcomes)
 
 

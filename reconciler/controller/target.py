@@ -25,11 +25,14 @@ Build = Callable[[VaultService], Stack]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The stack to go towards; `reason` and `problem` say why it is not the spec's own, and are empty when it is."""
+    """The stack to go towards; `reason` and `problem` say why it is not the spec's own, and are empty when it is.
+    `evidence` is the end of a failed container's log, if there is one.
+    """
 
     stack: Stack
     reason: str = ""
     problem: str = ""
+    evidence: str = ""
 
     @property
     def is_wanted(self) -> bool:
@@ -49,16 +52,18 @@ def choose_target(service: VaultService, build: Build, records: Records) -> Targ
     if records.is_rejected(service.name, wanted.revision):
         former = former_good(service, build, records)
         if former is not None and former.revision != wanted.revision:
-            return Target(former, ROLLED_BACK, _why(service.name, wanted.revision, former.revision, records))
+            return _given_up(service.name, wanted.revision, former, records)
     return Target(wanted)
 
 
-def _why(name: str, failed: str, serving: str, records: Records) -> str:
+def _given_up(name: str, failed: str, former: Stack, records: Records) -> Target:
+    """Back to a former stack; why is told by the event of the rollback."""
     told = (
         e.message for e in reversed(records.events(name)) if e.reason == ROLLED_BACK and e.revision == failed
     )
-    cause = next(told, "it failed").partition("\n")[0].removesuffix(LAST_WORDS)
-    return f"{serving} serves on; {failed} was given up: {cause}"
+    cause, _, words = next(told, "it failed").partition("\n")
+    problem = f"{former.revision} serves on; {failed} was given up: {cause.removesuffix(LAST_WORDS)}"
+    return Target(former, ROLLED_BACK, problem, words)
 
 
 def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:
