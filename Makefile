@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VENV := .venv/bin
+# Most of a test's time is waiting for containers. More of them side by side would fight for a small machine's cores.
+WORKERS ?= 2
 
 .PHONY: help venv engine images demo test simulate fuzz lint bench clean
 
@@ -21,8 +23,8 @@ demo: venv engine ## Three load-balanced replicas on http://127.0.0.1:8080, from
 	@scripts/images haproxy whoami
 	@scripts/demo
 
-test: venv engine images ## Run every test, the real engine included
-	@$(VENV)/pytest
+test: venv engine images ## Run every test, the real engine included (WORKERS=n files side by side)
+	@$(VENV)/pytest --numprocesses $(WORKERS) --dist loadfile
 
 simulate: venv ## Live through 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)
