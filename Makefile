@@ -24,7 +24,7 @@ demo: venv engine ## Three load-balanced replicas on http://127.0.0.1:8080, from
 	@scripts/demo
 
 test: venv engine images ## Run every test, the real engine included (WORKERS=n files side by side)
-	@$(VENV)/pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(VENV)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 simulate: venv ## Live through 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)
