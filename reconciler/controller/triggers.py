@@ -13,6 +13,8 @@ from reconciler.store.base import BELL
 
 DEBOUNCE_MS: Final = 20
 STEP_MS: Final = 10
+SETTLED_SECONDS: Final = 1.0
+"""When a watch that was asked for is surely set up."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +37,10 @@ def watch_objects(services: Path, wake_all: Callable[[], object], stop: threadin
     from watchfiles import watch
 
     services.mkdir(parents=True, exist_ok=True)
+    # What was written while the watch was being set up rang for nobody.
+    first = threading.Timer(SETTLED_SECONDS, wake_all)
+    first.daemon = True
+    first.start()
     for changes in watch(
         services, recursive=False, debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=stop, raise_interrupt=False
     ):

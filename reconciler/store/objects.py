@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError, VaultService
 from reconciler.api.formats import ServiceName
 from reconciler.store import files
-from reconciler.store.base import INVALID_MANIFEST, Deletion, Origin, StoredObject
+from reconciler.store.base import BELL, INVALID_MANIFEST, Deletion, Origin, StoredObject
 
 OBJECT: Final = "object.json"
 STATUS: Final = "status.json"
@@ -167,6 +167,8 @@ class ObjectStore:
     def _write(self, stored: StoredObject) -> None:
         content = _OBJECTS.dump_json(stored, indent=2, by_alias=True, exclude_none=True)
         files.write(self.directory(stored.name) / OBJECT, content + b"\n", durable=True)
+        with files.disk_errors(self._services, "write in"):
+            (self._services / BELL).touch(files.PRIVATE)
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         directory = self.directory(name)

@@ -24,7 +24,7 @@ from reconciler.api import (
     parse,
     set_condition,
 )
-from reconciler.store.base import Deletion, Origin
+from reconciler.store.base import BELL, Deletion, Origin
 from reconciler.store.objects import ObjectStore
 
 Written = Callable[..., VaultService]
@@ -341,3 +341,19 @@ def test_no_change_of_several_processes_is_lost(objects: ObjectStore, tmp_path: 
     stored = objects.get("files")
     assert stored is not None
     assert stored.service.metadata.generation == 75
+
+
+def test_every_change_of_an_object_rings_the_bell(
+    objects: ObjectStore, tmp_path: Path, written: Written, now: datetime
+) -> None:
+    bell = tmp_path / "state" / "services" / BELL
+    objects.apply(written("files", "replicas: 3"), ORIGIN)
+    assert bell.exists()
+    for change in (
+        lambda: objects.apply(written("files", "replicas: 5"), ORIGIN),
+        lambda: objects.mark_problem("files", "broken"),
+        lambda: objects.request_deletion("files", False, now),
+    ):
+        bell.unlink()
+        change()
+        assert bell.exists()
