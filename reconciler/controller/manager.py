@@ -96,6 +96,7 @@ class Controller:
         self._follower = Follower(following, world.objects, self.wake, world.now, self._stop)
         self._passed = threading.Condition()
         self._repeats: dict[str, str] = {}
+        self._streamed = False
         self._workers: list[threading.Thread] = []
 
     # Running
@@ -203,7 +204,10 @@ class Controller:
             self.wake(name)
 
     def _missed_events(self) -> None:
-        self._recorder.add(catalog.EVENT_STREAM_RECONNECTS)
+        # The first time nothing was missed, but something may have happened before the stream was there.
+        if self._streamed:
+            self._recorder.add(catalog.EVENT_STREAM_RECONNECTS)
+        self._streamed = True
         self.wake_all()
 
     def _end(self) -> None:

@@ -36,13 +36,11 @@ class Informer:
 
     def follow(self, events: Iterable[Mapping[str, Any] | Stream]) -> Iterator[EngineEvent]:
         """Learn from the stream and pass on whose events they are; an empty event for what may have been missed."""
-        missed = False
         for event in events:
             if isinstance(event, Stream):
                 self._reset(watching=event is Stream.OPENED)
-                if missed and event is Stream.OPENED:
+                if event is Stream.OPENED:
                     yield EngineEvent("")
-                missed = event is Stream.CUT
             elif service := service_of_event(event):
                 self._learn(service, event)
                 yield EngineEvent(service)
