@@ -63,11 +63,15 @@ class Heard:
         while not self._names.empty():
             self._names.get()
 
+    def enough(self) -> None:
+        """End at the next event."""
+        self._enough = True
+
     def close(self) -> None:
         """Hear no more."""
-        self._enough = True
-        self._engine.close()
+        self.enough()
         self._thread.join(PATIENCE)
+        self._engine.close()
 
 
 @pytest.fixture
@@ -82,6 +86,9 @@ def heard(relay: Relay, library_leaks: None) -> Iterator[Heard]:
     with closing(Heard(ComposeEngine(relay.url))) as heard:
         heard.wait_for(MISSED)
         yield heard
+        heard.enough()
+        # A cut stream is opened again, which the listener hears and ends at.
+        relay.cut_events()
 
 
 @pytest.fixture
