@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from reconciler.core.health import Phase, Replica, judge_replicas
 from reconciler.core.observed import Container, Health, Observed, State
-from reconciler.core.pool import merge
+from reconciler.core.pool import Member, merge
 from reconciler.core.stack import Role, Stack, Workload
 
 
@@ -48,14 +48,15 @@ class Difference:
 
 def diff(stack: Stack, observed: Observed, now: datetime) -> tuple[Difference, ...]:
     """All differences, workload by workload in the order of the stack."""
-    replicas = judge_replicas(stack, observed.engine.containers, merge(observed.proxy.instances), now)
+    members = merge(observed.proxy.instances)
+    replicas = judge_replicas(stack, observed.engine.containers, members, now)
     found: list[Difference] = []
     for workload in stack.workloads:
         if workload.role is Role.WEB:
             found += _of_web(workload, [r for r in replicas if r.workload is workload])
         else:
             found += _of_others(workload, observed.of(workload.name))
-    found += _of_proxy(stack, observed, replicas)
+    found += _of_proxy(stack, observed, members, replicas)
     known = {workload.name for workload in stack.workloads}
     found += [
         Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
@@ -110,7 +111,9 @@ def _containers(count: int) -> str:
     return f"{count} container" if count == 1 else f"{count} containers"
 
 
-def _of_proxy(stack: Stack, observed: Observed, replicas: Iterable[Replica]) -> Iterable[Difference]:
+def _of_proxy(
+    stack: Stack, observed: Observed, members: Mapping[str, Member], replicas: Iterable[Replica]
+) -> Iterable[Difference]:
     proxy = observed.proxy
     name = "haproxy.cfg"
     if proxy.written is None:
@@ -125,8 +128,7 @@ def _of_proxy(stack: Stack, observed: Observed, replicas: Iterable[Replica]) -> 
     for server, address in sorted(proxy.configured.items()):
         if known.get(server) != address:
             yield Difference(Kind.PROXY, name, f"names server {server} at {address}, where no replica is")
-    extra = sorted(set(merge(proxy.instances)) - set(known))
-    for server in extra:
+    for server in sorted(set(members) - set(known)):
         yield Difference(Kind.PROXY, stack.haproxy.name, f"has server {server}, which is no container")
 
 
