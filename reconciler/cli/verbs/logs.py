@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import re
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +15,7 @@ import click
 
 from reconciler.cli.names import existing, name_argument
 from reconciler.cli.session import Session, pass_session
+from reconciler.cli.tables import printable
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ LOOK_SECONDS: Final = 1.0
 """How soon --follow finds a replica that is new."""
 
 COLORS: Final = ("cyan", "green", "yellow", "blue", "magenta")
+ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)")
+"""Whole sequences that speak to a terminal: colours, moves of the cursor, titles and links."""
 
 
 @click.command(
@@ -47,6 +52,9 @@ def command(session: Session, name: str, workload: str | None, follow: bool, tai
     """Show the last lines of the service NAME: of its web replicas, or of the containers of WORKLOAD.
 
     WORKLOAD is a service of its Compose project: haproxy, gateway, or one that its plugin names.
+
+    A terminal gets plain text, whatever the lines hold, because a container must not be able to move its cursor. A
+    file or a pipe gets each line as it was written.
     """
     application = session.application
     (stored,) = existing(application.objects, [name])
@@ -115,4 +123,13 @@ def _follow(
 def _write(name: str, line: str) -> None:
     # The same replica keeps its colour from one run to the next, unlike with hash().
     color = COLORS[sum(name.encode()) % len(COLORS)]
-    click.echo(f"{click.style(f'{name} |', fg=color)} {line}")
+    if sys.stdout.isatty():
+        click.echo(f"{click.style(f'{name} |', fg=color)} {tame(line)}")
+    else:
+        # Without "color" the escapes of the line would be taken out, and what is written to a file is evidence.
+        click.echo(f"{name} | {line}", color=True)
+
+
+def tame(line: str) -> str:
+    """A line of a container as a terminal may have it: without sequences that speak to it, and printable."""
+    return printable(ESCAPES.sub("", line))
