@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from reconciler.api import VaultService
     from reconciler.controller.board import Board
     from reconciler.controller.builder import Builder
+    from reconciler.controller.commit_status import CommitStatus
     from reconciler.controller.fetches import FetchJournal
     from reconciler.controller.manager import Controller, Outcome, Progress
-    from reconciler.controller.notify import Choice, Notifier
+    from reconciler.controller.notify import Choice, Notifier, Teller
     from reconciler.controller.world import World
     from reconciler.core.admission import Policy
     from reconciler.core.diff import Difference
@@ -255,14 +257,34 @@ class Application:
     def notifier(self, url: str, choice: Choice) -> Notifier:
         """What tells others about events, as JSON posted to `url`. Raises PermanentError for what is no such URL."""
         from reconciler.api import PermanentError
-        from reconciler.controller.backoff import Backoff
         from reconciler.controller.notify import Notifier, chosen, post_to
 
         try:
-            send = post_to(url)
+            return Notifier(self.history, post_to(url), chosen(choice), utc_now)
         except ValueError as error:
             raise PermanentError(str(error)) from error
-        return Notifier(self.history, send, chosen(choice), utc_now, Backoff(random.Random()))
+
+    def commit_status(self, followed: Followed, url: str, token: str, name: str) -> CommitStatus:
+        """What tells a Git server how its commits fare, posted below `url`. Raises PermanentError for no such URL."""
+        from reconciler.api import PermanentError
+        from reconciler.controller.commit_status import CommitStatus, statuses_at
+
+        try:
+            return CommitStatus(followed.source, self.objects, statuses_at(url, token), name)
+        except ValueError as error:
+            raise PermanentError(str(error)) from error
+
+    def keep_telling(self, teller: Teller, stop: threading.Event) -> None:
+        """Have a thread of its own tell what is new, until `stop` is set."""
+        from reconciler.controller.backoff import Backoff
+        from reconciler.controller.notify import keep_telling
+
+        threading.Thread(
+            target=keep_telling,
+            args=(teller, Backoff(random.Random()), stop),
+            name=type(teller).__name__,
+            daemon=True,
+        ).start()
 
     def world(self) -> World:
         """What passes work with."""

@@ -39,6 +39,9 @@ class GitFlags:
     allowed_signers: Path | None
     gpg_home: Path | None
     secrets_dirs: tuple[Path, ...]
+    commit_status_url: str | None
+    commit_status_token_file: Path | None
+    commit_status_name: str
 
     def check(self) -> None:
         """Raises click.UsageError for options that make sense only together."""
@@ -48,6 +51,10 @@ class GitFlags:
             )
         if self.git_url is None and (self.webhook_secret_file or self.verify_signatures):
             raise click.UsageError("--webhook-secret-file and --verify-signatures need --git")
+        if bool(self.commit_status_url) != bool(self.commit_status_token_file):
+            raise click.UsageError("--commit-status-url and --commit-status-token-file belong together")
+        if self.git_url is None and self.commit_status_url:
+            raise click.UsageError("--commit-status-url needs --git")
 
 
 _OPTIONS: Final = (
@@ -80,6 +87,17 @@ _OPTIONS: Final = (
         type=_DIRECTORY,
         multiple=True,
         help="Manifests of --git may name settings files below it; may be given more than once.",
+    ),
+    click.option(
+        "--commit-status-url",
+        help="Show on GitHub, Gitea or Forgejo what became of a commit: API/repos/OWNER/REPOSITORY/statuses.",
+    ),
+    click.option("--commit-status-token-file", type=_FILE, help="Token that may write statuses of commits."),
+    click.option(
+        "--commit-status-name",
+        default="vault-reconciler",
+        show_default=True,
+        help="Name of this machine's status beside those of others.",
     ),
 )
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
+from reconciler.api import VaultError
 from reconciler.controller.backoff import Backoff
 from reconciler.store.base import Event, Records
 
@@ -32,6 +33,8 @@ GIVE_UP_AFTER: Final = timedelta(minutes=15)
 
 GOOD_NEWS: Final = frozenset({"RolloutComplete", "Fetched"})
 """Reasons of normal events that `important` lets through."""
+
+JSON: Final = {"Content-Type": "application/json"}
 
 Choice = Literal["important", "warnings", "all"]
 Send = Callable[[bytes], None]
@@ -59,8 +62,31 @@ def chosen(choice: Choice) -> Wants:
     return lambda event: event.type == "Warning" or event.reason in GOOD_NEWS
 
 
+class Teller(Protocol):
+    """Reads what is stored, and sends what is new in it."""
+
+    def look(self) -> None:
+        """Raises SendError or VaultError for what has to be tried again."""
+
+
+def keep_telling(teller: Teller, backoff: Backoff, stop: threading.Event) -> None:
+    """Look and send until `stop` is set; never raises, since nobody else shall know of its troubles."""
+    pause = LOOK_SECONDS
+    while not stop.wait(pause):
+        try:
+            teller.look()
+            backoff.forget("")
+            pause = LOOK_SECONDS
+        except (SendError, VaultError) as error:
+            pause = backoff.next("")
+            _log.warning("%s was not sent, next try in %.0f s: %s", type(teller).__name__, pause, error)
+        except Exception:
+            pause = backoff.next("")
+            _log.exception("%s failed by a defect", type(teller).__name__)
+
+
 class Notifier:
-    """Sends what is new in `records` since `now()` at its making. One thread runs it."""
+    """Sends what is new in `records` since `now()` at its making. One thread looks."""
 
     def __init__(
         self,
@@ -68,30 +94,13 @@ class Notifier:
         send: Send,
         wants: Wants,
         now: Callable[[], datetime],
-        backoff: Backoff,
     ) -> None:
         self._records = records
         self._send = send
         self._wants = wants
         self._now = now
-        self._backoff = backoff
         self._since = now()
         self._told: dict[tuple[str, str, str], datetime] = {}
-
-    def run(self, stop: threading.Event) -> None:
-        """Look and send until `stop` is set."""
-        pause = LOOK_SECONDS
-        while not stop.wait(pause):
-            try:
-                self.look()
-                self._backoff.forget("")
-                pause = LOOK_SECONDS
-            except SendError as error:
-                pause = self._backoff.next("")
-                _log.warning("a notification was not taken, next try in %.0f s: %s", pause, error)
-            except Exception:
-                pause = self._backoff.next("")
-                _log.exception("notifying failed by a defect")
 
     def look(self) -> None:
         """Send what is new, oldest first. Raises SendError for the first one that is not taken; it comes again."""
@@ -127,14 +136,14 @@ def payload(event: Event) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def post_to(url: str) -> Send:
-    """What posts to a URL, within SEND_SECONDS. Raises ValueError when it is not one of HTTP or HTTPS."""
+def post_to(url: str, headers: Mapping[str, str] | None = None) -> Send:
+    """What posts JSON to a URL, within SEND_SECONDS. Raises ValueError when it is not one of HTTP or HTTPS."""
     if not url.startswith(("https://", "http://")):
-        raise ValueError("the address of notifications must begin with https:// or http://")
+        raise ValueError("an address to send to must begin with https:// or http://")
     opener = urllib.request.build_opener(_NoRedirect())
 
     def send(body: bytes) -> None:
-        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method="POST")
+        request = urllib.request.Request(url, body, {**JSON, **(headers or {})}, method="POST")
         try:
             with opener.open(request, timeout=SEND_SECONDS):
                 return

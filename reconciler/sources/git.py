@@ -83,6 +83,8 @@ class GitSource:
         self._fetched_at: float | None = None
         self._seen: _Seen | None = None
         self._manifests: tuple[Manifest, ...] = ()
+        self.held: Loaded | None = None
+        """What `load` gave last."""
 
     @property
     def place(self) -> str:
@@ -107,7 +109,7 @@ class GitSource:
             loaded = _confined(DirectorySource(directory).load(), self._clone.current, self._secrets)
         self._manifests = loaded.manifests
         self._seen = _Seen(commit, setback, self._settings())
-        return replace(
+        self.held = replace(
             loaded,
             problems=tuple(sorted((*loaded.problems, *problems))),
             complete=loaded.complete and not problems,
@@ -115,6 +117,7 @@ class GitSource:
             touched=_differing(before.files, self._seen.files) if before else None,
             setback=setback,
         )
+        return self.held
 
     def watch(self, stop: threading.Event) -> Iterator[None]:
         """Yield whenever there is another commit, another problem or another settings file."""

@@ -21,6 +21,8 @@ from reconciler.cli.root import run
         (["--git", "/srv/x", "--allowed-signers", __file__], "they need --verify-signatures"),
         (["--webhook-secret-file", __file__], "need --git"),
         (["--git", "/srv/x", "--ssh-key", "/nonexistent"], "does not exist"),
+        (["--git", "/srv/x", "--commit-status-url", "https://x/"], "belong together"),
+        (["--commit-status-url", "https://x/", "--commit-status-token-file", __file__], "needs --git"),
     ],
 )
 def test_what_belongs_together_is_said(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from reconciler.controller.backoff import Backoff
-from reconciler.controller.notify import Notifier, SendError, chosen, post_to
+from reconciler.controller.notify import Notifier, SendError, chosen, keep_telling, post_to
 from reconciler.store.history import HistoryStore
+from tests.controller.chat import Chat, listening
 
 
 class Clock:
@@ -40,42 +38,10 @@ def history(tmp_path: Path) -> HistoryStore:
     return HistoryStore(tmp_path / "history.sqlite3")
 
 
-class Chat:
-    """A server that takes messages, or answers with `status`."""
-
-    def __init__(self) -> None:
-        self.status = 200
-        self.messages: list[dict[str, Any]] = []
-        chat = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                if chat.status == 200:
-                    chat.messages.append(json.loads(body))
-                self.send_response(chat.status)
-                self.send_header("Location", "/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Tests speak for themselves."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hooks/T0/secret"
-
-    @property
-    def reasons(self) -> list[str]:
-        return [message["reason"] for message in self.messages]
-
-
 @pytest.fixture
 def chat() -> Iterator[Chat]:
-    made = Chat()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with listening() as made:
+        yield made
 
 
 Make = Callable[[], Notifier]
@@ -83,9 +49,7 @@ Make = Callable[[], Notifier]
 
 @pytest.fixture
 def make(history: HistoryStore, chat: Chat, clock: Clock) -> Make:
-    return lambda: Notifier(
-        history, post_to(chat.url), chosen("important"), clock, Backoff(random.Random(1), base=0.01)
-    )
+    return lambda: Notifier(history, post_to(chat.url), chosen("important"), clock)
 
 
 def test_a_warning_is_told_with_what_chats_and_programs_read(
@@ -158,10 +122,11 @@ def test_nobody_there_does_not_end_the_thread_and_names_no_address(
     notifier, stop = make(), threading.Event()
     chat.status = 500
     history.record_event("files", "Warning", "ReplicaDied", "it died", clock())
-    thread = threading.Thread(target=notifier.run, args=(stop,), daemon=True)
+    backoff = Backoff(random.Random(1), base=0.01)
+    thread = threading.Thread(target=keep_telling, args=(notifier, backoff, stop), daemon=True)
     thread.start()
     deadline = time.monotonic() + 20
-    while "not taken" not in caplog.text:
+    while "Notifier was not sent" not in caplog.text:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     chat.status = 200

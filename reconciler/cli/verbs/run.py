@@ -153,8 +153,13 @@ def command(
             )
             _log.info("metrics and health on %s", services.enter_context(web))
         if notify_url_file:
-            notifier = application.notifier(read_secret(notify_url_file).decode(errors="replace"), notify)
-            threading.Thread(target=notifier.run, args=(stop,), name="notifier", daemon=True).start()
+            url = read_secret(notify_url_file).decode(errors="replace")
+            application.keep_telling(application.notifier(url, notify), stop)
+        if git.commit_status_url and git.commit_status_token_file:
+            token = read_secret(git.commit_status_token_file).decode(errors="replace")
+            for each in followed:
+                status = application.commit_status(each, git.commit_status_url, token, git.commit_status_name)
+                application.keep_telling(status, stop)
         _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
         controller.run(stop)
 
