@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.controller.world import World
     from reconciler.core.admission import Policy
     from reconciler.core.diff import Difference
-    from reconciler.core.observed import Observed
+    from reconciler.core.judged import Judged
     from reconciler.core.plan import Plan
     from reconciler.core.stack import Stack
     from reconciler.engines.compose import ComposeEngine
@@ -75,10 +75,14 @@ class Followed:
 class Look:
     """A VaultService beside what runs, and what would be done next; nothing was changed to get it."""
 
-    stack: Stack
-    observed: Observed
+    judged: Judged
     plan: Plan
     differences: tuple[Difference, ...]
+
+    @property
+    def stack(self) -> Stack:
+        """What is wanted."""
+        return self.judged.stack
 
 
 def utc_now() -> datetime:
@@ -169,9 +173,9 @@ class Application:
         """The stack that a VaultService comes to; see Builder."""
         return self.builder.build(service, base)
 
-    def observe(self, stack: Stack) -> Observed:
+    def observe(self, stack: Stack) -> Judged:
         """One look at what runs."""
-        return self.look(stack).observed
+        return self.look(stack).judged
 
     def look(self, stack: Stack) -> Look:
         """What differs and what would be done."""
@@ -179,7 +183,7 @@ class Application:
         from reconciler.core.diff import diff
 
         sight = look(stack, self.engine, self.proxy, self.history, utc_now())
-        return Look(stack, sight.observed, sight.plan, diff(stack, sight.observed, sight.now))
+        return Look(sight.judged, sight.plan, diff(sight.judged))
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""

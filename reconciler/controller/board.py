@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -11,9 +11,9 @@ from reconciler.api import Status, find_condition
 from reconciler.controller.stopwatch import Stopwatch
 from reconciler.core.base_stack import VAULT_NET, exporter_port
 from reconciler.core.diff import count_by_kind, diff
-from reconciler.core.health import Phase, Replica, judge_replicas
+from reconciler.core.health import Phase
+from reconciler.core.judged import Judged
 from reconciler.core.observed import Observed, State
-from reconciler.core.pool import merge
 from reconciler.core.rotation import next_rotation
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.store.base import StoredObject
@@ -44,34 +44,30 @@ class Board:
         """Where every HAProxy that ran at the last look serves metrics of its own."""
         return tuple(exporter for each in list(self._exporters.values()) for exporter in each)
 
-    def saw(
-        self, stored: StoredObject, status: Status, stack: Stack, observed: Observed, now: datetime
-    ) -> None:
+    def saw(self, stored: StoredObject, status: Status, judged: Judged) -> None:
         """A pass looked at everything."""
-        members = merge(observed.proxy.instances)
-        replicas = judge_replicas(stack, observed.engine.containers, members, now)
-        web = [r for r in replicas if r.live]
-        rotation = stack.rotation
+        stack, members, rotation = judged.stack, judged.members.values(), judged.stack.rotation
+        web = [r for r in judged.replicas if r.live]
         self._snapshots[stored.name] = replace(
             _of(stored, status),
-            replicas={w.name: _counts(w, replicas, observed) for w in stack.workloads},
+            replicas={w.name: _counts(w, judged) for w in stack.workloads},
             pool={
-                "up": sum(m.up for m in members.values()),
-                "down": sum(m.enabled and not m.up for m in members.values()),
-                "draining": sum(m.draining for m in members.values()),
+                "up": sum(m.up for m in members),
+                "down": sum(m.enabled and not m.up for m in members),
+                "draining": sum(m.draining for m in members),
             },
             pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
-            drift=count_by_kind(diff(stack, observed, now)),
+            drift=count_by_kind(diff(judged)),
             oldest_replica_created=min((r.container.created for r in web), default=None),
             next_rotation=datetime.fromtimestamp(next_rotation(web, rotation), UTC)
             if rotation and web
             else None,
-            observed_at=now,
+            observed_at=judged.now,
         )
-        self._exporters[stored.name] = exporters(stack, observed)
+        self._exporters[stored.name] = exporters(stack, judged.observed)
         reconciling = find_condition(status.conditions, "Reconciling")
         settled = reconciling is not None and reconciling.status == "False"
-        self._stopwatch.saw(stored.name, replicas, settled=settled, now=now)
+        self._stopwatch.saw(stored.name, judged.replicas, settled=settled, now=judged.now)
 
     def waits(self, stored: StoredObject, status: Status) -> None:
         """A pass could not or should not look; what was seen before still stands."""
@@ -116,10 +112,10 @@ def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:
     )
 
 
-def _counts(workload: Workload, replicas: Iterable[Replica], observed: Observed) -> Mapping[str, int]:
+def _counts(workload: Workload, judged: Judged) -> Mapping[str, int]:
     """A workload's containers by catalog.REPLICA_STATES; what no pool serves is ready when it runs."""
     if workload.role is Role.WEB:
-        mine = [r for r in replicas if r.workload is workload and r.live]
+        mine = [r for r in judged.replicas if r.workload is workload and r.live]
         return {
             "desired": workload.replicas,
             "current": len(mine),
@@ -127,7 +123,7 @@ def _counts(workload: Workload, replicas: Iterable[Replica], observed: Observed)
             "ready": sum(r.phase is Phase.READY for r in mine),
             "serving": sum(r.serving for r in mine),
         }
-    containers = observed.of(workload.name)
+    containers = judged.observed.of(workload.name)
     running = sum(c.is_ready for c in containers)
     return {
         "desired": workload.replicas,

@@ -46,7 +46,7 @@ def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal)
 def _worth_telling(spec: Spec, sight: Sight) -> list[Difference]:
     if spec.drift == "ignore":
         return []
-    found = diff(sight.stack, sight.observed, sight.now)
+    found = diff(sight.judged)
     return [
         each for each in found if not any(fnmatchcase(each.path, pattern) for pattern in spec.drift_ignore)
     ]

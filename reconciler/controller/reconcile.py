@@ -74,7 +74,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
 
     status = _summarise(stored, before, target, sight, failure)
     world.objects.put_status(stored.name, status)
-    world.board.saw(stored, status, sight.stack, sight.observed, sight.now)
+    world.board.saw(stored, status, sight.judged)
     try:
         _carry_out(stored, sight, world)
     except PermanentError as error:
@@ -154,7 +154,7 @@ def _rest(
     if sight is None:
         world.board.waits(stored, status)
     else:
-        world.board.saw(stored, status, sight.stack, sight.observed, sight.now)
+        world.board.saw(stored, status, sight.judged)
     return Result(requeue_after=again)
 
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from reconciler.api import Condition, ConditionStatus, ConditionType, ReplicaCounts, Status, set_condition
+from reconciler.api import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    ReplicaCounts,
+    Status,
+    find_condition,
+    set_condition,
+)
 from reconciler.controller.world import Sight
 from reconciler.core.health import Phase, Replica
 from reconciler.core.plan import Plan
@@ -151,12 +159,23 @@ def suspended(before: Status, generation: int, now: datetime) -> Status:
 def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
     conditions = before.conditions
     for kind, (status, reason, message) in outcomes.items():
+        if _says(find_condition(conditions, kind), (status, reason, message), generation):
+            continue
         state: ConditionStatus = "True" if status == "True" else "False" if status == "False" else "Unknown"
         condition = Condition(
             type=kind, status=state, reason=reason, message=message, observed_generation=generation
         )
         conditions = set_condition(conditions, condition, now)
-    return before.model_copy(update={"conditions": conditions})
+    return before if conditions is before.conditions else before.model_copy(update={"conditions": conditions})
+
+
+def _says(condition: Condition | None, outcome: tuple[str, str, str], generation: int) -> bool:
+    """Whether this was said before: most passes find what the last one found."""
+    return (
+        condition is not None
+        and (condition.status, condition.reason, condition.message) == outcome
+        and condition.observed_generation == generation
+    )
 
 
 def _doing(plan: Plan) -> str:

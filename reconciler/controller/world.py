@@ -9,12 +9,12 @@ from datetime import datetime
 from reconciler.api import VaultService
 from reconciler.controller.board import Board
 from reconciler.controller.journal import Journal
-from reconciler.core.health import Replica, judge_replicas
+from reconciler.core.health import Replica
 from reconciler.core.history import FORGET_AFTER, History
+from reconciler.core.judged import Judged, judge
 from reconciler.core.observed import Observed
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan
-from reconciler.core.pool import merge
 from reconciler.core.stack import Role, Stack
 from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
@@ -38,14 +38,26 @@ class World:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One look: what runs for a stack, what each replica is good for, and what would be done about it."""
+    """One look: what runs for a stack, what it is good for, what is remembered, and what would be done about it."""
 
-    stack: Stack
-    observed: Observed
+    judged: Judged
     history: History
-    replicas: tuple[Replica, ...]
     plan: Plan
-    now: datetime
+
+    @property
+    def stack(self) -> Stack:
+        """What is wanted."""
+        return self.judged.stack
+
+    @property
+    def replicas(self) -> tuple[Replica, ...]:
+        """Every container of the pool, oldest first."""
+        return self.judged.replicas
+
+    @property
+    def now(self) -> datetime:
+        """When this look was taken."""
+        return self.judged.now
 
 
 def look(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Sight:
@@ -54,5 +66,5 @@ def look(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: date
     observed = Observed(seen, proxy.observe(stack, [c for c in seen.containers if c.role is Role.PROXY]))
     revisions = {workload.name: workload.revisions for workload in stack.workloads}
     history = History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
-    replicas = judge_replicas(stack, seen.containers, merge(observed.proxy.instances), now)
-    return Sight(stack, observed, history, replicas, plan(stack, observed, history, now), now)
+    judged = judge(stack, observed, now)
+    return Sight(judged, history, plan(judged, history))

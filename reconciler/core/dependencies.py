@@ -6,13 +6,13 @@ volumes and all, while HAProxy holds the requests. A dependency that merely ende
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Final
 
 from reconciler.core.history import History
+from reconciler.core.judged import Judged
 from reconciler.core.observed import Container, Observed, State
 from reconciler.core.plan import (
     Cause,
@@ -25,7 +25,7 @@ from reconciler.core.plan import (
     StopContainer,
     Wait,
 )
-from reconciler.core.pool import Member, is_all_known
+from reconciler.core.pool import Member
 from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 
 NO_EVENT_LOOK: Final = 5.0
@@ -49,16 +49,16 @@ class DependencyStep:
         return self.ready.issuperset(workload.needs)
 
 
-def plan_dependencies(
-    stack: Stack, observed: Observed, members: Mapping[str, Member], history: History, now: datetime
-) -> DependencyStep:
+def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
     """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
+    stack, observed, members = judged.stack, judged.observed, judged.members
     ready: set[str] = set()
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
-    known = is_all_known(stack.haproxy.name, observed, now)
-    quiet = known and all(_is_quiet(member, stack.strategy.drain) for member in members.values())
+    quiet = judged.is_all_known and all(
+        _is_quiet(member, stack.strategy.drain) for member in members.values()
+    )
     for workload in _in_order(stack):
         containers = observed.of(workload.name)
         if all(_is_ready(c, workload) for c in containers) and len(containers) == workload.replicas:
@@ -67,11 +67,11 @@ def plan_dependencies(
         if not ready.issuperset(workload.needs) and not containers:
             continue
         changing = [c for c in containers if not _is_up_to_date(c, workload)]
-        if changing and workload.name in needed and (members or not known):
+        if changing and workload.name in needed and (members or not judged.is_all_known):
             hold = True
             if not quiet:
                 continue
-        wait = history.wait_before_replacing(workload.name, now)
+        wait = history.wait_before_replacing(workload.name, judged.now)
         step = (
             list(_change(workload, containers, changing))
             if changing

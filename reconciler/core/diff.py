@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from reconciler.core.health import Phase, Replica, judge_replicas
-from reconciler.core.observed import Container, Health, Observed, State
-from reconciler.core.pool import Member, merge
-from reconciler.core.stack import Role, Stack, Workload
+from reconciler.core.health import Phase, Replica
+from reconciler.core.judged import Judged
+from reconciler.core.observed import Container, Health, State
+from reconciler.core.stack import Role, Workload
 
 
 class Kind(StrEnum):
@@ -46,17 +45,16 @@ class Difference:
         return f"{self.subject}: {self.text}"
 
 
-def diff(stack: Stack, observed: Observed, now: datetime) -> tuple[Difference, ...]:
+def diff(judged: Judged) -> tuple[Difference, ...]:
     """All differences, workload by workload in the order of the stack."""
-    members = merge(observed.proxy.instances)
-    replicas = judge_replicas(stack, observed.engine.containers, members, now)
+    stack, observed, replicas = judged.stack, judged.observed, judged.replicas
     found: list[Difference] = []
     for workload in stack.workloads:
         if workload.role is Role.WEB:
             found += _of_web(workload, [r for r in replicas if r.workload is workload])
         else:
             found += _of_others(workload, observed.of(workload.name))
-    found += _of_proxy(stack, observed, members, replicas)
+    found += _of_proxy(judged)
     known = {workload.name for workload in stack.workloads}
     found += [
         Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
@@ -111,10 +109,8 @@ def _containers(count: int) -> str:
     return f"{count} container" if count == 1 else f"{count} containers"
 
 
-def _of_proxy(
-    stack: Stack, observed: Observed, members: Mapping[str, Member], replicas: Iterable[Replica]
-) -> Iterable[Difference]:
-    proxy = observed.proxy
+def _of_proxy(judged: Judged) -> Iterable[Difference]:
+    proxy, haproxy = judged.observed.proxy, judged.stack.haproxy.name
     name = "haproxy.cfg"
     if proxy.written is None:
         yield Difference(Kind.PROXY, name, "is not written yet")
@@ -123,13 +119,13 @@ def _of_proxy(
         yield Difference(Kind.PROXY, name, "its structure differs from the spec")
     behind = [i for i in proxy.instances if i.answering and i.structure != proxy.expected]
     if behind:
-        yield Difference(Kind.PROXY, stack.haproxy.name, f"{len(behind)} still serve an older configuration")
-    known: Mapping[str, str | None] = {r.name: r.address for r in replicas}
+        yield Difference(Kind.PROXY, haproxy, f"{len(behind)} still serve an older configuration")
+    known: Mapping[str, str | None] = {r.name: r.address for r in judged.replicas}
     for server, address in sorted(proxy.configured.items()):
         if known.get(server) != address:
             yield Difference(Kind.PROXY, name, f"names server {server} at {address}, where no replica is")
-    for server in sorted(set(members) - set(known)):
-        yield Difference(Kind.PROXY, stack.haproxy.name, f"has server {server}, which is no container")
+    for server in sorted(set(judged.members) - set(known)):
+        yield Difference(Kind.PROXY, haproxy, f"has server {server}, which is no container")
 
 
 def count_by_kind(differences: Iterable[Difference]) -> Mapping[str, int]:

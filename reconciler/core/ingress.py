@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from reconciler.core.health import cause_of_end
+from reconciler.core.judged import Judged
 from reconciler.core.observed import Container, Observed, ProxyInstance, State
 from reconciler.core.plan import (
     Cause,
@@ -52,8 +52,9 @@ class IngressStep:
     blocked: str = ""
 
 
-def plan_ingress(stack: Stack, observed: Observed, servers: Mapping[str, str], now: datetime) -> IngressStep:
+def plan_ingress(judged: Judged, servers: Mapping[str, str]) -> IngressStep:
     """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on."""
+    stack, observed = judged.stack, judged.observed
     # One that we have stopped is still there, to be removed, when it has ended.
     gateways = [
         c for c in observed.of(stack.gateway.name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
@@ -61,7 +62,7 @@ def plan_ingress(stack: Stack, observed: Observed, servers: Mapping[str, str], n
     home = next(
         (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
     )
-    proxies = _Proxies(stack, observed, home, now)
+    proxies = _Proxies(judged, home)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
     operations = [*gateway_operations, *_configuration(observed, servers), *proxies.operations()]
     return IngressStep(Step.of([*operations, *proxies.waits()]), blocked)
@@ -112,11 +113,12 @@ def _configuration(observed: Observed, servers: Mapping[str, str]) -> list[Opera
 class _Proxies:
     """The HAProxy containers of a stack, sorted by what they are good for."""
 
-    def __init__(self, stack: Stack, observed: Observed, home: Container | None, now: datetime) -> None:
+    def __init__(self, judged: Judged, home: Container | None) -> None:
+        stack, observed = judged.stack, judged.observed
         self._workload = stack.haproxy
         self._expected = observed.proxy.expected
         self._home = home
-        self._now = now
+        self._now = judged.now
         self._all = observed.of(self._workload.name)
         self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state in _HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}

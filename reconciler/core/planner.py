@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-
 from reconciler.core.dependencies import plan_dependencies, plan_orphans
-from reconciler.core.health import judge_replicas
 from reconciler.core.history import History
 from reconciler.core.ingress import plan_ingress
+from reconciler.core.judged import Judged
 from reconciler.core.observed import Observed
 from reconciler.core.plan import (
     Cause,
@@ -20,18 +17,17 @@ from reconciler.core.plan import (
     RecreateContainer,
     Step,
 )
-from reconciler.core.pool import Member, is_all_known, merge
-from reconciler.core.rollout import Pool, plan_web
+from reconciler.core.rollout import plan_web
 from reconciler.core.stack import Stack
 
 
-def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> Plan:
+def plan(judged: Judged, history: History) -> Plan:
     """The operations that are safe now. Pure and deterministic: the same arguments give the same plan."""
-    members = merge(observed.proxy.instances)
-    dependencies = plan_dependencies(stack, observed, members, history, now)
+    stack, observed = judged.stack, judged.observed
+    dependencies = plan_dependencies(judged, history)
     may_start = all(dependencies.satisfies(workload) for workload in stack.web)
-    web = plan_web(_pool(stack, observed, members, now), history, may_start=may_start, hold=dependencies.hold)
-    ingress = plan_ingress(stack, observed, web.servers, now)
+    web = plan_web(judged, history, may_start=may_start, hold=dependencies.hold)
+    ingress = plan_ingress(judged, web.servers)
     if ingress.blocked and not observed.engine.containers:
         return Plan(blocked=ingress.blocked)
 
@@ -43,14 +39,6 @@ def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> P
         blocked=ingress.blocked,
         requeue_after=_soonest(steps),
     )
-
-
-def _pool(stack: Stack, observed: Observed, members: Mapping[str, Member], now: datetime) -> Pool:
-    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
-    slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
-    replicas = judge_replicas(stack, observed.engine.containers, members, now)
-    known = is_all_known(stack.haproxy.name, observed, now)
-    return Pool(stack, replicas, members, tuple(sorted(slots)), known, now)
 
 
 def _pulls(stack: Stack, observed: Observed, operations: list[Operation]) -> list[Operation]:

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from reconciler.core.health import Phase, Replica, cause_of_end
 from reconciler.core.history import History
+from reconciler.core.judged import Judged
 from reconciler.core.leaving import leaving
 from reconciler.core.observed import Health
 from reconciler.core.plan import (
@@ -32,9 +32,8 @@ from reconciler.core.plan import (
     StopContainer,
     Wait,
 )
-from reconciler.core.pool import Member
 from reconciler.core.rotation import active_due_in, choose_active, due_in
-from reconciler.core.stack import Stack, StrategyKind
+from reconciler.core.stack import StrategyKind
 
 DRAIN_LOOK: Final = 0.05
 """Seconds between two looks at a draining server: HAProxy sends no event when its last session ends."""
@@ -51,84 +50,72 @@ class WebStep:
     servers: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """What the steps of one pass look at: the judged replicas, the merged servers, the slots of the proxies that answer."""
-
-    stack: Stack
-    replicas: tuple[Replica, ...]
-    members: Mapping[str, Member]
-    slots: tuple[int, ...]
-    is_all_known: bool
-    now: datetime
-
-
-def plan_web(pool: Pool, history: History, *, may_start: bool, hold: bool) -> WebStep:
+def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -> WebStep:
     """The next step of all `web` workloads together.
 
     `may_start`: what they need is ready. `hold`: what they need is being changed, so the pool has to be empty and
     HAProxy holds the requests.
     """
-    dead = [r for r in pool.replicas if r.phase is Phase.DEAD]
-    retiring = leaving(pool.stack, pool.replicas, pool.now, can_drain=bool(pool.slots))
-    kept = [r for r in pool.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
-    steps: list[Operation | Wait] = [*_bury(pool, dead), *_forget_servers(pool)]
+    dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
+    retiring = leaving(judged.stack, judged.replicas, judged.now, can_drain=bool(judged.slots))
+    kept = [r for r in judged.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
+    steps: list[Operation | Wait] = [*_bury(judged, dead), *_forget_servers(judged)]
     if hold:
-        steps += _empty(pool, kept)
-    elif may_start or not all(member.draining for member in pool.members.values()):
+        steps += _empty(judged, kept)
+    elif may_start or not all(member.draining for member in judged.members.values()):
         # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
-        steps += _admit(pool, kept)
-    steps += _retire(pool, retiring)
+        steps += _admit(judged, kept)
+    steps += _retire(judged, retiring)
     if may_start:
-        steps += [*_start(kept), *_create(pool, history, retiring, dead)]
-    steps += _explain(pool, kept)
-    return WebStep(Step.of(steps), {} if hold else _servers(pool, kept, steps))
+        steps += [*_start(kept), *_create(judged, history, retiring, dead)]
+    steps += _explain(judged, kept)
+    return WebStep(Step.of(steps), {} if hold else _servers(judged, kept, steps))
 
 
 # Who is gone
 
 
-def _bury(pool: Pool, dead: Sequence[Replica]) -> Iterator[Operation]:
-    yield from (_delete(pool, replica.name, Cause.DEAD) for replica in dead if replica.member is not None)
+def _bury(judged: Judged, dead: Sequence[Replica]) -> Iterator[Operation]:
+    yield from (_delete(judged, replica.name, Cause.DEAD) for replica in dead if replica.member is not None)
     for replica in dead:
         yield _remove(replica, cause_of_end(replica.container, current=replica.current))
 
 
-def _forget_servers(pool: Pool) -> Iterator[Operation]:
+def _forget_servers(judged: Judged) -> Iterator[Operation]:
     """Servers whose container does not even exist any more."""
-    for name in sorted(set(pool.members) - {replica.name for replica in pool.replicas}):
-        yield _delete(pool, name, Cause.DEAD, "no such container")
+    for name in sorted(set(judged.members) - {replica.name for replica in judged.replicas}):
+        yield _delete(judged, name, Cause.DEAD, "no such container")
 
 
 # Who serves
 
 
-def _admit(pool: Pool, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+def _admit(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
     """Every ready replica that stays belongs into the pool, at the address that it has now."""
-    if not pool.slots:
+    if not judged.slots:
         return
     ready = [r for r in kept if r.phase is Phase.READY and r.address is not None]
-    if pool.stack.is_single_active:
-        ready, waits = _next_active(pool, ready)
+    if judged.stack.is_single_active:
+        ready, waits = _next_active(judged, ready)
         yield from waits
     for replica in ready:
         if replica.in_pool or replica.address is None:
             continue
         if replica.member is not None and replica.member.addresses != {replica.address}:
-            yield _delete(pool, replica.name, Cause.STALE)
+            yield _delete(judged, replica.name, Cause.STALE)
         yield AddServer(
             server=replica.name,
-            slots=pool.slots,
+            slots=judged.slots,
             address=replica.address,
             trusted=replica.container.health is Health.HEALTHY,
             cause=Cause.READY,
         )
 
 
-def _next_active(pool: Pool, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:
+def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:
     """The one replica to admit when one serves at a time: none while the active one has time left."""
-    rotation = pool.stack.rotation
-    active = [r for r in pool.replicas if r.taking_traffic or (r.in_pool and r in ready)]
+    rotation = judged.stack.rotation
+    active = [r for r in judged.replicas if r.taking_traffic or (r.in_pool and r in ready)]
     standby = [r for r in ready if r.current and not r.in_pool and not r.draining]
     if rotation is None or len(active) > 1:
         return [], []
@@ -138,49 +125,51 @@ def _next_active(pool: Pool, ready: list[Replica]) -> tuple[list[Replica], list[
     return ([chosen] if chosen else []), []
 
 
-def _empty(pool: Pool, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+def _empty(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
     """Take every server out of the pool and stop nothing."""
     for replica in kept:
         if replica.member is not None and not replica.member.draining:
-            yield DrainServer(server=replica.name, slots=pool.slots, cause=Cause.HOLD)
+            yield DrainServer(server=replica.name, slots=judged.slots, cause=Cause.HOLD)
     if any(replica.sessions for replica in kept):
         yield Wait(DRAIN_LOOK, "requests end before a dependency changes")
 
 
-def _servers(pool: Pool, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
+def _servers(judged: Judged, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
     """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve.
 
     While no proxy answers, nobody knows what they serve; the file then names whoever could.
     """
     added = {step.server for step in steps if isinstance(step, AddServer)}
-    serve = [r for r in kept if r.in_pool or r.name in added or (not pool.slots and r.phase is Phase.READY)]
-    return {r.name: r.address for r in serve[: pool.stack.serving if not pool.slots else None] if r.address}
+    serve = [r for r in kept if r.in_pool or r.name in added or (not judged.slots and r.phase is Phase.READY)]
+    return {
+        r.name: r.address for r in serve[: judged.stack.serving if not judged.slots else None] if r.address
+    }
 
 
 # Who leaves
 
 
-def _retire(pool: Pool, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
+def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
     """Drain, then stop what is drained; a container that never ran is simply removed."""
     for replica, cause in retiring.items():
         member = replica.member
         if replica.phase is Phase.CREATED:
             yield _remove(replica, cause)
-        elif member is not None and member.draining and not pool.is_all_known:
+        elif member is not None and member.draining and not judged.is_all_known:
             yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when the new HAProxy knows of it")
         elif member is None:
             yield _stop(replica, cause)
         elif not member.draining:
-            yield DrainServer(server=replica.name, slots=pool.slots, cause=cause, detail=replica.reason)
-            if not replica.taking_traffic and member.sessions == 0 and pool.is_all_known:
+            yield DrainServer(server=replica.name, slots=judged.slots, cause=cause, detail=replica.reason)
+            if not replica.taking_traffic and member.sessions == 0 and judged.is_all_known:
                 # Nothing to wait for; and once drained, one without a check of its own would look well again.
-                yield DeleteServer(server=replica.name, slots=pool.slots, force=False, cause=cause)
+                yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
                 yield _stop(replica, cause)
         elif member.sessions == 0:
             # The proxy refuses this while there is a session: its yes is what the stop waits for.
-            yield DeleteServer(server=replica.name, slots=pool.slots, force=False, cause=cause)
+            yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
             yield _stop(replica, cause)
-        elif member.since >= pool.stack.strategy.drain:
+        elif member.since >= judged.stack.strategy.drain:
             yield _stop(replica, cause, cut=member.sessions)
         else:
             yield Wait(DRAIN_LOOK, f"{replica.container.name} has {member.sessions} sessions to end")
@@ -196,15 +185,15 @@ def _start(kept: Sequence[Replica]) -> Iterator[Operation]:
 
 
 def _create(
-    pool: Pool, history: History, retiring: Mapping[Replica, Cause], dead: Sequence[Replica]
+    judged: Judged, history: History, retiring: Mapping[Replica, Cause], dead: Sequence[Replica]
 ) -> Iterator[Operation | Wait]:
-    stack, replicas = pool.stack, pool.replicas
+    stack, replicas = judged.stack, judged.replicas
     if stack.strategy.kind is StrategyKind.RECREATE and any(r.live and not r.current for r in replicas):
         return
     room = stack.replicas + stack.surge - sum(r.live for r in replicas)
     extra = 0
     if stack.surge and not retiring and not stack.is_single_active:
-        wait = due_in(stack, replicas, pool.now)
+        wait = due_in(stack, replicas, judged.now)
         extra = 1 if wait is not None and wait <= 0 else 0
         if wait is not None and wait > 0:
             yield Wait(wait)
@@ -214,7 +203,7 @@ def _create(
         count = min(workload.replicas + extra - useful, room)
         if count <= 0:
             continue
-        if wait := history.wait_before_replacing(workload.name, pool.now):
+        if wait := history.wait_before_replacing(workload.name, judged.now):
             yield Wait(wait, f"{workload.name} died again and again; next try in {wait:.0f} s")
             continue
         room -= count
@@ -233,12 +222,12 @@ def _create(
 # What an idle pass waits for
 
 
-def _explain(pool: Pool, kept: Sequence[Replica]) -> Iterator[Wait]:
+def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
     """Say what is awaited, and look again when only time can tell."""
-    strategy = pool.stack.strategy
+    strategy = judged.stack.strategy
     for replica in kept:
         name = replica.container.name
-        age = replica.container.age(pool.now)
+        age = replica.container.age(judged.now)
         if replica.in_pool and not replica.taking_traffic:
             yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet")
         elif replica.phase is Phase.WARMING:
@@ -248,8 +237,8 @@ def _explain(pool: Pool, kept: Sequence[Replica]) -> Iterator[Wait]:
             yield Wait(left, f"{name} has to stay ready for {left:.0f} s more")
 
 
-def _delete(pool: Pool, server: str, cause: Cause, detail: str = "") -> DeleteServer:
-    return DeleteServer(server=server, slots=pool.slots, force=True, cause=cause, detail=detail)
+def _delete(judged: Judged, server: str, cause: Cause, detail: str = "") -> DeleteServer:
+    return DeleteServer(server=server, slots=judged.slots, force=True, cause=cause, detail=detail)
 
 
 def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:

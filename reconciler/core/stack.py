@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,7 +132,7 @@ class Site:
         return self.directory / "run"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stack:
     """What should run for one VaultService.
 
@@ -155,22 +156,22 @@ class Stack:
         """The workloads that have one of these roles, in the order of the document."""
         return tuple(workload for workload in self.workloads if workload.role in roles)
 
-    @property
+    @cached_property
     def gateway(self) -> Workload:
         """The workload that holds the network namespace and the published port."""
         return self.of(Role.GATEWAY)[0]
 
-    @property
+    @cached_property
     def haproxy(self) -> Workload:
         """The workload that runs HAProxy."""
         return self.of(Role.PROXY)[0]
 
-    @property
+    @cached_property
     def web(self) -> tuple[Workload, ...]:
         """The workloads whose replicas are the servers of the pool."""
         return self.of(Role.WEB)
 
-    @property
+    @cached_property
     def revision(self) -> str:
         """What a rollout goes towards: the revision of the web workload, or one name for those of several."""
         revisions = [workload.revision for workload in self.web]
@@ -192,7 +193,7 @@ class Stack:
         """How many containers there may be above the desired number. Recreate has none: old and new never meet."""
         return 0 if self.strategy.kind is StrategyKind.RECREATE else self.strategy.surge
 
-    @property
+    @cached_property
     def replicas(self) -> int:
         """How many servers the pool should have."""
         return sum(workload.replicas for workload in self.web)

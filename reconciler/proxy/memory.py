@@ -37,6 +37,9 @@ class Network(Protocol):
 
     changes: int
 
+    def settle(self) -> None:
+        """Let everything happen that is due by now."""
+
     def proxies(self, project: str) -> Iterable[tuple[str, int, float, bool]]:
         """The running HAProxy containers: ID, slot, when they started, whether they were asked to stop."""
 
@@ -195,10 +198,11 @@ class MemoryProxy:
         """The running HAProxies by container, as they are now: new ones have read the file, idle leaving ones are gone."""
         now = self._clock()
         known = self._processes.setdefault(stack.project, {})
-        running = tuple(self._network.proxies(stack.project))
+        self._network.settle()
         look = (stack.project, now, self._network.changes)
         if self._looked == look:
             return known
+        running = tuple(self._network.proxies(stack.project))
         for id in known.keys() - {id for id, *_ in running}:
             del known[id]
         for id, slot, started, leaving in running:

@@ -21,6 +21,7 @@ import yaml
 
 from reconciler.core.base_stack import VAULT_NET
 from reconciler.core.history import History
+from reconciler.core.judged import Judged, judge
 from reconciler.core.observed import (
     Admin,
     Container,
@@ -53,6 +54,11 @@ class Scene:
     observed: Observed
     history: History
     names: Mapping[str, str]
+
+    @property
+    def judged(self) -> Judged:
+        """What a look at NOW comes to."""
+        return judge(self.stack, self.observed, NOW)
 
 
 def read_scene(text: str) -> Scene:

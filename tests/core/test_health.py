@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.health import Phase, Replica, judge_replicas
-from reconciler.core.pool import merge
-from tests.core.scenes import NOW, read_scene
+from reconciler.core.health import Phase, Replica
+from tests.core.scenes import read_scene
 
 
 def judged(line: str, plugin: str = "web") -> Replica:
     scene = read_scene(f"about: one\nwish: {{plugin: {plugin}}}\nweb: ['web-1 {line}']")
-    members = merge(scene.observed.proxy.instances)
-    (replica,) = judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
+    (replica,) = scene.judged.replicas
     return replica
 
 
@@ -91,6 +89,6 @@ def test_another_revision_is_not_current() -> None:
 
 def test_a_replica_of_a_service_that_is_gone_is_still_judged() -> None:
     scene = read_scene("about: one\nweb: [former-1 role=web up]")
-    (replica,) = judge_replicas(scene.stack, scene.observed.engine.containers, {}, NOW)
+    (replica,) = scene.judged.replicas
     assert not replica.current
     assert replica.workload.replicas == 0

@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.health import judge_replicas
 from reconciler.core.leaving import leaving
-from reconciler.core.pool import merge
 from tests.core.scenes import NOW, read_scene
 
 OLD = "@1 up"
@@ -18,8 +16,7 @@ NEW = "@2 up age=9"
 def who_leaves(lines: list[str], *, can_drain: bool = True, **wish: Any) -> dict[str, str]:
     named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
     scene = read_scene(f"about: leaving\nwish: { ({'version': '2'} | wish) }\nweb: {named}")
-    members = merge(scene.observed.proxy.instances)
-    replicas = judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
+    replicas = scene.judged.replicas
     found = leaving(scene.stack, replicas, NOW, can_drain=can_drain)
     return {replica.container.name: cause.value for replica, cause in found.items()}
 

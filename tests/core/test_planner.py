@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan
-from tests.core.scenes import NOW, read_scene
+from tests.core.scenes import read_scene
 
 PLANS = Path(__file__).parent / "plans"
 DASHES = "-" * 60
@@ -26,7 +26,7 @@ def cases() -> list[Path]:
 def test_plan(path: Path) -> None:
     told, _, expected = path.read_text().partition(f"{DASHES}\n")
     scene = read_scene(told)
-    made = str(plan(scene.stack, scene.observed, scene.history, NOW))
+    made = str(plan(scene.judged, scene.history))
     for revision, name in scene.names.items():
         made = made.replace(revision, name)
     if os.environ.get("UPDATE_PLANS"):

@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.health import judge_replicas
-from reconciler.core.pool import merge
 from reconciler.core.progress import Failure, judge_progress, look_in
 from tests.core.scenes import NOW, read_scene
 
@@ -20,8 +18,7 @@ def failure(
     scene = read_scene(
         f"about: progress\nwish: { ({'version': '2'} | wish) }\nweb: {named}\ndeaths: {{web: {deaths or []}}}"
     )
-    members = merge(scene.observed.proxy.instances)
-    replicas = judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
+    replicas = scene.judged.replicas
     started = None if began is None else NOW - timedelta(seconds=began)
     return judge_progress(scene.stack, replicas, scene.history, started, NOW)
 

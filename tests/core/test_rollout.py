@@ -8,7 +8,8 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.health import Phase, judge_replicas
+from reconciler.core.health import Phase
+from reconciler.core.judged import judge
 from reconciler.core.plan import (
     AddServer,
     CreateReplicas,
@@ -19,7 +20,6 @@ from reconciler.core.plan import (
     StopContainer,
 )
 from reconciler.core.planner import plan
-from reconciler.core.pool import merge
 from reconciler.core.stack import StrategyKind
 from tests.core.scenes import NOW, Scene, read_scene
 
@@ -66,21 +66,19 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 
 def planned(scene: Scene) -> tuple[Operation, ...]:
-    return plan(scene.stack, scene.observed, scene.history, NOW).operations
+    return plan(scene.judged, scene.history).operations
 
 
 @settings(deadline=None)
 @given(scenes())
 def test_the_same_look_gives_the_same_plan(scene: Scene) -> None:
-    assert plan(scene.stack, scene.observed, scene.history, NOW) == plan(
-        scene.stack, scene.observed, scene.history, NOW
-    )
+    assert plan(scene.judged, scene.history) == plan(scene.judged, scene.history)
 
 
 @settings(deadline=None, max_examples=300)
 @given(scenes())
 def test_nothing_is_stopped_that_a_proxy_still_uses(scene: Scene) -> None:
-    members = merge(scene.observed.proxy.instances)
+    members = scene.judged.members
     told: dict[str, set[str]] = {}
     for operation in planned(scene):
         if isinstance(operation, DrainServer | DeleteServer):
@@ -117,9 +115,7 @@ def test_enough_are_left_in_the_pool(scene: Scene) -> None:
     stack = scene.stack
     if stack.strategy.kind is StrategyKind.RECREATE:
         return
-    members = merge(scene.observed.proxy.instances)
-    replicas = judge_replicas(stack, scene.observed.engine.containers, members, NOW)
-    taking = {replica.name for replica in replicas if replica.taking_traffic}
+    taking = {replica.name for replica in scene.judged.replicas if replica.taking_traffic}
     gone = {o.server for o in planned(scene) if isinstance(o, DrainServer | DeleteServer)}
     floor = max(0, stack.replicas - stack.strategy.unavailable)
     assert not taking & gone or len(taking - gone) >= floor
@@ -128,10 +124,7 @@ def test_enough_are_left_in_the_pool(scene: Scene) -> None:
 @settings(deadline=None, max_examples=300)
 @given(scenes())
 def test_only_the_ready_are_let_in_and_at_their_own_address(scene: Scene) -> None:
-    members = merge(scene.observed.proxy.instances)
-    replicas = {
-        r.name: r for r in judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
-    }
+    replicas = {replica.name: replica for replica in scene.judged.replicas}
     for operation in planned(scene):
         if isinstance(operation, AddServer):
             replica = replicas[operation.server]
@@ -158,6 +151,6 @@ def test_recreate_never_makes_a_new_one_beside_an_old_one(scene: Scene) -> None:
 @settings(deadline=None)
 @given(scenes(), st.integers(-7200, 7200))
 def test_any_clock_gives_a_plan(scene: Scene, jump: int) -> None:
-    made = plan(scene.stack, scene.observed, scene.history, NOW + timedelta(seconds=jump))
+    made = plan(judge(scene.stack, scene.observed, NOW + timedelta(seconds=jump)), scene.history)
     assert str(made)
     assert made.requeue_after is None or made.requeue_after == made.requeue_after

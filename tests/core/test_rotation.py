@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.health import Replica, judge_replicas
-from reconciler.core.pool import merge
+from reconciler.core.health import Replica
 from reconciler.core.rotation import active_due_in, choose_active, due_in, next_rotation
 from reconciler.core.stack import Stack
 from tests.core.scenes import NOW, read_scene
@@ -19,8 +18,7 @@ def pool(lines: list[str], **wish: Any) -> tuple[Stack, tuple[Replica, ...]]:
     named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
     rotation = {"rotation": {"interval": "100s", "jitter": "0%"}}
     scene = read_scene(f"about: rotation\nwish: {json.dumps(rotation | wish)}\nweb: {named}")
-    members = merge(scene.observed.proxy.instances)
-    return scene.stack, judge_replicas(scene.stack, scene.observed.engine.containers, members, NOW)
+    return scene.stack, scene.judged.replicas
 
 
 def test_it_is_counted_from_the_youngest() -> None:

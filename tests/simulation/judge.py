@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from random import Random
 from typing import Any
 
 from reconciler.core.history import History
+from reconciler.core.judged import Judged, judge
 from reconciler.core.observed import Admin, Container, Health, Observed, State
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan as plan_now
@@ -58,8 +58,9 @@ class Judge:
 
     # Around a plan
 
-    def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
+    def planned(self, judged: Judged, history: History, made: Plan) -> None:
         """A pass has looked and planned."""
+        stack, observed = judged.stack, judged.observed
         floor = max(0, stack.replicas - stack.strategy.unavailable)
         if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
             floor = 0
@@ -80,12 +81,11 @@ class Judge:
         )
         self._volumes = set(self._engine.volumes)
         if self._random.random() < 0.05:
-            self._same_again(stack, observed, history, now, made)
+            self._same_again(judged, history, made)
 
-    def _same_again(
-        self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan
-    ) -> None:
+    def _same_again(self, judged: Judged, history: History, made: Plan) -> None:
         """The order in which an engine lists its containers means nothing."""
+        observed = judged.observed
         containers = list(observed.engine.containers)
         instances = list(observed.proxy.instances)
         self._random.shuffle(containers)
@@ -94,7 +94,7 @@ class Judge:
             replace(observed.engine, containers=tuple(containers)),
             replace(observed.proxy, instances=tuple(instances)),
         )
-        if (again := plan_now(stack, shuffled, history, now)) != made:
+        if (again := plan_now(judge(judged.stack, shuffled, judged.now), history)) != made:
             raise Violation(f"the plan depends on the order of what was seen:\n{made}\n-- or --\n{again}")
 
     # Around a call

@@ -26,7 +26,8 @@ from reconciler.controller.stopwatch import Stopwatch
 from reconciler.core import planner
 from reconciler.core.base_stack import VAULT_NET
 from reconciler.core.history import History
-from reconciler.core.observed import Admin, Observed, State
+from reconciler.core.judged import Judged
+from reconciler.core.observed import Admin, State
 from reconciler.core.plan import Plan
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.errors import EngineError
@@ -227,12 +228,12 @@ class Simulation:
             self._spec, self._stack = service.spec, build_stack(service)
         return self._stack
 
-    def planned(self, stack: Stack, observed: Observed, history: History, now: datetime, made: Plan) -> None:
+    def planned(self, judged: Judged, history: History, made: Plan) -> None:
         """A pass has planned."""
         self._plans += 1
         if made.operations or made.blocked:
             self.story.tell("plan", made)
-        self.judge.planned(stack, observed, history, now, made)
+        self.judge.planned(judged, history, made)
 
     # Calls, and what may become of them
 
@@ -526,9 +527,9 @@ def _does_well(container: MemoryContainer, workload: Workload) -> bool:
 def _seen_by(simulation: Simulation) -> Iterator[None]:
     """While it lasts, the simulation sees every plan that the controller makes."""
 
-    def plan(stack: Stack, observed: Observed, history: History, now: datetime) -> Plan:
-        made = planner.plan(stack, observed, history, now)
-        simulation.planned(stack, observed, history, now, made)
+    def plan(judged: Judged, history: History) -> Plan:
+        made = planner.plan(judged, history)
+        simulation.planned(judged, history, made)
         return made
 
     before, world.plan = world.plan, plan

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core import dependencies, health, ingress, leaving, planner, pool, rollout
+from reconciler.core import dependencies, health, ingress, judged, leaving, planner, pool, rollout
 from reconciler.core.health import Phase
 from reconciler.core.plan import (
     CreateReplicas,
@@ -74,7 +74,7 @@ def old_workers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def one_proxy_speaks_for_both(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(planner, "merge", lambda instances: pool.merge([i for i in instances if i.answering][:1]))
+    patch.setattr(judged, "merge", lambda instances: pool.merge([i for i in instances if i.answering][:1]))
 
 
 def the_file_forgets(patch: pytest.MonkeyPatch) -> None:
@@ -111,17 +111,15 @@ def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(
-        stack: Stack, observed: Any, members: Any, *others: Any
-    ) -> dependencies.DependencyStep:
-        return replace(_plan_dependencies(stack, observed, {}, *others), hold=False)
+    def plan_dependencies(seen: judged.Judged, history: Any) -> dependencies.DependencyStep:
+        return replace(_plan_dependencies(replace(seen, members={}), history), hold=False)
 
     patch.setattr(planner, "plan_dependencies", plan_dependencies)
 
 
 def requests_are_let_in_too_soon(patch: pytest.MonkeyPatch) -> None:
-    def plan_web(pool: rollout.Pool, history: Any, *, may_start: bool, hold: bool) -> rollout.WebStep:
-        return _plan_web(pool, history, may_start=True, hold=hold)
+    def plan_web(seen: judged.Judged, history: Any, *, may_start: bool, hold: bool) -> rollout.WebStep:
+        return _plan_web(seen, history, may_start=True, hold=hold)
 
     patch.setattr(planner, "plan_web", plan_web)
 
@@ -147,7 +145,7 @@ def order_decides(patch: pytest.MonkeyPatch) -> None:
             _judge(c, web[c.workload], members, deadline, now) for c in containers if c.workload in web
         )
 
-    patch.setattr(planner, "judge_replicas", judge_replicas)
+    patch.setattr(judged, "judge_replicas", judge_replicas)
 
 
 def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.api import Status
-    from reconciler.core.observed import Container, Observed
-    from reconciler.core.stack import Stack
+    from reconciler.core.judged import Judged
+    from reconciler.core.observed import Container
     from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 
@@ -106,16 +106,14 @@ def _containers(application: Application, stored: StoredObject, now: datetime) -
 
     try:
         stack = application.build(stored.service, stored.origin.manifest.parent)
-        return _container_table(stack, application.observe(stack), now)
+        return _container_table(application.observe(stack), now)
     except (VaultError, PluginError) as error:
         # The rest of the page is what somebody needs who has to mend this.
         return printable(f"cannot be seen: {error}")
 
 
-def _container_table(stack: Stack, observed: Observed, now: datetime) -> str:
-    from reconciler.core.pool import merge
-
-    members = merge(observed.proxy.instances)
+def _container_table(judged: Judged, now: datetime) -> str:
+    stack, members = judged.stack, judged.members
     current = {workload.name: workload for workload in stack.workloads}
 
     def row(container: Container) -> list[str]:
@@ -137,7 +135,8 @@ def _container_table(stack: Stack, observed: Observed, now: datetime) -> str:
             age(container.created, now),
         ]
 
-    rows = [row(each) for each in sorted(observed.engine.containers, key=lambda c: (c.role, c.created, c.id))]
+    containers = sorted(judged.observed.engine.containers, key=lambda c: (c.role, c.created, c.id))
+    rows = [row(each) for each in containers]
     headers = ["CONTAINER", "ROLE", "REVISION", "STATE", "HEALTH", "POOL", "SESSIONS", "AGE"]
     return table(headers, rows) if rows else "there are none"
 
