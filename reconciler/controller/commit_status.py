@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal, Protocol
 
 from reconciler.controller.notify import Send, post_to
@@ -81,7 +82,7 @@ def standing(loaded: Loaded, place: str, objects: Objects) -> Standing | None:
         return None
     commit = loaded.commit.rpartition(":")[2]
     for problem in loaded.problems:
-        return Standing(commit, "failure", _line(f"{problem.path.name}:{problem.line}: {problem.message}"))
+        return Standing(commit, "failure", _line(str(replace(problem, path=Path(problem.path.name)))))
     summaries = dict(_summaries(loaded, place, objects))
     for verdict, state in _WORST_FIRST:
         for name, summary in summaries.items():

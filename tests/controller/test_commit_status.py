@@ -145,7 +145,7 @@ def test_a_mistake_in_a_manifest_is_a_failure_that_names_the_line(
     look_twice(teller)
     (message,) = chat.messages
     assert message["state"] == "failure"
-    assert message["description"].startswith("files.yaml:7: xxx")
+    assert message["description"].startswith("files.yaml:7:3: spec: xxx")
     assert len(message["description"]) == 140
 
 
