@@ -155,7 +155,8 @@ def test_grace_has_an_end(engine: ComposeEngine, make_stack: MakeStack) -> None:
     stack = make_stack(replicas=1)
     (web,) = _run(engine, stack, "web")
     until("it answers", lambda: _all(_seen(engine, stack, "web"), lambda c: c.is_ready))
-    docker("exec", "--detach", web.id, "curl", "-s", "http://127.0.0.1:8000/slow?ms=300000")
+    stream = "curl -sN http://127.0.0.1:8000/stream?seconds=300 > /tmp/seen & until [ -s /tmp/seen ]; do sleep 0.1; done"
+    docker("exec", web.id, "timeout", "30", "sh", "-c", stream)
     engine.stop(web.id, 1)
     (ended,) = until(
         "it has ended", lambda: _all(_seen(engine, stack, "web"), lambda c: c.state is State.EXITED)
