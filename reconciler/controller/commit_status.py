@@ -88,7 +88,7 @@ def standing(loaded: Loaded, place: str, objects: Objects) -> Standing | None:
         for name, summary in summaries.items():
             if summary.verdict is verdict:
                 return Standing(commit, state, _line(f"{name}: {summary.reason}: {summary.message}"))
-    return Standing(commit, "success", f"{len(summaries)} services are as it wants them")
+    return Standing(commit, "success", _line(f"as it wants them: {', '.join(summaries) or 'no services'}"))
 
 
 _WORST_FIRST: Final[tuple[tuple[Verdict, State], ...]] = (

@@ -122,7 +122,7 @@ def test_a_commit_goes_from_pending_to_success(branch: Branch, chat: Chat, telle
         ("success", NAME),
     ]
     assert chat.messages[0]["description"].startswith("files: Pending: ")
-    assert chat.messages[1]["description"] == "2 services are as it wants them"
+    assert chat.messages[1]["description"] == "as it wants them: files, wiki"
     assert chat.calls == [(f"/hooks/T0/secret/{FIRST}", "token token-of-the-test")] * 2
 
 
