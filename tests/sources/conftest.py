@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 import os
-import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.sources.git_repository import Repository, manifest, sh
-from tests.sources.git_servers import SSH, running
+from tests.sources.git_servers import SSH, find_sshd, serving_ssh
 
 
 @pytest.fixture
@@ -33,42 +30,11 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command line of the machine's sshd, or else of the one of its package, unpacked beside and not installed."""
-    found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
-    if found:
-        return [found]
-    place = tmp_path_factory.mktemp("sshd")
-    sh("apt-get", "download", "openssh-server", "libwrap0", cwd=place)
-    for package in place.glob("*.deb"):
-        sh("dpkg-deb", "--extract", package.name, "root", cwd=place)
-    (library,) = place.glob("root/**/libwrap.so.0")
-    # What the package's installation would have added to the machine is there for this program alone.
-    passwd = place / "passwd"
-    passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n")
-    alone = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
-    environ = f"LD_LIBRARY_PATH={library.parent}"
-    program = str(place / "root/usr/sbin/sshd")
-    return ["unshare", "--mount", "sh", "-c", alone, "sh", str(passwd), "env", environ, program]
+    """The command line of an sshd."""
+    return find_sshd(tmp_path_factory.mktemp("sshd"))
 
 
 @pytest.fixture
 def ssh(tmp_path: Path, repository: Repository, sshd: list[str]) -> Iterator[SSH]:
-    directory = tmp_path / "ssh"
-    directory.mkdir(mode=0o700)
-    for name in ("host", "user"):
-        sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name), cwd=directory)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    authorized = directory / "authorized"
-    authorized.write_text((directory / "user.pub").read_text())
-    known = directory / "known"
-    known.write_text(f"[127.0.0.1]:{port} {(directory / 'host.pub').read_text()}")
-    config = directory / "config"
-    config.write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nAuthorizedKeysFile {authorized}\n"
-        f"PidFile {directory}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
-    )
-    # OpenSSH insists on this empty directory for its unprivileged half.
-    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    with running([*sshd, "-D", "-e", "-f", str(config)], port):
-        yield SSH(f"ssh://{getpass.getuser()}@127.0.0.1:{port}{repository.bare}", directory / "user", known)
+    with serving_ssh(sshd, tmp_path / "ssh", repository.bare) as served:
+        yield served

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -13,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests.sources.git_repository import PERSON, SECONDS
+from tests.sources.git_repository import PERSON, SECONDS, sh
 
 
 class _Backend(BaseHTTPRequestHandler):
@@ -99,8 +102,49 @@ class SSH:
     known_hosts: Path
 
 
+def find_sshd(place: Path) -> list[str]:
+    """The command line of the machine's sshd, or else of the one of its package, unpacked in `place` and not installed."""
+    found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+    if found:
+        return [found]
+    sh("apt-get", "download", "openssh-server", "libwrap0", cwd=place)
+    for package in place.glob("*.deb"):
+        sh("dpkg-deb", "--extract", package.name, "root", cwd=place)
+    (library,) = place.glob("root/**/libwrap.so.0")
+    # What the package's installation would have added to the machine is there for this program alone.
+    passwd = place / "passwd"
+    passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n")
+    alone = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
+    environ = f"LD_LIBRARY_PATH={library.parent}"
+    program = str(place / "root/usr/sbin/sshd")
+    return ["unshare", "--mount", "sh", "-c", alone, "sh", str(passwd), "env", environ, program]
+
+
 @contextmanager
-def running(command: list[str], port: int) -> Iterator[None]:
+def serving_ssh(sshd: list[str], directory: Path, bare: Path) -> Iterator[SSH]:
+    """Serve the repository `bare` to one key; keys and configuration are in `directory`, which is made."""
+    directory.mkdir(mode=0o700)
+    for name in ("host", "user"):
+        sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name), cwd=directory)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    authorized = directory / "authorized"
+    authorized.write_text((directory / "user.pub").read_text())
+    known = directory / "known"
+    known.write_text(f"[127.0.0.1]:{port} {(directory / 'host.pub').read_text()}")
+    config = directory / "config"
+    config.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nAuthorizedKeysFile {authorized}\n"
+        f"PidFile {directory}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
+    )
+    # OpenSSH insists on this empty directory for its unprivileged half.
+    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    with _running([*sshd, "-D", "-e", "-f", str(config)], port):
+        yield SSH(f"ssh://{getpass.getuser()}@127.0.0.1:{port}{bare}", directory / "user", known)
+
+
+@contextmanager
+def _running(command: list[str], port: int) -> Iterator[None]:
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + SECONDS
