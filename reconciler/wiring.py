@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from reconciler.sources.git_address import Address
     from reconciler.sources.git_command import Credentials
     from reconciler.sources.git_trust import Trust
+    from reconciler.store.glance import Glances
     from reconciler.store.history import HistoryStore
     from reconciler.store.objects import ObjectStore
     from vault_plugins.registry import Registry
@@ -104,6 +105,13 @@ class Application:
         from reconciler.store.objects import ObjectStore
 
         return ObjectStore(self.options.state_dir)
+
+    @cached_property
+    def glances(self) -> Glances:
+        """What users want and how it is doing, for those who only show it."""
+        from reconciler.store.glance import Glances
+
+        return Glances(self.options.state_dir, lambda: self.objects)
 
     @cached_property
     def history(self) -> HistoryStore:

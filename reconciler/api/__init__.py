@@ -1,33 +1,39 @@
 """The resource that users write and read: VaultService, its status, its errors.
 
 This package is the bottom of the reconciler: it imports nothing of it, does no I/O beyond reading the files
-it is given, and is what every other package speaks in.
+it is given, and is what every other package speaks in. A name is imported from its module when it is first asked for,
+so that whoever only raises an error builds no models.
 """
 
-from reconciler.api.conditions import (
-    CONDITION_TYPES,
-    Condition,
-    ConditionStatus,
-    ConditionType,
-    find_condition,
-    set_condition,
-)
-from reconciler.api.env_file import load_env_file, permission_warning
-from reconciler.api.errors import ManifestError, PermanentError, Problem, TemporaryError, VaultError
-from reconciler.api.manifest import Manifest, Survey, load, load_directory, parse, survey
-from reconciler.api.quantities import IntOrPercent, format_duration, parse_duration
-from reconciler.api.status import ReplicaCounts, Status
-from reconciler.api.strategy import RollingUpdate, Rotation, Strategy
-from reconciler.api.traffic import HealthCheck, Ports, Proxy
-from reconciler.api.vaultservice import (
-    API_GROUP,
-    API_VERSION,
-    KIND,
-    EnvFrom,
-    Metadata,
-    Spec,
-    VaultService,
-)
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from reconciler.api.condition_types import (
+        CONDITION_TYPES,
+        ConditionStatus,
+        ConditionType,
+        find_condition,
+    )
+    from reconciler.api.conditions import Condition, set_condition
+    from reconciler.api.env_file import load_env_file, permission_warning
+    from reconciler.api.errors import ManifestError, PermanentError, Problem, TemporaryError, VaultError
+    from reconciler.api.manifest import Manifest, Survey, load, load_directory, parse, survey
+    from reconciler.api.quantities import IntOrPercent, format_duration, parse_duration
+    from reconciler.api.status import ReplicaCounts, Status
+    from reconciler.api.strategy import RollingUpdate, Rotation, Strategy
+    from reconciler.api.traffic import HealthCheck, Ports, Proxy
+    from reconciler.api.vaultservice import (
+        API_GROUP,
+        API_VERSION,
+        KIND,
+        EnvFrom,
+        Metadata,
+        Spec,
+        VaultService,
+    )
 
 __all__ = [
     "API_GROUP",
@@ -68,3 +74,26 @@ __all__ = [
     "set_condition",
     "survey",
 ]
+
+_HOMES: Final = {
+    "condition_types": ("CONDITION_TYPES", "ConditionStatus", "ConditionType", "find_condition"),
+    "conditions": ("Condition", "set_condition"),
+    "env_file": ("load_env_file", "permission_warning"),
+    "errors": ("ManifestError", "PermanentError", "Problem", "TemporaryError", "VaultError"),
+    "manifest": ("Manifest", "Survey", "load", "load_directory", "parse", "survey"),
+    "quantities": ("IntOrPercent", "format_duration", "parse_duration"),
+    "status": ("ReplicaCounts", "Status"),
+    "strategy": ("RollingUpdate", "Rotation", "Strategy"),
+    "traffic": ("HealthCheck", "Ports", "Proxy"),
+    "vaultservice": ("API_GROUP", "API_VERSION", "KIND", "EnvFrom", "Metadata", "Spec", "VaultService"),
+}
+_HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """The name, from its own module. Raises AttributeError for one that is not of this package."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value

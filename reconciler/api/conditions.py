@@ -9,27 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal
 
 from pydantic import Field
 
+from reconciler.api.condition_types import CONDITION_TYPES, ConditionStatus, ConditionType, find_condition
 from reconciler.api.formats import Reason
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Timestamp
 
-__all__ = [
-    "CONDITION_TYPES",
-    "Condition",
-    "ConditionStatus",
-    "ConditionType",
-    "find_condition",
-    "set_condition",
-]
-
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "Degraded"]
-ConditionStatus = Literal["True", "False", "Unknown"]
-
-CONDITION_TYPES: Final[tuple[ConditionType, ...]] = ("Ready", "Reconciling", "Stalled", "Degraded")
+__all__ = ["Condition", "set_condition"]
 
 
 class Condition(ApiModel):
@@ -47,11 +35,6 @@ class Condition(ApiModel):
     observed_generation: int = Field(
         default=0, ge=0, description="The metadata.generation that this condition speaks of."
     )
-
-
-def find_condition(conditions: Iterable[Condition], type_: ConditionType) -> Condition | None:
-    """The condition of that type, or None when it was never set."""
-    return next((condition for condition in conditions if condition.type == type_), None)
 
 
 def set_condition(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import click
 
 from reconciler.cli.session import Session, default_state_dir
 
 if TYPE_CHECKING:
-    from reconciler.store.base import Objects, StoredObject
+    from reconciler.store.base import StoredObject
 
 __all__ = ["existing", "name_argument", "names_argument"]
 
@@ -20,6 +20,16 @@ OBJECT: Final = "object.json"
 """What the store calls its files; a directory without one belongs to a service that is gone."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+class Shelf(Protocol):
+    """Where objects are looked up: the store itself, or a glance at it."""
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all."""
+
+    def get(self, name: str) -> StoredObject | None:
+        """The one of that name."""
 
 
 def name_argument(*, required: bool = True) -> Callable[[Decorated], Decorated]:
@@ -32,19 +42,19 @@ def names_argument(*, required: bool) -> Callable[[Decorated], Decorated]:
     return click.argument("names", metavar="NAME...", nargs=-1, required=required, shell_complete=_complete)
 
 
-def existing(objects: Objects, names: Sequence[str]) -> list[StoredObject]:
+def existing(objects: Shelf, names: Sequence[str]) -> list[StoredObject]:
     """The objects of these names, each once and in their order; `vaultservice/NAME` is understood too.
 
     Raises VaultError that says which there are.
     """
-    from reconciler.api import VaultError
-    from reconciler.api.diagnosis import nearest
-
     found = []
     for name in dict.fromkeys(name.rpartition("/")[2] for name in names):
         there = objects.names()
         stored = objects.get(name) if name in there else None
         if stored is None:
+            from reconciler.api import VaultError
+            from reconciler.api.diagnosis import nearest
+
             near = nearest(name, there)
             hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(there) or 'none'}"
             raise VaultError(f"there is no VaultService {name!r}; {hint}")

@@ -5,11 +5,13 @@ One reading of the conditions for `get`, `describe` and for waiting, so that the
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.api import Status, VaultService
 from reconciler.controller.verdict import Summary, Verdict, summarize
 from reconciler.store.base import StoredObject
+
+if TYPE_CHECKING:
+    from reconciler.api import Status, VaultService
 
 __all__ = ["COLORS", "Summary", "Verdict", "document", "summarize", "url"]
 

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.api import Status, find_condition
+from reconciler.api import find_condition
 from reconciler.store.base import INVALID_MANIFEST, StoredObject
+
+if TYPE_CHECKING:
+    from reconciler.api import Status
 
 ROLLED_BACK: Final = "RolledBack"
 """Reason of conditions and events when a revision was given up for the last good one."""

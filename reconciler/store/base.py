@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from reconciler.api import Status, VaultService
+if TYPE_CHECKING:
+    from reconciler.api import Status, VaultService
 
 BELL: Final = ".changed"
 """File beside the services' directories that is touched whenever an object has changed. Kernels tell late or never what

@@ -21,13 +21,14 @@ from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError
 from reconciler.api.formats import ServiceName
 from reconciler.store import files
 from reconciler.store.base import BELL, INVALID_MANIFEST, Deletion, Origin, StoredObject
+from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
 
-OBJECT: Final = "object.json"
-STATUS: Final = "status.json"
 LOCK: Final = ".object.lock"
 LOCK_TIMEOUT: Final = 5.0
 
 _OBJECTS: Final = TypeAdapter(StoredObject)
+# base.py names the model for type checkers only, so that who just reads history does not import it.
+_OBJECTS.rebuild(_types_namespace={"VaultService": VaultService})
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(ServiceName)
 
 log = logging.getLogger(__name__)
@@ -38,15 +39,11 @@ class ObjectStore:
 
     def __init__(self, state_dir: Path) -> None:
         self._state = state_dir
-        self._services = state_dir / "services"
+        self._services = services_of(state_dir)
 
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
-        with files.disk_errors(self._services, "list"), suppress(FileNotFoundError):
-            return tuple(
-                sorted(entry.name for entry in self._services.iterdir() if (entry / OBJECT).is_file())
-            )
-        return ()
+        return names_in(self._services)
 
     def directory(self, name: str) -> Path:
         """The directory of a service's files. Raises PermanentError if it is no valid name."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -18,6 +19,7 @@ from reconciler.cli.tables import age, shortened, table
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from reconciler.api import Status
     from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 
@@ -25,8 +27,13 @@ HEADERS: Final = ("NAME", "PLUGIN", "READY", "REVISION", "AGE", "URL", "MESSAGE"
 WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "GENERATION", "ORIGIN", "MESSAGE")
 WATCH_SECONDS: Final = 0.5
 MIN_MESSAGE: Final = 20
+DOCUMENTS: Final = ("json", "yaml")
+"""The formats that show whole documents; the others are a glance."""
+
 COMMIT: Final = 32
 """Characters of `main@sha1:0123456789ab…` that tell commits apart."""
+
+Seen = tuple["StoredObject", "Status"]
 
 
 @click.command(
@@ -57,43 +64,46 @@ def _show(
     application: Application, names: Sequence[str], output: str | None, known: dict[str, object]
 ) -> dict[str, object]:
     """Write what is not as in `known`, and return all as it is now."""
-    from reconciler.cli.summary import document
-
-    objects = application.objects
+    objects = application.objects if output in DOCUMENTS else application.glances
     wanted = names or objects.names()
     # With --watch a service may go while we look.
     stored = existing(objects, [name for name in wanted if name not in known or objects.get(name)])
-    now = {each.name: document(each, objects.status(each.name)) for each in stored}
-    news = [each for each in stored if now[each.name] != known.get(each.name)]
+    now = {each.name: (each, objects.status(each.name)) for each in stored}
+    news = [seen for name, seen in now.items() if seen != known.get(name)]
     if known and not news:
         return dict(now)
-    documents = [now[each.name] for each in news]
-    data = documents[0] if len(names) == 1 and documents else listed(documents)
     if not stored and output in (None, "wide"):
         click.echo(f"there are no services in {application.options.state_dir}", err=True)
-    else:
-        write(output, data, _text(application, news, output, with_headers=not known))
+        return dict(now)
+    data = _data(news, one=len(names) == 1) if output in DOCUMENTS else {}
+    write(output, data, _text(application, news, output, with_headers=not known))
     return dict(now)
 
 
+def _data(seen: Sequence[Seen], *, one: bool) -> Mapping[str, object]:
+    from reconciler.cli.summary import document
+
+    documents = [document(stored, status) for stored, status in seen]
+    return documents[0] if one and documents else listed(documents)
+
+
 def _text(
-    application: Application, stored: Sequence[StoredObject], output: str | None, *, with_headers: bool
+    application: Application, seen: Sequence[Seen], output: str | None, *, with_headers: bool
 ) -> Callable[[], str]:
     def text() -> str:
         if output == "name":
-            return "\n".join(qualified(each.name) for each in stored)
-        rows = [_row(application, each, wide=output == "wide") for each in stored]
+            return "\n".join(qualified(stored.name) for stored, _ in seen)
+        rows = [_row(application, stored, status, wide=output == "wide") for stored, status in seen]
         whole = table(WIDE_HEADERS if output == "wide" else HEADERS, rows)
         return whole if with_headers else whole.partition("\n")[2]
 
     return text
 
 
-def _row(application: Application, stored: StoredObject, *, wide: bool) -> list[str]:
+def _row(application: Application, stored: StoredObject, status: Status, *, wide: bool) -> list[str]:
     from reconciler.cli.summary import COLORS, summarize, url
 
     service = stored.service
-    status = application.objects.status(stored.name)
     summary = summarize(stored, status)
     revisions = application.history.revisions(stored.name)
     counts = status.replicas
@@ -110,7 +120,9 @@ def _row(application: Application, stored: StoredObject, *, wide: bool) -> list[
         origin = f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
         if stored.origin.commit:
             # Its path is one of our own; whoever looks for it looks in the repository.
-            origin = f"{stored.origin.kind} {stored.origin.manifest.name} at {stored.origin.commit[:COMMIT]}"
+            origin = (
+                f"{stored.origin.kind} {Path(stored.origin.manifest).name} at {stored.origin.commit[:COMMIT]}"
+            )
         row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, origin]
     return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
 

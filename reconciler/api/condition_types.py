@@ -1,0 +1,29 @@
+"""Which conditions there are, and how one of them is found: all that is needed to read them without making models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, Protocol, TypeVar
+
+__all__ = ["CONDITION_TYPES", "ConditionStatus", "ConditionType", "find_condition"]
+
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Degraded"]
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+CONDITION_TYPES: Final[tuple[ConditionType, ...]] = ("Ready", "Reconciling", "Stalled", "Degraded")
+
+
+class Typed(Protocol):
+    """A condition, as a model or as it was read from a file."""
+
+    @property
+    def type(self) -> ConditionType:
+        """Which of the four it is."""
+
+
+Found = TypeVar("Found", bound=Typed)
+
+
+def find_condition(conditions: Iterable[Found], type_: ConditionType) -> Found | None:
+    """The condition of that type, or None when it was never set."""
+    return next((condition for condition in conditions if condition.type == type_), None)

@@ -1,0 +1,103 @@
+"""Objects as a table shows them, read without making their models.
+
+Importing and building the models takes a command longer than everything else that a table needs. What was written by
+`ObjectStore` was checked when it was written, so a look at it needs no second check; whatever does not look as expected
+is left to the models, which know how to say what is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from reconciler.store import files
+from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
+
+if TYPE_CHECKING:
+    from reconciler.api import Status
+    from reconciler.store.base import StoredObject
+    from reconciler.store.objects import ObjectStore
+
+_NULLABLE: Final = frozenset({"deletion", "revision"})
+"""Fields that are not written while they are None; any other one that is missing is a reason to ask the models."""
+
+
+class Glance:
+    """A JSON object whose fields are attributes, by the names that the models give them: `observed_generation` is
+    `observedGeneration`. Raises AttributeError for a field that is not there.
+    """
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+
+    def __getattr__(self, name: str) -> Any:
+        first, *others = name.split("_")
+        for written in (name, first + "".join(word.title() for word in others)):
+            if written in self._fields:
+                return _seen(self._fields[written])
+        if name in _NULLABLE:
+            return None
+        raise AttributeError(name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Glance) and self._fields == other._fields
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Glances:
+    """Reads what `ObjectStore` has written; `models` is asked for what cannot be read in passing."""
+
+    def __init__(self, state_dir: Path, models: Callable[[], ObjectStore]) -> None:
+        self._services = services_of(state_dir)
+        self._models = models
+
+    def names(self) -> tuple[str, ...]:
+        """The names of all objects, sorted."""
+        return names_in(self._services)
+
+    def get(self, name: str) -> StoredObject | None:
+        """What looks like the object of that name. Raises PermanentError for a file that cannot be understood."""
+        seen = self._read(name, OBJECT)
+        if seen is None or not _has(
+            seen, "service.metadata.generation", "service.spec.suspend", "problem_reason"
+        ):
+            return self._models().get(name)
+        fields = {**seen._fields, "name": name, "generation": seen.service.metadata.generation}
+        return cast("StoredObject", Glance(fields))
+
+    def status(self, name: str) -> Status:
+        """What looks like its status."""
+        seen = self._read(name, STATUS)
+        if seen is None or not _has(seen, "observed_generation", "replicas.serving", "conditions"):
+            return self._models().status(name)
+        return cast("Status", seen)
+
+    def _read(self, name: str, file: str) -> Glance | None:
+        # A name that is not in the list may be anything, a path out of the directory too.
+        content = files.read(self._services / name / file) if name in self.names() else None
+        try:
+            fields = json.loads(content or "null")
+        except ValueError:
+            return None
+        return Glance(fields) if isinstance(fields, dict) else None
+
+
+def _seen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Glance(value)
+    return tuple(map(_seen, value)) if isinstance(value, list) else value
+
+
+def _has(seen: Glance, *paths: str) -> bool:
+    """Whether all these fields are there."""
+    try:
+        for path in paths:
+            field: Any = seen
+            for step in path.split("."):
+                field = getattr(field, step)
+    except AttributeError:
+        return False
+    return True

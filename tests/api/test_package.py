@@ -1,0 +1,32 @@
+"""`reconciler.api` gives each of its names, and imports a module only when one of them is asked for."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from reconciler import api
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_every_name_comes_from_the_module_that_has_it(name: str) -> None:
+    value = getattr(api, name)
+    home = getattr(value, "__module__", "")
+    if home.startswith("reconciler."):
+        assert getattr(importlib.import_module(home), name) is value
+
+
+def test_another_name_is_an_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = api.Nothing  # type: ignore[attr-defined]
+
+
+def test_an_error_needs_no_models() -> None:
+    program = (
+        "import sys; from reconciler.api import VaultError, find_condition; print('pydantic' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
