@@ -65,7 +65,7 @@ class Journal:
         """One call of a pass has ended. `words`: the end of the log of each container that died, by ID."""
         result = catalog.ERROR if call.error else catalog.SUCCESS
         for operation in call.operations:
-            _log.info("%s", operation, extra={"service": stack.name})
+            _log.info("%s", operation, extra={"service": stack.name, "seconds": round(call.seconds, 6)})
             self._recorder.add(
                 catalog.OPERATIONS,
                 name=stack.name,
