@@ -22,6 +22,9 @@ RESTART_SECONDS: Final = 0.1
 GIVES_UP_AFTER: Final = 30.0
 """Seconds after which a health check that never succeeded says unhealthy instead of starting."""
 
+BLOCKS_APART: Final = 16
+"""Between the blocks of 248 addresses that a network goes on in when one is full."""
+
 KILLED: Final = 137
 """The exit code of a process that ended by SIGKILL."""
 
@@ -283,12 +286,12 @@ class Machine:
         self._tell(container)
 
     def _attach(self, container: MemoryContainer, network: str) -> None:
-        prefix = (
-            f"10.{sum(container.project.encode()) % 200}.{0 if network == VAULT_NET else 1 + len(network)}."
-        )
-        host = next(n for n in range(2, 250) if prefix + str(n) not in self._by_address)
-        container.addresses[network] = prefix + str(host)
-        self._by_address[prefix + str(host)] = container
+        prefix = f"10.{sum(container.project.encode()) % 200}"
+        blocks = range(0 if network == VAULT_NET else 1 + len(network), 256, BLOCKS_APART)
+        addresses = (f"{prefix}.{block}.{host}" for block in blocks for host in range(2, 250))
+        address = next(address for address in addresses if address not in self._by_address)
+        container.addresses[network] = address
+        self._by_address[address] = container
 
     def _release(self, container: MemoryContainer, moment: float) -> None:
         for address in container.addresses.values():
