@@ -14,6 +14,7 @@ from reconciler.api.errors import VaultError
 from reconciler.core.plan import (
     AddServer,
     ConfigureProxy,
+    ConnectNetwork,
     CreateProxy,
     CreateReplicas,
     DeleteServer,
@@ -78,6 +79,8 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             engine.stop(container, grace)
         case RemoveContainer():
             engine.remove(tuple(o.container for o in batch if isinstance(o, RemoveContainer)))
+        case ConnectNetwork() as connection:
+            engine.connect(stack, connection)
         case ConfigureProxy(servers=servers):
             proxy.configure(stack, servers)
         case ReloadProxy(slot=slot):

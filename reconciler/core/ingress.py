@@ -17,6 +17,7 @@ from reconciler.core.observed import Container, Observed, ProxyInstance, State
 from reconciler.core.plan import (
     Cause,
     ConfigureProxy,
+    ConnectNetwork,
     CreateProxy,
     CreateReplicas,
     Operation,
@@ -86,6 +87,7 @@ def _gateway(
         existing = len(observed.of(workload.name)) - len(ended)
         operations.append(CreateReplicas(workload=workload.name, count=1, existing=existing, cause=cause))
     operations += [StartContainer.on(c, Cause.MISSING) for c in usable if c.state is State.CREATED]
+    operations += _connections(usable, workload, len(observed.of(workload.name)) - len(ended))
     for container in gateways:
         # An old gateway is left alone as long as HAProxy serves from its namespace.
         if home and container not in (home, *ended) and not proxies.live_in(container):
@@ -96,6 +98,14 @@ def _gateway(
                 else RemoveContainer.on(container, cause)
             )
     return operations, blocked
+
+
+def _connections(gateways: list[Container], workload: Workload, existing: int) -> Iterable[Operation]:
+    """Back to the networks that a hand took them off; another gateway could not open the same port beside this one."""
+    for container in gateways:
+        if container.state is State.RUNNING:
+            for network in sorted(workload.networks - set(container.addresses)):
+                yield ConnectNetwork.on(container, Cause.DETACHED, network=network, existing=existing)
 
 
 def _configuration(observed: Observed, servers: Mapping[str, str]) -> list[Operation]:

@@ -157,6 +157,18 @@ class RemoveContainer(ContainerOperation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectNetwork(ContainerOperation):
+    """Connect a running container to a network of its stack that it was taken off; one of `existing` of its workload."""
+
+    network: str
+    existing: int
+
+    @property
+    def sentence(self) -> str:
+        return f"connect {self.name} to {self.network}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureProxy(Operation):
     """Write haproxy.cfg with these servers (name and address), after the proxy's own binary accepted it."""
 

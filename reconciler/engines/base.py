@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.core.observed import EngineObserved
-from reconciler.core.plan import CreateProxy, CreateReplicas
+from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Stack
 
 
@@ -47,6 +47,9 @@ class Engine(Protocol):
 
     def recreate(self, stack: Stack, workload: str) -> None:
         """Replace a workload's container by one of its current definition; anonymous volumes move along."""
+
+    def connect(self, stack: Stack, request: ConnectNetwork) -> None:
+        """Connect a container to a network, which is made first if it is gone; one that is connected already is fine."""
 
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers side by side; one that runs already is fine."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.core import labels
 from reconciler.core.observed import Container, EngineObserved, State
-from reconciler.core.plan import CreateProxy, CreateReplicas
+from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack
 from reconciler.engines import docker_events, docker_logs
 from reconciler.engines.base import EngineEvent, EngineInfo
@@ -134,6 +134,16 @@ class ComposeEngine:
         finally:
             self._informer.changed(service=stack.name)
 
+    def connect(self, stack: Stack, request: ConnectNetwork) -> None:
+        """Connect a container to a network of the stack."""
+        network = {own: name for name, own in network_names(stack).items()}[request.network]
+        try:
+            # Creates no container, but the network if somebody removed it: Compose wants its own labels on it.
+            self._cli.create(stack, {request.workload: request.existing})
+            self._api.ask("connect a container to a network", partial(_connect, request, network))
+        finally:
+            self._informer.changed(service=stack.name)
+
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers side by side. Raises the first error after all were tried."""
         self._stopping.difference_update(containers)
@@ -241,6 +251,13 @@ class ComposeEngine:
 def _parse_time(text: str) -> datetime:
     """Docker's RFC 3339 with nanoseconds, of which a datetime keeps six digits."""
     return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
+
+
+def _connect(request: ConnectNetwork, network: str, api: APIClient) -> None:
+    if request.container not in api.inspect_network(network)["Containers"]:
+        # By the same names that Compose gives: its service's and the short ID.
+        aliases = [request.workload, request.container[:12]]
+        api.connect_container_to_network(request.container, network, aliases=aliases)
 
 
 def _remove_container(container: str, api: APIClient) -> None:

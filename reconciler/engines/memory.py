@@ -13,7 +13,7 @@ from math import inf
 from typing import Final
 
 from reconciler.core.observed import Container, EngineObserved, Health
-from reconciler.core.plan import CreateProxy, CreateReplicas
+from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.base import EngineEvent, EngineInfo
 from reconciler.engines.errors import EngineError, ImageMissingError
@@ -118,6 +118,14 @@ class MemoryEngine:
             self.machine.remove(container)
         for _ in range(_named(stack, workload).replicas):
             self._create(stack, _named(stack, workload), None)
+
+    def connect(self, stack: Stack, request: ConnectNetwork) -> None:
+        """See Engine.connect."""
+        found = self.machine.containers.get(request.container)
+        if found is None:
+            raise EngineError(f"connect a container to a network: No such container: {request.container}")
+        if request.network not in found.addresses:
+            self.machine.attach(found, request.network)
 
     def start(self, containers: tuple[str, ...]) -> None:
         """See Engine.start."""

@@ -11,6 +11,7 @@ from reconciler.core.plan import (
     AddServer,
     Cause,
     ConfigureProxy,
+    ConnectNetwork,
     CreateProxy,
     CreateReplicas,
     DeleteServer,
@@ -58,6 +59,7 @@ def carried_out(*operations: Operation, failing: str = "") -> tuple[list[str], l
 
 
 REPLICAS = CreateReplicas(workload="web", count=2, existing=1, **WHY)
+CONNECTION = ConnectNetwork(**container("a"), network="vault-net", existing=1)
 PROXY = CreateProxy(workload="haproxy", existing=0, slot=1, gateway="g", **WHY)
 
 
@@ -71,6 +73,7 @@ PROXY = CreateProxy(workload="haproxy", existing=0, slot=1, gateway="g", **WHY)
         (StartContainer(**container("a")), "start ('a',)"),
         (StopContainer(**container("a"), grace=7.0), "stop a 7.0"),
         (RemoveContainer(**container("a")), "remove ('a',)"),
+        (CONNECTION, f"connect {CONNECTION}"),
         (ConfigureProxy(servers=(("a", "1:2"),), **WHY), "configure (('a', '1:2'),)"),
         (ReloadProxy(**container("a"), slot=3), "reload 3"),
         (
