@@ -1,49 +1,70 @@
 """What a pass costs that has nothing to do, beside the least that anybody could do and beside `docker compose up -d`.
 
-    .venv/bin/python benchmarks/noop.py [REPLICAS]
+    .venv/bin/python benchmarks/noop.py [REPLICAS...]
 
-One service with 50 replicas. Each round times all candidates in turn, so that whatever else this machine does falls on
-all of them alike; printed are the medians and their ratios.
+One service with idle replicas. Each round times all candidates in turn. How many requests the engine gets is counted on
+the way to it.
 """
 
 from __future__ import annotations
 
-import statistics
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import docker as docker_sdk
-
+from benchmarks.harness import page
+from benchmarks.harness.lab import Lab
+from benchmarks.harness.rounds import alternate, command
+from benchmarks.harness.row import BARE, SECONDS, Goal, Row, spread
 from reconciler.api import load
 from reconciler.controller.reconcile import reconcile
 from reconciler.store.base import Origin
-from reconciler.wiring import Application
+from reconciler.wiring import Application, Options, wire
+from tests.e2e.relay import Relay
 from tests.e2e.stage import Stage, staged
 
 ROUNDS: Final = 15
-REPLICAS: Final = 50
+REPLICAS: Final = (10, 50, 200)
+COUNTED_PASSES: Final = 20
 PLUGINS: Final = Path(__file__).parent / "plugins"
 DEADLINE: Final = 600.0
 SERVICE: Final = "idle"
 
+BARE_CALL: Final = "one `/containers/json` call"
+UP: Final = "`docker compose up -d`"
+FRESH: Final = "events followed"
+COLD: Final = "looking for itself"
 
-def main(replicas: int) -> None:
-    """Apply, measure, print, and remove everything."""
+
+def rows(lab: Lab, replicas: Sequence[int] = REPLICAS) -> Iterator[Row]:
+    """For each number of replicas: the pass of a controller, the first pass of a command, and the calls made."""
+    for count in replicas:
+        yield from _rows(lab, count)
+
+
+def _rows(lab: Lab, replicas: int) -> Iterator[Row]:
     with staged(plugin=SERVICE, replicas=replicas, healthcheck={"interval": "1m"}) as stage:
         stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
         application = stage.application
-        _converge(application, stage)
-        with _watching(application):
-            _report(replicas, _measure(_candidates(application, stage)))
+        converge(application, stage)
+        with watching(application):
+            seconds = alternate(_candidates(lab, application, stage), ROUNDS)
+        requests = _requests(stage)
+    bare = seconds[BARE_CALL]
+    limit = f"{BARE_CALL}: {spread(bare, SECONDS)}"
+    what = f"a pass with nothing to do, {replicas} replicas"
+    fresh, cold, up = seconds[FRESH], seconds[COLD], seconds[UP]
+    yield Row(what, SECONDS, fresh, limit, UP, up, Goal(ratio_at_most=1 / 20))
+    yield Row(what, SECONDS, fresh, limit, BARE_CALL, bare, Goal(ratio_at_most=1.5))
+    yield Row(f"{what}, the first one", SECONDS, cold, limit, BARE_CALL, bare)
+    yield Row(f"{what}: engine calls", BARE, (float(requests),), "0 calls", goal=Goal(at_most=0))
 
 
-def _converge(application: Application, stage: Stage) -> None:
+def converge(application: Application, stage: Stage) -> None:
+    """Apply the manifest of a stage in this process and wait until it is Ready."""
     (manifest,) = load(stage.manifest)
     application.objects.apply(
         manifest.service, Origin("apply", str(stage.manifest), stage.manifest, manifest.line)
@@ -54,7 +75,7 @@ def _converge(application: Application, stage: Stage) -> None:
 
 
 @contextmanager
-def _watching(application: Application) -> Iterator[None]:
+def watching(application: Application) -> Iterator[None]:
     """Follow the engine's events, as a controller does all the time."""
     opened = threading.Event()
 
@@ -68,20 +89,33 @@ def _watching(application: Application) -> Iterator[None]:
     yield
 
 
-def _candidates(application: Application, stage: Stage) -> Mapping[str, Callable[[], object]]:
+def _candidates(lab: Lab, application: Application, stage: Stage) -> Mapping[str, Callable[[], object]]:
     world, cold = application.world(), stage.application.world()
-    engine = docker_sdk.APIClient()
     filters = {"label": f"com.docker.compose.project={stage.project}"}
     file = stage.state / "services" / stage.name / "compose.yaml"
-    up = ["docker", "compose", "--project-name", stage.project, "--file", str(file)]
-    # HAProxy is left out: Compose would take what sets our containers of it apart for a change.
-    up += ["up", "--detach", "--no-deps", "--quiet-pull", SERVICE]
+    up = ("docker", "compose", "--project-name", stage.project, "--file", str(file), "up", "--detach")
     return {
-        "GET /containers/json": lambda: engine.containers(all=True, filters=filters),
-        "pass, events followed": lambda: _idle(reconcile(stage.name, world).did),
-        "pass, looking for itself": lambda: _idle(reconcile(stage.name, cold).did),
-        "docker compose up -d": lambda: subprocess.run(up, check=True, capture_output=True, timeout=DEADLINE),
+        BARE_CALL: lambda: lab.engine.containers(all=True, filters=filters),
+        FRESH: lambda: _idle(reconcile(stage.name, world).did),
+        COLD: lambda: _idle(reconcile(stage.name, cold).did),
+        # HAProxy is left out: Compose would take what sets our containers of it apart for a change.
+        UP: command(*up, "--no-deps", "--quiet-pull", SERVICE),
     }
+
+
+def _requests(stage: Stage) -> int:
+    """How many requests reach the engine while passes have nothing to do and events are followed."""
+    relay = Relay(stage.root / "engine.sock")
+    application = wire(Options(stage.state, (PLUGINS,), docker_host=relay.url, host_paths=(stage.ledger,)))
+    with watching(application):
+        world = application.world()
+        reconcile(stage.name, world)
+        before = relay.requests
+        for _ in range(COUNTED_PASSES):
+            _idle(reconcile(stage.name, world).did)
+        counted = relay.requests - before
+    relay.close()
+    return counted
 
 
 def _idle(did: str) -> None:
@@ -89,24 +123,6 @@ def _idle(did: str) -> None:
         sys.exit(f"the pass was to have nothing to do, but it did:\n{did}")
 
 
-def _measure(candidates: Mapping[str, Callable[[], object]]) -> Mapping[str, float]:
-    """The median of each in seconds. The first round is not counted: it opens connections."""
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(ROUNDS + 1):
-        for name, run in candidates.items():
-            began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(taken[1:]) for name, taken in seconds.items()}
-
-
-def _report(replicas: int, medians: Mapping[str, float]) -> None:
-    bare, ours = medians["GET /containers/json"], medians["pass, events followed"]
-    print(f"nothing to do, {replicas} replicas, median of {ROUNDS} alternating rounds")
-    print(f"{'':26} {'ms':>8} {'of a bare call':>15} {'of our pass':>12}")
-    for name, median in medians.items():
-        print(f"{name:26} {median * 1000:8.1f} {median / bare:14.1f}x {median / ours:11.1f}x")
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else REPLICAS)
+    with Lab() as lab:
+        print(page.text(rows(lab, [int(each) for each in sys.argv[1:]] or REPLICAS)))

@@ -1,0 +1,118 @@
+"""What the controller costs while nothing happens: processor time, memory, and requests that it does not slow down.
+
+    .venv/bin/python benchmarks/at_rest.py
+
+Ten services of ten replicas that do nothing. The resync of every minute is part of the rest. HAProxy is asked as fast as
+a few connections can, in turn with the controller at work and stopped by SIGSTOP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+import psutil
+
+from benchmarks.harness import page
+from benchmarks.harness.contestants import Setting, ours
+from benchmarks.harness.crowd import crowd
+from benchmarks.harness.lab import Lab
+from benchmarks.harness.pool import wait_until
+from benchmarks.harness.row import BARE, MEGABYTES, PERCENT, Goal, Row
+
+SERVICES: Final = 10
+REPLICAS: Final = 10
+SETTLE_SECONDS: Final = 10.0
+SAMPLES: Final = 4
+SAMPLE_SECONDS: Final = 30.0
+MEGABYTE: Final = 1 << 20
+
+LOAD_ROUNDS: Final = 5
+LOAD_SECONDS: Final = 4.0
+CONNECTIONS: Final = 8
+REQUEST: Final = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def rows(lab: Lab) -> Iterator[Row]:
+    """Processor, memory, and throughput."""
+    yield from _rest()
+    yield _throughput()
+
+
+def _rest() -> Iterator[Row]:
+    shares, memory = [], []
+    spec = {"plugin": "idle", "replicas": REPLICAS, "healthcheck": {"interval": "1m"}}
+    with crowd(SERVICES, **spec) as services, services.stage.controller() as controller:
+        process = psutil.Process(controller.pid)
+        wait_until("all services are Ready", lambda: services.is_ready)
+        time.sleep(SETTLE_SECONDS)
+        for _ in range(SAMPLES):
+            before = _processor_seconds(process)
+            time.sleep(SAMPLE_SECONDS)
+            shares.append(100 * (_processor_seconds(process) - before) / SAMPLE_SECONDS)
+            memory.append(process.memory_info().rss / MEGABYTE)
+    what = f"controller at rest, {SERVICES} services × {REPLICAS} replicas"
+    resync = "one pass over each service a minute"
+    yield Row(f"{what}: of a core", PERCENT, tuple(shares), resync, goal=Goal(at_most=0.5))
+    bare = f"a Python that does nothing: {_bare_memory():.0f} MB"
+    yield Row(f"{what}: RSS", MEGABYTES, tuple(memory), bare, goal=Goal(at_most=90))
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    # Compose and docker are children; what they use is the controller's doing too.
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _bare_memory() -> float:
+    program = "import psutil; print(psutil.Process().memory_info().rss)"
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True)
+    return int(done.stdout) / MEGABYTE
+
+
+def _throughput() -> Row:
+    with ours(Setting(replicas=3, boot=0.0)) as subject:
+        assert subject.controller is not None
+        with_controller, without = [], []
+        asyncio.run(_answers(subject.port, LOAD_SECONDS))
+        for _ in range(LOAD_ROUNDS):
+            with_controller.append(asyncio.run(_answers(subject.port, LOAD_SECONDS)))
+            subject.controller.send_signal(signal.SIGSTOP)
+            try:
+                without.append(asyncio.run(_answers(subject.port, LOAD_SECONDS)))
+            finally:
+                subject.controller.send_signal(signal.SIGCONT)
+    what = f"requests a second through HAProxy, {CONNECTIONS} connections"
+    goal = Goal(ratio_at_least=0.99)
+    limit = "the same HAProxy alone"
+    return Row(what, BARE, tuple(with_controller), limit, "controller absent", tuple(without), goal)
+
+
+async def _answers(port: int, seconds: float) -> float:
+    """Answers a second: each connection asks again as soon as it has its answer."""
+    end = time.monotonic() + seconds
+    counts = await asyncio.gather(*(_ask(port, end) for _ in range(CONNECTIONS)))
+    return sum(counts) / seconds
+
+
+async def _ask(port: int, end: float) -> int:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    count = 0
+    while time.monotonic() < end:
+        writer.write(REQUEST)
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        await reader.readexactly(length)
+        count += 1
+    writer.close()
+    return count
+
+
+if __name__ == "__main__":
+    with Lab() as lab:
+        print(page.text(rows(lab)))

@@ -1,0 +1,77 @@
+"""Many VaultServices under one controller, all of the same kind."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from reconciler.api import API_VERSION, KIND, find_condition
+from reconciler.core.build import project_of
+from tests.e2e.docker_cli import remove_project
+from tests.e2e.stage import Stage, free_port
+
+PLUGINS: Final = Path(__file__).parents[1] / "plugins"
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Services and their ports; `stage` has their directories and runs `vaultctl` on them."""
+
+    stage: Stage
+    ports: Mapping[str, int]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.ports)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether all that are written down are Ready, at the generation of their newest spec."""
+        objects = self.stage.application.objects
+        for name in self.names:
+            stored, ready = objects.get(name), find_condition(objects.status(name).conditions, "Ready")
+            if stored is None or ready is None or ready.status != "True":
+                return False
+            if ready.observed_generation != stored.generation:
+                return False
+        return True
+
+    def write(self, name: str, spec: Mapping[str, Any]) -> None:
+        """Write a manifest down, in one step."""
+        document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}}
+        document |= {"spec": {**spec, "ports": {"http": self.ports[name]}}}
+        temporary = self.manifest(name).with_suffix(".new")
+        temporary.write_text(yaml.safe_dump(document))
+        temporary.replace(self.manifest(name))
+
+    def manifest(self, name: str) -> Path:
+        """Where it is written down."""
+        return self.stage.manifests / f"{name}.yaml"
+
+
+@contextmanager
+def crowd(count: int, **spec: Any) -> Iterator[Crowd]:
+    """`count` services with this spec, written down; what was made of them is removed afterwards."""
+    mark = secrets.token_hex(2)
+    # Short, because the path of a UNIX socket may have no more than 107 characters.
+    root = Path(tempfile.mkdtemp(prefix="vr-"))
+    stage = Stage(root)
+    stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
+    services = Crowd(stage, {f"t-{mark}-{number}": free_port() for number in range(count)})
+    try:
+        for name in services.names:
+            services.write(name, spec)
+        yield services
+    finally:
+        for name in services.names:
+            remove_project(project_of(name))
+        shutil.rmtree(root)

@@ -1,0 +1,121 @@
+"""What the whole run shares: the limits of this machine, each measured once, and an engine for Swarm."""
+
+from __future__ import annotations
+
+import secrets
+import statistics
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cached_property
+from typing import Any, Final
+
+import docker as docker_sdk
+
+from benchmarks.harness.contestants import IMAGES, PROXY_IMAGE, RefusedError
+from benchmarks.harness.private_engine import EngineRefusedError, private_engine
+from benchmarks.harness.rounds import timed
+
+STARTS: Final = 24
+"""Containers that the engine is to create and start as fast as it can, to know what that is."""
+SIDE_BY_SIDE: Final = 8
+ALONE: Final = 5
+INTERPRETERS: Final = 10
+COMMAND: Final = ["sleep", "infinity"]
+
+
+class Lab(ExitStack):
+    """Use as a context manager; what it started ends with it."""
+
+    @cached_property
+    def swarm(self) -> str:
+        """The URL of an engine that Swarm can have for itself. Raises RefusedError."""
+        try:
+            return self.enter_context(private_engine(IMAGES))
+        except EngineRefusedError as error:
+            raise RefusedError(str(error)) from error
+
+    @cached_property
+    def engine(self) -> Any:
+        """The engine's API, bare."""
+        return docker_sdk.APIClient()
+
+    @cached_property
+    def starts_per_second(self) -> float:
+        """How many containers the bare engine creates and starts in a second, eight side by side."""
+        return STARTS / self._time_starts(STARTS, SIDE_BY_SIDE)
+
+    @cached_property
+    def start_seconds(self) -> float:
+        """How long one container takes to be created and started when nothing else is."""
+        return statistics.median(self._time_starts(1, 1) for _ in range(ALONE))
+
+    @cached_property
+    def interpreter_seconds(self) -> float:
+        """How long a Python takes that does nothing."""
+        nothing = [sys.executable, "-I", "-c", ""]
+        return statistics.median(
+            timed(lambda: subprocess.run(nothing, check=True)) for _ in range(INTERPRETERS)
+        )
+
+    @cached_property
+    def event_seconds(self) -> float:
+        """How long an event is on its way from the engine to a bare listener."""
+        created = self.engine.create_container(PROXY_IMAGE, COMMAND, entrypoint=[])["Id"]
+        filters = {"container": created, "event": "die"}
+        events = docker_sdk.APIClient().events(decode=True, filters=filters)
+        delays = []
+        try:
+            for _ in range(ALONE):
+                self.engine.start(created)
+                self.engine.kill(created)
+                event = next(events)
+                delays.append(time.time() - event["timeNano"] / 1e9)
+        finally:
+            self.engine.remove_container(created, force=True)
+            events.close()
+        return float(statistics.median(delays))
+
+    def one_event(self) -> str:
+        """The limit of whatever answers an event."""
+        return f"the event on its way: {self.event_seconds * 1000:.1f} ms"
+
+    def rate(self, containers: int) -> str:
+        """The limit of whatever needs these many containers, as a row says it."""
+        rate = self.starts_per_second
+        return f"{containers} bare starts: {containers / rate:.1f} s ({rate:.1f}/s)"
+
+    def one_start(self, boot: float = 0.0) -> str:
+        """The limit of whatever needs a container, and has to wait until it has booted."""
+        seconds = self.start_seconds + boot
+        return (
+            f"boot and one bare start: {seconds:.2f} s"
+            if boot
+            else f"one bare start: {seconds * 1000:.0f} ms"
+        )
+
+    def _time_starts(self, count: int, side_by_side: int) -> float:
+        """Seconds from the first call until all run; they are removed afterwards."""
+        mark = f"t-bench-{secrets.token_hex(3)}"
+
+        def start(_: int) -> None:
+            client = docker_sdk.APIClient()
+            created = client.create_container(PROXY_IMAGE, COMMAND, entrypoint=[], labels={mark: ""})
+            client.start(created["Id"])
+            client.close()
+
+        def remove(container: str) -> None:
+            client = docker_sdk.APIClient()
+            client.remove_container(container, force=True)
+            client.close()
+
+        try:
+            with ThreadPoolExecutor(side_by_side) as pool:
+                return timed(lambda: list(pool.map(start, range(count))))
+        finally:
+            # After the pool has ended: a start that failed leaves others under way.
+            started = self.engine.containers(all=True, filters={"label": mark})
+            with ThreadPoolExecutor(side_by_side) as pool:
+                list(pool.map(remove, [row["Id"] for row in started]))

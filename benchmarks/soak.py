@@ -1,0 +1,161 @@
+"""A controller that has no quiet moment: does it grow, does it lose a request, does it leave anything behind?
+
+    .venv/bin/python benchmarks/soak.py [MINUTES]
+
+Three services under one controller. Every two seconds one thing happens to one of them: a replica is killed, the number
+of replicas changes, there is a new release, all replicas are to be rotated, or a service goes and comes back. Clients ask
+the first service all the time. Memory, file descriptors and threads are looked at every second; a leak is a difference
+between the first and the last third. A run of the full length is kept and becomes a part of docs/benchmarks.md.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psutil
+
+from benchmarks.harness import results
+from benchmarks.harness.crowd import Crowd, crowd
+from benchmarks.harness.pool import wait_until
+from benchmarks.rollout import MIX
+from reconciler.core.build import project_of
+from tests.e2e.docker_cli import PROJECT, containers, docker
+from tests.e2e.load import Load
+
+MINUTES: Final = 15.0
+SERVICES: Final = 3
+REPLICAS: Final = (2, 3, 4)
+SEED: Final = 7
+CHURN_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 1.0
+RATE: Final = 60.0
+"""Requests a second: enough to meet every moment, too few to be what is measured."""
+MEGABYTE: Final = 1 << 20
+SPEC: Final[Mapping[str, Any]] = {
+    "plugin": "whoami",
+    "replicas": 3,
+    "env": {"GRACEFUL": "0"},
+    "strategy": {"rollingUpdate": {"maxSurge": "100%"}, "drainSeconds": 10},
+}
+
+
+@dataclass
+class Churn:
+    """What happens to services, one thing at a time. The first service keeps its manifest: clients ask it."""
+
+    services: Crowd
+    chance: random.Random
+    specs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.specs = {name: dict(SPEC) for name in self.services.names}
+
+    def happen(self) -> None:
+        """The next thing."""
+        name = self.chance.choice(self.services.names)
+        acts: list[Callable[[str], None]] = [self._kill, self._scale, self._release, self._rotate]
+        if name != self.services.names[0]:
+            acts.append(self._go_or_come)
+        self.chance.choice(acts)(name)
+        self.done += 1
+
+    def settle(self) -> None:
+        """Let everything be as it was at first."""
+        for name in self.services.names:
+            self._change(name, replicas=SPEC["replicas"])
+        wait_until("everything is Ready again", lambda: self.services.is_ready and not self.surplus())
+
+    def surplus(self) -> str:
+        """What is there and should not be, or the other way round; empty when all is right."""
+        wrong = []
+        for name in self.services.names:
+            label = f"--filter=label={PROJECT}={project_of(name)}"
+            there = {
+                "replicas": (len(containers(project_of(name), "whoami", everything=True)), SPEC["replicas"]),
+                "containers": (len(containers(project_of(name), everything=True)), SPEC["replicas"] + 2),
+                "networks": (len(docker("network", "ls", "--quiet", label).split()), 2),
+                "volumes": (len(docker("volume", "ls", "--quiet", label).split()), 0),
+            }
+            wrong += [f"{name}: {found} {kind}" for kind, (found, right) in there.items() if found != right]
+        return ", ".join(wrong)
+
+    def _kill(self, name: str) -> None:
+        if running := containers(project_of(name), "whoami"):
+            # It may be on its way out anyway.
+            docker("kill", self.chance.choice(running), check=False)
+
+    def _scale(self, name: str) -> None:
+        self._change(name, replicas=self.chance.choice(REPLICAS))
+
+    def _release(self, name: str) -> None:
+        self._change(name, env={"GRACEFUL": "0", "VERSION": str(self.done)})
+
+    def _rotate(self, name: str) -> None:
+        self._change(name, rotatedAt=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+
+    def _go_or_come(self, name: str) -> None:
+        if self.services.manifest(name).exists():
+            self.services.manifest(name).unlink()
+        else:
+            self._change(name)
+
+    def _change(self, name: str, **fields: Any) -> None:
+        self.specs[name] |= fields
+        self.services.write(name, self.specs[name])
+
+
+def main(minutes: float) -> None:
+    """Soak, and say what came of it; exits with 1 if a request was lost or something is left over."""
+    with crowd(SERVICES, **SPEC) as services, services.stage.controller() as controller:
+        wait_until("all services are Ready", lambda: services.is_ready)
+        churn = Churn(services, random.Random(SEED))
+        with Load(services.ports[services.names[0]], rate=RATE, mix=MIX) as load:
+            series = _watch(churn, psutil.Process(controller.pid), minutes * 60)
+        churn.settle()
+        left = churn.surplus()
+    soak = {
+        "day": datetime.now(UTC).date().isoformat(),
+        "minutes": minutes,
+        "churn": f"{churn.done} changes, crashes and rotations of {SERVICES} services",
+        "series": {name: _thirds(values) for name, values in series.items()},
+        "requests": len(load.shots),
+        "lost": len(load.lost),
+        "left": left,
+    }
+    print(*(f"{name}: {value}" for name, value in soak.items()), *map(str, load.lost[:10]), sep="\n")
+    if minutes >= MINUTES:
+        results.save_soak(soak)
+    sys.exit(bool(load.lost or left))
+
+
+def _watch(churn: Churn, controller: psutil.Process, seconds: float) -> Mapping[str, list[float]]:
+    series: dict[str, list[float]] = {"memory (RSS, MB)": [], "file descriptors": [], "threads": []}
+    end = time.monotonic() + seconds
+    due = 0.0
+    while time.monotonic() < end:
+        if time.monotonic() >= due:
+            due = time.monotonic() + CHURN_SECONDS
+            churn.happen()
+        now = (controller.memory_info().rss / MEGABYTE, controller.num_fds(), controller.num_threads())
+        for samples, value in zip(series.values(), now, strict=True):
+            samples.append(value)
+        time.sleep(LOOK_SECONDS)
+    return series
+
+
+def _thirds(values: list[float]) -> tuple[float, float]:
+    """The medians of the first and of the last third."""
+    third = max(1, len(values) // 3)
+    return statistics.median(values[:third]), statistics.median(values[-third:])
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES)
