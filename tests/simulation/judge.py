@@ -61,7 +61,7 @@ class Judge:
     def planned(self, judged: Judged, history: History, made: Plan) -> None:
         """A pass has looked and planned."""
         stack, observed = judged.stack, judged.observed
-        floor = max(0, stack.replicas - stack.strategy.unavailable)
+        floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
         if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
             floor = 0
         surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge

@@ -20,6 +20,9 @@ SITE = Site(Path("/state/services") / NAME, 99, 99)
 GOOD = ("1", "2", "3", "4")
 NEVER_READY = "never-ready"
 CRASHES = "crashes"
+HOURLY: Mapping[str, Any] = {"interval": "1h"}
+OFTEN: Mapping[str, Any] = {"interval": "20s"}
+ONE_AT_A_TIME: Mapping[str, Any] = {"mode": "single-active"}
 
 
 class Web(VaultServicePlugin):
@@ -104,6 +107,7 @@ class Wish:
     recreate: bool = False
     suspend: bool = False
     paused: bool = False
+    drift: str = "heal"
     restarted: int = 0
 
     @property
@@ -128,6 +132,7 @@ class Wish:
             "proxy": {"replicas": self.proxies, "image": self.proxy_image},
             "strategy": strategy | ({"type": "Recreate"} if self.recreate else {}),
             "suspend": self.suspend,
+            "drift": self.drift,
         }
         if self.rotation:
             spec["rotation"] = self.rotation
@@ -149,7 +154,7 @@ def first_wish(random: Random) -> Wish:
         drain=random.choice([0.0, 5.0, 30.0]),
         proxies=random.choice([1, 1, 2]),
         recreate=random.random() < 0.1,
-        rotation=random.choice([None, None, None, {"interval": "20s"}, {"interval": "1h"}]),
+        rotation=_some_rotation(random),
     )
 
 
@@ -170,8 +175,15 @@ def other_wish(wish: Wish, random: Random) -> Wish:
         {"paused": not wish.paused},
         {"restarted": wish.restarted + 1},
         {"recreate": not wish.recreate},
+        {"rotation": _some_rotation(random), "drift": "heal"},
+        {"drift": random.choice(["heal", "warn", "ignore"]), "rotation": None},
     ]
     return replace(wish, **random.choice(changes))
+
+
+def _some_rotation(random: Random) -> Mapping[str, Any] | None:
+    often, seldom = OFTEN | ONE_AT_A_TIME, HOURLY | ONE_AT_A_TIME
+    return random.choice([None, None, None, None, OFTEN, HOURLY, often, seldom])
 
 
 def settled(wish: Wish) -> Wish:
@@ -181,7 +193,8 @@ def settled(wish: Wish) -> Wish:
         version=wish.version if wish.is_good else GOOD[0],
         suspend=False,
         paused=False,
-        rotation=None if wish.rotation != {"interval": "1h"} else wish.rotation,
+        drift="heal",
+        rotation=wish.rotation if wish.rotation and wish.rotation["interval"] == HOURLY["interval"] else None,
     )
 
 

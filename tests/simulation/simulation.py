@@ -499,20 +499,18 @@ class Simulation:
         self._check_pool(stack, {c.id[:12] for c in containers if c.role is Role.WEB})
 
     def _check_pool(self, stack: Stack, replicas: set[str]) -> None:
-        file = self.proxy.files[stack.project]
-        if set(file.servers) != replicas:
-            raise Violation(
-                f"haproxy.cfg names {sorted(file.servers)}, but the replicas are {sorted(replicas)}"
-            )
+        serving = set(self.proxy.files[stack.project].servers)
+        if not serving <= replicas or len(serving) != stack.serving:
+            raise Violation(f"haproxy.cfg names {sorted(serving)}, but the replicas are {sorted(replicas)}")
         pool = self.judge.pool(stack)
         if len(pool) != stack.haproxy.replicas:
             raise Violation(f"{len(pool)} HAProxies take connections, {stack.haproxy.replicas} wanted")
         for worker, names in pool.items():
-            if names != replicas:
-                raise Violation(f"HAProxy worker {worker} serves {sorted(names)}, not {sorted(replicas)}")
+            if names != serving:
+                raise Violation(f"HAProxy worker {worker} serves {sorted(names)}, not {sorted(serving)}")
         for process in self.proxy.processes(stack).values():
             servers = process.workers[0].servers
-            if set(servers) != replicas or any(s.admin is not Admin.READY for s in servers.values()):
+            if set(servers) != serving or any(s.admin is not Admin.READY for s in servers.values()):
                 raise Violation(f"HAProxy {process.slot} has other servers: {sorted(servers)}")
 
 

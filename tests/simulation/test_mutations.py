@@ -164,6 +164,10 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ingress._Proxies, "operations", stop_at_once)
 
 
+def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "_next_active", lambda judged, ready: (ready, []))
+
+
 MUTATIONS: tuple[Mutate, ...] = (
     one_too_few_serve,
     one_too_many_live,
@@ -182,6 +186,7 @@ MUTATIONS: tuple[Mutate, ...] = (
     a_second_database,
     order_decides,
     the_wall_decides_over_proxies,
+    nobody_takes_turns,
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.simulation.many import live_through_all, quietly
 from tests.simulation.simulation import Simulation, live_through
 
-HISTORIES = int(os.environ.get("SIMULATIONS", "2000"))
+HISTORIES = int(os.environ.get("SIMULATIONS", "10000"))
 SEED = os.environ.get("SEED")
 
 
