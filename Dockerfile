@@ -33,8 +33,9 @@ ENV PORT=8000 VERSION=${VERSION} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 LABEL org.opencontainers.image.title="vault-reconciler whoami" org.opencontainers.image.version=${VERSION}
 USER whoami
 EXPOSE 8000
-# Ten looks a second until the first success, so that a rollout does not wait for the next tick of a slow clock.
-HEALTHCHECK --interval=2s --timeout=2s --start-period=30s --start-interval=0.1s --retries=3 \
+# Four looks a second until the first success: a rollout does not wait for the tick of a slow clock, and looking, which
+# costs a process each time, does not slow down the start that it waits for.
+HEALTHCHECK --interval=2s --timeout=2s --start-period=30s --start-interval=0.25s --retries=3 \
     CMD exec curl -sf -o /dev/null --max-time 1 "http://127.0.0.1:${PORT}/healthz"
 ENTRYPOINT ["python3", "/usr/local/lib/whoami/server.py"]
 

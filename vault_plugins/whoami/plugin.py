@@ -34,8 +34,9 @@ class WhoamiPlugin(VaultServicePlugin):
                 "timeout": "2s",
                 "retries": 3,
                 "start_period": "60s",
-                # A replica that is ready is put to use this soon; it costs a probe or two per start.
-                "start_interval": "100ms",
+                # A replica that is ready is put to use this soon. Looking costs a process each time, which a start that
+                # is waited for could use as well.
+                "start_interval": "250ms",
             },
             "deploy": {
                 "replicas": self.resolve_replicas(env),
