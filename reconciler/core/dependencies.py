@@ -56,9 +56,8 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
-    quiet = judged.is_all_known and all(
-        _is_quiet(member, stack.strategy.drain) for member in members.values()
-    )
+    # Nobody can see what a HAProxy that does not answer does; it is replaced, and then what it needs is changed.
+    quiet = not judged.silent and all(_is_quiet(member, stack.strategy.drain) for member in members.values())
     for workload in _in_order(stack):
         containers = observed.of(workload.name)
         if all(_is_ready(c, workload) for c in containers) and len(containers) == workload.replicas:
@@ -67,7 +66,7 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
         if not ready.issuperset(workload.needs) and not containers:
             continue
         changing = [c for c in containers if not _is_up_to_date(c, workload)]
-        if changing and workload.name in needed and (members or not judged.is_all_known):
+        if changing and workload.name in needed and (members or judged.silent):
             hold = True
             if not quiet:
                 continue
@@ -128,10 +127,10 @@ def plan_orphans(stack: Stack, observed: Observed) -> Step:
     for container in observed.engine.containers:
         if container.workload in names or container.role is Role.WEB:
             continue
-        if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING) and not container.stopping:
-            operations.append(StopContainer.on(container, Cause.ORPHAN, grace=DEFAULT_STOP_GRACE))
-        elif container.state in (State.CREATED, State.EXITED, State.DEAD):
+        if container.state in (State.CREATED, State.EXITED, State.DEAD):
             operations.append(RemoveContainer.on(container, Cause.ORPHAN))
+        elif container.state is not State.REMOVING and not container.stopping:
+            operations.append(StopContainer.on(container, Cause.ORPHAN, grace=DEFAULT_STOP_GRACE))
     return Step(tuple(operations))
 
 

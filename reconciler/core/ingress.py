@@ -15,6 +15,7 @@ from reconciler.core.health import cause_of_end
 from reconciler.core.judged import Judged
 from reconciler.core.observed import Container, Observed, ProxyInstance, State
 from reconciler.core.plan import (
+    END_LOOK,
     Cause,
     ConfigureProxy,
     ConnectNetwork,
@@ -35,10 +36,6 @@ ANSWER_SECONDS: Final = 10.0
 
 ANSWER_LOOK: Final = 0.05
 """Seconds between two looks for a new HAProxy's socket: nothing tells when it appears."""
-
-
-END_LOOK: Final = 5.0
-"""Seconds between two looks at an HAProxy that ends its connections, in case its event was lost."""
 
 
 _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
@@ -171,7 +168,7 @@ class _Proxies:
     def waits(self) -> Iterable[Wait]:
         """A new HAProxy is looked for until it answers; that an old one has ended is told by an event."""
         for container in self._all:
-            if container.state is State.RUNNING and self._leaves(container):
+            if container.state is State.RUNNING and self._leaves(container) and not container.stopping:
                 yield Wait(END_LOOK, f"{container.name} ends its connections")
         for container in self._starting:
             yield Wait(ANSWER_LOOK, f"{container.name} is starting")

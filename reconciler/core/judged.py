@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from reconciler.core.health import Replica, judge_replicas
-from reconciler.core.observed import Observed
-from reconciler.core.pool import Member, is_all_known, merge
+from reconciler.core.observed import Container, Observed
+from reconciler.core.pool import Member, merge, silent
 from reconciler.core.stack import Stack
+
+COMES_UP_WITHIN: Final = 3.0
+"""Seconds in which a HAProxy that was started reads its file, which may be older than what its siblings were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +21,7 @@ class Judged:
     """What is wanted and what runs, at one moment.
 
     `members` are the servers over all proxies, by name; `replicas` every container of the pool, oldest first; `slots`
-    the names of the proxies that answer. `is_all_known`: no proxy is about to come up with servers nobody can see yet.
+    the names of the proxies that answer, `silent` those that run and do not.
     """
 
     stack: Stack
@@ -25,8 +29,14 @@ class Judged:
     members: Mapping[str, Member]
     replicas: tuple[Replica, ...]
     slots: tuple[int, ...]
-    is_all_known: bool
+    silent: tuple[Container, ...]
     now: datetime
+
+    @property
+    def is_all_known(self) -> bool:
+        """Whether no HAProxy is about to come up with servers that nobody can see yet."""
+        # The clock may have been set back since it was started.
+        return not any(abs(proxy.age(self.now)) < COMES_UP_WITHIN for proxy in self.silent)
 
 
 def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
@@ -40,6 +50,6 @@ def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
         members=members,
         replicas=judge_replicas(stack, observed.engine.containers, members, now),
         slots=tuple(sorted(slots)),
-        is_all_known=is_all_known(stack.haproxy.name, observed, now),
+        silent=silent(stack.haproxy.name, observed),
         now=now,
     )

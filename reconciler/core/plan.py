@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from reconciler.core.observed import Container
 
@@ -228,6 +228,10 @@ class DeleteServer(ServerOperation):
     @property
     def sentence(self) -> str:
         return f"delete server {self.server}"
+
+
+END_LOOK: Final = 5.0
+"""Seconds between two looks at something that was told to end: an event comes sooner unless it was lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from reconciler.core.dependencies import plan_dependencies, plan_orphans
 from reconciler.core.history import History
 from reconciler.core.ingress import plan_ingress
 from reconciler.core.judged import Judged
-from reconciler.core.observed import Observed
+from reconciler.core.observed import Observed, State
 from reconciler.core.plan import (
+    END_LOOK,
     Cause,
     CreateProxy,
     CreateReplicas,
@@ -16,6 +17,7 @@ from reconciler.core.plan import (
     PullImage,
     RecreateContainer,
     Step,
+    Wait,
 )
 from reconciler.core.rollout import plan_web
 from reconciler.core.stack import Stack
@@ -31,7 +33,7 @@ def plan(judged: Judged, history: History) -> Plan:
     if ingress.blocked and not observed.engine.containers:
         return Plan(blocked=ingress.blocked)
 
-    steps = (dependencies.step, ingress.step, web.step, plan_orphans(stack, observed))
+    steps = (dependencies.step, ingress.step, web.step, plan_orphans(stack, observed), _endings(observed))
     operations = [operation for step in steps for operation in step.operations]
     return Plan(
         operations=(*_pulls(stack, observed, operations), *operations),
@@ -39,6 +41,13 @@ def plan(judged: Judged, history: History) -> Plan:
         blocked=ingress.blocked,
         requeue_after=_soonest(steps),
     )
+
+
+def _endings(observed: Observed) -> Step:
+    """Nothing is complete while something ends; an event tells when it has, unless that is lost."""
+    ended = (State.CREATED, State.EXITED, State.DEAD)
+    ending = (c for c in observed.engine.containers if c.stopping and c.state not in ended)
+    return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))
 
 
 def _pulls(stack: Stack, observed: Observed, operations: list[Operation]) -> list[Operation]:

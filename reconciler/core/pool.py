@@ -8,13 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
 
-from reconciler.core.observed import Admin, Observed, ProxyInstance, Server, State
-
-COMES_UP_WITHIN: Final = 3.0
-"""Seconds in which a HAProxy that was started reads its file, which may be older than what its siblings were told."""
+from reconciler.core.observed import Admin, Container, Observed, ProxyInstance, Server, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +49,11 @@ def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
     }
 
 
-def is_all_known(proxy: str, observed: Observed, now: datetime) -> bool:
-    """Whether no HAProxy (of the workload `proxy`) is about to come up with servers that nobody can see yet."""
+def silent(proxy: str, observed: Observed) -> tuple[Container, ...]:
+    """The HAProxies (of the workload `proxy`) that run and do not answer: whom they send requests to, nobody can see."""
     answering = {instance.container for instance in observed.proxy.instances if instance.answering}
-    return not any(
-        c.state is State.RUNNING
-        and not c.stopping
-        and c.id not in answering
-        and abs(c.age(now)) < COMES_UP_WITHIN
-        for c in observed.of(proxy)
+    return tuple(
+        c for c in observed.of(proxy) if c.state is State.RUNNING and not c.stopping and c.id not in answering
     )
 
 
