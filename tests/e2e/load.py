@@ -101,11 +101,15 @@ class Connection:
 
 @dataclass
 class Load:
-    """The clients of one published port. Use as a context manager; `shots` is complete after it."""
+    """The clients of one published port. Use as a context manager; `shots` is complete after it.
+
+    After `patience` seconds a client gives up.
+    """
 
     port: int
     rate: float = RATE
     mix: tuple[Kind, ...] = MIX
+    patience: float = ANSWER_SECONDS
     shots: list[Shot] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -127,7 +131,7 @@ class Load:
             time.sleep(CALM_SECONDS)
         self.ended = time.monotonic()
         self._stop.set()
-        self._thread.join(ANSWER_SECONDS + 10)
+        self._thread.join(self.patience + 10)
 
     # What became of it
 
@@ -177,13 +181,13 @@ class Load:
                 task.add_done_callback(running.discard)
             await asyncio.sleep(0.002)
         if running:
-            await asyncio.wait(running, timeout=ANSWER_SECONDS)
+            await asyncio.wait(running, timeout=self.patience)
         for connection in self._idle:
             connection.close()
 
     async def _shoot(self, shot: Shot) -> None:
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(self.patience):
                 await (self._talk(shot) if shot.kind is WEBSOCKET else self._request(shot))
             shot.lost = ""
         except (OSError, EOFError, TimeoutError, LostError, ValueError) as error:

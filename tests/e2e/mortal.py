@@ -1,8 +1,8 @@
-"""`vaultctl`, but the process kills itself right after the first operation of one kind was carried out.
+"""`vaultctl`, but the process kills itself right before or right after the first operation of one kind was carried out.
 
-    python -m tests.e2e.mortal StopContainer run -f manifests/
+    python -m tests.e2e.mortal after StopContainer run -f manifests/
 
-The worst moment there is: the world has changed, and nobody was told. Nothing of this is in the product.
+After it is the worst moment there is: the world has changed, and nobody was told. Nothing of this is in the product.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from enum import StrEnum
 
 from reconciler.cli import main
 from reconciler.controller import executor
@@ -19,18 +20,32 @@ from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
 
 
-def mortal(kind: str) -> None:
-    """From now on, an operation of this kind is the last thing that this process does."""
+class When(StrEnum):
+    """On which side of an operation the process dies."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+def mortal(when: When, kind: str) -> None:
+    """From now on, an operation of this kind is the first thing that this process does not do, or the last that it does."""
     carry_out = executor._carry_out
 
-    def carry_out_and_die(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy: Proxy) -> None:
+    def carry_out_or_die(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy: Proxy) -> None:
+        here = any(operation.kind == kind for operation in batch)
+        if here and when is When.BEFORE:
+            _die()
         carry_out(stack, batch, engine, proxy)
-        if batch[0].kind == kind:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if here:
+            _die()
 
-    executor._carry_out = carry_out_and_die
+    executor._carry_out = carry_out_or_die
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    mortal(sys.argv.pop(1))
+    mortal(When(sys.argv.pop(1)), sys.argv.pop(1))
     main()

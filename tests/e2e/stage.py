@@ -6,6 +6,7 @@ through what `vaultctl` prints; only waiting reads the state directory itself, b
 
 from __future__ import annotations
 
+import csv
 import http.client
 import json
 import os
@@ -26,9 +27,10 @@ from typing import Any, Final
 import yaml
 
 from reconciler.api import Spec, VaultError, find_condition, load
-from reconciler.core.build import project_of
+from reconciler.core import labels
+from reconciler.core.build import POOL, project_of
 from reconciler.wiring import Application, Look, Options, wire
-from tests.e2e.docker_cli import containers, remove_project
+from tests.e2e.docker_cli import containers, inspect, remove_project
 from tests.e2e.waiting import PATIENCE, until
 
 VAULTCTL: Final = (sys.executable, "-m", "reconciler.cli")
@@ -244,6 +246,10 @@ class Stage:
 
     def servers_up(self, slot: int = 1) -> int:
         """How many servers of the pool HAProxy itself calls UP."""
+        return sum(state.startswith("UP") for state in self.servers(slot).values())
+
+    def servers(self, slot: int = 1) -> dict[str, str]:
+        """The servers of the pool by name, and what HAProxy itself calls the state of each."""
         path = self.state / "services" / self.name / "run" / f"admin-{slot}.sock"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
@@ -252,9 +258,12 @@ class Stage:
             answer = b""
             while chunk := connection.recv(65536):
                 answer += chunk
-        header, *rows = (line.split(",") for line in answer.decode().strip().splitlines())
-        column = header.index("status")
-        return sum(row[column].startswith("UP") for row in rows)
+        rows = csv.DictReader(answer.decode().lstrip("# ").strip().splitlines())
+        return {row["svname"]: row["status"] for row in rows if row["pxname"] == POOL}
+
+    def slots(self) -> list[int]:
+        """Where HAProxy runs; each container has a slot of its own."""
+        return sorted(int(inspect(each)["Config"]["Labels"][labels.SLOT]) for each in self.proxies())
 
 
 @contextmanager

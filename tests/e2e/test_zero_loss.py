@@ -7,8 +7,6 @@ port. What they were answered is then compared with what the replicas wrote down
 from __future__ import annotations
 
 import http.client
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -267,37 +265,6 @@ def test_one_haproxy_of_a_pair_that_is_killed() -> None:
             stage.converged()
         for shot in load.lost:
             assert shot.began <= died, f"{shot}, begun {shot.began - killed:.2f} s after the kill"
-
-
-# The controller dies
-
-
-KILLED_AT: Final = (
-    *("CreateReplicas", "StartContainer", "ConfigureProxy", "AddServer"),
-    *("DrainServer", "DeleteServer", "StopContainer", "RemoveContainer", "ReloadProxy", "CreateProxy"),
-)
-
-
-@pytest.fixture(scope="module")
-def survivor(second_proxy_image: None) -> Iterator[Stage]:
-    """One stage for all of these cases, each of which begins where the one before ended."""
-    with harsh_stage(replicas=2) as stage:
-        with stage.controller():
-            stage.converged()
-        yield stage
-
-
-@pytest.mark.parametrize("kind", KILLED_AT)
-def test_a_controller_that_is_killed_and_started_again(kind: str, survivor: Stage) -> None:
-    changes = {"ReloadProxy": {"healthcheck": {"path": "/"}}, "CreateProxy": NEW_PROXY}
-    with under_load(survivor):
-        with survivor.controller((sys.executable, "-m", "tests.e2e.mortal", kind)) as controller:
-            survivor.write(**changes.get(kind, {"env": {"VERSION": kind}}))
-            until("it has killed itself", lambda: controller.poll() is not None)
-        assert controller.returncode == -signal.SIGKILL
-        with survivor.controller():
-            survivor.converged()
-    assert len(survivor.replicas()) == 2
 
 
 # Events that never arrive

@@ -1,0 +1,178 @@
+"""Where a controller can be killed: right before and right after each kind of operation that a plan can have.
+
+The kinds are those of the code, so that a new one is a crash point before anybody thinks of it.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core import plan
+from reconciler.core.base_stack import CONTROL_NET, GATEWAY
+from tests.e2e.docker_cli import containers, docker
+from tests.e2e.leftovers import left_overs
+from tests.e2e.load import Load, read_ledger
+from tests.e2e.mortal import When
+from tests.e2e.proof import LONG_HOLD, harsh_stage
+from tests.e2e.registry import registry
+from tests.e2e.stage import Stage
+from tests.e2e.waiting import PATIENCE
+
+PLUGINS: Final = Path(__file__).parent / "plugins"
+REPLICAS: Final = 2
+BOOT_SECONDS: Final = "0.2"
+"""Short: a new replica is told apart from an old one by who answers, not by how long it takes."""
+
+WEB_IMAGE: Final = "vault-reconciler/whoami:latest"
+PROXY_IMAGE: Final = "haproxy:3.0"
+SECOND_PROXY: Final = "vault-reconciler/haproxy-crash-points"
+
+
+@dataclass(frozen=True)
+class CrashPoint:
+    """One side of one kind of operation."""
+
+    when: When
+    kind: str
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.kind}"
+
+
+@dataclass(frozen=True)
+class Survived:
+    """What came of it. `seconds` from the start of the next controller until nothing is left to be done; `faults` are
+    requests that were lost or run twice, `left` what is there and should not be.
+    """
+
+    point: CrashPoint
+    seconds: float
+    requests: int
+    faults: tuple[str, ...]
+    left: tuple[str, ...]
+
+    @property
+    def failed(self) -> int:
+        """How many requests were lost or run twice."""
+        return len(self.faults)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nobody noticed."""
+        return not (self.faults or self.left)
+
+    def __str__(self) -> str:
+        line = (
+            f"killed {self.point}: {self.failed} of {self.requests:,} requests failed, "
+            f"healed after {self.seconds:.1f} s, {len(self.left)} left over"
+        )
+        return "\n".join([line, *(f"    {each}" for each in (*self.faults[:20], *self.left))])
+
+
+def _kinds() -> Iterator[str]:
+    operations = [
+        each for each in vars(plan).values() if isinstance(each, type) and issubclass(each, plan.Operation)
+    ]
+    bases = {base for each in operations for base in each.__bases__}
+    yield from (each.__name__ for each in operations if each not in bases)
+
+
+KINDS: Final = tuple(_kinds())
+POINTS: Final = tuple(CrashPoint(when, kind) for kind in KINDS for when in When)
+
+
+@dataclass
+class CrashStage:
+    """A web service with its database, and a registry that has its image."""
+
+    stage: Stage
+    image: str
+
+    def change(self, point: CrashPoint) -> None:
+        """Change something so that an operation of this kind is needed."""
+        CHANGES.get(point.kind, _new_release)(self, f"{point.when}-{point.kind.lower()}")
+
+    def survive(self, point: CrashPoint) -> Survived:
+        """Kill a controller there, under load, and let another one go on. Fails if the point is not reached, or if the
+        second controller does not come to an end.
+        """
+        stage = self.stage
+        with Load(stage.port) as load:
+            mortal = (sys.executable, "-m", "tests.e2e.mortal", point.when, point.kind)
+            with stage.controller(mortal) as controller:
+                self.change(point)
+                with suppress(subprocess.TimeoutExpired):
+                    controller.wait(PATIENCE)
+                assert controller.poll() == -signal.SIGKILL, f"not killed {point}\n{stage.story()}"
+            began = time.monotonic()
+            with stage.controller():
+                stage.converged()
+                seconds = time.monotonic() - began
+        faults = load.faults(read_ledger(stage.ledger))
+        return Survived(point, seconds, len(load.shots), tuple(faults), tuple(left_overs(stage)))
+
+
+def _new_release(here: CrashStage, tag: str) -> None:
+    here.stage.write(env={"VERSION": tag})
+
+
+def _new_image(here: CrashStage, tag: str) -> None:
+    here.stage.write(env={"WHOAMI_IMAGE": f"{here.image}:{tag}"})
+
+
+def _new_database(here: CrashStage, tag: str) -> None:
+    here.stage.write(env={"VAULT_DB_TUNING": tag})
+
+
+def _new_proxy(here: CrashStage, tag: str) -> None:
+    docker("tag", PROXY_IMAGE, f"{SECOND_PROXY}:{tag}")
+    here.stage.write(proxy={"image": f"{SECOND_PROXY}:{tag}"})
+
+
+def _new_structure(here: CrashStage, tag: str) -> None:
+    here.stage.write(healthcheck={"path": f"/?{tag}"})
+
+
+def _hand(here: CrashStage, _: str) -> None:
+    (gateway,) = containers(here.stage.project, GATEWAY)
+    # The network that no request needs, so that none may fail for want of it.
+    docker("network", "disconnect", f"{here.stage.project}_{CONTROL_NET}", gateway)
+
+
+CHANGES: Final[Mapping[str, Callable[[CrashStage, str], None]]] = {
+    "PullImage": _new_image,
+    "CreateProxy": _new_proxy,
+    "RecreateContainer": _new_database,
+    "ConnectNetwork": _hand,
+    "ReloadProxy": _new_structure,
+}
+"""What leads to an operation, made new by a tag; a new release leads to all that are not here."""
+
+
+@contextmanager
+def crash_stage(env: Mapping[str, str] | None = None) -> Iterator[CrashStage]:
+    """The stage for any number of crash points, one after the other; `env` is what `vaultctl` gets."""
+    with (
+        tempfile.TemporaryDirectory(prefix="vr-registry-") as layers,
+        registry(WEB_IMAGE, Path(layers)) as image,
+    ):
+        try:
+            with harsh_stage(plugin="library", replicas=REPLICAS, **LONG_HOLD) as stage:
+                stage.env.update({"VAULT_PLUGIN_PATH": str(PLUGINS), **(env or {})})
+                stage.write(env={"BOOT_SECONDS": BOOT_SECONDS})
+                with stage.controller():
+                    stage.converged()
+                yield CrashStage(stage, image)
+        finally:
+            tags = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
+            if ours := [tag for tag in tags if tag.startswith((image, SECOND_PROXY))]:
+                docker("rmi", *ours, check=False)

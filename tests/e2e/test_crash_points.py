@@ -1,0 +1,33 @@
+"""A controller that is killed at any operation leaves something that the next one goes on from, and nobody notices.
+
+One point for each kind of operation, after it, because that is the worse side; `make chaos` tries both sides of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.crash_points import CHANGES, KINDS, CrashPoint, CrashStage, crash_stage
+from tests.e2e.mortal import When
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def survivor() -> Iterator[CrashStage]:
+    """One stage for all of these cases."""
+    with crash_stage() as stage:
+        yield stage
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_controller_that_is_killed_and_started_again(kind: str, survivor: CrashStage) -> None:
+    survived = survivor.survive(CrashPoint(When.AFTER, kind))
+    assert not survived.faults, survivor.stage.story()
+    assert not survived.left
+
+
+def test_every_change_leads_to_an_operation_that_there_is() -> None:
+    assert set(CHANGES) < set(KINDS)
