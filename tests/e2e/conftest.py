@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests import canary
 from tests.e2e.proof import harsh_stage
 from tests.e2e.stage import Stage, staged
 
@@ -24,6 +25,14 @@ def engine() -> None:
         pytest.fail(f"no engine answers: {problem}")
     if problem:
         pytest.skip(f"no engine answers, run `make engine`: {problem}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def canary_is_nowhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Every service of these tests has a secret, and what they left on disk is searched for it when all is over."""
+    with canary.released():
+        yield
+    assert canary.left_in(tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture

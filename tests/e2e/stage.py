@@ -30,11 +30,14 @@ from reconciler.api import Spec, VaultError, find_condition, load
 from reconciler.core import labels
 from reconciler.core.build import POOL, project_of
 from reconciler.wiring import Application, Look, Options, wire
-from tests.e2e.docker_cli import containers, inspect, remove_project
+from tests import canary
+from tests.e2e.docker_cli import SERVICE, containers, docker, inspect, remove_project
 from tests.e2e.waiting import PATIENCE, until
 
 VAULTCTL: Final = (sys.executable, "-m", "reconciler.cli")
 VERB_SECONDS: Final = 180.0
+INFRASTRUCTURE: Final = ("gateway", "haproxy")
+"""The services of a stack that are the product's own, and get no setting of the user's."""
 CHEAP_PORTS: Final = range(20000, 32000)
 """Below the ports that the kernel gives to clients, so that no connection of a client has taken one."""
 
@@ -89,6 +92,11 @@ class Stage:
         return self.root / "ledger"
 
     @property
+    def secrets(self) -> Path:
+        """The directory of settings files that are in no repository."""
+        return self.root / "secrets"
+
+    @property
     def project(self) -> str:
         """The Compose project."""
         return project_of(self.name)
@@ -97,7 +105,7 @@ class Stage:
 
     def write(self, **spec: Any) -> None:
         """Change fields of the spec and write the manifest; a mapping is merged, None takes a field away."""
-        self.spec = _merged({"ports": {"http": self.port}}, _merged(self.spec, spec))
+        self.spec = _merged(self._common(), _merged(self.spec, spec))
         document = {
             "apiVersion": "vault.internal/v1alpha1",
             "kind": "VaultService",
@@ -107,6 +115,13 @@ class Stage:
         temporary = self.manifest.with_suffix(".new")
         temporary.write_text(yaml.safe_dump(document, sort_keys=False))
         temporary.replace(self.manifest)
+
+    def _common(self) -> dict[str, Any]:
+        """What every manifest says, unless it says something else."""
+        common: dict[str, Any] = {"ports": {"http": self.port}}
+        if canary.is_out():
+            common["envFrom"] = [{"file": str(canary.settings_file(self.secrets))}]
+        return common
 
     def vaultctl(
         self, *arguments: str, code: int | None = 0, input: str | None = None
@@ -121,6 +136,7 @@ class Stage:
             input=input,
             check=False,
         )
+        assert not canary.seen_in(done.stdout + done.stderr), f"vaultctl {' '.join(arguments)} shows a secret"
         assert code is None or done.returncode == code, (
             f"vaultctl {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         )
@@ -217,6 +233,18 @@ class Stage:
         parts += log.read_text().splitlines()[-60:] if log.exists() else []
         return "\n".join(parts)
 
+    def leaks(self) -> list[str]:
+        """Where the suite's canary is and should not be: in files, in what Docker shows, in logs of our own containers."""
+        found = canary.left_in(self.root)
+        ids = containers(self.project, everything=True)
+        for details in json.loads(docker("inspect", *ids, check=False)) if ids else ():
+            ours = details["Config"]["Labels"].get(SERVICE) in INFRASTRUCTURE
+            if canary.shown_of(details, may_have_it=not ours):
+                found.append(f"docker inspect {details['Name']}")
+            if ours and canary.seen_in(_logs(details["Id"])):
+                found.append(f"docker logs {details['Name']}")
+        return found
+
     def replicas(self, service: str = "whoami") -> list[str]:
         """IDs of the running replicas."""
         return containers(self.project, service)
@@ -275,9 +303,18 @@ def staged(**spec: Any) -> Iterator[Stage]:
     try:
         stage.write(**spec)
         yield stage
+        assert stage.leaks() == []
     finally:
         remove_project(stage.project)
         shutil.rmtree(root)
+
+
+def _logs(container: str) -> bytes:
+    """Both streams of a container."""
+    words = ["docker", "logs", container]
+    return subprocess.run(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False
+    ).stdout
 
 
 def _comparable(spec: Spec) -> Spec:

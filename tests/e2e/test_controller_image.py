@@ -80,6 +80,8 @@ class Installation:
 @pytest.fixture
 def installation(stage: Stage) -> Iterator[Installation]:
     installation = Installation(stage, free_port())
+    # Nothing of this machine but the directory of manifests is in its container.
+    stage.write(envFrom=[])
     _give(stage.state, USER)
     try:
         installation.compose("up", "--detach", "--no-build", "--wait")
