@@ -99,9 +99,19 @@ class Prometheus:
             for series in self.query(f'max_over_time(ALERTS{{alertstate="firing"}}[{seconds}s])')
         }
 
-    def until_firing(self, name: str, within: float = PATIENCE) -> None:
-        """Wait until an alert of this name fires."""
-        until(f"{name} fires", lambda: name in {alert.name for alert in self.firing()}, within)
+    def until_firing(self, *names: str, within: float = PATIENCE) -> None:
+        """Wait until alerts of all these names fire at the same time."""
+        missing = set(names)
+
+        def all_fire() -> bool:
+            missing.clear()
+            missing.update(set(names) - {alert.name for alert in self.firing()})
+            return not missing
+
+        try:
+            until(f"{', '.join(names)} fire", all_fire, within)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; not firing: {sorted(missing)}") from None
 
     def until_quiet(self, within: float = PATIENCE) -> None:
         """Wait until no alert fires."""

@@ -1,4 +1,5 @@
-"""A way to the engine that can be disturbed: it keeps Docker's events to itself, or cuts the connection they come by."""
+"""A way to the engine that can be disturbed: it keeps Docker's events to itself, cuts the connection they come by, or
+passes on nothing for a while."""
 
 from __future__ import annotations
 
@@ -25,6 +26,9 @@ class Relay:
         self._streams: list[socket.socket] = []
         self._withholding = False
         self.withheld = 0
+        self.requests = 0
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._accepting = threading.Thread(target=self._accept, name="relay", daemon=True)
         self._accepting.start()
 
@@ -40,8 +44,17 @@ class Relay:
                 stream.shutdown(socket.SHUT_RDWR)
         self._streams.clear()
 
+    def stall(self) -> None:
+        """From now on the engine seems to hang: connections are taken and nothing is passed on."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Go on where everything was left."""
+        self._flowing.set()
+
     def close(self) -> None:
         """Listen no more, and end what is left of the event streams."""
+        self.flow()
         self.cut_events()
         # A thread that waits in accept is woken by this, but not by closing.
         self._server.shutdown(socket.SHUT_RDWR)
@@ -58,7 +71,9 @@ class Relay:
         with client, socket.socket(socket.AF_UNIX) as engine, suppress(OSError):
             engine.connect(self._engine)
             while True:
-                for source in select.select([client, engine], [], [])[0]:
+                ready = select.select([client, engine], [], [])[0]
+                self._flowing.wait()
+                for source in ready:
                     if not (chunk := source.recv(CHUNK)):
                         return
                     if source is client:
@@ -69,6 +84,8 @@ class Relay:
                         client.sendall(chunk)
 
     def _pass_on(self, chunk: bytes, client: socket.socket, engine: socket.socket) -> None:
+        # Whoever waits for each answer says each request in one piece, or at least more than nothing.
+        self.requests += 1
         if b"/events?" in chunk.partition(b"\r\n")[0]:
             self._streams.append(client)
         engine.sendall(chunk)
