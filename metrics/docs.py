@@ -47,8 +47,8 @@ there. Every log line of that pass has the same `reconcile_id`, and the service'
 
 Alerts are in `metrics/alerts/*.rules.yaml`, with unit tests for promtool beside them; each names a page in
 [runbooks](runbooks). Dashboards for Grafana are in `metrics/dashboards/`, with provisioning files; this is the
-overview, drawn by `scripts/dashboard-picture` from the series of a test's day of rollouts, a bad release,
-rotation and crashes, sixty times as fast as the clock:
+overview, drawn by `scripts/dashboard-picture` from the series of a test's day of rollouts, bad releases,
+rotation, crashes and an engine that hangs, sixty times as fast as the clock:
 
 ![The overview dashboard](overview.png)
 """
