@@ -17,8 +17,10 @@ from typing import Any, Final
 CANARY: Final = "canary-8d0f6b52e1c94a37-must-not-be-seen"
 VARIABLE: Final = "SUITE_CANARY"
 SETTINGS: Final = "canary.env"
-COMPOSE_FILE: Final = "compose.yaml"
-"""The one file of the product that has to hold secrets, since `docker compose` reads them there."""
+COMPOSE_FILES: Final = ("compose.yaml", ".compose.yaml.new")
+"""The one file of the product that has to hold secrets, since `docker compose` reads them there; and the half of it that a
+controller leaves that is killed while it writes.
+"""
 PRIVATE: Final = 0o600
 
 
@@ -58,9 +60,9 @@ def left_in(root: Path) -> list[str]:
         if CANARY in path.name:
             leaks.append(f"{path}: in its name")
         if path.name == SETTINGS or not path.is_file() or not seen_in(path.read_bytes()):
-            continue
+            continue  # a socket cannot be read, and a settings file is where it comes from
         mode = stat.S_IMODE(path.stat().st_mode)
-        if path.name != COMPOSE_FILE:
+        if path.name not in COMPOSE_FILES:
             leaks.append(f"{path}: in its content")
         elif mode != PRIVATE:
             leaks.append(f"{path}: mode {mode:04o}, others may read it")

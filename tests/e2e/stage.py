@@ -303,7 +303,7 @@ def staged(**spec: Any) -> Iterator[Stage]:
     try:
         stage.write(**spec)
         yield stage
-        assert stage.leaks() == []
+        assert not canary.is_out() or stage.leaks() == []
     finally:
         remove_project(stage.project)
         shutil.rmtree(root)
