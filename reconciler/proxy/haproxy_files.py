@@ -7,6 +7,7 @@ files whose digest says that they must be written again. Only HAProxy's own user
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ Validate = Callable[[str, Path, str], None]
 """Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
 message. The user is the one that HAProxy will run as: nobody else may read the directory."""
 
+_SCRATCH: Final = ".check-"
 _FILE_MODE: Final = 0o640
 _DIRECTORY_MODE: Final = 0o750
 
@@ -47,7 +49,10 @@ def prepare(site: Site) -> None:
 def validate_files(site: Site, image: str, files: Mapping[str, str], validate: Validate) -> None:
     """Let the image's own HAProxy read these files before any other does; raises what `validate` raises."""
     # Beside the real ones and not in /tmp: the engine must find it, also when the controller runs in a container.
-    with tempfile.TemporaryDirectory(prefix=".check-", dir=site.directory) as scratch:
+    for abandoned in site.directory.glob(f"{_SCRATCH}*"):
+        # Its owner was killed in the middle: a service is worked on by one process at a time, and now that is us.
+        shutil.rmtree(abandoned)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=site.directory) as scratch:
         directory = Path(scratch)
         directory.chmod(_DIRECTORY_MODE)
         _give(directory, site)

@@ -109,3 +109,13 @@ def test_a_refusal_leaves_nothing_behind(site: Site) -> None:
         validate_files(site, "haproxy:3.0", FILES, refuse)
 
     assert sorted(path.name for path in site.directory.iterdir()) == ["haproxy", "run"]
+
+
+def test_what_was_left_by_one_that_was_killed_goes_with_the_next_validation(site: Site) -> None:
+    abandoned = site.directory / ".check-abandoned"
+    abandoned.mkdir()
+    (abandoned / "haproxy.cfg").write_text("global\n")
+
+    validate_files(site, "haproxy:3.0", FILES, lambda image, path, user: None)
+
+    assert sorted(path.name for path in site.directory.iterdir()) == ["haproxy", "run"]
