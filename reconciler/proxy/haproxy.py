@@ -27,10 +27,15 @@ T = TypeVar("T")
 
 
 class HAProxy:
-    """Implements reconciler.proxy.base.Proxy; keeps no state, so that any thread may use it for any stack."""
+    """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack.
+
+    All that it remembers is what an image has accepted: a suite of services whose configurations differ in nothing but
+    servers starts one container to check them, not one for each.
+    """
 
     def __init__(self, validate: Validate) -> None:
         self._validate = validate
+        self._accepted: set[tuple[str, str]] = set()
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
         """See Proxy.observe."""
@@ -57,12 +62,15 @@ class HAProxy:
         image = stack.haproxy.image
         files = _checked(render, stack.proxy, servers, image)
         before = _written(stack)
+        if before is not None:
+            self._accepted.add((before.structure, before.image))
         # Servers are typed values on lines of a kind that was accepted before; all else is HAProxy's to judge.
-        accepted = before is not None and (before.structure, before.image) == (structure(stack.proxy), image)
+        wanted = (structure(stack.proxy), image)
         try:
             prepare(stack.site)
-            if not accepted:
+            if wanted not in self._accepted:
                 validate_files(stack.site, image, files, self._validate)
+                self._accepted.add(wanted)
             write_files(stack.site.config, files, stack.site)
         except OSError as error:
             raise ProxyError(f"cannot write HAProxy's configuration: {error}") from error

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,6 +106,16 @@ def test_another_image_has_to_accept_the_file_too(world: World) -> None:
     assert world.validated == ["haproxy:3.0", "vault-reconciler/none:1"]
     observed = world.proxy.observe(other, [])
     assert observed.written == observed.expected
+
+
+def test_what_an_image_has_accepted_is_not_checked_again_for_the_next_service(
+    world: World, tmp_path: Path
+) -> None:
+    world.configure()
+    other = replace(world.stack, site=replace(world.stack.site, directory=tmp_path / "other"))
+    world.proxy.configure(other, [])
+    assert world.validated == ["haproxy:3.0"]
+    assert world.proxy.observe(other, []).written == world.proxy.observe(other, []).expected
 
 
 def test_a_value_that_cannot_be_written_is_permanent(world: World, change: Callable[..., Stack]) -> None:
