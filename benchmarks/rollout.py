@@ -32,8 +32,7 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row
 from tests.e2e.load import FRESH_GET, FRESH_POST, KEPT_GET, KEPT_POST, Load
 
-ROUNDS: Final = 3
-SETTINGS: Final = (Setting(replicas=3), Setting(replicas=20))
+ROUNDS: Final = {Setting(replicas=3): 3, Setting(replicas=20): 2}
 MARGIN: Final = 1.2
 """Seconds that a rollout may take beyond the boot of its replicas."""
 MIX: Final = (FRESH_GET, KEPT_GET, FRESH_POST, KEPT_POST)
@@ -52,10 +51,10 @@ class Rolled:
     slowest: float
 
 
-def rows(lab: Lab, rounds: int = ROUNDS) -> Iterator[Row]:
+def rows(lab: Lab, rounds: Mapping[Setting, int] = ROUNDS) -> Iterator[Row]:
     """Time and failed requests beside each of the others."""
-    for setting in SETTINGS:
-        results, refused = compete(_contestants(setting, lab), rounds)
+    for setting, times in rounds.items():
+        results, refused = compete(_contestants(setting, lab), times)
         yield from _rows(setting, lab, results, refused)
 
 
@@ -129,4 +128,5 @@ def _rows(
 
 if __name__ == "__main__":
     with Lab() as lab:
-        print(page.text(rows(lab, int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)))
+        rounds = dict.fromkeys(ROUNDS, int(sys.argv[1])) if len(sys.argv) > 1 else ROUNDS
+        print(page.text(rows(lab, rounds)))

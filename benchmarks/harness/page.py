@@ -65,6 +65,7 @@ def page(results: Mapping[str, Any], rows: Sequence[Row], soak: Mapping[str, Any
         f"{machine['cpus']} cores, {machine['kernel']}, Docker {machine['engine']}, Compose {machine['compose']}, Python "
         f"{machine['python']}.",
         markdown(rows),
+        *(f"Not measured: {name}, because {reason}." for name, reason in results["failures"].items()),
         "## How cost grows",
         "A pass with nothing to do, over an engine in memory: what the controller itself costs. "
         "`scripts/benchmark-picture` draws it.",
@@ -79,7 +80,7 @@ def _growth(growth: Mapping[str, Sequence[Sequence[float]]]) -> str:
     lines += [_line((f"{n:,.0f}", amount(s, "s"), amount(s / n, "s"))) for n, s in growth["replicas"]]
     lines += [
         "",
-        _line(("services of 10 replicas", "a pass over each", "for each service")),
+        _line(("services of 10 replicas", "a pass over all", "for each service")),
         _line(["---"] * 3),
     ]
     lines += [_line((f"{n:,.0f}", amount(s, "s"), amount(s / n, "s"))) for n, s in growth["services"]]
