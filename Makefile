@@ -5,7 +5,7 @@ VENV := .venv/bin
 # Most of a test's time is waiting for containers. More of them side by side would fight for a small machine's cores.
 WORKERS ?= 2
 
-.PHONY: help venv engine images demo test simulate fuzz lint bench clean
+.PHONY: help venv engine images demo test simulate fuzz chaos lint bench soak clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,14 +32,21 @@ simulate: venv ## Live through 100,000 simulated histories (HISTORIES=n for anot
 fuzz: venv ## Feed every way in with 200,000 bad inputs (INPUTS=n for another number)
 	@$(VENV)/python -m tests.fuzz $(INPUTS)
 
+chaos: venv engine images ## Harm everything there is, and write docs/reliability.md (ONLY=words for what has them in its name)
+	@$(VENV)/python -m tests.chaos $(ONLY)
+
 lint: venv ## Check style, types and who imports whom
 	@$(VENV)/ruff check
 	@$(VENV)/ruff format --check
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports
 
-bench: venv engine images ## Measure against docker compose, side by side
-	@set -e; for benchmark in benchmarks/[!_]*.py; do $(VENV)/python "$$benchmark"; done
+bench: venv engine images ## Measure against Compose, Swarm and the bare engine, and write docs/benchmarks.md (20 minutes)
+	@$(VENV)/python -m benchmarks
+	@scripts/benchmark-picture
+
+soak: venv engine images ## Churn for a quarter of an hour: does the controller grow, lose, or leave anything?
+	@$(VENV)/python -m benchmarks.soak
 
 clean: ## Remove what these targets started and made; volumes stay
 	@scripts/clean

@@ -1,0 +1,73 @@
+"""`python -m tests.chaos [WORD]`: every crash point and every fault, a line for each; then docs/reliability.md anew.
+
+With a WORD only those that have it in their name are tried, and the page stays as it is.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from tests.chaos.apart import live_through_apart
+from tests.chaos.fault import Fault, Outcome
+from tests.chaos.faults import FAULTS
+from tests.chaos.ordeal import live_through
+from tests.chaos.page import PAGE, render
+from tests.chaos.private_engine import home_of_engines
+from tests.chaos.unforeseen import try_the_unforeseen
+from tests.e2e.crash_points import POINTS, CrashPoint, Survived, crash_stage
+
+HISTORIES: Final = 2_000
+INPUTS: Final = 20_000
+
+
+def crash(points: Sequence[CrashPoint]) -> list[Survived]:
+    """Try crash points on one stage."""
+    if not points:
+        return []
+    survived = []
+    with crash_stage() as stage:
+        for point in points:
+            survived.append(stage.survive(point))
+            print(survived[-1], flush=True)
+    return survived
+
+
+def suffer(faults: Sequence[Fault]) -> list[Outcome]:
+    """Bring faults upon services, one after the other; those of the engine on an engine of their own."""
+    outcomes = []
+    for fault in faults:
+        if fault.daemon is None:
+            outcomes.append(live_through(fault))
+            print(outcomes[-1], flush=True)
+    if apart := [fault for fault in faults if fault.daemon is not None]:
+        with home_of_engines() as home:
+            for fault in apart:
+                outcomes.append(live_through_apart(fault, home))
+                print(outcomes[-1], flush=True)
+    return outcomes
+
+
+def chaos(word: str) -> bool:
+    """Try what has this word in its name, everything if it is empty; whether it all went as promised."""
+    began = time.monotonic()
+    survived = crash([point for point in POINTS if word in str(point)])
+    outcomes = suffer([fault for fault in FAULTS if word in fault.name])
+    good = all(each.is_good for each in (*survived, *outcomes))
+    if not word:
+        unforeseen = try_the_unforeseen(HISTORIES, INPUTS)
+        print(unforeseen)
+        good = good and not (unforeseen.violations or unforeseen.finds)
+        # Also when something went wrong: then the difference in the page says what.
+        PAGE.write_text(render(survived, FAULTS, outcomes, unforeseen), encoding="utf-8")
+    print(f"{len(survived)} crash points and {len(outcomes)} faults in {time.monotonic() - began:.0f} s")
+    return good
+
+
+if __name__ == "__main__":
+    # Like Ctrl-C, so that what was started is swept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(not chaos(" ".join(sys.argv[1:])))

@@ -1,0 +1,42 @@
+"""A fault that harms the engine, in a network namespace of its own: `python -m tests.chaos.apart ROOT NAME`, in `unshare`.
+
+Prints the outcome as the last line; everything before it is for people.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+from tests.chaos.engine import ENGINE_FAULTS
+from tests.chaos.fault import Fault, Outcome
+from tests.chaos.ordeal import live_through
+from tests.chaos.private_engine import private_engine
+
+SECONDS: Final = 400.0
+
+
+def live_through_apart(fault: Fault, root: Path) -> Outcome:
+    """As `live_through`, on an engine below `root` that nobody else uses. Raises RuntimeError with what was said."""
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, "-m", "tests.chaos.apart", str(root), fault.name],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"{fault}:\n{done.stdout}{done.stderr}")
+    fields = json.loads(done.stdout.splitlines()[-1])
+    return Outcome(**fields | {"broken": tuple(fields["broken"]), "left": tuple(fields["left"])})
+
+
+if __name__ == "__main__":
+    (wanted,) = [fault for fault in ENGINE_FAULTS if fault.name == sys.argv[2]]
+    assert wanted.daemon is not None
+    with private_engine(Path(sys.argv[1]), wanted.daemon) as own:
+        print(json.dumps(asdict(live_through(wanted, own))))

@@ -1,0 +1,34 @@
+"""Faults of the engine itself: dockerd is restarted or killed, with the options that we ask for and with its defaults."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from tests.chaos.fault import Fault, Promise, Scene
+
+AWAY_SECONDS: Final = 3.0
+CAREFUL: Final = ("--live-restore", "--userland-proxy=false")
+"""What docs/deployment.md asks for."""
+DEFAULTS: Final[tuple[str, ...]] = ()
+
+
+def _dockerd_goes_and_comes(signum: signal.Signals, scene: Scene) -> Iterator[None]:
+    assert scene.engine is not None
+    yield
+    scene.engine.end(signum)
+    scene.endure()
+    scene.engine.start()
+
+
+RESTARTED: Final = partial(_dockerd_goes_and_comes, signal.SIGTERM)
+KILLED: Final = partial(_dockerd_goes_and_comes, signal.SIGKILL)
+
+ENGINE_FAULTS: Final = (
+    Fault("restart of dockerd, with live-restore", Promise.RULES, RESTARTED, {}, AWAY_SECONDS, CAREFUL),
+    Fault("`kill -9` of dockerd, with live-restore", Promise.RULES, KILLED, {}, AWAY_SECONDS, CAREFUL),
+    Fault("restart of dockerd, with its defaults", Promise.AWAY, RESTARTED, {}, AWAY_SECONDS, DEFAULTS),
+    Fault("`kill -9` of dockerd, with its defaults", Promise.AWAY, KILLED, {}, AWAY_SECONDS, DEFAULTS),
+)

@@ -1,0 +1,150 @@
+"""What a fault is, what is promised for the time of it, and what came of it.
+
+A fault is told as a story: a generator that prepares the scene, yields, does the harm under load, and ends. Whatever it
+holds in `with` statements over its first `yield` is put right after everything was judged.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
+
+from tests.e2e.load import Load, Shot, read_ledger
+from tests.e2e.proof import NEW_VERSION
+from tests.e2e.stage import Stage
+
+if TYPE_CHECKING:
+    from tests.chaos.private_engine import PrivateEngine
+
+NOTICED_SECONDS: Final = 1.0
+"""HAProxy has noticed by then that a server is gone: it takes three failed connections."""
+RULES_SECONDS: Final = 1.0
+"""Longer than dockerd takes at its start between forgetting all rules of its firewall and writing those of our port."""
+
+
+class Promise(StrEnum):
+    """Which requests may fail; the texts are those of docs/reliability.md."""
+
+    NONE = "none"
+    IN_FLIGHT = "those in flight on it"
+    RULES = "new connections, for less than a second"
+    AWAY = "those that come until it is back"
+
+
+@dataclass
+class Scene:
+    """One service under load and the controller that keeps it. `lasts` is how long a fault goes on, in seconds."""
+
+    stage: Stage
+    lasts: float
+    engine: PrivateEngine | None = None
+    controllers: list[subprocess.Popen[str]] = field(default_factory=list)
+    changed: bool = False
+
+    def __post_init__(self) -> None:
+        self._open = ExitStack()
+
+    def start_controller(self) -> subprocess.Popen[str]:
+        """Start a controller, the first or another one."""
+        self.controllers.append(self._open.enter_context(self.stage.controller()))
+        return self.controllers[-1]
+
+    @property
+    def controller(self) -> subprocess.Popen[str]:
+        """The controller that was started last."""
+        return self.controllers[-1]
+
+    def change(self) -> None:
+        """Ask for another release, so that there is work to do while something is wrong."""
+        self.stage.write(**NEW_VERSION)
+        self.changed = True
+
+    def endure(self) -> None:
+        """Let the fault go on for its time."""
+        time.sleep(self.lasts)
+
+    def close(self) -> None:
+        """End the controllers; those that still run have to do so by themselves."""
+        self._open.close()
+
+
+Story = Callable[[Scene], Iterator[None]]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that can happen. `spec` is what the service's spec says besides; `daemon`, if not None, are the options of
+    an engine of its own, because the fault harms the engine.
+    """
+
+    name: str
+    promise: Promise
+    story: Story
+    spec: dict[str, Any] = field(default_factory=dict)
+    lasts: float = 0.0
+    daemon: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a fault. `seconds` from the end of the harm until nothing was left to be done, `failed` the requests
+    that got no answer or a wrong one, `broken` what was promised and not held, `left` what is there and should not be.
+    """
+
+    fault: str
+    seconds: float
+    requests: int
+    failed: int
+    broken: tuple[str, ...]
+    left: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it went as promised."""
+        return not (self.broken or self.left)
+
+    def __str__(self) -> str:
+        verdict = "as promised" if self.is_good else "NOT AS PROMISED"
+        line = (
+            f"{self.fault}: {self.failed} of {self.requests:,} requests failed, healed after {self.seconds:.1f} s, "
+            f"{len(self.left)} left over; {verdict}"
+        )
+        return "\n".join([line, *(f"    {each}" for each in (*self.broken[:20], *self.left))])
+
+
+def judge(promise: Promise, load: Load, stage: Stage, noticed: float, healed: float) -> tuple[str, ...]:
+    """What the promise does not cover. Times are monotonic seconds: the harm was done, everything was well again.
+
+    That no request is run twice is always promised.
+    """
+    lost = load.lost
+    match promise:
+        case Promise.NONE:
+            excused = set()
+        case Promise.IN_FLIGHT:
+            excused = {str(shot) for shot in lost if shot.began <= noticed + NOTICED_SECONDS}
+        case Promise.RULES:
+            refused = [shot for shot in lost if shot.lost.startswith(ConnectionRefusedError.__name__)]
+            first = min((shot.began for shot in refused), default=0.0)
+            excused = {str(shot) for shot in refused if shot.began <= first + RULES_SECONDS}
+        case Promise.AWAY:
+            excused = {str(shot) for shot in lost if shot.began <= healed}
+    return tuple(
+        f"{fault}{_when(fault, lost, noticed)}"
+        for fault in load.faults(read_ledger(stage.ledger))
+        if fault not in excused
+    )
+
+
+def _when(fault: str, lost: list[Shot], noticed: float) -> str:
+    return next(
+        (f", begun {shot.began - noticed:+.2f} s from the harm" for shot in lost if str(shot) == fault), ""
+    )

@@ -1,0 +1,57 @@
+"""One fault from beginning to end: a service is brought up, put under load, harmed, and looked at when it has healed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, Final
+
+from tests.chaos.fault import Fault, Outcome, Scene, judge
+from tests.chaos.private_engine import PrivateEngine
+from tests.e2e.leftovers import left_overs
+from tests.e2e.load import Load
+from tests.e2e.proof import harsh_stage, runs_version
+from tests.e2e.waiting import until
+
+HEAL_SECONDS: Final = 150.0
+"""More than the longest timeout that a pass may have to wait for."""
+ANSWER_SECONDS: Final = 40.0
+"""Longer than HAProxy holds a request; what has no answer by then will never have one."""
+SERVICE: Final[dict[str, Any]] = {
+    "env": {"BOOT_SECONDS": "0.5"},
+    # Longer than any request of the load; what is left after it has lost its other side.
+    "strategy": {"drainSeconds": 5},
+}
+
+
+def live_through(fault: Fault, engine: PrivateEngine | None = None) -> Outcome:
+    """Bring a fault upon a service, `engine` being the one that it runs on, if not the machine's."""
+    with harsh_stage(**SERVICE | fault.spec) as stage:
+        scene = Scene(stage, fault.lasts, engine)
+        story = fault.story(scene)
+        with closing(story):
+            next(story)
+            with closing(scene):
+                scene.start_controller()
+                stage.converged()
+                outcome = _harm(fault, scene, story)
+            return replace(outcome, left=tuple(left_overs(stage)))
+
+
+def _harm(fault: Fault, scene: Scene, story: Iterator[None]) -> Outcome:
+    stage = scene.stage
+    with Load(stage.port, patience=ANSWER_SECONDS) as load:
+        next(story, None)
+        over = time.monotonic()
+        stage.converged(HEAL_SECONDS)
+        until(
+            "all serve",
+            lambda: all(state == "UP" for slot in stage.slots() for state in stage.servers(slot).values()),
+        )
+        healed = time.monotonic()
+    broken = judge(fault.promise, load, stage, over, healed)
+    if scene.changed and not runs_version(stage):
+        broken = (*broken, "the new release does not run")
+    return Outcome(fault.name, healed - over, len(load.shots), len(load.lost), broken, ())

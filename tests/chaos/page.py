@@ -1,0 +1,42 @@
+"""docs/reliability.md: the text of the template, with the figures of a run in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, StrictUndefined
+
+from tests.chaos.fault import Fault, Outcome
+from tests.chaos.unforeseen import Unforeseen
+from tests.e2e.crash_points import KINDS, CrashPoint, Survived
+from tests.e2e.mortal import When
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
+TEMPLATE: Final = Path(__file__).with_name("reliability.md.j2")
+
+
+def render(
+    survived: Sequence[Survived], faults: Sequence[Fault], outcomes: Sequence[Outcome], unforeseen: Unforeseen
+) -> str:
+    """The page. Raises KeyError when a crash point or the outcome of a fault is missing."""
+    at = {each.point: each for each in survived}
+    of = {each.fault: each for each in outcomes}
+    environment = Environment(
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        survived=survived,
+        pairs=[(at[CrashPoint(When.BEFORE, kind)], at[CrashPoint(When.AFTER, kind)]) for kind in KINDS],
+        faults=[(fault, of[fault.name]) for fault in faults],
+        outcomes=outcomes,
+        unforeseen=unforeseen,
+        seconds=lambda each: f"{each.seconds:.1f}",
+        lost=lambda each: f"{each.failed} of {each.requests:,}",
+        lasting=lambda fault: f", {fault.lasts:.0f} s" if fault.lasts else "",
+    )
