@@ -38,8 +38,10 @@ RATE_WINDOW = "10s"
 STEP = 1.0
 RESYNC = "2s"
 """Sixty times as often as by default, or nearly: this day has 24 minutes."""
-SLOWNESS = frozenset({"VaultNotReady", "VaultRolloutStuck", "VaultDriftNotHealing"})
-"""They allow a change so many minutes, here seconds, and a machine that is busy with other work may need more."""
+SLOWNESS = frozenset({"VaultNotReady", "VaultRolloutStuck", "VaultDriftNotHealing", "VaultControllerDown"})
+"""They allow a change, or an answer, so many minutes, here seconds, and a machine that is busy with other work may need
+more.
+"""
 
 
 def repository(directory: Path, service: str) -> Path:
