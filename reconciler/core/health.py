@@ -73,6 +73,11 @@ class Replica:
         return self.in_pool and self.member is not None and self.member.up
 
     @property
+    def idle(self) -> bool:
+        """Whether no HAProxy sends it requests, not even one that has not heard what the others have."""
+        return self.member is None or not self.member.up_somewhere
+
+    @property
     def serving(self) -> bool:
         """Whether it is ready and UP in the pool."""
         return self.phase is Phase.READY and self.taking_traffic

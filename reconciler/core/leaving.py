@@ -32,11 +32,11 @@ def leaving(
     for replica in sorted(
         candidates, key=lambda r: (not r.draining, r.taking_traffic, r.phase is Phase.READY)
     ):
-        idle = not replica.taking_traffic
-        useless = replica.draining or (idle and replica.phase is not Phase.READY)
-        if useless or (idle and spare >= 0 and can_drain) or (not idle and spare > 0):
+        counts = replica.taking_traffic
+        useless = replica.draining or (replica.idle and replica.phase is not Phase.READY)
+        if useless or (counts and spare > 0) or (not counts and spare >= 0 and can_drain):
             found[replica] = candidates[replica]
-            spare -= not idle
+            spare -= counts
     return found
 
 
@@ -88,9 +88,11 @@ def _rotated(
         # Two take traffic while one takes over from the other; the one that has done so for longer is done.
         active = [r for r in replicas if r.taking_traffic and r not in found and r.member is not None]
         active.sort(key=lambda r: (r.member.since if r.member else 0.0, r.name))
-        return dict.fromkeys(active[1:], Cause.ROTATION) | {
-            r: Cause.ROTATION for r in replicas if r.draining and r.useful and r not in found
-        }
+        # Nor is there a use for one that serves no longer, or that only some HAProxies know, when another serves.
+        former = [
+            r for r in replicas if r.member is not None and not r.in_pool and r.useful and r not in found
+        ]
+        return dict.fromkeys([*active[1:], *(r for r in former if r.draining or active)], Cause.ROTATION)
     wait = None if found else due_in(stack, replicas, now)
     if stack.surge or wait is None or wait > 0:
         return {}

@@ -16,15 +16,16 @@ from reconciler.core.observed import Admin, Container, Observed, ProxyInstance, 
 class Member:
     """A server of the pool over all proxies.
 
-    `enabled`: takes traffic everywhere. `up`: enabled and its checks pass everywhere. `drained`: takes new traffic
-    nowhere. `sessions`: open in all processes together. `since`: seconds that its status has lasted in the process that
-    changed it last.
+    `enabled`: takes traffic everywhere. `up`: enabled and its checks pass everywhere; `up_somewhere`: in one at least.
+    `draining`: takes new traffic nowhere. `sessions`: open in all processes together. `since`: seconds that its status
+    has lasted in the process that changed it last.
     """
 
     name: str
     addresses: frozenset[str]
     enabled: bool
     up: bool
+    up_somewhere: bool
     draining: bool
     sessions: int
     since: float
@@ -64,6 +65,7 @@ def _member(name: str, views: Sequence[Server], current: Sequence[Server], liste
         addresses=frozenset(server.address for server in views),
         enabled=enabled,
         up=enabled and all(server.up for server in current),
+        up_somewhere=any(server.up and server.admin is Admin.READY for server in current),
         draining=all(server.admin is Admin.DRAIN for server in views),
         sessions=sum(server.sessions for server in views),
         since=min(server.since for server in views),

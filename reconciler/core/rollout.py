@@ -121,6 +121,10 @@ def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], l
         return [], []
     if active and (left := active_due_in(rotation, active[0])) > 0:
         return [], [Wait(left)]
+    # One that only some HAProxies send requests to, because another has read an old file, is the active one.
+    partly = [r for r in ready if r.member is not None and not r.in_pool and not r.draining]
+    if partly and not active:
+        return partly[:1], []
     chosen = choose_active(standby or ([] if active else ready), active[0] if active else None)
     return ([chosen] if chosen else []), []
 
@@ -161,7 +165,7 @@ def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Opera
             yield _stop(replica, cause)
         elif not member.draining:
             yield DrainServer(server=replica.name, slots=judged.slots, cause=cause, detail=replica.reason)
-            if not replica.taking_traffic and member.sessions == 0 and judged.is_all_known:
+            if replica.idle and member.sessions == 0 and judged.is_all_known:
                 # Nothing to wait for; and once drained, one without a check of its own would look well again.
                 yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
                 yield _stop(replica, cause)

@@ -22,7 +22,9 @@ Sums = dict[str, tuple[float, float]]
 
 
 def member(*, up: bool = True, draining: bool = False) -> Member:
-    return Member("c", frozenset({ADDRESS}), not draining, up and not draining, draining, 0, 0.0)
+    return Member(
+        "c", frozenset({ADDRESS}), not draining, up and not draining, up and not draining, draining, 0, 0.0
+    )
 
 
 def replica(phase: Phase, pool: Member | None = None) -> Replica:
