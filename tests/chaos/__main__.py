@@ -8,7 +8,10 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import inf
+from subprocess import SubprocessError
 from typing import Final
 
 from tests.chaos.apart import live_through_apart
@@ -31,7 +34,10 @@ def crash(points: Sequence[CrashPoint]) -> list[Survived]:
     survived = []
     with crash_stage() as stage:
         for point in points:
-            survived.append(stage.survive(point))
+            try:
+                survived.append(stage.survive(point))
+            except AssertionError as error:
+                survived.append(Survived(point, inf, 0, (str(error),), ()))
             print(survived[-1], flush=True)
     return survived
 
@@ -41,14 +47,21 @@ def suffer(faults: Sequence[Fault]) -> list[Outcome]:
     outcomes = []
     for fault in faults:
         if fault.daemon is None:
-            outcomes.append(live_through(fault))
-            print(outcomes[-1], flush=True)
+            outcomes.append(_told(fault, live_through))
     if apart := [fault for fault in faults if fault.daemon is not None]:
         with home_of_engines() as home:
-            for fault in apart:
-                outcomes.append(live_through_apart(fault, home))
-                print(outcomes[-1], flush=True)
+            outcomes += [_told(fault, partial(live_through_apart, root=home)) for fault in apart]
     return outcomes
+
+
+def _told(fault: Fault, live: Callable[[Fault], Outcome]) -> Outcome:
+    """The outcome, which is printed; that it never healed is one as well, and keeps no other from its turn."""
+    try:
+        outcome = live(fault)
+    except (AssertionError, RuntimeError, SubprocessError) as error:
+        outcome = Outcome(fault.name, inf, 0, 0, (str(error),), ())
+    print(outcome, flush=True)
+    return outcome
 
 
 def chaos(word: str) -> bool:

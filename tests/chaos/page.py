@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Final
 
@@ -36,7 +37,7 @@ def render(
         faults=[(fault, of[fault.name]) for fault in faults],
         outcomes=outcomes,
         unforeseen=unforeseen,
-        seconds=lambda each: f"{each.seconds:.1f}",
+        seconds=lambda each: f"{each.seconds:.1f}" if isfinite(each.seconds) else "never",
         lost=lambda each: f"{each.failed} of {each.requests:,}",
         lasting=lambda fault: f", {fault.lasts:.0f} s" if fault.lasts else "",
     )
