@@ -139,7 +139,7 @@ class Application:
         """HAProxy, whose configurations are checked by the binary that will run them."""
         from reconciler.proxy.haproxy import HAProxy
 
-        return HAProxy(self._validate)
+        return HAProxy(self._validate, time.monotonic)
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -32,10 +32,10 @@ from reconciler.core.plan import (
 from reconciler.core.stack import Stack, Workload
 
 ANSWER_SECONDS: Final = 10.0
-"""How long a started HAProxy may take to answer on its socket before it counts as broken."""
+"""How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
 
 ANSWER_LOOK: Final = 0.05
-"""Seconds between two looks for a new HAProxy's socket: nothing tells when it appears."""
+"""Seconds between two looks at a HAProxy that does not answer: nothing tells when its socket appears."""
 
 
 _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
@@ -125,7 +125,6 @@ class _Proxies:
         self._workload = stack.haproxy
         self._expected = observed.proxy.expected
         self._home = home
-        self._now = judged.now
         self._all = observed.of(self._workload.name)
         self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state in _HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
@@ -166,28 +165,28 @@ class _Proxies:
         yield from self._end_superseded()
 
     def waits(self) -> Iterable[Wait]:
-        """A new HAProxy is looked for until it answers; that an old one has ended is told by an event."""
+        """One that does not answer is looked at until it does; that an old one has ended is told by an event."""
         for container in self._all:
             if container.state is State.RUNNING and self._leaves(container) and not container.stopping:
                 yield Wait(END_LOOK, f"{container.name} ends its connections")
-        for container in self._starting:
-            yield Wait(ANSWER_LOOK, f"{container.name} is starting")
+        for container in self._awaited:
+            yield Wait(ANSWER_LOOK, f"{container.name} does not answer yet")
 
     def _replace_mute(self) -> Iterable[Operation]:
         """One that does not answer us may still serve, so it goes only when another one has had its chance."""
         mute = [c for c in self._fit if self._mute(c)]
-        if not self._starting:
+        if not self._awaited:
             for container in mute[: max(0, len(self._fit) - self._workload.replicas)]:
                 yield _stop(container, self._workload, Cause.UNHEALTHY)
 
     @property
-    def _starting(self) -> list[Container]:
+    def _awaited(self) -> list[Container]:
         return [c for c in self._fit if not self._answers(c) and not self._mute(c)]
 
     def _create(self) -> Iterable[Operation]:
         coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]
         good = [c for c in self._fit if not self._mute(c)]
-        if self._home is None or coming or self._starting or len(good) >= self._workload.replicas:
+        if self._home is None or coming or self._awaited or len(good) >= self._workload.replicas:
             return
         if len(self._fit) > self._workload.replicas:
             return
@@ -256,9 +255,9 @@ class _Proxies:
         return instance is not None and instance.answering
 
     def _mute(self, container: Container) -> bool:
-        started = container.started or container.created
-        # Also when the clock was set back: nobody gets an hour to answer.
-        return not self._answers(container) and abs((self._now - started).total_seconds()) > ANSWER_SECONDS
+        """Whether it has been silent for so long that it is given up."""
+        instance = self._instances.get(container.id)
+        return instance is None or (not instance.answering and instance.silent > ANSWER_SECONDS)
 
 
 def _stop(container: Container, workload: Workload, cause: Cause) -> StopContainer:

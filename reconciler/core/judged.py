@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from reconciler.core.health import Replica, judge_replicas
 from reconciler.core.observed import Container, Observed
 from reconciler.core.pool import Member, merge, silent
 from reconciler.core.stack import Stack
-
-COMES_UP_WITHIN: Final = 3.0
-"""Seconds in which a HAProxy that was started reads its file, which may be older than what its siblings were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +27,6 @@ class Judged:
     slots: tuple[int, ...]
     silent: tuple[Container, ...]
     now: datetime
-
-    @property
-    def is_all_known(self) -> bool:
-        """Whether no HAProxy is about to come up with servers that nobody can see yet."""
-        # The clock may have been set back since it was started.
-        return not any(abs(proxy.age(self.now)) < COMES_UP_WITHIN for proxy in self.silent)
 
 
 def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:

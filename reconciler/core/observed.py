@@ -114,12 +114,16 @@ class ProxyWorker:
 
 @dataclass(frozen=True, slots=True)
 class ProxyInstance:
-    """One HAProxy container that was asked; `structure` is what its current worker was started with."""
+    """One HAProxy container that was asked; `structure` is what its current worker was started with.
+
+    `silent`: for how many seconds it is known not to have answered; 0 for one that did.
+    """
 
     container: str
     answering: bool
     structure: str | None = None
     workers: tuple[ProxyWorker, ...] = ()
+    silent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,13 +159,13 @@ def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Opera
         member = replica.member
         if replica.phase is Phase.CREATED:
             yield _remove(replica, cause)
-        elif member is not None and member.draining and not judged.is_all_known:
-            yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when the new HAProxy knows of it")
+        elif member is not None and member.draining and judged.silent:
+            yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when every HAProxy answers")
         elif member is None:
             yield _stop(replica, cause)
         elif not member.draining:
             yield DrainServer(server=replica.name, slots=judged.slots, cause=cause, detail=replica.reason)
-            if replica.idle and member.sessions == 0 and judged.is_all_known:
+            if replica.idle and member.sessions == 0 and not judged.silent:
                 # Nothing to wait for; and once drained, one without a check of its own would look well again.
                 yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
                 yield _stop(replica, cause)

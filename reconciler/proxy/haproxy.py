@@ -19,6 +19,7 @@ from reconciler.proxy.haproxy_config import Written, check_options, read_back, r
 from reconciler.proxy.haproxy_files import Validate, prepare, read_files, validate_files, write_files
 from reconciler.proxy.haproxy_runtime import Runtime
 from reconciler.proxy.haproxy_stats import Process, as_worker
+from reconciler.proxy.silence import Silence
 
 __all__ = ["HAProxy"]
 
@@ -29,13 +30,15 @@ T = TypeVar("T")
 class HAProxy:
     """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack.
 
-    All that it remembers is what an image has accepted: a suite of services whose configurations differ in nothing but
-    servers starts one container to check them, not one for each.
+    It remembers since when a HAProxy has been silent, and what an image has accepted: a suite of services whose
+    configurations differ in nothing but servers starts one container to check them, not one for each. `clock` gives
+    seconds that only grow.
     """
 
-    def __init__(self, validate: Validate) -> None:
+    def __init__(self, validate: Validate, clock: Callable[[], float]) -> None:
         self._validate = validate
         self._accepted: set[tuple[str, str]] = set()
+        self._silence = Silence(clock)
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
         """See Proxy.observe."""
@@ -49,12 +52,18 @@ class HAProxy:
         serving = [worker for workers in found.values() for worker in workers or () if worker.serving]
         names = frozenset(server.name for worker in serving for server in worker.servers)
         successor = min((worker.info.uptime for worker in serving), default=float("inf"))
+        silent = self._silence.of(stack.project, [id for id, workers in found.items() if workers is None])
         return ProxyObserved(
             expected=expected,
             # A file that this image's HAProxy has not accepted yet is none, although it may well be right.
             written=written.structure if written and written.image == stack.haproxy.image else None,
             configured=written.servers if written else {},
-            instances=tuple(_instance(id, workers, names, successor) for id, workers in found.items()),
+            instances=tuple(
+                _instance(id, workers, names, successor)
+                if workers is not None
+                else ProxyInstance(id, answering=False, silent=silent[id])
+                for id, workers in found.items()
+            ),
         )
 
     def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
@@ -134,10 +143,8 @@ def _written(stack: Stack) -> Written | None:
 
 
 def _instance(
-    container: str, workers: tuple[Process, ...] | None, serving: frozenset[str], successor: float
+    container: str, workers: tuple[Process, ...], serving: frozenset[str], successor: float
 ) -> ProxyInstance:
-    if workers is None:
-        return ProxyInstance(container, answering=False)
     return ProxyInstance(
         container=container,
         answering=True,

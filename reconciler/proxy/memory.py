@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 from reconciler.core.observed import (
     Admin,
@@ -24,6 +24,7 @@ from reconciler.core.observed import (
 from reconciler.core.stack import Stack
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy_config import structure
+from reconciler.proxy.silence import Silence
 
 BOOT: Final = 0.1
 """Seconds from a container's start until its HAProxy answers."""
@@ -122,6 +123,7 @@ class MemoryProxy:
         self._looked: tuple[str, float, int] | None = None
         self.files: dict[str, MemoryFile] = {}
         self.mute: set[str] = set()
+        self._silence = Silence(clock)
 
     # The Protocol
 
@@ -129,14 +131,18 @@ class MemoryProxy:
         """See Proxy.observe."""
         processes = self.processes(stack)
         file = self.files.get(stack.project)
+        running = [c.id for c in containers if c.state is State.RUNNING and c.slot is not None]
+        answering = {id: process for id in running if self._answers(process := processes.get(id))}
+        silent = self._silence.of(stack.project, [id for id in running if id not in answering])
         return ProxyObserved(
             expected=structure(stack.proxy),
             written=file.structure if file and file.image == stack.haproxy.image else None,
             configured=dict(file.servers) if file else {},
             instances=tuple(
-                self._instance(container.id, processes.get(container.id))
-                for container in containers
-                if container.state is State.RUNNING and container.slot is not None
+                ProxyInstance(id, answering=False, silent=silent[id])
+                if id in silent
+                else self._instance(answering[id])
+                for id in running
             ),
         )
 
@@ -243,13 +249,14 @@ class MemoryProxy:
         """Whether it listens, on its socket and on the port."""
         return self._clock() >= process.started + BOOT
 
-    def _instance(self, container: str, process: MemoryProcess | None) -> ProxyInstance:
-        if process is None or container in self.mute or not self.is_ready(process):
-            return ProxyInstance(container, answering=False)
+    def _answers(self, process: MemoryProcess | None) -> TypeGuard[MemoryProcess]:
+        return process is not None and process.container not in self.mute and self.is_ready(process)
+
+    def _instance(self, process: MemoryProcess) -> ProxyInstance:
         now = self._clock()
         successor = min((now - w.born for w in process.workers if w.current), default=now)
         return ProxyInstance(
-            container=container,
+            container=process.container,
             answering=True,
             structure=process.workers[0].structure,
             workers=tuple(_seen(worker, now, successor) for worker in process.workers),

@@ -130,7 +130,7 @@ class _Line:
             self.container = self._container(workload_name, workload, flags)
         proxy = self.container is not None and self.container.role is Role.PROXY
         self.is_asked = proxy and self.container is not None and self.container.state is State.RUNNING
-        self._answers = "silent" not in flags
+        self._answers = "silent" not in options
 
     def _container(self, name: str, workload: Workload | None, flags: set[str]) -> Container:
         state = State(next((word for word in flags if word in _STATES), "running"))
@@ -170,7 +170,7 @@ class _Line:
         """This HAProxy as it answers."""
         assert self.container is not None
         if not self._answers:
-            return ProxyInstance(self.container.id, answering=False)
+            return ProxyInstance(self.container.id, answering=False, silent=float(self._options["silent"]))
         leaving = self.container.stopping
         structure = "structure-old" if self._options.get("structure") == "old" else STRUCTURE
         workers = [ProxyWorker(1, not leaving, tuple(line.as_server() for line in lines))]

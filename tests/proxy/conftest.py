@@ -311,7 +311,11 @@ def gateway() -> Iterator[tuple[str, int]]:
 def world(gateway: tuple[str, int], tmp_path: Path) -> Iterator[World]:
     """No HAProxy yet: `configure`, then `start`."""
     accepted: list[str] = []
-    made = World(make_stack(tmp_path / "site"), HAProxy(lambda image, *_: accepted.append(image)), *gateway)
+    made = World(
+        make_stack(tmp_path / "site"),
+        HAProxy(lambda image, *_: accepted.append(image), time.monotonic),
+        *gateway,
+    )
     made.validated = accepted
     try:
         yield made
@@ -325,7 +329,7 @@ def front(
 ) -> Iterator[World]:
     """One HAProxy before one replica, for tests that only send requests."""
     site = tmp_path_factory.mktemp("front")
-    made = World(make_stack(site), HAProxy(validate), *gateway)
+    made = World(make_stack(site), HAProxy(validate, time.monotonic), *gateway)
     try:
         made.configure(replicas["one"])
         made.start()
