@@ -16,9 +16,10 @@ from reconciler.core.observed import Admin, Container, Observed, ProxyInstance, 
 class Member:
     """A server of the pool over all proxies.
 
-    `enabled`: takes traffic everywhere. `up`: enabled and its checks pass everywhere; `up_somewhere`: in one at least.
-    `draining`: takes new traffic nowhere. `sessions`: open in all processes together. `since`: seconds that its status
-    has lasted in the process that changed it last.
+    `addresses`: where the processes that take new connections reach it. `enabled`: takes traffic everywhere. `up`:
+    enabled and its checks pass everywhere; `up_somewhere`: in one at least. `draining`: takes new traffic nowhere.
+    `sessions`: open in all processes together. `since`: seconds that its status has lasted in the process that changed
+    it last.
     """
 
     name: str
@@ -62,7 +63,7 @@ def _member(name: str, views: Sequence[Server], current: Sequence[Server], liste
     enabled = len(current) == listening and all(server.admin is Admin.READY for server in current)
     return Member(
         name=name,
-        addresses=frozenset(server.address for server in views),
+        addresses=frozenset(server.address for server in current),
         enabled=enabled,
         up=enabled and all(server.up for server in current),
         up_somewhere=any(server.up and server.admin is Admin.READY for server in current),

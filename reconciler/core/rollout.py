@@ -101,14 +101,14 @@ def _admit(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait
     for replica in ready:
         if replica.in_pool or replica.address is None:
             continue
-        if replica.member is not None and replica.member.addresses != {replica.address}:
-            yield _delete(judged, replica.name, Cause.STALE)
+        # HAProxy drops what it has at another address by itself, and only there: one of a pair may know better.
+        moved = replica.member is not None and bool(replica.member.addresses - {replica.address})
         yield AddServer(
             server=replica.name,
             slots=judged.slots,
             address=replica.address,
             trusted=replica.container.health is Health.HEALTHY,
-            cause=Cause.READY,
+            cause=Cause.STALE if moved else Cause.READY,
         )
 
 

@@ -29,7 +29,7 @@ class Proxy(Protocol):
     def add_server(
         self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
     ) -> None:
-        """Make the server exist at this address and take traffic in the current workers."""
+        """Make the server exist at this address, and at no other, and take traffic in the current workers."""
 
     def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
         """Send nothing new to the server, in all workers."""
