@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 from benchmarks import planning
 from benchmarks.harness import page, results
@@ -29,30 +30,10 @@ def main(names: Sequence[str]) -> None:
     if unknown := set(names) - set(FAMILIES):
         sys.exit(f"no such family: {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
     began = time.monotonic()
-    found, failures = measure(names or FAMILIES)
-    if not names:
-        about = {
-            "day": datetime.now(UTC).date().isoformat(),
-            "failures": failures,
-            "growth": planning.growth(),
-            "machine": results.machine(),
-            "seconds": time.monotonic() - began,
-        }
-        results.save_rows(about, found)
-    missed = [row.what for row in found if row.holds is False]
-    print(
-        f"{len(found)} rows in {time.monotonic() - began:.0f} s; goals missed: {', '.join(missed) or 'none'}"
-    )
-    sys.exit(bool(failures))
-
-
-def measure(names: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
-    """The rows of these families, and why some have none."""
-    began = time.monotonic()
     found: list[Row] = []
-    failures: dict[str, str] = {}
+    failures = dict.fromkeys(names or FAMILIES, "the run ended before")
     with Lab() as lab:
-        for name in names:
+        for name in names or FAMILIES:
             print(f"# {name}, after {time.monotonic() - began:.0f} s", flush=True)
             try:
                 for row in import_module(f"benchmarks.{name}").rows(lab):
@@ -61,7 +42,27 @@ def measure(names: Sequence[str]) -> tuple[list[Row], dict[str, str]]:
             except Exception as error:  # whatever it is, the others are worth measuring
                 traceback.print_exc()
                 failures[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
-    return found, failures
+            else:
+                del failures[name]
+            if not names:
+                # What is measured is kept, even if somebody ends this run.
+                results.save_rows(_about(time.monotonic() - began, failures), found)
+    missed = [row.what for row in found if row.holds is False]
+    print(
+        f"{len(found)} rows in {time.monotonic() - began:.0f} s; goals missed: {', '.join(missed) or 'none'}"
+    )
+    sys.exit(bool(failures))
+
+
+def _about(seconds: float, failures: Mapping[str, str]) -> dict[str, Any]:
+    day = datetime.now(UTC).date().isoformat()
+    about = {"day": day, "failures": dict(failures), "machine": results.machine(), "seconds": seconds}
+    return about | {"growth": _growth()}
+
+
+@cache
+def _growth() -> dict[str, list[tuple[int, float]]]:
+    return planning.growth()
 
 
 if __name__ == "__main__":

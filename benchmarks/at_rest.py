@@ -28,11 +28,11 @@ from benchmarks.harness.row import BARE, MEGABYTES, PERCENT, Goal, Row
 SERVICES: Final = 10
 REPLICAS: Final = 10
 SETTLE_SECONDS: Final = 10.0
-SAMPLES: Final = 3
+SAMPLES: Final = 2
 SAMPLE_SECONDS: Final = 30.0
 MEGABYTE: Final = 1 << 20
 
-LOAD_ROUNDS: Final = 5
+LOAD_ROUNDS: Final = 4
 LOAD_SECONDS: Final = 4.0
 CONNECTIONS: Final = 8
 REQUEST: Final = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

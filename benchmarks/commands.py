@@ -20,7 +20,7 @@ from benchmarks.harness.rounds import alternate, command
 from benchmarks.harness.row import SECONDS, Goal, Row
 from tests.e2e.stage import staged
 
-ROUNDS: Final = 15
+ROUNDS: Final = 11
 REPLICAS: Final = 3
 PAIRS: Final = {"version": "version", "get": "ps", "diff": "config"}
 GOAL: Final = Goal(ratio_at_most=1.5)

@@ -16,16 +16,15 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import page
-from benchmarks.harness.contestants import HAPROXY, PROXY_IMAGE
+from benchmarks.harness.contestants import HAPROXY, PLUGINS, PROXY_IMAGE
 from benchmarks.harness.lab import Lab
 from benchmarks.harness.rounds import command, timed
 from benchmarks.harness.row import SECONDS, Goal, Row
-from benchmarks.noop import PLUGINS
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import free_port, staged
 from vault_plugins.registry import discover
 
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 CONTAINERS: Final = 7
 
 

@@ -18,8 +18,6 @@ from typing import Final
 
 from benchmarks.harness import page
 from benchmarks.harness.contestants import (
-    DEADLINE,
-    LOOK_SECONDS,
     RefusedError,
     Setting,
     Subject,
@@ -29,12 +27,15 @@ from benchmarks.harness.contestants import (
     swarm,
 )
 from benchmarks.harness.lab import Lab
+from benchmarks.harness.pool import is_replaced, wait_until
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row
 from tests.e2e.load import FRESH_GET, FRESH_POST, KEPT_GET, KEPT_POST, Load
 
 ROUNDS: Final = {Setting(replicas=3): 3, Setting(replicas=20): 2}
 MARGIN: Final = 1.2
 """Seconds that a rollout may take beyond the boot of its replicas."""
+RATE: Final = 100.0
+"""Requests a second: enough to meet every moment, and little enough to leave the cores to the contestants."""
 MIX: Final = (FRESH_GET, KEPT_GET, FRESH_POST, KEPT_POST)
 OURS: Final = "ours"
 
@@ -84,26 +85,16 @@ def compete(contestants: Contestants, rounds: int) -> tuple[Mapping[str, list[Ro
 
 
 def measure(subject: Subject) -> Rolled:
-    """Roll under load; it is done when as many others as there were are healthy and nobody is left of the first."""
+    """Roll under load; it is done when as many others as there were are UP and nobody is left of the first."""
     before = {row["Id"] for row in subject.rows()}
-    with Load(subject.port, mix=MIX) as load:
+    with Load(subject.port, rate=RATE, mix=MIX) as load:
         began = time.monotonic()
         rolling = threading.Thread(target=subject.release, args=("2",))
         # Some give the command back only at the end.
         rolling.start()
-        while not _is_rolled(subject, before):
-            if time.monotonic() - began > DEADLINE:
-                raise RefusedError(f"not rolled within {DEADLINE:.0f} s")
-            time.sleep(LOOK_SECONDS)
-        seconds = time.monotonic() - began
+        seconds = wait_until("all replicas are new", lambda: is_replaced(subject, before)) - began
         rolling.join()
     return Rolled(seconds, len(load.lost), len(load.shots), load.slowest)
-
-
-def _is_rolled(subject: Subject, before: set[str]) -> bool:
-    rows = subject.rows()
-    healthy = sum(row["Id"] not in before and "(healthy)" in row["Status"] for row in rows)
-    return healthy == len(before) and not any(row["Id"] in before for row in rows)
 
 
 def _rows(

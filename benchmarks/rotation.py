@@ -61,6 +61,7 @@ def main(minutes: float) -> None:
                 kind: count - before[kind] for kind, count in _things(stage).items() if count != before[kind]
             }
         faults = load.faults(read_ledger(stage.ledger))
+        story = stage.story() if faults else ""
     memory = f"{watched.memory[-1] / MEGABYTE:.0f} MB, {watched.growth / MEGABYTE:+.1f} MB between first and last third"
     print(f"rotations           {len(watched.replicas) - REPLICAS} in {minutes:g} minutes")
     print(
@@ -68,7 +69,7 @@ def main(minutes: float) -> None:
     )
     print(f"left over           {left or 'nothing'}")
     print(f"controller's memory {memory}")
-    print(*faults[:10], sep="\n")
+    print(*faults[:10], story, sep="\n")
     sys.exit(bool(faults or left))
 
 

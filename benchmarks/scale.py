@@ -18,7 +18,7 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.pool import is_full, wait_until
 from benchmarks.harness.rounds import timed
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row
-from benchmarks.rollout import MIX
+from benchmarks.rollout import MIX, RATE
 from tests.e2e.load import Load
 
 ROUNDS: Final = 2
@@ -39,7 +39,7 @@ def rows(lab: Lab) -> Iterator[Row]:
     lost: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     for _ in range(ROUNDS):
         for name, contestant in CONTESTANTS.items():
-            with contestant() as subject, Load(subject.port, mix=MIX) as load:
+            with contestant() as subject, Load(subject.port, rate=RATE, mix=MIX) as load:
                 up[name].append(_scaled(subject, MANY))
                 down[name].append(_scaled(subject, FEW))
             lost[name].append(len(load.lost))

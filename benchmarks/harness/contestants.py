@@ -1,7 +1,8 @@
 """One web service with replicas behind HAProxy, kept by each of those whom a user could pick.
 
-All of them run the same image, and all have a HAProxy in front. Ours is told by its controller; those of the others find
-replicas by Docker's DNS, which is the way that their documentation shows.
+All of them run the same image, and all have an HAProxy in front that checks replicas by itself. Ours is told of them by
+its controller; those of the others find them by Docker's DNS, which is the way that their documentation shows. Swarm alone
+needs Docker's health check as well: without one it takes a replica for ready as soon as it runs.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +28,9 @@ DEADLINE: Final = 180.0
 LOOK_SECONDS: Final = 0.02
 IMAGE: Final = "vault-reconciler/whoami:latest"
 PROXY_IMAGE: Final = "haproxy:3.0"
+PLUGIN: Final = "plain"
+PLUGINS: Final = Path(__file__).parents[1] / "plugins"
+SWARM_HEALTH: Final = ("--health-interval=2s", "--health-start-interval=500ms")
 IMAGES: Final = (IMAGE, PROXY_IMAGE)
 HAPROXY: Final = """
 global
@@ -107,12 +111,15 @@ def ours(setting: Setting, **strategy: Any) -> Iterator[Subject]:
     """A controller follows a manifest, and the manifest is edited."""
     budget = strategy or {"rollingUpdate": {"maxSurge": "100%"}}
     command = (*VAULTCTL, "--log-format", "json")
-    spec = {"plugin": "whoami", "replicas": setting.replicas, "strategy": budget, "env": setting.env}
-    with staged(**spec) as stage, stage.controller(command) as controller:
+    spec = {"plugin": PLUGIN, "replicas": setting.replicas, "strategy": budget, "env": setting.env}
+    with ExitStack() as stack:
+        stage = stack.enter_context(staged(**spec))
+        stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
+        controller = stack.enter_context(stage.controller(command))
         stage.converged(DEADLINE)
         yield Subject(
             port=stage.port,
-            labels=(f"{SERVICE}=whoami", f"{PROJECT}={stage.project}"),
+            labels=(f"{SERVICE}={PLUGIN}", f"{PROJECT}={stage.project}"),
             admin=stage.state / "services" / stage.name / "run" / "admin-1.sock",
             release=lambda version: stage.write(env={"VERSION": version}),
             scale=lambda replicas: stage.write(replicas=replicas),
@@ -132,7 +139,13 @@ def compose(setting: Setting, *roll: str) -> Iterator[Subject]:
         def up(
             replicas: int = setting.replicas, command: Sequence[str] = ("compose", "up", "--detach")
         ) -> None:
-            web = {"image": IMAGE, "environment": wanted, "deploy": {"replicas": replicas}, "init": True}
+            web = {
+                "image": IMAGE,
+                "environment": wanted,
+                "healthcheck": {"disable": True},
+                "deploy": {"replicas": replicas},
+                "init": True,
+            }
             proxy = {
                 "image": PROXY_IMAGE,
                 "ports": [f"127.0.0.1:{port}:8080"],
@@ -180,7 +193,7 @@ def swarm(setting: Setting, url: str) -> Iterator[Subject]:
             docker(
                 *("--host", url, "service", "create", f"--name={name}", f"--network={name}"),
                 *(f"--replicas={setting.replicas}", "--endpoint-mode=dnsrr", "--no-resolve-image", "--init"),
-                *("--restart-delay=0s", *settings, *order, IMAGE),
+                *("--restart-delay=0s", *SWARM_HEALTH, *settings, *order, IMAGE),
                 timeout=DEADLINE,
             )
             docker(

@@ -9,16 +9,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
+from benchmarks.harness.contestants import PLUGINS
 from reconciler.api import API_VERSION, KIND, find_condition
 from reconciler.core.build import project_of
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import Stage, free_port
-
-PLUGINS: Final = Path(__file__).parents[1] / "plugins"
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,22 @@
-"""Whether a pool is full: asked of the engine and of HAProxy itself, alike for every contestant."""
+"""Whether a pool is full: asked of the engine, of HAProxy and of the replicas, alike for every contestant."""
 
 from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.harness.contestants import DEADLINE, LOOK_SECONDS, RefusedError, Subject
 
 ANSWER_SECONDS: Final = 10.0
+CHECKED: Final = "("
+"""In the engine's sentence about a running container this begins what its health check says, if it has one."""
 HEALTHY: Final = "(healthy)"
+PROBE_SECONDS: Final = 0.5
+PORT: Final = 8000
 
 
 def servers_up(admin: Path) -> frozenset[str]:
@@ -35,12 +40,34 @@ def addresses(row: dict[str, Any]) -> frozenset[str]:
 
 
 def is_full(subject: Subject, replicas: int) -> bool:
-    """Whether just these many replicas run, and all are healthy and UP."""
+    """Whether just these many replicas run, and all are UP and answer."""
     rows = subject.rows()
-    if len(rows) != replicas or not all(HEALTHY in row["Status"] for row in rows):
+    if len(rows) != replicas:
         return False
     up = servers_up(subject.admin)
-    return all(addresses(row) & up for row in rows)
+    return all(addresses(row) & up for row in rows) and all(_answers(row) for row in rows)
+
+
+def is_replaced(subject: Subject, before: Collection[str]) -> bool:
+    """Whether the pool is as full as it was, with replicas that are none of `before` (IDs)."""
+    if any(row["Id"] in before for row in subject.rows()):
+        return False
+    return is_full(subject, len(before))
+
+
+def _answers(row: dict[str, Any]) -> bool:
+    """Whether it says that it is well. HAProxy may not have noticed yet that it has ended, or is not there yet."""
+    if CHECKED in row["Status"]:
+        return HEALTHY in row["Status"]
+    address = min(addresses(row))
+    connection = HTTPConnection(address, PORT, timeout=PROBE_SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def wait_until(what: str, look: Callable[[], bool]) -> float:

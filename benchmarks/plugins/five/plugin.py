@@ -16,7 +16,9 @@ class FivePlugin(VaultServicePlugin):
     dependencies = NEEDS
 
     def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
-        service = {"image": IMAGE, "networks": ["vault-net"], "init": True}
+        probe = ["CMD", "curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8000/healthz"]
+        health = {"test": probe, "interval": "2s", "start_period": "30s", "start_interval": "250ms"}
+        service = {"image": IMAGE, "healthcheck": health, "networks": ["vault-net"], "init": True}
         needs = {name: {"condition": "service_healthy"} for name in NEEDS}
         web = service | {"depends_on": needs, "deploy": {"replicas": self.resolve_replicas(env)}}
         return {"services": {"web": web} | {name: dict(service) for name in NEEDS}}
