@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from reconciler.core import labels
 from reconciler.core.observed import Container, EngineObserved, State
@@ -89,7 +88,7 @@ class ComposeEngine:
         return replace(container, started=self._informer.started(container.id, self._inspect_start))
 
     def _inspect_start(self, container: str) -> datetime | None:
-        details = self._api.read("inspect", f"/containers/{container}/json", {}, missing=None)
+        details = self._api.ask("inspect", lambda api: api.inspect_container(container), missing=None)
         return _parse_time(details["State"]["StartedAt"]) if details else None
 
     def _missing_images(self, stack: Stack) -> Iterator[str]:
@@ -100,8 +99,7 @@ class ComposeEngine:
                 yield image
 
     def _has_image(self, image: str) -> bool:
-        path = f"/images/{quote(image, safe='/:@')}/json"
-        return bool(self._api.read("inspect an image", path, {}, missing=None))
+        return bool(self._api.ask("inspect an image", partial(_inspect_image, image), missing=None))
 
     def _taken_ports(self, port: int) -> Mapping[int, str]:
         owner = owner_of(port, self._api.rows(), local=self._api.is_local)
@@ -272,3 +270,7 @@ def _remove_network(network: str, api: APIClient) -> None:
 
 def _remove_volume(volume: str, api: APIClient) -> None:
     api.remove_volume(volume)
+
+
+def _inspect_image(image: str, api: APIClient) -> object:
+    return api.inspect_image(image)  # type: ignore[no-untyped-call]
