@@ -56,7 +56,8 @@ def _candidates(stack: Stack, replicas: Sequence[Replica], now: datetime) -> dic
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
         surplus = sorted(rest, key=lambda r: _worth(stack, r))[: max(0, len(rest) - workload.replicas)]
-        found |= dict.fromkeys(surplus, Cause.ROTATION if stack.rotation else Cause.SURPLUS)
+        renewed = stack.rotation is not None and not stack.is_single_active
+        found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else Cause.SURPLUS)
     return found | _rotated(stack, replicas, found, now)
 
 
@@ -75,9 +76,10 @@ def _cause(stack: Stack, replica: Replica) -> Cause | None:
 def _worth(stack: Stack, replica: Replica) -> tuple[object, ...]:
     """Sorts those of whom there are too many, the first to go first: what drains already, what does not serve, the oldest.
 
-    Under rotation the young one that does not serve yet is the point of having too many.
+    Under rotation the young one that does not serve yet is the point of having too many, unless they take turns.
     """
-    return (not replica.draining, replica.serving and stack.rotation is None, replica.container.age_key)
+    spared = replica.serving and (stack.rotation is None or stack.is_single_active)
+    return (not replica.draining, spared, replica.container.age_key)
 
 
 def _rotated(

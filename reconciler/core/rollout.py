@@ -159,7 +159,7 @@ def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Opera
         member = replica.member
         if replica.phase is Phase.CREATED:
             yield _remove(replica, cause)
-        elif member is not None and member.draining and judged.silent:
+        elif judged.silent and (member is None or member.draining):
             yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when every HAProxy answers")
         elif member is None:
             yield _stop(replica, cause)

@@ -214,8 +214,11 @@ class Judge:
     def _single_writers(self, stack: Stack) -> None:
         """What holds data runs once, and a workload that is recreated never in two revisions."""
         recreates = stack.strategy.kind is StrategyKind.RECREATE
+        wanted = {workload.name for workload in stack.workloads}
         seen: dict[str, set[str]] = {}
         for container in self._containers(stack, Role.DEPENDENCY, Role.WEB):
+            if container.workload not in wanted:
+                continue
             if container.is_up and not (container.role is Role.WEB and not recreates):
                 key = container.workload
                 value = container.id if container.role is Role.DEPENDENCY else container.revision
