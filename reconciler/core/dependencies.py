@@ -124,7 +124,7 @@ def plan_orphans(stack: Stack, observed: Observed) -> Step:
     """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
     names = {workload.name for workload in stack.workloads}
     operations: list[Operation] = []
-    for container in observed.engine.containers:
+    for container in sorted(observed.engine.containers, key=lambda c: c.age_key):
         if container.workload in names or container.role is Role.WEB:
             continue
         if container.state in (State.CREATED, State.EXITED, State.DEAD):

@@ -121,10 +121,10 @@ def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], l
         return [], []
     if active and (left := active_due_in(rotation, active[0])) > 0:
         return [], [Wait(left)]
-    # One that only some HAProxies send requests to, because another has read an old file, is the active one.
+    # Whom only some HAProxies send requests to, because another has read an old file, is active there.
     partly = [r for r in ready if r.member is not None and not r.in_pool and not r.draining]
     if partly and not active:
-        return partly[:1], []
+        return partly, []
     chosen = choose_active(standby or ([] if active else ready), active[0] if active else None)
     return ([chosen] if chosen else []), []
 

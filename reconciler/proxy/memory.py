@@ -156,6 +156,8 @@ class MemoryProxy:
         found = self._listening(stack, [slot])
         if not found:
             raise ProxyError(f"nobody listens on the socket of slot {slot}")
+        if stack.project not in self.files:
+            raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
         for process in found:
             self._supersede(process)
             process.workers.insert(0, self._worker(stack.project))
