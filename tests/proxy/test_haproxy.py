@@ -89,7 +89,7 @@ def test_a_configuration_that_haproxy_refuses_changes_nothing(world: World, repl
     def refuse(image: str, directory: object, user: str) -> None:
         raise ProxyError("parsing [haproxy.cfg:7]: unknown keyword")
 
-    refusing = type(world.proxy)(refuse)
+    refusing = type(world.proxy)(refuse, time.monotonic)
     other = replace(world.stack, proxy=replace(world.stack.proxy, hold_seconds=1.0))
     with pytest.raises(ProxyError, match="unknown keyword"):
         refusing.configure(other, [])
