@@ -37,7 +37,7 @@ def crash(points: Sequence[CrashPoint]) -> list[Survived]:
             try:
                 survived.append(stage.survive(point))
             except AssertionError as error:
-                survived.append(Survived(point, inf, 0, (str(error),), ()))
+                survived.append(Survived(point, inf, 0, 0, (str(error),), ()))
             print(survived[-1], flush=True)
     return survived
 

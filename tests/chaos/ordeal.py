@@ -17,12 +17,13 @@ from tests.e2e.waiting import until
 
 HEAL_SECONDS: Final = 150.0
 """More than the longest timeout that a pass may have to wait for."""
-ANSWER_SECONDS: Final = 32.0
+ANSWER_SECONDS: Final = 12.0
 """Longer than HAProxy holds a request; what has no answer by then will never have one."""
 SERVICE: Final[dict[str, Any]] = {
     "env": {"BOOT_SECONDS": "0.5"},
     # Longer than any request of the load; what is left after it has lost its other side.
     "strategy": {"drainSeconds": 5},
+    "proxy": {"holdSeconds": 10},
 }
 
 

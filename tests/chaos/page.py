@@ -38,6 +38,6 @@ def render(
         outcomes=outcomes,
         unforeseen=unforeseen,
         seconds=lambda each: f"{each.seconds:.1f}" if isfinite(each.seconds) else "never",
-        lost=lambda each: f"{each.failed} of {each.requests:,}",
+        lost=lambda each: f"{each.failed:,} of {each.requests:,}",
         lasting=lambda fault: f", {fault.lasts:.0f} s" if fault.lasts else "",
     )

@@ -16,7 +16,7 @@ from tests.e2e.relay import Relay
 from tests.e2e.waiting import until
 
 STOPPED_SECONDS: Final = 60.0
-HANGING_SECONDS: Final = 40.0
+HANGING_SECONDS: Final = 45.0
 """Longer than one call to the engine may take."""
 DISK_SECONDS: Final = 10.0
 DISK_SIZE: Final = "16m"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.crash_points import CHANGES, KINDS, CrashPoint, CrashStage, crash_stage
+from tests.e2e.crash_points import CHANGES, KINDS, POINTS, CrashPoint, CrashStage, crash_stage
 from tests.e2e.mortal import When
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
@@ -22,12 +22,15 @@ def survivor() -> Iterator[CrashStage]:
         yield stage
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_controller_that_is_killed_and_started_again(kind: str, survivor: CrashStage) -> None:
-    survived = survivor.survive(CrashPoint(When.AFTER, kind))
-    assert not survived.faults, survivor.stage.story()
+@pytest.mark.parametrize(
+    "point", [each for each in POINTS if each.when is When.AFTER], ids=lambda each: each.kind
+)
+def test_a_controller_that_is_killed_and_started_again(point: CrashPoint, survivor: CrashStage) -> None:
+    survived = survivor.survive(point)
+    assert not survived.broken, survivor.stage.story()
     assert not survived.left
 
 
 def test_every_change_leads_to_an_operation_that_there_is() -> None:
     assert set(CHANGES) < set(KINDS)
+    assert {point.kind for point in POINTS} == set(KINDS)
