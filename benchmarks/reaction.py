@@ -104,6 +104,7 @@ def _saved(mine: Subject, operations: OperationLog) -> Row:
 
 def _crash(subject: Subject) -> tuple[float, float]:
     """Kill a replica; the wall-clock moment of its death, and how many seconds later the pool was full again."""
+    wait_until("a full pool", lambda: is_full(subject, SETTING.replicas))
     time.sleep(CALM_SECONDS)
     victim = subject.rows()[0]["Id"]
     asked = time.time()

@@ -27,7 +27,7 @@ from benchmarks.harness.contestants import (
     swarm,
 )
 from benchmarks.harness.lab import Lab
-from benchmarks.harness.pool import is_replaced, wait_until
+from benchmarks.harness.pool import is_full, is_replaced, wait_until
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row
 from tests.e2e.load import FRESH_GET, FRESH_POST, KEPT_GET, KEPT_POST, Load
 
@@ -87,6 +87,7 @@ def compete(contestants: Contestants, rounds: int) -> tuple[Mapping[str, list[Ro
 def measure(subject: Subject) -> Rolled:
     """Roll under load; it is done when as many others as there were are UP and nobody is left of the first."""
     before = {row["Id"] for row in subject.rows()}
+    wait_until("the first ones are UP", lambda: is_full(subject, len(before)))
     with Load(subject.port, rate=RATE, mix=MIX) as load:
         began = time.monotonic()
         rolling = threading.Thread(target=subject.release, args=("2",))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Final
 
 from benchmarks.harness import page
@@ -40,6 +41,7 @@ def rows(lab: Lab) -> Iterator[Row]:
     for _ in range(ROUNDS):
         for name, contestant in CONTESTANTS.items():
             with contestant() as subject, Load(subject.port, rate=RATE, mix=MIX) as load:
+                wait_until("the first ones are UP", partial(is_full, subject, FEW))
                 up[name].append(_scaled(subject, MANY))
                 down[name].append(_scaled(subject, FEW))
             lost[name].append(len(load.lost))

@@ -159,7 +159,7 @@ def compose(setting: Setting, *roll: str) -> Iterator[Subject]:
             up(command=roll or ("compose", "up", "--detach"))
 
         try:
-            up(command=("compose", "up", "--detach", "--wait"))
+            up()
             _wait_for_answers(port)
             labels = (f"{SERVICE}=web", f"{PROJECT}={project}")
             yield Subject(port, labels, run / "admin.sock", release, scale=up, heal=up)
