@@ -29,6 +29,9 @@ SERVING: Final = "Serving"
 DRIFTED: Final = "Drifted"
 """Reasons of Ready after a change was carried out: everything is as it should be, or somebody else changed it since."""
 
+LONGEST_MESSAGE: Final = 32768
+"""Characters that a condition can hold; what a thousand replicas wait for is longer, and so can be the end of a log."""
+
 Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
 
@@ -158,7 +161,8 @@ def suspended(before: Status, generation: int, now: datetime) -> Status:
 
 def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
     conditions = before.conditions
-    for kind, (status, reason, message) in outcomes.items():
+    for kind, (status, reason, whole) in outcomes.items():
+        message = whole if len(whole) <= LONGEST_MESSAGE else f"{whole[: LONGEST_MESSAGE - 1]}…"
         if _says(find_condition(conditions, kind), (status, reason, message), generation):
             continue
         state: ConditionStatus = "True" if status == "True" else "False" if status == "False" else "Unknown"
