@@ -11,9 +11,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 from benchmarks.harness import page
@@ -27,7 +28,7 @@ from benchmarks.harness.contestants import (
     swarm,
 )
 from benchmarks.harness.lab import Lab
-from benchmarks.harness.pool import is_full, is_replaced, wait_until
+from benchmarks.harness.pool import HEALTHY, is_full, is_replaced, wait_until
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row
 from tests.e2e.load import FRESH_GET, FRESH_POST, KEPT_GET, KEPT_POST, Load
 
@@ -38,14 +39,19 @@ RATE: Final = 100.0
 """Requests a second: enough to meet every moment, and little enough to leave the cores to the contestants."""
 MIX: Final = (FRESH_GET, KEPT_GET, FRESH_POST, KEPT_POST)
 OURS: Final = "ours"
+COMPOSE: Final = "`docker compose up -d`"
+RECREATE_MARGIN: Final = 1.0
+"""Seconds that a request may take beyond stop and boot of the only replica."""
 
 Contestants = Mapping[str, Callable[[], AbstractContextManager[Subject]]]
 
 
 @dataclass(frozen=True)
 class Rolled:
-    """One rollout: seconds until all is new, and what the clients saw."""
+    """One rollout: seconds until all new replicas run, until they are healthy, and until all is new; what clients saw."""
 
+    created: float
+    healthy: float
     seconds: float
     failed: int
     requests: int
@@ -53,19 +59,36 @@ class Rolled:
 
 
 def rows(lab: Lab, rounds: Mapping[Setting, int] = ROUNDS) -> Iterator[Row]:
-    """Time and failed requests beside each of the others."""
+    """Time and failed requests beside each of the others; then one replica whose data bears one writer."""
     for setting, times in rounds.items():
         results, refused = compete(_contestants(setting, lab), times)
         yield from _rows(setting, lab, results, refused)
+    yield from _recreate_rows(Setting(replicas=1), lab, max(rounds.values()))
 
 
 def _contestants(setting: Setting, lab: Lab) -> Contestants:
     return {
         OURS: lambda: ours(setting),
-        "`docker compose up -d`": lambda: compose(setting),
+        COMPOSE: lambda: compose(setting),
         "docker-rollout": lambda: docker_rollout(setting),
         "Swarm, start-first": lambda: swarm(setting, lab.swarm),
     }
+
+
+def _recreate_rows(setting: Setting, lab: Lab, times: int) -> Iterator[Row]:
+    contestants: Contestants = {
+        OURS: lambda: ours(setting, type="Recreate"),
+        COMPOSE: lambda: compose(setting),
+    }
+    results, _ = compete(contestants, times)
+    mine, theirs = results[OURS], results[COMPOSE]
+    what = f"Recreate, 1 replica, {setting.boot:g} s boot"
+    limit = f"{setting.boot:g} s boot + {lab.rate(1)}; it exits at once"
+    slowest = tuple(each.slowest for each in mine), tuple(each.slowest for each in theirs)
+    goal = Goal(at_most=setting.boot + RECREATE_MARGIN)
+    yield Row(f"{what}: slowest request", SECONDS, slowest[0], limit, COMPOSE, slowest[1], goal)
+    failed = tuple(float(each.failed) for each in mine), tuple(float(each.failed) for each in theirs)
+    yield Row(f"{what}: failed requests", BARE, failed[0], "0", COMPOSE, failed[1], Goal(at_most=0))
 
 
 def compete(contestants: Contestants, rounds: int) -> tuple[Mapping[str, list[Rolled]], Mapping[str, str]]:
@@ -88,14 +111,26 @@ def measure(subject: Subject) -> Rolled:
     """Roll under load; it is done when as many others as there were are UP and nobody is left of the first."""
     before = {row["Id"] for row in subject.rows()}
     wait_until("the first ones are UP", lambda: is_full(subject, len(before)))
+    phases: dict[str, float] = {}
+
+    def is_done() -> bool:
+        fresh = [row["Status"] for row in subject.rows() if row["Id"] not in before]
+        if len(fresh) >= len(before):
+            phases.setdefault("created", time.monotonic() - began)
+        if sum(HEALTHY in status for status in fresh) >= len(before):
+            phases.setdefault("healthy", time.monotonic() - began)
+        return is_replaced(subject, before)
+
     with Load(subject.port, rate=RATE, mix=MIX) as load:
         began = time.monotonic()
         rolling = threading.Thread(target=subject.release, args=("2",))
         # Some give the command back only at the end.
         rolling.start()
-        seconds = wait_until("all replicas are new", lambda: is_replaced(subject, before)) - began
+        seconds = wait_until("all replicas are new", is_done) - began
         rolling.join()
-    return Rolled(seconds, len(load.lost), len(load.shots), load.slowest)
+    # Who has replicas that are not asked how they are is healthy when HAProxy says so, at the end.
+    created, healthy = (phases.get(name, seconds) for name in ("created", "healthy"))
+    return Rolled(created, healthy, seconds, len(load.lost), len(load.shots), load.slowest)
 
 
 def _rows(
@@ -108,7 +143,7 @@ def _rows(
     for name, theirs in results.items():
         if name == OURS:
             continue
-        note = f"{name} was left out: {refused[name]}." if name in refused else ""
+        note = f"{name} was left out: {refused[name]}." if name in refused else _phases(mine, name, theirs)
         times, losses = tuple(each.seconds for each in theirs), tuple(float(each.failed) for each in theirs)
         goal = Goal(at_most=setting.boot + MARGIN)
         yield Row(what, SECONDS, seconds, limit, name, times, goal, note)
@@ -116,6 +151,16 @@ def _rows(
             asked = sum(each.requests for each in mine) // len(mine)
             lost = Goal(at_most=0)
             yield Row(f"{what}: failed requests", BARE, failed, f"0 of about {asked:,}", name, losses, lost)
+
+
+def _phases(mine: Sequence[Rolled], name: str, theirs: Sequence[Rolled]) -> str:
+    def told(rolled: Sequence[Rolled]) -> str:
+        created, healthy = (
+            median(getattr(each, phase) for each in rolled) for phase in ("created", "healthy")
+        )
+        return f"all new ones run after {created:.2f} s and are healthy after {healthy:.2f} s"
+
+    return f"Ours: {told(mine)}; {name}: {told(theirs)}."
 
 
 if __name__ == "__main__":
