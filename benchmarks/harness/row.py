@@ -86,7 +86,7 @@ def amount(value: float, unit: str) -> str:
         return f"{value:,.{digits}f}{' ' if unit else ''}{unit}"
     if value < 0.1:
         return f"{value * 1000:.{2 if value < 0.001 else 1}f} ms"
-    return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s"
+    return f"{value * 1000:.0f} ms" if value < 0.9995 else f"{value:.2f} s"
 
 
 def spread(values: Sequence[float], unit: str) -> str:

@@ -49,6 +49,7 @@ def test_ratios_are_of_the_same_round() -> None:
         (0.00012, SECONDS, "0.12 ms"),
         (0.0123, SECONDS, "12.3 ms"),
         (0.456, SECONDS, "456 ms"),
+        (0.9998, SECONDS, "1.00 s"),
         (3.456, SECONDS, "3.46 s"),
         (0.31, "%", "0.31 %"),
         (65.43, "MB", "65.4 MB"),
