@@ -102,17 +102,20 @@ def judge(
 ) -> Replica:
     """Judge one container; `deadline` is in how many seconds from its creation it has to become ready."""
     member = members.get(container.short)
-    address = container.addresses.get(VAULT_NET)
+    host = container.addresses.get(VAULT_NET)
+    # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
+    address = f"{host}:{container.port or workload.port}" if host else None
+    # What HAProxy found at another address says nothing about it.
+    found = member if member is not None and member.addresses == {address} else None
     # A clock that was set back gives nobody more time than that.
-    phase, reason = _phase(container, workload, member, abs(container.age(now)) < deadline)
+    phase, reason = _phase(container, workload, found, abs(container.age(now)) < deadline)
     return Replica(
         container=container,
         workload=workload,
         phase=phase,
         current=workload.accepts(container.revision),
         member=member,
-        # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
-        address=f"{address}:{container.port or workload.port}" if address else None,
+        address=address,
         reason=reason,
     )
 

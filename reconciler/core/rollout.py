@@ -141,10 +141,14 @@ def _empty(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait
 def _servers(judged: Judged, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
     """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve.
 
-    While no proxy answers, nobody knows what they serve; the file then names whoever could.
+    That includes what only one of them serves. While none answers, the file names whoever could serve.
     """
     added = {step.server for step in steps if isinstance(step, AddServer)}
-    serve = [r for r in kept if r.in_pool or r.name in added or (not judged.slots and r.phase is Phase.READY)]
+    serve = [
+        r
+        for r in kept
+        if r.in_pool or not r.idle or r.name in added or (not judged.slots and r.phase is Phase.READY)
+    ]
     return {
         r.name: r.address for r in serve[: judged.stack.serving if not judged.slots else None] if r.address
     }

@@ -150,7 +150,8 @@ class Judge:
 
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
         for worker, names in pool.items():
-            known = [len(p - now.taken) for w, p in now.pool.items() if w in pool]
+            # Who has ended or was frozen since the pass looked was not taken away by this call.
+            known = [len(p & self._pool.get(w, p) - now.taken) for w, p in now.pool.items() if w in pool]
             if (
                 call in ("reload", "start")
                 and worker not in self._pool
