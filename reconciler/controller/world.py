@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from reconciler.api import VaultService
-from reconciler.controller.board import Board
-from reconciler.controller.journal import Journal
 from reconciler.core.health import Replica
 from reconciler.core.history import FORGET_AFTER, History
 from reconciler.core.judged import Judged, judge
@@ -16,9 +14,14 @@ from reconciler.core.observed import Observed
 from reconciler.core.plan import Plan
 from reconciler.core.planner import plan
 from reconciler.core.stack import Role, Stack
-from reconciler.engines.base import Engine
-from reconciler.proxy.base import Proxy
-from reconciler.store.base import Objects, Records
+
+if TYPE_CHECKING:
+    from reconciler.api import VaultService
+    from reconciler.controller.board import Board
+    from reconciler.controller.journal import Journal
+    from reconciler.engines.base import Engine
+    from reconciler.proxy.base import Proxy
+    from reconciler.store.base import Objects, Records
 
 
 @dataclass(frozen=True, slots=True)
