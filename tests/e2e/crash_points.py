@@ -37,7 +37,6 @@ ANSWER_SECONDS: Final = 30.0
 
 WEB_IMAGE: Final = "vault-reconciler/whoami:latest"
 PROXY_IMAGE: Final = "haproxy:3.0"
-SECOND_PROXY: Final = "vault-reconciler/haproxy-crash-points"
 
 
 @dataclass(frozen=True)
@@ -103,6 +102,11 @@ class CrashStage:
     stage: Stage
     image: str
 
+    @property
+    def second_proxy(self) -> str:
+        """Another name of HAProxy's image, without a tag; other stages beside this one have others."""
+        return f"{PROXY_IMAGE.partition(':')[0]}-{self.stage.name}"
+
     def change(self, point: CrashPoint) -> None:
         """Change something so that an operation of this kind is needed."""
         CHANGES.get(point.kind, _new_release)(self, f"{point.when}-{point.kind.lower()}")
@@ -146,8 +150,8 @@ def _new_database(here: CrashStage, tag: str) -> None:
 
 
 def _new_proxy(here: CrashStage, tag: str) -> None:
-    docker("tag", PROXY_IMAGE, f"{SECOND_PROXY}:{tag}")
-    here.stage.write(proxy={"image": f"{SECOND_PROXY}:{tag}"})
+    docker("tag", PROXY_IMAGE, f"{here.second_proxy}:{tag}")
+    here.stage.write(proxy={"image": f"{here.second_proxy}:{tag}"})
 
 
 def _new_structure(here: CrashStage, tag: str) -> None:
@@ -177,14 +181,17 @@ def crash_stage(env: Mapping[str, str] | None = None) -> Iterator[CrashStage]:
         tempfile.TemporaryDirectory(prefix="vr-registry-") as layers,
         registry(WEB_IMAGE, Path(layers)) as image,
     ):
+        images = [image]
         try:
             with harsh_stage(plugin="library", replicas=REPLICAS, **LONG_HOLD) as stage:
+                here = CrashStage(stage, image)
+                images.append(here.second_proxy)
                 stage.env.update({"VAULT_PLUGIN_PATH": str(PLUGINS), **(env or {})})
                 stage.write(env={"BOOT_SECONDS": BOOT_SECONDS})
                 with stage.controller():
                     stage.converged()
-                yield CrashStage(stage, image)
+                yield here
         finally:
             tags = docker("images", "--format={{.Repository}}:{{.Tag}}").split()
-            if ours := [tag for tag in tags if tag.startswith((image, SECOND_PROXY))]:
+            if ours := [tag for tag in tags if tag.startswith(tuple(images))]:
                 docker("rmi", *ours, check=False)
