@@ -14,7 +14,7 @@ VERDICTS: Final = {True: "kept", False: "**MISSED**", None: ""}
 INTRODUCTION: Final = """\
 # Benchmarks
 
-`make bench` measured all of this in one go on one machine and wrote this page; `make soak` added its last section.
+`make bench` measures all of this in one go on one machine and writes this page; `make soak` adds a section at its end.
 Contestants take turns, round by round. A figure is the median of its rounds with the least and the most in brackets; a
 ratio is that of ours to theirs in the same round, so less is better wherever time is measured. A goal that is not kept
 says so."""
