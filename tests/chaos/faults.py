@@ -16,8 +16,6 @@ SHORT_SECONDS: Final = 3.0
 # None of these needs root or a certain file system, and none leaves a client to wait for an answer that never comes.
 SHORT_NAMES: Final = frozenset(
     {
-        "a replica is removed by hand",
-        "`kill -9` of the controller in mid-rollout",
         "several controllers at once",
         "the engine's API hangs",
     }

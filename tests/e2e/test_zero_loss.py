@@ -66,6 +66,7 @@ def _runs_second_proxy(stage: Stage) -> bool:
 
 NEW_PROXY: Final = {"proxy": {"image": SECOND_PROXY_IMAGE}}
 PAIR: Final = {"proxy": {"replicas": 2}}
+TWO: Final = {"replicas": 2}
 
 CHANGES: Final = (
     Change(
@@ -75,8 +76,8 @@ CHANGES: Final = (
         replaces=True,
     ),
     Change("environment", NEW_VERSION, runs_version, replaces=True),
-    Change("one by one", NEW_VERSION, runs_version, _budget(1, 0), replaces=True),
-    Change("without surge", NEW_VERSION, runs_version, _budget(0, 1), replaces=True),
+    Change("one by one", NEW_VERSION, runs_version, _budget(1, 0) | TWO, replaces=True),
+    Change("without surge", NEW_VERSION, runs_version, _budget(0, 1) | TWO, replaces=True),
     Change("scale up", {"replicas": 5}, lambda stage: stage.servers_up() == 5),
     Change("scale down", {"replicas": 1}, lambda stage: stage.servers_up() == 1),
     Change("restart", {"restartedAt": "2026-01-01T00:00:00Z"}, _all_serve, replaces=True),

@@ -30,7 +30,8 @@ class WhoamiPlugin(VaultServicePlugin):
             "networks": ["vault-net"],
             "healthcheck": {
                 "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", f"http://127.0.0.1:{port}/healthz"],
-                "interval": "2s",
+                # HAProxy notices sooner by itself; this is only for a container that is to be replaced.
+                "interval": "5s",
                 "timeout": "2s",
                 "retries": 3,
                 "start_period": "60s",
