@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, Literal, Protocol, TypeVar
 
-__all__ = ["CONDITION_TYPES", "ConditionStatus", "ConditionType", "find_condition"]
+__all__ = ["CONDITION_TYPES", "LONGEST_MESSAGE", "ConditionStatus", "ConditionType", "find_condition"]
 
 ConditionType = Literal["Ready", "Reconciling", "Stalled", "Degraded"]
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 CONDITION_TYPES: Final[tuple[ConditionType, ...]] = ("Ready", "Reconciling", "Stalled", "Degraded")
+
+LONGEST_MESSAGE: Final = 32768
+"""Characters that a condition can hold, as in Kubernetes."""
 
 
 class Typed(Protocol):

@@ -12,7 +12,13 @@ from datetime import datetime
 
 from pydantic import Field
 
-from reconciler.api.condition_types import CONDITION_TYPES, ConditionStatus, ConditionType, find_condition
+from reconciler.api.condition_types import (
+    CONDITION_TYPES,
+    LONGEST_MESSAGE,
+    ConditionStatus,
+    ConditionType,
+    find_condition,
+)
 from reconciler.api.formats import Reason
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Timestamp
@@ -27,7 +33,7 @@ class Condition(ApiModel):
     status: ConditionStatus = Field(description="True, False, or Unknown when nobody could look.")
     reason: Reason = Field(description="One CamelCase word for programs, for instance RolloutComplete.")
     message: str = Field(
-        default="", max_length=32768, description="One sentence for people; never holds a secret."
+        default="", max_length=LONGEST_MESSAGE, description="One sentence for people; never holds a secret."
     )
     last_transition_time: Timestamp | None = Field(
         default=None, description="When `status` last changed its value (RFC 3339, UTC)."

@@ -18,6 +18,7 @@ from reconciler.api import (
     find_condition,
     set_condition,
 )
+from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.controller.world import Sight
 from reconciler.core.health import Phase, Replica
 from reconciler.core.plan import Plan
@@ -28,9 +29,6 @@ from reconciler.store.base import StoredObject
 SERVING: Final = "Serving"
 DRIFTED: Final = "Drifted"
 """Reasons of Ready after a change was carried out: everything is as it should be, or somebody else changed it since."""
-
-LONGEST_MESSAGE: Final = 32768
-"""Characters that a condition can hold; what a thousand replicas wait for is longer, and so can be the end of a log."""
 
 Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
@@ -162,6 +160,7 @@ def suspended(before: Status, generation: int, now: datetime) -> Status:
 def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
     conditions = before.conditions
     for kind, (status, reason, whole) in outcomes.items():
+        # What a thousand replicas wait for is longer, and so can be the end of a log.
         message = whole if len(whole) <= LONGEST_MESSAGE else f"{whole[: LONGEST_MESSAGE - 1]}…"
         if _says(find_condition(conditions, kind), (status, reason, message), generation):
             continue

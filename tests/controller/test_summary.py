@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.api import Status, find_condition
-from reconciler.controller.summary import LONGEST_MESSAGE, after_failure
+from reconciler.api.condition_types import LONGEST_MESSAGE
+from reconciler.controller.summary import after_failure
 from tests.controller.worlds import MemoryWorld
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
