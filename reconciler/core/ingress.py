@@ -132,8 +132,9 @@ class _Proxies:
         self._fit = [c for c in self._running if self._fits(c)]
 
     def live_in(self, gateway: Container) -> bool:
-        """Whether any HAProxy still lives in the namespace of this gateway."""
-        return any(c.joined == gateway.id and c.state in _HOLDS_NAMESPACE for c in self._all)
+        """Whether any HAProxy lives in the namespace of this gateway, or is about to come back to it."""
+        lives = (*_HOLDS_NAMESPACE, State.RESTARTING)
+        return any(c.joined == gateway.id and c.state in lives for c in self._all)
 
     def operations(self) -> Iterable[Operation]:
         """Bury, create one at a time, start, reload, and let the superseded ones end."""
