@@ -69,8 +69,10 @@ class Replica:
 
     @property
     def taking_traffic(self) -> bool:
-        """Whether HAProxy sends it requests, whatever Docker thinks of it."""
-        return self.in_pool and self.member is not None and self.member.up
+        """Whether HAProxy sends it requests, whatever Docker thinks of it; one that we are ending is no help any more."""
+        return (
+            self.phase is not Phase.STOPPING and self.in_pool and self.member is not None and self.member.up
+        )
 
     @property
     def idle(self) -> bool:

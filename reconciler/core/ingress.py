@@ -83,7 +83,9 @@ def _gateway(
         cause = Cause.OUTDATED if len(gateways) > len(ended) else Cause.MISSING
         existing = len(observed.of(workload.name)) - len(ended)
         operations.append(CreateReplicas(workload=workload.name, count=1, existing=existing, cause=cause))
-    operations += [StartContainer.on(c, Cause.MISSING) for c in usable if c.state is State.CREATED]
+    # Two of them cannot open the same port.
+    startable = [c for c in usable if c.state is State.CREATED] if home is None else []
+    operations += [StartContainer.on(c, Cause.MISSING) for c in startable[:1]]
     operations += _connections(usable, workload, len(observed.of(workload.name)) - len(ended))
     for container in gateways:
         # An old gateway is left alone as long as HAProxy serves from its namespace.

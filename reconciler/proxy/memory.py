@@ -79,13 +79,18 @@ class MemoryServer:
 
 @dataclass(slots=True)
 class MemoryWorker:
-    """One process: `current` while it takes new connections."""
+    """One process; `superseded` when it was told to take no new connections."""
 
     pid: int
     structure: str
     born: float
     servers: dict[str, MemoryServer]
-    current: bool = True
+    superseded: float | None = None
+
+    @property
+    def current(self) -> bool:
+        """Whether it takes new connections."""
+        return self.superseded is None
 
 
 @dataclass(slots=True)
@@ -275,7 +280,8 @@ class MemoryProxy:
 
     def _supersede(self, process: MemoryProcess) -> None:
         for worker in process.workers:
-            worker.current = False
+            if worker.current:
+                worker.superseded = self._clock()
 
     def _listening(self, stack: Stack, slots: Sequence[int]) -> list[MemoryProcess]:
         found = [p for p in self.processes(stack).values() if p.slot in slots and self.is_ready(p)]

@@ -75,7 +75,7 @@ class Judge:
             live=sum(c.role is Role.WEB and _is_live(c) for c in observed.engine.containers),
             up=up,
             created=0,
-            pool={worker: names & up for worker, names in self.pool(stack).items()},
+            pool={worker: names & up for worker, names in self.pool(stack, self._unseen(stack, up)).items()},
             ways_in=frozenset(process.container for process in self._accepting(stack)),
             holds=_lacks_a_dependency(stack, observed) and not self._taking(stack),
         )
@@ -188,7 +188,7 @@ class Judge:
                 continue
             if worker.current and server.admin is Admin.READY:
                 raise Violation(f"{container.name} is stopped while HAProxy {process.slot} sends it requests")
-            drained = now - (server.changed if server.admin is Admin.DRAIN else self._superseded(process))
+            drained = now - (server.changed if server.admin is Admin.DRAIN else worker.superseded or 0.0)
             if server.sessions and drained < stack.strategy.drain:
                 raise Violation(
                     f"{container.name} is stopped with {len(server.sessions)} sessions in HAProxy {process.slot}, "
@@ -233,19 +233,24 @@ class Judge:
 
     # What is true
 
-    def pool(self, stack: Stack) -> Pool:
-        """Who would get a request now, and could answer it, as far as anybody can tell."""
+    def pool(self, stack: Stack, unseen: frozenset[str] = frozenset()) -> Pool:
+        """Who would get a request now, and could answer it, as far as anybody can tell who has not seen `unseen` die."""
         by_name = {c.id[:12]: c for c in self._containers(stack)}
         return {
             process.workers[0].pid: frozenset(
                 name
                 for name, server in process.workers[0].servers.items()
-                if server.up and (found := by_name.get(name)) and self._can_answer(found, server)
+                if server.up
+                and (name in unseen or ((found := by_name.get(name)) and self._can_answer(found, server)))
             )
             for process in self._accepting(stack)
             # What a HAProxy sees whose socket hangs, nobody can know.
             if process.container not in self._proxy.mute
         }
+
+    def _unseen(self, stack: Stack, up: frozenset[str]) -> frozenset[str]:
+        """Those that have died since they were seen up, and before the pass had its plan."""
+        return up - {c.id[:12] for c in self._containers(stack) if c.is_up}
 
     def _taking(self, stack: Stack) -> bool:
         """Whether any server takes requests."""
@@ -289,9 +294,6 @@ class Judge:
             and container.state is State.RUNNING
             and container.sick_since is None
         )
-
-    def _superseded(self, process: MemoryProcess) -> float:
-        return min((worker.born for worker in process.workers if worker.current), default=0.0)
 
     def _containers(self, stack: Stack, *roles: Role) -> list[MemoryContainer]:
         wanted = roles or (Role.WEB,)
