@@ -114,12 +114,14 @@ def measure(subject: Subject) -> Rolled:
     phases: dict[str, float] = {}
 
     def is_done() -> bool:
-        fresh = [row["Status"] for row in subject.rows() if row["Id"] not in before]
+        # One question for all: what the measuring costs the engine is missing where two cores are all there is.
+        rows = subject.rows()
+        fresh = [row["Status"] for row in rows if row["Id"] not in before]
         if len(fresh) >= len(before):
             phases.setdefault("created", time.monotonic() - began)
         if sum(HEALTHY in status for status in fresh) >= len(before):
             phases.setdefault("healthy", time.monotonic() - began)
-        return is_replaced(subject, before)
+        return is_replaced(subject, before, rows)
 
     with Load(subject.port, rate=RATE, mix=MIX) as load:
         began = time.monotonic()

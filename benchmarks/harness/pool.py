@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ def servers_up(admin: Path) -> frozenset[str]:
     return frozenset(row[address].rpartition(":")[0] for row in rows if row[status].startswith("UP"))
 
 
-def addresses(row: dict[str, Any]) -> frozenset[str]:
+def addresses(row: Mapping[str, Any]) -> frozenset[str]:
     """The IP addresses of a container in the engine's list."""
     networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
     return frozenset(body["IPAddress"] for body in networks.values() if body and body.get("IPAddress"))
@@ -41,21 +41,25 @@ def addresses(row: dict[str, Any]) -> frozenset[str]:
 
 def is_full(subject: Subject, replicas: int) -> bool:
     """Whether just these many replicas run, and all are UP and answer."""
-    rows = subject.rows()
+    return _are_full(subject, subject.rows(), replicas)
+
+
+def _are_full(subject: Subject, rows: Sequence[Mapping[str, Any]], replicas: int) -> bool:
     if len(rows) != replicas:
         return False
     up = servers_up(subject.admin)
     return all(addresses(row) & up for row in rows) and all(_answers(row) for row in rows)
 
 
-def is_replaced(subject: Subject, before: Collection[str]) -> bool:
-    """Whether the pool is as full as it was, with replicas that are none of `before` (IDs)."""
-    if any(row["Id"] in before for row in subject.rows()):
-        return False
-    return is_full(subject, len(before))
+def is_replaced(
+    subject: Subject, before: Collection[str], rows: Sequence[Mapping[str, Any]] | None = None
+) -> bool:
+    """Whether the pool is as full as it was, with replicas that are none of `before` (IDs); `rows` are those just seen."""
+    rows = subject.rows() if rows is None else rows
+    return not any(row["Id"] in before for row in rows) and _are_full(subject, rows, len(before))
 
 
-def _answers(row: dict[str, Any]) -> bool:
+def _answers(row: Mapping[str, Any]) -> bool:
     """Whether it says that it is well. HAProxy may not have noticed yet that it has ended, or is not there yet."""
     if CHECKED in row["Status"]:
         return HEALTHY in row["Status"]
