@@ -196,6 +196,7 @@ class Controller:
 
     def _start_work(self) -> None:
         self._start(triggers.watch_engine, self._world.engine, self._notice, self._missed_events, self._stop)
+        self._start(triggers.watch_proxy, self._world.proxy, self.wake, self._stop)
         self._workers = [self._start(self._work) for _ in range(self._worker_count)]
 
     def _notice(self, name: str) -> None:

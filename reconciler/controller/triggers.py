@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.engines.base import Engine
+from reconciler.proxy.base import Proxy
 from reconciler.store.base import BELL
 
 DEBOUNCE_MS: Final = 20
@@ -30,6 +31,14 @@ def watch_engine(
             wake(event.service)
         else:
             wake_all()
+
+
+def watch_proxy(proxy: Proxy, wake: Callable[[str], object], stop: threading.Event) -> None:
+    """Wake the service whose server has gone UP or DOWN."""
+    for name in proxy.events():
+        if stop.is_set():
+            return
+        wake(name)
 
 
 def watch_objects(services: Path, wake_all: Callable[[], object], stop: threading.Event) -> None:

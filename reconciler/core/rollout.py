@@ -38,8 +38,8 @@ from reconciler.core.stack import StrategyKind
 DRAIN_LOOK: Final = 0.05
 """Seconds between two looks at a draining server: HAProxy sends no event when its last session ends."""
 
-CHECK_LOOK: Final = 0.2
-"""Seconds between two looks at a server that waits for its first good check: HAProxy sends no event for that either."""
+CHECK_LOOK: Final = 1.0
+"""Seconds between two looks at a server that waits for its first good check, if the news of that is missed."""
 
 
 @dataclass(frozen=True, slots=True)

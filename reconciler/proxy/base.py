@@ -7,7 +7,7 @@ people, and is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from reconciler.core.observed import Container, ProxyObserved
@@ -19,6 +19,9 @@ class Proxy(Protocol):
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
         """Ask each running HAProxy container for its workers and servers; one that does not answer is a fact, no error."""
+
+    def events(self) -> Iterator[str]:
+        """The name of a stack for each of its servers that goes UP or DOWN, for ever; some may be missed."""
 
     def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
         """Render, validate and atomically write the configuration with these servers (name, "address:port")."""

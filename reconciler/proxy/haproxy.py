@@ -16,6 +16,7 @@ from reconciler.core.observed import Container, ProxyInstance, ProxyObserved, St
 from reconciler.core.stack import Stack
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy_config import Written, check_options, read_back, render, structure
+from reconciler.proxy.haproxy_events import ServerEvents
 from reconciler.proxy.haproxy_files import Validate, prepare, read_files, validate_files, write_files
 from reconciler.proxy.haproxy_runtime import Runtime
 from reconciler.proxy.haproxy_stats import Process, as_worker
@@ -39,10 +40,14 @@ class HAProxy:
         self._validate = validate
         self._accepted: set[tuple[str, str]] = set()
         self._silence = Silence(clock)
+        self._events = ServerEvents()
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
         """See Proxy.observe."""
         expected = _checked(structure, stack.proxy)
+        with suppress(OSError):
+            # Unheard, a change is seen with the next look.
+            self._events.listen(stack.name, stack.site)
         written = _written(stack)
         found = {
             container.id: self._processes(stack, container.slot)
@@ -65,6 +70,14 @@ class HAProxy:
                 for id, workers in found.items()
             ),
         )
+
+    def events(self) -> Iterator[str]:
+        """See Proxy.events."""
+        return self._events.follow()
+
+    def close(self) -> None:
+        """Hear no events any more."""
+        self._events.close()
 
     def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
         """See Proxy.configure."""

@@ -26,9 +26,11 @@ from reconciler.core.base_stack import (
 )
 from reconciler.core.stack import HealthCheck, ProxySettings
 
-__all__ = ["CONFIG_FILE", "Written", "check_options", "read_back", "render", "structure"]
+__all__ = ["CONFIG_FILE", "EVENTS_SOCKET", "Written", "check_options", "read_back", "render", "structure"]
 
 CONFIG_FILE: Final = "haproxy.cfg"
+EVENTS_SOCKET: Final = "events.sock"
+"""The file in the directory of sockets that HAProxy tells of servers that went UP or DOWN."""
 
 SUCCESSOR_PORT: Final = 8079
 """TCP port on the namespace's loopback where a leaving worker hands requests to the one that listens now."""
@@ -39,7 +41,9 @@ RETRIES: Final = 3
 RETRY_AFTER: Final = 5
 """Seconds after which a client that got a 503 should come back."""
 FAST_CHECK: Final = 0.25
-"""Seconds between two checks of a server that is DOWN or about to change."""
+"""Seconds between two checks of a server that is about to change."""
+START_CHECK: Final = 0.1
+"""Seconds between two checks of a server that is DOWN, most often because it starts."""
 RISE: Final = 1
 FALL: Final = 3
 """Checks in a row that bring a server UP, or take it DOWN: the thresholds of a Kubernetes readiness probe."""
@@ -133,9 +137,9 @@ def check_options(health: HealthCheck) -> str:
     A server that is added at run time inherits nothing from `default-server`, so both are made from this.
     """
     inter = max(1, _ms("health check interval", health.interval))
-    fast = min(inter, round(FAST_CHECK * 1000))
+    fast, start = (min(inter, round(seconds * 1000)) for seconds in (FAST_CHECK, START_CHECK))
     return (
-        f"check inter {inter}ms fastinter {fast}ms downinter {fast}ms rise {RISE} fall {FALL} "
+        f"check inter {inter}ms fastinter {fast}ms downinter {start}ms rise {RISE} fall {FALL} "
         f"observe layer4 error-limit {ERROR_LIMIT} on-error mark-down"
     )
 
@@ -172,6 +176,7 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
             successor_port=SUCCESSOR_PORT,
             exporter_port=f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
             socket=f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
+            events=f"{RUN_MOUNT}/{EVENTS_SOCKET}",
             state_file=f"{RUN_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
             servers=servers,
         )

@@ -16,7 +16,7 @@ from typing import Final
 from reconciler.core.stack import Site
 from reconciler.proxy.haproxy_config import CONFIG_FILE, asset_names
 
-__all__ = ["Validate", "prepare", "read_files", "validate_files", "write_files"]
+__all__ = ["Validate", "give", "prepare", "read_files", "validate_files", "write_files"]
 
 Validate = Callable[[str, Path, str], None]
 """Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
@@ -43,7 +43,7 @@ def prepare(site: Site) -> None:
     for directory in (site.config, site.run):
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(_DIRECTORY_MODE)
-        _give(directory, site)
+        give(directory, site)
 
 
 def validate_files(site: Site, image: str, files: Mapping[str, str], validate: Validate) -> None:
@@ -55,7 +55,7 @@ def validate_files(site: Site, image: str, files: Mapping[str, str], validate: V
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=site.directory) as scratch:
         directory = Path(scratch)
         directory.chmod(_DIRECTORY_MODE)
-        _give(directory, site)
+        give(directory, site)
         write_files(directory, files, site)
         validate(image, directory, f"{site.uid}:{site.gid}")
 
@@ -71,7 +71,7 @@ def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:
 def _replace(path: Path, text: str, site: Site) -> None:
     if not path.parent.exists():
         path.parent.mkdir(_DIRECTORY_MODE)
-        _give(path.parent, site)
+        give(path.parent, site)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -79,7 +79,7 @@ def _replace(path: Path, text: str, site: Site) -> None:
             file.flush()
             os.fchmod(file.fileno(), _FILE_MODE)
             os.fsync(file.fileno())
-        _give(Path(temporary), site)
+        give(Path(temporary), site)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -92,6 +92,10 @@ def _replace(path: Path, text: str, site: Site) -> None:
         os.close(directory)
 
 
-def _give(path: Path, site: Site) -> None:
+def give(path: Path, site: Site) -> None:
+    """Make HAProxy's user the owner of a file, as far as we may.
+
+    A link is not followed: HAProxy can write into these directories, and would be given what it points to.
+    """
     if os.geteuid() == 0:
-        os.chown(path, site.uid, site.gid)
+        os.chown(path, site.uid, site.gid, follow_symlinks=False)

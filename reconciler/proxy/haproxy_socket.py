@@ -18,7 +18,7 @@ from typing import Final
 
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 
-__all__ = ["CURRENT", "TIMEOUT", "ask", "converse", "process"]
+__all__ = ["CURRENT", "TIMEOUT", "address_of", "ask", "converse", "process"]
 
 TIMEOUT: Final = 2.0
 """Seconds from connecting to the last byte of an answer."""
@@ -100,21 +100,21 @@ def converse(run: Path, slot: int, commands: Sequence[str], *, timeout: float = 
 
 @contextmanager
 def _connected(run: Path, slot: int, timeout: float) -> Iterator[socket.socket]:
-    name = f"master-{slot}.sock"
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
-        if len(os.fsencode(run / name)) <= _LONGEST_ADDRESS:
-            connection.connect(str(run / name))
-        else:
-            with _directory(run) as descriptor:
-                connection.connect(f"/proc/self/fd/{descriptor}/{name}")
+        with address_of(run / f"master-{slot}.sock") as address:
+            connection.connect(address)
         yield connection
 
 
 @contextmanager
-def _directory(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY)
+def address_of(path: Path) -> Iterator[str]:
+    """A socket's address, valid in the block: the path, or a shorter name for the same where that is too long."""
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        yield str(path)
+        return
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        yield descriptor
+        yield f"/proc/self/fd/{directory}/{path.name}"
     finally:
-        os.close(descriptor)
+        os.close(directory)

@@ -7,7 +7,7 @@ have sessions. What runs where it asks a Network, which a machine in memory is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
 from typing import Final, Protocol, TypeGuard
@@ -131,6 +131,10 @@ class MemoryProxy:
         self._silence = Silence(clock)
 
     # The Protocol
+
+    def events(self) -> Iterator[str]:
+        """See Proxy.events; all of them are missed."""
+        return iter(())
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
         """See Proxy.observe."""

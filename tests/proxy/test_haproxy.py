@@ -6,11 +6,13 @@ import http.client
 import json
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import pytest
@@ -227,6 +229,25 @@ def test_an_untrusted_server_gets_nothing_before_its_first_good_check(
             assert not answered
         world.until(lambda: any("late" in load.replicas for load in loads))
     assert [load.lost for load in loads] == [[], [], [], []]
+
+
+def test_a_server_that_comes_up_or_goes_down_by_itself_is_an_event(
+    world: World, replicas: Replicas, replica: Start
+) -> None:
+    news: SimpleQueue[str] = SimpleQueue()
+    names = world.proxy.events()
+    threading.Thread(target=lambda: deque(map(news.put, names), 0), daemon=True).start()
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+    world.servers()
+
+    world.add(replica("late", BOOT_SECONDS="1"), trusted=False)
+    while "late" not in world.up():
+        assert news.get(timeout=10) == world.stack.name
+    world.add(replace(one, name="dead", address=one.address.replace(":8000", ":1")))
+    while "dead" in world.up():
+        assert news.get(timeout=10) == world.stack.name
 
 
 def test_a_trusted_server_serves_at_once_and_a_dead_one_leaves_by_itself(
