@@ -62,7 +62,10 @@ def plan_ingress(judged: Judged, servers: Mapping[str, str]) -> IngressStep:
     )
     proxies = _Proxies(judged, home)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
-    operations = [*gateway_operations, *_configuration(observed, servers), *proxies.operations()]
+    # Before there is a namespace to run HAProxy in, nobody would read it.
+    is_read = home is not None or proxies.exist
+    configuration = _configuration(observed, servers) if is_read else []
+    operations = [*gateway_operations, *configuration, *proxies.operations()]
     return IngressStep(Step.of([*operations, *proxies.waits()]), blocked)
 
 
@@ -132,6 +135,11 @@ class _Proxies:
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
         self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
         self._fit = [c for c in self._running if self._fits(c)]
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is any HAProxy, in whatever state."""
+        return bool(self._all)
 
     def live_in(self, gateway: Container) -> bool:
         """Whether any HAProxy lives in the namespace of this gateway, or is about to come back to it."""

@@ -67,7 +67,10 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -
         steps += _admit(judged, kept)
     steps += _retire(judged, retiring)
     if may_start:
-        steps += [*_start(kept), *_create(judged, history, retiring, dead)]
+        steps += _start(kept)
+    if may_start or not judged.replicas:
+        # The first ones can be there already when what they need turns ready.
+        steps += _create(judged, history, retiring, dead)
     steps += _explain(judged, kept)
     return WebStep(Step.of(steps), {} if hold else _servers(judged, kept, steps))
 

@@ -253,9 +253,14 @@ class Judge:
         return up - {c.id[:12] for c in self._containers(stack) if c.is_up}
 
     def _taking(self, stack: Stack) -> bool:
-        """Whether any server takes requests."""
-        workers = (process.workers[0] for process in self._proxy.processes(stack).values())
-        return any(s.admin is Admin.READY for w in workers if w.current for s in w.servers.values())
+        """Whether any of its replicas takes requests; a hand may have added a server that is none of them."""
+        mine = {c.id[:12] for c in self._containers(stack)}
+        workers = (
+            process.workers[0]
+            for process in self._proxy.processes(stack).values()
+            if process.workers[0].current
+        )
+        return any(s.admin is Admin.READY for w in workers for name, s in w.servers.items() if name in mine)
 
     def _can_answer(self, container: MemoryContainer, server: MemoryServer) -> bool:
         ill = container.sick_since is not None and container.behaviour.checked
