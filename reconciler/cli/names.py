@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
 __all__ = ["existing", "name_argument", "names_argument"]
-
-OBJECT: Final = "object.json"
-"""What the store calls its files; a directory without one belongs to a service that is gone."""
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -63,15 +60,14 @@ def existing(objects: Shelf, names: Sequence[str]) -> list[StoredObject]:
 
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
-    # Only the directory is read: a key press should not wait for anything to be imported or wired.
+    from reconciler.api.errors import VaultError
+    from reconciler.store.layout import names_in, services_of
+
+    # Only the directory is read: a key press should not wait for anything to be wired.
     session = context.find_object(Session)
     state = os.environ.get("VAULT_STATE_DIR") or default_state_dir(os.environ, os.geteuid())
-    services = (session.state_dir if session else Path(state)) / "services"
     try:
-        return sorted(
-            entry.name
-            for entry in services.iterdir()
-            if entry.name.startswith(incomplete) and (entry / OBJECT).exists()
-        )
-    except OSError:
+        names = names_in(services_of(session.state_dir if session else Path(state)))
+    except VaultError:
         return []
+    return [name for name in names if name.startswith(incomplete)]

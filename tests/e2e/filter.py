@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.listener import Listener
 from tests.e2e.relay import CHUNK, ENGINE
 
 HEAD_END: Final = b"\r\n\r\n"
@@ -39,35 +40,18 @@ class Call:
         return method == self.method and re.fullmatch(pattern, path) is not None
 
 
-class Filter:
+class Filter(Listener):
     """Listens on a UNIX socket of its own. `used` are the calls of the list that came, `refused` what is not on it."""
 
     def __init__(self, path: Path, calls: Iterable[Call], engine: str = ENGINE) -> None:
-        self.url = f"unix://{path}"
         self.used: set[Call] = set()
         self.refused: set[str] = set()
         self._calls = tuple(calls)
         self._engine = engine
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        self._server.listen(64)
-        self._accepting = threading.Thread(target=self._accept, name="filter", daemon=True)
-        self._accepting.start()
+        super().__init__(path)
 
-    def close(self) -> None:
-        """Listen no more."""
-        # A thread that waits in accept is woken by this, but not by closing.
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._accepting.join()
-        self._server.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
+        """Pass a request of the list on, and what comes of it back."""
         with client, socket.socket(socket.AF_UNIX) as engine, suppress(OSError):
             received = b""
             while HEAD_END not in received:

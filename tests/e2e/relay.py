@@ -10,27 +10,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from tests.e2e.listener import Listener
+
 ENGINE: Final = "/var/run/docker.sock"
 CHUNK: Final = 65536
 
 
-class Relay:
+class Relay(Listener):
     """Listens on a UNIX socket of its own and passes everything on to the engine, byte by byte."""
 
     def __init__(self, path: Path, engine: str = ENGINE) -> None:
-        self.url = f"unix://{path}"
         self._engine = engine
-        self._server = socket.socket(socket.AF_UNIX)
-        self._server.bind(str(path))
-        self._server.listen(64)
         self._streams: list[socket.socket] = []
         self._withholding = False
         self.withheld = 0
         self.requests = 0
         self._flowing = threading.Event()
         self._flowing.set()
-        self._accepting = threading.Thread(target=self._accept, name="relay", daemon=True)
-        self._accepting.start()
+        super().__init__(path)
 
     def withhold_events(self) -> None:
         """From now on events are read and forgotten; the stream stays open, as after a silent failure."""
@@ -56,18 +53,10 @@ class Relay:
         """Listen no more, and end what is left of the event streams."""
         self.flow()
         self.cut_events()
-        # A thread that waits in accept is woken by this, but not by closing.
-        self._server.shutdown(socket.SHUT_RDWR)
-        self._accepting.join()
-        self._server.close()
+        super().close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._server.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
-
-    def _serve(self, client: socket.socket) -> None:
+    def serve(self, client: socket.socket) -> None:
+        """Pass everything on, in both directions."""
         with client, socket.socket(socket.AF_UNIX) as engine, suppress(OSError):
             engine.connect(self._engine)
             while True:
