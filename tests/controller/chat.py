@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Final
+
+import pytest
+
+from reconciler.controller.backoff import Backoff
+from reconciler.controller.notify import Teller, keep_telling
+
+PATIENCE: Final = 20.0
 
 
 @dataclass
@@ -52,3 +61,22 @@ def listening() -> Iterator[Chat]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def tells_after_an_absence(teller: Teller, chat: Chat, caplog: pytest.LogCaptureFixture) -> None:
+    """The thread of a teller that has something to tell goes on while nobody takes it, until somebody does."""
+    chat.status, stop = 500, threading.Event()
+    backoff = Backoff(random.Random(1), base=0.01)
+    thread = threading.Thread(target=keep_telling, args=(teller, backoff, stop), daemon=True)
+    thread.start()
+    deadline = time.monotonic() + PATIENCE
+    while f"{type(teller).__name__} was not sent" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    chat.status = 200
+    while not chat.messages:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    stop.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()

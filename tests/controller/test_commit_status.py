@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,13 +21,12 @@ from reconciler.api import (
     Status,
     VaultService,
 )
-from reconciler.controller.backoff import Backoff
 from reconciler.controller.commit_status import CommitStatus, standing, statuses_at
-from reconciler.controller.notify import SendError, keep_telling
+from reconciler.controller.notify import SendError
 from reconciler.sources.base import Loaded, Setback
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
-from tests.controller.chat import Chat, listening
+from tests.controller.chat import Chat, listening, tells_after_an_absence
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLACE = "https://git.example.com/infra.git#main"
@@ -220,22 +216,7 @@ def test_a_server_that_is_away_ends_no_thread_and_its_token_is_in_no_line(
     branch: Branch, chat: Chat, teller: CommitStatus, caplog: pytest.LogCaptureFixture
 ) -> None:
     branch.load(FIRST, problem="a slip")
-    chat.status, stop = 500, threading.Event()
-    thread = threading.Thread(
-        target=keep_telling, args=(teller, Backoff(random.Random(1), base=0.01), stop), daemon=True
-    )
-    thread.start()
-    deadline = time.monotonic() + 20
-    while "CommitStatus was not sent" not in caplog.text:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    chat.status = 200
-    while not chat.messages:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    tells_after_an_absence(teller, chat, caplog)
     assert "token-of-the-test" not in caplog.text
 
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import random
-import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from reconciler.controller.backoff import Backoff
-from reconciler.controller.notify import Notifier, SendError, chosen, keep_telling, post_to
+from reconciler.controller.notify import Notifier, SendError, chosen, post_to
 from reconciler.store.history import HistoryStore
-from tests.controller.chat import Chat, listening
+from tests.controller.chat import Chat, listening, tells_after_an_absence
 
 
 class Clock:
@@ -119,23 +115,9 @@ def test_old_news_is_not_told(history: HistoryStore, chat: Chat, clock: Clock, m
 def test_nobody_there_does_not_end_the_thread_and_names_no_address(
     history: HistoryStore, chat: Chat, clock: Clock, make: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
-    notifier, stop = make(), threading.Event()
-    chat.status = 500
+    notifier = make()
     history.record_event("files", "Warning", "ReplicaDied", "it died", clock())
-    backoff = Backoff(random.Random(1), base=0.01)
-    thread = threading.Thread(target=keep_telling, args=(notifier, backoff, stop), daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 20
-    while "Notifier was not sent" not in caplog.text:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    chat.status = 200
-    while not chat.messages:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
+    tells_after_an_absence(notifier, chat, caplog)
     assert "secret" not in caplog.text
 
 
