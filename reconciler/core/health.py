@@ -63,6 +63,11 @@ class Replica:
         return self.phase is not Phase.DEAD
 
     @property
+    def is_trusted(self) -> bool:
+        """Whether it is known to be well before HAProxy has checked it."""
+        return self.container.health is Health.HEALTHY
+
+    @property
     def in_pool(self) -> bool:
         """Whether new requests may reach it, at its present address."""
         return self.member is not None and self.member.enabled and self.member.addresses == {self.address}

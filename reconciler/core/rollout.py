@@ -18,7 +18,6 @@ from reconciler.core.health import Phase, Replica, cause_of_end
 from reconciler.core.history import History
 from reconciler.core.judged import Judged
 from reconciler.core.leaving import leaving
-from reconciler.core.observed import Health
 from reconciler.core.plan import (
     AddServer,
     Cause,
@@ -62,7 +61,7 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -
     steps: list[Operation | Wait] = [*_bury(judged, dead), *_forget_servers(judged)]
     if hold:
         steps += _empty(judged, kept)
-    elif may_start or not all(member.draining for member in judged.members.values()):
+    elif may_start or any(r.member is not None and not r.draining for r in judged.replicas):
         # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
         steps += _admit(judged, kept)
     steps += _retire(judged, retiring)
@@ -110,7 +109,7 @@ def _admit(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait
             server=replica.name,
             slots=judged.slots,
             address=replica.address,
-            trusted=replica.container.health is Health.HEALTHY,
+            trusted=replica.is_trusted,
             cause=Cause.STALE if moved else Cause.READY,
         )
 
@@ -144,13 +143,18 @@ def _empty(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait
 def _servers(judged: Judged, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
     """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve.
 
-    That includes what only one of them serves. While none answers, the file names whoever could serve.
+    That includes what only one of them serves. While none answers, the file names whoever could serve: who is healthy, or
+    has been in the file before. What HAProxy reads there it takes for UP until it has checked.
     """
     added = {step.server for step in steps if isinstance(step, AddServer)}
+    named = judged.observed.proxy.configured
     serve = [
         r
         for r in kept
-        if r.in_pool or not r.idle or r.name in added or (not judged.slots and r.phase is Phase.READY)
+        if r.in_pool
+        or not r.idle
+        or r.name in added
+        or (not judged.slots and r.phase is Phase.READY and (r.is_trusted or r.name in named))
     ]
     return {
         r.name: r.address for r in serve[: judged.stack.serving if not judged.slots else None] if r.address
