@@ -29,7 +29,7 @@ SERVICES: Final = 10
 REPLICAS: Final = 10
 SETTLE_SECONDS: Final = 10.0
 SAMPLES: Final = 2
-SAMPLE_SECONDS: Final = 30.0
+SAMPLE_SECONDS: Final = 20.0
 MEGABYTE: Final = 1 << 20
 
 LOAD_ROUNDS: Final = 4

@@ -32,7 +32,7 @@ from benchmarks.harness.pool import HEALTHY, is_full, is_replaced, wait_until
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row
 from tests.e2e.load import FRESH_GET, FRESH_POST, KEPT_GET, KEPT_POST, Load
 
-ROUNDS: Final = {Setting(replicas=3): 3, Setting(replicas=20): 2}
+ROUNDS: Final = {Setting(replicas=3): 3, Setting(replicas=20): 1}
 MARGIN: Final = 1.2
 """Seconds that a rollout may take beyond the boot of its replicas."""
 RATE: Final = 100.0

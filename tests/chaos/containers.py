@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from tests.e2e.waiting import until
 
 PAIR: Final[dict[str, Any]] = {"proxy": {"replicas": 2}}
 WEB_NETWORK: Final = "vault-net"
+HAND_SECONDS: Final = 10.0
 
 
 def _kill(*victims: str) -> None:
@@ -74,9 +76,13 @@ def _the_networks_are_removed(scene: Scene) -> Iterator[None]:
     yield
     project = scene.stage.project
     for network in docker("network", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split():
-        for container in containers(project):
-            docker("network", "disconnect", "--force", network, container, check=False)
-        docker("network", "rm", network)
+        deadline = time.monotonic() + HAND_SECONDS
+        # The controller heals in between: a network with somebody on it again cannot be removed.
+        while docker("network", "ls", "--quiet", f"--filter=id={network}"):
+            assert time.monotonic() < deadline, "the controller is quicker than the hand"
+            for container in containers(project):
+                docker("network", "disconnect", "--force", network, container, check=False)
+            docker("network", "rm", network, check=False)
 
 
 CONTAINER_FAULTS: Final = (
