@@ -35,8 +35,8 @@ from tests.e2e.load import FRESH_GET, FRESH_POST, KEPT_GET, KEPT_POST, Load
 ROUNDS: Final = {Setting(replicas=3): 3, Setting(replicas=20): 1}
 MARGIN: Final = 1.2
 """Seconds that a rollout may take beyond the boot of its replicas."""
-RATE: Final = 100.0
-"""Requests a second: enough to meet every moment, and little enough to leave the cores to the contestants."""
+RATE: Final = 60.0
+"""Requests a second: enough to meet every moment, and few enough to leave the cores to the contestants."""
 MIX: Final = (FRESH_GET, KEPT_GET, FRESH_POST, KEPT_POST)
 OURS: Final = "ours"
 COMPOSE: Final = "`docker compose up -d`"

@@ -24,8 +24,8 @@ import docker as docker_sdk
 from tests.e2e.docker_cli import PROJECT, SERVICE, docker, remove_project
 from tests.e2e.stage import VAULTCTL, Stage, free_port, staged
 
-DEADLINE: Final = 180.0
-LOOK_SECONDS: Final = 0.02
+DEADLINE: Final = 90.0
+LOOK_SECONDS: Final = 0.05
 IMAGE: Final = "vault-reconciler/whoami:latest"
 PROXY_IMAGE: Final = "haproxy:3.0"
 PLUGIN: Final = "plain"

@@ -6,10 +6,11 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -18,6 +19,9 @@ from reconciler.api import API_VERSION, KIND, find_condition
 from reconciler.core.build import project_of
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import Stage, free_port
+
+REMOVERS: Final = 4
+"""Projects that are removed side by side."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,6 @@ def crowd(count: int, **spec: Any) -> Iterator[Crowd]:
             services.write(name, spec)
         yield services
     finally:
-        for name in services.names:
-            remove_project(project_of(name))
+        with ThreadPoolExecutor(REMOVERS) as removers:
+            list(removers.map(remove_project, map(project_of, services.names)))
         shutil.rmtree(root)
