@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -187,18 +187,20 @@ def _follow(application: Application, git: GitFlags) -> tuple[Followed, ...]:
 def _stop_on_signals() -> threading.Event:
     """An event that SIGTERM and SIGINT set; the second signal ends the process."""
     stop = threading.Event()
+    heard, said = socket.socketpair()
+    said.setblocking(False)
 
-    def ask(signum: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            os._exit(exit_codes.INTERRUPTED)
+    def listen() -> None:
+        heard.recv(1)
         stop.set()
-
-    def tell() -> None:
-        # Not in the handler: it may have interrupted the very code that writes the log.
-        stop.wait()
         _log.info("asked to stop: ending the passes under way; services keep running")
+        heard.recv(1)
+        os._exit(exit_codes.INTERRUPTED)
 
+    # Python calls a handler in the main thread, which sleeps on when the kernel gives the signal to another one, as it does
+    # just after a SIGCONT. The byte comes in any case.
+    signal.set_wakeup_fd(said.detach(), warn_on_full_buffer=False)
     for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, ask)
-    threading.Thread(target=tell, name="farewell", daemon=True).start()
+        signal.signal(signum, lambda *_: None)
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     return stop
