@@ -98,7 +98,7 @@ def _saved(mine: Subject, operations: OperationLog) -> Row:
         wait_until("the replicas follow the file", partial(is_full, mine, replicas))
     mine.scale(SETTING.replicas)
     wait_until("the replicas follow the file", partial(is_full, mine, SETTING.replicas))
-    limit = "10 ms of silence, so that one save is one"
+    limit = "30 ms of silence, so that one save is one"
     return Row("file saved → first operation", SECONDS, tuple(samples), limit, goal=Goal(at_most=0.1))
 
 

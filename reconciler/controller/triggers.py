@@ -12,8 +12,9 @@ from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
 from reconciler.store.base import BELL
 
-DEBOUNCE_MS: Final = 20
-STEP_MS: Final = 10
+DEBOUNCE_MS: Final = 100
+STEP_MS: Final = 50
+"""The library wakes so often to look for what inotify has told it: a shorter step is paid for at rest."""
 SETTLED_SECONDS: Final = 1.0
 """When a watch that was asked for is surely set up."""
 

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 POLL: Final = 1.0
 """Seconds between looks without an event: for what the kernel does not report, such as a directory that is missing."""
 
-STEP_MS: Final = 10
+STEP_MS: Final = 30
 DEBOUNCE_MS: Final = 100
-"""A save is often several events: wait until STEP_MS pass without one, but not longer than DEBOUNCE_MS."""
+"""A save is often several events: wait until STEP_MS pass without one, but not longer than DEBOUNCE_MS. The library wakes
+once in STEP_MS to look for what inotify has told it, and a shorter one is most of what a controller costs at rest."""
 
 log = logging.getLogger(__name__)
 
