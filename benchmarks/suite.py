@@ -28,6 +28,7 @@ DEFAULT_NETWORKS: Final = 30
 """What Docker's default address pools come to."""
 OTHERS: Final = 6
 """Networks that an engine has besides."""
+SECONDS_FOR_EACH: Final = 3.0
 SAMPLE: Final = 10
 """Compose projects that are started; as many services as there are would take as much longer."""
 
@@ -60,7 +61,8 @@ def _networks(lab: Lab) -> int:
 
 def _apply(services: Crowd) -> None:
     with services.stage.controller():
-        wait_until("all services are Ready", lambda: services.is_ready)
+        patience = len(services.names) * SECONDS_FOR_EACH
+        wait_until("all services are Ready", lambda: services.is_ready, patience)
 
 
 def _compose(services: Crowd, count: int) -> Iterator[float]:

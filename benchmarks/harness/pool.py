@@ -74,11 +74,11 @@ def _answers(row: Mapping[str, Any]) -> bool:
         connection.close()
 
 
-def wait_until(what: str, look: Callable[[], bool]) -> float:
-    """The monotonic moment at which it was seen to be so. Raises RefusedError after the deadline."""
-    deadline = time.monotonic() + DEADLINE
+def wait_until(what: str, look: Callable[[], bool], seconds: float = DEADLINE) -> float:
+    """The monotonic moment at which it was seen to be so. Raises RefusedError when it was not within `seconds`."""
+    deadline = time.monotonic() + seconds
     while not look():
         if time.monotonic() > deadline:
-            raise RefusedError(f"not within {DEADLINE:g} s: {what}")
+            raise RefusedError(f"not within {seconds:g} s: {what}")
         time.sleep(LOOK_SECONDS)
     return time.monotonic()
