@@ -27,6 +27,9 @@ ANSWER_SECONDS: Final = 90.0
 SLOW_MS: Final = 2000
 ECHOES: Final = 10
 ECHO_PAUSE: Final = 0.2
+KEPT_SECONDS: Final = 20.0
+"""How long a client keeps an idle connection. HAProxy closes it after 30 s, and a request that is under way by then was
+nobody's to save: RFC 9112, 9.5, leaves the race to the client."""
 BODY: Final = b"x" * 64
 CALM_SECONDS: Final = 1.0
 """Load before and after what is tried, so that its first and last moments are under load too."""
@@ -78,10 +81,11 @@ class LostError(Exception):
 
 @dataclass
 class Connection:
-    """One TCP connection of a client."""
+    """One TCP connection of a client, and when it was last put aside."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    idle_since: float = 0.0
 
     async def ask(self, head: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
         """Send a request and read the head of its answer."""
@@ -211,6 +215,7 @@ class Load:
             reusable = kind.keep_alive and headers.get("connection") != "close"
         finally:
             if reusable:
+                connection.idle_since = time.monotonic()
                 self._idle.append(connection)
             else:
                 connection.close()
@@ -230,7 +235,8 @@ class Load:
         """An idle connection. One that the other side has closed while it was idle has lost nothing."""
         while self._idle:
             connection = self._idle.pop()
-            if not connection.reader.at_eof():
+            idle = time.monotonic() - connection.idle_since
+            if idle < KEPT_SECONDS and not connection.reader.at_eof():
                 return connection
             connection.close()
         return None
