@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 CALL_SECONDS: Final = 30
 """Timeout of one API call, beyond what the call itself is asked to wait for."""
 
+CONNECTIONS: Final = 2
+"""Idle connections that a client keeps. The SDK keeps one for each URL on a UNIX socket, and a URL names a container: 25 of
+them in each of forty threads would be a thousand file descriptors."""
+
 _ERROR: Final = object()
 
 
@@ -71,6 +75,7 @@ class DockerApi:
         api: APIClient | None = getattr(self._local, "api", None)
         if api is None:
             api = docker.APIClient(base_url=self.host, timeout=CALL_SECONDS, version="auto")
+            _keep_few_connections(api)
             self._local.api = api
             self._clients.add(api)
         return api
@@ -87,3 +92,14 @@ class DockerApi:
         """End the connections of all threads."""
         while self._clients:
             self._clients.pop().close()
+
+
+def _keep_few_connections(api: APIClient) -> None:
+    """What `num_pools` should do, which the SDK (7.1) takes for SSH alone."""
+    from docker.transport import UnixHTTPAdapter
+
+    made = api.get_adapter(api.base_url)
+    if isinstance(made, UnixHTTPAdapter):
+        url = f"http+unix://{made.socket_path}"
+        api.mount("http+docker://", UnixHTTPAdapter(url, CALL_SECONDS, pool_connections=CONNECTIONS))
+        made.close()

@@ -1,0 +1,37 @@
+"""Calls of the Docker API, on the real engine."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reconciler.engines.docker_api import CONNECTIONS, DockerApi
+
+pytestmark = pytest.mark.docker
+
+
+def test_asking_about_many_containers_keeps_few_connections() -> None:
+    api = DockerApi()
+    before = sockets()
+    for number in range(30):
+        assert api.ask("inspect", partial(_inspect, f"t-nobody-{number}"), missing=None) is None
+    assert 1 <= sockets() - before <= CONNECTIONS
+    api.close()
+    assert sockets() == before
+
+
+def _inspect(name: str, api: object) -> object:
+    return api.inspect_container(name)  # type: ignore[attr-defined]
+
+
+def sockets() -> int:
+    """How many sockets this process has open."""
+    found = 0
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            found += str(link.readlink()).startswith("socket:")
+        except FileNotFoundError:
+            continue
+    return found
