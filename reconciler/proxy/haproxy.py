@@ -75,10 +75,6 @@ class HAProxy:
         """See Proxy.events."""
         return self._events.follow()
 
-    def close(self) -> None:
-        """Hear no events any more."""
-        self._events.close()
-
     def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
         """See Proxy.configure."""
         image = stack.haproxy.image

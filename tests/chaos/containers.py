@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 from tests.chaos.fault import Fault, Promise, Scene
@@ -76,13 +76,16 @@ def _the_networks_are_removed(scene: Scene) -> Iterator[None]:
     yield
     project = scene.stage.project
     for network in docker("network", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split():
-        deadline = time.monotonic() + HAND_SECONDS
         # The controller heals in between: a network with somebody on it again cannot be removed.
-        while docker("network", "ls", "--quiet", f"--filter=id={network}"):
-            assert time.monotonic() < deadline, "the controller is quicker than the hand"
-            for container in containers(project):
-                docker("network", "disconnect", "--force", network, container, check=False)
-            docker("network", "rm", network, check=False)
+        until("the hand is quicker than the controller", partial(_is_removed, network, project), HAND_SECONDS)
+
+
+def _is_removed(network: str, project: str) -> bool:
+    """Whether the network is gone after one more try."""
+    for container in containers(project):
+        docker("network", "disconnect", "--force", network, container, check=False)
+    docker("network", "rm", network, check=False)
+    return not docker("network", "ls", "--quiet", f"--filter=id={network}")
 
 
 CONTAINER_FAULTS: Final = (

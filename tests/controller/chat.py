@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pytest
 
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.notify import Teller, keep_telling
+from tests.e2e.waiting import until
 
 PATIENCE: Final = 20.0
 
@@ -69,14 +69,10 @@ def tells_after_an_absence(teller: Teller, chat: Chat, caplog: pytest.LogCapture
     backoff = Backoff(random.Random(1), base=0.01)
     thread = threading.Thread(target=keep_telling, args=(teller, backoff, stop), daemon=True)
     thread.start()
-    deadline = time.monotonic() + PATIENCE
-    while f"{type(teller).__name__} was not sent" not in caplog.text:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    failure = f"{type(teller).__name__} was not sent"
+    until("the absence is noticed", lambda: failure in caplog.text, PATIENCE)
     chat.status = 200
-    while not chat.messages:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until("it is told after all", lambda: chat.messages, PATIENCE)
     stop.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()

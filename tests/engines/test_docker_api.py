@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from reconciler.engines.docker_api import CONNECTIONS, DockerApi
+from tests.descriptors import sockets
 
 pytestmark = pytest.mark.docker
 
@@ -24,14 +24,3 @@ def test_asking_about_many_containers_keeps_few_connections() -> None:
 
 def _inspect(name: str, api: object) -> object:
     return api.inspect_container(name)  # type: ignore[attr-defined]
-
-
-def sockets() -> int:
-    """How many sockets this process has open."""
-    found = 0
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            found += str(link.readlink()).startswith("socket:")
-        except FileNotFoundError:
-            continue
-    return found

@@ -16,6 +16,7 @@ from reconciler.core.stack import Site
 from reconciler.proxy.haproxy_config import EVENTS_SOCKET
 from reconciler.proxy.haproxy_events import ServerEvents
 from reconciler.proxy.haproxy_socket import address_of
+from tests.descriptors import sockets
 
 
 @pytest.fixture
@@ -122,14 +123,3 @@ def test_a_name_that_is_taken_by_a_directory_is_an_error(events: ServerEvents, t
     with pytest.raises(OSError, match="directory"):
         events.listen("files", site)
     assert sockets() == before
-
-
-def sockets() -> int:
-    """How many sockets this process has open."""
-    found = 0
-    for link in Path("/proc/self/fd").iterdir():
-        try:
-            found += str(link.readlink()).startswith("socket:")
-        except FileNotFoundError:
-            continue
-    return found
