@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from benchmarks.harness import page
+from benchmarks.harness.contestants import RefusedError
 from benchmarks.harness.crowd import Crowd, crowd
 from benchmarks.harness.lab import Lab
 from benchmarks.harness.pool import wait_until
@@ -62,7 +63,10 @@ def _networks(lab: Lab) -> int:
 def _apply(services: Crowd) -> None:
     with services.stage.controller():
         patience = len(services.names) * SECONDS_FOR_EACH
-        wait_until("all services are Ready", lambda: services.is_ready, patience)
+        try:
+            wait_until("all services are Ready", lambda: services.is_ready, patience)
+        except RefusedError as error:
+            raise RefusedError(f"{error}; {', '.join(services.unready())}") from error
 
 
 def _compose(services: Crowd, count: int) -> Iterator[float]:

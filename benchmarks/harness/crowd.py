@@ -18,7 +18,7 @@ from benchmarks.harness.contestants import PLUGINS
 from reconciler.api import API_VERSION, KIND, find_condition
 from reconciler.core.build import project_of
 from tests.e2e.docker_cli import remove_project
-from tests.e2e.stage import Stage, free_port
+from tests.e2e.stage import Stage, free_ports
 
 REMOVERS: Final = 4
 """Projects that are removed side by side."""
@@ -39,14 +39,17 @@ class Crowd:
     @property
     def is_ready(self) -> bool:
         """Whether all that are written down are Ready, at the generation of their newest spec."""
+        return next(self.unready(), None) is None
+
+    def unready(self) -> Iterator[str]:
+        """Which are not, and why."""
         objects = self.stage.application.objects
         for name in self.names:
             stored, ready = objects.get(name), find_condition(objects.status(name).conditions, "Ready")
-            if stored is None or ready is None or ready.status != "True":
-                return False
-            if ready.observed_generation != stored.generation:
-                return False
-        return True
+            if stored is None or ready is None or ready.observed_generation != stored.generation:
+                yield f"{name}: its newest spec is not looked at yet"
+            elif ready.status != "True":
+                yield f"{name}: {ready.message}"
 
     def write(self, name: str, spec: Mapping[str, Any]) -> None:
         """Write a manifest down, in one step."""
@@ -69,7 +72,8 @@ def crowd(count: int, **spec: Any) -> Iterator[Crowd]:
     root = Path(tempfile.mkdtemp(prefix="vr-"))
     stage = Stage(root)
     stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
-    services = Crowd(stage, {f"t-{mark}-{number}": free_port() for number in range(count)})
+    names = [f"t-{mark}-{number}" for number in range(count)]
+    services = Crowd(stage, dict(zip(names, free_ports(count), strict=True)))
     try:
         for name in services.names:
             services.write(name, spec)

@@ -44,11 +44,19 @@ CHEAP_PORTS: Final = range(20000, 32000)
 
 def free_port() -> int:
     """A TCP port that nobody listens on."""
-    for port in random.sample(CHEAP_PORTS, 100):
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many different TCP ports that nobody listens on."""
+    found: list[int] = []
+    for port in random.sample(CHEAP_PORTS, count + 100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
-                return port
-    raise AssertionError("no free port among a hundred")
+                found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"only {len(found)} of {count + 100} ports are free")
 
 
 @dataclass
