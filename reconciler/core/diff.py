@@ -49,9 +49,10 @@ def diff(judged: Judged) -> tuple[Difference, ...]:
     """All differences, workload by workload in the order of the stack."""
     stack, observed, replicas = judged.stack, judged.observed, judged.replicas
     found: list[Difference] = []
+    enough = sum(r.serving for r in replicas) >= stack.serving
     for workload in stack.workloads:
         if workload.role is Role.WEB:
-            found += _of_web(workload, [r for r in replicas if r.workload is workload])
+            found += _of_web(workload, [r for r in replicas if r.workload is workload], enough=enough)
         else:
             found += _of_others(workload, observed.of(workload.name))
     found += _of_proxy(judged)
@@ -64,13 +65,18 @@ def diff(judged: Judged) -> tuple[Difference, ...]:
     return tuple(found)
 
 
-def _of_web(workload: Workload, replicas: list[Replica]) -> Iterable[Difference]:
-    current = [r for r in replicas if r.current and r.useful]
-    yield from _counts(workload, len(current), sum(not r.current and r.live for r in replicas))
+def _of_web(workload: Workload, replicas: list[Replica], *, enough: bool) -> Iterable[Difference]:
+    """`enough`: as many serve as should, so that whoever does not stands by."""
+    current = [r for r in replicas if (r.current or r.asked) and r.useful]
+    yield from _counts(
+        workload, len(current), sum(not r.current and not r.asked and r.live for r in replicas)
+    )
+    if asked := sum(r.asked for r in current):
+        yield Difference(Kind.OUTDATED, workload.name, f"{_containers(asked)} to be rotated")
     for replica in replicas:
         if replica.phase in (Phase.UNHEALTHY, Phase.DEAD):
             yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
-        elif replica.current and not replica.serving:
+        elif replica.current and not replica.serving and not enough:
             yield Difference(
                 Kind.NOT_SERVING, replica.container.name, f"{replica.phase.value}, not in service"
             )
@@ -124,6 +130,9 @@ def _of_proxy(judged: Judged) -> Iterable[Difference]:
     for server, address in sorted(proxy.configured.items()):
         if known.get(server) != address:
             yield Difference(Kind.PROXY, name, f"names server {server} at {address}, where no replica is")
+    for replica in judged.replicas:
+        if replica.serving and replica.name not in proxy.configured:
+            yield Difference(Kind.PROXY, name, f"does not name server {replica.name}, which serves")
     for server in sorted(set(judged.members) - set(known)):
         yield Difference(Kind.PROXY, haproxy, f"has server {server}, which is no container")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -19,6 +19,9 @@ from reconciler.core.stack import Role, Stack, Workload
 
 EJECTED_SECONDS: Final = 10.0
 """How long HAProxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
+
+CREATED_RESOLUTION: Final = timedelta(seconds=1)
+"""The engine tells when a container was created in whole seconds, rounded down."""
 
 
 class Phase(StrEnum):
@@ -36,7 +39,8 @@ class Phase(StrEnum):
 class Replica:
     """One container of a `web` workload with its judgement; `reason` says in a few words what is wrong with it.
 
-    Compared by identity: a pass judges each container once.
+    `asked`: it runs the current definition, and somebody asked for a fresh one in its place. `current`: it runs that
+    definition and may stay. Compared by identity: a pass judges each container once.
     """
 
     container: Container
@@ -46,6 +50,7 @@ class Replica:
     member: Member | None
     address: str | None
     reason: str = ""
+    asked: bool = False
 
     @property
     def name(self) -> str:
@@ -105,9 +110,17 @@ class Replica:
 
 
 def judge(
-    container: Container, workload: Workload, members: Mapping[str, Member], deadline: float, now: datetime
+    container: Container,
+    workload: Workload,
+    members: Mapping[str, Member],
+    deadline: float,
+    now: datetime,
+    rotated_at: datetime | None = None,
 ) -> Replica:
-    """Judge one container; `deadline` is in how many seconds from its creation it has to become ready."""
+    """Judge one container; `deadline` is in how many seconds from its creation it has to become ready.
+
+    `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet.
+    """
     member = members.get(container.short)
     host = container.addresses.get(VAULT_NET)
     # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
@@ -115,15 +128,18 @@ def judge(
     # What HAProxy found at another address says nothing about it.
     found = member if member is not None and member.addresses == {address} else None
     # A clock that was set back gives nobody more time than that.
+    accepted = workload.accepts(container.revision)
+    asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
     phase, reason = _phase(container, workload, found, abs(container.age(now)) < deadline)
     return Replica(
         container=container,
         workload=workload,
         phase=phase,
-        current=workload.accepts(container.revision),
+        current=accepted and not asked,
         member=member,
         address=address,
         reason=reason,
+        asked=accepted and asked,
     )
 
 
@@ -134,8 +150,9 @@ def judge_replicas(
     web = {workload.name: workload for workload in stack.web}
     others = {workload.name for workload in stack.workloads} - set(web)
     mine = (c for c in containers if c.workload in web or (c.role is Role.WEB and c.workload not in others))
+    deadline, asked = stack.strategy.progress_deadline, stack.rotated_at
     return tuple(
-        judge(c, web.get(c.workload) or _gone(c.workload), members, stack.strategy.progress_deadline, now)
+        judge(c, web.get(c.workload) or _gone(c.workload), members, deadline, now, asked)
         for c in sorted(mine, key=lambda c: c.age_key)
     )
 

@@ -7,16 +7,12 @@ N - unavailable that take traffic, so they are counted in one place.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
 
 from reconciler.core.health import Phase, Replica
 from reconciler.core.plan import Cause
 from reconciler.core.rotation import due_in
 from reconciler.core.stack import Stack, StrategyKind
-
-CREATED_RESOLUTION: Final = timedelta(seconds=1)
-"""The engine tells when a container was created in whole seconds, rounded down."""
 
 
 def leaving(
@@ -64,12 +60,11 @@ def _candidates(stack: Stack, replicas: Sequence[Replica], now: datetime) -> dic
 def _cause(stack: Stack, replica: Replica) -> Cause | None:
     """Why this replica should leave whatever the others are, if it should."""
     if not replica.current and not stack.strategy.paused:
+        if replica.asked:
+            return Cause.ROTATION
         return Cause.OUTDATED if replica.workload.replicas else Cause.SURPLUS
     if replica.phase is Phase.UNHEALTHY:
         return Cause.DETACHED if replica.reason.startswith("detached") else Cause.UNHEALTHY
-    asked = stack.rotated_at
-    if asked and replica.container.created + CREATED_RESOLUTION <= asked and not stack.strategy.paused:
-        return Cause.ROTATION
     return None
 
 

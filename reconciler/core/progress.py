@@ -33,7 +33,7 @@ def judge_progress(
 ) -> Failure | None:
     """Why the rollout towards the stack's revision has failed, or None. `started` is None when none is under way."""
     strategy = stack.strategy
-    current = [r for r in replicas if r.current]
+    current = [r for r in replicas if r.current or r.asked]
     available = [r for r in current if r.available(strategy.min_ready)]
     if started is None or strategy.paused or len(available) >= stack.serving:
         return None

@@ -206,30 +206,32 @@ def _create(
     if stack.strategy.kind is StrategyKind.RECREATE and any(r.live and not r.current for r in replicas):
         return
     room = stack.replicas + stack.surge - sum(r.live for r in replicas)
-    extra = 0
-    if stack.surge and not retiring and not stack.is_single_active:
+    renewed = None
+    if stack.surge and not stack.is_single_active and set(retiring.values()) <= {Cause.ROTATION}:
+        # The next one may come while the last one still ends its requests, if there is room for both.
         wait = due_in(stack, replicas, judged.now)
-        extra = 1 if wait is not None and wait <= 0 else 0
         if wait is not None and wait > 0:
             yield Wait(wait)
+        elif wait is not None:
+            renewed = next((r.workload for r in replicas if r.useful and r not in retiring), None)
     for workload in stack.web:
         mine = [r for r in replicas if r.workload is workload]
         useful = sum(r.useful and r not in retiring and (r.current or stack.strategy.paused) for r in mine)
-        count = min(workload.replicas + extra - useful, room)
+        count = min(workload.replicas + (workload is renewed) - useful, room)
         if count <= 0:
             continue
         if wait := history.wait_before_replacing(workload.name, judged.now):
             yield Wait(wait, f"{workload.name} died again and again; next try in {wait:.0f} s")
             continue
         room -= count
-        rotated, extra = extra or Cause.ROTATION in retiring.values(), 0
+        rotated = workload is renewed or any(r.asked for r in mine) or Cause.ROTATION in retiring.values()
         removed = sum(r in dead or (r in retiring and r.phase is Phase.CREATED) for r in mine)
-        outdated = any(not r.current for r in mine)
+        outdated = any(not r.current and not r.asked for r in mine)
         yield CreateReplicas(
             workload=workload.name,
             count=count,
             existing=len(mine) - removed,
-            cause=Cause.ROTATION if rotated else Cause.OUTDATED if outdated else Cause.MISSING,
+            cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else Cause.MISSING,
             detail=f"{useful} of {workload.replicas} of {workload.revision}",
         )
 
@@ -239,7 +241,9 @@ def _create(
 
 def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
     """Say what is awaited, and look again when only time can tell."""
-    strategy = judged.stack.strategy
+    strategy, rotated_at = judged.stack.strategy, judged.stack.rotated_at
+    if rotated_at and rotated_at > judged.now:
+        yield Wait((rotated_at - judged.now).total_seconds())
     for replica in kept:
         name = replica.container.name
         age = replica.container.age(judged.now)

@@ -34,7 +34,13 @@ def told(text: str) -> list[str]:
             "web: [web-1 @1 exited code=3, web-2 @1 up, web-3 @1 up]",
             ["web: 2 containers of <now>, 3 wanted", "web-1: exited with code 3"],
         ),
+        (f"wish: {{rotated: 2026-05-01 11:59:00}}\nweb: [{GOOD}]", ["web: 3 containers to be rotated"]),
         ("web: [web-1 @1, web-2 @1 up, web-3 @1 up]", ["web-1: ready, not in service"]),
+        ("wish: {rotation: {interval: 1h, mode: single-active}}\nweb: [web-1 @1 up, web-2 @1, web-3 @1]", []),
+        (
+            f"configured: {{}}\nweb: [{GOOD}]",
+            ["haproxy.cfg: does not name server web-1_______, which serves"],
+        ),
         (f"dependencies: [former-1]\nweb: [{GOOD}]", ["former-1: service 'former' is not in the stack"]),
         (f"written: none\nweb: [{GOOD}]", ["haproxy.cfg: is not written yet"]),
         (f"written: old\nweb: [{GOOD}]", ["haproxy.cfg: its structure differs from the spec"]),

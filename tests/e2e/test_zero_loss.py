@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
@@ -163,6 +164,15 @@ def test_rotation(harsh: Stage) -> None:
         harsh.write(rotation={"interval": "1s"})
         until("nobody is left of the first", lambda: not before & set(harsh.replicas()))
         harsh.write(rotation=None)
+        harsh.converged()
+    assert len(harsh.replicas()) == REPLICAS
+
+
+def test_rotation_on_request(harsh: Stage) -> None:
+    before = set(harsh.replicas())
+    with under_load(harsh):
+        harsh.write(rotatedAt=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        until("nobody is left of the first", lambda: not before & set(harsh.replicas()))
         harsh.converged()
     assert len(harsh.replicas()) == REPLICAS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from math import inf
 from pathlib import Path
 from random import Random
@@ -109,6 +110,7 @@ class Wish:
     paused: bool = False
     drift: str = "heal"
     restarted: int = 0
+    rotated: datetime | None = None
 
     @property
     def is_good(self) -> bool:
@@ -138,6 +140,8 @@ class Wish:
             spec["rotation"] = self.rotation
         if self.restarted:
             spec["restartedAt"] = f"2026-05-01T12:00:{self.restarted % 60:02d}Z"
+        if self.rotated:
+            spec["rotatedAt"] = f"{self.rotated:%Y-%m-%dT%H:%M:%SZ}"
         return VaultService.model_validate({"metadata": {"name": NAME}, "spec": spec})
 
 
@@ -158,7 +162,7 @@ def first_wish(random: Random) -> Wish:
     )
 
 
-def other_wish(wish: Wish, random: Random) -> Wish:
+def other_wish(wish: Wish, random: Random, now: datetime) -> Wish:
     """What somebody who wanted this may want next: one thing of it changed."""
     changes: list[dict[str, Any]] = [
         {"version": random.choice(GOOD)},
@@ -174,6 +178,7 @@ def other_wish(wish: Wish, random: Random) -> Wish:
         {"suspend": not wish.suspend},
         {"paused": not wish.paused},
         {"restarted": wish.restarted + 1},
+        {"rotated": now},
         {"recreate": not wish.recreate},
         {"rotation": _some_rotation(random), "drift": "heal"},
         {"drift": random.choice(["heal", "warn", "ignore"]), "rotation": None},
@@ -186,7 +191,7 @@ def _some_rotation(random: Random) -> Mapping[str, Any] | None:
     return random.choice([None, None, None, None, OFTEN, HOURLY, often, seldom])
 
 
-def settled(wish: Wish) -> Wish:
+def settled(wish: Wish, now: datetime) -> Wish:
     """The same wish of somebody who wants to see it done."""
     return replace(
         wish,
@@ -194,6 +199,7 @@ def settled(wish: Wish) -> Wish:
         suspend=False,
         paused=False,
         drift="heal",
+        rotated=wish.rotated if wish.rotated and wish.rotated <= now else None,
         rotation=wish.rotation if wish.rotation and wish.rotation["interval"] == HOURLY["interval"] else None,
     )
 

@@ -165,6 +165,10 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ingress._Proxies, "operations", stop_at_once)
 
 
+def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(health, "judge", lambda *known: _judge(*known[:-1]))
+
+
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "_next_active", lambda judged, ready: (ready, []))
 
@@ -187,6 +191,7 @@ MUTATIONS: tuple[Mutate, ...] = (
     a_second_database,
     order_decides,
     the_wall_decides_over_proxies,
+    the_wish_for_fresh_ones_is_not_heard,
     nobody_takes_turns,
 )
 
