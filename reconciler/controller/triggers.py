@@ -12,11 +12,10 @@ from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
 from reconciler.store.base import BELL
 
-DEBOUNCE_MS: Final = 100
-STEP_MS: Final = 50
-"""The library wakes so often to look for what inotify has told it: a shorter step is paid for at rest."""
-SETTLED_SECONDS: Final = 1.0
-"""When a watch that was asked for is surely set up."""
+DEBOUNCE_MS: Final = 50
+"""What is written within so many milliseconds is looked at once."""
+STOP_LOOK_MS: Final = 1000
+"""How soon a watch sees that it is to stop."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,18 +43,18 @@ def watch_proxy(proxy: Proxy, wake: Callable[[str], object], stop: threading.Eve
 
 def watch_objects(services: Path, wake_all: Callable[[], object], stop: threading.Event) -> None:
     """Wake everything when another process wrote an object, for example `vaultctl apply`."""
-    from watchfiles import watch
+    # Late: it takes longer to import than some commands take to run.
+    from inotify_simple import INotify, flags
 
     services.mkdir(parents=True, exist_ok=True)
-    # What was written while the watch was being set up rang for nobody.
-    first = threading.Timer(SETTLED_SECONDS, wake_all)
-    first.daemon = True
-    first.start()
-    for changes in watch(
-        services, recursive=False, debounce=DEBOUNCE_MS, step=STEP_MS, stop_event=stop, raise_interrupt=False
-    ):
-        if any(Path(path).name == BELL for _, path in changes):
-            wake_all()
+    with INotify() as kernel:
+        kernel.add_watch(services, flags.CREATE | flags.ATTRIB | flags.CLOSE_WRITE)
+        # What was written before the watch was there rang for nobody.
+        wake_all()
+        while not stop.is_set():
+            events = kernel.read(timeout=STOP_LOOK_MS, read_delay=DEBOUNCE_MS)
+            if any(event.name == BELL for event in events):
+                wake_all()
 
 
 def resync(wake_all: Callable[[], object], interval: float, stop: threading.Event) -> None:

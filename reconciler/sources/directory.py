@@ -10,26 +10,30 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from reconciler.api import Manifest, Problem, survey
 from reconciler.api.manifest import SUFFIXES
 from reconciler.sources.base import Loaded
 
-if TYPE_CHECKING:
-    from watchfiles._rust_notify import RustNotify
-
 POLL: Final = 1.0
 """Seconds between looks without an event: for what the kernel does not report, such as a directory that is missing."""
 
-STEP_MS: Final = 30
-DEBOUNCE_MS: Final = 100
-"""A save is often several events: wait until STEP_MS pass without one, but not longer than DEBOUNCE_MS. The library wakes
-once in STEP_MS to look for what inotify has told it, and a shorter one is most of what a controller costs at rest."""
+QUIET: Final = 0.03
+DEBOUNCE: Final = 0.1
+"""A save is often several events: wait until QUIET seconds pass without one, but not much longer than DEBOUNCE."""
+
+CHANGES: Final = (
+    "CREATE", "MODIFY", "CLOSE_WRITE", "ATTRIB", "DELETE", "MOVED_FROM", "MOVED_TO", "DELETE_SELF", "MOVE_SELF",
+)  # fmt: skip
+"""All that can make a file another one, in the words of inotify(7)."""
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +84,7 @@ class DirectorySource:
         """Yield whenever the files are others than at the last `load`, until `stop` is set."""
         while not stop.is_set():
             directories = self._directories()
-            with _notifier(directories) as notifier:
+            with _kernel(directories) as kernel:
                 events: Collection[Path] = ()
                 while not stop.is_set():
                     # Stamps are coarse: two saves within one tick of the kernel's clock are told apart by the event.
@@ -88,7 +92,7 @@ class DirectorySource:
                         yield
                     if self._directories() != directories or not directories.keys().isdisjoint(events):
                         break
-                    events = _wait(notifier, stop)
+                    events = _wait(kernel, stop)
 
     def _look(self) -> _Look:
         if not self._path.is_dir():
@@ -151,25 +155,51 @@ def _inodes(directories: Iterable[Path]) -> dict[Path, int]:
     return {path: stamp[2] for path, stamp in stamps.items() if stamp is not None}
 
 
-def _notifier(directories: Iterable[Path]) -> AbstractContextManager[RustNotify | None]:
-    # Late: it takes longer to import than most commands take to run.
-    from watchfiles._rust_notify import RustNotify
+class _Kernel:
+    """What inotify(7) reports of these directories. Raises OSError if it cannot."""
 
-    paths = [str(directory) for directory in directories]
+    def __init__(self, directories: Iterable[Path]) -> None:
+        # Late: it takes longer to import than some commands take to run.
+        from inotify_simple import INotify, flags
+
+        mask = reduce(or_, (flags[name] for name in CHANGES))
+        self._inotify = INotify()
+        try:
+            # None below them: settings may lie in a directory such as /etc, and hidden directories can be huge.
+            self._directories = {self._inotify.add_watch(each, mask): each for each in directories}
+        except OSError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Be told no more."""
+        self._inotify.close()
+
+    def changes(self) -> Collection[Path]:
+        """The next paths that something happens to; none if nothing does for POLL seconds."""
+        changes: set[Path] = set()
+        patience, deadline = POLL, time.monotonic() + POLL + DEBOUNCE
+        while events := list(self._inotify.read(timeout=int(patience * 1000))):
+            if not changes:
+                patience, deadline = QUIET, time.monotonic() + DEBOUNCE
+            # An overflow is of no directory; it is an event all the same.
+            changes |= {self._directories.get(event.wd, Path()) / event.name for event in events}
+            if time.monotonic() > deadline:
+                break
+        return changes
+
+
+def _kernel(directories: Collection[Path]) -> AbstractContextManager[_Kernel | None]:
     try:
-        # Not recursive: settings may lie in a directory such as /etc, and hidden directories can be huge.
-        return RustNotify(paths, False, False, 0, False, True) if paths else nullcontext()
-    except (OSError, RuntimeError) as error:
+        return closing(_Kernel(directories)) if directories else nullcontext()
+    except OSError as error:
         # A directory just went away, or the kernel has no watches left: looking every POLL seconds still works.
         log.info("looking for changes every %g s, as the kernel cannot report them: %s", POLL, error)
         return nullcontext()
 
 
-def _wait(notifier: RustNotify | None, stop: threading.Event) -> Collection[Path]:
-    if notifier is None:
+def _wait(kernel: _Kernel | None, stop: threading.Event) -> Collection[Path]:
+    if kernel is None:
         stop.wait(POLL)
         return ()
-    events = notifier.watch(DEBOUNCE_MS, STEP_MS, int(POLL * 1000), stop)
-    if events == "signal":
-        raise KeyboardInterrupt
-    return () if isinstance(events, str) else {Path(path) for _, path in events}
+    return kernel.changes()

@@ -15,7 +15,9 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import formatdate
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -86,7 +88,7 @@ class Server:
         self.host: str
         self.port: int
         self.host, self.port = self._socket.getsockname()[:2]
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 app,
                 loop="asyncio",
@@ -130,7 +132,7 @@ class Server:
 
     def stop(self) -> None:
         """Take no more requests, let those that run end for up to STOP_SECONDS, and return. Safe to repeat."""
-        self._server.should_exit = True
+        self._server.end()
         if self._thread.ident is not None:
             # The server cancels what is left at its own deadline; a second more is for its tidying up.
             self._thread.join(STOP_SECONDS + 1)
@@ -154,8 +156,28 @@ class Server:
             _log.exception("the HTTP server on %s ended", self.url)
 
 
+class _Server(uvicorn.Server):
+    """One that sleeps until it is asked to end; uvicorn's own looks ten times a second, all day long."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        """Return when `end` was called."""
+        self._asked = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        if not self.should_exit:
+            await self._asked.wait()
+
+    def end(self) -> None:
+        """Ask it to end, from another thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._asked.set)
+
+
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that hangs up on clients which never send a whole request.
+    """HTTP/1.1 that hangs up on clients which never send a whole request, and looks at the clock when one comes.
 
     Uvicorn has a deadline between two requests only, and half a header stops it: idle connections could use up
     every file descriptor.
@@ -167,6 +189,11 @@ class _Protocol(H11Protocol):
         """Start to watch the new connection."""
         super().connection_made(transport)
         self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
+
+    def data_received(self, data: bytes) -> None:
+        """Answer with the date of the request."""
+        self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
+        super().data_received(data)
 
     def _hang_up_if_idle(self) -> None:
         if self.transport.is_closing():
