@@ -70,7 +70,7 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
             hold = True
             if not quiet:
                 continue
-        wait = history.wait_before_replacing(workload.name, judged.now)
+        wait = history.wait_before_replacing(workload.name, workload.replicas, judged.now)
         step = (
             list(_change(workload, containers, changing))
             if changing

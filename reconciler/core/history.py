@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
 FORGET_AFTER: Final = timedelta(minutes=10)
@@ -27,12 +28,17 @@ class History:
         """How many replicas of a workload died within FORGET_AFTER."""
         return len(self._recent(workload, now))
 
-    def wait_before_replacing(self, workload: str, now: datetime) -> float:
-        """Seconds until a dead replica may be replaced: none for the first, then 1, 2, 4 … 300 after the last death."""
+    def wait_before_replacing(self, workload: str, replicas: int, now: datetime) -> float:
+        """Seconds until a dead replica may be replaced: none for the first death, then 1, 2, 4 … 300 after the last one.
+
+        Only when each of the `replicas` may have died once more does the wait double: what kills all of them at once is
+        one accident.
+        """
         recent = self._recent(workload, now)
-        if len(recent) < 2:
+        rounds = ceil(len(recent) / max(1, replicas))
+        if rounds < 2:
             return 0.0
-        delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (len(recent) - 2))
+        delay: float = min(LONGEST_DELAY, FIRST_DELAY * 2 ** (rounds - 2))
         return max(0.0, delay - (now - recent[-1]).total_seconds())
 
     def _recent(self, workload: str, now: datetime) -> list[datetime]:

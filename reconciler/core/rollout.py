@@ -220,7 +220,7 @@ def _create(
         count = min(workload.replicas + (workload is renewed) - useful, room)
         if count <= 0:
             continue
-        if wait := history.wait_before_replacing(workload.name, judged.now):
+        if wait := history.wait_before_replacing(workload.name, workload.replicas, judged.now):
             yield Wait(wait, f"{workload.name} died again and again; next try in {wait:.0f} s")
             continue
         room -= count

@@ -32,11 +32,18 @@ def died(*seconds_ago: float) -> History:
     ],
 )
 def test_patience_doubles_with_every_death(history: History, wait: float) -> None:
-    assert history.wait_before_replacing("web", NOW) == pytest.approx(wait)
+    assert history.wait_before_replacing("web", 1, NOW) == pytest.approx(wait)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "wait"), [(1, 0.0), (3, 0.0), (4, 1.0), (6, 1.0), (7, 2.0), (12, 4.0), (100, LONGEST_DELAY)]
+)
+def test_each_of_several_replicas_may_die_once_before_patience_doubles(deaths: int, wait: float) -> None:
+    assert died(*[0.0] * deaths).wait_before_replacing("web", 3, NOW) == wait
 
 
 def test_other_workloads_do_not_count() -> None:
-    assert died(2, 1, 0).wait_before_replacing("database", NOW) == 0.0
+    assert died(2, 1, 0).wait_before_replacing("database", 1, NOW) == 0.0
 
 
 def test_old_deaths_are_forgotten() -> None:
@@ -46,4 +53,4 @@ def test_old_deaths_are_forgotten() -> None:
 
 @given(st.lists(st.floats(0, 1000), max_size=300))
 def test_the_wait_has_bounds(ago: list[float]) -> None:
-    assert 0.0 <= died(*sorted(ago, reverse=True)).wait_before_replacing("web", NOW) <= LONGEST_DELAY
+    assert 0.0 <= died(*sorted(ago, reverse=True)).wait_before_replacing("web", 1, NOW) <= LONGEST_DELAY
