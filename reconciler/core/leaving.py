@@ -23,16 +23,23 @@ def leaving(
     `can_drain`: a proxy answers, so that what seems to serve nothing does serve nothing.
     """
     candidates = _candidates(stack, replicas, now)
-    spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - _floor(stack)
+    floor = _floor(stack)
+    spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - floor
+    well = sum(r.serving for r in replicas)
     found: dict[Replica, Cause] = {}
     for replica in sorted(
         candidates, key=lambda r: (not r.draining, r.taking_traffic, r.phase is Phase.READY)
     ):
         counts = replica.taking_traffic
         useless = replica.draining or (replica.idle and replica.phase is not Phase.READY)
-        if useless or (counts and spare > 0) or (not counts and spare >= 0 and can_drain):
+        # While who takes traffic is not well, whoever is ready may be the only one to answer.
+        unneeded = (
+            not counts and spare >= 0 and can_drain and (well >= floor or replica.phase is not Phase.READY)
+        )
+        if useless or unneeded or (counts and spare > 0):
             found[replica] = candidates[replica]
             spare -= counts
+            well -= replica.serving
     return found
 
 

@@ -152,11 +152,12 @@ class Judge:
         for worker, names in pool.items():
             # Who has ended or was frozen since the pass looked was not taken away by this call.
             known = [len(p & self._pool.get(w, p) - now.taken) for w, p in now.pool.items() if w in pool]
+            broken = {name for w, p in now.pool.items() for name in p - self._pool.get(w, p) - now.taken}
             if (
                 call in ("reload", "start")
                 and worker not in self._pool
                 and known
-                and len(names) < min(now.floor, *known)
+                and len(names | broken) < min(now.floor, *known)
             ):
                 raise Violation(
                     f"{call} starts a HAProxy worker with {len(names)} servers, {min(known)} serve"
