@@ -27,7 +27,10 @@ Pool = Mapping[int, frozenset[str]]
 
 @dataclass
 class Pass:
-    """What a pass could know, and what it has taken away since."""
+    """What a pass could know, and what it has taken away since.
+
+    `workers`: the HAProxy workers that there were, and those that its own calls have started.
+    """
 
     stack: Stack
     floor: int
@@ -38,6 +41,7 @@ class Pass:
     pool: Pool
     ways_in: frozenset[str]
     holds: bool
+    workers: set[int]
     taken: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     calls: int = 0
@@ -54,6 +58,7 @@ class Judge:
         self._pool: Pool = {}
         self._live = 0
         self._ways_in: frozenset[str] = frozenset()
+        self._before: set[int] = set()
         self._volumes: set[str] = set()
 
     # Around a plan
@@ -78,6 +83,7 @@ class Judge:
             pool={worker: names & up for worker, names in self.pool(stack, self._unseen(stack, up)).items()},
             ways_in=frozenset(process.container for process in self._accepting(stack)),
             holds=_lacks_a_dependency(stack, observed) and not self._taking(stack),
+            workers=self._all_workers(stack),
         )
         self._volumes = set(self._engine.volumes)
         if self._random.random() < 0.05:
@@ -106,12 +112,13 @@ class Judge:
         self._pool = self.pool(now.stack)
         self._live = sum(_is_live(c) for c in self._containers(now.stack))
         self._ways_in = frozenset(process.container for process in self._accepting(now.stack))
+        self._before = self._all_workers(now.stack)
         if call in ("stop", "remove"):
             for id in (arguments[0],) if call == "stop" else arguments[0]:
                 if container := self._engine.machine.containers.get(id):
-                    self._let_end(now.stack, container, call)
+                    self._let_end(now, container, call)
         elif call == "delete_server":
-            self._let_delete(now.stack, arguments[2])
+            self._let_delete(now, arguments[2])
         elif call == "add_server" and now.holds:
             raise Violation(f"requests are let in to {arguments[2]} before what it needs is ready")
 
@@ -120,6 +127,7 @@ class Judge:
         if (now := self._pass) is None:
             return
         pool = self.pool(now.stack)
+        now.workers |= self._all_workers(now.stack) - self._before
         # A worker that takes no more connections took nothing away; the ways in are counted below.
         taken = {name for worker, names in pool.items() for name in self._pool.get(worker, names) - names}
         now.taken |= taken
@@ -170,8 +178,9 @@ class Judge:
             if len(names & known) < min(now.floor, len(known - now.taken)):
                 raise Violation(f"haproxy.cfg names {_names(names & known)} of {_names(known)}")
 
-    def _let_end(self, stack: Stack, container: MemoryContainer, call: str) -> None:
+    def _let_end(self, known: Pass, container: MemoryContainer, call: str) -> None:
         """Nothing that a proxy may still send requests to is ended, and no session before its deadline."""
+        stack = known.stack
         if container.role is Role.DEPENDENCY and container.workload in _needed(stack):
             if call == "stop" and container.is_up and self._taking(stack):
                 raise Violation(f"{container.name} is stopped while requests come that need it")
@@ -179,13 +188,16 @@ class Judge:
         if not container.is_up or container.role is not Role.WEB:
             return
         if call == "remove":
-            if self._pass is None or container.id[:12] not in self._pass.up:
+            if container.id[:12] not in known.up:
                 return
             raise Violation(f"{container.name} is removed while it runs")
         name, now = container.id[:12], self._engine.machine.clock()
         for process, worker in self._workers(stack):
             server = worker.servers.get(name)
             if server is None or not self._reaches(stack, process, server, container):
+                continue
+            if worker.pid not in known.workers:
+                # Somebody has restarted it since, with a file of the past.
                 continue
             if worker.current and server.admin is Admin.READY:
                 raise Violation(f"{container.name} is stopped while HAProxy {process.slot} sends it requests")
@@ -196,19 +208,20 @@ class Judge:
                     f"{drained:.1f} s after it was drained; {stack.strategy.drain:.1f} s are promised"
                 )
 
-    def _let_delete(self, stack: Stack, name: str) -> None:
+    def _let_delete(self, known: Pass, name: str) -> None:
         """A server is deleted with its sessions only when nobody is there to end them."""
+        stack = known.stack
         container = next((c for c in self._containers(stack) if c.id.startswith(name)), None)
         if container is None or container.state is not State.RUNNING:
             return
-        if self._pass is None or name not in self._pass.up:
+        if name not in known.up:
             # It was dead when the pass looked, and so are the sessions that it had.
             return
         for process, worker in self._workers(stack):
             server = worker.servers.get(name)
             if server is None or not self._reaches(stack, process, server, container) or not server.sessions:
                 continue
-            if worker.current and server.admin is Admin.READY:
+            if worker.current and server.admin is Admin.READY and worker.pid in known.workers:
                 raise Violation(
                     f"deleting server {name} cuts {len(server.sessions)} sessions of {container.name}"
                 )
@@ -285,6 +298,9 @@ class Judge:
             if lives and process.workers[0].current and self._proxy.is_ready(process):
                 found.append(process)
         return found
+
+    def _all_workers(self, stack: Stack) -> set[int]:
+        return {worker.pid for process in self._proxy.processes(stack).values() for worker in process.workers}
 
     def _workers(self, stack: Stack) -> Iterable[tuple[MemoryProcess, MemoryWorker]]:
         for process in self._accepting(stack):
