@@ -134,8 +134,8 @@ def main(minutes: float) -> None:
             series = _watch(churn, psutil.Process(controller.pid), minutes * 60)
         churn.settle()
         left = churn.surplus()
-    interrupted = sum(map(churn.interrupted, load.lost))
-    lost = [shot for shot in load.lost if not churn.interrupted(shot)]
+    interrupted = [shot for shot in load.lost if churn.interrupted(shot)]
+    lost = [shot for shot in load.lost if shot not in interrupted]
     soak = {
         "day": datetime.now(UTC).date().isoformat(),
         "minutes": minutes,
@@ -144,7 +144,7 @@ def main(minutes: float) -> None:
         "requests": len(load.shots),
         "lost": len(lost),
         "kills": len(churn.kills),
-        "interrupted": interrupted,
+        "interrupted": len(interrupted),
         "left": left,
     }
     print(*(f"{name}: {value}" for name, value in soak.items()), *map(str, lost[:10]), sep="\n")

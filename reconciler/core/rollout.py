@@ -37,6 +37,12 @@ from reconciler.core.stack import StrategyKind
 DRAIN_LOOK: Final = 0.05
 """Seconds between two looks at a draining server: HAProxy sends no event when its last session ends."""
 
+CONNECT_SECONDS: Final = 4.0
+"""Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address at which nobody
+answers; they go to another replica when HAProxy's `timeout connect`, 2 s, has passed. Its clock counts whole seconds,
+and the turn of another server that has died as well may come first.
+"""
+
 CHECK_LOOK: Final = 1.0
 """Seconds between two looks at a server that waits for its first good check, if the news of that is missed."""
 
@@ -58,7 +64,7 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -
     dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
     retiring = leaving(judged.stack, judged.replicas, judged.now, can_drain=bool(judged.slots))
     kept = [r for r in judged.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
-    steps: list[Operation | Wait] = [*_bury(judged, dead), *_forget_servers(judged)]
+    steps: list[Operation | Wait] = [*_forget_servers(judged), *_bury(dead)]
     if hold:
         steps += _empty(judged, kept)
     elif may_start or any(r.member is not None and not r.draining for r in judged.replicas):
@@ -77,16 +83,22 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -
 # Who is gone
 
 
-def _bury(judged: Judged, dead: Sequence[Replica]) -> Iterator[Operation]:
-    yield from (_delete(judged, replica.name, Cause.DEAD) for replica in dead if replica.member is not None)
+def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
     for replica in dead:
         yield _remove(replica, cause_of_end(replica.container, current=replica.current))
 
 
-def _forget_servers(judged: Judged) -> Iterator[Operation]:
-    """Servers whose container does not even exist any more."""
-    for name in sorted(set(judged.members) - {replica.name for replica in judged.replicas}):
-        yield _delete(judged, name, Cause.DEAD, "no such container")
+def _forget_servers(judged: Judged) -> Iterator[Operation | Wait]:
+    """The servers of whom has ended: nothing new goes there at once, and what was on its way may go elsewhere."""
+    for name in sorted(set(judged.members) - {replica.name for replica in judged.replicas if replica.live}):
+        member = judged.members[name]
+        if not member.draining:
+            yield DrainServer(server=name, slots=judged.slots, cause=Cause.DEAD)
+        elif member.sessions == 0 or member.since >= CONNECT_SECONDS:
+            cut = f"cuts {member.sessions} sessions" if member.sessions else ""
+            yield DeleteServer(server=name, slots=judged.slots, force=bool(cut), cause=Cause.DEAD, detail=cut)
+        else:
+            yield Wait(DRAIN_LOOK, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
 
 
 # Who serves
@@ -254,10 +266,6 @@ def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
         elif replica.member and replica.taking_traffic and not replica.available(strategy.min_ready):
             left = strategy.min_ready - replica.member.since
             yield Wait(left, f"{name} has to stay ready for {left:.0f} s more")
-
-
-def _delete(judged: Judged, server: str, cause: Cause, detail: str = "") -> DeleteServer:
-    return DeleteServer(server=server, slots=judged.slots, force=True, cause=cause, detail=detail)
 
 
 def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:

@@ -37,7 +37,6 @@ SUCCESSOR_PORT: Final = 8079
 
 MAX_CONNECTIONS: Final = 8192
 """Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
-RETRIES: Final = 3
 RETRY_AFTER: Final = 5
 """Seconds after which a client that got a 503 should come back."""
 FAST_CHECK: Final = 0.25
@@ -49,6 +48,10 @@ FALL: Final = 3
 """Checks in a row that bring a server UP, or take it DOWN: the thresholds of a Kubernetes readiness probe."""
 ERROR_LIMIT: Final = 3
 """Failed connections in a row that take a server DOWN without waiting for its next check."""
+RETRIES: Final = 2 * ERROR_LIMIT + 1
+"""Attempts after the first one. A dead server has the fewest connections, so the same request may be sent to it until
+its errors have taken it DOWN, and then to another one that has died as well; the last one is for a replica that lives.
+"""
 LONGEST: Final = 24 * 86400.0
 """Seconds of HAProxy's longest duration: it counts milliseconds in 31 bits."""
 

@@ -15,16 +15,13 @@ from typing import Final
 from reconciler.core.observed import Admin
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy_config import state_file
-from reconciler.proxy.haproxy_socket import CURRENT, TIMEOUT, ask, converse, process
+from reconciler.proxy.haproxy_socket import CURRENT, ask, converse, process
 from reconciler.proxy.haproxy_stats import Info, Process, find, old_pids, read_info, read_servers
 
 __all__ = ["Runtime"]
 
 RELOAD_TIMEOUT: Final = 15.0
 """Seconds for a reload: reading the configuration, starting the worker, and its first answer."""
-REMOVABLE: Final = 2.0
-"""Seconds that HAProxy may take to close a server's last connections before it deletes it."""
-
 _DONE: Final = ""
 _NO_SERVER: Final = "No such server."
 _NO_POOL: Final = "No such proxy."
@@ -106,9 +103,8 @@ class Runtime:
         self._expect([(f"set server {server} state maint", _DONE, _NO_SERVER)])
         if force:
             self._expect([(f"shutdown sessions server {server}", _DONE, _NO_SERVER)])
-        waited, deleted = self._ask(
-            [f"wait {REMOVABLE:g}s srv-removable {server}", f"del server {server}"], REMOVABLE + TIMEOUT
-        )
+        # The next command interrupts `wait`; it is the turn in which HAProxy ends the sessions that were cut.
+        waited, deleted = self._ask([f"wait 1s srv-removable {server}", f"del server {server}"])
         if deleted not in (_DELETED, _NO_SERVER):
             busy = find(self._current().servers, name) or known
             raise ProxyError(
@@ -176,8 +172,8 @@ class Runtime:
         if mine:
             converse(self.run, self.slot, [f"{at} shutdown session {stream}" for stream in mine])
 
-    def _ask(self, commands: Sequence[str], timeout: float = TIMEOUT) -> tuple[str, ...]:
-        return ask(self.run, self.slot, [f"{CURRENT} {command}" for command in commands], timeout=timeout)
+    def _ask(self, commands: Sequence[str]) -> tuple[str, ...]:
+        return ask(self.run, self.slot, [f"{CURRENT} {command}" for command in commands])
 
     def _expect(self, commands: Sequence[tuple[str, ...]]) -> None:
         """Send commands, each with the answers that mean success."""

@@ -20,6 +20,7 @@ from reconciler.core.plan import (
     StopContainer,
 )
 from reconciler.core.planner import plan
+from reconciler.core.rollout import CONNECT_SECONDS
 from reconciler.core.stack import StrategyKind
 from tests.core.scenes import NOW, Scene, read_scene
 
@@ -93,6 +94,16 @@ def test_nothing_is_stopped_that_a_proxy_still_uses(scene: Scene) -> None:
         forgotten = told.get(operation.container[:12], set()) >= {"DrainServer", "DeleteServer"}
         assert member.draining or forgotten
         assert member.sessions == 0 or member.since >= scene.stack.strategy.drain
+
+
+@settings(deadline=None, max_examples=300)
+@given(scenes())
+def test_sessions_are_cut_only_after_they_could_go_elsewhere(scene: Scene) -> None:
+    for operation in planned(scene):
+        if isinstance(operation, DeleteServer) and operation.force:
+            member = scene.judged.members[operation.server]
+            assert member.draining
+            assert member.since >= CONNECT_SECONDS
 
 
 @settings(deadline=None, max_examples=300)

@@ -18,6 +18,7 @@ from reconciler.core.planner import plan as plan_now
 from reconciler.core.stack import Role, Stack, StrategyKind
 from reconciler.engines.memory import MemoryEngine
 from reconciler.engines.memory_machine import MemoryContainer
+from reconciler.proxy.haproxy_config import Timeouts
 from reconciler.proxy.memory import MemoryProcess, MemoryProxy, MemoryServer, MemoryWorker
 from tests.simulation.story import Violation
 
@@ -105,7 +106,7 @@ class Judge:
 
     # Around a call
 
-    def before(self, call: str, arguments: tuple[Any, ...]) -> None:
+    def before(self, call: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """A controller is about to make this call."""
         if (now := self._pass) is None:
             return
@@ -117,8 +118,8 @@ class Judge:
             for id in (arguments[0],) if call == "stop" else arguments[0]:
                 if container := self._engine.machine.containers.get(id):
                     self._let_end(now, container, call)
-        elif call == "delete_server":
-            self._let_delete(now, arguments[2])
+        elif call == "delete_server" and named["force"]:
+            self._let_cut(now, arguments[2])
         elif call == "add_server" and now.holds:
             raise Violation(f"requests are let in to {arguments[2]} before what it needs is ready")
 
@@ -191,7 +192,7 @@ class Judge:
             if container.id[:12] not in known.up:
                 return
             raise Violation(f"{container.name} is removed while it runs")
-        name, now = container.id[:12], self._engine.machine.clock()
+        name = container.id[:12]
         for process, worker in self._workers(stack):
             server = worker.servers.get(name)
             if server is None or not self._reaches(stack, process, server, container):
@@ -201,30 +202,36 @@ class Judge:
                 continue
             if worker.current and server.admin is Admin.READY:
                 raise Violation(f"{container.name} is stopped while HAProxy {process.slot} sends it requests")
-            drained = now - (server.changed if server.admin is Admin.DRAIN else worker.superseded or 0.0)
+            drained = self._drained(worker, server)
             if server.sessions and drained < stack.strategy.drain:
                 raise Violation(
                     f"{container.name} is stopped with {len(server.sessions)} sessions in HAProxy {process.slot}, "
                     f"{drained:.1f} s after it was drained; {stack.strategy.drain:.1f} s are promised"
                 )
 
-    def _let_delete(self, known: Pass, name: str) -> None:
-        """A server is deleted with its sessions only when nobody is there to end them."""
+    def _let_cut(self, known: Pass, name: str) -> None:
+        """Sessions are cut only when nobody is there to end them, and they had the time to go elsewhere."""
         stack = known.stack
         container = next((c for c in self._containers(stack) if c.id.startswith(name)), None)
-        if container is None or container.state is not State.RUNNING:
-            return
-        if name not in known.up:
-            # It was dead when the pass looked, and so are the sessions that it had.
-            return
+        # One that was dead when the pass looked has no sessions now that it had then.
+        lives = container is not None and container.state is State.RUNNING and name in known.up
+        promised = stack.strategy.drain if lives else Timeouts().connect
         for process, worker in self._workers(stack):
             server = worker.servers.get(name)
-            if server is None or not self._reaches(stack, process, server, container) or not server.sessions:
+            if server is None or not server.sessions or worker.pid not in known.workers:
                 continue
-            if worker.current and server.admin is Admin.READY and worker.pid in known.workers:
+            if (drained := self._drained(worker, server)) < promised:
                 raise Violation(
-                    f"deleting server {name} cuts {len(server.sessions)} sessions of {container.name}"
+                    f"deleting server {name} cuts {len(server.sessions)} sessions in HAProxy {process.slot}, "
+                    f"{drained:.1f} s after it was drained; {promised:.1f} s are promised"
                 )
+
+    def _drained(self, worker: MemoryWorker, server: MemoryServer) -> float:
+        """Seconds since the server has got nothing new from this worker."""
+        if worker.current and server.admin is Admin.READY:
+            return 0.0
+        since = server.changed if server.admin is Admin.DRAIN else worker.superseded or 0.0
+        return self._engine.machine.clock() - since
 
     def _single_writers(self, stack: Stack) -> None:
         """What holds data runs once, and a workload that is recreated never in two revisions."""

@@ -290,7 +290,7 @@ class Simulation:
         return None
 
     def _do(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-        self.judge.before(name, arguments)
+        self.judge.before(name, arguments, named)
         try:
             function(*arguments, **named)
         finally:

@@ -95,6 +95,10 @@ def dead_servers_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "_forget_servers", lambda pool: iter(()))
 
 
+def dead_servers_go_at_once(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "CONNECT_SECONDS", 0.0)
+
+
 def the_ill_are_kept(patch: pytest.MonkeyPatch) -> None:
     def cause(stack: Stack, replica: health.Replica) -> Any:
         return None if replica.current and replica.phase is Phase.UNHEALTHY else _cause(stack, replica)
@@ -183,6 +187,7 @@ MUTATIONS: tuple[Mutate, ...] = (
     the_file_forgets,
     the_file_is_never_written_again,
     dead_servers_stay,
+    dead_servers_go_at_once,
     the_ill_are_kept,
     the_old_proxy_goes_first,
     nothing_is_held,
