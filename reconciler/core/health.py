@@ -40,7 +40,9 @@ class Replica:
     """One container of a `web` workload with its judgement; `reason` says in a few words what is wrong with it.
 
     `asked`: it runs the current definition, and somebody asked for a fresh one in its place. `current`: it runs that
-    definition and may stay. Compared by identity: a pass judges each container once.
+    definition and may stay. `in_pool`: new requests may reach it, at its present address. `taking_traffic`: HAProxy sends
+    it requests, whatever Docker thinks of it; one that we are ending is no help any more. Compared by identity: a pass
+    judges each container once.
     """
 
     container: Container
@@ -49,6 +51,8 @@ class Replica:
     current: bool
     member: Member | None
     address: str | None
+    in_pool: bool
+    taking_traffic: bool
     reason: str = ""
     asked: bool = False
 
@@ -71,18 +75,6 @@ class Replica:
     def is_trusted(self) -> bool:
         """Whether it is known to be well before HAProxy has checked it."""
         return self.container.health is Health.HEALTHY
-
-    @property
-    def in_pool(self) -> bool:
-        """Whether new requests may reach it, at its present address."""
-        return self.member is not None and self.member.enabled and self.member.addresses == {self.address}
-
-    @property
-    def taking_traffic(self) -> bool:
-        """Whether HAProxy sends it requests, whatever Docker thinks of it; one that we are ending is no help any more."""
-        return (
-            self.phase is not Phase.STOPPING and self.in_pool and self.member is not None and self.member.up
-        )
 
     @property
     def idle(self) -> bool:
@@ -127,9 +119,9 @@ def judge(
     address = f"{host}:{container.port or workload.port}" if host else None
     # What HAProxy found at another address says nothing about it.
     found = member if member is not None and member.addresses == {address} else None
-    # A clock that was set back gives nobody more time than that.
     accepted = workload.accepts(container.revision)
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
+    # A clock that was set back gives nobody more time than that.
     phase, reason = _phase(container, workload, found, abs(container.age(now)) < deadline)
     return Replica(
         container=container,
@@ -138,6 +130,8 @@ def judge(
         current=accepted and not asked,
         member=member,
         address=address,
+        in_pool=found is not None and found.enabled,
+        taking_traffic=found is not None and found.up and phase is not Phase.STOPPING,
         reason=reason,
         asked=accepted and asked,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from heapq import nsmallest
 
 from reconciler.core.health import Phase, Replica
 from reconciler.core.plan import Cause
@@ -58,7 +59,7 @@ def _candidates(stack: Stack, replicas: Sequence[Replica], now: datetime) -> dic
             found[replica] = cause
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
-        surplus = sorted(rest, key=lambda r: _worth(stack, r))[: max(0, len(rest) - workload.replicas)]
+        surplus = nsmallest(len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r))
         renewed = stack.rotation is not None and not stack.is_single_active
         found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else Cause.SURPLUS)
     return found | _rotated(stack, replicas, found, now)

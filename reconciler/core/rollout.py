@@ -258,11 +258,11 @@ def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
         yield Wait((rotated_at - judged.now).total_seconds())
     for replica in kept:
         name = replica.container.name
-        age = replica.container.age(judged.now)
         if replica.in_pool and not replica.taking_traffic:
             yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet")
         elif replica.phase is Phase.WARMING:
-            yield Wait(max(1.0, strategy.progress_deadline - age), f"{name} is starting")
+            left = strategy.progress_deadline - replica.container.age(judged.now)
+            yield Wait(max(1.0, left), f"{name} is starting")
         elif replica.member and replica.taking_traffic and not replica.available(strategy.min_ready):
             left = strategy.min_ready - replica.member.since
             yield Wait(left, f"{name} has to stay ready for {left:.0f} s more")

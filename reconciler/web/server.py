@@ -14,7 +14,6 @@ import re
 import socket
 import ssl
 import threading
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -43,8 +42,6 @@ MAX_PORT: Final = 65535
 _LISTEN: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
 )
-_POLL_SECONDS: Final = 0.005
-
 _log = logging.getLogger(__name__)
 
 
@@ -123,12 +120,10 @@ class Server:
     def start(self) -> None:
         """Return once requests are answered. Raises VaultError when that takes longer than START_SECONDS."""
         self._thread.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not self._server.started:
-            if not self._thread.is_alive() or time.monotonic() > deadline:
-                self.stop()
-                raise VaultError(f"the HTTP server on {self.url} did not start; the log says why")
-            time.sleep(_POLL_SECONDS)
+        self._server.settled.wait(START_SECONDS)
+        if not self.alive:
+            self.stop()
+            raise VaultError(f"the HTTP server on {self.url} did not start; the log says why")
 
     def stop(self) -> None:
         """Take no more requests, let those that run end for up to STOP_SECONDS, and return. Safe to repeat."""
@@ -154,6 +149,8 @@ class Server:
             self._server.run(sockets=[self._socket])
         except Exception:
             _log.exception("the HTTP server on %s ended", self.url)
+        finally:
+            self._server.settled.set()
 
 
 class _Server(uvicorn.Server):
@@ -161,8 +158,14 @@ class _Server(uvicorn.Server):
 
     _loop: asyncio.AbstractEventLoop | None = None
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.settled = threading.Event()
+        """Set when it answers, or never will."""
+
     async def main_loop(self) -> None:
         """Return when `end` was called."""
+        self.settled.set()
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         if not self.should_exit:

@@ -28,7 +28,16 @@ def member(*, up: bool = True, draining: bool = False) -> Member:
 
 
 def replica(phase: Phase, pool: Member | None = None) -> Replica:
-    return Replica(container=CONTAINER, workload=WEB, phase=phase, current=True, member=pool, address=ADDRESS)
+    return Replica(
+        container=CONTAINER,
+        workload=WEB,
+        phase=phase,
+        current=True,
+        member=pool,
+        address=ADDRESS,
+        in_pool=pool is not None and pool.enabled,
+        taking_traffic=pool is not None and pool.up,
+    )
 
 
 LIFE = [
