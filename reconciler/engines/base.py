@@ -24,13 +24,14 @@ class EngineEvent:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself."""
+    """What an engine says of itself; `networks_left` is how many more its address pools have room for."""
 
     version: str
     compose_version: str
     live_restore: bool
     root_directory: str
     operating_system: str
+    networks_left: int
 
 
 class Engine(Protocol):

@@ -20,6 +20,7 @@ from reconciler.core.observed import Container, EngineObserved, State
 from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack
 from reconciler.engines import docker_events, docker_logs
+from reconciler.engines.address_pools import networks_left
 from reconciler.engines.base import EngineEvent, EngineInfo
 from reconciler.engines.compose_cli import ComposeCli
 from reconciler.engines.compose_file import proxy_overlay
@@ -239,12 +240,14 @@ class ComposeEngine:
     def info(self) -> EngineInfo:
         """What the engine says of itself. Raises EngineAwayError."""
         facts = self._api.ask("say what it is", lambda api: api.info())
+        networks = self._api.ask("list networks", lambda api: api.networks())
         return EngineInfo(
             version=facts.get("ServerVersion", ""),
             compose_version=self._cli.compose_version(),
             live_restore=bool(facts.get("LiveRestoreEnabled")),
             root_directory=facts.get("DockerRootDir", ""),
             operating_system=facts.get("OperatingSystem", ""),
+            networks_left=networks_left(facts.get("DefaultAddressPools"), networks),
         )
 
 

@@ -185,7 +185,12 @@ class MemoryEngine:
     def info(self) -> EngineInfo:
         """See Engine.info."""
         return EngineInfo(
-            "memory", "memory", live_restore=True, root_directory="/", operating_system="memory"
+            version="memory",
+            compose_version="memory",
+            live_restore=True,
+            root_directory="/",
+            operating_system="memory",
+            networks_left=1000,
         )
 
     def _containers(self, stack: Stack, workload: str) -> list[MemoryContainer]:

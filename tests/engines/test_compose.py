@@ -263,6 +263,15 @@ def test_what_the_engine_says_of_itself(engine: ComposeEngine) -> None:
     assert info.compose_version == docker("compose", "version", "--short").lstrip("v")
 
 
+def test_a_network_takes_a_subnet_of_the_address_pools(engine: ComposeEngine) -> None:
+    before = engine.info().networks_left
+    docker("network", "create", "vault-tests-pools")
+    try:
+        assert engine.info().networks_left == before - 1
+    finally:
+        docker("network", "rm", "vault-tests-pools")
+
+
 def test_an_engine_that_is_away_is_one_sentence(make_stack: MakeStack, library_leaks: None) -> None:
     with closing(ComposeEngine("unix:///nowhere/docker.sock")) as engine:
         for ask in (engine.ping, lambda: engine.observe(make_stack())):

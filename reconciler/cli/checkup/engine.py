@@ -20,6 +20,9 @@ OLDEST_COMPOSE: Final = (2, 20)
 PROBES_EARLY: Final = (25, 0)
 """From this engine on, `start_interval` lets a replica be found healthy as soon as it is."""
 
+FEW_NETWORKS: Final = 10
+"""Those of five services."""
+
 DAEMON_CONFIG: Final = Path("/etc/docker/daemon.json")
 
 
@@ -61,6 +64,14 @@ def check_engine(info: EngineInfo, userland_proxy: bool | None) -> Iterator[Find
         message = "published ports refuse connections from this machine while the Docker daemon restarts"
         fix = f'set "userland-proxy": false in {DAEMON_CONFIG} and restart the daemon'
         yield warn("userland-proxy", message, fix)
+
+    room = f"the engine's address pools have room for {info.networks_left} more networks"
+    if info.networks_left >= FEW_NETWORKS:
+        yield ok("networks", room)
+    else:
+        pools = '"default-address-pools": [{"base": "10.200.0.0/16", "size": 24}]'
+        fix = f"set {pools}, for example, in {DAEMON_CONFIG} and restart the daemon"
+        yield warn("networks", f"{room}; each service takes two", fix)
 
 
 def has_userland_proxy(command_lines: Iterable[Sequence[str]], config: Path = DAEMON_CONFIG) -> bool | None:

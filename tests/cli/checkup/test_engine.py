@@ -1,5 +1,6 @@
 """What doctor says of an engine, and how it finds out about the userland proxy."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,12 @@ from reconciler.cli.checkup.engine import check_engine, has_userland_proxy, is_a
 from reconciler.engines.base import EngineInfo
 
 GOOD = EngineInfo(
-    "26.1.5+dfsg1", "2.26.1-4", live_restore=True, root_directory="/d", operating_system="Debian"
+    version="26.1.5+dfsg1",
+    compose_version="2.26.1-4",
+    live_restore=True,
+    root_directory="/d",
+    operating_system="Debian",
+    networks_left=100,
 )
 
 
@@ -18,7 +24,7 @@ def levels(info: EngineInfo, userland_proxy: bool | None = False) -> dict[str, s
 
 def test_a_good_engine() -> None:
     assert set(levels(GOOD).values()) == {"ok"}
-    assert set(levels(GOOD)) == {"engine", "compose", "live-restore", "userland-proxy"}
+    assert set(levels(GOOD)) == {"engine", "compose", "live-restore", "userland-proxy", "networks"}
 
 
 @pytest.mark.parametrize(
@@ -26,8 +32,7 @@ def test_a_good_engine() -> None:
     [("23.0.6", "fail"), ("24.0.7", "warn"), ("25.0.0", "ok"), ("", "fail"), ("dev", "fail")],
 )
 def test_engine_versions(version: str, level: str) -> None:
-    info = EngineInfo(version, GOOD.compose_version, True, "/d", "Debian")
-    assert levels(info)["engine"] == level
+    assert levels(replace(GOOD, version=version))["engine"] == level
 
 
 @pytest.mark.parametrize(
@@ -35,16 +40,22 @@ def test_engine_versions(version: str, level: str) -> None:
     [("", "fail"), ("1.29.2", "fail"), ("v2.19.0", "fail"), ("v2.20.0", "ok"), ("5.0.1", "ok")],
 )
 def test_compose_versions(version: str, level: str) -> None:
-    assert levels(EngineInfo("26.0", version, True, "/d", "Debian"))["compose"] == level
+    assert levels(replace(GOOD, compose_version=version))["compose"] == level
 
 
 def test_what_a_restart_of_the_daemon_would_cost_is_a_warning_with_its_fix() -> None:
-    info = EngineInfo("26.0", "2.26", live_restore=False, root_directory="/d", operating_system="Debian")
-    findings = {each.check: each for each in check_engine(info, True)}
+    findings = {each.check: each for each in check_engine(replace(GOOD, live_restore=False), True)}
     for check in ("live-restore", "userland-proxy"):
         assert findings[check].level.value == "warn"
         assert f'"{check}"' in findings[check].fix
     assert "userland-proxy" not in levels(GOOD, None), "nothing is said of what is not known"
+
+
+def test_few_networks_left_are_a_warning_with_its_fix() -> None:
+    (finding,) = (f for f in check_engine(replace(GOOD, networks_left=3), None) if f.check == "networks")
+    assert finding.level.value == "warn"
+    assert "room for 3 more networks; each service takes two" in finding.message
+    assert '"default-address-pools"' in finding.fix
 
 
 @pytest.mark.parametrize(
