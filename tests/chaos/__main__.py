@@ -15,19 +15,20 @@ from subprocess import SubprocessError
 from typing import Final
 
 from tests.chaos.apart import live_through_apart
-from tests.chaos.fault import Fault, Outcome
+from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
 from tests.chaos.ordeal import live_through
 from tests.chaos.page import PAGE, render
 from tests.chaos.private_engine import home_of_engines
 from tests.chaos.unforeseen import try_the_unforeseen
-from tests.e2e.crash_points import POINTS, CrashPoint, Survived, crash_stage
+from tests.e2e.crash_points import POINTS, CrashPoint, crash_stage
+from tests.e2e.outcome import Outcome
 
 HISTORIES: Final = 2_000
 INPUTS: Final = 20_000
 
 
-def crash(points: Sequence[CrashPoint]) -> list[Survived]:
+def crash(points: Sequence[CrashPoint]) -> list[Outcome]:
     """Try crash points on one stage."""
     if not points:
         return []
@@ -37,7 +38,7 @@ def crash(points: Sequence[CrashPoint]) -> list[Survived]:
             try:
                 survived.append(stage.survive(point))
             except AssertionError as error:
-                survived.append(Survived(point, inf, 0, 0, (str(error),), ()))
+                survived.append(Outcome(str(point), inf, 0, 0, (str(error),), ()))
             print(survived[-1], flush=True)
     return survived
 

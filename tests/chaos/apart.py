@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.engine import ENGINE_FAULTS
-from tests.chaos.fault import Fault, Outcome
+from tests.chaos.fault import Fault
 from tests.chaos.ordeal import live_through
 from tests.chaos.private_engine import private_engine
+from tests.e2e.outcome import Outcome
 
 SECONDS: Final = 400.0
 

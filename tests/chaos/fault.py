@@ -1,4 +1,4 @@
-"""What a fault is, what is promised for the time of it, and what came of it.
+"""What a fault is, and what is promised for the time of it.
 
 A fault is told as a story: a generator that prepares the scene, yields, does the harm under load, and ends. Whatever it
 holds in `with` statements over its first `yield` is put right after everything was judged.
@@ -91,33 +91,6 @@ class Fault:
 
     def __str__(self) -> str:
         return self.name
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a fault. `seconds` from the end of the harm until nothing was left to be done, `failed` the requests
-    that got no answer or a wrong one, `broken` what was promised and not held, `left` what is there and should not be.
-    """
-
-    fault: str
-    seconds: float
-    requests: int
-    failed: int
-    broken: tuple[str, ...]
-    left: tuple[str, ...]
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it went as promised."""
-        return not (self.broken or self.left)
-
-    def __str__(self) -> str:
-        verdict = "as promised" if self.is_good else "NOT AS PROMISED"
-        line = (
-            f"{self.fault}: {self.failed} of {self.requests:,} requests failed, healed after {self.seconds:.1f} s, "
-            f"{len(self.left)} left over; {verdict}"
-        )
-        return "\n".join([line, *(f"    {each}" for each in (*self.broken[:20], *self.left))])
 
 
 def judge(promise: Promise, load: Load, stage: Stage, noticed: float, healed: float) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
-from tests.chaos.fault import Fault, Outcome, Scene, judge
+from tests.chaos.fault import Fault, Scene, judge
 from tests.chaos.private_engine import PrivateEngine
 from tests.e2e.leftovers import left_overs
 from tests.e2e.load import Load
+from tests.e2e.outcome import Outcome
 from tests.e2e.proof import harsh_stage, runs_version
 from tests.e2e.waiting import until
 

@@ -9,21 +9,21 @@ from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from tests.chaos.fault import Fault, Outcome
+from tests.chaos.fault import Fault
 from tests.chaos.unforeseen import Unforeseen
-from tests.e2e.crash_points import KINDS, CrashPoint, Survived
+from tests.e2e.crash_points import KINDS, CrashPoint
 from tests.e2e.mortal import When
+from tests.e2e.outcome import Outcome
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 TEMPLATE: Final = Path(__file__).with_name("reliability.md.j2")
 
 
 def render(
-    survived: Sequence[Survived], faults: Sequence[Fault], outcomes: Sequence[Outcome], unforeseen: Unforeseen
+    survived: Sequence[Outcome], faults: Sequence[Fault], outcomes: Sequence[Outcome], unforeseen: Unforeseen
 ) -> str:
     """The page. Raises KeyError when a crash point or the outcome of a fault is missing."""
-    at = {each.point: each for each in survived}
-    of = {each.fault: each for each in outcomes}
+    of = {each.harm: each for each in (*survived, *outcomes)}
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -33,7 +33,7 @@ def render(
     )
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         survived=survived,
-        pairs=[(at[CrashPoint(When.BEFORE, kind)], at[CrashPoint(When.AFTER, kind)]) for kind in KINDS],
+        crashes=[(kind, *(of[str(CrashPoint(when, kind))] for when in When)) for kind in KINDS],
         faults=[(fault, of[fault.name]) for fault in faults],
         outcomes=outcomes,
         unforeseen=unforeseen,

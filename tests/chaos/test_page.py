@@ -7,18 +7,18 @@ from typing import Final
 
 import pytest
 
-from tests.chaos.fault import Outcome
 from tests.chaos.faults import FAULTS, SHORT, SHORT_NAMES
 from tests.chaos.page import PAGE, render
 from tests.chaos.unforeseen import Unforeseen
-from tests.e2e.crash_points import POINTS, Survived
+from tests.e2e.crash_points import POINTS
+from tests.e2e.outcome import Outcome
 
 FIGURE: Final = re.compile(r"\d[\d,.]*")
 
 
 def _page(seconds: float = 1.0, failed: int = 0) -> str:
     return render(
-        [Survived(point, seconds, 1000, 0, (), ()) for point in POINTS],
+        [Outcome(str(point), seconds, 1000, 0, (), ()) for point in POINTS],
         FAULTS,
         [Outcome(fault.name, seconds, 1000, failed, (), ()) for fault in FAULTS],
         Unforeseen(10, 0, 10, 0),

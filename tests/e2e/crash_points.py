@@ -22,6 +22,7 @@ from tests.e2e.docker_cli import containers, docker
 from tests.e2e.leftovers import left_overs
 from tests.e2e.load import Load, read_ledger
 from tests.e2e.mortal import When
+from tests.e2e.outcome import Outcome
 from tests.e2e.proof import LONG_HOLD, harsh_stage
 from tests.e2e.registry import registry
 from tests.e2e.stage import Stage
@@ -48,33 +49,6 @@ class CrashPoint:
 
     def __str__(self) -> str:
         return f"{self.when} {self.kind}"
-
-
-@dataclass(frozen=True)
-class Survived:
-    """What came of it. `seconds` from the start of the next controller until nothing is left to be done, `failed` the
-    requests that were lost, `broken` those that must not be and those that were run twice, `left` what is there and should
-    not be.
-    """
-
-    point: CrashPoint
-    seconds: float
-    requests: int
-    failed: int
-    broken: tuple[str, ...]
-    left: tuple[str, ...]
-
-    @property
-    def is_good(self) -> bool:
-        """Whether it went as promised."""
-        return not (self.broken or self.left)
-
-    def __str__(self) -> str:
-        line = (
-            f"killed {self.point}: {self.failed} of {self.requests:,} requests failed, "
-            f"healed after {self.seconds:.1f} s, {len(self.left)} left over"
-        )
-        return "\n".join([line, *(f"    {each}" for each in (*self.broken[:20], *self.left))])
 
 
 def _kinds() -> Iterator[str]:
@@ -111,7 +85,7 @@ class CrashStage:
         """Change something so that an operation of this kind is needed."""
         CHANGES.get(point.kind, _new_release)(self, f"{point.when}-{point.kind.lower()}")
 
-    def survive(self, point: CrashPoint) -> Survived:
+    def survive(self, point: CrashPoint) -> Outcome:
         """Kill a controller there, under load, and let another one go on. Fails if the point is not reached, or if the
         second controller does not come to an end.
         """
@@ -132,8 +106,8 @@ class CrashStage:
                 seconds = time.monotonic() - began
         excused = {str(shot) for shot in load.lost} if costly else set()
         broken = [fault for fault in load.faults(read_ledger(stage.ledger)) if fault not in excused]
-        return Survived(
-            point, seconds, len(load.shots), len(load.lost), tuple(broken), tuple(left_overs(stage))
+        return Outcome(
+            str(point), seconds, len(load.shots), len(load.lost), tuple(broken), tuple(left_overs(stage))
         )
 
 
