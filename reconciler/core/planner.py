@@ -51,12 +51,15 @@ def _endings(observed: Observed) -> Step:
 
 
 def _pulls(stack: Stack, observed: Observed, operations: list[Operation]) -> list[Operation]:
-    """Images come before anything is stopped for them."""
+    """Images come before anything that needs them."""
     images = {workload.name: workload.image for workload in stack.workloads}
-    creating = (
+    users = {
         o.workload for o in operations if isinstance(o, CreateReplicas | CreateProxy | RecreateContainer)
-    )
-    wanted = {images[name] for name in creating} & observed.engine.missing_images
+    }
+    if observed.proxy.written != observed.proxy.expected:
+        # Its own image judges a configuration of a new structure.
+        users.add(stack.haproxy.name)
+    wanted = {images[name] for name in users} & observed.engine.missing_images
     return [PullImage(image=image, cause=Cause.MISSING) for image in sorted(wanted)]
 
 

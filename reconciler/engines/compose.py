@@ -216,7 +216,12 @@ class ComposeEngine:
 
         Raises EngineError with what it printed.
         """
-        self._cli.run_once(image, command, mounts, environment, user)
+        try:
+            self._cli.run_once(image, command, mounts, environment, user)
+        except EngineError:
+            # As in `create`.
+            self._images.clear()
+            raise
 
     # Telling
 
