@@ -72,8 +72,8 @@ class Churn:
         self.done += 1
 
     def interrupted(self, shot: Shot) -> bool:
-        """Whether a request that is lost may not be run again and was under way while a replica was killed."""
-        return shot.kind.method != "GET" and any(
+        """Whether a request that is lost cannot be run again and was under way while a replica was killed."""
+        return shot.is_bound and any(
             shot.began <= dead + NOTICE_SECONDS and shot.ended >= killed for killed, dead in self.kills
         )
 

@@ -96,8 +96,9 @@ def _soak(soak: Mapping[str, Any]) -> str:
     for name, (first, last) in soak["series"].items():
         lines[-1] += "\n" + _line((name, f"{first:,.1f}", f"{last:,.1f}", f"{last - first:+.1f}"))
     lines.append(
-        f"{soak['requests']:,} requests, {soak['lost']} lost; besides, {soak['interrupted']} POSTs were under way on "
-        f"{soak['kills']} replicas that were killed. Left over afterwards: {soak['left'] or 'nothing'}."
+        f"{soak['requests']:,} requests, {soak['lost']} lost. Besides, {soak['kills']} replicas were killed, and "
+        f"{soak['interrupted']} requests with them that cannot be run twice: POSTs, and those whose answer had begun. "
+        f"Left over afterwards: {soak['left'] or 'nothing'}."
     )
     return "\n\n".join(lines)
 

@@ -71,6 +71,11 @@ class Shot:
         """How long its answer took."""
         return self.ended - self.began
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether nobody may run it elsewhere when its replica dies: it can change something, or its answer has begun."""
+        return self.kind.method != "GET" or self.kind is WEBSOCKET or bool(self.replica)
+
     def __str__(self) -> str:
         return f"{self.kind.name} {self.id} by {self.replica or 'nobody'} after {self.seconds:.2f} s: {self.lost}"
 
