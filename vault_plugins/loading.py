@@ -47,8 +47,10 @@ class DirectoryPlugin:
         # becomes a package even without an `__init__.py`, so that `from .helpers import x` works.
         directory = self.path.parent
         package_name = f"vault_plugin_{sha256(str(directory).encode()).hexdigest()[:16]}"
-        for name in [name for name in sys.modules if name.partition(".")[0] == package_name]:
-            del sys.modules[name]
+        # A copy, made at once: other threads import meanwhile.
+        for name in list(sys.modules):
+            if name.partition(".")[0] == package_name:
+                del sys.modules[name]
         importlib.invalidate_caches()
         spec = _package_spec(package_name, directory)
         package = sys.modules[package_name] = module_from_spec(spec)

@@ -88,7 +88,7 @@ def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
 @pytest.fixture
 def library_leaks() -> Iterator[None]:
     """For tests of failing connections, whose sockets Docker's library leaves to the garbage collector."""
-    yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
+        yield
         gc.collect()

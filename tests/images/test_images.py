@@ -92,7 +92,7 @@ def test_haproxy_is_a_3_0_without_root_and_with_socat() -> None:
 
 
 def test_whoami_is_healthy_when_it_has_booted(start: Start) -> None:
-    container = start("--env", "BOOT_SECONDS=1", "--publish", "127.0.0.1::8000", "vault-reconciler/whoami")
+    container = start("--env", "BOOT_SECONDS=4", "--publish", "127.0.0.1::8000", "vault-reconciler/whoami")
     url = url_of(container)
     until(lambda: status_of(f"{url}/healthz") == 503, "503 while booting")
     until(lambda: health_of(container) == "healthy", "healthy after the boot")

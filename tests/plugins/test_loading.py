@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from textwrap import indent
+from types import ModuleType
 
 import pytest
 
@@ -147,6 +148,21 @@ def test_what_was_edited_is_what_is_loaded_next(tmp_path: Path) -> None:
     (tmp_path / "images.py").write_text("IMAGE = 'newer'")
     second = _load(path)
     assert [vars(type(found.plugin))["image"] for found in (first, second)] == ["old", "newer"]
+
+
+class ImportedMeanwhile(str):
+    """The name of a module whose neighbour in sys.modules appears while somebody looks at it."""
+
+    def partition(self, separator: str) -> tuple[str, str, str]:
+        sys.modules["appeared_meanwhile"] = ModuleType("appeared_meanwhile")
+        return super().partition(separator)
+
+
+def test_another_thread_may_import_meanwhile(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = ImportedMeanwhile("looked_at")
+    monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    assert load(DirectoryPlugin("files", samples / "files" / "plugin.py")).slug == "files"
+    assert sys.modules.pop("appeared_meanwhile")
 
 
 def test_each_build_gets_an_instance_of_its_own(samples: Path) -> None:
