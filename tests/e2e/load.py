@@ -31,7 +31,7 @@ KEPT_SECONDS: Final = 20.0
 """How long a client keeps an idle connection. HAProxy closes it after 30 s, and a request that is under way by then was
 nobody's to save: RFC 9112, 9.5, leaves the race to the client."""
 BODY: Final = b"x" * 64
-CALM_SECONDS: Final = 1.0
+CALM_SECONDS: Final = 0.5
 """Load before and after what is tried, so that its first and last moments are under load too."""
 
 
