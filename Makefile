@@ -2,8 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 VENV := .venv/bin
-# Most of a test's time is waiting for containers. More of them side by side would fight for a small machine's cores.
-WORKERS ?= 2
+# Two wait for containers and share the cores of a small machine; one computes in what is left of them.
+WORKERS ?= 3
 
 .PHONY: help venv engine images demo test simulate fuzz chaos lint bench soak clean
 

@@ -244,7 +244,7 @@ def _is_open(port: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("rate", "kills", "boot"), [(RATE, 1, BOOT_SECONDS), (QUIET_RATE, 5, 0.0)], ids=["busy", "quiet"]
+    ("rate", "kills", "boot"), [(RATE, 1, BOOT_SECONDS), (QUIET_RATE, 4, 0.0)], ids=["busy", "quiet"]
 )
 def test_replicas_that_are_killed(rate: float, kills: int, boot: float) -> None:
     """What one was just running is lost with it, but no GET that waits for its answer or still connects."""

@@ -17,6 +17,7 @@ from tests.simulation.simulation import Figures, live_through
 from tests.simulation.story import Violation
 
 BATCH: Final = 50
+LOWEST_PRIORITY: Final = 19
 SHOWN: Final = 3
 """Stories of violations that are told; one is enough to work on."""
 
@@ -45,8 +46,10 @@ def live_through_all(seeds: Sequence[int], processes: int | None = None) -> Tota
     figures, histories = Figures(0, 0, 0, 0), 0
     violations: list[tuple[int, str]] = []
     batches = [seeds[start : start + BATCH] for start in range(0, len(seeds), BATCH)]
-    # Forked after threads were started, a process may inherit a lock that nobody will release.
-    with ProcessPoolExecutor(processes or os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    workers, context = processes or os.cpu_count(), get_context("spawn")
+    # Forked after threads were started, a process may inherit a lock that nobody will release. Whoever waits for something
+    # real beside them goes first.
+    with ProcessPoolExecutor(workers, context, initializer=os.nice, initargs=(LOWEST_PRIORITY,)) as pool:
         for count, done, found in pool.map(_batch, batches):
             figures, histories = figures + done, histories + count
             violations += found
