@@ -219,7 +219,7 @@ class ComposeEngine:
         try:
             self._cli.run_once(image, command, mounts, environment, user)
         except EngineError:
-            # As in `create`.
+            # The image may have been removed since it was seen, as in `create`.
             self._images.clear()
             raise
 

@@ -22,6 +22,7 @@ __all__ = ["Runtime"]
 
 RELOAD_TIMEOUT: Final = 15.0
 """Seconds for a reload: reading the configuration, starting the worker, and its first answer."""
+
 _DONE: Final = ""
 _NO_SERVER: Final = "No such server."
 _NO_POOL: Final = "No such proxy."

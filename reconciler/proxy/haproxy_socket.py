@@ -18,7 +18,7 @@ from typing import Final
 
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 
-__all__ = ["CURRENT", "TIMEOUT", "address_of", "ask", "converse", "process"]
+__all__ = ["CURRENT", "address_of", "ask", "converse", "process"]
 
 TIMEOUT: Final = 2.0
 """Seconds from connecting to the last byte of an answer."""

@@ -42,6 +42,7 @@ MAX_PORT: Final = 65535
 _LISTEN: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
 )
+
 _log = logging.getLogger(__name__)
 
 
