@@ -7,12 +7,15 @@ be a password.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-__all__ = ["ApiModel"]
+__all__ = ["AS_STORED", "ApiModel"]
+
+AS_STORED: Final = {"stored": True}
+"""Validation context of what this program wrote down: a rule that came later does not take from it what was accepted."""
 
 
 class ApiModel(BaseModel):

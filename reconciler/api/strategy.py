@@ -6,11 +6,12 @@ nothing taken away before its substitute serves.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from reconciler.api.model import ApiModel
+from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.quantities import Duration, IntOrPercent, Percent, Seconds
 
 __all__ = ["RollingUpdate", "Rotation", "RotationMode", "Strategy", "StrategyType"]
@@ -51,7 +52,11 @@ class Strategy(ApiModel):
         default=RollingUpdate(), description="The budget of a RollingUpdate."
     )
     min_ready_seconds: Seconds = Field(
-        default=0.0, description="Seconds that a new replica must stay healthy before it counts as ready."
+        default=0.0,
+        description=(
+            "Seconds that a new replica must stay healthy before it counts as ready; less than "
+            "progressDeadlineSeconds."
+        ),
     )
     progress_deadline_seconds: Seconds = Field(
         default=120.0, gt=0, description="Seconds without progress after which a rollout has failed."
@@ -67,6 +72,19 @@ class Strategy(ApiModel):
     paused: bool = Field(
         default=False, description="Whether rollouts wait; replicas of the current revision are still healed."
     )
+
+    @model_validator(mode="after")
+    def _can_be_ready_in_time(self, info: ValidationInfo) -> Self:
+        ready, deadline = self.min_ready_seconds, self.progress_deadline_seconds
+        if ready >= deadline and info.context != AS_STORED:
+            default = "" if "progress_deadline_seconds" in self.model_fields_set else ", the default"
+            raise PydanticCustomError(
+                "cross_field",
+                "must be less than progressDeadlineSeconds ({deadline}{default}): each rollout would be given up "
+                "before a replica counts as ready",
+                {"field": "minReadySeconds", "deadline": f"{deadline:g}", "default": default},
+            )
+        return self
 
 
 class Rotation(ApiModel):

@@ -13,6 +13,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from reconciler.api import ManifestError, PermanentError, Spec, VaultService
+from reconciler.api.model import AS_STORED
 from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.stack import Stack
 from reconciler.store.base import Records
@@ -72,7 +73,7 @@ def former_good(service: VaultService, build: Build, records: Records) -> Stack 
     if record is None:
         return None
     try:
-        spec = Spec.model_validate_json(record.spec)
+        spec = Spec.model_validate_json(record.spec, context=AS_STORED)
         return build(service.model_copy(update={"spec": _merged(spec, service.spec)}))
     except (ValidationError, PermanentError, ManifestError):
         return None

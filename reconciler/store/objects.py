@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError, VaultService
 from reconciler.api.formats import ServiceName
+from reconciler.api.model import AS_STORED
 from reconciler.store import files
 from reconciler.store.base import BELL, INVALID_MANIFEST, Deletion, Origin, StoredObject
 from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
@@ -60,7 +61,7 @@ class ObjectStore:
         if content is None:
             return None
         try:
-            return _OBJECTS.validate_json(content)
+            return _OBJECTS.validate_json(content, context=AS_STORED)
         except ValidationError as error:
             raise PermanentError(
                 f"{path} cannot be understood ({_first(error)}): apply the manifest again to write it anew"

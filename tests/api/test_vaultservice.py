@@ -137,6 +137,8 @@ REFUSED: list[dict[str, Any]] = [
     {"strategy": {"rollingUpdate": {"maxSurge": -1}}},
     {"strategy": {"progressDeadlineSeconds": 0}},
     {"strategy": {"minReadySeconds": "2s"}},
+    {"strategy": {"minReadySeconds": 120}},
+    {"strategy": {"minReadySeconds": 6, "progressDeadlineSeconds": 6}},
     {"strategy": {"drainSeconds": True}},
     {"strategy": {"autoRollback": "no"}},
     {"strategy": {"autoRollback": 0}},

@@ -232,6 +232,19 @@ def test_orphaning_leaves_what_the_containers_use(objects: ObjectStore, written:
     assert {path.name for path in directory.iterdir()} == {".object.lock", "haproxy", "run", "compose.yaml"}
 
 
+def test_a_rule_that_came_later_does_not_take_what_was_accepted_before(
+    objects: ObjectStore, written: Written
+) -> None:
+    objects.apply(written("files"), ORIGIN)
+    path = objects.directory("files") / "object.json"
+    document = json.loads(path.read_text())
+    document["service"]["spec"]["strategy"] |= {"minReadySeconds": 12, "progressDeadlineSeconds": 6}
+    path.write_text(json.dumps(document))
+    stored = objects.get("files")
+    assert stored is not None
+    assert stored.service.spec.strategy.min_ready_seconds == 12
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"service": {"metadata": {"name": "files"}}}', "\0"])
 def test_a_damaged_object_is_named_does_not_disturb_others_and_is_mended_by_an_apply(
     objects: ObjectStore, written: Written, content: str
