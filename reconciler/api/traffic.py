@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from reconciler.api.formats import Hostname, ImageReference, UrlPath
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Duration, Seconds
+from reconciler.api.revisioned import REVISIONED
 
 __all__ = ["HealthCheck", "Port", "Ports", "Proxy"]
 
@@ -27,7 +28,7 @@ class Ports(ApiModel):
     http: Port = Field(
         default=8080, description="Port on the host, published by the gateway for HAProxy (1 to 65535)."
     )
-    container: Port | None = Field(
+    container: Annotated[Port | None, REVISIONED] = Field(
         default=None,
         description="Port of the application in its containers. Unset: VAULT_WEB_PORT, then the plugin's.",
     )

@@ -23,6 +23,7 @@ from reconciler.api.formats import (
 )
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import TimestampText
+from reconciler.api.revisioned import REVISIONED
 from reconciler.api.status import Status
 from reconciler.api.strategy import Rotation, Strategy
 from reconciler.api.traffic import HealthCheck, Ports, Proxy
@@ -82,7 +83,7 @@ class EnvFrom(ApiModel):
 class Spec(ApiModel):
     """What the user wants. Settings resolve as: the plugin's default_environment < envFrom < env."""
 
-    plugin: PluginSlug = Field(
+    plugin: Annotated[PluginSlug, REVISIONED] = Field(
         description="Slug of the plugin that builds the service; `vaultctl plugin list` names them."
     )
     replicas: int | None = Field(
@@ -92,14 +93,16 @@ class Spec(ApiModel):
         description="Web replicas. Unset: VAULT_WEB_REPLICAS, then the plugin's minimum.",
     )
     ports: Ports = Field(default=Ports(), description="Where the service listens.")
-    healthcheck: HealthCheck = Field(default=HealthCheck(), description="How HAProxy checks a replica.")
-    env: Mapping[EnvName, EnvValue] = Field(
+    healthcheck: Annotated[HealthCheck, REVISIONED] = Field(
+        default=HealthCheck(), description="How HAProxy checks a replica."
+    )
+    env: Annotated[Mapping[EnvName, EnvValue], REVISIONED] = Field(
         default={},
         # Secrets belong into envFrom, but who puts one here shall not find it in a log.
         repr=False,
         description="Settings for the plugin and its containers, as text: quote numbers and booleans.",
     )
-    env_from: Annotated[tuple[EnvFrom, ...], Strict(False)] = Field(
+    env_from: Annotated[tuple[EnvFrom, ...], Strict(False), REVISIONED] = Field(
         default=(), description="Files of settings, for secrets; a later file wins over an earlier one."
     )
     proxy: Proxy = Field(default=Proxy(), description="The HAProxy in front of the replicas.")
@@ -113,7 +116,7 @@ class Spec(ApiModel):
         default=False,
         description="Whether the controller leaves this service alone; what runs keeps running.",
     )
-    restarted_at: TimestampText | None = Field(
+    restarted_at: Annotated[TimestampText | None, REVISIONED] = Field(
         default=None, description="A new value replaces every web replica once, by the strategy (RFC 3339)."
     )
     rotated_at: TimestampText | None = Field(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.errors import Failure
 
@@ -17,10 +17,6 @@ if TYPE_CHECKING:
     from reconciler.store.base import RevisionRecord
 
 __all__ = ["changed_fields", "changes_back_to", "choose", "redacted"]
-
-MADE_OF: Final = ("plugin", "env", "envFrom", "healthcheck", "ports.container")
-"""The fields that make a revision; the others say how many there are and how they are handled."""
-
 
 def redacted(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A spec without the values of its environment."""
@@ -51,12 +47,15 @@ def choose(records: Sequence[RevisionRecord], number: int | None) -> RevisionRec
 
 def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
     """The fields to set so that a spec makes that revision again. None takes one out. Raises Failure for a list."""
+    from reconciler.api.revisioned import revisioned_fields
+
+    revisioned = revisioned_fields(type(present))
     then = _flat(json.loads(record.spec))
     now = _flat(present.model_dump(mode="json", by_alias=True))
     changes: dict[str, Scalar] = {}
     for name in sorted(then.keys() | now.keys()):
         old = then.get(name)
-        if old == now.get(name) or not name.startswith(MADE_OF):
+        if old == now.get(name) or not _is_part_of(name, revisioned):
             continue
         if isinstance(old, list):
             raise Failure(
@@ -64,6 +63,11 @@ def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
             )
         changes[name] = old
     return changes
+
+
+def _is_part_of(name: str, fields: Sequence[str]) -> bool:
+    """Whether a dotted name is one of these fields or below one: `env.TAG` is below `env`, `envFrom` is not."""
+    return any(name == field or name.startswith(f"{field}.") for field in fields)
 
 
 def _numbers(records: Sequence[RevisionRecord]) -> str:

@@ -13,7 +13,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from reconciler.api import ManifestError, PermanentError, Spec, VaultService
-from reconciler.api.model import AS_STORED
+        spec = Spec.model_validate_json(record.spec, context=AS_STORED)
+        return build(service.model_copy(update={"spec": with_revision_of(spec, service.spec)}))
 from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.stack import Stack
 from reconciler.store.base import Records
@@ -73,21 +74,12 @@ def former_good(service: VaultService, build: Build, records: Records) -> Stack 
     if record is None:
         return None
     try:
+<<<<<<< HEAD
         spec = Spec.model_validate_json(record.spec, context=AS_STORED)
         return build(service.model_copy(update={"spec": _merged(spec, service.spec)}))
+=======
+        spec = Spec.model_validate_json(record.spec)
+        return build(service.model_copy(update={"spec": with_revision_of(spec, service.spec)}))
+>>>>>>> de4c1c1 (Mark the fields of a revision on the model)
     except (ValidationError, PermanentError, ManifestError):
         return None
-
-
-def _merged(good: Spec, present: Spec) -> Spec:
-    """What makes a revision comes from the good one; how many there are and how they are handled, from the present."""
-    return present.model_copy(
-        update={
-            "plugin": good.plugin,
-            "env": good.env,
-            "env_from": good.env_from,
-            "healthcheck": good.healthcheck,
-            "restarted_at": good.restarted_at,
-            "ports": present.ports.model_copy(update={"container": good.ports.container}),
-        }
-    )

@@ -86,7 +86,7 @@ def history(session: Session, name: str, output: str | None) -> None:
 def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags) -> None:
     """Write what an earlier revision of NAME ran into its manifest, and roll out to that.
 
-    Plugin, settings, health check and container port go back; numbers and rules stay as they are.
+    Plugin, settings, health check, container port and the last restart go back; numbers and rules stay as they are.
     """
     from reconciler.cli.revisions import changes_back_to, choose
 

@@ -1,0 +1,144 @@
+"""Which fields go back with a revision, and that no field can change a revision without going back with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import BaseModel
+
+from reconciler.api import Spec, VaultService
+from reconciler.api.revisioned import is_revisioned, revisioned_fields, with_revision_of
+from reconciler.core.build import build
+from reconciler.core.stack import Site, Stack
+from vault_plugins import VaultServicePlugin
+
+SITE = Site(Path("/state/services/files"), 99, 99)
+
+BEFORE: dict[str, Any] = {"plugin": "mirror", "env": {"TAG": "1"}, "rotation": {"interval": "1h"}}
+
+OTHER: dict[str, Any] = {
+    "plugin": "other",
+    "replicas": 5,
+    "ports.http": 9000,
+    "ports.container": 9001,
+    "healthcheck.path": "/healthz",
+    "healthcheck.host": "app.example",
+    "healthcheck.interval": "7s",
+    "env": {"TAG": "2"},
+    "envFrom": [{"file": "other.env"}],
+    "proxy.replicas": 2,
+    "proxy.image": "haproxy:3.2",
+    "proxy.holdSeconds": 3,
+    "strategy.type": "Recreate",
+    "strategy.rollingUpdate.maxSurge": 3,
+    "strategy.rollingUpdate.maxUnavailable": 2,
+    "strategy.minReadySeconds": 4,
+    "strategy.progressDeadlineSeconds": 60,
+    "strategy.drainSeconds": 5,
+    "strategy.autoRollback": False,
+    "strategy.paused": True,
+    "rotation.interval": "2h",
+    "rotation.jitter": "50%",
+    "rotation.mode": "single-active",
+    "suspend": True,
+    "restartedAt": "2026-05-01T12:00:00Z",
+    "rotatedAt": "2026-05-01T12:00:00Z",
+    "dependsOn": ["database"],
+    "deletionPolicy": "Orphan",
+    "drift": "heal",
+    "driftIgnore": [],
+}
+"""Another value for each field of a spec. `drift` and `driftIgnore` bear no other value beside a rotation."""
+
+
+class Mirror(VaultServicePlugin):
+    """Everything that it is told is in its container, except how many there are."""
+
+    metadata = VaultServicePlugin.Metadata(name="Mirror", slug="mirror", default_port=8000)
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        told = {f"TOLD_{name}": value for name, value in env.items() if name != "VAULT_WEB_REPLICAS"}
+        return {"services": {"web": {"image": f"{self.metadata.slug}:1", "environment": told}}}
+
+    def get_containers(self) -> Iterable[str]:
+        return ("web",)
+
+
+class Other(Mirror):
+    """Another plugin."""
+
+    metadata = VaultServicePlugin.Metadata(name="Other", slug="other", default_port=8000)
+
+
+PLUGINS = {"mirror": Mirror(), "other": Other()}
+
+
+def stack_of(spec: Spec) -> Stack:
+    service = VaultService.model_validate({"metadata": {"name": "files"}, "spec": spec.to_document()})
+    secrets = {f"SECRET_{number}": entry.file for number, entry in enumerate(spec.env_from)}
+    return build(service, PLUGINS[spec.plugin], SITE, secrets)
+
+
+def changed(name: str) -> Spec:
+    document: dict[str, Any] = Spec.model_validate(BEFORE).to_document()
+    *path, last = name.split(".")
+    inner = document
+    for key in path:
+        inner = inner.setdefault(key, {})
+    inner[last] = OTHER[name]
+    return Spec.model_validate(document)
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        optional = get_args(annotation) if type(None) in get_args(annotation) else ()
+        models = [
+            each
+            for each in (annotation, *optional)
+            if isinstance(each, type) and issubclass(each, BaseModel)
+        ]
+        path = f"{prefix}{field.alias or name}"
+        yield from leaves(models[0], f"{path}.") if models else [path]
+
+
+def test_the_fields_that_make_a_revision() -> None:
+    assert revisioned_fields(Spec) == (
+        *("plugin", "ports.container", "healthcheck", "env", "envFrom", "restartedAt"),
+    )
+
+
+def test_there_is_another_value_for_every_field() -> None:
+    assert set(leaves(Spec)) == set(OTHER)
+
+
+@pytest.mark.parametrize("name", sorted(OTHER))
+def test_what_changes_a_revision_goes_back_with_it(name: str) -> None:
+    before, after = Spec.model_validate(BEFORE), changed(name)
+    back = with_revision_of(before, after)
+    assert stack_of(back).revision == stack_of(before).revision
+    is_part = name.startswith(tuple(f"{field}." for field in revisioned_fields(Spec)))
+    if name in revisioned_fields(Spec) or is_part:
+        assert back == before
+    else:
+        assert back == after
+        assert stack_of(after).revision == stack_of(before).revision
+
+
+def test_a_field_that_is_not_marked_would_be_noticed() -> None:
+    class Unmarked(Spec):
+        env: Mapping[str, str] = {}
+
+    assert "env" not in revisioned_fields(Unmarked)
+    before = Unmarked.model_validate(BEFORE)
+    after = Unmarked.model_validate(BEFORE | {"env": {"TAG": "2"}})
+    assert stack_of(with_revision_of(before, after)).revision != stack_of(before).revision
+
+
+def test_optional_parts_hold_no_revisioned_field() -> None:
+    rotation = Spec.model_fields["rotation"]
+    (model,) = [each for each in get_args(rotation.annotation) if each is not type(None)]
+    assert not any(is_revisioned(field) for field in model.model_fields.values())
