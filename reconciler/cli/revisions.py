@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["changed_fields", "changes_back_to", "choose", "redacted"]
 
+
 def redacted(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A spec without the values of its environment."""
     return {**spec, "env": dict.fromkeys(spec.get("env") or {}, "…")}

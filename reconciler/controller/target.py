@@ -13,8 +13,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from reconciler.api import ManifestError, PermanentError, Spec, VaultService
-        spec = Spec.model_validate_json(record.spec, context=AS_STORED)
-        return build(service.model_copy(update={"spec": with_revision_of(spec, service.spec)}))
+from reconciler.api.model import AS_STORED
+from reconciler.api.revisioned import with_revision_of
 from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.stack import Stack
 from reconciler.store.base import Records
@@ -74,12 +74,7 @@ def former_good(service: VaultService, build: Build, records: Records) -> Stack 
     if record is None:
         return None
     try:
-<<<<<<< HEAD
         spec = Spec.model_validate_json(record.spec, context=AS_STORED)
-        return build(service.model_copy(update={"spec": _merged(spec, service.spec)}))
-=======
-        spec = Spec.model_validate_json(record.spec)
         return build(service.model_copy(update={"spec": with_revision_of(spec, service.spec)}))
->>>>>>> de4c1c1 (Mark the fields of a revision on the model)
     except (ValidationError, PermanentError, ManifestError):
         return None

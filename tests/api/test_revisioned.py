@@ -97,9 +97,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         annotation = field.annotation
         optional = get_args(annotation) if type(None) in get_args(annotation) else ()
         models = [
-            each
-            for each in (annotation, *optional)
-            if isinstance(each, type) and issubclass(each, BaseModel)
+            each for each in (annotation, *optional) if isinstance(each, type) and issubclass(each, BaseModel)
         ]
         path = f"{prefix}{field.alias or name}"
         yield from leaves(models[0], f"{path}.") if models else [path]
