@@ -37,6 +37,8 @@ ANSWER_SECONDS: Final = 10.0
 ANSWER_LOOK: Final = 0.05
 """Seconds between two looks at a HAProxy that does not answer: nothing tells when its socket appears."""
 
+PORT_LOOK: Final = 2.0
+"""Seconds between two looks at a port that something else has: no event tells that a process has closed it."""
 
 _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
 """A gateway does nothing but exist: frozen by a hand, it serves as well."""
@@ -66,7 +68,8 @@ def plan_ingress(judged: Judged, servers: Mapping[str, str]) -> IngressStep:
     is_read = home is not None or proxies.exist
     configuration = _configuration(observed, servers) if is_read else []
     operations = [*gateway_operations, *configuration, *proxies.operations()]
-    return IngressStep(Step.of([*operations, *proxies.waits()]), blocked)
+    port_looks = [Wait(PORT_LOOK)] if blocked else []
+    return IngressStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)
 
 
 def _gateway(

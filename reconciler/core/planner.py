@@ -31,7 +31,7 @@ def plan(judged: Judged, history: History) -> Plan:
     web = plan_web(judged, history, may_start=may_start, hold=dependencies.hold)
     ingress = plan_ingress(judged, web.servers)
     if ingress.blocked and not observed.engine.containers:
-        return Plan(blocked=ingress.blocked)
+        return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)
 
     steps = (dependencies.step, ingress.step, web.step, plan_orphans(stack, observed), _endings(observed))
     operations = [operation for step in steps for operation in step.operations]

@@ -7,6 +7,7 @@ import pytest
 from reconciler.api import Status, find_condition
 from reconciler.api.errors import PermanentError
 from reconciler.controller.reconcile import reconcile
+from reconciler.core.ingress import PORT_LOOK
 from reconciler.core.observed import State
 from reconciler.engines.errors import EngineError, ImageMissingError
 from tests.controller.worlds import MemoryWorld
@@ -92,6 +93,19 @@ def test_a_taken_port_is_said_and_nothing_is_half_started(memory: MemoryWorld) -
     ready = find_condition(status.conditions, "Ready")
     assert ready is not None
     assert "nginx" in ready.message
+    assert memory.once().requeue_after == PORT_LOOK
+    memory.engine.foreign_ports.clear()
+    memory.converge()
+
+
+def test_a_port_that_is_taken_is_looked_at_until_it_is_free(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    memory.engine.foreign_ports[8081] = "process nginx (pid 42)"
+    memory.wish(port=8081)
+    results = [memory.once() for _ in range(5)]
+    assert results[-1].requeue_after is not None
+    assert results[-1].requeue_after <= PORT_LOOK
     memory.engine.foreign_ports.clear()
     memory.converge()
 
