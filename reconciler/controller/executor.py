@@ -60,7 +60,9 @@ def _call(operation: Operation) -> object:
     """Operations with equal answers share a call."""
     if isinstance(operation, CreateReplicas | CreateProxy):
         return CreateReplicas
-    if isinstance(operation, StartContainer | RemoveContainer):
+    if isinstance(operation, RemoveContainer):
+        return type(operation), operation.anonymous
+    if isinstance(operation, StartContainer):
         return type(operation)
     return operation
 
@@ -77,8 +79,9 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             engine.recreate(stack, workload)
         case StopContainer(container=container, grace=grace):
             engine.stop(container, grace)
-        case RemoveContainer():
-            engine.remove(tuple(o.container for o in batch if isinstance(o, RemoveContainer)))
+        case RemoveContainer(anonymous=anonymous):
+            containers = tuple(o.container for o in batch if isinstance(o, RemoveContainer))
+            engine.remove(containers, anonymous_volumes=anonymous)
         case ConnectNetwork() as connection:
             engine.connect(stack, connection)
         case ConfigureProxy(servers=servers):

@@ -106,6 +106,7 @@ class Controller:
         with lease(self._state_dir / "controller.lock"):
             self._start(triggers.watch_objects, self._state_dir / "services", self.wake_all, self._stop)
             self._start(triggers.resync, self.wake_all, self._resync, self._stop)
+            self._start(self._world.engine.sweep)
             for source in self._follower.sources:
                 self._start(self._follower.follow, source)
             self._start_work()

@@ -149,7 +149,12 @@ class StopContainer(ContainerOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveContainer(ContainerOperation):
-    """Remove a container that has ended; its volumes stay."""
+    """Remove a container that has ended.
+
+    Its volumes stay; `anonymous`: those that have no name go with it, because no other container can find them.
+    """
+
+    anonymous: bool = False
 
     @property
     def sentence(self) -> str:

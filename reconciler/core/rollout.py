@@ -274,4 +274,5 @@ def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:
 
 
 def _remove(replica: Replica, cause: Cause) -> RemoveContainer:
-    return RemoveContainer.on(replica.container, cause, detail=replica.reason)
+    # The next replica gets volumes of its own; those of this one would stay for ever.
+    return RemoveContainer.on(replica.container, cause, detail=replica.reason, anonymous=True)

@@ -58,11 +58,14 @@ class Engine(Protocol):
     def stop(self, container: str, grace: float) -> None:
         """Ask for a stop and return; the engine kills after `grace` seconds, an event tells the end."""
 
-    def remove(self, containers: tuple[str, ...]) -> None:
-        """Remove containers side by side and no volume; one that is gone is fine."""
+    def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
+        """Remove containers side by side and no volume that has a name; one that is gone is fine."""
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """Remove containers and networks of a project, and its volumes if asked."""
+
+    def sweep(self) -> None:
+        """Remove what a controller that was killed has left behind."""
 
     def logs(self, container: str, lines: int) -> str:
         """The last lines that a container wrote."""

@@ -19,7 +19,7 @@ from reconciler.core import labels
 from reconciler.core.observed import Container, EngineObserved, State
 from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack
-from reconciler.engines import docker_events, docker_logs
+from reconciler.engines import docker_events, docker_logs, throwaway
 from reconciler.engines.address_pools import networks_left
 from reconciler.engines.base import EngineEvent, EngineInfo
 from reconciler.engines.compose_cli import ComposeCli
@@ -153,13 +153,14 @@ class ComposeEngine:
     def _start(self, container: str) -> None:
         self._api.ask("start a container", lambda api: api.start(container), missing=None)
 
-    def remove(self, containers: tuple[str, ...]) -> None:
-        """Remove containers and none of their volumes, side by side. Raises the first error after all were tried."""
-        self._side_by_side(self._remove, containers)
+    def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
+        """Remove containers and no named volume, side by side. Raises the first error after all were tried."""
+        self._side_by_side(partial(self._remove, anonymous_volumes=anonymous_volumes), containers)
         self._stopping.difference_update(containers)
 
-    def _remove(self, container: str) -> None:
-        self._api.ask("remove a container", partial(_remove_container, container), missing=None)
+    def _remove(self, container: str, *, anonymous_volumes: bool) -> None:
+        remove = partial(_remove_container, container, anonymous_volumes)
+        self._api.ask("remove a container", remove, missing=None)
 
     def _side_by_side(self, call: Callable[[str], None], containers: tuple[str, ...]) -> None:
         jobs = [self._workers.submit(call, container) for container in containers]
@@ -185,12 +186,17 @@ class ComposeEngine:
         self._informer.changed(container)
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
-        """Stop and remove the project: first what takes requests, then what answers them, then what that needs."""
+        """Stop and remove the project: first what takes requests, then what answers them, then what that needs.
+
+        Volumes without a name go with web replicas, as when these are replaced, and with the others if asked.
+        """
         rows = self._api.rows(project)
         for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.DEPENDENCY):
             group = [row["Id"] for row in rows if (row.get("Labels") or {}).get(labels.ROLE) == role.value]
-            list(self._stoppers.map(self._end, group))
-        list(self._stoppers.map(self._end, [row["Id"] for row in rows]))
+            end = partial(self._end, anonymous_volumes=volumes or role is Role.WEB)
+            list(self._stoppers.map(end, group))
+        rest = partial(self._end, anonymous_volumes=volumes)
+        list(self._stoppers.map(rest, [row["Id"] for row in rows]))
         filters = {"label": f"{COMPOSE_PROJECT}={project}"}
         for network in self._api.ask("list networks", lambda api: api.networks(filters=filters)):
             self._api.ask("remove a network", partial(_remove_network, network["Id"]), missing=None)
@@ -199,10 +205,10 @@ class ComposeEngine:
             for volume in found.get("Volumes") or ():
                 self._api.ask("remove a volume", partial(_remove_volume, volume["Name"]), missing=None)
 
-    def _end(self, container: str) -> None:
+    def _end(self, container: str, *, anonymous_volumes: bool) -> None:
         # No grace of ours: each container was created with the one that its service asks for.
         self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
-        self._remove(container)
+        self._remove(container, anonymous_volumes=anonymous_volumes)
 
     def run_once(
         self,
@@ -217,11 +223,15 @@ class ComposeEngine:
         Raises EngineError with what it printed.
         """
         try:
-            self._cli.run_once(image, command, mounts, environment, user)
+            throwaway.run_once(self._api, throwaway.Command(image, command, mounts, environment, user))
         except EngineError:
             # The image may have been removed since it was seen, as in `create`.
             self._images.clear()
             raise
+
+    def sweep(self) -> None:
+        """Remove what a controller that was killed has left behind; nothing that serves is among it."""
+        throwaway.sweep(self._api)
 
     # Telling
 
@@ -268,8 +278,9 @@ def _connect(request: ConnectNetwork, network: str, api: APIClient) -> None:
         api.connect_container_to_network(request.container, network, aliases=aliases)
 
 
-def _remove_container(container: str, api: APIClient) -> None:
-    api.remove_container(container, v=False, force=True)
+def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -> None:
+    # Docker's `v` is about volumes without a name, and leaves those that another container uses.
+    api.remove_container(container, v=anonymous_volumes, force=True)
 
 
 def _remove_network(network: str, api: APIClient) -> None:

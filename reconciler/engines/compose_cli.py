@@ -1,4 +1,4 @@
-"""Docker's command line, through python-on-whales: Compose, pulls, and commands in throw-away containers.
+"""Docker's command line, through python-on-whales: Compose, and pulls.
 
 Every process runs under `timeout`, because the library waits for ever. Of what a command prints only the last line is
 shown, and never the command line itself, which could hold a secret.
@@ -6,7 +6,7 @@ shown, and never the command line itself, which could hold a secret.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -49,40 +49,6 @@ class ComposeCli:
                 f"image {image} is not on this machine and cannot be pulled ({_last_line(error)}); "
                 f"build it or run `docker pull {image}`"
             ) from error
-
-    def run_once(
-        self,
-        image: str,
-        command: Sequence[str],
-        mounts: Mapping[Path, str],
-        environment: Mapping[str, str],
-        user: str,
-    ) -> None:
-        """Run a command as `user` ("uid:gid") in a throw-away container without a network.
-
-        Raises EngineError with what it printed.
-        """
-        from python_on_whales.exceptions import DockerException
-
-        volumes = [(str(source), target, "ro") for source, target in mounts.items()]
-        said: list[str] = []
-        try:
-            # Streamed, because the library would otherwise let the command write to our own terminal.
-            lines = self._docker(COMMAND_SECONDS).run(
-                image,
-                list(command),
-                remove=True,
-                networks=["none"],
-                volumes=volumes,
-                envs=dict(environment),
-                user=user,
-                pull="never",
-                stream=True,
-            )
-            said.extend(line.decode(errors="replace") for _, line in lines)
-        except DockerException as error:
-            text = "".join(said) or error.stderr or f"exit code {error.return_code}"
-            raise EngineError(text.strip()) from error
 
     def compose_version(self) -> str:
         """The version of the Compose plugin, or "" when there is none."""

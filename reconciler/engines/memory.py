@@ -41,6 +41,8 @@ class MemoryEngine:
     def __init__(self, machine: Machine, behave: Behave = _answers_after_boot) -> None:
         self.machine = machine
         self.volumes: set[str] = set()
+        self.left_volumes: list[tuple[Role, str]] = []
+        """The containers that were removed without their anonymous volumes: role and name."""
         self.missing_images: set[str] = set()
         self.unpullable: set[str] = set()
         self.foreign_ports: dict[int, str] = {}
@@ -146,11 +148,13 @@ class MemoryEngine:
         if found := self.machine.containers.get(container):
             self.machine.stop(found, grace)
 
-    def remove(self, containers: tuple[str, ...]) -> None:
+    def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
         """See Engine.remove; like Docker's forced removal it kills what still runs."""
         for container in containers:
             if found := self.machine.containers.get(container):
                 self.machine.remove(found)
+                if not anonymous_volumes:
+                    self.left_volumes.append((found.role, found.name))
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """See Engine.tear_down."""
@@ -158,6 +162,9 @@ class MemoryEngine:
             self.machine.remove(container)
         if volumes:
             self.volumes = {volume for volume in self.volumes if not volume.startswith(f"{project}_")}
+
+    def sweep(self) -> None:
+        """See Engine.sweep; nothing is ever left behind."""
 
     # Telling
 

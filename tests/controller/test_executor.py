@@ -72,7 +72,7 @@ PROXY = CreateProxy(workload="haproxy", existing=0, slot=1, gateway="g", **WHY)
         (RecreateContainer(workload="database", **WHY), "recreate database"),
         (StartContainer(**container("a")), "start ('a',)"),
         (StopContainer(**container("a"), grace=7.0), "stop a 7.0"),
-        (RemoveContainer(**container("a")), "remove ('a',)"),
+        (RemoveContainer(**container("a")), "remove ('a',) False"),
         (CONNECTION, f"connect {CONNECTION}"),
         (ConfigureProxy(servers=(("a", "1:2"),), **WHY), "configure (('a', '1:2'),)"),
         (ReloadProxy(**container("a"), slot=3), "reload 3"),
@@ -106,9 +106,16 @@ def test_neighbours_share_a_call() -> None:
         StartContainer(**container("a")),
         StartContainer(**container("b")),
         RemoveContainer(**container("c")),
+        RemoveContainer(**container("d"), anonymous=True),
+        RemoveContainer(**container("e"), anonymous=True),
     )
-    assert calls == [f"create {(REPLICAS, PROXY)}", "start ('a', 'b')", "remove ('c',)"]
-    assert [len(each.operations) for each in done] == [2, 2, 1]
+    assert calls == [
+        f"create {(REPLICAS, PROXY)}",
+        "start ('a', 'b')",
+        "remove ('c',) False",
+        "remove ('d', 'e') True",
+    ]
+    assert [len(each.operations) for each in done] == [2, 2, 1, 2]
 
 
 def test_the_order_is_kept() -> None:

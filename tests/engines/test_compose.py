@@ -187,6 +187,18 @@ def test_removing_a_container_keeps_its_volumes(engine: ComposeEngine, make_stac
     docker("volume", "rm", *volumes)
 
 
+def test_removing_a_replica_takes_its_anonymous_volumes_along_and_no_named_one(
+    engine: ComposeEngine, make_stack: MakeStack
+) -> None:
+    stack = make_stack()
+    (box,) = _run(engine, stack, "box")
+    volumes = {mount["Destination"]: mount["Name"] for mount in inspect(box.id)["Mounts"]}
+    engine.remove((box.id,), anonymous_volumes=True)
+    docker("volume", "inspect", volumes["/named"])
+    assert volumes["/anonymous"] not in docker("volume", "ls", "--quiet").split()
+    docker("volume", "rm", volumes["/named"])
+
+
 @pytest.mark.parametrize("volumes", [False, True])
 def test_tearing_down_keeps_volumes_unless_asked(
     engine: ComposeEngine, make_stack: MakeStack, volumes: bool

@@ -493,6 +493,8 @@ class Simulation:
                 raise Violation(
                     f"{workload.name}: {len(mine)} containers, {len(good)} of them good; {workload.replicas} wanted"
                 )
+        if left := [name for role, name in self.engine.left_volumes if role is Role.WEB]:
+            raise Violation(f"removed without their anonymous volumes: {', '.join(left)}")
         known = {workload.name for workload in stack.workloads}
         if strangers := [c.name for c in containers if c.workload not in known]:
             raise Violation(f"left over: {', '.join(strangers)}")
