@@ -4,8 +4,10 @@ SHELL := /bin/bash
 VENV := .venv/bin
 # Two wait for containers and share the cores of a small machine; one computes in what is left of them.
 WORKERS ?= 3
+# Inputs from outside of the project, each with what is right.
+CASES ?= ../shared/cases
 
-.PHONY: help venv engine images demo test simulate fuzz chaos lint bench soak clean
+.PHONY: help venv engine images demo test simulate fuzz chaos cases lint bench soak clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +36,9 @@ fuzz: venv ## Feed every way in with 200,000 bad inputs (INPUTS=n for another nu
 
 chaos: venv engine images ## Harm everything there is, and write docs/reliability.md (ONLY=words for what has them in its name)
 	@$(VENV)/python -m tests.chaos $(ONLY)
+
+cases: venv engine images ## Try every case of CASES=directory and print the table (ONLY=words for what has them in its name)
+	@scripts/cases $(CASES) $(ONLY)
 
 lint: venv ## Check style, types and who imports whom
 	@$(VENV)/ruff check
