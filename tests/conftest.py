@@ -1,24 +1,72 @@
-"""The order of a run with workers: first what keeps a processor busy for minutes, at the lowest priority, beside what waits
-for containers; then the rest of that, so that none is left for the end while the other worker has nothing to do. A run
-without workers keeps the order of the files: what is quick comes first."""
+"""What holds for every test: the order of a run with workers, what is never run twice, and no deadline that depends on what
+else the machine does.
+
+With workers, what keeps a processor busy for minutes comes first, at the lowest priority, beside what waits for
+containers; then the rest of that, so that none is left for the end while the other worker has nothing to do. A run without
+workers keeps the order of the files: what is quick comes first.
+"""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
 from collections.abc import Generator, Iterator
 
+import hypothesis
 import pytest
 
 from tests import canary
+from tests.suite.outcome import ONCE
+from tests.threat_model import promised
+
+STACKS_SECONDS = 30.0
+"""How much later than a test's time-out the process is ended that a time-out cannot interrupt."""
+
+_stderr = pytest.StashKey[int]()
+
+# Hypothesis measures by the wall's clock, also while another process has the processor.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the real stderr: while a test runs, its output is captured."""
+    config.stash[_stderr] = os.dup(2)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    os.close(config.stash[_stderr])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Called in each worker; the tests of a file stay together, in their order."""
+    paths = promised()
+    for item in items:
+        if any(item.path.is_relative_to(path) for path in paths):
+            item.add_marker(ONCE)
     if hasattr(config, "workerinput"):
         first, second = (
             {item.path for item in items if item.get_closest_marker(name)} for name in ("long", "docker")
         )
         items.sort(key=lambda item: (item.path not in first, item.path not in second))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, bool | None]:
+    """End a process whose test does not listen to its time-out, with the stacks of all threads."""
+    marker = item.get_closest_marker("timeout")
+    seconds = float(marker.args[0] if marker else item.config.getini("timeout") or 0)
+    if seconds:
+        faulthandler.dump_traceback_later(
+            seconds + STACKS_SECONDS, exit=True, file=item.config.stash[_stderr]
+        )
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +88,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     printed = [text for _, text in report.sections]
     if any(canary.seen_in(text) for text in (*printed, report.longreprtext, str(report.longrepr))):
         report.outcome = "failed"
+        report.keywords = {**report.keywords, ONCE: 1}
         report.sections = [
             (title, text.replace(canary.CANARY, "[canary]")) for title, text in report.sections
         ]

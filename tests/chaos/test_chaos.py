@@ -8,7 +8,7 @@ from tests.chaos.fault import Fault
 from tests.chaos.faults import SHORT
 from tests.chaos.ordeal import live_through
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.promise]
 
 
 @pytest.mark.parametrize("fault", SHORT, ids=lambda fault: fault.name.replace(" ", "-"))

@@ -22,7 +22,7 @@ from tests.e2e.docker_cli import containers, remove_project
 Process = Callable[..., CompletedProcess[str]]
 Manifest = Callable[..., Path]
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(280)]
+pytestmark = pytest.mark.docker
 
 
 @pytest.fixture

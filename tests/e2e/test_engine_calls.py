@@ -14,7 +14,7 @@ from tests.e2e.crash_points import CHANGES, CrashPoint, crash_stage
 from tests.e2e.filter import Call, Filter
 from tests.e2e.mortal import When
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.docker
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "threat-model.md"
 ROW: Final = re.compile(r"^\| `([A-Z]+) (/[^`]*)` \|", re.MULTILINE)

@@ -9,7 +9,7 @@ from tests.e2e.docker_cli import PROJECT, SERVICE, docker
 from tests.e2e.leftovers import left_overs
 from tests.e2e.stage import Stage
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.docker
 
 
 def test_what_is_left_over_is_named(stage: Stage) -> None:

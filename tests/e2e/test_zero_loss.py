@@ -36,7 +36,7 @@ SECOND_PROXY_IMAGE: Final = "vault-reconciler/haproxy-tests:again"
 QUIET_RATE: Final = 25.0
 """Requests a second of which so few meet a dead replica that their errors do not take it out of the pool."""
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.promise]
 
 # A change of the spec, and nothing else
 

@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 Seen = TypeVar("Seen")
 
-PATIENCE: Final = 90.0
+PATIENCE: Final = 180.0
 """Seconds. Generous, because other work may share the machine; no test is about being quick."""
 LOOK_SECONDS: Final = 0.1
 

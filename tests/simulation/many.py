@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,8 @@ from tests.simulation.story import Violation
 
 BATCH: Final = 50
 LOWEST_PRIORITY: Final = 19
+CPU_SECONDS: Final = 60.0
+"""The deadline of one history, in seconds of a processor; they take a few hundredths, the worst a few tenths."""
 SHOWN: Final = 3
 """Stories of violations that are told; one is enough to work on."""
 
@@ -65,7 +68,8 @@ def _batch(seeds: Sequence[int]) -> tuple[int, Figures, list[tuple[int, str]]]:
     with quietly():
         for seed in seeds:
             try:
-                figures += live_through(seed)
+                with computing_for(CPU_SECONDS):
+                    figures += live_through(seed)
             except Violation as violation:
                 found.append((seed, str(violation)))
     return len(seeds), figures, found
@@ -83,3 +87,19 @@ def quietly() -> Iterator[None]:
     finally:
         gc.enable()
         logging.disable(before)
+
+
+@contextmanager
+def computing_for(seconds: float) -> Iterator[None]:
+    """Raise Violation in what computes for longer. Only in the main thread of a process."""
+
+    def ring(signum: int, frame: object) -> None:
+        raise Violation(f"no end after {seconds:g} s of computing")
+
+    before = signal.signal(signal.SIGPROF, ring)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)

@@ -6,19 +6,26 @@ SIMULATIONS=n lives through more or fewer of them, SEED=n through one, whose sto
 from __future__ import annotations
 
 import os
+import time
 
 import pytest
 
-from tests.simulation.many import live_through_all, quietly
+from tests.simulation.many import computing_for, live_through_all, quietly
 from tests.simulation.simulation import Simulation, live_through
+from tests.simulation.story import Violation
 
 HISTORIES = int(os.environ.get("SIMULATIONS", "10000"))
 SEED = os.environ.get("SEED")
 AT_ONCE = 2000
-"""Histories of one test, so that each has an end in sight."""
+"""Histories of one test, so that a run tells how far it is."""
+
+pytestmark = pytest.mark.promise
 
 
 @pytest.mark.long
+# Each history has a deadline of its own, which counts what it computes. How long that takes at the lowest priority is up to
+# what else runs.
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("first", range(0, HISTORIES, AT_ONCE) if SEED is None else [int(SEED)])
 def test_no_history_breaks_a_promise(first: int) -> None:
     if SEED is not None:
@@ -42,3 +49,15 @@ def test_the_same_seed_tells_the_same_story(seed: int) -> None:
             stories.append(str(simulation.story))
     assert stories[0] == stories[1]
     assert "is quiet from now on" in stories[0]
+
+
+def test_a_history_without_an_end_is_a_violation_and_one_that_waits_is_none() -> None:
+    with computing_for(0.2):
+        time.sleep(0.5)
+    with pytest.raises(Violation, match="no end"), computing_for(0.2):
+        compute_for_ever()
+
+
+def compute_for_ever() -> None:
+    while True:
+        pass
