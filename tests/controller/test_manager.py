@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from reconciler.controller import manager
 from reconciler.controller.backoff import Backoff
 from reconciler.controller.following import Following
 from reconciler.controller.lease import LeaseTakenError, lease
@@ -19,6 +21,7 @@ from tests.controller.worlds import MemoryWorld
 from tests.simulation.services import NAME
 
 PATIENCE = 60.0
+WORKERS = 2
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def make(
         memory.recorder,
         Backoff(random.Random(1)),
         following=Following(),
-        workers=2,
+        workers=WORKERS,
         resync=1.0,
         on_progress=on_progress,
     )
@@ -117,46 +120,75 @@ def test_it_stops_and_what_runs_goes_on(memory: MemoryWorld, controller: Control
     assert all(c.is_up for c in memory.web())
 
 
+class Failing:
+    """Stands in for a call of the engine, and counts how often it was made."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.calls = 0
+
+    def __call__(self, *_: object) -> None:
+        self.calls += 1
+        raise self._error
+
+
 def test_an_engine_that_is_away_for_a_moment_is_waited_for(
     memory: MemoryWorld, controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise EngineError("it is away")
-
+    away = Failing(EngineError("it is away"))
     memory.wish(replicas=1)
-    with Running(controller):
-        with monkeypatch.context() as patch:
-            patch.setattr(memory.engine, "observe", fail)
-            time.sleep(0.5)
+    with monkeypatch.context() as patch, Running(controller):
+        patch.setattr(memory.engine, "observe", away)
+        wait_for(lambda: away.calls >= 2)
+        assert controller.is_live
+        assert not memory.machine.containers
+        patch.undo()
         wait_for(lambda: serving(memory) == 1)
 
 
 def test_a_defect_in_a_pass_stops_nobody(
     memory: MemoryWorld, controller: Controller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError
-
+    broken = Failing(ZeroDivisionError())
     memory.wish(replicas=1)
-    with Running(controller):
-        with monkeypatch.context() as patch:
-            patch.setattr(memory.engine, "observe", fail)
-            wait_for(lambda: memory.objects.status(NAME).observed_generation == 0)
-            time.sleep(0.5)
+    with monkeypatch.context() as patch, Running(controller):
+        patch.setattr(memory.engine, "observe", broken)
+        # More passes than there are workers: none of them has ended with its pass.
+        wait_for(lambda: broken.calls >= WORKERS + 1)
         assert controller.is_live
+        patch.undo()
         wait_for(lambda: serving(memory) == 1)
 
 
 def test_a_service_that_somebody_else_works_on_waits(
+    memory: MemoryWorld, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    @contextmanager
+    def counting(path: Path) -> Iterator[None]:
+        try:
+            with lease(path):
+                yield
+        except LeaseTakenError:
+            refused.append(path)
+            raise
+
+    monkeypatch.setattr(manager, "lease", counting)
+    memory.wish(replicas=1)
+    with Running(controller):
+        with lease(tmp_path / "leases" / NAME):
+            wait_for(lambda: len(refused) >= 2 or serving(memory) == 1)
+            assert not memory.machine.containers
+        wait_for(lambda: serving(memory) == 1)
+    assert set(refused) == {tmp_path / "leases" / NAME}
+
+
+def test_one_service_waits_for_its_own_lease_only(
     memory: MemoryWorld, controller: Controller, tmp_path: Path
 ) -> None:
     memory.wish(replicas=1)
-    with Running(controller):
-        with lease(tmp_path / "services" / NAME / "lock"):
-            time.sleep(0.7)
-            before = len(memory.machine.containers)
-            time.sleep(0.7)
-            assert len(memory.machine.containers) == before
+    with lease(tmp_path / "leases" / "another"), Running(controller):
         wait_for(lambda: serving(memory) == 1)
 
 
@@ -179,4 +211,4 @@ def test_queues_tell_what_goes_on(memory: MemoryWorld, controller: Controller) -
     with Running(controller):
         wait_for(lambda: controller.is_live)
         (queue,) = controller.queues()
-    assert (queue.workers, queue.name) == (2, "vaultservice")
+    assert (queue.workers, queue.name) == (WORKERS, "vaultservice")

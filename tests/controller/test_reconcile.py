@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from reconciler.api import Status, find_condition
@@ -9,8 +11,9 @@ from reconciler.api.errors import PermanentError
 from reconciler.controller.reconcile import reconcile
 from reconciler.core.ingress import PORT_LOOK
 from reconciler.core.observed import State
+from reconciler.core.stack import Stack
 from reconciler.engines.errors import EngineError, ImageMissingError
-from tests.controller.worlds import MemoryWorld
+from tests.controller.worlds import BEGINNING, MemoryWorld
 from tests.simulation.services import NAME
 
 
@@ -65,13 +68,31 @@ def test_every_sort_of_service_rolls(memory: MemoryWorld, plugin: str) -> None:
 
 
 def test_a_replica_that_dies_is_replaced_and_remembered(memory: MemoryWorld) -> None:
-    memory.wish()
+    stack = memory.wish()
     memory.converge()
-    victim = memory.web()[0]
-    memory.machine.kill(victim, by_hand=True)
+    assert _deaths(memory, stack) == 0
+    for killed in (1, 2):
+        victim = memory.web()[0]
+        memory.machine.kill(victim, by_hand=True)
+        memory.converge()
+        assert victim not in memory.web()
+        assert len(memory.web()) == 3
+        assert _deaths(memory, stack) == killed
+
+
+def test_a_replica_that_is_replaced_on_purpose_is_no_death(memory: MemoryWorld) -> None:
+    old = memory.wish()
     memory.converge()
-    assert victim not in memory.web()
-    assert len(memory.web()) == 3
+    new = memory.wish(version="2")
+    memory.converge()
+    assert {c.revision for c in memory.web()} == {w.revision for w in new.web}
+    assert _deaths(memory, old) == _deaths(memory, new) == 0
+
+
+def _deaths(memory: MemoryWorld, stack: Stack) -> int:
+    """How many deaths of web replicas of this revision are written down, for the back-off of later passes."""
+    revisions = {web.name: frozenset({web.revision}) for web in stack.web}
+    return sum(map(len, memory.records.deaths(NAME, revisions, BEGINNING - timedelta(1)).values()))
 
 
 def test_a_suspended_service_is_left_alone(memory: MemoryWorld) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.core.observed import Container, Health, State
 from reconciler.core.plan import Cause, CreateReplicas
 from reconciler.core.stack import Role, Stack
+from reconciler.engines import compose
+from reconciler.engines.address_pools import networks_left
 from reconciler.engines.compose import ComposeEngine
 from reconciler.engines.compose_file import dump
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
@@ -275,13 +278,24 @@ def test_what_the_engine_says_of_itself(engine: ComposeEngine) -> None:
     assert info.compose_version == docker("compose", "version", "--short").lstrip("v")
 
 
-def test_a_network_takes_a_subnet_of_the_address_pools(engine: ComposeEngine) -> None:
-    before = engine.info().networks_left
-    docker("network", "create", "vault-tests-pools")
+def test_a_network_takes_a_subnet_of_the_address_pools(
+    engine: ComposeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others make and remove networks meanwhile, so both counts are of one listing: with this network, and without it."""
+    name = f"t-{secrets.token_hex(4)}-pools"
+    without = []
+
+    def count(pools: Any, networks: Any) -> int:
+        without.append(networks_left(pools, [row for row in networks if row["Name"] != name]))
+        return networks_left(pools, networks)
+
+    monkeypatch.setattr(compose, "networks_left", count)
+    docker("network", "create", name)
     try:
-        assert engine.info().networks_left == before - 1
+        left = engine.info().networks_left
     finally:
-        docker("network", "rm", "vault-tests-pools")
+        docker("network", "rm", name)
+    assert [left + 1] == without
 
 
 def test_an_engine_that_is_away_is_one_sentence(make_stack: MakeStack, library_leaks: None) -> None:
