@@ -11,7 +11,7 @@ from reconciler.api import Status, find_condition
 from reconciler.controller.stopwatch import Stopwatch
 from reconciler.core.base_stack import VAULT_NET, exporter_port
 from reconciler.core.diff import count_by_kind, diff
-from reconciler.core.health import Phase
+from reconciler.core.instance import Phase
 from reconciler.core.judged import Judged
 from reconciler.core.observed import Observed, State
 from reconciler.core.rotation import next_rotation
@@ -123,12 +123,12 @@ def _counts(workload: Workload, judged: Judged) -> Mapping[str, int]:
             "ready": sum(r.phase is Phase.READY for r in mine),
             "serving": sum(r.serving for r in mine),
         }
-    containers = judged.observed.of(workload.name)
-    running = sum(c.is_ready for c in containers)
+    instances = judged.of(workload)
+    well = sum(instance.phase in (Phase.READY, Phase.COMPLETE) for instance in instances)
     return {
-        "desired": workload.replicas,
-        "current": len(containers),
-        "updated": sum(workload.accepts(c.revision) for c in containers),
-        "ready": running,
-        "serving": running,
+        "desired": 0 if workload.done else workload.replicas,
+        "current": len(instances),
+        "updated": sum(instance.current for instance in instances),
+        "ready": well,
+        "serving": well,
     }

@@ -16,8 +16,10 @@ from metrics.recorder import Recorder
 from reconciler.api import Spec
 from reconciler.controller import trace
 from reconciler.controller.executor import Executed
+from reconciler.controller.recorded import is_towards
 from reconciler.controller.target import LAST_WORDS
 from reconciler.controller.verdict import ROLLED_BACK
+from reconciler.core.judged import Judged
 from reconciler.core.plan import (
     AddServer,
     Cause,
@@ -32,7 +34,7 @@ from reconciler.core.plan import (
     StopContainer,
 )
 from reconciler.core.progress import Failure
-from reconciler.core.stack import Stack
+from reconciler.core.stack import Role, Stack
 from reconciler.store.base import EventType, Records
 
 ROUTINE: Final = (AddServer, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
@@ -98,10 +100,14 @@ class Journal:
             if rollout is not None and rollout.started:
                 self._time(rollout.started, "superseded", now)
             text = spec.model_dump_json(by_alias=True)
+            newest = self._records.newest(stack.name)
+            if newest and newest.result == "Complete" and is_towards(newest, stack, spec):
+                self._rollouts[stack.name] = _Rollout(stack.revision, newest.number, None)
+                return
             number = self._records.open_revision(stack.name, stack.revision, text, "spec", commit, now)
-            record = next((r for r in self._records.revisions(stack.name) if r.number == number), None)
-            unfinished = record is not None and not record.result
-            started = record.created_at if record and unfinished else None
+            newest = self._records.newest(stack.name)
+            unfinished = newest is not None and newest.number == number and not newest.result
+            started = newest.created_at if newest and unfinished else None
             self._rollouts[stack.name] = _Rollout(stack.revision, number, started)
 
     def began(self, stack: Stack) -> datetime | None:
@@ -118,6 +124,13 @@ class Journal:
         self._rollouts[stack.name] = replace(rollout, started=None)
         self._time(rollout.started, "completed", now)
         self._tell(stack, "Normal", "RolloutComplete", f"all replicas run {stack.revision}", now)
+
+    def completed(self, judged: Judged) -> None:
+        """Remember each job that has ended well, so that it is never run again."""
+        for instance in judged.others:
+            job = instance.workload
+            if job.role is Role.JOB and instance.is_well and not job.done:
+                self._records.record_completion(judged.stack.name, job.name, job.revision, judged.now)
 
     def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
         """A revision is given up; it is not tried again until the spec changes."""

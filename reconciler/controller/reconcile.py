@@ -6,7 +6,7 @@ leaves something that the next pass can go on from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.api import Status, find_condition
@@ -66,20 +66,25 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     if target.is_wanted:
         world.journal.begin(target.stack, stored.service.spec, stored.origin.commit, world.now())
     sight = look(target.stack, world.engine, world.proxy, world.records, world.now())
+    world.journal.completed(sight.judged)
     failure = _failure(target, sight, world)
-    if failure and _give_up(stored, sight, failure, world):
-        return Result(requeue_after=0.0)
+    if failure:
+        obstacle = _give_up(stored, sight, failure, world)
+        if not obstacle:
+            return Result(requeue_after=0.0)
+        failure = replace(failure, message=f"{failure.message}; {obstacle}")
     if drift.is_to_be_left(stored, before, sight):
         return _rest(stored, drift.report(stored, before, sight, world.journal), world, sight=sight)
 
-    status = _summarise(stored, before, target, sight, failure)
+    status = _summarise(stored, before, target, sight, failure, world)
     world.objects.put_status(stored.name, status)
     world.board.saw(stored, status, sight.judged)
     try:
         _carry_out(stored, sight, world)
     except PermanentError as error:
         # This revision cannot even be started, for example because its image is nowhere to be found.
-        if target.is_wanted and _give_up(stored, sight, Failure(_reason(error), str(error)), world):
+        given_up = Failure(_reason(error), str(error))
+        if target.is_wanted and not _give_up(stored, sight, given_up, world):
             return Result(requeue_after=0.0)
         raise
     converged = summary.is_converged(sight.stack, sight.plan, status.replicas)
@@ -93,17 +98,21 @@ def _failure(target: Target, sight: Sight, world: World) -> Failure | None:
     if not target.is_wanted:
         return None
     began = world.journal.began(sight.stack)
-    return judge_progress(sight.stack, sight.replicas, sight.history, began, sight.now)
+    return judge_progress(sight.judged, sight.history, began)
 
 
-def _give_up(stored: StoredObject, sight: Sight, failure: Failure, world: World) -> bool:
-    """Reject a revision if there is a good one to go back to; whether it was."""
+def _give_up(stored: StoredObject, sight: Sight, failure: Failure, world: World) -> str:
+    """Reject a revision if there is a good one to go back to; else why it was not."""
+    if not sight.stack.strategy.auto_rollback:
+        return "strategy.autoRollback is false, so nothing is rolled back"
     former = former_good(stored.service, world.build, world.records)
-    if not sight.stack.strategy.auto_rollback or former is None or former.revision == sight.stack.revision:
-        return False
+    if former is None:
+        return "there is no earlier revision to go back to"
+    if former.revision == sight.stack.revision:
+        return "the last good spec comes to this revision too: its plugin or a file that it reads has changed since"
     log = _last_words(failure.container, world) if failure.container else ""
     world.journal.reject(sight.stack, failure, log, stored.origin.commit, world.now())
-    return True
+    return ""
 
 
 def _carry_out(stored: StoredObject, sight: Sight, world: World) -> None:
@@ -132,12 +141,13 @@ def _again(sight: Sight, world: World) -> float | None:
 
 
 def _summarise(
-    stored: StoredObject, before: Status, target: Target, sight: Sight, failure: Failure | None
+    stored: StoredObject, before: Status, target: Target, sight: Sight, failure: Failure | None, world: World
 ) -> Status:
     generation, now = stored.generation, sight.now
     status = summary.after_pass(before, stored, sight)
     if failure:
-        status = summary.with_problem(status, generation, failure.reason, failure.message, now)
+        words = _last_words(failure.container, world) if failure.container else ""
+        status = summary.with_problem(status, generation, failure.reason, failure.message, now, words)
     if target.problem:
         status = summary.with_problem(status, generation, target.reason, target.problem, now, target.evidence)
     if stored.problem:

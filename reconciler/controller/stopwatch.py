@@ -14,7 +14,8 @@ from typing import Final
 from metrics import catalog
 from metrics.recorder import Recorder
 from reconciler.controller import trace
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Replica
+from reconciler.core.instance import Phase
 
 __all__ = ["Stopwatch"]
 

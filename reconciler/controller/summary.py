@@ -20,7 +20,8 @@ from reconciler.api import (
 )
 from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.controller.world import Sight
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Replica
+from reconciler.core.instance import Phase
 from reconciler.core.plan import Plan
 from reconciler.core.rotation import next_rotation
 from reconciler.core.stack import Stack

@@ -12,12 +12,12 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from reconciler.api import ManifestError, PermanentError, Spec, VaultService
-from reconciler.api.model import AS_STORED
+from reconciler.api import ManifestError, PermanentError, VaultService
 from reconciler.api.revisioned import with_revision_of
+from reconciler.controller.recorded import is_towards, spec_of
 from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.stack import Stack
-from reconciler.store.base import Records
+from reconciler.store.base import Records, RevisionRecord
 
 LAST_WORDS: Final = "; its last words:"
 """Ends the sentence about a container that failed; what follows is the end of its log."""
@@ -51,30 +51,33 @@ def choose_target(service: VaultService, build: Build, records: Records) -> Targ
         if former is None:
             raise
         return Target(former, "SpecInvalid", str(error))
-    if records.is_rejected(service.name, wanted.revision):
+    newest = records.newest(service.name)
+    if newest and newest.result == "RolledBack" and is_towards(newest, wanted, service.spec):
         former = former_good(service, build, records)
         if former is not None and former.revision != wanted.revision:
-            return _given_up(service.name, wanted.revision, former, records)
+            return _given_up(newest, former, records)
     return Target(wanted)
 
 
-def _given_up(name: str, failed: str, former: Stack, records: Records) -> Target:
+def _given_up(rejected: RevisionRecord, former: Stack, records: Records) -> Target:
     """Back to a former stack; why is told by the event of the rollback."""
-    told = (
-        e.message for e in reversed(records.events(name)) if e.reason == ROLLED_BACK and e.revision == failed
-    )
+    failed, events = rejected.revision, reversed(records.events(rejected.service))
+    told = (e.message for e in events if e.reason == ROLLED_BACK and e.revision == failed)
     cause, _, words = next(told, "it failed").partition("\n")
     problem = f"{former.revision} serves on; {failed} was given up: {cause.removesuffix(LAST_WORDS)}"
     return Target(former, ROLLED_BACK, problem, words)
 
 
 def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:
-    """The stack of the newest revision that was complete, with the present numbers and rules; None if there is none."""
+    """The stack of the newest revision that was complete, with the present numbers and rules; None if there is none.
+
+    Its jobs are done: going back never runs one again.
+    """
     record = records.last_good(service.name)
     if record is None:
         return None
     try:
-        spec = Spec.model_validate_json(record.spec, context=AS_STORED)
-        return build(service.model_copy(update={"spec": with_revision_of(spec, service.spec)}))
+        spec = with_revision_of(spec_of(record), service.spec)
+        return build(service.model_copy(update={"spec": spec})).with_done(lambda job: True)
     except (ValidationError, PermanentError, ManifestError):
         return None

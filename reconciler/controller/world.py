@@ -65,6 +65,8 @@ class Sight:
 
 def look(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Sight:
     """Look at everything that the stack says something about, and plan; changes nothing. Raises VaultError."""
+    completions = records.completions(stack.name) if stack.of(Role.JOB) else {}
+    stack = stack.with_done(lambda job: not job.revisions.isdisjoint(completions.get(job.name, ())))
     seen = engine.observe(stack)
     observed = Observed(seen, proxy.observe(stack, [c for c in seen.containers if c.role is Role.PROXY]))
     revisions = {workload.name: workload.revisions for workload in stack.workloads}

@@ -1,19 +1,23 @@
-"""What the web replicas need: databases, caches, one-shot jobs.
+"""What runs beside the web replicas: databases and caches that they need, and workers that need them.
 
 They hold data, so there is never a second one beside the first: a changed dependency is stopped and recreated in place,
-volumes and all, while HAProxy holds the requests. A dependency that merely ended is started again.
+volumes and all, while HAProxy holds the requests. A dependency that merely ended is started again. One-shot jobs are the
+business of jobs.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Final
 
 from reconciler.core.history import History
+from reconciler.core.instance import Instance, Phase
+from reconciler.core.jobs import plan_job
 from reconciler.core.judged import Judged
-from reconciler.core.observed import Container, Observed, State
+from reconciler.core.observed import Health, Observed, State
 from reconciler.core.plan import (
     Cause,
     CreateReplicas,
@@ -26,98 +30,130 @@ from reconciler.core.plan import (
     Wait,
 )
 from reconciler.core.pool import Member
-from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
+from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Stack, StrategyKind, Workload
 
 NO_EVENT_LOOK: Final = 5.0
 """Seconds between two looks at a dependency that is starting; an event comes sooner unless it was lost."""
 
+PROOF_SECONDS: Final = 3.0
+"""For how long a dependency without a health check has to run before a rollout counts as complete."""
+
+ENDED: Final = (State.EXITED, State.CREATED, State.DEAD)
+
 
 @dataclass(frozen=True, slots=True)
 class DependencyStep:
-    """The next step of all dependencies.
+    """The next step of all workloads but the web ones.
 
-    `ready` names those that web replicas can rely on; `hold` says that one of them is being changed, so that the pool
+    `may_start`: all that new web replicas need is ready. `may_serve`: what those need that serve already is; a job that
+    prepares the next revision is not part of it. `hold`: a dependency that is in use is being changed, so that the pool
     has to be empty.
     """
 
     step: Step
-    ready: frozenset[str]
+    may_start: bool
+    may_serve: bool
     hold: bool
-
-    def satisfies(self, workload: Workload) -> bool:
-        """Whether everything that a workload needs is ready."""
-        return self.ready.issuperset(workload.needs)
 
 
 def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
     """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
-    stack, observed, members = judged.stack, judged.observed, judged.members
-    ready: set[str] = set()
+    stack, members = judged.stack, judged.members
+    web = frozenset(workload.name for workload in stack.web)
+    ready = set(web) if _enough_serve(judged) else set()
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
     # Nobody can see what a HAProxy that does not answer does; it is replaced, and then what it needs is changed.
     quiet = not judged.silent and all(_is_quiet(member, stack.strategy.drain) for member in members.values())
     for workload in _in_order(stack):
-        containers = observed.of(workload.name)
-        if all(_is_ready(c, workload) for c in containers) and len(containers) == workload.replicas:
-            ready.add(workload.name)
-            continue
-        if not ready.issuperset(workload.needs) and not containers:
-            continue
-        changing = [c for c in containers if not _is_up_to_date(c, workload)]
-        if changing and workload.name in needed and (members or judged.silent):
-            hold = True
-            if not quiet:
-                continue
+        instances = judged.of(workload)
+        unmet = [name for name in workload.needs if name not in ready]
         wait = history.wait_before_replacing(workload.name, workload.replicas, judged.now)
-        step = (
-            list(_change(workload, containers, changing))
-            if changing
-            else list(_complete(workload, containers, wait))
-        )
-        steps += step or [Wait(wait or NO_EVENT_LOOK, f"{workload.name} is not ready yet")]
-    return DependencyStep(Step.of(steps), frozenset(ready), hold)
+        if judged.is_complete(workload):
+            ready.add(workload.name)
+        if workload.role is Role.JOB:
+            steps += plan_job(workload, instances, unmet, wait)
+            continue
+        if workload.name in ready:
+            steps += _proof(workload, instances, judged.now)
+            continue
+        changing = [i for i in instances if not i.current or i.is_detached]
+        if changing and web.isdisjoint(unmet):
+            in_use = any(i.phase is Phase.READY or i.is_detached for i in changing)
+            if in_use and workload.name in needed and (members or judged.silent):
+                hold = True
+                if not quiet:
+                    continue
+            step = list(_change(workload, changing))
+        else:
+            step = list(_complete(workload, instances, unmet, wait))
+        steps += step or [Wait(wait or NO_EVENT_LOOK, _explain(workload, instances, unmet))]
+    return DependencyStep(
+        Step.of(steps),
+        may_start=all(ready.issuperset(set(workload.needs) - web) for workload in stack.web),
+        may_serve=ready.issuperset(_needed_to_serve(stack)),
+        hold=hold,
+    )
 
 
-def _change(
-    workload: Workload, containers: Sequence[Container], changing: Sequence[Container]
-) -> Iterable[Operation]:
+def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> Iterable[Wait]:
+    """One without a health check counts as ready at once, and shows only by staying up that it is no crash loop."""
+    for container in (i.container for i in instances if i.phase is Phase.READY):
+        left = PROOF_SECONDS - container.age(now)
+        if container.health is Health.NONE and 0 < left <= PROOF_SECONDS:
+            yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
+
+
+def _change(workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
     """Stop what is outdated; once it has ended, put the new one in its place."""
-    if any(workload.accepts(c.revision) and not c.stopping for c in changing):
+    if any(instance.current for instance in changing):
         # Disconnected from a network: started again it would still be, and ended it would look as if it were not.
         yield RecreateContainer(workload=workload.name, cause=Cause.DETACHED, detail=workload.revision)
         return
-    for container in changing:
+    for container in (instance.container for instance in changing):
         if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
             if not container.stopping:
                 yield StopContainer.on(container, Cause.OUTDATED, grace=workload.stop_grace)
             return
-    if all(container.state in (State.EXITED, State.CREATED, State.DEAD) for container in changing):
+    if all(instance.container.state in ENDED for instance in changing):
         yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
 
 
-def _complete(workload: Workload, containers: Sequence[Container], wait: float) -> Iterable[Operation]:
-    """Create what is missing, start what has ended, remove what is too much."""
-    missing = workload.replicas - len(containers)
-    if missing > 0:
+def _complete(
+    workload: Workload, instances: Sequence[Instance], unmet: Sequence[str], wait: float
+) -> Iterable[Operation]:
+    """Create what is missing, start what has ended, remove what is too much. What it needs has to be there first,
+    unless it ran before.
+    """
+    missing = workload.replicas - len(instances)
+    if missing > 0 and not unmet:
         yield CreateReplicas(
             workload=workload.name,
             count=missing,
-            existing=len(containers),
+            existing=len(instances),
             cause=Cause.MISSING,
             detail=workload.revision,
         )
-    for container in containers[: workload.replicas]:
-        died = container.state in (State.EXITED, State.DEAD)
-        if container.state is State.CREATED or (died and not wait and not _is_complete(container, workload)):
-            detail = f"exited with code {container.exit_code}" if died else ""
-            yield StartContainer.on(container, Cause.DEAD if died else Cause.MISSING, detail=detail)
-    for container in containers[workload.replicas :]:
+    for instance in instances[: workload.replicas]:
+        if instance.phase is Phase.CREATED and not unmet:
+            yield StartContainer.on(instance.container, Cause.MISSING)
+        # What the engine restarts by itself is left to it.
+        elif instance.phase is Phase.DEAD and instance.container.state in ENDED and not wait:
+            yield StartContainer.on(instance.container, Cause.DEAD, detail=instance.reason)
+    for container in (instance.container for instance in instances[workload.replicas :]):
         if container.state is State.RUNNING and not container.stopping:
             yield StopContainer.on(container, Cause.SURPLUS, grace=workload.stop_grace)
-        elif container.state in (State.EXITED, State.CREATED, State.DEAD):
+        elif container.state in ENDED:
             yield RemoveContainer.on(container, Cause.SURPLUS)
+
+
+def _explain(workload: Workload, instances: Sequence[Instance], unmet: Sequence[str]) -> str:
+    """What a workload waits for, with what is known of it."""
+    if unmet:
+        return f"{workload.name} waits for {', '.join(unmet)}"
+    reason = next((instance.reason for instance in instances if instance.reason), "")
+    return f"{workload.name} is not ready: {reason}" if reason else f"{workload.name} is not ready yet"
 
 
 def plan_orphans(stack: Stack, observed: Observed) -> Step:
@@ -127,7 +163,7 @@ def plan_orphans(stack: Stack, observed: Observed) -> Step:
     for container in sorted(observed.engine.containers, key=lambda c: c.age_key):
         if container.workload in names or container.role is Role.WEB:
             continue
-        if container.state in (State.CREATED, State.EXITED, State.DEAD):
+        if container.state in ENDED:
             operations.append(RemoveContainer.on(container, Cause.ORPHAN))
         elif container.state is not State.REMOVING and not container.stopping:
             operations.append(StopContainer.on(container, Cause.ORPHAN, grace=DEFAULT_STOP_GRACE))
@@ -135,40 +171,44 @@ def plan_orphans(stack: Stack, observed: Observed) -> Step:
 
 
 def _in_order(stack: Stack) -> Iterable[Workload]:
-    mine = {workload.name: workload for workload in stack.of(Role.DEPENDENCY)}
+    mine = {workload.name: workload for workload in stack.of(Role.DEPENDENCY, Role.JOB)}
     graph = {name: [other for other in workload.needs if other in mine] for name, workload in mine.items()}
     return [mine[name] for name in TopologicalSorter(graph).static_order()]
 
 
+def _enough_serve(judged: Judged) -> bool:
+    """Whether what needs the web service can rely on it: on as many replicas of this revision as a rollout leaves."""
+    stack = judged.stack
+    spared = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.unavailable
+    return sum(r.serving and (r.current or r.asked) for r in judged.replicas) >= max(
+        1, stack.serving - spared
+    )
+
+
 def _needed_by_web(stack: Stack) -> frozenset[str]:
     """Everything that a web workload needs, directly or through something else."""
-    needs = {workload.name: workload.needs for workload in stack.workloads}
+    return _reached(stack, through=frozenset(Role))
+
+
+def _needed_to_serve(stack: Stack) -> frozenset[str]:
+    """The dependencies of replicas that serve already: instead of a job, what that job works on."""
+    roles = {workload.name: workload.role for workload in stack.workloads}
+    found = _reached(stack, through=frozenset({Role.JOB}))
+    return frozenset(name for name in found if roles[name] is Role.DEPENDENCY)
+
+
+def _reached(stack: Stack, through: frozenset[Role]) -> frozenset[str]:
+    """What web workloads need, and what that needs in turn where it has one of the roles `through`."""
+    workloads = {workload.name: workload for workload in stack.workloads}
     found: set[str] = set()
     queue = [name for workload in stack.web for name in workload.needs]
     while queue:
         name = queue.pop()
         if name not in found:
             found.add(name)
-            queue.extend(needs[name])
+            queue.extend(workloads[name].needs if workloads[name].role in through else ())
     return frozenset(found)
 
 
 def _is_quiet(member: Member, drain: float) -> bool:
     return member.draining and (member.sessions == 0 or member.since >= drain)
-
-
-def _is_up_to_date(container: Container, workload: Workload) -> bool:
-    attached = container.state is not State.RUNNING or workload.networks <= set(container.addresses)
-    return workload.accepts(container.revision) and attached
-
-
-def _is_complete(container: Container, workload: Workload) -> bool:
-    return workload.one_shot and container.state is State.EXITED and container.exit_code == 0
-
-
-def _is_ready(container: Container, workload: Workload) -> bool:
-    if not _is_up_to_date(container, workload) or container.stopping:
-        return False
-    if workload.one_shot:
-        return _is_complete(container, workload)
-    return container.is_ready

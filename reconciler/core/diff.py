@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Replica
+from reconciler.core.instance import Instance, Phase
 from reconciler.core.judged import Judged
-from reconciler.core.observed import Container, Health, State
 from reconciler.core.stack import Role, Workload
 
 
@@ -54,7 +54,7 @@ def diff(judged: Judged) -> tuple[Difference, ...]:
         if workload.role is Role.WEB:
             found += _of_web(workload, [r for r in replicas if r.workload is workload], enough=enough)
         else:
-            found += _of_others(workload, observed.of(workload.name))
+            found += _of_others(workload, judged.of(workload))
     found += _of_proxy(judged)
     known = {workload.name for workload in stack.workloads}
     found += [
@@ -68,9 +68,8 @@ def diff(judged: Judged) -> tuple[Difference, ...]:
 def _of_web(workload: Workload, replicas: list[Replica], *, enough: bool) -> Iterable[Difference]:
     """`enough`: as many serve as should, so that whoever does not stands by."""
     current = [r for r in replicas if (r.current or r.asked) and r.useful]
-    yield from _counts(
-        workload, len(current), sum(not r.current and not r.asked and r.live for r in replicas)
-    )
+    outdated = sum(not r.current and not r.asked and r.live for r in replicas)
+    yield from _counts(workload, workload.replicas, len(current), outdated)
     if asked := sum(r.asked for r in current):
         yield Difference(Kind.OUTDATED, workload.name, f"{_containers(asked)} to be rotated")
     for replica in replicas:
@@ -82,21 +81,19 @@ def _of_web(workload: Workload, replicas: list[Replica], *, enough: bool) -> Ite
             )
 
 
-def _of_others(workload: Workload, containers: tuple[Container, ...]) -> Iterable[Difference]:
-    current = [c for c in containers if workload.accepts(c.revision)]
-    yield from _counts(workload, len(current), len(containers) - len(current))
-    for container in current:
-        done = workload.one_shot and container.state is State.EXITED and container.exit_code == 0
-        if container.state is not State.RUNNING and not done:
-            yield Difference(Kind.UNHEALTHY, container.name, f"is {container.state.value}")
-        elif container.health in (Health.UNHEALTHY, Health.STARTING):
-            yield Difference(Kind.UNHEALTHY, container.name, f"is {container.health.value}")
-        elif not done and (missing := sorted(workload.networks - set(container.addresses))):
-            yield Difference(Kind.UNHEALTHY, container.name, f"detached from network {missing[0]}")
+def _of_others(workload: Workload, instances: tuple[Instance, ...]) -> Iterable[Difference]:
+    current = [instance for instance in instances if instance.current]
+    # What was complete once is not missed.
+    wanted = len(current) if workload.done else workload.replicas
+    yield from _counts(workload, wanted, len(current), len(instances) - len(current))
+    for instance in current:
+        if instance.phase not in (Phase.READY, Phase.COMPLETE):
+            yield Difference(
+                Kind.UNHEALTHY, instance.container.name, instance.reason or f"is {instance.phase.value}"
+            )
 
 
-def _counts(workload: Workload, current: int, outdated: int) -> Iterable[Difference]:
-    wanted = workload.replicas
+def _counts(workload: Workload, wanted: int, current: int, outdated: int) -> Iterable[Difference]:
     if outdated:
         yield Difference(
             Kind.OUTDATED, workload.name, f"{outdated} of another revision than {workload.revision}"

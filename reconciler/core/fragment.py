@@ -26,6 +26,7 @@ SECTIONS: Final = ("services", "volumes", "networks", "configs", "secrets")
 BASE_SERVICES: Final = frozenset({GATEWAY, HAPROXY})
 BASE_NETWORKS: Final = frozenset({VAULT_NET, CONTROL_NET})
 COMPLETED: Final = "service_completed_successfully"
+STARTED: Final = "service_started"
 
 
 class BuildError(PermanentError):
@@ -34,13 +35,15 @@ class BuildError(PermanentError):
 
 @dataclass(frozen=True)
 class Fragment:
-    """A checked fragment: `services` with normalised networks, `needs` from service to the services before it."""
+    """A checked fragment: `services` with normalised networks, `needs` from service to the services before it,
+    `conditions` from service to the conditions on which others say that they wait for it.
+    """
 
     services: dict[str, Service]
     top_level: dict[str, dict[str, Any]]
     web: tuple[str, ...]
     needs: Mapping[str, tuple[str, ...]]
-    one_shot: frozenset[str]
+    conditions: Mapping[str, frozenset[str]]
     warnings: list[str] = field(default_factory=list)
 
 
@@ -89,7 +92,7 @@ class _Reader:
             top_level=sections,
             web=web,
             needs=self._needs(services, web, dependencies),
-            one_shot=self._one_shot(services),
+            conditions=self._conditions(services),
             warnings=self._warnings,
         )
 
@@ -209,14 +212,13 @@ class _Reader:
             raise self._error(f"services need each other in a circle: {' → '.join(error.args[1])}") from error
         return {name: tuple(others) for name, others in needs.items()}
 
-    def _one_shot(self, services: Mapping[str, Service]) -> frozenset[str]:
-        conditions = (
-            (other, (how or {}).get("condition"))
-            for body in services.values()
-            if isinstance(body.get("depends_on"), Mapping)
-            for other, how in body["depends_on"].items()
-        )
-        return frozenset(other for other, condition in conditions if condition == COMPLETED)
+    def _conditions(self, services: Mapping[str, Service]) -> Mapping[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for body in services.values():
+            if isinstance(body.get("depends_on"), Mapping):
+                for other, how in body["depends_on"].items():
+                    found.setdefault(other, set()).add((how or {}).get("condition") or STARTED)
+        return {name: frozenset(conditions) for name, conditions in found.items()}
 
 
 def _scalar(value: object) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from reconciler.core.base_stack import VAULT_NET
-from reconciler.core.observed import Container, Health, State
+from reconciler.core.instance import Instance, Phase, phase_of
+from reconciler.core.observed import Container, Health
 from reconciler.core.plan import Cause
 from reconciler.core.pool import Member
 from reconciler.core.stack import Role, Stack, Workload
@@ -24,36 +24,19 @@ CREATED_RESOLUTION: Final = timedelta(seconds=1)
 """The engine tells when a container was created in whole seconds, rounded down."""
 
 
-class Phase(StrEnum):
-    """Where a replica is in its life, whatever its revision."""
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Replica(Instance):
+    """One container of a `web` workload with its judgement.
 
-    CREATED = "created"
-    WARMING = "warming"
-    READY = "ready"
-    UNHEALTHY = "unhealthy"
-    STOPPING = "stopping"
-    DEAD = "dead"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Replica:
-    """One container of a `web` workload with its judgement; `reason` says in a few words what is wrong with it.
-
-    `asked`: it runs the current definition, and somebody asked for a fresh one in its place. `current`: it runs that
-    definition and may stay. `in_pool`: new requests may reach it, at its present address. `taking_traffic`: HAProxy sends
-    it requests, whatever Docker thinks of it; one that we are ending is no help any more. Compared by identity: a pass
-    judges each container once.
+    `asked`: it runs the current definition, and a fresh one was asked for in its place. `in_pool`: new requests may reach
+    it, at its present address. `taking_traffic`: HAProxy sends it requests, whatever Docker thinks of it; one that we are
+    ending is no help any more.
     """
 
-    container: Container
-    workload: Workload
-    phase: Phase
-    current: bool
     member: Member | None
     address: str | None
     in_pool: bool
     taking_traffic: bool
-    reason: str = ""
     asked: bool = False
 
     @property
@@ -166,28 +149,11 @@ def _gone(name: str) -> Workload:
 def _phase(
     container: Container, workload: Workload, member: Member | None, in_time: bool
 ) -> tuple[Phase, str]:
-    late = (Phase.WARMING, "") if in_time else (Phase.UNHEALTHY, "not ready by its deadline")
-    match container.state:
-        case State.EXITED | State.DEAD | State.RESTARTING:
-            # Restarting is dead with the engine's own patience; ours is counted, told, and the same everywhere.
-            return Phase.DEAD, f"exited with code {container.exit_code}"
-        case State.CREATED:
-            return Phase.CREATED, ""
-        case State.REMOVING:
-            return Phase.STOPPING, ""
-        case State.PAUSED if not container.stopping:
-            return Phase.UNHEALTHY, "paused"
-    if container.stopping:
-        return Phase.STOPPING, ""
-    if missing := sorted(workload.networks - set(container.addresses)):
-        return Phase.UNHEALTHY, f"detached from network {missing[0]}"
-    match container.health:
-        case Health.UNHEALTHY:
-            return Phase.UNHEALTHY, "its health check fails"
-        case Health.STARTING:
-            return late
-        case Health.NONE if member is not None and member.enabled and not member.up:
-            if in_time or member.since < EJECTED_SECONDS:
-                return Phase.WARMING, ""
-            return Phase.UNHEALTHY, "HAProxy's check fails"
-    return Phase.READY, ""
+    """What the engine can tell, and HAProxy's check where there is no other."""
+    phase, reason = phase_of(container, workload, in_time=in_time)
+    unchecked = phase is Phase.READY and container.health is Health.NONE
+    if unchecked and member is not None and member.enabled and not member.up:
+        if in_time or member.since < EJECTED_SECONDS:
+            return Phase.WARMING, ""
+        return Phase.UNHEALTHY, "HAProxy's check fails"
+    return phase, reason

@@ -7,26 +7,40 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.core.health import Replica, judge_replicas
+from reconciler.core.instance import Instance, judge_instance
 from reconciler.core.observed import Container, Observed
 from reconciler.core.pool import Member, merge, silent
-from reconciler.core.stack import Stack
+from reconciler.core.stack import Role, Stack, Workload
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What is wanted and what runs, at one moment.
 
-    `members` are the servers over all proxies, by name; `replicas` every container of the pool, oldest first; `slots`
-    the names of the proxies that answer, `silent` those that run and do not.
+    `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
+    stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` those that run and do not.
     """
 
     stack: Stack
     observed: Observed
     members: Mapping[str, Member]
     replicas: tuple[Replica, ...]
+    others: tuple[Instance, ...]
     slots: tuple[int, ...]
     silent: tuple[Container, ...]
     now: datetime
+
+    def of(self, workload: Workload) -> tuple[Instance, ...]:
+        """The instances of one workload of the stack, oldest first."""
+        instances: tuple[Instance, ...] = self.replicas if workload.role is Role.WEB else self.others
+        return tuple(instance for instance in instances if instance.workload is workload)
+
+    def is_complete(self, workload: Workload) -> bool:
+        """Whether all instances of a workload that no pool serves are there, of the current definition, and well."""
+        instances = self.of(workload)
+        return workload.done or (
+            len(instances) == workload.replicas and all(instance.is_well for instance in instances)
+        )
 
 
 def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
@@ -39,7 +53,18 @@ def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
         observed=observed,
         members=members,
         replicas=judge_replicas(stack, observed.engine.containers, members, now),
+        others=_judge_others(stack, observed, now),
         slots=tuple(sorted(slots)),
         silent=silent(stack.haproxy.name, observed),
         now=now,
+    )
+
+
+def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Instance, ...]:
+    workloads = {w.name: w for w in stack.workloads if w.role is not Role.WEB}
+    deadline = stack.strategy.progress_deadline
+    return tuple(
+        judge_instance(container, workloads[container.workload], deadline, now)
+        for container in sorted(observed.engine.containers, key=lambda c: c.age_key)
+        if container.workload in workloads
     )

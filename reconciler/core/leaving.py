@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from heapq import nsmallest
 
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Replica
+from reconciler.core.instance import Phase
 from reconciler.core.plan import Cause
 from reconciler.core.rotation import due_in
 from reconciler.core.stack import Stack, StrategyKind

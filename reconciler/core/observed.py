@@ -42,8 +42,8 @@ class Container:
     `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
     names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
     the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
-    started as this one was created. `started` is exact for gateway and proxies, coarse for others. `stopping` is true
-    from the moment this controller asked for a stop, also when it has ended.
+    started as this one was created. `started` is exact for gateway and proxies, coarse for others, and
+    so is `ended`. `stopping` is true from the moment this controller asked for a stop, also when it has ended.
     """
 
     id: str
@@ -59,6 +59,7 @@ class Container:
     port: int | None = None
     exit_code: int | None = None
     started: datetime | None = None
+    ended: datetime | None = None
     slot: int | None = None
     joined: str | None = None
     namespace: datetime | None = None

@@ -27,8 +27,13 @@ def plan(judged: Judged, history: History) -> Plan:
     """The operations that are safe now. Pure and deterministic: the same arguments give the same plan."""
     stack, observed = judged.stack, judged.observed
     dependencies = plan_dependencies(judged, history)
-    may_start = all(dependencies.satisfies(workload) for workload in stack.web)
-    web = plan_web(judged, history, may_start=may_start, hold=dependencies.hold)
+    web = plan_web(
+        judged,
+        history,
+        may_start=dependencies.may_start,
+        may_serve=dependencies.may_serve,
+        hold=dependencies.hold,
+    )
     ingress = plan_ingress(judged, web.servers)
     if ingress.blocked and not observed.engine.containers:
         return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)

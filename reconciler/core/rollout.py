@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
-from reconciler.core.health import Phase, Replica, cause_of_end
+from reconciler.core.health import Replica, cause_of_end
 from reconciler.core.history import History
+from reconciler.core.instance import Phase
 from reconciler.core.judged import Judged
 from reconciler.core.leaving import leaving
 from reconciler.core.plan import (
@@ -43,6 +45,9 @@ answers; they go to another replica when HAProxy's `timeout connect`, 2 s, has p
 and the turn of another server that has died as well may come first.
 """
 
+HOLD_MARGIN: Final = 1.0
+"""Seconds before the end of `holdSeconds` at which held requests are let in: HAProxy counts whole seconds, rounded up."""
+
 CHECK_LOOK: Final = 1.0
 """Seconds between two looks at a server that waits for its first good check, if the news of that is missed."""
 
@@ -55,11 +60,11 @@ class WebStep:
     servers: Mapping[str, str]
 
 
-def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -> WebStep:
+def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bool, hold: bool) -> WebStep:
     """The next step of all `web` workloads together.
 
-    `may_start`: what they need is ready. `hold`: what they need is being changed, so the pool has to be empty and
-    HAProxy holds the requests.
+    `may_start`: what new ones need is ready; `may_serve`: what those need that run is. `hold`: what they need is being
+    changed, so the pool has to be empty and HAProxy holds the requests.
     """
     dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
     retiring = leaving(judged.stack, judged.replicas, judged.now, can_drain=bool(judged.slots))
@@ -67,9 +72,11 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, hold: bool) -
     steps: list[Operation | Wait] = [*_forget_servers(judged), *_bury(dead)]
     if hold:
         steps += _empty(judged, kept)
-    elif may_start or any(r.member is not None and not r.draining for r in judged.replicas):
+    elif may_serve or _is_served(judged) or (left := _left_to_hold(judged, kept)) <= 0:
         # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
         steps += _admit(judged, kept)
+    elif left < inf:
+        steps.append(Wait(left))
     steps += _retire(judged, retiring)
     if may_start:
         steps += _start(kept)
@@ -124,6 +131,19 @@ def _admit(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait
             trusted=replica.is_trusted,
             cause=Cause.STALE if moved else Cause.READY,
         )
+
+
+def _is_served(judged: Judged) -> bool:
+    return any(r.member is not None and not r.draining for r in judged.replicas)
+
+
+def _left_to_hold(judged: Judged, kept: Sequence[Replica]) -> float:
+    """Seconds until HAProxy gives up requests that it holds for a dependency; infinity when it holds none for it.
+
+    A replica that is ready by its own check answers them at least as well as the 503 that they would get.
+    """
+    drained = [r.member.since for r in kept if r.member is not None and r.draining]
+    return judged.stack.proxy.hold_seconds - HOLD_MARGIN - min(drained) if drained else inf
 
 
 def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:

@@ -7,8 +7,8 @@ with what runs; nothing downstream asks a plugin or a manifest again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -29,6 +29,7 @@ class Role(StrEnum):
     GATEWAY = "gateway"
     PROXY = "proxy"
     DEPENDENCY = "dependency"
+    JOB = "job"
     WEB = "web"
 
 
@@ -37,7 +38,9 @@ class Workload:
     """One service of the stack.
 
     `revisions` holds the revision of the same definition under every formula that we still read, so that an upgrade
-    of the controller replaces nothing; `revision` is the one written on new containers.
+    of the controller replaces nothing; `revision` is the one written on new containers. `one_shot`: ending with 0
+    completes it. `awaited`: another service says that it waits for that. `done`: it was complete once, and is never
+    started again.
     """
 
     name: str
@@ -51,6 +54,8 @@ class Workload:
     port: int | None = None
     stop_grace: float = DEFAULT_STOP_GRACE
     one_shot: bool = False
+    awaited: bool = False
+    done: bool = False
 
     def accepts(self, revision: str) -> bool:
         """Whether a container with this revision label runs the current definition."""
@@ -152,6 +157,15 @@ class Stack:
     rotated_at: datetime | None = None
     warnings: tuple[str, ...] = ()
 
+    def with_done(self, is_done: Callable[[Workload], bool]) -> Stack:
+        """The same stack, with the jobs of which this is true done."""
+        if not any(is_done(job) for job in self.of(Role.JOB)):
+            return self
+        workloads = (
+            replace(w, done=True) if w.role is Role.JOB and is_done(w) else w for w in self.workloads
+        )
+        return replace(self, workloads=tuple(workloads))
+
     def of(self, *roles: Role) -> tuple[Workload, ...]:
         """The workloads that have one of these roles, in the order of the document."""
         return tuple(workload for workload in self.workloads if workload.role in roles)
@@ -173,9 +187,13 @@ class Stack:
 
     @cached_property
     def revision(self) -> str:
-        """What a rollout goes towards: the revision of the web workload, or one name for those of several."""
-        revisions = [workload.revision for workload in self.web]
-        return revisions[0] if len(revisions) == 1 else f"{CURRENT_FORMULA}-{digest(revisions)}"
+        """What a rollout goes towards: one name for the revisions of all its workloads but gateway and HAProxy."""
+        return _one_name(self.of(Role.WEB, Role.DEPENDENCY, Role.JOB))
+
+    @cached_property
+    def web_revision(self) -> str:
+        """The name that earlier releases gave to a rollout, which was for them one of the web workloads only."""
+        return _one_name(self.web)
 
     @property
     def is_single_active(self) -> bool:
@@ -197,3 +215,9 @@ class Stack:
     def replicas(self) -> int:
         """How many servers the pool should have."""
         return sum(workload.replicas for workload in self.web)
+
+
+def _one_name(workloads: Sequence[Workload]) -> str:
+    """The revision of a single workload, or one name for those of several."""
+    revisions = [workload.revision for workload in workloads]
+    return revisions[0] if len(revisions) == 1 else f"{CURRENT_FORMULA}-{digest(revisions)}"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core import base_stack, labels
-from reconciler.core.fragment import BuildError, Fragment, Service
+from reconciler.core.fragment import COMPLETED, BuildError, Fragment, Service
 from reconciler.core.revision import digest, revision_of, revisions_of
 from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Site, Workload
 from vault_plugins.contract import VaultServicePlugin
@@ -54,16 +54,16 @@ class FragmentReader:
     def part(self, name: str) -> Part:
         """The part that this service of the fragment becomes. Raises BuildError."""
         fragment, body = self.fragment, self.fragment.services[name]
-        is_web, is_job = name in fragment.web, name in fragment.one_shot
+        is_web, nature = name in fragment.web, _nature(body, fragment.conditions.get(name, frozenset()))
         definition = self._with_environment(body, is_web=is_web)
         # The engine would start a job that is done again and again.
-        definition.setdefault("restart", "no" if is_job else "unless-stopped")
+        definition.setdefault("restart", "no" if nature.awaited else "unless-stopped")
         replicas = _replicas(body, self.replicas if is_web and len(fragment.web) == 1 else 1)
         port = self._take_over(name, definition, replicas) if is_web else None
         content = _with_files(definition, self.digest_file, fragment)
         workload = Workload(
             name=name,
-            role=Role.WEB if is_web else Role.DEPENDENCY,
+            role=Role.WEB if is_web else Role.JOB if nature.is_job else Role.DEPENDENCY,
             replicas=replicas,
             image=definition["image"],
             revision=revision_of(content),
@@ -72,7 +72,8 @@ class FragmentReader:
             needs=fragment.needs[name],
             port=port,
             stop_grace=_seconds(definition.get("stop_grace_period")),
-            one_shot=is_job,
+            one_shot=nature.one_shot and not is_web,
+            awaited=nature.awaited and not is_web,
         )
         return _labelled(self.service.name, workload, definition)
 
@@ -154,6 +155,28 @@ def base_parts(service: VaultService, site: Site) -> tuple[Part, Part]:
             haproxy,
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Nature:
+    """Whether a service runs once, and whether that is all that it is there for."""
+
+    one_shot: bool
+    awaited: bool
+    is_job: bool
+
+
+def _nature(body: Service, conditions: frozenset[str]) -> _Nature:
+    """A service runs once when another one waits for its end, or when it is not to be restarted.
+
+    One that is not to be restarted may still be meant to go on running: it has a health check, or others wait for its
+    start. Then it is a dependency, and if it ends with 0 all the same, it is complete.
+    """
+    awaited = COMPLETED in conditions
+    # A plugin may write YAML's `restart: no` as what YAML makes of it.
+    says_no = body.get("restart") in ("no", False)
+    has_check = bool(body.get("healthcheck")) and not body["healthcheck"].get("disable")
+    return _Nature(awaited or says_no, awaited, awaited or (says_no and not has_check and not conditions))
 
 
 def _target_port(mapping: object) -> int | None:

@@ -191,7 +191,7 @@ class ComposeEngine:
         Volumes without a name go with web replicas, as when these are replaced, and with the others if asked.
         """
         rows = self._api.rows(project)
-        for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.DEPENDENCY):
+        for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.JOB, Role.DEPENDENCY):
             group = [row["Id"] for row in rows if (row.get("Labels") or {}).get(labels.ROLE) == role.value]
             end = partial(self._end, anonymous_volumes=volumes or role is Role.WEB)
             list(self._stoppers.map(end, group))

@@ -28,9 +28,11 @@ EVENTS: Final = (
 """The events that can change a plan. Docker sends many more, such as two for every health check."""
 
 _EXIT_CODE: Final = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
-_UPTIME: Final = re.compile(
-    r"Up (?:Less than a |(?:About )?(?P<amount>an?|\d+) )(?P<unit>second|minute|hour|day|week|month|year)"
+_DURATION: Final = (
+    r"(?:Less than a |(?:About )?(?P<amount>an?|\d+) )(?P<unit>second|minute|hour|day|week|month|year)"
 )
+_UPTIME: Final = re.compile(f"Up {_DURATION}")
+_ENDED: Final = re.compile(rf"Exited \(\d+\) {_DURATION}s? ago")
 _UNIT_SECONDS: Final = {
     "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000,
 }  # fmt: skip
@@ -82,7 +84,8 @@ def _read_row(
         },
         port=_number(marks.get(labels.PORT)),
         exit_code=int(exited[1]) if exited else None,
-        started=_started(status, now),
+        started=_moment_in(_UPTIME, status, now),
+        ended=_moment_in(_ENDED, status, now),
         slot=_number(marks.get(labels.SLOT)),
         joined=mode.partition(":")[2] if mode.startswith("container:") else None,
         namespace=_moment(marks.get(labels.NAMESPACE)),
@@ -113,9 +116,9 @@ def _role(text: str | None) -> Role:
     return Role(text) if text in set(Role) else Role.DEPENDENCY
 
 
-def _started(status: str, now: datetime) -> datetime | None:
-    """When a container started, as exactly as Docker's sentence says it ("Up 5 minutes"): never too early."""
-    found = _UPTIME.match(status)
+def _moment_in(pattern: re.Pattern[str], status: str, now: datetime) -> datetime | None:
+    """The moment that Docker's sentence tells ("Up 5 minutes"), as exactly as it says it: never too early."""
+    found = pattern.match(status)
     if not found:
         return None
     amount = 1 if found["amount"] in ("a", "an") else int(found["amount"] or 0)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final
 
-from reconciler.core.observed import Container, EngineObserved, Health
+from reconciler.core.observed import Container, EngineObserved, Health, State
 from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.base import EngineEvent, EngineInfo
@@ -79,6 +79,7 @@ class MemoryEngine:
             port=container.port,
             exit_code=container.exit_code,
             started=container.started_at if container.is_up else None,
+            ended=container.ended_at if container.state is State.EXITED else None,
             slot=container.slot,
             joined=container.joined,
             namespace=container.namespace,

@@ -46,7 +46,7 @@ class Behaviour:
 
 @dataclass(slots=True, eq=False)
 class MemoryContainer:
-    """One container. Times are of the machine's clock, but for `created` and `started_at`, which are the wall's."""
+    """One container. Times are of the machine's clock, but for `created` and what ends in `_at`, which are the wall's."""
 
     id: str
     name: str
@@ -68,6 +68,7 @@ class MemoryContainer:
     state: State = State.CREATED
     started: float = -inf
     started_at: datetime | None = None
+    ended_at: datetime | None = None
     exit_code: int | None = None
     ends: float = inf
     comes_back: float = inf
@@ -271,7 +272,7 @@ class Machine:
 
     def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
         self._release(container, moment)
-        container.ends = inf
+        container.ends, container.ended_at = inf, self.now()
         container.exit_code = (
             (0 if container.asked else container.behaviour.exit_code) if code is None else code
         )

@@ -22,6 +22,7 @@ happens in a directory that has just been made; this file is in one that is watc
 EventType = Literal["Normal", "Warning"]
 Result = Literal["", "Complete", "RolledBack", "Superseded"]
 """How the rollout of a revision ended; empty while it goes on."""
+Covers = Literal["stack", "web"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,8 @@ class Event:
 class RevisionRecord:
     """One rollout of a service: what it was to become, who caused it, how it ended.
 
-    `spec` is the JSON text that was handed to `open_revision`; `finished_at` is None while it goes on.
+    `spec` is the JSON text that was handed to `open_revision`; `finished_at` is None while it goes on. `covers` says
+    which workloads `revision` stands for: all of them, or those of the pool, as it did in earlier releases.
     """
 
     service: str
@@ -105,6 +107,7 @@ class RevisionRecord:
     created_at: datetime
     result: Result
     finished_at: datetime | None
+    covers: Covers = "stack"
 
 
 class Objects(Protocol):
@@ -186,10 +189,16 @@ class Records(Protocol):
     def last_good(self, service: str) -> RevisionRecord | None:
         """The newest rollout that is Complete."""
 
-    def is_rejected(self, service: str, revision: str) -> bool:
-        """Whether the newest rollout was towards `revision` and was rolled back: not to be tried again until another
-        one is opened. Rolling back opens none, so it cannot be undone by itself.
+    def newest(self, service: str) -> RevisionRecord | None:
+        """The newest rollout. If it was rolled back, its revision is not to be tried again until another one is opened;
+        rolling back opens none, so it cannot be undone by itself.
         """
+
+    def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
+        """A job of this revision has ended well."""
+
+    def completions(self, service: str) -> Mapping[str, frozenset[str]]:
+        """Per job of a service, the revisions of it that have ended well."""
 
     def forget(self, service: str) -> None:
         """Forget all about a service."""

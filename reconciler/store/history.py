@@ -1,4 +1,5 @@
-"""What happened, in SQLite: events for people, rollouts to go back to, deaths that make the next start patient.
+"""What happened, in SQLite: events for people, rollouts to go back to, deaths that make the next start patient, jobs that
+are done.
 
 Losing it loses history, never service. So nothing here raises into a pass: a damaged database is put aside and a
 new one begun, and on a full or read-only disk writes are dropped, which is logged once until it works again.
@@ -19,7 +20,8 @@ SAME_EVENT_WITHIN: Final = timedelta(minutes=10)
 KEPT_EVENTS: Final = 1000
 KEPT_REVISIONS: Final = 50
 KEPT_DEATHS: Final = 1000
-"""All three for each service."""
+KEPT_COMPLETIONS: Final = 1000
+"""All of them for each service."""
 
 # Times are whole microseconds since 1970 in UTC. A column or table is never changed here once it was released:
 # append a script.
@@ -40,6 +42,13 @@ MIGRATIONS: Final = (
         id INTEGER PRIMARY KEY, service TEXT NOT NULL, workload TEXT NOT NULL, revision TEXT NOT NULL,
         time INTEGER NOT NULL, detail TEXT NOT NULL, UNIQUE (service, workload, revision, time, detail)
     )
+    """,
+    """
+    ALTER TABLE revisions ADD COLUMN covers TEXT NOT NULL DEFAULT 'web';
+    CREATE TABLE completions (
+        service TEXT NOT NULL, workload TEXT NOT NULL, revision TEXT NOT NULL, time INTEGER NOT NULL,
+        PRIMARY KEY (service, workload, revision)
+    ) WITHOUT ROWID
     """,
 )
 
@@ -153,7 +162,7 @@ class HistoryStore:
                 (_number(now), service),
             )
             sql.execute(
-                "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?, '', NULL)",
+                "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?, '', NULL, 'stack')",
                 (service, number, revision, spec, cause, commit, _number(now)),
             )
             # However long ago it was: the last good one stays, or there is nothing to go back to.
@@ -193,12 +202,35 @@ class HistoryStore:
         )
         return _revision(rows[0]) if rows else None
 
-    def is_rejected(self, service: str, revision: str) -> bool:
-        """Whether the newest rollout was towards `revision` and was rolled back."""
+    def newest(self, service: str) -> RevisionRecord | None:
+        """The newest rollout."""
         rows = self._database.read(
             "SELECT * FROM revisions WHERE service = ? ORDER BY number DESC LIMIT 1", (service,)
         )
-        return bool(rows) and (rows[0]["revision"], rows[0]["result"]) == (revision, "RolledBack")
+        return _revision(rows[0]) if rows else None
+
+    def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
+        """A job of this revision has ended well; told twice, it is one completion."""
+
+        def write(sql: sqlite3.Connection) -> None:
+            sql.execute(
+                "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)",
+                (service, workload, revision, _number(when)),
+            )
+            sql.execute(
+                "DELETE FROM completions WHERE service = ?1 AND (workload, revision) IN (SELECT workload, revision "
+                "FROM completions WHERE service = ?1 ORDER BY time DESC LIMIT -1 OFFSET ?2)",
+                (service, KEPT_COMPLETIONS),
+            )
+
+        self._database.write(write, None)
+
+    def completions(self, service: str) -> Mapping[str, frozenset[str]]:
+        """Per job of a service, the revisions of it that have ended well."""
+        found: dict[str, set[str]] = {}
+        for row in self._database.read("SELECT * FROM completions WHERE service = ?", (service,)):
+            found.setdefault(row["workload"], set()).add(row["revision"])
+        return {workload: frozenset(revisions) for workload, revisions in found.items()}
 
     def forget(self, service: str) -> None:
         """Forget all about a service."""
@@ -207,6 +239,7 @@ class HistoryStore:
             sql.execute("DELETE FROM events WHERE service = ?", (service,))
             sql.execute("DELETE FROM revisions WHERE service = ?", (service,))
             sql.execute("DELETE FROM deaths WHERE service = ?", (service,))
+            sql.execute("DELETE FROM completions WHERE service = ?", (service,))
 
         self._database.write(write, None)
 
@@ -248,4 +281,5 @@ def _revision(row: sqlite3.Row) -> RevisionRecord:
         created_at=_time(row["created_at"]),
         result=row["result"],
         finished_at=None if row["finished_at"] is None else _time(row["finished_at"]),
+        covers=row["covers"],
     )

@@ -165,7 +165,7 @@ def test_a_revision_that_gets_nowhere_is_given_up(memory: MemoryWorld) -> None:
         memory.once()
         memory.time += 0.5
     assert {c.id for c in memory.web()} == kept
-    assert memory.records.is_rejected(NAME, bad.revision)
+    assert memory.is_rejected(bad)
     status = memory.objects.status(NAME)
     assert status.revision == good.revision
     assert condition(status, "Ready") == ("False", "RolledBack")
@@ -178,7 +178,7 @@ def test_a_crash_loop_is_given_up_before_the_deadline(memory: MemoryWorld) -> No
     memory.converge()
     bad = memory.wish(version="crashes")
     began = memory.time
-    while not memory.records.is_rejected(NAME, bad.revision):
+    while not memory.is_rejected(bad):
         memory.once()
         memory.time += 0.5
         assert memory.time < began + 119

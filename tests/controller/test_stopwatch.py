@@ -8,7 +8,8 @@ import pytest
 
 from metrics.recorder import Recorder
 from reconciler.controller.stopwatch import Stopwatch
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Replica
+from reconciler.core.instance import Phase
 from reconciler.core.observed import Container, Health, State
 from reconciler.core.pool import Member
 from reconciler.core.stack import Role, Workload

@@ -75,6 +75,11 @@ class MemoryWorld:
             self.time += 0.5
         raise AssertionError(f"not converged: {result.did}\n{self.objects.status(NAME)}")
 
+    def is_rejected(self, stack: Stack) -> bool:
+        """Whether the newest rollout was towards this stack and was rolled back."""
+        newest = self.records.newest(NAME)
+        return newest is not None and (newest.revision, newest.result) == (stack.revision, "RolledBack")
+
     def web(self) -> list[MemoryContainer]:
         """The web replicas there are."""
         return [c for c in self.machine.containers.values() if c.role is Role.WEB]

@@ -56,7 +56,7 @@ def told(text: str) -> list[str]:
         ),
         (
             f"gateways: [gateway-1 exited code=1]\nweb: [{GOOD}]",
-            ["gateway-1: is exited"],
+            ["gateway-1: exited with code 1"],
         ),
     ],
 )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.health import Phase, Replica
+from reconciler.core.health import Replica
+from reconciler.core.instance import Phase
 from tests.core.scenes import read_scene
 
 

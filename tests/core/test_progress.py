@@ -18,9 +18,8 @@ def failure(
     scene = read_scene(
         f"about: progress\nwish: { ({'version': '2'} | wish) }\nweb: {named}\ndeaths: {{web: {deaths or []}}}"
     )
-    replicas = scene.judged.replicas
     started = None if began is None else NOW - timedelta(seconds=began)
-    return judge_progress(scene.stack, replicas, scene.history, started, NOW)
+    return judge_progress(scene.judged, scene.history, started)
 
 
 @pytest.mark.parametrize(

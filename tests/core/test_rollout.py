@@ -8,7 +8,7 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.core.health import Phase
+from reconciler.core.instance import Phase
 from reconciler.core.judged import judge
 from reconciler.core.plan import (
     AddServer,

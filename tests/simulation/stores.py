@@ -65,6 +65,7 @@ class MemoryRecords:
     def __init__(self) -> None:
         self._deaths: list[tuple[str, str, str, datetime]] = []
         self._revisions: dict[str, list[RevisionRecord]] = {}
+        self._completions: set[tuple[str, str, str]] = set()
 
     def record_event(
         self,
@@ -120,10 +121,21 @@ class MemoryRecords:
         good = (record for record in reversed(self.revisions(service)) if record.result == "Complete")
         return next(good, None)
 
-    def is_rejected(self, service: str, revision: str) -> bool:
+    def newest(self, service: str) -> RevisionRecord | None:
         records = self.revisions(service)
-        return bool(records) and records[-1].revision == revision and records[-1].result == "RolledBack"
+        return records[-1] if records else None
+
+    def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
+        self._completions.add((service, workload, revision))
+
+    def completions(self, service: str) -> Mapping[str, frozenset[str]]:
+        found: dict[str, frozenset[str]] = {}
+        for owner, workload, revision in self._completions:
+            if owner == service:
+                found[workload] = found.get(workload, frozenset()) | {revision}
+        return found
 
     def forget(self, service: str) -> None:
         self._revisions.pop(service, None)
         self._deaths = [death for death in self._deaths if death[0] != service]
+        self._completions = {each for each in self._completions if each[0] != service}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.core import dependencies, health, ingress, judged, leaving, planner, pool, rollout
-from reconciler.core.health import Phase
+from reconciler.core.instance import Phase
 from reconciler.core.plan import (
     CreateReplicas,
     Step,
@@ -123,8 +123,8 @@ def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
 
 
 def requests_are_let_in_too_soon(patch: pytest.MonkeyPatch) -> None:
-    def plan_web(seen: judged.Judged, history: Any, *, may_start: bool, hold: bool) -> rollout.WebStep:
-        return _plan_web(seen, history, may_start=True, hold=hold)
+    def plan_web(seen: judged.Judged, history: Any, *, hold: bool, **_: bool) -> rollout.WebStep:
+        return _plan_web(seen, history, may_start=True, may_serve=True, hold=hold)
 
     patch.setattr(planner, "plan_web", plan_web)
 

@@ -169,21 +169,36 @@ def test_an_end_is_final_unless_good_turned_bad(
 def test_a_revision_that_was_rolled_back_is_rejected_until_another_is_opened(
     history: HistoryStore, now: datetime
 ) -> None:
-    assert not history.is_rejected("files", "v1-bad")
+    assert history.newest("files") is None
     good = history.open_revision("files", "v1-good", "{}", "spec", "", now)
     history.finish_revision("files", good, "Complete", now)
     bad = history.open_revision("files", "v1-bad", "{}", "spec", "", now)
-    assert not history.is_rejected("files", "v1-bad")
+    assert _newest(history) == ("v1-bad", "")
     history.finish_revision("files", bad, "RolledBack", now)
-    assert history.is_rejected("files", "v1-bad")
-    assert not history.is_rejected("files", "v1-good")
-    assert not history.is_rejected("wiki", "v1-bad")
+    assert _newest(history) == ("v1-bad", "RolledBack")
+    assert history.newest("wiki") is None
     last_good = history.last_good("files")
     assert last_good is not None
     assert last_good.revision == "v1-good"
     assert history.open_revision("files", "v1-other", "{}", "spec", "", now) == 3
-    assert not history.is_rejected("files", "v1-bad")
+    assert _newest(history) == ("v1-other", "")
     assert history.open_revision("files", "v1-bad", "{}", "spec", "", now) == 4
+
+
+def _newest(history: HistoryStore) -> tuple[str, str]:
+    record = history.newest("files")
+    assert record is not None
+    return record.revision, record.result
+
+
+def test_jobs_that_are_complete_are_told_once_and_by_service(history: HistoryStore, now: datetime) -> None:
+    for revision in ("v1-a", "v1-b", "v1-a"):
+        history.record_completion("files", "migrate", revision, now)
+    history.record_completion("wiki", "migrate", "v1-c", now)
+    assert history.completions("files") == {"migrate": {"v1-a", "v1-b"}}
+    history.forget("files")
+    assert history.completions("files") == {}
+    assert history.completions("wiki") == {"migrate": {"v1-c"}}
 
 
 def test_without_a_good_rollout_there_is_nothing_to_go_back_to(history: HistoryStore, now: datetime) -> None:
@@ -242,4 +257,6 @@ def test_without_a_usable_place_everything_is_empty_and_nothing_raises(tmp_path:
     assert history.deaths("files", {"web": frozenset({"v1-a"})}, now) == {"web": ()}
     assert history.revisions("files") == ()
     assert history.last_good("files") is None
-    assert not history.is_rejected("files", "v1-a")
+    assert history.newest("files") is None
+    history.record_completion("files", "migrate", "v1-a", now)
+    assert history.completions("files") == {}
