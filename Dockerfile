@@ -2,9 +2,11 @@
 #   haproxy      stands in for haproxy:3.0 where no image can be pulled; same user, paths, entrypoint and signal
 #   whoami       the demo's web server
 #   controller   vaultctl, with the Docker client, Compose and git
-# `make images` builds them; scripts/images says when each is needed.
+# `make images` builds them; scripts/images says when each is needed, and names the base by its digest where it has one:
+# an image that came from a registry has, one that was built from Debian's packages has not.
+ARG BASE=debian:trixie-slim
 
-FROM debian:trixie-slim AS haproxy
+FROM ${BASE} AS haproxy
 # The official image's user numbers: volumes and sockets must not change owner between the two.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends haproxy socat \
@@ -22,7 +24,7 @@ ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]
 
 
-FROM debian:trixie-slim AS whoami
+FROM ${BASE} AS whoami
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-aiohttp curl \
     && rm -rf /var/lib/apt/lists/* \
@@ -40,7 +42,7 @@ HEALTHCHECK --interval=5s --timeout=2s --start-period=30s --start-interval=0.25s
 ENTRYPOINT ["python3", "/usr/local/lib/whoami/server.py"]
 
 
-FROM debian:trixie-slim AS controller-build
+FROM ${BASE} AS controller-build
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends python3-venv python3-hatchling ca-certificates \
     && rm -rf /var/lib/apt/lists/*
@@ -63,7 +65,7 @@ RUN python3 -m hatchling build -t wheel -d /tmp/dist \
         --no-index --no-deps /tmp/dist/*.whl
 
 
-FROM debian:trixie-slim AS controller
+FROM ${BASE} AS controller
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends \
         python3 ca-certificates curl docker-cli docker-compose git openssh-client \

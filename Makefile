@@ -7,7 +7,7 @@ WORKERS ?= 3
 # Inputs from outside of the project, each with what is right.
 CASES ?= ../shared/cases
 
-.PHONY: help venv engine images demo test simulate fuzz chaos cases lint bench soak clean
+.PHONY: help venv engine images demo test simulate fuzz chaos cases mutants sbom lint bench soak clean
 
 help: ## Say what there is
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,13 @@ chaos: venv engine images ## Harm everything there is, and write docs/reliabilit
 
 cases: venv engine images ## Try every case of CASES=directory and print the table (ONLY=words for what has them in its name)
 	@scripts/cases $(CASES) $(ONLY)
+
+mutants: venv ## Which small mistakes in MODULES="reconciler/..." does no test notice? (minutes for each)
+	@$(VENV)/python -m tests.mutants $(MODULES)
+
+sbom: venv images ## Write dist/sbom.cdx.json: what the controller's image is made of
+	@mkdir -p dist
+	@$(VENV)/python scripts/sbom >dist/sbom.cdx.json
 
 lint: venv ## Check style, types and who imports whom
 	@$(VENV)/ruff check

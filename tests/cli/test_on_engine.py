@@ -58,7 +58,7 @@ def test_without_a_controller(process: Process, manifest: Manifest, name: str, p
     ]
     assert "converging here" in done.stderr
     assert "2/2 serving" in done.stderr
-    with urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+    with urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
         assert answer.status == 200
 
     none = process("diff", "-f", path)
@@ -121,7 +121,7 @@ class Controller:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        _, self.log = self.process.communicate(timeout=45)
+        _, self.log = self.process.communicate(timeout=180)
         return self.process.returncode
 
 
@@ -129,7 +129,7 @@ def test_with_a_controller(process: Process, manifest: Manifest, state: Path, na
     path = manifest(name, ports=f"{{http: {port}}}")
     controller = Controller(state)
     try:
-        wait_for(lambda: urlopen(f"{controller.url}/readyz", timeout=5).status == 200)
+        wait_for(lambda: urlopen(f"{controller.url}/readyz", timeout=60).status == 200)
         second = process("run")
         assert second.returncode == 1
         assert "a controller runs on" in second.stderr
@@ -137,7 +137,7 @@ def test_with_a_controller(process: Process, manifest: Manifest, state: Path, na
         done = process("apply", "-f", path, "--wait", "--timeout", "60s")
         assert done.returncode == 0, done.stderr
         assert "converging here" not in done.stderr
-        with urlopen(f"{controller.url}/metrics", timeout=5) as answer:
+        with urlopen(f"{controller.url}/metrics", timeout=60) as answer:
             assert f'vault_replicas{{name="{name}"' in answer.read().decode()
         (replica,) = running(name, "whoami")
     finally:
@@ -155,7 +155,7 @@ def test_with_a_controller(process: Process, manifest: Manifest, state: Path, na
         assert controller.stop() == 0
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -17,7 +17,7 @@ from reconciler.controller.backoff import Backoff
 from reconciler.controller.notify import Teller, keep_telling
 from tests.e2e.waiting import until
 
-PATIENCE: Final = 20.0
+PATIENCE: Final = 60.0
 
 
 @dataclass

@@ -20,6 +20,7 @@ def test_keys_do_not_know_each_other_and_success_is_forgotten() -> None:
     assert backoff.next("b") == 1
     backoff.forget("a")
     backoff.forget("never seen")
+    assert (backoff.failures("a"), backoff.failures("b")) == (0, 1)
     assert backoff.next("a") == 1
 
 

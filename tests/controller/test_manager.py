@@ -20,7 +20,7 @@ from reconciler.engines.errors import EngineError
 from tests.controller.worlds import MemoryWorld
 from tests.simulation.services import NAME
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 WORKERS = 2
 
 

@@ -32,7 +32,7 @@ def test_passes_side_by_side_keep_their_own() -> None:
 
     def work(number: int) -> tuple[str, str]:
         with tracing(f"s{number}") as trace:
-            together.wait(10)
+            together.wait(60)
             seen = current()
             assert seen is trace
             return trace.service, trace.reconcile_id

@@ -9,7 +9,7 @@ from pathlib import Path
 from reconciler.controller import triggers
 from reconciler.store.base import BELL
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 def test_a_bell_wakes_everything_and_nothing_else_does(tmp_path: Path) -> None:

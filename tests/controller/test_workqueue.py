@@ -110,7 +110,7 @@ def test_who_waits_is_told_that_it_was_closed() -> None:
         worker.start()
     queue.close()
     for worker in workers:
-        worker.join(5)
+        worker.join(60)
     assert got == [None, None, None]
 
 
@@ -133,7 +133,7 @@ def test_an_idle_worker_wakes_for_a_delay_that_was_set_while_it_slept() -> None:
     worker = threading.Thread(target=lambda: got.append(queue.get()))
     worker.start()
     queue.add_after("a", 0.05)
-    worker.join(5)
+    worker.join(60)
     assert got == ["a"]
 
 
@@ -222,12 +222,12 @@ def test_threads_that_do_what_they_like() -> None:
     for thread in (*workers, *wishers):
         thread.start()
     for thread in wishers:
-        thread.join(30)
-    deadline = time.monotonic() + 30
+        thread.join(60)
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline and any(seen.get(key) != count for key, count in changed.items()):
         time.sleep(0.01)
     queue.close()
     for thread in workers:
-        thread.join(30)
+        thread.join(60)
     assert not clashes
     assert seen == dict(changed)

@@ -12,7 +12,7 @@ import pytest
 
 pytestmark = pytest.mark.docker
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 120.0
 Start = Callable[..., str]
 
 
@@ -50,7 +50,7 @@ def url_of(container: str) -> str:
 
 def status_of(url: str) -> int:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=WAIT_SECONDS) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
@@ -96,7 +96,7 @@ def test_whoami_is_healthy_when_it_has_booted(start: Start) -> None:
     url = url_of(container)
     until(lambda: status_of(f"{url}/healthz") == 503, "503 while booting")
     until(lambda: health_of(container) == "healthy", "healthy after the boot")
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=WAIT_SECONDS) as answer:
         body = json.load(answer)
         assert answer.headers["X-Replica"] == body["hostname"] == container_id(container)
     assert body["version"] == "1"
@@ -109,14 +109,20 @@ def container_id(container: str) -> str:
 @pytest.mark.parametrize(("graceful", "answered"), [("1", "200"), ("0", "000")])
 def test_whoami_stops_as_asked(start: Start, graceful: str, answered: str) -> None:
     container = start(
-        "--env", f"GRACEFUL={graceful}", "--publish", "127.0.0.1::8000", "vault-reconciler/whoami"
+        "--env",
+        f"GRACEFUL={graceful}",
+        "--env",
+        "LEDGER=/tmp/ledger",
+        "--publish",
+        "127.0.0.1::8000",
+        "vault-reconciler/whoami",
     )
     url = url_of(container)
     until(lambda: status_of(url) == 200, "an answer")
     request = subprocess.Popen(
         ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"{url}/slow?ms=1500"], stdout=subprocess.PIPE
     )
-    time.sleep(0.5)
+    until(lambda: "/slow" in docker("exec", container, "cat", "/tmp/ledger"), "that the request runs")
     docker("kill", "--signal", "TERM", container)
     assert docker("wait", container) == "0"
     assert request.communicate(timeout=WAIT_SECONDS)[0].decode() == answered
@@ -140,7 +146,7 @@ def test_whoami_writes_each_request_to_its_ledger_once(start: Start) -> None:
     for number, (path, body) in enumerate([("/", None), ("/echo", b"x"), ("/nowhere", None)]):
         request = urllib.request.Request(url + path, data=body, headers={"X-Request-ID": f"r{number}"})
         try:
-            urllib.request.urlopen(request, timeout=5).close()
+            urllib.request.urlopen(request, timeout=WAIT_SECONDS).close()
         except urllib.error.HTTPError as error:
             error.close()
     host = container_id(container)

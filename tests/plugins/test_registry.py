@@ -271,14 +271,14 @@ def test_threads_that_ask_at_once_get_the_same_plugin(write_plugin: WritePlugin,
     found: list[object] = []
 
     def ask() -> None:
-        start.wait(timeout=10)
+        start.wait(timeout=60)
         found.append(registry.get("files"))
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=10)
+        thread.join(timeout=60)
     assert len(found) == 4
     assert all(one is found[0] for one in found)
 

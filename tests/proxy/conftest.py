@@ -40,10 +40,10 @@ IMAGE = "haproxy:3.0"
 REPLICA_IMAGE = "vault-reconciler/whoami:latest"
 PREFIX = f"t-proxy-{os.getpid()}"
 HAPROXY_USER = 99
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
-def docker(*arguments: str, check: bool = True, timeout: float = 30.0) -> str:
+def docker(*arguments: str, check: bool = True, timeout: float = 120.0) -> str:
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout)
     assert not check or done.returncode == 0, done.stderr
     return done.stdout.strip()

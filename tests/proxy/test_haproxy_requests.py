@@ -79,7 +79,7 @@ def test_websockets_pass_and_count_as_sessions(front: World) -> None:
         assert client.recv(4096) == b"\x81\x02hi"
         assert front.servers()["one"].sessions == 1
 
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while front.servers()["one"].sessions:
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -25,7 +25,7 @@ def test_a_call_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -
     started = time.monotonic()
     with pytest.raises(GitTimeoutError, match=r"git fetch took longer than 0\.5 s"):
         Git(environ).run("-c", "a=b", "fetch", cwd=tmp_path, timeout=0.5)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     child = int((tmp_path / "child").read_text())
     state = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(child)], capture_output=True, text=True, check=False

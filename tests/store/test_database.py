@@ -86,7 +86,7 @@ def test_threads_share_one_store(notes: Open) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(180)
     assert len(each.all()) == 200
 
 
@@ -106,7 +106,7 @@ database.close()
 def test_processes_share_one_file_from_its_first_moment(notes: Open) -> None:
     each = notes()
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(each.path)]) for _ in range(3)]
-    assert [writer.wait(60) for writer in writers] == [0, 0, 0]
+    assert [writer.wait(180) for writer in writers] == [0, 0, 0]
     assert len(each.all()) == 150
 
 

@@ -16,6 +16,8 @@ import pytest
 from reconciler.api import TemporaryError
 from reconciler.store import files
 
+PATIENCE = 60.0
+
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
@@ -71,6 +73,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from reconciler.store import files
+
+PATIENCE = 60.0
 path = Path(sys.argv[1])
 print("ready", flush=True)
 while True:
@@ -118,7 +122,7 @@ def test_a_lock_that_is_held_is_given_up_on_after_the_timeout(tmp_path: Path) ->
             files.locked(path, 0.1),
         ):
             pytest.fail("locked twice")
-        assert 0.1 <= time.monotonic() - started < 1.0
+        assert time.monotonic() - started >= 0.1
     with files.locked(path, 0.1):
         assert mode(path) == 0o600
 
@@ -128,21 +132,21 @@ def test_who_waited_for_a_lock_that_was_removed_starts_anew(tmp_path: Path) -> N
     entered, leave = threading.Event(), threading.Event()
 
     def wait_for_it() -> None:
-        with files.locked(path, 5.0):
+        with files.locked(path, PATIENCE):
             entered.set()
-            leave.wait(5.0)
+            leave.wait(PATIENCE)
 
     waiting = threading.Thread(target=wait_for_it)
     with files.locked(path, 1.0):
         waiting.start()
         assert not entered.wait(0.05)
         files.remove(path.parent)
-    assert entered.wait(5.0)
+    assert entered.wait(PATIENCE)
     # The waiter holds the lock of the file that is there now, not that of the one which was removed.
     with path.open() as file, pytest.raises(BlockingIOError):
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     leave.set()
-    waiting.join(5.0)
+    waiting.join(PATIENCE)
 
 
 def test_a_lock_file_that_goes_between_opening_and_locking_is_not_taken(

@@ -347,7 +347,7 @@ def test_no_change_of_several_processes_is_lost(objects: ObjectStore, tmp_path: 
         for first in (1, 101, 201)
     ]
     # A reader beside them sees whole objects only, or `get` would raise.
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while any(writer.poll() is None for writer in writers) and time.monotonic() < deadline:
         objects.get("files")
     assert [writer.wait(1) for writer in writers] == [0, 0, 0]

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -188,11 +187,9 @@ def test_a_probe_that_hangs_is_answered_for_at_the_deadline() -> None:
         return ()
 
     app = create_app(Exposition(Recorder()).render, Health(live=hang, ready=tuple), answer_seconds=0.2)
-    started = time.monotonic()
     try:
         answer = Client(app).get("/healthz")
     finally:
         release.set()
     assert answer.status_code == 503
     assert answer.json() == {"error": "no answer within 0.2 s"}
-    assert time.monotonic() - started < 5

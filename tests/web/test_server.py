@@ -21,7 +21,7 @@ from reconciler.api.errors import PermanentError, VaultError
 from reconciler.web import server as server_module
 from reconciler.web.server import ListenError, Server, Tls, parse_listen
 
-TIMEOUT = 10
+TIMEOUT = 60
 
 
 async def hello(request: Request) -> Response:

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.cli import exit_codes
 
-PATIENCE = 20.0
+PATIENCE = 120.0
 PROGRAM = """
 import threading
 from reconciler.cli.verbs.run import _stop_on_signals

@@ -1,0 +1,73 @@
+"""The bill of materials keeps to its schema, names everything that is locked, and says the same each time."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+
+ROOT = Path(__file__).parents[2]
+SBOM = ROOT / "scripts" / "sbom"
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+LISTING = "git\t1:2.47.3-0+deb13u1\tamd64\nlibstdc++6\t14.2.0-19\tamd64\n"
+PROJECT = {"name": "vault-reconciler", "version": "0.1.0"}
+DIGEST = "sha256:" + 64 * "a"
+
+
+def bill(lock: str = LOCK, listing: str = LISTING, digest: str = DIGEST) -> dict[str, Any]:
+    make = runpy.run_path(str(SBOM))["bill"]
+    made: dict[str, Any] = make(lock, listing, PROJECT, "debian:trixie-slim", digest)
+    return made
+
+
+def problems(document: dict[str, Any]) -> object:
+    return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(document))
+
+
+@pytest.mark.parametrize("digest", [DIGEST, ""])
+def test_it_keeps_to_the_schema(digest: str) -> None:
+    assert problems(bill(digest=digest)) is None
+    assert problems({**bill(), "components": [{"name": "without a type"}]}) is not None
+
+
+def test_every_locked_package_is_in_it_with_each_of_its_hashes() -> None:
+    python = [part for part in bill()["components"] if part.get("purl", "").startswith("pkg:pypi/")]
+    pinned = [line.split()[0].split("==") for line in LOCK.splitlines() if "==" in line]
+    assert [[part["name"], part["version"]] for part in python] == pinned
+    assert len(pinned) > 20
+    hashes = [file["hashes"][0]["content"] for part in python for file in part["externalReferences"]]
+    assert sorted(hashes) == sorted(
+        line.split(":")[1].split()[0] for line in LOCK.splitlines() if "--hash" in line
+    )
+
+
+def test_debian_packages_and_the_base_are_told_so_that_scanners_find_them() -> None:
+    git, library, base = bill()["components"][-3:]
+    assert PackageURL.from_string(git["purl"]).version == "1:2.47.3-0+deb13u1"
+    assert PackageURL.from_string(library["purl"]) == PackageURL(
+        "deb", "debian", "libstdc++6", "14.2.0-19", {"arch": "amd64"}
+    )
+    assert (base["name"], base["version"]) == ("debian:trixie-slim", DIGEST)
+    assert "version" not in bill(digest="")["components"][-1]
+
+
+def test_the_same_content_is_the_same_document() -> None:
+    assert bill() == bill()
+    assert bill()["serialNumber"] != bill(listing=LISTING.replace("14.2.0-19", "14.2.0-20"))["serialNumber"]
+
+
+@pytest.mark.docker
+def test_the_bill_of_the_image() -> None:
+    done = subprocess.run([sys.executable, SBOM], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert problems(json.loads(done.stdout)) is None
+    names = {part["name"] for part in json.loads(done.stdout)["components"]}
+    assert names >= {"docker-cli", "docker-compose", "git", "python3", "pydantic", "docker"}
