@@ -49,6 +49,19 @@ def test_every_locked_package_is_in_it_with_each_of_its_hashes() -> None:
     )
 
 
+def test_the_image_installs_nothing_that_is_not_locked_by_hash() -> None:
+    python = [part for part in bill()["components"] if part.get("purl", "").startswith("pkg:pypi/")]
+    assert all(part["externalReferences"] for part in python)
+    recipe = (ROOT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    installs = [line for line in recipe.splitlines() if "pip install" in line]
+    assert installs
+    assert all(
+        "--require-hashes -r requirements.lock" in " ".join(line.split()) or "--no-index" in line
+        for line in installs
+    )
+    assert {line.split()[1] for line in recipe.splitlines() if line.startswith("FROM ")} == {"${BASE}"}
+
+
 def test_debian_packages_and_the_base_are_told_so_that_scanners_find_them() -> None:
     git, library, base = bill()["components"][-3:]
     assert PackageURL.from_string(git["purl"]).version == "1:2.47.3-0+deb13u1"
