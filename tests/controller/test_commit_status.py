@@ -174,10 +174,15 @@ def test_a_service_that_heals_takes_nothing_back(branch: Branch, chat: Chat, tel
 def test_while_an_older_commit_goes_on_nothing_is_said(
     branch: Branch, teller: CommitStatus, chat: Chat
 ) -> None:
-    branch.held = replace(branch.load(FIRST, "files"), setback=Setback("FetchFailed", "it is away"))
+    loaded = branch.load(FIRST, "files")
+    branch.held = replace(loaded, setback=Setback("FetchFailed", "it is away"))
     branch.store()
     look_twice(teller)
     assert chat.messages == []
+    branch.held = loaded
+    branch.store()
+    look_twice(teller)
+    assert chat.messages
 
 
 def test_a_service_that_is_not_stored_is_awaited(branch: Branch) -> None:

@@ -108,8 +108,9 @@ def test_old_news_is_not_told(history: HistoryStore, chat: Chat, clock: Clock, m
     notifier = make()
     history.record_event("files", "Warning", "ReplicaDied", "it died", clock())
     clock.pass_by(minutes=16)
+    history.record_event("files", "Warning", "RolledBack", "it was given up", clock())
     notifier.look()
-    assert chat.messages == []
+    assert chat.reasons == ["RolledBack"]
 
 
 def test_nobody_there_does_not_end_the_thread_and_names_no_address(

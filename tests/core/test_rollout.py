@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from random import Random
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import Phase as Step
+from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
 from reconciler.core.instance import Phase
@@ -68,6 +72,50 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 def planned(scene: Scene) -> tuple[Operation, ...]:
     return plan(scene.judged, scene.history).operations
+
+
+def _stops_a_member(scene: Scene, made: tuple[Operation, ...]) -> bool:
+    return any(isinstance(o, StopContainer) and o.container[:12] in scene.judged.members for o in made)
+
+
+def _cuts(scene: Scene, made: tuple[Operation, ...]) -> bool:
+    return any(isinstance(o, DeleteServer) and o.force for o in made)
+
+
+def _creates(scene: Scene, made: tuple[Operation, ...]) -> bool:
+    return any(isinstance(o, CreateReplicas) and o.workload == "web" for o in made)
+
+
+def _takes_out_one_that_serves(scene: Scene, made: tuple[Operation, ...]) -> bool:
+    taking = {replica.name for replica in scene.judged.replicas if replica.taking_traffic}
+    rolling = scene.stack.strategy.kind is not StrategyKind.RECREATE
+    return rolling and any(isinstance(o, DrainServer) and o.server in taking for o in made)
+
+
+def _lets_in(scene: Scene, made: tuple[Operation, ...]) -> bool:
+    return any(isinstance(o, AddServer) for o in made)
+
+
+def _recreates(scene: Scene, made: tuple[Operation, ...]) -> bool:
+    web = scene.stack.web[0]
+    old = any(c.workload == "web" and not web.accepts(c.revision) for c in scene.observed.engine.containers)
+    return scene.stack.strategy.kind is StrategyKind.RECREATE and old and bool(made)
+
+
+@pytest.mark.parametrize(
+    "happens", [_stops_a_member, _cuts, _creates, _takes_out_one_that_serves, _lets_in, _recreates]
+)
+def test_the_scenes_have_what_the_rules_are_about(
+    happens: Callable[[Scene, tuple[Operation, ...]], bool],
+) -> None:
+    """A rule about something that never happens in these scenes could not be broken."""
+    found = find(
+        scenes(),
+        lambda scene: happens(scene, planned(scene)),
+        random=Random(1),
+        settings=settings(max_examples=2000, deadline=None, phases=[Step.generate]),
+    )
+    assert happens(found, planned(found))
 
 
 @settings(deadline=None)

@@ -286,6 +286,7 @@ def test_one_haproxy_of_a_pair_that_is_killed() -> None:
             died = time.monotonic()
             until("a pair again", lambda: len(stage.proxies()) == 2)
             stage.converged()
+        assert any(shot.began > died for shot in load.shots)
         for shot in load.lost:
             assert shot.began <= died, f"{shot}, begun {shot.began - killed:.2f} s after the kill"
 
