@@ -72,13 +72,17 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
         wait = history.wait_before_replacing(workload.name, workload.replicas, judged.now)
         if judged.is_complete(workload):
             ready.add(workload.name)
+        if workload.role is Role.JOB and judged.lacking:
+            # It prepares what may never come.
+            continue
         if workload.role is Role.JOB:
             steps += plan_job(workload, instances, unmet, wait)
             continue
         if workload.name in ready:
             steps += _proof(workload, instances, judged.now)
             continue
-        changing = [i for i in instances if not i.current or i.is_detached]
+        is_replaceable = workload.name not in judged.lacking
+        changing = [i for i in instances if is_replaceable and (not i.current or i.is_detached)]
         if changing and web.isdisjoint(unmet):
             in_use = any(i.phase is Phase.READY or i.is_detached for i in changing)
             if in_use and workload.name in needed and (members or judged.silent):

@@ -19,6 +19,7 @@ class Judged:
 
     `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
     stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` those that run and do not.
+    `lacking`: workloads of which no container can be created yet, because their image is not there.
     """
 
     stack: Stack
@@ -29,6 +30,7 @@ class Judged:
     slots: tuple[int, ...]
     silent: tuple[Container, ...]
     now: datetime
+    lacking: frozenset[str] = frozenset()
 
     def of(self, workload: Workload) -> tuple[Instance, ...]:
         """The instances of one workload of the stack, oldest first."""

@@ -142,14 +142,30 @@ class ProxyObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class Pull:
+    """An image that is being fetched, or that could not be.
+
+    `error` is what the last try ended with. `lasting`: the next one would end in the same way; otherwise it is worth
+    another one in `again` seconds.
+    """
+
+    running: bool
+    error: str = ""
+    lasting: bool = False
+    again: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineObserved:
     """The engine side of a stack.
 
-    `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them.
+    `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `pulls`
+    are those of the missing images that were asked for.
     """
 
     containers: tuple[Container, ...]
     missing_images: frozenset[str] = frozenset()
+    pulls: Mapping[str, Pull] = field(default_factory=dict)
     taken_ports: Mapping[int, str] = field(default_factory=dict)
 
 

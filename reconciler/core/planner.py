@@ -4,28 +4,19 @@ from __future__ import annotations
 
 from reconciler.core.dependencies import plan_dependencies, plan_orphans
 from reconciler.core.history import History
+from reconciler.core.images import fetch, lacking, stand_still
 from reconciler.core.ingress import plan_ingress
 from reconciler.core.judged import Judged
 from reconciler.core.observed import Observed, State
-from reconciler.core.plan import (
-    END_LOOK,
-    Cause,
-    CreateProxy,
-    CreateReplicas,
-    Operation,
-    Plan,
-    PullImage,
-    RecreateContainer,
-    Step,
-    Wait,
-)
+from reconciler.core.plan import END_LOOK, Plan, Step, Wait
 from reconciler.core.rollout import plan_web
-from reconciler.core.stack import Stack
 
 
 def plan(judged: Judged, history: History) -> Plan:
     """The operations that are safe now. Pure and deterministic: the same arguments give the same plan."""
     stack, observed = judged.stack, judged.observed
+    if without_image := lacking(judged):
+        judged = stand_still(judged, without_image)
     dependencies = plan_dependencies(judged, history)
     web = plan_web(
         judged,
@@ -39,12 +30,14 @@ def plan(judged: Judged, history: History) -> Plan:
         return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)
 
     steps = (dependencies.step, ingress.step, web.step, plan_orphans(stack, observed), _endings(observed))
-    operations = [operation for step in steps for operation in step.operations]
+    planned = [operation for step in steps for operation in step.operations]
+    able, pulls = fetch(stack, observed, without_image, planned)
+    pulling = Step.of(pulls)
     return Plan(
-        operations=(*_pulls(stack, observed, operations), *operations),
-        waiting=tuple(reason for step in steps for reason in step.waiting),
+        operations=(*able, *pulling.operations),
+        waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
         blocked=ingress.blocked,
-        requeue_after=_soonest(steps),
+        requeue_after=_soonest((*steps, pulling)),
     )
 
 
@@ -53,19 +46,6 @@ def _endings(observed: Observed) -> Step:
     ended = (State.CREATED, State.EXITED, State.DEAD)
     ending = (c for c in observed.engine.containers if c.stopping and c.state not in ended)
     return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))
-
-
-def _pulls(stack: Stack, observed: Observed, operations: list[Operation]) -> list[Operation]:
-    """Images come before anything that needs them."""
-    images = {workload.name: workload.image for workload in stack.workloads}
-    users = {
-        o.workload for o in operations if isinstance(o, CreateReplicas | CreateProxy | RecreateContainer)
-    }
-    if observed.proxy.written != observed.proxy.expected:
-        # Its own image judges a configuration of a new structure.
-        users.add(stack.haproxy.name)
-    wanted = {images[name] for name in users} & observed.engine.missing_images
-    return [PullImage(image=image, cause=Cause.MISSING) for image in sorted(wanted)]
 
 
 def _soonest(steps: tuple[Step, ...]) -> float | None:

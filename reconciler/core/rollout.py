@@ -68,6 +68,12 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bo
     """
     dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
     retiring = leaving(judged.stack, judged.replicas, judged.now, can_drain=bool(judged.slots))
+    # One that answers, ill as it may be, is worth more than one that cannot be created.
+    retiring = {
+        r: cause
+        for r, cause in retiring.items()
+        if not (r.taking_traffic and r.workload.name in judged.lacking)
+    }
     kept = [r for r in judged.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
     steps: list[Operation | Wait] = [*_forget_servers(judged), *_bury(dead)]
     if hold:

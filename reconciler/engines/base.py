@@ -41,7 +41,7 @@ class Engine(Protocol):
         """All containers of the stack's project in one request, with what a pass needs besides."""
 
     def pull(self, image: str) -> None:
-        """Fetch an image."""
+        """Begin to fetch an image and return; see EngineObserved.pulls. Raises what kept it from coming for good."""
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """Create containers (and the networks and volumes that they name) without starting them."""

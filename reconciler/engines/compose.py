@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from reconciler.core import labels
@@ -29,6 +30,7 @@ from reconciler.engines.docker_rows import COMPOSE_PROJECT, network_names, read_
 from reconciler.engines.errors import EngineError
 from reconciler.engines.informer import Informer
 from reconciler.engines.ports import owner_of
+from reconciler.engines.pulls import Pulls
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -53,6 +55,7 @@ class ComposeEngine:
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._images: set[str] = set()
+        self._pulls = Pulls(self._cli.pull, monotonic)
 
     def close(self) -> None:
         """End all connections; stops that were asked for go on in the engine."""
@@ -75,9 +78,11 @@ class ComposeEngine:
         containers = tuple(self._with_start(container) for container in seen if container)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        missing = frozenset(self._missing_images(stack))
         return EngineObserved(
             containers=containers,
-            missing_images=frozenset(self._missing_images(stack)),
+            missing_images=missing,
+            pulls=self._pulls.of(missing),
             taken_ports={} if is_open else self._taken_ports(stack.published),
         )
 
@@ -109,8 +114,8 @@ class ComposeEngine:
     # Changing
 
     def pull(self, image: str) -> None:
-        """Fetch an image. Raises ImageMissingError."""
-        self._cli.pull(image)
+        """Fetch an image in the background. Raises ImageMissingError when the last try has shown that there is none."""
+        self._pulls.ask(image)
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """Create containers without starting them: one Compose call for all replicas, one for each HAProxy."""

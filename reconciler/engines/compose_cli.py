@@ -6,6 +6,7 @@ shown, and never the command line itself, which could hold a secret.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,13 @@ PULL_SECONDS: Final = 900
 TIMED_OUT: Final = 124
 """Exit code of `timeout` when the time is over."""
 
+_NO_IMAGE: Final = re.compile(
+    r"not found|manifest unknown|no such manifest|name unknown|does not exist|denied|unauthorized|no such host"
+    r"|no basic auth|no matching manifest|invalid reference|must be lowercase|HTTP 40[134]|40[134] \(?[A-Z]",
+    re.IGNORECASE,
+)
+"""What a registry, or the engine in its place, says when asking again would change nothing."""
+
 
 class ComposeCli:
     """`docker` and `docker compose` against one engine."""
@@ -39,14 +47,19 @@ class ComposeCli:
         self._up(stack, [workload], None, force_recreate=True)
 
     def pull(self, image: str) -> None:
-        """Fetch an image. Raises ImageMissingError with what the registry said."""
+        """Fetch an image. Raises ImageMissingError when a person has to see to it, EngineError when time may help."""
         from python_on_whales.exceptions import DockerException
 
         try:
             self._docker(PULL_SECONDS).image.pull(image, quiet=True)
         except DockerException as error:
+            said = (
+                f"took longer than {PULL_SECONDS} s" if error.return_code == TIMED_OUT else _last_line(error)
+            )
+            if not _NO_IMAGE.search(said):
+                raise EngineError(said) from error
             raise ImageMissingError(
-                f"image {image} is not on this machine and cannot be pulled ({_last_line(error)}); "
+                f"image {image} is not on this machine and cannot be pulled ({said}); "
                 f"build it or run `docker pull {image}`"
             ) from error
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 from typing import Final
 
-from reconciler.core.observed import Container, EngineObserved, Health, State
+from reconciler.core.observed import Container, EngineObserved, Health, Pull, State
 from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack, Workload
 from reconciler.engines.base import EngineEvent, EngineInfo
@@ -45,6 +45,9 @@ class MemoryEngine:
         """The containers that were removed without their anonymous volumes: role and name."""
         self.missing_images: set[str] = set()
         self.unpullable: set[str] = set()
+        self.pull_seconds = 0.0
+        self._pulling: dict[str, float] = {}
+        self._unpulled: set[str] = set()
         self.foreign_ports: dict[int, str] = {}
         self._behave = behave
         self._created = 0
@@ -57,9 +60,12 @@ class MemoryEngine:
         containers = tuple(self._seen(container) for container in self.machine.of(stack.project))
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        self._settle_pulls()
+        missing = frozenset(w.image for w in stack.workloads if w.image in self.missing_images)
         return EngineObserved(
             containers=containers,
-            missing_images=frozenset(w.image for w in stack.workloads if w.image in self.missing_images),
+            missing_images=missing,
+            pulls=self._seen_pulls(missing),
             taken_ports={} if is_open else self._taken(stack.published),
         )
 
@@ -95,10 +101,28 @@ class MemoryEngine:
     # Changing
 
     def pull(self, image: str) -> None:
-        """See Engine.pull."""
-        if image in self.unpullable:
+        """See Engine.pull; it takes `pull_seconds`, and what is `unpullable` is found out at the end."""
+        self._settle_pulls()
+        if image in self._unpulled:
+            self._unpulled.discard(image)
             raise ImageMissingError(f"image {image} is not on this machine and cannot be pulled")
-        self.missing_images.discard(image)
+        self._pulling.setdefault(image, self.machine.clock() + self.pull_seconds)
+
+    def _settle_pulls(self) -> None:
+        for image, moment in tuple(self._pulling.items()):
+            if moment <= self.machine.clock():
+                del self._pulling[image]
+                if image in self.unpullable:
+                    self._unpulled.add(image)
+                else:
+                    self.missing_images.discard(image)
+
+    def _seen_pulls(self, images: frozenset[str]) -> dict[str, Pull]:
+        running = {image: Pull(running=True) for image in images & self._pulling.keys()}
+        return running | {
+            image: Pull(running=False, error="no such image", lasting=True)
+            for image in images & self._unpulled
+        }
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """See Engine.create; like Compose it is given how many there shall be, and removes what is more than that."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,9 @@ from reconciler.core.ingress import PORT_LOOK
 from reconciler.core.observed import State
 from reconciler.core.stack import Stack
 from reconciler.engines.errors import EngineError, ImageMissingError
+from reconciler.proxy.memory import MemoryServer
 from tests.controller.worlds import BEGINNING, MemoryWorld
-from tests.simulation.services import NAME
+from tests.simulation.services import NAME, build_stack
 
 
 @pytest.fixture
@@ -135,10 +137,59 @@ def test_an_image_that_is_nowhere_stalls(memory: MemoryWorld) -> None:
     memory.engine.missing_images.add("web:1")
     memory.engine.unpullable.add("web:1")
     memory.wish()
+    memory.once()
     with pytest.raises(ImageMissingError):
         memory.once()
     assert condition(memory.objects.status(NAME), "Stalled") == ("True", "ImageMissing")
     assert condition(memory.objects.status(NAME), "Ready") == ("False", "ImageMissing")
+
+
+@pytest.mark.parametrize("change", [{"version": "2"}, {"version": "2", "recreate": True}, {"database": "2"}])
+def test_while_an_image_is_pulled_what_runs_serves_on_and_is_healed(
+    memory: MemoryWorld, change: dict[str, Any]
+) -> None:
+    memory.wish(plugin="stateful", replicas=2)
+    memory.converge()
+    before = {c.id for c in memory.machine.containers.values()}
+    image = f"database:{change['database']}" if "database" in change else "stateful:2"
+    memory.engine.missing_images.add(image)
+    memory.engine.pull_seconds = 24.0
+    memory.wish(plugin="stateful", replicas=2, **change)
+    began = memory.time
+    dead, told = None, set()
+    while memory.time - began < 24:
+        if dead is None and memory.time - began > 5:
+            (dead,) = (c for c in memory.machine.containers.values() if c.workload == "database")
+            memory.machine.kill(dead, by_hand=True)
+        memory.once()
+        assert {c.id for c in memory.machine.containers.values()} == before
+        assert sum(s.up for s in _servers(memory)) == 2
+        told.add(memory.objects.status(NAME).conditions[1].message)
+        memory.time += 0.5
+    assert f"image {image} is being pulled" in told
+    assert dead is not None
+    memory.converge()
+    assert {c.id for c in memory.machine.containers.values()} != before
+
+
+def test_a_revision_whose_image_is_nowhere_is_given_up_and_cost_nothing(memory: MemoryWorld) -> None:
+    memory.wish(recreate=True)
+    memory.converge()
+    kept = {c.id for c in memory.web()}
+    memory.engine.missing_images.add("web:2")
+    memory.engine.unpullable.add("web:2")
+    bad = memory.wish(version="2", recreate=True)
+    for _ in range(10):
+        memory.once()
+        assert sum(s.up for s in _servers(memory)) == 3
+    assert {c.id for c in memory.web()} == kept
+    assert memory.is_rejected(bad)
+
+
+def _servers(memory: MemoryWorld) -> list[MemoryServer]:
+    stack = build_stack(memory.objects.get(NAME).service)  # type: ignore[union-attr]
+    (process,) = memory.proxy.processes(stack).values()
+    return list(process.workers[0].servers.values())
 
 
 def test_an_engine_that_fails_is_retried(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:

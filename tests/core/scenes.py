@@ -31,6 +31,7 @@ from reconciler.core.observed import (
     ProxyInstance,
     ProxyObserved,
     ProxyWorker,
+    Pull,
     Server,
     State,
 )
@@ -88,6 +89,7 @@ def read_scene(text: str) -> Scene:
         EngineObserved(
             containers=tuple(line.container for line in read if line.container),
             missing_images=frozenset(told.get("missing_images", ())),
+            pulls={image: Pull(**pull) for image, pull in told.get("pulls", {}).items()},
             taken_ports=told.get("taken_ports", {}),
         ),
         ProxyObserved(

@@ -9,6 +9,7 @@ import json
 import re
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -23,14 +24,19 @@ REQUEST: Final = re.compile(rf"/v2/{NAME}/(manifests|blobs)/([A-Za-z0-9_.:-]+)")
 
 
 @contextmanager
-def registry(image: str, directory: Path) -> Iterator[str]:
-    """The name of an image, without a tag, that can be pulled while the block runs; `directory` is for its layers."""
+def registry(image: str, directory: Path, delay: float = 0.0) -> Iterator[str]:
+    """The name of an image, without a tag, that can be pulled while the block runs; `directory` is for its layers.
+
+    The first answer about its manifest takes `delay` seconds, as a large image or a slow line does.
+    """
     archive = directory / "image.tar"
     docker("save", "--output", str(archive), image)
     with tarfile.open(archive) as layout:
         layout.extractall(directory, filter="data")
     archive.unlink()
     (manifest,) = json.loads((directory / "index.json").read_text())["manifests"]
+
+    rest = [delay]
 
     class Handler(BaseHTTPRequestHandler):
         """The engine of this machine is the only client."""
@@ -41,6 +47,8 @@ def registry(image: str, directory: Path) -> Iterator[str]:
             if asked is None:
                 self._answer(200 if self.path == "/v2/" else 404)
             elif asked[1] == "manifests":
+                while rest:
+                    time.sleep(rest.pop())
                 self._send(manifest["digest"], manifest["mediaType"])
             else:
                 self._send(asked[2], "application/octet-stream")

@@ -127,6 +127,9 @@ def test_an_image_that_is_nowhere_is_named_before_anything_is_created(
     image = "nowhere.invalid/image:1"
     stack = make_stack(IMAGE=image)
     assert engine.observe(stack).missing_images == {image}
+    engine.pull(image)
+    until("it was tried", lambda: not engine.observe(stack).pulls[image].running)
+    assert engine.observe(stack).pulls[image].lasting
     with pytest.raises(ImageMissingError, match=f"docker pull {image}"):
         engine.pull(image)
     with pytest.raises(EngineError, match=r"nowhere\.invalid"):

@@ -68,7 +68,9 @@ class Judge:
         """A pass has looked and planned."""
         stack, observed = judged.stack, judged.observed
         floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
-        if stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
+        if _waits_for_an_image(stack, observed):
+            floor = 1 if stack.is_single_active else stack.replicas
+        elif stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
             floor = 0
         surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge
         up = frozenset(
@@ -335,6 +337,15 @@ def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
         not workload.accepts(c.revision)
         or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
         for workload in stack.of(Role.DEPENDENCY)
+        for c in observed.of(workload.name)
+    )
+
+
+def _waits_for_an_image(stack: Stack, observed: Observed) -> bool:
+    """Whether something is to be replaced by what has no image yet, so that all that serves has to serve on."""
+    return any(
+        workload.image in observed.engine.missing_images and not workload.accepts(c.revision)
+        for workload in stack.of(Role.DEPENDENCY, Role.WEB)
         for c in observed.of(workload.name)
     )
 

@@ -339,9 +339,20 @@ class Simulation:
         if self.random.random() < 0.4:
             if self._stack is not None:
                 self._old_file = self.proxy.files.get(self._stack.project)
+            former = {workload.image for workload in self._stack.workloads} if self._stack else set()
             self._ask_for(other_wish(self.wish, self.random, self.now()))
+            if self.random.random() < 0.5:
+                self._not_pulled_yet(former)
         else:
             self._something_breaks()
+
+    def _not_pulled_yet(self, former: set[str]) -> None:
+        """The images that the new spec brings are not on the machine."""
+        new = {workload.image for workload in build_stack(self.wish.service()).workloads} - former
+        self.engine.missing_images |= new
+        self.engine.pull_seconds = self.random.choice([0.0, 3.0, 20.0])
+        if new and self.random.random() < 0.2:
+            self.engine.unpullable |= new
 
     def _something_breaks(self) -> None:
         things = [

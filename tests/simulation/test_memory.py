@@ -169,8 +169,13 @@ def test_images_and_ports_can_be_in_the_way(hands: Hands) -> None:
     with pytest.raises(EngineError, match="No such image"):
         hands.create(1)
     hands.engine.unpullable.add("web:1")
+    hands.engine.pull("web:1")
+    assert hands.engine.observe(hands.stack).pulls["web:1"].lasting
     with pytest.raises(ImageMissingError):
         hands.engine.pull("web:1")
+    hands.engine.unpullable.clear()
+    hands.engine.pull("web:1")
+    assert not hands.engine.observe(hands.stack).missing_images
     hands.engine.foreign_ports[8080] = "process nginx"
     assert hands.engine.observe(hands.stack).taken_ports == {8080: "process nginx"}
 

@@ -11,7 +11,9 @@ import pytest
 from reconciler.core import dependencies, health, ingress, judged, leaving, planner, pool, rollout
 from reconciler.core.instance import Phase
 from reconciler.core.plan import (
+    Cause,
     CreateReplicas,
+    RemoveContainer,
     Step,
 )
 from reconciler.core.stack import Stack
@@ -110,7 +112,7 @@ def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
     def end_superseded(proxies: ingress._Proxies) -> Iterator[Any]:
         for container in proxies._running:
             if container not in proxies._fit:
-                yield ingress._stop(container, proxies._workload, planner.Cause.OUTDATED)
+                yield ingress._stop(container, proxies._workload, Cause.OUTDATED)
 
     patch.setattr(ingress._Proxies, "_end_superseded", end_superseded)
 
@@ -135,9 +137,7 @@ def orphans_stay(patch: pytest.MonkeyPatch) -> None:
 
 def a_second_database(patch: pytest.MonkeyPatch) -> None:
     def change(workload: Any, containers: Any, changing: Any) -> Iterator[Any]:
-        yield CreateReplicas(
-            workload=workload.name, count=1, existing=len(containers), cause=planner.Cause.OUTDATED
-        )
+        yield CreateReplicas(workload=workload.name, count=1, existing=len(containers), cause=Cause.OUTDATED)
 
     patch.setattr(dependencies, "_change", change)
 
@@ -163,7 +163,7 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
             if gateway is None or (
                 gateway.started and container.started and gateway.started > container.started
             ):
-                yield ingress._stop(container, proxies._workload, planner.Cause.DETACHED)
+                yield ingress._stop(container, proxies._workload, Cause.DETACHED)
         yield from operations(proxies)
 
     patch.setattr(ingress._Proxies, "operations", stop_at_once)
@@ -175,6 +175,17 @@ def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
 
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "_next_active", lambda judged, ready: (ready, []))
+
+
+def images_come_last(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planner, "lacking", lambda judged: frozenset())
+
+
+def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
+    def remove(replica: health.Replica, cause: Cause) -> RemoveContainer:
+        return RemoveContainer.on(replica.container, cause)
+
+    patch.setattr(rollout, "_remove", remove)
 
 
 MUTATIONS: tuple[Mutate, ...] = (
@@ -198,6 +209,8 @@ MUTATIONS: tuple[Mutate, ...] = (
     the_wall_decides_over_proxies,
     the_wish_for_fresh_ones_is_not_heard,
     nobody_takes_turns,
+    images_come_last,
+    anonymous_volumes_stay,
 )
 
 
