@@ -79,6 +79,13 @@ class Replica(Instance):
         return self.member is not None and self.member.draining
 
     @property
+    def doubt(self) -> str:
+        """Why it is not in service, as far as anything is known: its own reason, or what HAProxy's check comes to."""
+        if self.reason or self.member is None or not self.member.check or self.taking_traffic:
+            return self.reason
+        return f"HAProxy's check: {self.member.check}"
+
+    @property
     def sessions(self) -> int:
         """Sessions that proxies still have open to it."""
         return self.member.sessions if self.member else 0
@@ -155,5 +162,5 @@ def _phase(
     if unchecked and member is not None and member.enabled and not member.up:
         if in_time or member.since < EJECTED_SECONDS:
             return Phase.WARMING, ""
-        return Phase.UNHEALTHY, "HAProxy's check fails"
+        return Phase.UNHEALTHY, "HAProxy's check fails" + (f": {member.check}" if member.check else "")
     return phase, reason

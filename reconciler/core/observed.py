@@ -94,7 +94,10 @@ class Admin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server of the pool as one HAProxy worker sees it; `since` is how many seconds its status has lasted."""
+    """One server of the pool as one HAProxy worker sees it; `since` is how many seconds its status has lasted.
+
+    `check`: what the last check came to, in HAProxy's words, such as "L7STS 401".
+    """
 
     name: str
     address: str
@@ -102,6 +105,7 @@ class Server:
     up: bool
     sessions: int
     since: float
+    check: str = ""
 
 
 @dataclass(frozen=True, slots=True)

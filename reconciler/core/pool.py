@@ -19,7 +19,7 @@ class Member:
     `addresses`: where the processes that take new connections reach it. `enabled`: takes traffic everywhere. `up`:
     enabled and its checks pass everywhere; `up_somewhere`: in one at least. `draining`: takes new traffic nowhere.
     `sessions`: open in all processes together. `since`: seconds that its status has lasted in the process that changed
-    it last.
+    it last. `check`: what the last check came to where it fails.
     """
 
     name: str
@@ -30,6 +30,7 @@ class Member:
     draining: bool
     sessions: int
     since: float
+    check: str = ""
 
 
 def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
@@ -70,4 +71,5 @@ def _member(name: str, views: Sequence[Server], current: Sequence[Server], liste
         draining=all(server.admin is Admin.DRAIN for server in views),
         sessions=sum(server.sessions for server in views),
         since=min(server.since for server in views),
+        check=next((server.check for server in current if not server.up and server.check), ""),
     )

@@ -50,8 +50,11 @@ def judge_progress(judged: Judged, history: History, started: datetime | None) -
     told = [_told(workload, judged.of(workload)) for workload in lacking]
     if len(available) < stack.serving:
         told.append(f"{len(available)} of {stack.serving} replicas of {stack.revision} are available")
+        told += _doubts([r for r in current if r not in available])
     if died := _deaths(stack.web, history, started):
         told.append(f"{died} died")
+    pulls = judged.observed.engine.pulls
+    told += [f"image {image} cannot be pulled: {pull.error}" for image, pull in pulls.items() if pull.error]
     suspects = [i for workload in lacking for i in judged.of(workload) if not i.is_well]
     suspects = suspects or [r for r in reversed(current) if r not in available]
     return Failure(
@@ -59,6 +62,11 @@ def judge_progress(judged: Judged, history: History, started: datetime | None) -
         f"no progress for {strategy.progress_deadline:.0f} s: {', '.join(told)}",
         suspects[0].container.id if suspects else None,
     )
+
+
+def _doubts(replicas: Sequence[Replica]) -> list[str]:
+    """What keeps them from service, each reason once."""
+    return list(dict.fromkeys(replica.doubt for replica in replicas if replica.doubt))
 
 
 def _job_failed(judged: Judged) -> Failure | None:
@@ -83,9 +91,9 @@ def _crash_loop(
     # Each of the others may have died once beside it: they were started side by side.
     if deaths >= CRASH_LIMIT + stack.replicas - 1:
         ill = [r.container.id for r in current if not r.available(stack.strategy.min_ready)]
-        return Failure(
-            "CrashLoop", f"replicas of {stack.revision} died {deaths} times", ill[-1] if ill else None
-        )
+        told = [f"replicas of {stack.revision} died {deaths} times"]
+        told += _doubts([r for r in current if r.phase is Phase.DEAD])
+        return Failure("CrashLoop", ", ".join(told), ill[-1] if ill else None)
     for workload in lacking:
         deaths = _deaths([workload], history, started)
         if deaths >= CRASH_LIMIT + workload.replicas - 1:

@@ -285,7 +285,8 @@ def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
     for replica in kept:
         name = replica.container.name
         if replica.in_pool and not replica.taking_traffic:
-            yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet")
+            check = f" ({replica.member.check})" if replica.member and replica.member.check else ""
+            yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet{check}")
         elif replica.phase is Phase.WARMING:
             left = strategy.progress_deadline - replica.container.age(judged.now)
             yield Wait(max(1.0, left), f"{name} is starting")

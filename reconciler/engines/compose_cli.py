@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core.stack import JSON, Stack
 from reconciler.engines.compose_file import dump
-from reconciler.engines.errors import EngineError, ImageMissingError
+from reconciler.engines.errors import EngineError, ImageMissingError, RefusedError
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -30,6 +30,15 @@ _NO_IMAGE: Final = re.compile(
     re.IGNORECASE,
 )
 """What a registry, or the engine in its place, says when asking again would change nothing."""
+
+_INVALID: Final = re.compile(
+    r"^validating |^yaml: |additional propert|must be a |must be one of|must match|refers to undefined|invalid "
+    r"|undefined (volume|network|service|config|secret)|is not a valid|unsupported |unknown (flag|log opt|capability)"
+    r"|conflicting options|conflicts with|duplicate mount point|bind source path does not exist|unmarshal"
+    r"|looking up logging plugin|has neither an image nor a build context",
+    re.IGNORECASE,
+)
+"""What Compose and the engine say of a definition that is wrong, and not of what time may change."""
 
 
 class ComposeCli:
@@ -92,7 +101,9 @@ class ComposeCli:
         except DockerException as error:
             if error.return_code == TIMED_OUT:
                 raise EngineError(f"docker compose took longer than {COMMAND_SECONDS} s") from error
-            raise EngineError(f"docker compose: {_last_line(error)}") from error
+            said = _last_line(error)
+            refused = _INVALID.search(said)
+            raise (RefusedError if refused else EngineError)(f"docker compose: {said}") from error
 
     def _docker(self, seconds: int, **compose: Any) -> DockerClient:
         from python_on_whales import DockerClient

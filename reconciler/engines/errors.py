@@ -4,7 +4,8 @@ TemporaryError
 └── EngineError              a call failed or took too long
     └── EngineAwayError      the engine does not answer at all
 PermanentError
-└── ImageMissingError        an image is not there and cannot be pulled
+├── ImageMissingError        an image is not there and cannot be pulled
+└── RefusedError             Compose or the engine says that this definition is invalid
 """
 
 from reconciler.api.errors import PermanentError, TemporaryError
@@ -20,3 +21,7 @@ class EngineAwayError(EngineError):
 
 class ImageMissingError(PermanentError):
     """An image is neither on this machine nor in a registry that answers."""
+
+
+class RefusedError(PermanentError):
+    """A definition that no later try can carry out."""

@@ -26,6 +26,7 @@ _COLUMNS: Final = (
     "lastchg",
     "addr",
 )
+_CHECK_COLUMNS: Final = ("check_status", "check_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ def read_servers(answer: str) -> tuple[Server, ...]:
     header = next(rows, [])
     try:
         at = {name: header.index(name) for name in _COLUMNS}
+        at |= {name: header.index(name) for name in _CHECK_COLUMNS if name in header}
     except ValueError:
         raise ValueError(f"not an answer to show stat: {answer[:200]!r}") from None
     servers: list[Server] = []
@@ -125,7 +127,14 @@ def _server(row: dict[str, str]) -> Server:
         # A connection can be busy a moment longer than its request: both must have ended.
         sessions=_number(row["qcur"]) + max(_number(row["scur"]), _number(row["used_conn_cur"])),
         since=float(_number(row["lastchg"])),
+        check=_check(row),
     )
+
+
+def _check(row: dict[str, str]) -> str:
+    # A star says that the next check is under way.
+    words = (row.get("check_status", "").removeprefix("* "), row.get("check_code", ""))
+    return " ".join(filter(None, words))
 
 
 def _number(text: str) -> int:

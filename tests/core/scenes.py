@@ -190,6 +190,7 @@ class _Line:
             up=self.server == "up" and not old,
             sessions=int(self._options.get("old" if old else "sessions", 0)),
             since=float(self._options.get("since", 60)),
+            check=self._options.get("check", "").replace("_", " "),
         )
 
 

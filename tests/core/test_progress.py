@@ -60,6 +60,39 @@ def test_the_failure_names_somebody_whose_log_may_tell_more() -> None:
     assert "1 of 3 replicas" in found.message
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("@2 down check=L7STS_401", "HAProxy's check: L7STS 401"),
+        ("@2 down check=L4TOUT", "HAProxy's check: L4TOUT"),
+        ("@2 exited code=3", "exited with code 3"),
+        ("@2 unhealthy", "its health check fails"),
+        ("@2 paused", "paused"),
+        ("@2 up check=L7OK_200 since=200", None),
+    ],
+)
+def test_the_failure_says_what_was_known(line: str, told: str | None) -> None:
+    found = failure(["@1 up", "@1 up", line, line], 300)
+    assert found is not None
+    assert found.message.count(told or "HAProxy") == (1 if told else 0)
+
+
+def test_the_failure_says_why_an_image_did_not_come() -> None:
+    scene = read_scene(
+        "about: progress\nwish: {version: '2'}\nmissing_images: ['web:2']\nweb: [web-1 @1 up]\n"
+        "pulls: {'web:2': {running: false, error: connection refused, again: 9}}"
+    )
+    found = judge_progress(scene.judged, scene.history, NOW - timedelta(seconds=300))
+    assert found is not None
+    assert "image web:2 cannot be pulled: connection refused" in found.message
+
+
+def test_a_crash_loop_says_how_the_last_one_ended() -> None:
+    found = failure(["@1 up", "@1 up", "@2 restarting code=3"], 60, deaths=[5, 4, 3, 2, 1])
+    assert found is not None
+    assert "exited with code 3" in found.message
+
+
 def test_it_looks_again_when_the_deadline_can_have_passed() -> None:
     scene = read_scene("about: progress")
     assert look_in(scene.stack, None, NOW) is None
