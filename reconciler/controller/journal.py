@@ -20,6 +20,7 @@ from reconciler.controller.recorded import is_towards
 from reconciler.controller.target import LAST_WORDS
 from reconciler.controller.verdict import ROLLED_BACK
 from reconciler.core.judged import Judged
+from reconciler.core.moved import moved
 from reconciler.core.plan import (
     AddServer,
     Cause,
@@ -60,6 +61,7 @@ class Journal:
         self._recorder = recorder
         self._rollouts: dict[str, _Rollout] = {}
         self._last_words: dict[str, str] = {}
+        self._moved: dict[str, tuple[str, ...]] = {}
 
     def executed(
         self, stack: Stack, call: Executed, words: Mapping[str, str], commit: str, now: datetime
@@ -145,8 +147,18 @@ class Journal:
         _log.warning("rolled back: %s", message, extra={"service": stack.name})
         self._tell(stack, "Warning", ROLLED_BACK, message, now, commit)
 
+    def moved(self, judged: Judged) -> None:
+        """Tell once of each tag that means another image than the one that runs."""
+        name = judged.stack.name
+        texts = tuple(text for _, text in moved(judged))
+        for text in texts:
+            if text not in self._moved.get(name, ()):
+                self._tell(judged.stack, "Warning", "ImageMoved", text, judged.now)
+        self._moved[name] = texts
+
     def forget(self, service: str) -> None:
         """A service is gone."""
+        self._moved.pop(service, None)
         self._rollouts.pop(service, None)
         self._last_words.pop(service, None)
         self._records.forget(service)

@@ -79,6 +79,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     status = _summarise(stored, before, target, sight, failure, world)
     world.objects.put_status(stored.name, status)
     world.board.saw(stored, status, sight.judged)
+    world.journal.moved(sight.judged)
     try:
         _carry_out(stored, sight, world)
     except PermanentError as error:

@@ -22,6 +22,7 @@ from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.controller.world import Sight
 from reconciler.core.health import Replica
 from reconciler.core.instance import Phase
+from reconciler.core.moved import moved
 from reconciler.core.plan import Plan
 from reconciler.core.rotation import next_rotation
 from reconciler.core.stack import Stack
@@ -61,7 +62,8 @@ def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
     doing = _doing(plan)
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
     if is_converged(stack, plan, replicas):
-        ready = ("True", SERVING, progress)
+        # A tag that was moved makes nothing worse that serves; it is told, and followed when somebody asks for it.
+        ready = ("True", SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
         reconciling = ("False", "Converged", "")
     else:
         ready = ("False", "Blocked" if plan.blocked else "Progressing", plan.blocked or doing or progress)

@@ -13,6 +13,7 @@ from enum import StrEnum
 from reconciler.core.health import Replica
 from reconciler.core.instance import Instance, Phase
 from reconciler.core.judged import Judged
+from reconciler.core.moved import moved
 from reconciler.core.stack import Role, Workload
 
 
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     NOT_SERVING = "not-serving"
     ORPHAN = "orphan"
     PROXY = "proxy"
+    IMAGE = "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ def diff(judged: Judged) -> tuple[Difference, ...]:
         else:
             found += _of_others(workload, judged.of(workload))
     found += _of_proxy(judged)
+    found += [Difference(Kind.IMAGE, name, text) for name, text in moved(judged)]
     known = {workload.name for workload in stack.workloads}
     found += [
         Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")

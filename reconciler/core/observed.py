@@ -43,7 +43,8 @@ class Container:
     names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
     the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
     started as this one was created. `started` is exact for gateway and proxies, coarse for others, and
-    so is `ended`. `stopping` is true from the moment this controller asked for a stop, also when it has ended.
+    so is `ended`. `stopping` is true from the moment this controller asked for a stop, also when it has ended. `image` is
+    the ID of what it was created from.
     """
 
     id: str
@@ -64,6 +65,7 @@ class Container:
     joined: str | None = None
     namespace: datetime | None = None
     stopping: bool = False
+    image: str = ""
 
     def age(self, now: datetime) -> float:
         """Seconds since it last started, or since it was created when that is not known."""
@@ -163,12 +165,13 @@ class Pull:
 class EngineObserved:
     """The engine side of a stack.
 
-    `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `pulls`
-    are those of the missing images that were asked for.
+    `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
+    are the IDs that the others mean now, `pulls` those of the missing images that were asked for.
     """
 
     containers: tuple[Container, ...]
     missing_images: frozenset[str] = frozenset()
+    images: Mapping[str, str] = field(default_factory=dict)
     pulls: Mapping[str, Pull] = field(default_factory=dict)
     taken_ports: Mapping[int, str] = field(default_factory=dict)
 

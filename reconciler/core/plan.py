@@ -68,15 +68,19 @@ class PullImage(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReplicas(Operation):
-    """Create `count` containers of a workload's current definition beside the `existing` ones, without starting them."""
+    """Create `count` containers of a workload's current definition beside the `existing` ones, without starting them.
+
+    `image`: the ID of what they are created from, where that is no longer what the definition's tag means.
+    """
 
     workload: str
     count: int
     existing: int
+    image: str = ""
 
     @property
     def sentence(self) -> str:
-        return f"create {self.count} × {self.workload}"
+        return f"create {self.count} × {self.workload}" + (f" from {self.image[:19]}" if self.image else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

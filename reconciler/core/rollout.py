@@ -20,6 +20,7 @@ from reconciler.core.history import History
 from reconciler.core.instance import Phase
 from reconciler.core.judged import Judged
 from reconciler.core.leaving import leaving
+from reconciler.core.moved import kept_image
 from reconciler.core.plan import (
     AddServer,
     Cause,
@@ -269,6 +270,7 @@ def _create(
             workload=workload.name,
             count=count,
             existing=len(mine) - removed,
+            image=kept_image(judged.observed.engine, workload, mine),
             cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else Cause.MISSING,
             detail=f"{useful} of {workload.replicas} of {workload.revision}",
         )

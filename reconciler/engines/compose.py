@@ -24,11 +24,11 @@ from reconciler.engines import docker_events, docker_logs, throwaway
 from reconciler.engines.address_pools import networks_left
 from reconciler.engines.base import EngineEvent, EngineInfo
 from reconciler.engines.compose_cli import ComposeCli
-from reconciler.engines.compose_file import proxy_overlay
+from reconciler.engines.compose_file import image_overlay, proxy_overlay
 from reconciler.engines.docker_api import CALL_SECONDS, DockerApi
 from reconciler.engines.docker_rows import COMPOSE_PROJECT, network_names, read_row
 from reconciler.engines.errors import EngineError
-from reconciler.engines.informer import Informer
+from reconciler.engines.informer import TRUST_SECONDS, Informer
 from reconciler.engines.ports import owner_of
 from reconciler.engines.pulls import Pulls
 
@@ -54,7 +54,7 @@ class ComposeEngine:
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
-        self._images: set[str] = set()
+        self._images: dict[str, tuple[int, float, str]] = {}
         self._pulls = Pulls(self._cli.pull, monotonic)
 
     def close(self) -> None:
@@ -78,10 +78,12 @@ class ComposeEngine:
         containers = tuple(self._with_start(container) for container in seen if container)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
-        missing = frozenset(self._missing_images(stack))
+        images = self._image_ids(stack)
+        missing = frozenset(w.image for w in stack.workloads) - images.keys()
         return EngineObserved(
             containers=containers,
             missing_images=missing,
+            images=images,
             pulls=self._pulls.of(missing),
             taken_ports={} if is_open else self._taken_ports(stack.published),
         )
@@ -97,15 +99,21 @@ class ComposeEngine:
         details = self._api.ask("inspect", lambda api: api.inspect_container(container), missing=None)
         return _parse_time(details["State"]["StartedAt"]) if details else None
 
-    def _missing_images(self, stack: Stack) -> Iterator[str]:
-        for image in {workload.image for workload in stack.workloads} - self._images:
-            if self._has_image(image):
-                self._images.add(image)
+    def _image_ids(self, stack: Stack) -> Mapping[str, str]:
+        """What the images of a stack mean now; those that are not there are left out."""
+        generation = self._informer.images
+        found: dict[str, str] = {}
+        for image in {workload.image for workload in stack.workloads}:
+            known = self._images.get(image)
+            if known is None or known[0] != generation or monotonic() - known[1] > TRUST_SECONDS:
+                id = self._api.ask("inspect an image", partial(_inspect_image, image), missing="")
+                known = (generation, monotonic(), str(id))
+            if known[2]:
+                self._images[image] = known
+                found[image] = known[2]
             else:
-                yield image
-
-    def _has_image(self, image: str) -> bool:
-        return bool(self._api.ask("inspect an image", partial(_inspect_image, image), missing=None))
+                self._images.pop(image, None)
+        return found
 
     def _taken_ports(self, port: int) -> Mapping[int, str]:
         owner = owner_of(port, self._api.rows(), local=self._api.is_local)
@@ -121,8 +129,9 @@ class ComposeEngine:
         """Create containers without starting them: one Compose call for all replicas, one for each HAProxy."""
         scales = {r.workload: r.existing + r.count for r in requests if isinstance(r, CreateReplicas)}
         try:
+            pinned = {r.workload: r.image for r in requests if isinstance(r, CreateReplicas) and r.image}
             if scales:
-                self._cli.create(stack, scales)
+                self._cli.create(stack, scales, image_overlay(pinned) if pinned else None)
             for request in requests:
                 if isinstance(request, CreateProxy):
                     self._cli.create(stack, {request.workload: request.existing + 1}, proxy_overlay(request))
@@ -296,5 +305,5 @@ def _remove_volume(volume: str, api: APIClient) -> None:
     api.remove_volume(volume)
 
 
-def _inspect_image(image: str, api: APIClient) -> object:
-    return api.inspect_image(image)  # type: ignore[no-untyped-call]
+def _inspect_image(image: str, api: APIClient) -> str:
+    return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]

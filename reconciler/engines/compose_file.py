@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import yaml
@@ -27,6 +28,11 @@ def proxy_overlay(request: CreateProxy) -> JSON:
         marks[NAMESPACE] = request.namespace.isoformat()
     own |= {"network_mode": f"container:{request.gateway}", "labels": marks}
     return {"services": {request.workload: own}}
+
+
+def image_overlay(images: Mapping[str, str]) -> JSON:
+    """The override that creates containers of workloads from these image IDs and not from what their tags mean now."""
+    return {"services": {workload: {"image": image} for workload, image in images.items()}}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -49,7 +49,7 @@ def watch(api: DockerApi) -> Iterator[Mapping[str, Any] | Stream]:
 
 
 def _open(api: DockerApi, since: float) -> Iterator[dict[str, Any]]:
-    filters = {"type": ["container", "network"], "event": list(EVENTS)}
+    filters = {"type": ["container", "network", "image"], "event": list(EVENTS)}
     # The stubs know whole seconds only; the engine takes fractions, and rounding would repeat events.
     stream: Iterator[dict[str, Any]] = api.client().events(  # type: ignore[call-overload]
         decode=True, since=since, filters=filters

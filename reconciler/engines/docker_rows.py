@@ -24,6 +24,7 @@ COMPOSE_ONE_OFF: Final = "com.docker.compose.oneoff"
 
 EVENTS: Final = (
     "create", "start", "die", "destroy", "pause", "unpause", "health_status", "rename", "connect", "disconnect",
+    "tag", "untag", "delete", "pull", "load", "import",
 )  # fmt: skip
 """The events that can change a plan. Docker sends many more, such as two for every health check."""
 
@@ -90,6 +91,7 @@ def _read_row(
         joined=mode.partition(":")[2] if mode.startswith("container:") else None,
         namespace=_moment(marks.get(labels.NAMESPACE)),
         stopping=stopping,
+        image=row.get("ImageID") or "",
     )
 
 

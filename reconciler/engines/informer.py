@@ -33,6 +33,8 @@ class Informer:
         self._changes: Counter[str] = Counter()
         self._known: dict[str, tuple[Stack, int, float, EngineObserved]] = {}
         self._started: dict[str, datetime] = {}
+        self.images = 0
+        """Grows with everything that may have changed what the name of an image means."""
 
     def follow(self, events: Iterable[Mapping[str, Any] | Stream]) -> Iterator[EngineEvent]:
         """Learn from the stream and pass on whose events they are; an empty event for what may have been missed."""
@@ -41,6 +43,9 @@ class Informer:
                 self._reset(watching=event is Stream.OPENED)
                 if event is Stream.OPENED:
                     yield EngineEvent("")
+            elif event.get("Type") == "image":
+                name = str(((event.get("Actor") or {}).get("Attributes") or {}).get("name", ""))
+                yield from map(EngineEvent, self._image_changed(name))
             elif service := service_of_event(event):
                 self._learn(service, event)
                 yield EngineEvent(service)
@@ -90,8 +95,23 @@ class Informer:
             if event.get("Action") == "start":
                 self._started.pop((event.get("Actor") or {}).get("ID", ""), None)
 
+    def _image_changed(self, image: str) -> list[str]:
+        """The services that may use it; of an image that lost its tag the name is told no longer."""
+        with self._lock:
+            self.images += 1
+            names = [name for name, (stack, *_) in self._known.items() if _uses(stack, image)]
+            for name in names:
+                self._changes[name] += 1
+        return names
+
     def _reset(self, *, watching: bool) -> None:
         with self._lock:
             self._watching = watching
+            self.images += 1
             self._known.clear()
             self._started.clear()
+
+
+def _uses(stack: Stack, image: str) -> bool:
+    is_named = image and not image.startswith("sha256:")
+    return not is_named or any(image in (w.image, f"{w.image}:latest") for w in stack.workloads)

@@ -46,6 +46,7 @@ class MemoryEngine:
         self.missing_images: set[str] = set()
         self.unpullable: set[str] = set()
         self.pull_seconds = 0.0
+        self.image_ids: dict[str, str] = {}
         self._pulling: dict[str, float] = {}
         self._unpulled: set[str] = set()
         self.foreign_ports: dict[int, str] = {}
@@ -65,6 +66,7 @@ class MemoryEngine:
         return EngineObserved(
             containers=containers,
             missing_images=missing,
+            images={w.image: self._image_id(w.image) for w in stack.workloads if w.image not in missing},
             pulls=self._seen_pulls(missing),
             taken_ports={} if is_open else self._taken(stack.published),
         )
@@ -90,6 +92,7 @@ class MemoryEngine:
             joined=container.joined,
             namespace=container.namespace,
             stopping=container.stopping,
+            image=container.image,
         )
 
     def _taken(self, port: int) -> dict[int, str]:
@@ -107,6 +110,9 @@ class MemoryEngine:
             self._unpulled.discard(image)
             raise ImageMissingError(f"image {image} is not on this machine and cannot be pulled")
         self._pulling.setdefault(image, self.machine.clock() + self.pull_seconds)
+
+    def _image_id(self, image: str) -> str:
+        return self.image_ids.get(image, f"sha256:{image}")
 
     def _settle_pulls(self) -> None:
         for image, moment in tuple(self._pulling.items()):
@@ -137,7 +143,8 @@ class MemoryEngine:
             for surplus in mine[request.existing + count :]:
                 self.machine.remove(surplus)
             for _ in range(request.existing + count - len(mine)):
-                self._create(stack, workload, request if isinstance(request, CreateProxy) else None)
+                image = request.image if isinstance(request, CreateReplicas) else ""
+                self._create(stack, workload, request if isinstance(request, CreateProxy) else None, image)
 
     def recreate(self, stack: Stack, workload: str) -> None:
         """See Engine.recreate."""
@@ -228,7 +235,7 @@ class MemoryEngine:
     def _containers(self, stack: Stack, workload: str) -> list[MemoryContainer]:
         return [c for c in self.machine.of(stack.project) if c.workload == workload]
 
-    def _create(self, stack: Stack, workload: Workload, proxy: CreateProxy | None) -> None:
+    def _create(self, stack: Stack, workload: Workload, proxy: CreateProxy | None, image: str = "") -> None:
         if proxy and proxy.gateway not in self.machine.containers:
             raise EngineError(f"docker compose: No such container: {proxy.gateway}")
         self._created += 1
@@ -245,6 +252,7 @@ class MemoryEngine:
                 revision=workload.revision,
                 behaviour=self._behave(stack, workload),
                 number=number,
+                image=image or self._image_id(workload.image),
                 created=self.machine.now(),
                 networks=workload.networks,
                 restarts=restart in ("always", "unless-stopped"),

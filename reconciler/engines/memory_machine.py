@@ -60,6 +60,7 @@ class MemoryContainer:
     created: datetime
     networks: frozenset[str]
     restarts: bool
+    image: str = ""
     port: int | None = None
     slot: int | None = None
     joined: str | None = None

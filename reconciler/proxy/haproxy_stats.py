@@ -27,6 +27,7 @@ _COLUMNS: Final = (
     "addr",
 )
 _CHECK_COLUMNS: Final = ("check_status", "check_code")
+_NO_CHECK_YET: Final = ("", "INI", "UNK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +134,8 @@ def _server(row: dict[str, str]) -> Server:
 
 def _check(row: dict[str, str]) -> str:
     # A star says that the next check is under way.
-    words = (row.get("check_status", "").removeprefix("* "), row.get("check_code", ""))
-    return " ".join(filter(None, words))
+    status = row.get("check_status", "").removeprefix("* ")
+    return "" if status in _NO_CHECK_YET else " ".join(filter(None, (status, row.get("check_code", ""))))
 
 
 def _number(text: str) -> int:

@@ -89,6 +89,7 @@ def read_scene(text: str) -> Scene:
         EngineObserved(
             containers=tuple(line.container for line in read if line.container),
             missing_images=frozenset(told.get("missing_images", ())),
+            images=told.get("images", {}),
             pulls={image: Pull(**pull) for image, pull in told.get("pulls", {}).items()},
             taken_ports=told.get("taken_ports", {}),
         ),
@@ -166,6 +167,7 @@ class _Line:
             if "namespace" in self._options
             else None,
             stopping="stopping" in flags,
+            image=self._options.get("image", ""),
         )
 
     def instance(self, lines: list[_Line]) -> ProxyInstance:
