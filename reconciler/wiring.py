@@ -188,10 +188,9 @@ class Application:
     def look(self, stack: Stack) -> Look:
         """What differs and what would be done."""
         from reconciler.controller.world import look
-        from reconciler.core.diff import diff
 
         sight = look(stack, self.engine, self.proxy, self.history, utc_now())
-        return Look(sight.judged, sight.plan, diff(sight.judged))
+        return Look(sight.judged, sight.plan, sight.differences)
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""

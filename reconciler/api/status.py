@@ -35,8 +35,15 @@ class Status(ApiModel):
     observed_generation: int = Field(
         default=0, ge=0, description="The metadata.generation that was last acted on."
     )
+    last_handled_reconcile_at: str | None = Field(
+        default=None,
+        description="The mark of the last request (vaultctl apply and the like) that a pass has answered.",
+    )
     replicas: ReplicaCounts = Field(default=ReplicaCounts(), description="Counts of web replicas.")
-    revision: str | None = Field(default=None, description="Revision (hash) of the web workload that serves.")
+    revision: str | None = Field(
+        default=None,
+        description="Revision (hash) that runs: of the only workload, or one name for all of them.",
+    )
     conditions: Annotated[tuple[Condition, ...], Strict(False)] = Field(
         default=(), description="Ready, Reconciling, Stalled and Degraded, at most one of each."
     )

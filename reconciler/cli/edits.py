@@ -220,7 +220,8 @@ def _follow_up(application: Application, stored: StoredObject, edit: Edit, flags
                 f"no controller is running on this state directory; one that follows {stored.origin.place} will act"
             )
         return
-    application.objects.apply(edit.manifest.service, stored.origin)
+    mark = datetime.now(UTC).isoformat()
+    application.objects.apply(edit.manifest.service, stored.origin, requested_at=mark)
     if application.controller_is_running():
         return
     say("no controller is running on this state directory: converging here")

@@ -7,17 +7,13 @@ leave it alone.
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Final
 
 from reconciler.api import Spec, Status, find_condition
 from reconciler.controller import summary
 from reconciler.controller.journal import Journal
 from reconciler.controller.world import Sight
-from reconciler.core.diff import Difference, diff
+from reconciler.core.diff import Difference
 from reconciler.store.base import StoredObject
-
-SHOWN: Final = 5
-"""Differences that fit into a condition; `vaultctl diff` shows all."""
 
 
 def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
@@ -37,8 +33,8 @@ def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal)
     differences = _worth_telling(stored.service.spec, sight)
     if not differences:
         return summary.seen(before, stored, sight)
-    more = f" and {len(differences) - SHOWN} more" if len(differences) > SHOWN else ""
-    message = f"{'; '.join(map(str, differences[:SHOWN]))}{more}; spec.drift is warn"
+    more = f" and {len(differences) - summary.SHOWN} more" if len(differences) > summary.SHOWN else ""
+    message = f"{'; '.join(map(str, differences[: summary.SHOWN]))}{more}; spec.drift is warn"
     journal.failed(stored.name, summary.DRIFTED, message, sight.now)
     return summary.drifted(before, stored, sight, message)
 
@@ -46,7 +42,7 @@ def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal)
 def _worth_telling(spec: Spec, sight: Sight) -> list[Difference]:
     if spec.drift == "ignore":
         return []
-    found = diff(sight.judged)
+    found = sight.differences
     return [
         each for each in found if not any(fnmatchcase(each.path, pattern) for pattern in spec.drift_ignore)
     ]

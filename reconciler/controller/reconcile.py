@@ -77,7 +77,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         return _rest(stored, drift.report(stored, before, sight, world.journal), world, sight=sight)
 
     status = _summarise(stored, before, target, sight, failure, world)
-    world.objects.put_status(stored.name, status)
+    _put_status(stored, status, world)
     world.board.saw(stored, status, sight.judged)
     world.journal.moved(sight.judged)
     try:
@@ -88,7 +88,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         if target.is_wanted and not _give_up(stored, sight, given_up, world):
             return Result(requeue_after=0.0)
         raise
-    converged = summary.is_converged(sight.stack, sight.plan, status.replicas)
+    converged = summary.is_converged(sight, status.replicas)
     if converged and target.is_wanted:
         world.journal.complete(sight.stack, world.now())
     return Result(_again(sight, world), converged, did=str(sight.plan) if sight.plan else "")
@@ -161,12 +161,19 @@ def _rest(
     stored: StoredObject, status: Status, world: World, again: float | None = None, sight: Sight | None = None
 ) -> Result:
     """End a pass that is not to touch anything."""
-    world.objects.put_status(stored.name, status)
+    _put_status(stored, status, world)
     if sight is None:
         world.board.waits(stored, status)
     else:
         world.board.saw(stored, status, sight.judged)
     return Result(requeue_after=again)
+
+
+def _put_status(stored: StoredObject, status: Status, world: World) -> None:
+    """Write down what this pass saw, as the answer to the request that it began with."""
+    if status.last_handled_reconcile_at != stored.requested_at:
+        status = status.model_copy(update={"last_handled_reconcile_at": stored.requested_at})
+    world.objects.put_status(stored.name, status)
 
 
 def _fail(stored: StoredObject, before: Status, error: VaultError, world: World) -> None:

@@ -32,6 +32,9 @@ SERVING: Final = "Serving"
 DRIFTED: Final = "Drifted"
 """Reasons of Ready after a change was carried out: everything is as it should be, or somebody else changed it since."""
 
+SHOWN: Final = 5
+"""Differences that fit into a condition; `vaultctl diff` shows all."""
+
 Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
 
@@ -48,10 +51,12 @@ def counts(stack: Stack, replicas: tuple[Replica, ...]) -> ReplicaCounts:
     )
 
 
-def is_converged(stack: Stack, plan: Plan, replicas: ReplicaCounts) -> bool:
-    """Whether nothing is left to do or to wait for."""
-    complete = replicas.desired == replicas.current == replicas.updated and replicas.serving == stack.serving
-    return not plan.operations and not plan.waiting and not plan.blocked and complete
+def is_converged(sight: Sight, replicas: ReplicaCounts) -> bool:
+    """Whether nothing is left to do or to wait for, and nothing differs."""
+    plan, serving = sight.plan, sight.stack.serving
+    complete = replicas.desired == replicas.current == replicas.updated and replicas.serving == serving
+    idle = not plan.operations and not plan.waiting and not plan.blocked
+    return idle and complete and not sight.unsettled
 
 
 def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
@@ -60,8 +65,10 @@ def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
     facts = seen(before, stored, sight)
     replicas = facts.replicas
     doing = _doing(plan)
+    if not doing and not plan.blocked:
+        doing = "; ".join(map(str, sight.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
-    if is_converged(stack, plan, replicas):
+    if is_converged(sight, replicas):
         # A tag that was moved makes nothing worse that serves; it is told, and followed when somebody asks for it.
         ready = ("True", SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
         reconciling = ("False", "Converged", "")

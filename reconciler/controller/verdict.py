@@ -50,6 +50,9 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
         return Summary(Verdict.IDLE, "Suspended", "is suspended; what runs keeps running")
     if ready is None or ready.observed_generation < stored.generation:
         return Summary(Verdict.MOVING, "Pending", "waits for a controller to see its newest spec")
+    if stored.requested_at and stored.requested_at != status.last_handled_reconcile_at:
+        # What an earlier run saw may not be so any more.
+        return Summary(Verdict.MOVING, "Pending", "waits for a controller to look at it")
     if ready.status == "True":
         return Summary(Verdict.READY, ready.reason, "; ".join(filter(None, (ready.message, held_back))))
     failed = (

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING
 
+from reconciler.core.diff import Difference, Kind, diff
 from reconciler.core.health import Replica
 from reconciler.core.history import FORGET_AFTER, History
 from reconciler.core.judged import Judged, judge
@@ -39,7 +41,7 @@ class World:
     clock: Callable[[], float]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sight:
     """One look: what runs for a stack, what it is good for, what is remembered, and what would be done about it."""
 
@@ -56,6 +58,16 @@ class Sight:
     def replicas(self) -> tuple[Replica, ...]:
         """Every container of the pool, oldest first."""
         return self.judged.replicas
+
+    @cached_property
+    def differences(self) -> tuple[Difference, ...]:
+        """How far there is still to go."""
+        return diff(self.judged)
+
+    @cached_property
+    def unsettled(self) -> tuple[Difference, ...]:
+        """The differences that are still to go; a tag that was moved is told, and followed only when that is asked for."""
+        return tuple(each for each in self.differences if each.kind is not Kind.IMAGE)
 
     @property
     def now(self) -> datetime:

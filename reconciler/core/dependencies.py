@@ -104,8 +104,9 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
 def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> Iterable[Wait]:
     """One without a health check counts as ready at once, and shows only by staying up that it is no crash loop."""
     for container in (i.container for i in instances if i.phase is Phase.READY):
-        left = PROOF_SECONDS - container.age(now)
-        if container.health is Health.NONE and 0 < left <= PROOF_SECONDS:
+        # A clock that was set back keeps nothing waiting for longer.
+        left = PROOF_SECONDS - abs(container.age(now))
+        if container.health is Health.NONE and left > 0:
             yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
 
 

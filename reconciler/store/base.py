@@ -53,6 +53,8 @@ class StoredObject:
     `problem_reason` is that in one CamelCase word.
 
     `service.metadata.generation` counts changes of its spec, and the files of `spec.env_from` are absolute.
+    `requested_at` marks the last time that somebody asked for a pass, whether or not the spec changed; the status has the
+    mark of the last one that was answered.
     """
 
     service: VaultService
@@ -60,6 +62,7 @@ class StoredObject:
     deletion: Deletion | None = None
     problem: str = ""
     problem_reason: str = INVALID_MANIFEST
+    requested_at: str | None = None
 
     @property
     def name(self) -> str:
@@ -121,8 +124,13 @@ class Objects(Protocol):
     def get(self, name: str) -> StoredObject | None:
         """The object of that name."""
 
-    def apply(self, service: VaultService, origin: Origin) -> StoredObject:
-        """Store what a user wants and return it as stored; TemporaryError while the old one is being deleted."""
+    def apply(
+        self, service: VaultService, origin: Origin, *, requested_at: str | None = None
+    ) -> StoredObject:
+        """Store what a user wants and return it as stored; TemporaryError while the old one is being deleted.
+
+        With `requested_at`, a mark of its own, what was seen before is no answer any more.
+        """
 
     def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""

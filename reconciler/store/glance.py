@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
     from reconciler.store.objects import ObjectStore
 
-_NULLABLE: Final = frozenset({"deletion", "revision"})
+_NULLABLE: Final = frozenset({"deletion", "revision", "requested_at", "last_handled_reconcile_at"})
 """Fields that are not written while they are None; any other one that is missing is a reason to ask the models."""
 
 

@@ -67,7 +67,9 @@ class ObjectStore:
                 f"{path} cannot be understood ({_first(error)}): apply the manifest again to write it anew"
             ) from None
 
-    def apply(self, service: VaultService, origin: Origin) -> StoredObject:
+    def apply(
+        self, service: VaultService, origin: Origin, *, requested_at: str | None = None
+    ) -> StoredObject:
         """Store what a user wants and return it as stored.
 
         The generation is 1, or one more than before if the spec differs. Raises TemporaryError while the object of
@@ -86,7 +88,8 @@ class ObjectStore:
                 update={"generation": self._generation(before, service.name, spec)}
             )
             wanted = service.model_copy(update={"metadata": metadata, "spec": spec, "status": None})
-            after = StoredObject(wanted, origin)
+            mark = requested_at or (before.requested_at if before else None)
+            after = StoredObject(wanted, origin, requested_at=mark)
             if after != before:
                 self._write(after)
             return after

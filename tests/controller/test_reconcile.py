@@ -9,7 +9,10 @@ import pytest
 
 from reconciler.api import Status, find_condition
 from reconciler.api.errors import PermanentError
+from reconciler.controller import world
 from reconciler.controller.reconcile import reconcile
+from reconciler.controller.verdict import Verdict, summarize
+from reconciler.core.diff import Difference, Kind
 from reconciler.core.ingress import PORT_LOOK
 from reconciler.core.observed import State
 from reconciler.core.stack import Stack
@@ -293,3 +296,29 @@ def test_a_spec_that_cannot_be_built_leaves_what_runs(
 
 def test_a_name_that_nobody_knows_is_gone(memory: MemoryWorld) -> None:
     assert reconcile("nobody", memory.world).gone
+
+
+def test_what_an_earlier_run_saw_is_no_answer_to_a_new_request(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    stored = memory.objects.get(NAME)
+    assert stored is not None
+    for container in memory.web():
+        memory.machine.remove(container)
+    again = memory.objects.apply(stored.service, stored.origin, requested_at="now")
+    assert again.generation == stored.generation
+    assert summarize(again, memory.objects.status(NAME)).verdict is Verdict.MOVING
+    memory.once()
+    assert memory.objects.status(NAME).last_handled_reconcile_at == "now"
+    assert summarize(again, memory.objects.status(NAME)).verdict is Verdict.MOVING
+    memory.converge()
+    assert summarize(again, memory.objects.status(NAME)).verdict is Verdict.READY
+
+
+def test_ready_means_that_nothing_differs(memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory.wish()
+    memory.converge()
+    odd = Difference(Kind.PROXY, "haproxy", "is odd, and no plan mends it")
+    monkeypatch.setattr(world, "diff", lambda judged: (odd,))
+    assert not memory.once().converged
+    assert condition(memory.objects.status(NAME), "Ready") == ("False", "Progressing")

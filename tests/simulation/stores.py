@@ -26,13 +26,16 @@ class MemoryObjects:
     def get(self, name: str) -> StoredObject | None:
         return self._objects.get(name)
 
-    def apply(self, service: VaultService, origin: Origin) -> StoredObject:
+    def apply(
+        self, service: VaultService, origin: Origin, *, requested_at: str | None = None
+    ) -> StoredObject:
         before = self._objects.get(service.name)
         generation = before.service.metadata.generation if before else 0
         if before is None or before.service.spec != service.spec:
             generation += 1
         metadata = service.metadata.model_copy(update={"generation": generation})
-        stored = StoredObject(service.model_copy(update={"metadata": metadata}), origin)
+        mark = requested_at or (before.requested_at if before else None)
+        stored = StoredObject(service.model_copy(update={"metadata": metadata}), origin, requested_at=mark)
         self._objects[service.name] = stored
         return stored
 

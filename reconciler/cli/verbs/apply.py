@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,7 +89,9 @@ def _store(application: Application, prepared: Prepared) -> StoredObject:
 
     manifest = prepared.manifest
     path = manifest.path.absolute() if manifest.path.exists() else Path.cwd() / DASH
-    return application.objects.apply(manifest.service, Origin("apply", str(path), path, manifest.line))
+    origin = Origin("apply", str(path), path, manifest.line)
+    # What an earlier run saw is no answer to this one, also when the manifest is the same.
+    return application.objects.apply(manifest.service, origin, requested_at=datetime.now(UTC).isoformat())
 
 
 def _news(before: StoredObject | None, after: StoredObject) -> str:
