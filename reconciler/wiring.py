@@ -230,6 +230,7 @@ class Application:
             workers=self.options.workers,
             resync=self.options.resync,
             on_progress=on_progress,
+            plugins=self.registry.stamps,
         )
 
     def follow(

@@ -5,9 +5,11 @@ sees a LoadedPlugin or a BrokenPluginError, and one broken plugin stops nothing 
 """
 
 import importlib
+import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.machinery import ModuleSpec
@@ -15,10 +17,13 @@ from importlib.metadata import EntryPoint
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from vault_plugins.contract import PluginError, PluginMetadata, VaultServicePlugin
 from vault_plugins.failures import BrokenPluginError, broken_by
+
+MAX_DEPTH: Final = 4
+"""Directories below a plugin's own in which a changed file is noticed."""
 
 # sys.modules belongs to the process, so two registries must not import the same plugin at once.
 _IMPORTS = threading.Lock()
@@ -31,8 +36,11 @@ class PackagedPlugin:
     name: str
     path: Path
 
-    def import_module(self) -> ModuleType:
-        return importlib.import_module(f"vault_plugins.{self.path.parent.name}.plugin")
+    def import_module(self, *, again: bool) -> ModuleType:
+        package_name = f"vault_plugins.{self.path.parent.name}"
+        if again:
+            _forget(package_name)
+        return importlib.import_module(f"{package_name}.plugin")
 
 
 @dataclass(frozen=True)
@@ -42,16 +50,12 @@ class DirectoryPlugin:
     name: str
     path: Path
 
-    def import_module(self) -> ModuleType:
+    def import_module(self, *, again: bool) -> ModuleType:
         # Two directories may both hold a `files`, so the module's name is made of the whole path. A directory
         # becomes a package even without an `__init__.py`, so that `from .helpers import x` works.
         directory = self.path.parent
         package_name = f"vault_plugin_{sha256(str(directory).encode()).hexdigest()[:16]}"
-        # A copy, made at once: other threads import meanwhile.
-        for name in list(sys.modules):
-            if name.partition(".")[0] == package_name:
-                del sys.modules[name]
-        importlib.invalidate_caches()
+        _forget(package_name)
         spec = _package_spec(package_name, directory)
         package = sys.modules[package_name] = module_from_spec(spec)
         if spec.loader is not None:
@@ -67,7 +71,7 @@ class EntryPointPlugin:
     path: Path
     entry_point: EntryPoint
 
-    def import_module(self) -> ModuleType:
+    def import_module(self, *, again: bool) -> ModuleType:
         return importlib.import_module(self.entry_point.module)
 
 
@@ -97,17 +101,67 @@ class LoadedPlugin:
             raise BrokenPluginError(broken_by(error, self.slug, self.path)) from error
 
 
-def load(candidate: Candidate) -> LoadedPlugin:
-    """Import a candidate and check what it says about itself. Raises BrokenPluginError, whatever happens."""
+Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
+
+
+def stamp_of(candidate: Candidate) -> Stamp:
+    """What changes when one of a plugin's own files does: name, time, size and inode of each. Empty for a plugin of an
+    installed distribution, which a running process cannot exchange.
+    """
+    if isinstance(candidate, EntryPointPlugin):
+        return ()
+    return tuple(sorted(_stamps(str(candidate.path.parent))))
+
+
+def _stamps(directory: str, depth: int = 0) -> Iterator[tuple[str, int, int, int]]:
     try:
-        with _IMPORTS:
-            module = candidate.import_module()
+        entries = list(os.scandir(directory))
+    except OSError:
+        return
+    for entry in entries:
+        try:
+            if entry.name.endswith(".py"):
+                found = entry.stat()
+                yield entry.path, found.st_mtime_ns, found.st_size, found.st_ino
+            elif depth < MAX_DEPTH and entry.is_dir(follow_symlinks=False) and entry.name != "__pycache__":
+                yield from _stamps(entry.path, depth + 1)
+        except OSError:
+            continue
+
+
+def load(candidate: Candidate, *, again: bool = False) -> LoadedPlugin:
+    """Import a candidate and check what it says about itself. Raises BrokenPluginError, whatever happens.
+
+    `again`: its files have changed since it was imported.
+    """
+    try:
+        with _IMPORTS, _no_bytecode():
+            module = candidate.import_module(again=again)
         attribute = candidate.entry_point.attr if isinstance(candidate, EntryPointPlugin) else ""
         plugin = _plugin_class(module, attribute)()
         _check(plugin)
     except (Exception, SystemExit) as error:
         raise BrokenPluginError(broken_by(error, candidate.name, candidate.path)) from error
     return LoadedPlugin(plugin, Path(module.__file__ or candidate.path), module)
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Python takes a compiled file for fresh by whole seconds and size: a second edit within one would go unnoticed."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def _forget(package_name: str) -> None:
+    """Let the next import read the files of this package."""
+    # A copy, made at once: other threads import meanwhile.
+    for name in list(sys.modules):
+        if name == package_name or name.startswith(f"{package_name}."):
+            del sys.modules[name]
+    importlib.invalidate_caches()
 
 
 def _package_spec(name: str, directory: Path) -> ModuleSpec:

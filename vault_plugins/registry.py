@@ -28,7 +28,9 @@ from vault_plugins.loading import (
     EntryPointPlugin,
     LoadedPlugin,
     PackagedPlugin,
+    Stamp,
     load,
+    stamp_of,
 )
 
 SEARCH_PATH_VARIABLE: Final = "VAULT_PLUGIN_PATH"
@@ -51,11 +53,14 @@ class UnknownPluginError(PluginError):
 
 
 class Registry:
-    """The plugins that `discover` found, imported when they are first asked for. Threads may share it."""
+    """The plugins that `discover` found, imported when they are first asked for, and again when a file of theirs has
+    changed since. Threads may share it.
+    """
 
     def __init__(self, candidates: Iterable[Candidate], broken: Iterable[BrokenPlugin] = ()) -> None:
         self._candidates: dict[str, Candidate] = {}
         self._outcomes: dict[str, LoadedPlugin | BrokenPlugin] = {entry.name: entry for entry in broken}
+        self._stamps: dict[str, Stamp] = {}
         self._lock = threading.RLock()
         places: defaultdict[str, list[Path]] = defaultdict(list)
         for candidate in candidates:
@@ -95,13 +100,23 @@ class Registry:
             raise UnknownPluginError(slug, tuple(plugins), tuple(broken))
         return plugins[slug]
 
+    def stamps(self) -> Mapping[str, Stamp]:
+        """What is different when a file of a plugin that was asked for has changed."""
+        with self._lock:
+            return {name: stamp_of(self._candidates[name]) for name in self._stamps}
+
     def _named(self, name: str) -> LoadedPlugin | BrokenPlugin | None:
         with self._lock:
-            if name not in self._outcomes and name in self._candidates:
-                try:
-                    self._outcomes[name] = load(self._candidates[name])
-                except BrokenPluginError as error:
-                    self._outcomes[name] = error.broken
+            known, is_loaded = name in self._outcomes, name in self._stamps
+            # What was broken before it was tried, such as a name that is there twice, stays so.
+            if name in self._candidates and (is_loaded or not known):
+                stamp = stamp_of(self._candidates[name])
+                if not is_loaded or stamp != self._stamps[name]:
+                    self._stamps[name] = stamp
+                    try:
+                        self._outcomes[name] = load(self._candidates[name], again=is_loaded)
+                    except BrokenPluginError as error:
+                        self._outcomes[name] = error.broken
             return self._outcomes.get(name)
 
     def _load_all(self) -> tuple[Mapping[str, LoadedPlugin], Mapping[str, BrokenPlugin]]:

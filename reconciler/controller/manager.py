@@ -79,8 +79,10 @@ class Controller:
         workers: int,
         resync: float,
         on_progress: Callable[[Progress], None] | None = None,
+        plugins: Callable[[], object] = lambda: None,
     ) -> None:
         self._world = world
+        self._plugins = plugins
         self._state_dir = state_dir
         self._recorder = recorder
         self._backoff = backoff
@@ -107,6 +109,7 @@ class Controller:
             self._start(triggers.watch_objects, self._state_dir / "services", self.wake_all, self._stop)
             self._start(triggers.resync, self.wake_all, self._resync, self._stop)
             self._start(self._world.engine.sweep)
+            self._start(triggers.watch_plugins, self._plugins, self.wake_all, self._stop)
             for source in self._follower.sources:
                 self._start(self._follower.follow, source)
             self._start_work()

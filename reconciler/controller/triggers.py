@@ -14,6 +14,8 @@ from reconciler.store.base import BELL
 
 DEBOUNCE_MS: Final = 50
 """What is written within so many milliseconds is looked at once."""
+PLUGIN_LOOK_SECONDS: Final = 2.0
+"""How soon a changed plugin is noticed."""
 STOP_LOOK_MS: Final = 1000
 """How soon a watch sees that it is to stop."""
 
@@ -55,6 +57,16 @@ def watch_objects(services: Path, wake_all: Callable[[], object], stop: threadin
             events = kernel.read(timeout=STOP_LOOK_MS, read_delay=DEBOUNCE_MS)
             if any(event.name == BELL for event in events):
                 wake_all()
+
+
+def watch_plugins(look: Callable[[], object], wake_all: Callable[[], object], stop: threading.Event) -> None:
+    """Wake everything when a plugin's files have changed: `look` gives something else then."""
+    before = look()
+    while not stop.wait(PLUGIN_LOOK_SECONDS):
+        now = look()
+        if now != before:
+            before = now
+            wake_all()
 
 
 def resync(wake_all: Callable[[], object], interval: float, stop: threading.Event) -> None:

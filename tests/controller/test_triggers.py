@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from reconciler.controller import triggers
 from reconciler.store.base import BELL
 
@@ -39,6 +41,20 @@ def test_the_resync_wakes_until_it_is_told_to_stop() -> None:
     thread.start()
     assert woken.acquire(timeout=PATIENCE)
     assert woken.acquire(timeout=PATIENCE)
+    stop.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_changed_plugin_wakes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "PLUGIN_LOOK_SECONDS", 0.01)
+    woken, stop, looks = threading.Semaphore(0), threading.Event(), iter([1, 1, 2])
+    thread = threading.Thread(
+        target=triggers.watch_plugins, args=(lambda: next(looks, 2), woken.release, stop), daemon=True
+    )
+    thread.start()
+    assert woken.acquire(timeout=PATIENCE)
+    assert not woken.acquire(timeout=0.1)
     stop.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()

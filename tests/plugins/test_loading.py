@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from textwrap import indent
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -153,9 +154,9 @@ def test_what_was_edited_is_what_is_loaded_next(tmp_path: Path) -> None:
 class ImportedMeanwhile(str):
     """The name of a module whose neighbour in sys.modules appears while somebody looks at it."""
 
-    def partition(self, separator: str) -> tuple[str, str, str]:
+    def startswith(self, prefix: str | tuple[str, ...], *span: Any) -> bool:
         sys.modules["appeared_meanwhile"] = ModuleType("appeared_meanwhile")
-        return super().partition(separator)
+        return super().startswith(prefix, *span)
 
 
 def test_another_thread_may_import_meanwhile(samples: Path, monkeypatch: pytest.MonkeyPatch) -> None:
