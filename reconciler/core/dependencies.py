@@ -65,7 +65,9 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
     needed = _needed_by_web(stack)
     hold = False
     # Nobody can see what a HAProxy that does not answer does; it is replaced, and then what it needs is changed.
-    quiet = not judged.silent and all(_is_quiet(member, stack.strategy.drain) for member in members.values())
+    # Beyond the time for which requests can be held, waiting for a session costs all others.
+    longest = min(stack.strategy.drain, stack.proxy.patience)
+    quiet = not judged.silent and all(_is_quiet(member, longest) for member in members.values())
     for workload in _in_order(stack):
         instances = judged.of(workload)
         unmet = [name for name in workload.needs if name not in ready]
@@ -215,5 +217,5 @@ def _reached(stack: Stack, through: frozenset[Role]) -> frozenset[str]:
     return frozenset(found)
 
 
-def _is_quiet(member: Member, drain: float) -> bool:
-    return member.draining and (member.sessions == 0 or member.since >= drain)
+def _is_quiet(member: Member, longest: float) -> bool:
+    return member.draining and (member.sessions == 0 or member.since >= longest)

@@ -33,7 +33,9 @@ def leaving(
         candidates, key=lambda r: (not r.draining, r.taking_traffic, r.phase is Phase.READY)
     ):
         counts = replica.taking_traffic
-        useless = replica.draining or (replica.idle and replica.phase is not Phase.READY)
+        # One that was taken out while a dependency changed, and could serve again, is the best there is until others do.
+        drained = replica.draining and (well >= floor or replica.phase is not Phase.READY)
+        useless = drained or (replica.idle and replica.phase is not Phase.READY)
         # While who takes traffic is not well, whoever is ready may be the only one to answer.
         unneeded = (
             not counts and spare >= 0 and can_drain and (well >= floor or replica.phase is not Phase.READY)

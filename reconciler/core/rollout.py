@@ -46,9 +46,6 @@ answers; they go to another replica when HAProxy's `timeout connect`, 2 s, has p
 and the turn of another server that has died as well may come first.
 """
 
-HOLD_MARGIN: Final = 1.0
-"""Seconds before the end of `holdSeconds` at which held requests are let in: HAProxy counts whole seconds, rounded up."""
-
 CHECK_LOOK: Final = 1.0
 """Seconds between two looks at a server that waits for its first good check, if the news of that is missed."""
 
@@ -150,7 +147,7 @@ def _left_to_hold(judged: Judged, kept: Sequence[Replica]) -> float:
     A replica that is ready by its own check answers them at least as well as the 503 that they would get.
     """
     drained = [r.member.since for r in kept if r.member is not None and r.draining]
-    return judged.stack.proxy.hold_seconds - HOLD_MARGIN - min(drained) if drained else inf
+    return judged.stack.proxy.patience - min(drained) if drained else inf
 
 
 def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:

@@ -17,6 +17,9 @@ from typing import Any, Final
 
 from reconciler.core.revision import CURRENT_FORMULA, digest
 
+HOLD_MARGIN: Final = 1.0
+"""Seconds before the end of `holdSeconds` by which requests have to be let in: HAProxy counts whole seconds."""
+
 JSON = Mapping[str, Any]
 
 DEFAULT_STOP_GRACE: Final = 10.0
@@ -79,6 +82,11 @@ class ProxySettings:
     health: HealthCheck
     hold_seconds: float
     drain_seconds: float
+
+    @property
+    def patience(self) -> float:
+        """For how long the pool may be empty before HAProxy gives up the first request that it holds."""
+        return max(0.0, self.hold_seconds - HOLD_MARGIN)
 
 
 class StrategyKind(StrEnum):

@@ -322,3 +322,59 @@ def test_ready_means_that_nothing_differs(memory: MemoryWorld, monkeypatch: pyte
     monkeypatch.setattr(world, "diff", lambda judged: (odd,))
     assert not memory.once().converged
     assert condition(memory.objects.status(NAME), "Ready") == ("False", "Progressing")
+
+
+def test_a_job_that_fails_is_given_up_at_once_and_never_runs_on_the_way_back(memory: MemoryWorld) -> None:
+    memory.wish(plugin="stateful", drain=1.0)
+    memory.converge()
+    kept = {c.id for c in memory.web()}
+    bad = memory.wish(plugin="stateful", version="2", job="fails", drain=1.0)
+    began = memory.time
+    while not memory.is_rejected(bad):
+        memory.once()
+        memory.time += 0.5
+        assert memory.time < began + 20
+    memory.converge()
+    assert {c.id for c in memory.web()} == kept
+    # The job of the good revision was done before it; the one that failed is gone.
+    assert not [c for c in memory.machine.containers.values() if c.workload == "migrate"]
+    assert condition(memory.objects.status(NAME), "Ready") == ("False", "RolledBack")
+
+
+def test_a_job_that_fails_at_first_says_so_and_is_tried_again(memory: MemoryWorld) -> None:
+    memory.wish(plugin="stateful", job="fails")
+    for _ in range(60):
+        memory.once()
+        memory.time += 0.5
+        if condition(memory.objects.status(NAME), "Stalled")[0] == "True":
+            break
+    status = memory.objects.status(NAME)
+    assert condition(status, "Stalled") == ("True", "JobFailed")
+    ready = find_condition(status.conditions, "Ready")
+    assert ready is not None
+    assert ready.message == "job migrate exited with code 3; there is no earlier revision to go back to"
+    memory.wish(plugin="stateful", job="2")
+    memory.converge()
+
+
+def test_a_job_whose_container_is_pruned_does_not_run_again(memory: MemoryWorld) -> None:
+    memory.wish(plugin="stateful")
+    memory.converge()
+    for container in [c for c in memory.machine.containers.values() if c.workload == "migrate"]:
+        memory.machine.remove(container)
+    result = memory.once()
+    assert (result.did, result.converged) == ("", True)
+
+
+def test_a_database_that_never_turns_healthy_is_given_up(memory: MemoryWorld) -> None:
+    good = memory.wish(plugin="stateful", drain=1.0)
+    memory.converge()
+    bad = memory.wish(plugin="stateful", database="never-ready", drain=1.0)
+    for _ in range(400):
+        memory.once()
+        memory.time += 0.5
+    assert memory.is_rejected(bad)
+    status = memory.objects.status(NAME)
+    assert condition(status, "Ready") == ("False", "RolledBack")
+    assert status.revision == good.revision
+    assert {c.workload for c in memory.machine.containers.values() if c.is_up} >= {"database", "web"}

@@ -69,6 +69,7 @@ def read_scene(text: str) -> Scene:
     stack = build_stack(wish.service())
     stacks = {version: build_stack(replace(wish, version=version).service()) for version in ("1", "2", "3")}
     stacks |= {f"db{n}": build_stack(replace(wish, database=n).service()) for n in ("1", "2")}
+    stacks |= {f"job{n}": build_stack(replace(wish, job=n).service()) for n in ("1", "2")}
     stacks["other-port"] = build_stack(replace(wish, port=8081 if wish.port == 8080 else 8080).service())
     stacks["other-proxy"] = build_stack(replace(wish, proxy_image="haproxy:3.1").service())
     lines = [

@@ -223,6 +223,45 @@ def test_needs_come_from_depends_on_and_from_the_plugin() -> None:
     assert not by_name["database"].one_shot
 
 
+@pytest.mark.parametrize(
+    ("other", "depends_on", "role", "one_shot"),
+    [
+        ({}, ["other"], Role.DEPENDENCY, False),
+        ({}, {"other": {"condition": "service_completed_successfully"}}, Role.JOB, True),
+        # An init container: it is not to be restarted, and nothing says that it goes on running.
+        ({"restart": "no"}, ["other"], Role.JOB, True),
+        ({"restart": False}, [], Role.JOB, True),
+        ({"restart": "no"}, {"other": {"condition": "service_healthy"}}, Role.DEPENDENCY, True),
+        ({"restart": "no"}, {"other": {}}, Role.DEPENDENCY, True),
+        ({"restart": "no", "healthcheck": {"test": ["CMD", "true"]}}, ["other"], Role.DEPENDENCY, True),
+        ({"restart": "no", "healthcheck": {"disable": True}}, ["other"], Role.JOB, True),
+        ({"restart": "on-failure"}, ["other"], Role.DEPENDENCY, False),
+        (
+            {"restart": "on-failure"},
+            {"other": {"condition": "service_completed_successfully"}},
+            Role.JOB,
+            True,
+        ),
+    ],
+)
+def test_what_runs_once_is_a_job(
+    other: dict[str, Any], depends_on: object, role: Role, one_shot: bool
+) -> None:
+    services = {"other": {"image": "other:1", **other}, "web": {"image": "web:1", "depends_on": depends_on}}
+    stack = built({"services": services})
+    workload = next(w for w in stack.workloads if w.name == "other")
+    assert (workload.role, workload.one_shot) == (role, one_shot)
+
+
+def test_a_revision_names_all_workloads_but_those_of_the_base() -> None:
+    web = {"image": "web:1", "depends_on": ["db"]}
+    one, other = (built({"services": {"web": web, "db": {"image": f"db:{version}"}}}) for version in (1, 2))
+    assert one.revision != other.revision
+    assert one.web_revision == other.web_revision
+    alone = built({"services": {"web": {"image": "web:1"}}})
+    assert alone.revision == alone.web_revision == alone.web[0].revision
+
+
 def test_a_job_that_is_done_is_not_started_again_by_the_engine() -> None:
     done = {"job": {"condition": "service_completed_successfully"}}
     stack = built({"services": {"job": {"image": "job:1"}, "web": {"image": "web:1", "depends_on": done}}})

@@ -98,3 +98,47 @@ def test_it_looks_again_when_the_deadline_can_have_passed() -> None:
     assert look_in(scene.stack, None, NOW) is None
     assert look_in(scene.stack, NOW - timedelta(seconds=20), NOW) == 100.0
     assert look_in(scene.stack, NOW - timedelta(seconds=500), NOW) == 1.0
+
+
+def stateful(dependencies: list[str], began: float, web: str = "up since=300") -> Failure | None:
+    scene = read_scene(
+        f"about: progress\nwish: {{plugin: stateful, job: '2'}}\ndependencies: {dependencies}\n"
+        f"web: [web-1 @1 {web}, web-2 @1 {web}, web-3 @1 {web}]"
+    )
+    return judge_progress(scene.judged, scene.history, NOW - timedelta(seconds=began))
+
+
+DATABASE, JOB, WORKER = "database-1 @db1 healthy", "migrate-1 @job2 exited code=0", "worker-1 @job2"
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "began", "told"),
+    [
+        ([DATABASE, JOB, WORKER], 500, None),
+        (
+            ["database-1 @db1 unhealthy", JOB, WORKER],
+            121,
+            "ProgressDeadlineExceeded: no progress for 120 s: database is not ready (its health check fails)",
+        ),
+        (["database-1 @db1 unhealthy", JOB, WORKER], 119, None),
+        # An end with another code than 0 says it at once; the engine's own retries do not.
+        (
+            [DATABASE, "migrate-1 @job2 exited code=7", WORKER],
+            5,
+            "JobFailed: job migrate exited with code 7",
+        ),
+        ([DATABASE, "migrate-1 @job2 restarting code=7", WORKER], 5, None),
+        # One of a former revision says nothing.
+        ([DATABASE, "migrate-1 @job1 exited code=7", WORKER], 5, None),
+        (
+            [DATABASE, JOB],
+            500,
+            "ProgressDeadlineExceeded: no progress for 120 s: worker is not ready",
+        ),
+        # What has just turned ready moves the deadline.
+        (["database-1 @db1 healthy age=60", JOB], 500, None),
+    ],
+)
+def test_every_workload_is_judged(dependencies: list[str], began: float, told: str | None) -> None:
+    found = stateful(dependencies, began)
+    assert (f"{found.reason}: {found.message}" if found else None) == told

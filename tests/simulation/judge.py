@@ -42,6 +42,8 @@ class Pass:
     pool: Pool
     ways_in: frozenset[str]
     holds: bool
+    in_use: frozenset[str]
+    prepared: bool
     workers: set[int]
     taken: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
@@ -61,6 +63,11 @@ class Judge:
         self._ways_in: frozenset[str] = frozenset()
         self._before: set[int] = set()
         self._volumes: set[str] = set()
+        self._complete: set[tuple[str, str]] = set()
+
+    def lose_history(self) -> None:
+        """What was remembered of jobs is lost, so one whose container is gone as well may run again."""
+        self._complete.clear()
 
     # Around a plan
 
@@ -85,7 +92,15 @@ class Judge:
             created=0,
             pool={worker: names & up for worker, names in self.pool(stack, self._unseen(stack, up)).items()},
             ways_in=frozenset(process.container for process in self._accepting(stack)),
-            holds=_lacks_a_dependency(stack, observed) and not self._taking(stack),
+            holds=_lacks_a_dependency(stack, observed)
+            and not self._taking(stack)
+            and not _held_for_too_long(judged),
+            in_use=frozenset(
+                c.id
+                for c in observed.engine.containers
+                if c.state is State.RUNNING and c.health in (Health.NONE, Health.HEALTHY)
+            ),
+            prepared=self._is_prepared(stack, observed),
             workers=self._all_workers(stack),
         )
         self._volumes = set(self._engine.volumes)
@@ -116,6 +131,10 @@ class Judge:
         self._live = sum(_is_live(c) for c in self._containers(now.stack))
         self._ways_in = frozenset(process.container for process in self._accepting(now.stack))
         self._before = self._all_workers(now.stack)
+        if call == "start":
+            for id in arguments[0]:
+                if container := self._engine.machine.containers.get(id):
+                    self._let_start(now, container)
         if call in ("stop", "remove"):
             for id in (arguments[0],) if call == "stop" else arguments[0]:
                 if container := self._engine.machine.containers.get(id):
@@ -181,11 +200,29 @@ class Judge:
             if len(names & known) < min(now.floor, len(known - now.taken)):
                 raise Violation(f"haproxy.cfg names {_names(names & known)} of {_names(known)}")
 
+    def _is_prepared(self, stack: Stack, observed: Observed) -> bool:
+        """Whether every job of the stack has ended well, now or before; remembers those that have."""
+        prepared = True
+        for job in stack.of(Role.JOB):
+            mine = [c for c in observed.of(job.name) if job.accepts(c.revision) and not c.stopping]
+            if any(c.state is State.EXITED and c.exit_code == 0 for c in mine):
+                self._complete.add((job.name, job.revision))
+            prepared &= job.done or (job.name, job.revision) in self._complete
+        return prepared
+
+    def _let_start(self, known: Pass, container: MemoryContainer) -> None:
+        """New replicas wait for jobs, and no job runs again that has ended well."""
+        if container.role is Role.JOB and (container.workload, container.revision) in self._complete:
+            raise Violation(f"job {container.name} is run again, which has ended well")
+        if container.role is Role.WEB and container.state is State.CREATED and not known.prepared:
+            raise Violation(f"{container.name} is started before the job that it waits for has ended")
+
     def _let_end(self, known: Pass, container: MemoryContainer, call: str) -> None:
         """Nothing that a proxy may still send requests to is ended, and no session before its deadline."""
         stack = known.stack
         if container.role is Role.DEPENDENCY and container.workload in _needed(stack):
-            if call == "stop" and container.is_up and self._taking(stack):
+            used = container.id in known.in_use
+            if call == "stop" and used and container.is_up and self._taking(stack):
                 raise Violation(f"{container.name} is stopped while requests come that need it")
             return
         if not container.is_up or container.role is not Role.WEB:
@@ -240,12 +277,12 @@ class Judge:
         recreates = stack.strategy.kind is StrategyKind.RECREATE
         wanted = {workload.name for workload in stack.workloads}
         seen: dict[str, set[str]] = {}
-        for container in self._containers(stack, Role.DEPENDENCY, Role.WEB):
+        for container in self._containers(stack, Role.DEPENDENCY, Role.JOB, Role.WEB):
             if container.workload not in wanted:
                 continue
             if container.is_up and not (container.role is Role.WEB and not recreates):
                 key = container.workload
-                value = container.id if container.role is Role.DEPENDENCY else container.revision
+                value = container.revision if container.role is Role.WEB else container.id
                 seen.setdefault(key, set()).add(value)
         if (
             self._pass
@@ -337,6 +374,7 @@ def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
         not workload.accepts(c.revision)
         or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
         for workload in stack.of(Role.DEPENDENCY)
+        if workload.name in _needed(stack)
         for c in observed.of(workload.name)
     )
 
@@ -350,6 +388,12 @@ def _waits_for_an_image(stack: Stack, observed: Observed) -> bool:
     )
 
 
+def _held_for_too_long(judged: Judged) -> bool:
+    """Whether HAProxy is about to answer for the replicas, so that they may as well answer themselves."""
+    longest = max((member.since for member in judged.members.values() if member.draining), default=0.0)
+    return longest >= judged.stack.proxy.hold_seconds - 1
+
+
 def _lacks_a_dependency(stack: Stack, observed: Observed) -> bool:
     return any(
         not observed.of(workload.name)
@@ -358,7 +402,7 @@ def _lacks_a_dependency(stack: Stack, observed: Observed) -> bool:
             for c in observed.of(workload.name)
         )
         for workload in stack.of(Role.DEPENDENCY)
-        if not workload.one_shot
+        if workload.name in _needed(stack)
     )
 
 

@@ -21,6 +21,10 @@ SITE = Site(Path("/state/services") / NAME, 99, 99)
 GOOD = ("1", "2", "3", "4")
 NEVER_READY = "never-ready"
 CRASHES = "crashes"
+SLOW = "slow"
+FAILS = "fails"
+JOB_ENDS: Mapping[str, tuple[float, int]] = {SLOW: (40.0, 0), FAILS: (1.5, 3)}
+"""How long a job of this name runs, and its exit code."""
 HOURLY: Mapping[str, Any] = {"interval": "1h"}
 OFTEN: Mapping[str, Any] = {"interval": "20s"}
 ONE_AT_A_TIME: Mapping[str, Any] = {"mode": "single-active"}
@@ -52,7 +56,7 @@ class Single(Web):
 
 
 class Stateful(Web):
-    """A web server with a database, and a job that prepares it."""
+    """A web server with a database, a job that prepares it, and a worker that needs the web server."""
 
     metadata = VaultServicePlugin.Metadata(name="Stateful", slug="stateful", default_port=8000)
     dependencies = ("database", "migrate")
@@ -63,8 +67,9 @@ class Stateful(Web):
         return {
             "services": {
                 "database": {"image": f"database:{env.get('DATABASE', '1')}", "volumes": ["data:/data"]},
-                "migrate": {"image": "migrate:1", "depends_on": needs, "restart": "no"},
+                "migrate": {"image": f"migrate:{env.get('JOB', '1')}", "depends_on": needs, "restart": "no"},
                 "web": {"image": f"stateful:{env['VERSION']}", "depends_on": needs | done},
+                "worker": {"image": f"worker:{env.get('JOB', '1')}", "depends_on": {"web": {}}},
             },
             "volumes": {"data": {}},
         }
@@ -95,6 +100,7 @@ class Wish:
     plugin: str
     version: str = "1"
     database: str = "1"
+    job: str = "1"
     replicas: int = 3
     surge: int | str = 1
     unavailable: int | str = 0
@@ -115,7 +121,7 @@ class Wish:
     @property
     def is_good(self) -> bool:
         """Whether it can become Ready."""
-        return self.version in GOOD
+        return self.version in GOOD and self.database in GOOD and self.job != FAILS
 
     def service(self) -> VaultService:
         """The VaultService that says so."""
@@ -128,7 +134,7 @@ class Wish:
         spec: dict[str, Any] = {
             "plugin": self.plugin,
             "replicas": self.replicas,
-            "env": {"VERSION": self.version, "DATABASE": self.database},
+            "env": {"VERSION": self.version, "DATABASE": self.database, "JOB": self.job},
             "ports": {"http": self.port},
             "healthcheck": {"path": self.path},
             "proxy": {"replicas": self.proxies, "image": self.proxy_image},
@@ -170,6 +176,9 @@ def other_wish(wish: Wish, random: Random, now: datetime) -> Wish:
         {"version": random.choice([NEVER_READY, CRASHES])},
         {"replicas": random.choice([1, 2, 3, 4, 5])},
         {"database": random.choice(GOOD)},
+        {"database": NEVER_READY},
+        {"job": random.choice(["1", "2", SLOW, FAILS])},
+        {"job": random.choice(["1", "2", SLOW, FAILS]), "version": random.choice(GOOD)},
         {"path": random.choice(["/", "/healthz"])},
         {"path": "/" if wish.path != "/" else "/healthz", "version": random.choice(GOOD)},
         {"port": random.choice([8080, 8081])},
@@ -195,13 +204,23 @@ def settled(wish: Wish, now: datetime) -> Wish:
     """The same wish of somebody who wants to see it done."""
     return replace(
         wish,
-        version=wish.version if wish.is_good else GOOD[0],
+        version=wish.version if wish.version in GOOD else GOOD[0],
+        database=wish.database if wish.database in GOOD else GOOD[0],
+        job=wish.job if wish.job != FAILS else "1",
         suspend=False,
         paused=False,
         drift="heal",
         rotated=wish.rotated if wish.rotated and wish.rotated <= now else None,
         rotation=wish.rotation if wish.rotation and wish.rotation["interval"] == HOURLY["interval"] else None,
     )
+
+
+def bad_one(wish: Wish, random: Random) -> Wish:
+    """The same wish with something in it that never works."""
+    changes: list[dict[str, Any]] = [{"version": NEVER_READY}, {"version": CRASHES}]
+    if wish.plugin == "stateful":
+        changes += [{"database": NEVER_READY}, {"job": FAILS}, {"job": FAILS, "version": "3"}]
+    return replace(wish, **random.choice(changes))
 
 
 _STACKS: dict[str, Stack] = {}
@@ -224,9 +243,12 @@ def behaviour(stack: Stack, workload: Workload) -> Behaviour:
             return Behaviour(boot=0.0, checked=False, stop=0.0)
         case Role.PROXY:
             return Behaviour(boot=0.1, checked=False, stop=inf)
-    if workload.one_shot:
-        return Behaviour(boot=inf, checked=False, life=1.0, exit_code=0)
     name, _, tag = workload.image.partition(":")
+    if workload.role is Role.JOB:
+        life, code = JOB_ENDS.get(tag, (1.0, 0))
+        return Behaviour(boot=inf, checked=False, life=life, exit_code=code)
+    if name == "worker":
+        return Behaviour(boot=0.5, checked=False)
     checked = name != "plain"
     if tag == NEVER_READY:
         return Behaviour(boot=inf, checked=checked)

@@ -36,7 +36,16 @@ from reconciler.engines.memory_machine import Behaviour, Machine, MemoryContaine
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
 from tests.simulation.judge import Judge
-from tests.simulation.services import NAME, Wish, behaviour, build_stack, first_wish, other_wish, settled
+from tests.simulation.services import (
+    NAME,
+    Wish,
+    bad_one,
+    behaviour,
+    build_stack,
+    first_wish,
+    other_wish,
+    settled,
+)
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
 from tests.simulation.story import Story, Violation
 
@@ -143,6 +152,8 @@ class Simulation:
                 for _ in range(self.random.choice([1, 1, 2, 4, 8])):
                     self._next_pass(self.random.choice([0.0, 0.1, 1.0, 5.0]))
             self._calm()
+            if self.random.random() < 0.3:
+                self._a_bad_one()
         return Figures(self._passes, self._calls, self._faults, self._requests)
 
     def _calm(self) -> None:
@@ -153,24 +164,41 @@ class Simulation:
         self.proxy.mute.clear()
         # Nobody but its owner decides over data: an ill or frozen dependency is told of and left alone.
         for container in self.machine.containers.values():
-            if container.role is Role.DEPENDENCY:
+            if container.role in (Role.DEPENDENCY, Role.JOB):
                 self.machine.recover(container)
                 if container.state is State.PAUSED:
                     self.machine.pause(container)
         self.story.tell("world", "is quiet from now on")
         self._ask_for(settled(self.wish, self.now()))
         self._advance(NOTICED_BY_THEN)
-        for _ in range(PATIENCE):
-            if self._next_pass(1.0).converged:
-                break
-        else:
-            raise Violation(f"not converged after {PATIENCE} quiet passes")
+        self._converge()
         if not self._plans:
             raise Violation("the judge has seen no plan")
         self._advance(1.0)
         again = self._pass()
         if again.did:
             raise Violation(f"converged, and then did this:\n{again.did}")
+        self._check_end()
+
+    def _converge(self) -> None:
+        for _ in range(PATIENCE):
+            if self._next_pass(1.0).converged:
+                return
+        raise Violation(f"not converged after {PATIENCE} quiet passes")
+
+    def _a_bad_one(self) -> None:
+        """What never works is given up, whatever it is, and what was good before runs again."""
+        good = self.records.last_good(NAME)
+        bad = bad_one(self.wish, self.random)
+        if good is None or self.records.newest(NAME) != good:
+            return
+        self._ask_for(bad)
+        self._converge()
+        newest = self.records.newest(NAME)
+        if newest is None or newest.result != "RolledBack":
+            raise Violation("what never works was not given up")
+        if self._stack is None or self._stack.revision != good.revision:
+            raise Violation("what runs after a rollback is not what was good before")
         self._check_end()
 
     # Passes
@@ -463,6 +491,7 @@ class Simulation:
             case "records":
                 self.story.tell("world", "the history is lost")
                 self.records = MemoryRecords()
+                self.judge.lose_history()
                 self._begin_controller()
 
     def _add_former(self, stack: Stack) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller import reconcile as controller
 from reconciler.core import dependencies, health, ingress, judged, leaving, planner, pool, rollout
 from reconciler.core.instance import Phase
 from reconciler.core.plan import (
@@ -16,7 +17,7 @@ from reconciler.core.plan import (
     RemoveContainer,
     Step,
 )
-from reconciler.core.stack import Stack
+from reconciler.core.stack import Role, Stack
 from tests.simulation.many import quietly
 from tests.simulation.simulation import live_through
 from tests.simulation.story import Violation
@@ -36,6 +37,8 @@ _change = dependencies._change
 _complete = dependencies._complete
 _plan_web = rollout.plan_web
 _plan_dependencies = dependencies.plan_dependencies
+_plan_job = dependencies.plan_job
+_judge_progress = controller.judge_progress
 
 
 def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
@@ -188,7 +191,58 @@ def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "_remove", remove)
 
 
+def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
+    def plan_dependencies(seen: judged.Judged, history: Any) -> dependencies.DependencyStep:
+        step = _plan_dependencies(seen, history)
+        pending = any(not seen.is_complete(job) for job in seen.stack.of(Role.JOB))
+        return replace(step, hold=step.hold or pending)
+
+    patch.setattr(planner, "plan_dependencies", plan_dependencies)
+
+
+def new_replicas_do_not_wait_for_a_job(patch: pytest.MonkeyPatch) -> None:
+    def plan_dependencies(seen: judged.Judged, history: Any) -> dependencies.DependencyStep:
+        step = _plan_dependencies(seen, history)
+        return replace(step, may_start=step.may_serve)
+
+    patch.setattr(planner, "plan_dependencies", plan_dependencies)
+
+
+def what_a_job_has_done_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Stack, "with_done", lambda stack, is_done: stack)
+
+
+def a_second_run_beside_the_first(patch: pytest.MonkeyPatch) -> None:
+    def plan_job(workload: Any, instances: Any, *known: Any) -> Iterator[Any]:
+        yield from _plan_job(workload, [i for i in instances if i.current], *known)
+
+    patch.setattr(dependencies, "plan_job", plan_job)
+
+
+def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
+    def judge_progress(seen: judged.Judged, *known: Any) -> Any:
+        web = tuple(w for w in seen.stack.workloads if w.role not in (Role.DEPENDENCY, Role.JOB))
+        enough = sum(r.current and r.serving for r in seen.replicas) >= seen.stack.serving
+        return (
+            None
+            if enough
+            else _judge_progress(replace(seen, stack=replace(seen.stack, workloads=web), others=()), *known)
+        )
+
+    patch.setattr(controller, "judge_progress", judge_progress)
+
+
+def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(dependencies, "_enough_serve", lambda seen: False)
+
+
 MUTATIONS: tuple[Mutate, ...] = (
+    the_pool_is_emptied_for_a_job,
+    new_replicas_do_not_wait_for_a_job,
+    what_a_job_has_done_is_forgotten,
+    a_second_run_beside_the_first,
+    only_web_replicas_are_judged,
+    workers_are_never_started,
     one_too_few_serve,
     one_too_many_live,
     nobody_waits_for_sessions,
