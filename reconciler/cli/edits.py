@@ -167,14 +167,14 @@ def _edit(stored: StoredObject, path: Path | None, changes: Mapping[str, Scalar]
     if path is not None:
         return edit_manifest(path, stored.name, changes)
     # It came from standard input: what is stored is all that there is.
-    import yaml
+    from reconciler.api.yaml_writing import document as written_out
 
     service = stored.service.model_copy(update={"status": None})
     document = service.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     document = {"apiVersion": service.api_version, "kind": service.kind, **document}
     with tempfile.TemporaryDirectory(prefix="vaultctl-") as directory:
         written = Path(directory) / "stored.yaml"
-        written.write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        written.write_text(written_out(document, readable=True), encoding="utf-8")
         return edit_manifest(written, stored.name, changes)
 
 

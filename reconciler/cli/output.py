@@ -36,9 +36,9 @@ def write(output: str | None, data: Mapping[str, Any] | Sequence[Any], text: Cal
     if output == "json":
         click.echo(to_json(data, indent=2))
     elif output == "yaml":
-        import yaml
+        from reconciler.api.yaml_writing import document
 
-        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
+        click.echo(document(data, readable=True), nl=False)
     else:
         click.echo(text())
 

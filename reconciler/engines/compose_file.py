@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
+from reconciler.api.yaml_writing import document as written
 from reconciler.core.base_stack import slot_overlay
 from reconciler.core.interpolation import escape
 from reconciler.core.labels import NAMESPACE, SLOT
@@ -16,8 +15,7 @@ from reconciler.core.stack import JSON
 
 def dump(document: JSON) -> str:
     """The document as YAML, every `$` doubled so that Compose takes each value as it is."""
-    # A plain dumper without anchors: a reader should see each service whole.
-    return yaml.dump(escape(document), Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=100)
+    return written(escape(document))
 
 
 def proxy_overlay(request: CreateProxy) -> JSON:
@@ -33,8 +31,3 @@ def proxy_overlay(request: CreateProxy) -> JSON:
 def image_overlay(images: Mapping[str, str]) -> JSON:
     """The override that creates containers of workloads from these image IDs and not from what their tags mean now."""
     return {"services": {workload: {"image": image} for workload, image in images.items()}}
-
-
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, data: Any) -> bool:
-        return True

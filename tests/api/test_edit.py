@@ -26,7 +26,7 @@ CASES: dict[str, tuple[str, str, Scalar, str]] = {
     "quotes where they are needed": ("spec: {env: {A: x}}\n", "env.A", "5", 'spec: {env: {A: "5"}}\n'),
     "none where they are not": ("spec: {env: {A: x}}\n", "env.A", "debug", "spec: {env: {A: debug}}\n"),
     "a comma in braces": ("spec: {env: {A: x}}\n", "env.A", "a, b", 'spec: {env: {A: "a, b"}}\n'),
-    "a name with a dot": ("spec: {env: {a.b: x}}\n", "env.a.b", "y", "spec: {env: {a.b: y}}\n"),
+    "a name with a dot": ("spec: {env: {a.b: x}}\n", "env.a.b", "z", "spec: {env: {a.b: z}}\n"),
     "no end of line": ("spec:\n  replicas: 3", "replicas", 5, "spec:\n  replicas: 5"),
     "carriage returns": ("spec:\r\n  replicas: 3\r\n", "replicas", 5, "spec:\r\n  replicas: 5\r\n"),
     "an empty value": ("spec:\n  replicas:\n  suspend: false\n", "replicas", 5, "spec:\n  replicas: 5\n  suspend: false\n"),

@@ -80,10 +80,10 @@ def _identity(stored: StoredObject, status: Status) -> str:
 
 def _spec(stored: StoredObject) -> str:
     """What the user wrote and no more; values that came from settings files are not part of a spec."""
-    import yaml
+    from reconciler.api.yaml_writing import document
 
     spec = stored.service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True).rstrip()
+    return document(spec, readable=True).rstrip()
 
 
 def _conditions(status: Status, now: datetime) -> str:
