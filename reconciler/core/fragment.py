@@ -7,7 +7,7 @@ it. Every complaint names the plugin, the place in the fragment and the way out.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
@@ -15,8 +15,13 @@ from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.base_stack import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
+from reconciler.core.compose.environment import read_environment
+from reconciler.core.compose.fields import Treatment, met
+from reconciler.core.compose.mounts import Mount, read_mounts
+from reconciler.core.compose.needs import CONDITIONS, Need, read_needs
+from reconciler.core.compose.networks import read_networks
 from reconciler.core.interpolation import InterpolationError, interpolate
-from reconciler.core.shape import ShapeError, misnamed, misshapen, plain
+from reconciler.core.shape import ShapeError, escaped, misnamed, misshapen, plain
 from vault_plugins.contract import PluginError, VaultServicePlugin
 from vault_plugins.failures import BrokenPluginError, broken_by
 
@@ -25,8 +30,9 @@ Service = dict[str, Any]
 SECTIONS: Final = ("services", "volumes", "networks", "configs", "secrets")
 BASE_SERVICES: Final = frozenset({GATEWAY, HAPROXY})
 BASE_NETWORKS: Final = frozenset({VAULT_NET, CONTROL_NET})
-COMPLETED: Final = "service_completed_successfully"
-STARTED: Final = "service_started"
+
+MAX_LABEL: Final = 63
+"""Characters of a name in DNS, from one dot to the next."""
 
 
 class BuildError(PermanentError):
@@ -80,10 +86,20 @@ class _Reader:
             document = interpolate(self._mapping("the fragment", plain(raw)), settings)
         except (ShapeError, InterpolationError) as error:
             raise self._error(str(error)) from error
+        # Keys with `x-` are notes, and what YAML's anchors are kept in.
+        document = {key: body for key, body in document.items() if not key.startswith("x-")}
+        self._look_up("", "", document)
         if unknown := sorted(set(document) - set(SECTIONS) - {"version", "name"}):
             raise self._error(f"unknown section {unknown[0]!r}; a fragment has {', '.join(SECTIONS)}")
         sections = {name: self._section(name, document.get(name)) for name in SECTIONS}
-        services = {name: self._service(name, body) for name, body in sections.pop("services").items()}
+        for body in sections["services"].values():
+            _leave_out_absent(body, sections["services"])
+        for section, entries in sections.items():
+            for name, body in entries.items():
+                self._look_up(section, name, body)
+        services = {
+            name: self._service(name, body, settings) for name, body in sections.pop("services").items()
+        }
         self._check_names(services, web, dependencies)
         for name, body in services.items():
             self._check_references(name, body, sections)
@@ -113,38 +129,27 @@ class _Reader:
             for key, body in section.items()
         }
 
-    def _service(self, name: str, body: dict[str, Any]) -> Service:
+    def _look_up(self, section: str, name: str, body: Mapping[str, Any]) -> None:
+        """Say what the table of fields says about those that are not simply honoured."""
+        for row in met(section, name, body):
+            if row.field.treatment is Treatment.REFUSED:
+                raise self._error(escaped(str(row)))
+            self._warnings.append(escaped(str(row)))
+
+    def _service(self, name: str, body: dict[str, Any], settings: Mapping[str, str]) -> Service:
         if not isinstance(body.get("image"), str) or not body["image"]:
             raise self._error(
                 f"services.{name} has no image; the controller starts images, it does not build them"
             )
         if wrong := next(misshapen(body), None):
             raise self._error(f"services.{name}.{wrong}")
-        environment = body.get("environment")
-        networks = body.get("networks")
+        if unresolvable := next(_unresolvable(name, body), None):
+            raise self._error(unresolvable)
         service = {key: value for key, value in body.items() if value is not None}
-        service["environment"] = self._environment(name, environment)
+        service["environment"] = read_environment(body.get("environment"), settings)
         if "network_mode" not in service:
-            service["networks"] = self._networks(name, networks)
+            service["networks"] = read_networks(body.get("networks")) or {VAULT_NET: {}}
         return service
-
-    def _environment(self, service: str, value: object) -> dict[str, str]:
-        if isinstance(value, list | tuple):
-            pairs: Iterable[tuple[str, Any]] = (str(item).partition("=")[::2] for item in value)
-        else:
-            pairs = self._mapping(f"services.{service}.environment", value or {}).items()
-        return {key: _scalar(item) for key, item in pairs if item is not None}
-
-    def _networks(self, service: str, value: object) -> dict[str, dict[str, Any]]:
-        if not value:
-            return {VAULT_NET: {}}
-        if isinstance(value, list | tuple):
-            return {str(name): {} for name in value}
-        networks = self._mapping(f"services.{service}.networks", value)
-        return {
-            name: self._mapping(f"services.{service}.networks.{name}", body or {})
-            for name, body in networks.items()
-        }
 
     def _check_names(
         self, services: Mapping[str, Service], web: tuple[str, ...], dependencies: tuple[str, ...]
@@ -173,8 +178,8 @@ class _Reader:
                     f"services.{name}.networks: {network!r} is not declared; add it to the fragment's networks "
                     f"or use {VAULT_NET!r} or {CONTROL_NET!r}"
                 )
-        for volume in body.get("volumes", ()):
-            self._check_volume(name, volume, sections["volumes"])
+        for mount in read_mounts(body.get("volumes")):
+            self._check_mount(name, mount, sections["volumes"])
         for section in ("configs", "secrets"):
             for item in body.get(section, ()):
                 source = item.get("source") if isinstance(item, Mapping) else item
@@ -183,27 +188,22 @@ class _Reader:
                         f"services.{name}.{section}: {source!r} is not in the fragment's {section}"
                     )
 
-    def _check_volume(self, service: str, volume: object, declared: Mapping[str, Any]) -> None:
+    def _check_mount(self, service: str, mount: Mount, declared: Mapping[str, Any]) -> None:
         place = f"services.{service}.volumes"
-        if isinstance(volume, Mapping):
-            source, kind = str(volume.get("source") or ""), str(volume.get("type") or "volume")
-        else:
-            source = str(volume).partition(":")[0] if ":" in str(volume) else ""
-            kind = "bind" if source.startswith((".", "/", "~")) else "volume"
-        if kind == "bind" and not PurePosixPath(source).is_absolute():
-            raise self._error(f"{place}: {source!r} is a relative path; write an absolute one")
-        if kind == "volume" and source and source not in declared:
-            raise self._error(f"{place}: {source!r} is not declared; add it to the fragment's volumes")
+        if mount.surplus:
+            raise self._error(f"{place}{mount.place} has more than SOURCE:TARGET:OPTIONS; use the long form")
+        if mount.is_bind and not PurePosixPath(mount.source).is_absolute():
+            raise self._error(f"{place}: {mount.source!r} is a relative path; write an absolute one")
+        if mount.kind == "volume" and mount.source and mount.source not in declared:
+            raise self._error(f"{place}: {mount.source!r} is not declared; add it to the fragment's volumes")
 
     def _needs(
         self, services: Mapping[str, Service], web: tuple[str, ...], dependencies: tuple[str, ...]
     ) -> dict[str, tuple[str, ...]]:
         needs = {
-            name: [str(other) for other in body.get("depends_on", ())] for name, body in services.items()
+            name: [need.service for need in self._asked(name, body, services)]
+            for name, body in services.items()
         }
-        for name, others in needs.items():
-            if missing := [other for other in others if other not in services]:
-                raise self._error(f"services.{name}.depends_on: there is no service {missing[0]!r}")
         for name in web:
             needs[name] += [other for other in dependencies if other not in needs[name]]
         try:
@@ -212,15 +212,46 @@ class _Reader:
             raise self._error(f"services need each other in a circle: {' → '.join(error.args[1])}") from error
         return {name: tuple(others) for name, others in needs.items()}
 
+    def _asked(self, name: str, body: Service, services: Mapping[str, Service]) -> tuple[Need, ...]:
+        """What this service waits for."""
+        needs, place = read_needs(body.get("depends_on")), f"services.{name}.depends_on"
+        for need in needs:
+            if need.service not in services:
+                raise self._error(f"{place}: there is no service {need.service!r}")
+            if need.condition not in CONDITIONS:
+                raise self._error(
+                    f"{place}.{need.service}.condition is {need.condition!r}; it can be {', '.join(CONDITIONS)}"
+                )
+        return needs
+
     def _conditions(self, services: Mapping[str, Service]) -> Mapping[str, frozenset[str]]:
         found: dict[str, set[str]] = {}
         for body in services.values():
-            if isinstance(body.get("depends_on"), Mapping):
-                for other, how in body["depends_on"].items():
-                    found.setdefault(other, set()).add((how or {}).get("condition") or STARTED)
+            for need in read_needs(body.get("depends_on")):
+                found.setdefault(need.service, set()).add(need.condition)
         return {name: frozenset(conditions) for name, conditions in found.items()}
 
 
-def _scalar(value: object) -> str:
-    # YAML's spelling: Compose, too, hands `true` to a container, not Python's `True`.
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _leave_out_absent(body: dict[str, Any], services: Mapping[str, object]) -> None:
+    """Take out of `depends_on` what need not be there and is not."""
+    needs = body.get("depends_on")
+    if isinstance(needs, Mapping):
+        absent = {need.service for need in read_needs(needs) if not need.required} - set(services)
+        body["depends_on"] = {name: how for name, how in needs.items() if name not in absent}
+
+
+def _unresolvable(service: str, body: Mapping[str, Any]) -> Iterator[str]:
+    """Names under which a service would be looked for and never found."""
+    names = [("", service), (".container_name", body.get("container_name"))]
+    for network, wanted in read_networks(body.get("networks")).items():
+        aliases = wanted.get("aliases")
+        names += [
+            (f".networks.{network}.aliases", alias)
+            for alias in (aliases if isinstance(aliases, list) else ())
+        ]
+    for place, name in names:
+        if name and any(len(label) > MAX_LABEL for label in str(name).split(".")):
+            yield escaped(
+                f"services.{service}{place}: {str(name)!r} is longer than the {MAX_LABEL} characters of a name in DNS, so "
+                "no other service could find it; give it a shorter one"
+            )

@@ -109,6 +109,10 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 def _is_count(value: object) -> bool:
     if isinstance(value, str):
         return value.isascii() and value.isdecimal() and len(value) <= 4 and int(value) <= MAX_REPLICAS
@@ -151,6 +155,7 @@ _SHAPES: Final[tuple[tuple[str, Callable[[object], bool], str], ...]] = (
     ("labels", _is_pairs, "a mapping of texts, or a list of NAME=VALUE"),
     ("networks", _is_names, "a list of names, or a mapping of mappings"),
     ("depends_on", _is_names, "a list of names, or a mapping of mappings"),
+    ("container_name", _is_text, "a text"),
     ("volumes", _is_entries, "a list of texts and mappings"),
     ("ports", _is_entries, "a list of texts, numbers and mappings"),
     ("configs", _is_sources, "a list of names, or of mappings with a source"),

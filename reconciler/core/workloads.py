@@ -13,13 +13,18 @@ from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core import base_stack, labels
-from reconciler.core.fragment import COMPLETED, BuildError, Fragment, Service
+from reconciler.core.compose.environment import read_labels
+from reconciler.core.compose.handed import handed_over
+from reconciler.core.compose.mounts import read_mounts
+from reconciler.core.compose.needs import COMPLETED
+from reconciler.core.compose.networks import fixed_addresses
+from reconciler.core.compose.ports import Port, read_ports
+from reconciler.core.fragment import BuildError, Fragment, Service
 from reconciler.core.revision import digest, revision_of, revisions_of
 from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Site, Workload
 from vault_plugins.contract import VaultServicePlugin
 
 MAX_STOP_GRACE: Final = 86400.0
-MAX_PORT: Final = 65535
 OVERRIDE_PREFIX: Final = "VAULT_"
 
 FileDigest = Callable[[str], str | None]
@@ -60,6 +65,11 @@ class FragmentReader:
         definition.setdefault("restart", "no" if nature.awaited else "unless-stopped")
         replicas = _replicas(body, self.replicas if is_web and len(fragment.web) == 1 else 1)
         port = self._take_over(name, definition, replicas) if is_web else None
+        if (fixed := fixed_addresses(body)) and (replicas > 1 or (is_web and self._starts_beside())):
+            raise BuildError(
+                f"services.{name}.{fixed[0]} belongs to one container, and {name!r} has {_beside(replicas)}; leave it out"
+                + (", or use one replica and strategy type Recreate" if is_web else "")
+            )
         content = _with_files(definition, self.digest_file, fragment)
         workload = Workload(
             name=name,
@@ -75,7 +85,12 @@ class FragmentReader:
             one_shot=nature.one_shot and not is_web,
             awaited=nature.awaited and not is_web,
         )
-        return _labelled(self.service.name, workload, definition)
+        return _labelled(self.service.name, workload, definition, body.get("container_name"))
+
+    def _starts_beside(self) -> bool:
+        """Whether a replica is started while the one that it replaces still runs."""
+        kind = self.service.spec.strategy.type
+        return kind != "Recreate" if kind else not self.plugin.single_writer
 
     def _with_environment(self, body: Service, *, is_web: bool) -> Service:
         """The service with the environment that the plugin did not set itself.
@@ -98,21 +113,43 @@ class FragmentReader:
         if base_stack.VAULT_NET not in definition["networks"]:
             definition["networks"] = {**definition["networks"], base_stack.VAULT_NET: {}}
             warnings.append(f"service {name!r} joins {base_stack.VAULT_NET!r}, where HAProxy reaches it")
-        if definition.pop("container_name", None):
-            warnings.append(
-                f"service {name!r}: container_name is dropped; a replica starts beside the one that it replaces"
-            )
-        mappings: Sequence[Any] = definition.pop("ports", None) or ()
-        if mappings:
+        # Its name and ports were never part of a web service's revision.
+        definition.pop("container_name", None)
+        ports = read_ports(definition.pop("ports", None))
+        port = self._listens_on(name, ports)
+        if ports:
             warnings.append(
                 f"service {name!r}: its published ports move to HAProxy, which serves its {replicas} "
                 f"{'replica' if replicas == 1 else 'replicas'} on port {spec.ports.http}"
             )
+        for other in ports:
+            if other.target != port:
+                warnings.append(
+                    f"services.{name}.ports{other.place}: {other} is not published; HAProxy serves HTTP on {port} only"
+                )
         definition["deploy"] = {**(definition.get("deploy") or {}), "replicas": replicas}
         if spec.restarted_at:
-            definition["labels"] = {**_labels(definition), labels.RESTARTED_AT: spec.restarted_at}
+            definition["labels"] = {
+                **read_labels(definition.get("labels")),
+                labels.RESTARTED_AT: spec.restarted_at,
+            }
+        return port
+
+    def _listens_on(self, name: str, ports: Sequence[Port]) -> int:
+        """The port of the web server. Raises BuildError for one that HAProxy could never serve."""
+        for port in ports:
+            if not port.may_be_http and port.target != self.port:
+                raise BuildError(
+                    f"services.{name}.ports{port.place}: {port} cannot be served by HAProxy, which speaks HTTP; leave it "
+                    "out, or serve it by a service of its own"
+                )
+            if port.protocol != "tcp":
+                raise BuildError(
+                    f"services.{name}.ports{port.place}: {port} cannot be served by HAProxy, which speaks HTTP over TCP; "
+                    "leave it out"
+                )
         # "9000:8080" says what the application listens on better than an override that only moved the host's side.
-        targets = {target for target in map(_target_port, mappings) if target is not None}
+        targets = {port.target for port in ports}
         return targets.pop() if self.port not in targets and len(targets) == 1 else self.port
 
 
@@ -179,13 +216,6 @@ def _nature(body: Service, conditions: frozenset[str]) -> _Nature:
     return _Nature(awaited or says_no, awaited, awaited or (says_no and not has_check and not conditions))
 
 
-def _target_port(mapping: object) -> int | None:
-    target = mapping.get("target") if isinstance(mapping, Mapping) else str(mapping).rpartition(":")[2]
-    text = str(target).partition("/")[0]
-    is_port = text.isascii() and text.isdecimal() and len(text) <= 5 and 1 <= int(text) <= MAX_PORT
-    return int(text) if is_port else None
-
-
 def _replicas(body: Service, default: int) -> int:
     value = (body.get("deploy") or {}).get("replicas", body.get("scale", default))
     return default if value is None else int(value)
@@ -202,10 +232,9 @@ def _seconds(value: object) -> float:
 def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment) -> Service:
     """The definition with what its mounts and configs contain, since a change of those changes the workload."""
     content: dict[str, Any] = {}
-    for volume in definition.get("volumes", ()):
-        source = str(volume.get("source") if isinstance(volume, Mapping) else str(volume).partition(":")[0])
-        if source.startswith("/") and (found := digest_file(source)):
-            content[source] = found
+    for mount in read_mounts(definition.get("volumes")):
+        if mount.source.startswith("/") and (found := digest_file(mount.source)):
+            content[mount.source] = found
     for section in ("configs", "secrets"):
         for item in definition.get(section, ()):
             name = str(item.get("source") if isinstance(item, Mapping) else item)
@@ -214,15 +243,15 @@ def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment
     return {**definition, "x-content": content} if content else definition
 
 
-def _labels(definition: Service) -> dict[str, str]:
-    value = definition.get("labels") or {}
-    if isinstance(value, Mapping):
-        return {str(key): str(item) for key, item in value.items()}
-    return dict(str(item).partition("=")[::2] for item in value)
-
-
-def _labelled(service: str, workload: Workload, definition: Service) -> Part:
+def _labelled(
+    service: str, workload: Workload, definition: Service, container_name: str | None = None
+) -> Part:
     ours = {labels.SERVICE: service, labels.ROLE: workload.role.value, labels.REVISION: workload.revision}
     if workload.port is not None:
         ours[labels.PORT] = str(workload.port)
-    return Part(workload, {**definition, "labels": {**_labels(definition), **ours}})
+    handed = handed_over(definition, container_name)
+    return Part(workload, {**handed, "labels": {**handed.get("labels", {}), **ours}})
+
+
+def _beside(replicas: int) -> str:
+    return f"{replicas} replicas" if replicas > 1 else "another one beside it while it is replaced"

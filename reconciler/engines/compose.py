@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core import labels
+from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.observed import Container, EngineObserved, State
 from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.core.stack import Role, Stack
@@ -155,7 +156,8 @@ class ComposeEngine:
         try:
             # Creates no container, but the network if somebody removed it: Compose wants its own labels on it.
             self._cli.create(stack, {request.workload: request.existing})
-            self._api.ask("connect a container to a network", partial(_connect, request, network))
+            wanted = _place(stack, request)
+            self._api.ask("connect a container to a network", partial(_connect, request, network, wanted))
         finally:
             self._informer.changed(service=stack.name)
 
@@ -285,11 +287,18 @@ def _parse_time(text: str) -> datetime:
     return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
 
 
-def _connect(request: ConnectNetwork, network: str, api: APIClient) -> None:
+def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:
+    """What the service wants in this network: further names, fixed addresses."""
+    networks = stack.document["services"].get(request.workload, {}).get("networks")
+    return read_networks(networks).get(request.network, {})
+
+
+def _connect(request: ConnectNetwork, network: str, wanted: Mapping[str, Any], api: APIClient) -> None:
     if request.container not in api.inspect_network(network)["Containers"]:
-        # By the same names that Compose gives: its service's and the short ID.
-        aliases = [request.workload, request.container[:12]]
-        api.connect_container_to_network(request.container, network, aliases=aliases)
+        # By the same names that Compose gives: its service's, the short ID, and those that the fragment asks for.
+        aliases = [request.workload, request.container[:12], *(wanted.get("aliases") or ())]
+        addresses = {field: wanted[field] for field in FIXED if wanted.get(field)}
+        api.connect_container_to_network(request.container, network, aliases=aliases, **addresses)
 
 
 def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -> None:

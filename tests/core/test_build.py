@@ -169,7 +169,7 @@ def test_a_web_service_joins_the_network_of_the_proxy() -> None:
 def test_a_container_name_cannot_be_kept_by_two() -> None:
     stack = built(one(container_name="mine"))
     assert "container_name" not in stack.document["services"]["web"]
-    assert any("container_name is dropped" in warning for warning in stack.warnings)
+    assert any("services.web.container_name is not given" in warning for warning in stack.warnings)
 
 
 def test_counts_are_no_part_of_a_revision() -> None:
