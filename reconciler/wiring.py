@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reconciler.core.diff import Difference
     from reconciler.core.judged import Judged
     from reconciler.core.plan import Plan
+    from reconciler.core.redaction import Secrets
     from reconciler.core.stack import Stack
     from reconciler.engines.compose import ComposeEngine
     from reconciler.proxy.haproxy import HAProxy
@@ -100,11 +101,18 @@ class Application:
     # Parts
 
     @cached_property
+    def secrets(self) -> Secrets:
+        """What must not be told; whatever stores or prints text asks it."""
+        from reconciler.core.redaction import Secrets
+
+        return Secrets()
+
+    @cached_property
     def objects(self) -> ObjectStore:
         """What users want."""
         from reconciler.store.objects import ObjectStore
 
-        return ObjectStore(self.options.state_dir)
+        return ObjectStore(self.options.state_dir, self.secrets.hide)
 
     @cached_property
     def glances(self) -> Glances:
@@ -118,7 +126,7 @@ class Application:
         """What happened."""
         from reconciler.store.history import HistoryStore
 
-        return HistoryStore(self.options.state_dir / "history.sqlite3")
+        return HistoryStore(self.options.state_dir / "history.sqlite3", hide=self.secrets.hide)
 
     @cached_property
     def registry(self) -> Registry:
@@ -173,7 +181,7 @@ class Application:
         """From VaultServices to stacks."""
         from reconciler.controller.builder import Builder
 
-        return Builder(self.registry, self.objects.directory, self.policy)
+        return Builder(self.registry, self.objects.directory, self.policy, self.secrets)
 
     # Questions
 

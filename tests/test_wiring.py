@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import os
+import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 import yaml
 
-from reconciler.api import EnvFrom, Metadata, PermanentError, Spec, VaultError, VaultService
+from reconciler.api import (
+    Condition,
+    EnvFrom,
+    Metadata,
+    PermanentError,
+    Spec,
+    Status,
+    VaultError,
+    VaultService,
+)
 from reconciler.controller.builder import HAPROXY_USER
 from reconciler.controller.lease import lease
+from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
 
 MOUNTING = """
@@ -128,3 +140,85 @@ def test_a_controller_is_running_as_long_as_it_holds_its_lease(make: Make, tmp_p
     with lease(tmp_path / "state" / "controller.lock"):
         assert application.controller_is_running()
     assert not application.controller_is_running()
+
+
+MISUSING = """
+    from vault_plugins import VaultServicePlugin
+
+    class MisusingPlugin(VaultServicePlugin):
+        metadata = VaultServicePlugin.Metadata(name="Misusing", slug="misusing", default_port=8080)
+
+        def use(self, env, place):
+            if env["AT"] == place:
+                int(env["TOKEN"])
+
+        def build_compose(self, env):
+            self.at, self.token = env["AT"], env["TOKEN"]
+            self.use(env, "build_compose")
+            return {"services": {"web": {"image": "example/web"}}}
+
+        def get_containers(self):
+            self.use({"AT": self.at, "TOKEN": self.token}, "get_containers")
+            return ["web"]
+
+        def resolve_port(self, env):
+            self.use(env, "resolve_port")
+            return env["TOKEN"] if env["AT"] == "port" else 8080
+
+        def resolve_replicas(self, env):
+            self.use(env, "resolve_replicas")
+            return env["TOKEN"] if env["AT"] == "replicas" else 1
+
+        def resolve_healthcheck(self, env):
+            self.use(env, "resolve_healthcheck")
+            return super().resolve_healthcheck(env)
+"""
+
+
+@pytest.mark.parametrize("secret", ["correct-horse", "x" * 299 + "correct-horse"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "build_compose",
+        "get_containers",
+        "resolve_port",
+        "resolve_replicas",
+        "resolve_healthcheck",
+        "port",
+        "replicas",
+    ],
+)
+def test_wherever_a_plugin_takes_a_secret_for_a_number_only_the_plugin_is_told(
+    place: str, secret: str, make: Make, tmp_path: Path
+) -> None:
+    plugin = tmp_path / "plugins" / "misusing" / "plugin.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text(dedent(MISUSING))
+    _secret(tmp_path / "secrets.env", f"TOKEN={secret}\n")
+    with pytest.raises(PermanentError, match="misusing") as error:
+        make().build(_service("secrets.env", plugin="misusing", AT=place), tmp_path)
+    told = "".join(traceback.format_exception(error.value))
+    assert "correct-horse" not in told
+    assert "xxxxxxxxxxxxxxxx" not in told
+
+
+def test_what_is_stored_and_logged_hides_the_secrets_that_were_met(make: Make, tmp_path: Path) -> None:
+    """One border for all that is told, whoever wrote the text."""
+    _secret(tmp_path / "secrets.env", "PASSWORD=correct-horse\n")
+    application, now = make(), datetime.now(UTC)
+    service = _service("secrets.env")
+    application.build(service, tmp_path)
+    words = "FATAL: postgres://app:correct-horse@db"
+    origin = Origin("apply", "m.yaml", tmp_path / "m.yaml", 1)
+    application.objects.apply(service, origin)
+    application.history.record_event("files", "Warning", "ReplicaDied", words, now)
+    application.history.record_death("files", "web", "v1-a", now, words)
+    application.objects.mark_problem("files", words)
+    condition = Condition(
+        type="Degraded", status="True", reason="RolledBack", message=words, last_transition_time=now
+    )
+    application.objects.put_status("files", Status(conditions=(condition,)))
+    stored = b"".join(path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file())
+    assert b"correct-horse" not in stored
+    assert b"postgres://app:[secret]@db" in stored
+    assert "postgres://app:[secret]@db" in application.history.events("files")[0].message

@@ -6,7 +6,7 @@ Failure (exit 1)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Final
 
@@ -33,8 +33,13 @@ class Trouble(Failure):
 
 
 @contextmanager
-def reported_as(failure: type[Failure], *, debug: bool) -> Iterator[None]:
-    """Turn errors that users may see into `failure`; with `debug` their traceback goes to stderr first."""
+def reported_as(
+    failure: type[Failure], *, debug: bool, hide: Callable[[str], str] = lambda text: text
+) -> Iterator[None]:
+    """Turn errors that users may see into `failure`; with `debug` their traceback goes to stderr first.
+
+    `hide` takes out what must not be told.
+    """
     try:
         yield
     except (click.ClickException, click.Abort, click.exceptions.Exit):
@@ -46,8 +51,8 @@ def reported_as(failure: type[Failure], *, debug: bool) -> Iterator[None]:
         if debug:
             import traceback
 
-            traceback.print_exc()
-        raise failure(printable(sentence)) from error
+            click.echo(hide(traceback.format_exc()), err=True, nl=False)
+        raise failure(printable(hide(sentence))) from error
 
 
 def internal_error(error: Exception) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -22,12 +23,22 @@ CONTINUATION: Final = "\n    "
 _OURS: Final = ("reconciler", "vault_plugins", "metrics")
 
 
-class _Formatter(logging.Formatter):
-    """What both have in common: an exception is its last line, and with `debug` its whole traceback."""
+Hide = Callable[[str, str], str]
 
-    def __init__(self, *, debug: bool) -> None:
+
+class _Formatter(logging.Formatter):
+    """What both have in common: an exception is its last line, and with `debug` its whole traceback; `hide` takes the
+    secrets of a service out of both.
+    """
+
+    def __init__(self, *, debug: bool, hide: Hide = lambda text, service: text) -> None:
         super().__init__()
         self.debug = debug
+        self._hide = hide
+
+    def hide(self, text: str, record: logging.LogRecord) -> str:
+        """A text of this record without secrets."""
+        return self._hide(text, getattr(record, "service", ""))
 
 
 class ConsoleFormatter(_Formatter):
@@ -38,11 +49,11 @@ class ConsoleFormatter(_Formatter):
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
         error = f": {_error(record)}" if record.exc_info else ""
-        line = printable(
-            f"{time} {record.levelname:<7} {_subject(record)}: {record.getMessage()}{error}{fields}"
-        )
+        said = self.hide(f"{record.getMessage()}{error}{fields}", record)
+        line = printable(f"{time} {record.levelname:<7} {_subject(record)}: {said}")
         if record.exc_info and self.debug:
-            line = f"{line}\n{printable(self.formatException(record.exc_info))}"
+            trace = self.hide(self.formatException(record.exc_info), record)
+            line = f"{line}\n{printable(trace)}"
         # What goes on in a second line is moved in, so that no message can pass for a record of its own.
         return line.replace("\n", CONTINUATION)
 
@@ -54,16 +65,19 @@ class JsonFormatter(_Formatter):
         """One line, whatever the message holds."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         body: dict[str, object] = {
-            **_extra(record),
+            **{
+                name: self.hide(value, record) if isinstance(value, str) else value
+                for name, value in _extra(record).items()
+            },
             "time": moment.replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": self.hide(record.getMessage(), record),
         }
         if record.exc_info:
-            body["error"] = _error(record)
+            body["error"] = self.hide(_error(record), record)
             if self.debug:
-                body["traceback"] = self.formatException(record.exc_info)
+                body["traceback"] = self.hide(self.formatException(record.exc_info), record)
         return to_json(body)
 
 
@@ -80,13 +94,15 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         """Ignored; the base class sets the one of now."""
 
 
-def set_up(*, debug: bool, verbose: bool, json_lines: bool) -> None:
+def set_up(*, debug: bool, verbose: bool, json_lines: bool, hide: Hide = lambda text, service: text) -> None:
     """Send records to stderr: our own from DEBUG, INFO (`verbose`) or WARNING on, those of others from WARNING on.
 
-    May be called again; the last call counts.
+    `hide` takes the secrets of a service, or of all when it is named "", out of a text. May be called again; the last
+    call counts.
     """
     handler = _StderrHandler()
-    handler.setFormatter(JsonFormatter(debug=debug) if json_lines else ConsoleFormatter(debug=debug))
+    formatter = JsonFormatter if json_lines else ConsoleFormatter
+    handler.setFormatter(formatter(debug=debug, hide=hide))
     handler.addFilter(_add_trace)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING

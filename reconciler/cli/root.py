@@ -62,7 +62,9 @@ def run(arguments: Sequence[str]) -> int:
         return exit_codes.INTERRUPTED
     except Exception as error:
         if session.debug:
-            raise
-        click.echo(f"Error: {internal_error(error)}", err=True)
+            import traceback
+
+            click.echo(session.hide(traceback.format_exc()), err=True, nl=False)
+        click.echo(session.hide(f"Error: {internal_error(error)}"), err=True)
         return exit_codes.FAILED
     return result if isinstance(result, int) else exit_codes.OK

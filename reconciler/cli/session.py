@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -44,6 +44,7 @@ class Session:
     log_format: str = LOG_FORMATS[0]
     host_path: tuple[Path, ...] = ()
     allow_privileged: tuple[str, ...] = ()
+    _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
     @classmethod
     def from_environment(cls) -> Session:
@@ -73,8 +74,16 @@ class Session:
         from reconciler.cli import log
         from reconciler.wiring import wire
 
-        log.set_up(debug=self.debug, verbose=verbose, json_lines=self.log_format == "json")
-        return wire(self.options(workers=workers, resync=resync))
+        application = wire(self.options(workers=workers, resync=resync))
+        self._hides.append(application.secrets.hide)
+        log.set_up(debug=self.debug, verbose=verbose, json_lines=self.log_format == "json", hide=self.hide)
+        return application
+
+    def hide(self, text: str, service: str = "") -> str:
+        """`text` without the secrets of a service, or of all services, as far as they were met in this run."""
+        for each in self._hides:
+            text = each(text, service)
+        return text
 
     @cached_property
     def registry(self) -> Registry:

@@ -39,8 +39,8 @@ class Verb(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what users may see of its errors becomes a Failure."""
-        debug = ctx.ensure_object(Session).debug
-        with reported_as(self.failure, debug=debug):
+        session = ctx.ensure_object(Session)
+        with reported_as(self.failure, debug=session.debug, hide=session.hide):
             return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

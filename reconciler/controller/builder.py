@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from stat import S_ISREG
@@ -17,7 +17,7 @@ from reconciler.api import VaultService, load_env_file
 from reconciler.api.errors import PermanentError
 from reconciler.core.admission import Policy
 from reconciler.core.build import build
-from reconciler.core.redaction import redact, redacted
+from reconciler.core.redaction import Secrets, redact, redacted
 from reconciler.core.stack import Site, Stack
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry
@@ -28,11 +28,12 @@ HAPROXY_USER: Final = 99
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Builds stacks; `directory` says where the files of a service are."""
+    """Builds stacks; `directory` says where the files of a service are, `secrets` is told what must not be told."""
 
     registry: Registry
     directory: Callable[[str], Path]
     policy: Policy
+    secrets: Secrets = field(default_factory=Secrets)
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack that a VaultService comes to; `base` is where relative envFrom files are.
@@ -46,11 +47,13 @@ class Builder:
         secrets: dict[str, str] = {}
         for entry in service.spec.env_from:
             secrets |= load_env_file(base / entry.file)
+        self.secrets.learn(service.name, secrets.values(), (service.name, service.spec.plugin))
         try:
             stack = build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
         except PermanentError as error:
             redact(error, secrets.values())
             raise
+        self.secrets.learn(service.name, (), (each for w in stack.workloads for each in (w.name, w.image)))
         return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in stack.warnings))
 
     def site(self, name: str) -> Site:

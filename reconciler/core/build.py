@@ -13,7 +13,7 @@ from typing import Any, Final
 from reconciler.api import VaultService
 from reconciler.core import base_stack
 from reconciler.core.admission import Policy, admit, profile_of
-from reconciler.core.fragment import BuildError, Fragment, read_fragment
+from reconciler.core.fragment import BuildError, Fragment, asking, read_fragment
 from reconciler.core.stack import (
     HealthCheck,
     ProxySettings,
@@ -26,7 +26,7 @@ from reconciler.core.stack import (
     StrategyKind,
 )
 from reconciler.core.workloads import FileDigest, FragmentReader, Part, base_parts
-from vault_plugins.contract import PluginError, VaultServicePlugin
+from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
 
 PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
@@ -112,15 +112,27 @@ def _document(project: str, parts: Sequence[Part], fragment: Fragment) -> dict[s
     }
 
 
-def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Any, int, int]:
-    try:
-        return (
-            plugin.resolve_healthcheck(settings),
-            plugin.resolve_port(settings),
-            plugin.resolve_replicas(settings),
-        )
-    except PluginError as error:
-        raise BuildError(f"plugin {plugin.metadata.slug!r}: {error}") from error
+def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Healthcheck, int, int]:
+    with asking(plugin):
+        health = plugin.resolve_healthcheck(settings)
+        port = plugin.resolve_port(settings)
+        replicas = plugin.resolve_replicas(settings)
+    # A plugin may override these; what comes back gets into haproxy.cfg and into arithmetic.
+    for method, value, is_right in (
+        ("resolve_healthcheck", health, isinstance(health, Healthcheck)),
+        ("resolve_port", port, type(port) is int and 1 <= port <= MAX_PORT),
+        ("resolve_replicas", replicas, type(replicas) is int and 0 <= replicas <= MAX_REPLICAS),
+    ):
+        if not is_right:
+            raise BuildError(
+                f"plugin {plugin.metadata.slug!r}: {method}() returns {_shown(value)}, which cannot be used"
+            )
+    return health, port, replicas
+
+
+def _shown(value: object) -> str:
+    """A number as it is; anything else by its type, since its text may be a secret or a million characters long."""
+    return repr(value) if type(value) is int and abs(value) < 10**9 else f"a {type(value).__name__}"
 
 
 def _strategy(service: VaultService, plugin: VaultServicePlugin, desired: int) -> Strategy:

@@ -7,7 +7,12 @@ it. Every complaint names the plugin, the place in the fragment and the way out.
 from __future__ import annotations
 
 import inspect
+<<<<<<< HEAD
 from collections.abc import Iterator, Mapping
+=======
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+>>>>>>> e023d38 (Hide secrets wherever text is stored or printed)
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath
@@ -56,16 +61,24 @@ class Fragment:
 def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fragment:
     """Ask the plugin for its fragment and check it. Raises BuildError."""
     slug = plugin.metadata.slug
-    try:
+    with asking(plugin):
         # What it copies into its fragment is interpolated there once; a `$` of a value has to survive that.
         raw = plugin.build_compose({name: value.replace("$", "$$") for name, value in settings.items()})
         web = tuple(dict.fromkeys(map(str, plugin.get_containers())))
         dependencies = tuple(dict.fromkeys(map(str, plugin.dependencies)))
+    return _Reader(slug).read(raw, web, dependencies, settings)
+
+
+@contextmanager
+def asking(plugin: VaultServicePlugin) -> Iterator[None]:
+    """For calls of a plugin, which may do anything and stops only its own service. Raises BuildError that names it."""
+    slug = plugin.metadata.slug
+    try:
+        yield
     except PluginError as error:
         raise BuildError(f"plugin {slug!r}: {error}") from error
-    except (Exception, SystemExit) as error:  # a plugin may do anything, and stops only its own service
+    except (Exception, SystemExit) as error:
         raise BuildError(str(BrokenPluginError(broken_by(error, slug, _file_of(plugin))))) from error
-    return _Reader(slug).read(raw, web, dependencies, settings)
 
 
 def _file_of(plugin: VaultServicePlugin) -> Path:

@@ -1,14 +1,23 @@
-"""Keeps secrets out of what is said about a build.
+"""Keeps secrets of `envFrom` out of everything that is told: events, status, history, errors and the log.
 
-A plugin gets the secrets of `envFrom`, and what it raises may quote one: `int()` of a password does. Messages become
-status, events and logs, so they are searched for every secret before they leave.
+Text of others may quote a secret: a plugin's exception, the last words of a container, an error of Compose. So each
+place where text is stored or printed (both stores, the log, the command line's errors) asks the same `Secrets` to hide
+what it knows, in the spellings in which programs quote a value.
 """
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import re
+import shlex
+import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from reconciler.api.errors import VaultError
 
@@ -16,15 +25,16 @@ MASK: Final = "[secret]"
 SHORTEST: Final = 5
 """Characters from which a setting is taken for a secret: hiding every `true` or `8080` would hide the message."""
 
+TELLING: Final = 16
+"""Characters of a secret's begin or end that are hidden also without the rest, which a message may have cut off."""
+
+REMEMBERED: Final = 1000
+"""Values kept for each service: containers with a secret of before may still speak."""
+
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """`text` with MASK for every secret in it, also where it was quoted as Python does."""
-    # The longest first, so that no secret that contains another one is left in part.
-    for secret in sorted(set(secrets), key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            for spelling in (secret, repr(secret)[1:-1], secret.replace("$", "$$")):
-                text = text.replace(spelling, MASK)
-    return text
+    """`text` with MASK for every secret in it, in all its spellings, and for what is left of one that was cut."""
+    return _hide(text, _longest_first(each for secret in secrets for each in spellings(secret)))
 
 
 def redact(error: VaultError, secrets: Iterable[str]) -> None:
@@ -35,3 +45,117 @@ def redact(error: VaultError, secrets: Iterable[str]) -> None:
         error.message = redacted(error.message, known)
         error.args = (error.message,)
         error.__cause__ = error.__context__ = None
+
+
+@lru_cache(maxsize=4096)
+def spellings(secret: str) -> tuple[str, ...]:
+    """How a secret may be written by programs; nothing for one that is too short to be hidden."""
+    whole = secret.strip()
+    lines = [line.strip() for line in whole.splitlines()]
+    parts = {secret, whole, *lines} if len(lines) > 1 else {secret, whole}
+    found = {each for part in parts if len(part) >= SHORTEST for each in _quoted(part)}
+    if len(whole) >= SHORTEST:
+        found.update(_in_base64(secret))
+    return _longest_first(found)
+
+
+class Secrets:
+    """The secrets of each service, as they were met in this process. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[str, tuple[str, ...]] = {}
+        self._names: dict[str, frozenset[str]] = {}
+        self._hidden: dict[str, tuple[str, ...]] = {}
+        self._all: tuple[str, ...] = ()
+
+    def learn(self, service: str, values: Iterable[str], names: Iterable[str] = ()) -> None:
+        """These are secrets of that service from now on, besides those that are known.
+
+        A value that is part of one of its `names` stays readable: everything that is told of the service has them, and
+        a mask in their place would say what the value is.
+        """
+        with self._lock:
+            known, named = self._values.get(service, ()), self._names.get(service, frozenset())
+            after = tuple(dict.fromkeys((*known, *values)))[-REMEMBERED:]
+            public = named | frozenset(names)
+            if after == known and public == named:
+                return
+            self._values[service], self._names[service] = after, public
+            secret = [value for value in after if not any(value in name for name in public)]
+            self._hidden[service] = _longest_first(each for value in secret for each in spellings(value))
+            self._all = _longest_first(each for hidden in self._hidden.values() for each in hidden)
+
+    def hide(self, text: str, service: str = "") -> str:
+        """`text` without the secrets of a service; without those of all services when it is about none."""
+        return _hide(text, self._hidden.get(service, ()) if service else self._all)
+
+
+def _quoted(text: str) -> Iterator[str]:
+    yield text
+    yield repr(text)[1:-1]
+    yield ascii(text)[1:-1]
+    yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield (coded := json.dumps(text)[1:-1])
+    # YAML's double quotes, as PyYAML writes them
+    yield re.sub(r"\\u00([0-9a-f]{2})", lambda code: f"\\x{code[1].upper()}", coded)
+    yield text.replace("$", "$$")
+    yield text.replace("'", "''")  # YAML
+    yield shlex.quote(text).strip("'")
+    yield quote(text, safe="")
+    yield quote(text)
+    yield quote_plus(text)
+    yield html.escape(text)
+
+
+def _in_base64(secret: str) -> Iterator[str]:
+    """The part of its base64 that does not depend on what stands before and after it, for each of three positions."""
+    # Half of a character has no bytes of its own; a container's environment has them all the same.
+    content = secret.encode(errors="surrogatepass")
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + content).rstrip(b"=").decode()
+        first = -(-before * 8 // 6)
+        last = (before + len(content)) * 8 // 6
+        if len(core := coded[first:last]) >= SHORTEST + 2:
+            yield core
+            yield core.replace("+", "-").replace("/", "_")
+
+
+def _longest_first(wanted: Iterable[str]) -> tuple[str, ...]:
+    # So that no secret that contains another one is left in part.
+    return tuple(sorted(set(wanted), key=lambda text: (-len(text), text)))
+
+
+def _hide(text: str, wanted: Sequence[str]) -> str:
+    is_cut = text.rstrip().endswith(("…", "..."))
+    for spelling in wanted:
+        text = text.replace(spelling, MASK)
+        if len(spelling) > TELLING:
+            text = _without_rest(text, spelling)
+        if is_cut:
+            text = _without_cut_end(text, spelling)
+    return text
+
+
+def _without_rest(text: str, spelling: str) -> str:
+    """Without a part of a secret that is at least TELLING characters long and begins or ends it."""
+    while (place := text.find(spelling[:TELLING])) >= 0:
+        end = TELLING
+        while end < len(spelling) and text[place + end : place + end + 1] == spelling[end]:
+            end += 1
+        text = text[:place] + MASK + text[place + end :]
+    while (place := text.find(spelling[-TELLING:])) >= 0:
+        start = TELLING
+        while place and start < len(spelling) and text[place - 1] == spelling[-start - 1]:
+            start, place = start + 1, place - 1
+        text = text[:place] + MASK + text[place + start :]
+    return text
+
+
+def _without_cut_end(text: str, spelling: str) -> str:
+    """Without the begin of a secret where the text was cut."""
+    body = text.rstrip("…. \n")
+    for length in range(min(len(spelling) - 1, len(body)), SHORTEST - 1, -1):
+        if body.endswith(spelling[:length]):
+            return body[: len(body) - length] + MASK + text[len(body) :]
+    return text

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from reconciler.store.base import Event, EventType, Result, RevisionRecord
+from reconciler.store.base import Event, EventType, Hide, Result, RevisionRecord, as_it_is
 from reconciler.store.database import Database
 
 SAME_EVENT_WITHIN: Final = timedelta(minutes=10)
@@ -61,10 +61,14 @@ def _utc_now() -> datetime:
 
 
 class HistoryStore:
-    """The history in one file, for any number of threads and processes; `clock` dates a file found damaged."""
+    """The history in one file, for any number of threads and processes; `clock` dates a file found damaged.
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now) -> None:
+    `hide` takes the secrets of a service out of what is told about it.
+    """
+
+    def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now, hide: Hide = as_it_is) -> None:
         self._clock = clock
+        self._hide = hide
         self._database = Database(path, MIGRATIONS, clock, self._begun_anew)
 
     def close(self) -> None:
@@ -83,7 +87,7 @@ class HistoryStore:
         commit: str = "",
     ) -> None:
         """Tell people; the same again within SAME_EVENT_WITHIN of the last time only counts up."""
-        same = (service, type_, reason, message)
+        same = (service, type_, reason, self._hide(message, service))
 
         def write(sql: sqlite3.Connection) -> None:
             again = sql.execute(
@@ -115,6 +119,7 @@ class HistoryStore:
 
     def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
         """A replica ended without being asked to; told twice with the same time and detail, it is one death."""
+        detail = self._hide(detail, service)
 
         def write(sql: sqlite3.Connection) -> None:
             sql.execute(

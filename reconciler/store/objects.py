@@ -21,7 +21,7 @@ from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError
 from reconciler.api.formats import ServiceName
 from reconciler.api.model import AS_STORED
 from reconciler.store import files
-from reconciler.store.base import BELL, INVALID_MANIFEST, Deletion, Origin, StoredObject
+from reconciler.store.base import BELL, INVALID_MANIFEST, Deletion, Hide, Origin, StoredObject, as_it_is
 from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
 
 LOCK: Final = ".object.lock"
@@ -36,10 +36,14 @@ log = logging.getLogger(__name__)
 
 
 class ObjectStore:
-    """The objects of one state directory, for any number of threads and processes."""
+    """The objects of one state directory, for any number of threads and processes.
 
-    def __init__(self, state_dir: Path) -> None:
+    `hide` takes the secrets of a service out of what is told about it.
+    """
+
+    def __init__(self, state_dir: Path, hide: Hide = as_it_is) -> None:
         self._state = state_dir
+        self._hide = hide
         self._services = services_of(state_dir)
 
     def names(self) -> tuple[str, ...]:
@@ -96,7 +100,8 @@ class ObjectStore:
 
     def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
-        self._change(name, lambda stored: replace(stored, problem=text, problem_reason=reason))
+        problem = self._hide(text, name)
+        self._change(name, lambda stored: replace(stored, problem=problem, problem_reason=reason))
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
         """Ask for the end of a service; a second request can only add the volumes."""
@@ -146,6 +151,11 @@ class ObjectStore:
     def put_status(self, name: str, status: Status) -> None:
         """Remember what was seen; writes only what differs, and nothing once the object is gone."""
         path = self.directory(name) / STATUS
+        told = tuple(
+            condition.model_copy(update={"message": self._hide(condition.message, name)})
+            for condition in status.conditions
+        )
+        status = status.model_copy(update={"conditions": told})
         content = status.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
         if content != files.read(path) and (path.parent / OBJECT).exists():
             files.write(path, content, durable=False)

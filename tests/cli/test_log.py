@@ -10,6 +10,7 @@ import pytest
 
 from reconciler.cli import log
 from reconciler.controller.trace import tracing
+from reconciler.core.redaction import Secrets
 
 
 @pytest.fixture
@@ -104,6 +105,25 @@ def test_levels(debug: bool, verbose: bool, shown: list[str], capsys: pytest.Cap
     ours.warning("warning")
     lines = [json.loads(line)["message"] for line in capsys.readouterr().err.splitlines()]
     assert lines == shown
+
+
+@pytest.mark.parametrize("json_lines", [False, True])
+@pytest.mark.usefixtures("logs_as_before")
+def test_no_part_of_a_record_tells_a_secret(json_lines: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither message, fields, error nor, with --debug, the traceback; a record about a service asks for its secrets."""
+    secrets = Secrets()
+    secrets.learn("files", ["correct-horse"])
+    log.set_up(debug=True, verbose=True, json_lines=json_lines, hide=secrets.hide)
+    logger = logging.getLogger("reconciler.controller")
+    for extra in ({"service": "files", "detail": "correct-horse"}, {"detail": "correct-horse"}):
+        try:
+            int("correct-horse")
+        except ValueError:
+            logger.exception("%s was no number", "correct-horse", extra=extra)
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert told.count("[secret]") >= 8
+    assert "correct-horse" not in told
 
 
 @pytest.mark.usefixtures("logs_as_before")

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import html
+import json
+import shlex
+import time
 import traceback
+from urllib.parse import quote, quote_plus
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.fragment import BuildError
-from reconciler.core.redaction import MASK, redact, redacted
+from reconciler.core.redaction import MASK, TELLING, Secrets, redact, redacted
 
 
 @pytest.mark.parametrize("secret", ["hunter22", 'it\'s\n"it"', "pa$$word", "ünïcode\x1b"])
@@ -61,3 +68,92 @@ def test_an_error_without_secrets_keeps_its_causes() -> None:
     error = failing("word")
     redact(error, ["hunter22"])
     assert error.__cause__ is not None
+
+
+SECRET = "p@ss 'w0rd'/ü&<x>"
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        SECRET,
+        repr(SECRET),
+        json.dumps(SECRET),
+        json.dumps(SECRET, ensure_ascii=False),
+        yaml.safe_dump(SECRET),
+        shlex.quote(SECRET),
+        quote(SECRET),
+        quote(SECRET, safe=""),
+        quote_plus(SECRET),
+        html.escape(SECRET),
+        base64.b64encode(SECRET.encode()).decode(),
+        base64.b64encode(f"u:{SECRET}".encode()).decode(),
+        base64.b64encode(f"me:{SECRET}".encode()).decode(),
+        base64.b64encode(f"you:{SECRET}".encode()).decode(),
+        base64.urlsafe_b64encode(f"user:{SECRET}".encode()).decode(),
+    ],
+)
+def test_a_secret_is_hidden_in_the_spellings_of_programs(spelt: str) -> None:
+    hidden = redacted(f"cannot use {spelt} as a number", [SECRET])
+    assert MASK in hidden
+    # What is left is what stands around it: no three characters of the secret in a row.
+    left = hidden.replace(MASK, "").removeprefix("cannot use ").removesuffix(" as a number")
+    assert len(left) <= 12, hidden
+    assert "w0rd" not in left
+
+
+def test_a_secret_of_several_lines_is_hidden_line_by_line() -> None:
+    key = "-----BEGIN KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQ\n-----END KEY-----\n"
+    log = "\n".join(f"12:00:0{number} | {line}" for number, line in enumerate(key.splitlines()))
+    hidden = redacted(log, [key])
+    assert hidden == "\n".join(f"12:00:0{number} | {MASK}" for number in range(4))
+
+
+@pytest.mark.parametrize("length", [20, 60, 200])
+def test_what_was_cut_off_leaves_nothing(length: int) -> None:
+    secret = "".join(chr(33 + (each * 7) % 90) for each in range(400))
+    for message in (f"invalid literal: '{secret[:length]}", f"…{secret[-length:]}' is no number"):
+        hidden = redacted(message, [secret])
+        assert MASK in hidden
+        assert secret[:TELLING] not in hidden
+        assert secret[-TELLING:] not in hidden
+    assert redacted(f"no use for {secret[:7]}…", [secret]) == f"no use for {MASK}…"
+
+
+def test_a_service_hides_its_own_and_what_is_about_none_hides_all() -> None:
+    secrets = Secrets()
+    secrets.learn("one", ["correct-horse"])
+    secrets.learn("two", ["battery-staple"])
+    text = "correct-horse battery-staple"
+    assert secrets.hide(text, "one") == f"{MASK} battery-staple"
+    assert secrets.hide(text, "three") == text
+    assert secrets.hide(text) == f"{MASK} {MASK}"
+
+
+def test_a_secret_of_before_stays_hidden() -> None:
+    """Containers that were started with it may still speak."""
+    secrets = Secrets()
+    secrets.learn("one", ["correct-horse"])
+    secrets.learn("one", ["battery-staple"])
+    assert secrets.hide("correct-horse battery-staple", "one") == f"{MASK} {MASK}"
+
+
+def test_a_name_that_is_told_anyway_stays_readable() -> None:
+    """A mask in the place of a workload's name would say what the value is."""
+    secrets = Secrets()
+    secrets.learn("one", ["postgres", "correct-horse"])
+    secrets.learn("one", (), ["postgres-primary", "web"])
+    assert secrets.hide("postgres-primary-1 says correct-horse", "one") == f"postgres-primary-1 says {MASK}"
+    secrets.learn("one", ["postgres"])
+    assert secrets.hide("postgres-primary-1", "one") == "postgres-primary-1"
+
+
+def test_thousands_of_secrets_do_not_hold_up_a_line() -> None:
+    secrets = Secrets()
+    for service in range(300):
+        secrets.learn(str(service), [f"secret-{service}-{each}-of-this-service" for each in range(5)])
+    text = "one line of the log that holds nothing " * 10
+    started = time.process_time()
+    for _ in range(10):
+        assert secrets.hide(text) == text
+    assert (time.process_time() - started) / 10 < 0.25
