@@ -252,11 +252,13 @@ class Application:
     ) -> Followed:
         """A branch as a source, with the journal of its fetches; `interval` is in seconds."""
         from reconciler.controller.fetches import FetchJournal
+        from reconciler.core.environment import passed
         from reconciler.sources.git import GitSource
         from reconciler.sources.git_command import CONFIG, Git
 
+        of_git = {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
         git = Git(
-            os.environ,
+            passed(os.environ) | of_git,
             config=(*CONFIG, *address.config()),
             credentials=credentials,
             secrets=address.secrets,

@@ -7,12 +7,8 @@ it. Every complaint names the plugin, the place in the fragment and the way out.
 from __future__ import annotations
 
 import inspect
-<<<<<<< HEAD
 from collections.abc import Iterator, Mapping
-=======
-from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
->>>>>>> e023d38 (Hide secrets wherever text is stored or printed)
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path, PurePosixPath

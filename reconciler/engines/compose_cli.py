@@ -1,17 +1,20 @@
 """Docker's command line, through python-on-whales: Compose, and pulls.
 
 Every process runs under `timeout`, because the library waits for ever. Of what a command prints only the last line is
-shown, and never the command line itself, which could hold a secret.
+shown, and never the command line itself, which could hold a secret. Of the environment only what `core.environment` lists
+gets there, and no `.env` file of any directory.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.core.environment import passes
 from reconciler.core.stack import JSON, Stack
 from reconciler.engines.compose_file import dump
 from reconciler.engines.errors import EngineError, ImageMissingError, RefusedError
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 
 COMMAND_SECONDS: Final = 120
 PULL_SECONDS: Final = 900
+DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+"""Where the Docker API is asked, too, when no engine is named: a context of the command line must not be another one."""
+
+NO_FILE: Final = Path(os.devnull)
 TIMED_OUT: Final = 124
 """Exit code of `timeout` when the time is over."""
 
@@ -45,7 +52,7 @@ class ComposeCli:
     """`docker` and `docker compose` against one engine."""
 
     def __init__(self, host: str | None) -> None:
-        self._host = host
+        self._host = host or DEFAULT_HOST
 
     def create(self, stack: Stack, scales: Mapping[str, int], overlay: JSON | None = None) -> None:
         """Create containers up to these numbers without starting any or touching those there are."""
@@ -95,6 +102,7 @@ class ComposeCli:
             compose_files=files,
             compose_project_name=stack.project,
             compose_project_directory=stack.site.directory,
+            compose_env_files=[NO_FILE],
         )
         try:
             client.compose.up(services, start=False, dependencies=False, pull="never", quiet=True, **options)
@@ -108,7 +116,9 @@ class ComposeCli:
     def _docker(self, seconds: int, **compose: Any) -> DockerClient:
         from python_on_whales import DockerClient
 
-        call = ["timeout", "--kill-after=5", str(seconds), "docker"]
+        # Names only: values could be read in the list of processes.
+        withheld = [f"--unset={name}" for name in os.environ if not passes(name)]
+        call = ["env", *withheld, "timeout", "--kill-after=5", str(seconds), "docker"]
         return DockerClient(host=self._host, client_call=call, client_type="docker", **compose)
 
 

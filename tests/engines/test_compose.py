@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -62,6 +63,49 @@ def _compose(stack: Stack, *arguments: str) -> str:
 
 
 # Creating
+
+HOSTILE = {
+    "COMPOSE_REMOVE_ORPHANS": "1",
+    "COMPOSE_FILE": "/nowhere/compose.yaml",
+    "COMPOSE_ENV_FILES": "/nowhere/.env",
+    "COMPOSE_PROJECT_NAME": "elsewhere",
+    "COMPOSE_PROFILES": "other",
+    "COMPOSE_COMPATIBILITY": "1",
+    "COMPOSE_PARALLEL_LIMIT": "none",
+    "COMPOSE_IGNORE_ORPHANS": "maybe",
+    "DOCKER_DEFAULT_PLATFORM": "linux/s390x",
+    "DOCKER_CONTEXT": "nowhere",
+    "DOCKER_API_VERSION": "1.12",
+    "BUILDKIT_HOST": "tcp://192.0.2.1:1",
+}
+
+
+@pytest.mark.parametrize("where", ["environment", "file"])
+def test_no_setting_of_compose_leaks_in(
+    where: str,
+    engine: ComposeEngine,
+    make_stack: MakeStack,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    """Neither from the environment of the controller nor from a `.env` where it was started or beside compose.yaml."""
+    stack = make_stack()
+    (orphan,) = _run(engine, stack, "box")
+    only_web = replace(
+        stack, document={**stack.document, "services": {"web": stack.document["services"]["web"]}}
+    )
+    if where == "environment":
+        for name, value in HOSTILE.items():
+            monkeypatch.setenv(name, value)
+    else:
+        here = tmp_path_factory.mktemp("started")
+        for directory in (here, stack.site.directory):
+            (directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in HOSTILE.items()))
+        monkeypatch.chdir(here)
+    _create(engine, only_web, "web")
+    (created,) = _seen(engine, stack, "web")
+    assert created.name == f"{stack.project}-web-1"
+    assert [c.id for c in _seen(engine, stack, "box")] == [orphan.id]
 
 
 def test_what_is_created_is_not_started_and_carries_all_that_a_pass_needs(
