@@ -7,8 +7,8 @@ can never look like a deletion.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,14 +18,16 @@ from pydantic import ValidationError
 from reconciler.api.conflicts import Document, Manifest, conflicts
 from reconciler.api.diagnosis import diagnose, nearest
 from reconciler.api.errors import ManifestError, Problem
-from reconciler.api.text_file import read_text
+from reconciler.api.manifest_files import find
+from reconciler.api.text_file import decode, read_bytes, read_text
 from reconciler.api.vaultservice import API_GROUP, API_VERSION, KIND, VaultService
 from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import MapNode, Node, ScalarNode, to_plain
 
 __all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey"]
 
-SUFFIXES: Final = frozenset({".yaml", ".yml"})
+MARK: Final = re.compile(f"{re.escape(API_GROUP)}/|\\b{KIND}\\b".encode())
+"""What tells that a file holds, or was to hold, a manifest, if it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,16 @@ class Survey:
     A document with a mistake, every document of a file that is no strict YAML, and both sides of a conflict
     are missing from `manifests`. So a name that is missing while there are problems says nothing: it must not
     be taken for a deletion.
+
+    `foreign` are files of a directory that were passed over, in whole or in part, because others wrote them. `doubts`
+    say where nothing in the text tells whose it is: where a VaultService came from such a file before, it is missing by
+    a mistake.
     """
 
     manifests: tuple[Manifest, ...]
     problems: tuple[Problem, ...]
+    foreign: tuple[Path, ...] = ()
+    doubts: tuple[Problem, ...] = ()
 
     def all_or_nothing(self) -> list[Manifest]:
         """The manifests, if nothing is wrong anywhere. Raises ManifestError with every problem otherwise."""
@@ -57,7 +65,7 @@ def load_directory(path: Path) -> list[Manifest]:
 
     Raises ManifestError with every problem found; a directory without any VaultService is one.
     """
-    return _survey(_files(path), path).all_or_nothing()
+    return _survey_directory(path).all_or_nothing()
 
 
 def parse(text: str, path: Path) -> list[Manifest]:
@@ -69,66 +77,115 @@ def parse(text: str, path: Path) -> list[Manifest]:
 
 def survey(path: Path) -> Survey:
     """Like `load`, for those who go on with the services that are right. Raises nothing."""
-    return _survey(_files(path) if path.is_dir() else [path], path)
+    return _survey_directory(path) if path.is_dir() else _survey_file(path)
 
 
 @dataclass
 class _Reading:
     documents: list[Document] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    foreign: list[Path] = field(default_factory=list)
+    doubts: list[Problem] = field(default_factory=list)
 
 
-def _survey(files: Iterable[Path | Problem], source: Path) -> Survey:
-    readings = []
-    for file in files:
-        if isinstance(file, Problem):
-            readings.append(_Reading(problems=[file]))
-            continue
-        try:
-            readings.append(_read(read_text(file), file))
-        except ManifestError as error:
-            readings.append(_Reading(problems=[*error.problems]))
-    return _combine(readings, source)
+def _survey_directory(directory: Path) -> Survey:
+    found = find(directory)
+    return _combine([_Reading(problems=[*found.problems]), *map(_read_found, found.files)], directory)
 
 
-def _files(directory: Path) -> list[Path | Problem]:
-    unreadable: list[Path | Problem] = []
-
-    def note(error: OSError) -> None:
-        # A directory that cannot be listed must not look like an empty one.
-        place, reason = Path(error.filename or directory), os.strerror(error.errno or 0)
-        advice = "check the path and its permissions"
-        unreadable.append(Problem(place, 0, 0, "", f"cannot be listed: {reason}", advice))
-
-    found: list[Path] = []
-    for parent, subdirectories, names in os.walk(directory, onerror=note):
-        subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if not name.startswith(".")]
-    return unreadable + [file for file in sorted(found) if file.suffix in SUFFIXES]
+def _survey_file(file: Path) -> Survey:
+    try:
+        return _combine([_read(read_text(file), file)], file)
+    except ManifestError as error:
+        return _combine([_Reading(problems=[*error.problems])], file)
 
 
-def _read(text: str, path: Path) -> _Reading:
+def _read_found(file: Path) -> _Reading:
+    """A file that nobody named, so that it may be somebody else's."""
+    try:
+        content = read_bytes(file)
+    except ManifestError as error:
+        # What cannot be opened may be ours.
+        return _Reading(problems=[*error.problems])
+    try:
+        return _read(decode(content, file), file, named=False)
+    except ManifestError as error:
+        if MARK.search(content):
+            return _Reading(problems=[*error.problems])
+        return _Reading(foreign=[file], doubts=[*error.problems])
+
+
+def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
+    """The documents of a text. Those of other programs are passed over; in a file that was `named`, one that does not
+    say what it is counts as a mistake.
+    """
     reader = YamlReader(text, path)
     reading = _Reading()
+    is_ours, is_strict = named, True
     for root in reader.documents():
-        identity = list(_identity_problems(root, path))
-        if identity or not isinstance(root, MapNode):
-            reading.problems += identity
-        elif _text(root, "apiVersion") == API_VERSION:
-            # Like an API server: what a user sends as status is dropped, so that `get -o yaml` can be applied
-            # again.
-            written = {key: value for key, value in to_plain(root).items() if key != "status"}
-            try:
-                service = VaultService.model_validate(written, by_alias=True, by_name=False)
-                reading.documents.append(Document(Manifest(service, path, root.line), root))
-            except ValidationError as error:
-                reading.problems += diagnose(error, root, path)
+        # What YAML could not say about this document; of others, strictness is not asked.
+        unclear, reader.problems = reader.problems, []
+        if _is_foreign(root) or not (named or _is_meant_for_us(root)):
+            reading.foreign = [path]
+            if not _is_foreign(root):
+                where = (path, root.line, root.column)
+                reading.doubts.append(Problem(*where, "", f"is no {KIND}", "list the file in .vaultignore"))
+            continue
+        is_ours, is_strict = True, is_strict and not unclear
+        reading.problems += _without_repeats([*unclear], [*_take(root, path, reading.documents)])
     if reader.problems:
-        # What YAML could not say is not worth a second complaint about the same place.
-        taken = {(problem.line, problem.column) for problem in reader.problems}
-        others = [problem for problem in reading.problems if (problem.line, problem.column) not in taken]
-        return _Reading(problems=[*reader.problems, *others])
+        # The text is no YAML from here on, so what follows is not known.
+        if is_ours or MARK.search(text.encode()):
+            reading.documents.clear()
+            return _Reading(problems=_without_repeats(reader.problems, reading.problems))
+        return _Reading(foreign=[path], doubts=reader.problems)
+    if not is_strict:
+        reading.documents.clear()
     return reading
+
+
+def _without_repeats(first: list[Problem], others: list[Problem]) -> list[Problem]:
+    # What YAML could not say is not worth a second complaint about the same place.
+    taken = {(problem.line, problem.column) for problem in first}
+    return [*first, *(problem for problem in others if (problem.line, problem.column) not in taken)]
+
+
+def _take(root: Node, path: Path, documents: list[Document]) -> Iterator[Problem]:
+    """Add what a document of ours says to `documents`, or yield what is wrong with it."""
+    identity = list(_identity_problems(root, path))
+    if identity or not isinstance(root, MapNode):
+        yield from identity
+        return
+    # Like an API server: what a user sends as status is dropped, so that `get -o yaml` can be applied again.
+    written = {key: value for key, value in to_plain(root).items() if key != "status"}
+    try:
+        service = VaultService.model_validate(written, by_alias=True, by_name=False)
+        documents.append(Document(Manifest(service, path, root.line), root))
+    except ValidationError as error:
+        yield from diagnose(error, root, path)
+
+
+def _is_foreign(root: Node) -> bool:
+    """Whether a document says that it is of another program, as objects of Kubernetes do."""
+    if not isinstance(root, MapNode):
+        return False
+    version, kind = _text(root, "apiVersion"), _text(root, "kind")
+    if version is None or kind is None:
+        return False
+    return _group(version) != API_GROUP and kind != KIND
+
+
+def _is_meant_for_us(root: Node) -> bool:
+    """Whether a document that does not say what it is may be a manifest with a mistake, or one half written."""
+    if not isinstance(root, MapNode):
+        return isinstance(root, ScalarNode) and f"apiVersion: {API_VERSION}".startswith(root.text)
+    version, kind, spec = _text(root, "apiVersion"), _text(root, "kind"), root.values.get("spec")
+    return (
+        kind == KIND
+        or (version is None and "apiVersion" in root.values)
+        or (version is not None and (_group(version) == API_GROUP or API_VERSION.startswith(version)))
+        or (isinstance(spec, MapNode) and "plugin" in spec.values and "metadata" in root.values)
+    )
 
 
 def _combine(readings: Sequence[_Reading], source: Path) -> Survey:
@@ -142,7 +199,9 @@ def _combine(readings: Sequence[_Reading], source: Path) -> Survey:
     problems += [conflict.problem for conflict in found]
     stuck = {id(party) for conflict in found for party in conflict.parties}
     manifests = tuple(document.manifest for document in documents if id(document) not in stuck)
-    return Survey(manifests, tuple(sorted(problems)))
+    foreign = tuple(file for reading in readings for file in reading.foreign)
+    doubts = tuple(sorted(doubt for reading in readings for doubt in reading.doubts))
+    return Survey(manifests, tuple(sorted(problems)), foreign, doubts)
 
 
 def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:

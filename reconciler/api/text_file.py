@@ -11,24 +11,28 @@ from typing import Final
 
 from reconciler.api.errors import ManifestError, Problem
 
-__all__ = ["MAX_BYTES", "decode", "read_text"]
+__all__ = ["MAX_BYTES", "decode", "read_bytes", "read_text"]
 
 MAX_BYTES: Final = 1024 * 1024
 
 
 def read_text(path: Path) -> str:
     """The text of a regular UTF-8 file of at most MAX_BYTES. Raises ManifestError if it is not."""
+    return decode(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file, up to one byte more than MAX_BYTES. Raises ManifestError if it has none."""
     try:
         if path.exists() and not path.is_file():
             raise _problem(path, "is not a regular file", "name a file on disk")
         with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise _problem(path, "does not exist", "check the path") from None
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else "unknown reason"
         raise _problem(path, f"cannot be read: {reason}", "check the path and its permissions") from None
-    return decode(content, path)
 
 
 def decode(content: bytes, path: Path) -> str:

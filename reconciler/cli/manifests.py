@@ -23,6 +23,7 @@ __all__ = ["STDIN", "Prepared", "file_option", "prepare", "read"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
+MOST_NAMED: Final = 20
 DASH: Final = Path("-")
 STDIN: Final = Path("<stdin>")
 """Stands for standard input in messages; settings files are then relative to the working directory."""
@@ -61,7 +62,7 @@ def file_option(*, required: bool = True) -> Callable[[Decorated], Decorated]:
 
 def read(files: Sequence[Path]) -> list[Manifest]:
     """The VaultServices of all `files`. Raises ManifestError with every problem of all of them."""
-    from reconciler.api import ManifestError, load, parse
+    from reconciler.api import ManifestError, parse, survey
     from reconciler.api.conflicts import Document, conflicts
     from reconciler.api.yaml_nodes import ScalarNode
 
@@ -69,7 +70,12 @@ def read(files: Sequence[Path]) -> list[Manifest]:
     problems: list[Problem] = []
     for path in files:
         try:
-            manifests += parse(_standard_input(), STDIN) if path == DASH else load(path)
+            if path == DASH:
+                manifests += parse(_standard_input(), STDIN)
+                continue
+            found = survey(path)
+            _tell_of_foreign(found.foreign)
+            manifests += found.all_or_nothing()
         except ManifestError as error:
             problems += error.problems
     if len(files) > 1:
@@ -79,6 +85,15 @@ def read(files: Sequence[Path]) -> list[Manifest]:
     if problems:
         raise ManifestError(problems)
     return manifests
+
+
+def _tell_of_foreign(files: Sequence[Path]) -> None:
+    from reconciler.cli.output import say
+
+    if files:
+        names = ", ".join(map(str, files[:MOST_NAMED]))
+        more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
+        say(f"passed over, as no VaultService is written there: {names}{more} (.vaultignore keeps them out)")
 
 
 def prepare(application: Application, manifests: Sequence[Manifest]) -> list[Prepared]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from reconciler.api import Manifest, PermanentError, VaultError
@@ -62,12 +63,15 @@ def sync(
             if loaded.setback:
                 objects.mark_problem(manifest.service.name, loaded.setback.message, loaded.setback.reason)
     missing = tuple(_missing(loaded, objects, source, failures))
-    unasked = sum(not _may_vanish(stored) for stored in missing)
+    doubtful = _doubtful(missing, loaded)
+    unasked = sum(not _may_vanish(stored) and stored.name not in doubtful for stored in missing)
     limit = len(missing) if allow_empty else max_prune if loaded.manifests else 0
     for stored in missing:
         with _kept(failures, stored.name):
             if not loaded.complete:
                 objects.mark_problem(stored.name, _what_hides(stored, loaded, source))
+            elif doubt := doubtful.get(stored.name):
+                objects.mark_problem(stored.name, doubt)
             elif unasked > limit and not _may_vanish(stored):
                 objects.mark_problem(stored.name, _too_much(missing, loaded, source))
             elif stored.service.spec.deletion_policy == "Orphan":
@@ -145,6 +149,20 @@ def _missing(
             stored = objects.get(name)
         if stored and stored.deletion is None and _is_from(stored.origin, source):
             yield stored
+
+
+def _doubtful(missing: Collection[StoredObject], loaded: Loaded) -> Mapping[str, str]:
+    """Why objects are not deleted though the source was read whole: the file that each came from says nothing clear."""
+    doubts: dict[Path, list[str]] = {}
+    for doubt in loaded.doubts:
+        doubts.setdefault(doubt.path, []).append(str(doubt))
+    return {
+        stored.name: "\n".join(
+            (*doubts[stored.origin.manifest], "remove the file if its services are to be deleted")
+        )
+        for stored in missing
+        if stored.origin.manifest in doubts
+    }
 
 
 def _is_from(origin: Origin, source: Source) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol
 
 from reconciler.api import Manifest, Problem
@@ -28,8 +29,9 @@ class Loaded:
 
     One bad file does not hide the others: `manifests` are what can be used, `problems` what is wrong with the rest.
     `complete` is True only when every manifest of the source was read; otherwise a missing one means nothing.
-    `commit` is empty outside of Git. `touched` names the services whose settings files differ from those at the last
-    load; None when the source cannot tell, so that any may.
+    `foreign` files are of other programs and were passed over; `doubts` say where nothing tells whose a file is, so that
+    it can hide only what came from it before. `commit` is empty outside of Git. `touched` names the services whose
+    settings files differ from those at the last load; None when the source cannot tell, so that any may.
     """
 
     manifests: tuple[Manifest, ...]
@@ -38,6 +40,8 @@ class Loaded:
     commit: str = ""
     touched: frozenset[str] | None = None
     setback: Setback | None = None
+    foreign: tuple[Path, ...] = ()
+    doubts: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ switches, or what happens while nobody looks.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -19,8 +18,8 @@ from operator import or_
 from pathlib import Path
 from typing import Final, Literal
 
-from reconciler.api import Manifest, Problem, survey
-from reconciler.api.manifest import SUFFIXES
+from reconciler.api import Manifest, Problem, ignore_file, survey
+from reconciler.api.manifest_files import find
 from reconciler.sources.base import Loaded
 
 POLL: Final = 1.0
@@ -28,6 +27,9 @@ POLL: Final = 1.0
 
 QUIET: Final = 0.03
 DEBOUNCE: Final = 0.1
+FRESH: Final = 10.0
+"""Seconds in which a file that is empty may be one that is being saved."""
+
 """A save is often several events: wait until QUIET seconds pass without one, but not much longer than DEBOUNCE."""
 
 CHANGES: Final = (
@@ -58,8 +60,11 @@ class DirectorySource:
 
     kind: Final[Literal["directory"]] = "directory"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_settled: bool = False) -> None:
+        """`is_settled`: nobody writes there, so that an empty file is empty."""
         self._path = path.absolute()
+        self._is_settled = is_settled
+        self._told: frozenset[Path] = frozenset()
         self._seen: Mapping[Path, Stamp] | None = None
         self._env_files: frozenset[Path] = frozenset()
 
@@ -73,12 +78,23 @@ class DirectorySource:
         before = self._look()
         found = survey(self._path)
         problems = [problem for problem in found.problems if not self._is_only_empty(problem, before)]
-        problems += _emptied(before.files)
+        emptied = dict(_emptied(before.files))
+        doubts = [*found.doubts, *emptied.values()]
+        # Many programs save by emptying a file first; this must not look like a deletion.
+        if not self._is_settled:
+            problems += [emptied[path] for path in emptied if self._is_fresh(path, before)]
+        self._tell(found.foreign)
         self._env_files = frozenset(_env_files(found.manifests))
         # Settings are read by whoever is told of this load, so later than their stamps are taken here.
-        self._seen = {**before.files, **_stamps(self._env_files)}
+        self._seen = {**before.files, **self._stamps_beside()}
         complete = not problems and before.files == self._look().files
-        return Loaded(found.manifests, tuple(sorted(problems)), complete)
+        return Loaded(
+            found.manifests,
+            tuple(sorted(problems)),
+            complete,
+            foreign=found.foreign,
+            doubts=tuple(sorted(doubts)),
+        )
 
     def watch(self, stop: threading.Event) -> Iterator[None]:
         """Yield whenever the files are others than at the last `load`, until `stop` is set."""
@@ -97,21 +113,27 @@ class DirectorySource:
     def _look(self) -> _Look:
         if not self._path.is_dir():
             return _Look(_stamps([self._path]), {}, sound=True)
-        files: list[Path] = []
-        directories: dict[Path, int] = {}
-        errors: list[OSError] = []
-        for parent, subdirectories, names in os.walk(self._path, onerror=errors.append):
-            subdirectories[:] = [name for name in subdirectories if not name.startswith(".")]
-            directories |= _inodes([Path(parent)])
-            files += [
-                Path(parent, name)
-                for name in names
-                if not name.startswith(".") and Path(name).suffix in SUFFIXES
-            ]
-        return _Look(_stamps(files), directories, sound=not errors)
+        found = find(self._path)
+        return _Look(_stamps(found.files), _inodes(found.directories), sound=not found.problems)
 
     def _stamps(self) -> Mapping[Path, Stamp]:
-        return {**self._look().files, **_stamps(self._env_files)}
+        return {**self._look().files, **self._stamps_beside()}
+
+    def _stamps_beside(self) -> Mapping[Path, Stamp]:
+        """Of files that are no manifests and decide what is read."""
+        return _stamps([*self._env_files, self._path / ignore_file.NAME])
+
+    def _is_fresh(self, path: Path, look: _Look) -> bool:
+        stamp = look.files[path]
+        if stamp is None or (self._seen is not None and self._seen.get(path) == stamp):
+            return False
+        return time.time() - stamp[0] / 1e9 < FRESH
+
+    def _tell(self, foreign: Collection[Path]) -> None:
+        """Name the files that are passed over, each of them once."""
+        for path in sorted({*foreign} - self._told):
+            log.info("%s is passed over: it holds what is no VaultService", path)
+        self._told = frozenset(foreign)
 
     def _directories(self) -> Mapping[Path, int]:
         beside = {path.parent for path in self._env_files}
@@ -125,11 +147,13 @@ class DirectorySource:
         return problem.path == self._path and self._path.is_dir() and look.sound
 
 
-def _emptied(files: Mapping[Path, Stamp]) -> Iterator[Problem]:
+def _emptied(files: Mapping[Path, Stamp]) -> Iterator[tuple[Path, Problem]]:
     for path, stamp in files.items():
         if stamp is not None and stamp[1] == 0:
-            # Many programs save by emptying a file first; this must not look like a deletion.
-            yield Problem(path, 0, 0, "", "is empty", "remove the file if its services are to be deleted")
+            yield (
+                path,
+                Problem(path, 0, 0, "", "is empty", "remove the file if its services are to be deleted"),
+            )
 
 
 def _env_files(manifests: Iterable[Manifest]) -> Iterator[Path]:

@@ -106,7 +106,9 @@ class GitSource:
         loaded = Loaded((), (), complete=False)
         if commit:
             directory = self._clone.current / self.address.path
-            loaded = _confined(DirectorySource(directory).load(), self._clone.current, self._secrets)
+            loaded = _confined(
+                DirectorySource(directory, is_settled=True).load(), self._clone.current, self._secrets
+            )
         self._manifests = loaded.manifests
         self._seen = _Seen(commit, setback, self._settings())
         self.held = replace(

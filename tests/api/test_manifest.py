@@ -63,8 +63,8 @@ def test_a_directory_that_is_gone_or_closed_is_an_error(tmp_path: Path) -> None:
 
 def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(document("a", 1, replicas="0", drift="no"), encoding="utf-8")
-    (tmp_path / "b.yaml").write_text("a: [", encoding="utf-8")
-    (tmp_path / "c.yaml").write_bytes(b"\xff")
+    (tmp_path / "b.yaml").write_text("# vault.internal/\na: [", encoding="utf-8")
+    (tmp_path / "c.yaml").write_bytes(b"kind: VaultService\n\xff")
     (tmp_path / "d.yaml").write_text(document("d", 1), encoding="utf-8")
     (tmp_path / "e.yaml").symlink_to("nowhere")
     (tmp_path / "f.yaml").write_text(document("d", 2), encoding="utf-8")
@@ -73,8 +73,8 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
     assert [(problem.path.name, problem.line) for problem in refused.value.problems] == [
         ("a.yaml", 5),
         ("a.yaml", 5),
-        ("b.yaml", 2),
-        ("c.yaml", 1),
+        ("b.yaml", 3),
+        ("c.yaml", 2),
         ("e.yaml", 0),
         ("f.yaml", 4),
     ]

@@ -263,3 +263,18 @@ def test_no_history_of_loads_deletes_more_at_once_than_allowed(
         assert good <= set(done.names)
         for name in set(done.names) - good:
             assert after[name].deletion or after[name].problem
+
+
+def test_a_file_of_others_hides_only_what_came_from_it(objects: ObjectStore) -> None:
+    """A deletion is followed beside it; an object whose own file says nothing clear any more goes on, with the reason."""
+    sync(whole(manifest("files"), manifest("wiki"), manifest("stays")), objects, SOURCE, NOW)
+    doubts = (
+        Problem(ROOT / "wiki.yaml", 1, 1, "", "is no VaultService"),
+        Problem(ROOT / "x.yml", 0, 0, "", "?"),
+    )
+    sync(replace(whole(manifest("stays")), doubts=doubts), objects, SOURCE, NOW)
+    assert stored(objects, "files").deletion is not None
+    kept = stored(objects, "wiki")
+    assert kept.deletion is None
+    assert f"{ROOT}/wiki.yaml:1:1: is no VaultService" in kept.problem
+    assert "x.yml" not in kept.problem

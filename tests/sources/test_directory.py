@@ -144,7 +144,7 @@ def test_one_file_is_a_source_too(directory: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("spec: [", "more/wiki.yml:"),
+        ("kind: VaultService\nspec: [", "more/wiki.yml:"),
         (manifest("wiki", spec=", replica: 3"), "did you mean replicas?"),
         ("", "more/wiki.yml: is empty; remove the file if its services are to be deleted"),
         (manifest("files", 8082), "files is already defined at"),

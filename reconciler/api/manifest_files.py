@@ -1,0 +1,55 @@
+"""Which files of a directory can hold manifests: the same answer for those who read it and for those who watch it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.api import ignore_file
+from reconciler.api.errors import ManifestError, Problem
+
+__all__ = ["SUFFIXES", "Found", "find"]
+
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The files, sorted; the directories that were read to find them; and what could not be read."""
+
+    files: tuple[Path, ...]
+    directories: tuple[Path, ...]
+    problems: tuple[Problem, ...]
+
+
+def find(directory: Path) -> Found:
+    """All *.yaml and *.yml files below a directory, without hidden ones and those that .vaultignore leaves out."""
+    files: list[Path] = []
+    directories: list[Path] = []
+    problems: list[Problem] = []
+
+    def note(error: OSError) -> None:
+        # A directory that cannot be listed must not look like an empty one.
+        place, reason = Path(error.filename or directory), os.strerror(error.errno or 0)
+        advice = "check the path and its permissions"
+        problems.append(Problem(place, 0, 0, "", f"cannot be listed: {reason}", advice))
+
+    ignored = ignore_file.Ignored()
+    try:
+        ignored = ignore_file.read_ignored(directory)
+    except ManifestError as error:
+        problems += error.problems
+
+    def wanted(path: Path, *, is_directory: bool) -> bool:
+        relative = path.relative_to(directory)
+        return not path.name.startswith(".") and not ignored.holds(relative, is_directory=is_directory)
+
+    for parent, subdirectories, names in os.walk(directory, onerror=note):
+        here = Path(parent)
+        directories.append(here)
+        subdirectories[:] = [name for name in subdirectories if wanted(here / name, is_directory=True)]
+        candidates = (here / name for name in names if Path(name).suffix in SUFFIXES)
+        files += [file for file in candidates if wanted(file, is_directory=False)]
+    return Found(tuple(sorted(files)), tuple(directories), tuple(problems))
