@@ -136,6 +136,14 @@ def _warn_of_readable_secrets(manifest: Manifest) -> None:
 
 
 def _standard_input() -> str:
+    from reconciler.api import ManifestError, Problem
     from reconciler.api.text_file import MAX_BYTES, decode
 
-    return decode(sys.stdin.buffer.read(MAX_BYTES + 1), STDIN)
+    if sys.stdin is None:
+        raise ManifestError([Problem(STDIN, 0, 0, "", "is closed", "pipe manifests into it, or name a file")])
+    try:
+        content = sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        advice = "pipe manifests into it, or name a file"
+        raise ManifestError([Problem(STDIN, 0, 0, "", f"cannot be read: {error.strerror}", advice)]) from None
+    return decode(content, STDIN)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from contextlib import suppress
 
 import click
 
-from reconciler.cli import exit_codes, verbs
+from reconciler.cli import exit_codes, streams, verbs
 from reconciler.cli.errors import internal_error
 from reconciler.cli.global_options import global_options
 from reconciler.cli.session import Session
@@ -52,19 +53,39 @@ root = Root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; whatever goes wrong has been said on stderr."""
+    streams.prepare()
+    code = _run(arguments)
+    problem = streams.flush()
+    if problem and code == exit_codes.OK:
+        _complain(problem)
+        return exit_codes.FAILED
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
     session = Session.from_environment()
     try:
         result = root.main(list(arguments), prog_name="vaultctl", standalone_mode=False, obj=session)
     except click.ClickException as error:
-        error.show()
+        with suppress(OSError):
+            error.show()
         return error.exit_code
     except click.Abort:
         return exit_codes.INTERRUPTED
     except Exception as error:
+        if isinstance(error, OSError) and error.filename == streams.OUTPUT:
+            _complain(f"{streams.OUTPUT}: {error.strerror}")
+            return exit_codes.FAILED
         if session.debug:
             import traceback
 
-            click.echo(session.hide(traceback.format_exc()), err=True, nl=False)
-        click.echo(session.hide(f"Error: {internal_error(error)}"), err=True)
+            _complain(session.hide(traceback.format_exc()), prefix="")
+        _complain(session.hide(internal_error(error)))
         return exit_codes.FAILED
     return result if isinstance(result, int) else exit_codes.OK
+
+
+def _complain(text: str, prefix: str = "Error: ") -> None:
+    # Where stderr is full as well, the exit code has to do.
+    with suppress(OSError):
+        click.echo(f"{prefix}{text}", err=True)
