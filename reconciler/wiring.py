@@ -248,6 +248,7 @@ class Application:
         interval: float,
         credentials: Credentials,
         trust: Trust | None,
+        allow_rewind: bool = False,
         secrets: tuple[Path, ...],
     ) -> Followed:
         """A branch as a source, with the journal of its fetches; `interval` is in seconds."""
@@ -271,6 +272,7 @@ class Application:
             interval=interval,
             chance=random.Random(),
             trust=trust,
+            allow_rewind=allow_rewind,
             secrets=secrets,
             observe=journal.saw,
         )

@@ -36,6 +36,7 @@ class GitFlags:
     known_hosts: Path | None
     webhook_secret_file: Path | None
     verify_signatures: bool
+    allow_rewind: bool
     allowed_signers: Path | None
     gpg_home: Path | None
     secrets_dirs: tuple[Path, ...]
@@ -51,6 +52,8 @@ class GitFlags:
             )
         if self.git_url is None and (self.webhook_secret_file or self.verify_signatures):
             raise click.UsageError("--webhook-secret-file and --verify-signatures need --git")
+        if self.allow_rewind and not self.verify_signatures:
+            raise click.UsageError("--allow-rewind needs --verify-signatures")
         if bool(self.commit_status_url) != bool(self.commit_status_token_file):
             raise click.UsageError("--commit-status-url and --commit-status-token-file belong together")
         if self.git_url is None and self.commit_status_url:
@@ -79,6 +82,11 @@ _OPTIONS: Final = (
         help="Serve /hooks/git for GitHub, Gitea, Forgejo and GitLab; they know this secret.",
     ),
     click.option("--verify-signatures", is_flag=True, help="Apply only commits that an allowed key signed."),
+    click.option(
+        "--allow-rewind",
+        is_flag=True,
+        help="With --verify-signatures: also take a signed commit that does not follow the one that is served.",
+    ),
     click.option("--allowed-signers", type=_FILE, help="SSH keys that may sign, as ssh-keygen reads them."),
     click.option("--gpg-home", type=_DIRECTORY, help="GnuPG directory with nothing but keys that may sign."),
     click.option(

@@ -23,8 +23,8 @@ from reconciler.sources.base import Fetch, Loaded, Setback
 from reconciler.sources.directory import DirectorySource
 from reconciler.sources.git_address import Address
 from reconciler.sources.git_clone import Clone
-from reconciler.sources.git_command import Git, GitError
-from reconciler.sources.git_trust import Trust, UntrustedError
+from reconciler.sources.git_command import Git, GitError, RefusedError
+from reconciler.sources.git_trust import RewoundError, Trust
 
 MIN_GAP: Final = 1.0
 """Seconds between two fetches: of many pushes in a row the first and the last are seen at once, and few between."""
@@ -64,6 +64,7 @@ class GitSource:
         interval: float,
         chance: random.Random,
         trust: Trust | None = None,
+        allow_rewind: bool = False,
         secrets: tuple[Path, ...] = (),
         observe: Callable[[Fetch], None] = lambda fetch: None,
         clock: Callable[[], float] = time.monotonic,
@@ -74,6 +75,7 @@ class GitSource:
         self._interval = interval
         self._chance = chance
         self._trust = trust
+        self._allow_rewind = allow_rewind
         self._secrets = tuple(_lexical(each) for each in secrets)
         self._observe = observe
         self._clock = clock
@@ -139,8 +141,8 @@ class GitSource:
         try:
             self._advance()
             self._setback = None
-        except UntrustedError as error:
-            self._setback = Setback("UntrustedCommit", self._goes_on(f"{self.place}: {error}"))
+        except RefusedError as error:
+            self._setback = Setback(error.reason, self._goes_on(f"{self.place}: {error}"))
         except GitError as error:
             self._setback = Setback("FetchFailed", self._goes_on(f"cannot fetch {self.place}: {error}"))
         self._fetched_at = self._clock()
@@ -167,7 +169,7 @@ class GitSource:
             return
         try:
             self._take(commit)
-        except UntrustedError:
+        except RefusedError:
             raise
         except GitError:
             # Objects that the clone claims to have can be damaged: only a new one is sure to have them.
@@ -177,8 +179,19 @@ class GitSource:
         if self._trust is not None:
             signer = self._trust.check(self._git, self._clone.repository, commit)
             _log.info("%s is signed by %s", commit, signer)
+            self._check_order(commit)
         self._clone.publish(commit)
         self._published = commit
+
+    def _check_order(self, commit: str) -> None:
+        """Raises RewoundError for a commit that does not follow the one that is served: signed once is not wanted now."""
+        served = self._clone.commit
+        if not served or commit == served or self._allow_rewind or self._clone.descends(commit, served):
+            return
+        raise RewoundError(
+            f"{commit[:12]} does not follow {served[:12]}: the branch was set back or its history was replaced; "
+            "push a commit that follows, such as git revert makes, or start with --allow-rewind"
+        )
 
     def _goes_on(self, problem: str) -> str:
         commit = self._clone.commit

@@ -17,12 +17,20 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.sources.git_address import Address
-from reconciler.sources.git_command import Git, GitError, GitTimeoutError
+from reconciler.sources.git_command import Git, GitError, GitTimeoutError, TooLargeError
 
 CURRENT: Final = "current"
 FETCH_SECONDS: Final = 60.0
 CLONE_SECONDS: Final = 300.0
 EXPORT_SECONDS: Final = 120.0
+
+LARGEST_PACK: Final = 512 * 1024 * 1024
+"""Bytes of a fetch, and of the files of a commit."""
+
+MOST_FILES: Final = 50_000
+ADVICE: Final = "keep manifests in a repository of their own"
+DEPTHS: Final = (50, 1000, 20_000)
+"""How many commits are fetched, in turn, to find the one that is served among the ancestors of the newest."""
 
 
 class Clone:
@@ -54,8 +62,10 @@ class Clone:
         if not (self.repository / "HEAD").is_file():
             return self.renew()
         try:
-            return self._fetch_into(self.repository, FETCH_SECONDS)
-        except GitTimeoutError:
+            commit = self._fetch_into(self.repository, FETCH_SECONDS)
+            # What was fetched before stays for weeks, and adds up.
+            return commit if _size(self.repository) <= LARGEST_PACK else self.renew()
+        except (GitTimeoutError, TooLargeError):
             raise
         except GitError as error:
             # Which of the two is broken, clone or server? What works for a new clone is the clone's fault.
@@ -76,9 +86,25 @@ class Clone:
             beside.rename(self.repository)
         return commit
 
+    def descends(self, commit: str, ancestor: str) -> bool:
+        """Whether a commit that was fetched follows another one, as far as DEPTHS reach. Raises GitError."""
+        for depth in DEPTHS:
+            known = self._git.attempt("merge-base", "--is-ancestor", ancestor, commit, cwd=self.repository)[0]
+            if known == 0:
+                return True
+            before = self._history(commit)
+            self._fetch_into(self.repository, FETCH_SECONDS, depth)
+            if self._history(commit) == before:
+                break
+        return self._git.attempt("merge-base", "--is-ancestor", ancestor, commit, cwd=self.repository)[0] == 0
+
+    def _history(self, commit: str) -> str:
+        return self._git.run("rev-list", "--count", commit, cwd=self.repository)
+
     def publish(self, commit: str) -> None:
         """Let `current` be the files of that commit. Raises GitError, and then it is what it was."""
         with _disk_errors():
+            self._measure(commit)
             tree = Path(tempfile.mkdtemp(prefix=f"{commit}.", dir=self._trees))
             try:
                 self._export(commit, tree)
@@ -95,12 +121,28 @@ class Clone:
                 if old not in (tree, self._trees.resolve() / before.name, self._trees / before.name):
                     shutil.rmtree(old, ignore_errors=True)
 
-    def _fetch_into(self, repository: Path, timeout: float) -> str:
+    def _measure(self, commit: str) -> None:
+        """Raises TooLargeError for more or larger files than we export. A tree that names itself many times is small
+        in the repository and endless on disk, so its list is cut off while it is read.
+        """
+        sizes = self._git.head(
+            *("ls-tree", "-r", "-l", "-z", "--full-tree", commit),
+            cwd=self.repository,
+            timeout=EXPORT_SECONDS,
+            records=MOST_FILES + 1,
+        )
+        if len(sizes) > MOST_FILES:
+            raise TooLargeError(f"{commit[:12]} has more than {MOST_FILES} files; {ADVICE}")
+        total = sum(int(size) for line in sizes if (size := line.split("\t")[0].split()[-1]).isdecimal())
+        if total > LARGEST_PACK:
+            raise TooLargeError(f"{commit[:12]} has files of more than {LARGEST_PACK >> 20} MiB; {ADVICE}")
+
+    def _fetch_into(self, repository: Path, timeout: float, depth: int = 1) -> str:
         branch = f"refs/heads/{self._address.branch}"
         self._git.run(
             "fetch",
             "--quiet",
-            "--depth=1",
+            f"--depth={depth}",
             "--no-tags",
             "--force",
             "--no-recurse-submodules",
@@ -110,6 +152,7 @@ class Clone:
             f"+{branch}:{branch}",
             cwd=repository,
             timeout=timeout,
+            largest_file=LARGEST_PACK,
         )
         return self._git.run("rev-parse", "--verify", "--quiet", f"{branch}^{{commit}}", cwd=repository)
 
@@ -131,6 +174,15 @@ class Clone:
         finally:
             with suppress(OSError):
                 index.unlink(missing_ok=True)
+
+
+def _size(directory: Path) -> int:
+    """Bytes of all files below a directory, as far as they are still there."""
+    total = 0
+    for path in directory.rglob("*"):
+        with suppress(OSError):
+            total += path.lstat().st_size
+    return total
 
 
 @contextmanager

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shlex
 import signal
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from reconciler.api import TemporaryError
 
@@ -47,6 +50,18 @@ _NOISE: Final = re.compile(r"hint:|[Ww]arning:|Please make sure|and the reposito
 
 class GitError(TemporaryError):
     """git could not do something; the text is git's own, without credentials."""
+
+
+class RefusedError(GitError):
+    """A commit that can be had and is not taken; `reason` is CamelCase."""
+
+    reason: ClassVar[str] = "Refused"
+
+
+class TooLargeError(RefusedError):
+    """A repository that is beyond the limits."""
+
+    reason = "RepositoryTooLarge"
 
 
 class GitTimeoutError(GitError):
@@ -119,12 +134,18 @@ class Git:
         cwd: Path,
         timeout: float = LOCAL_SECONDS,
         environ: Mapping[str, str] | None = None,
+        largest_file: int = resource.RLIM_INFINITY,
     ) -> str:
         """What `git ARGUMENTS` prints, without the last line's end.
 
-        Raises GitError with git's reason, GitTimeoutError after `timeout` seconds.
+        Raises GitError with git's reason, GitTimeoutError after `timeout` seconds, TooLargeError if git writes a file of
+        more bytes than `largest_file`.
         """
-        code, out, err = self.attempt(*arguments, cwd=cwd, timeout=timeout, environ=environ)
+        code, out, err = self.attempt(
+            *arguments, cwd=cwd, timeout=timeout, environ=environ, largest_file=largest_file
+        )
+        if code != 0 and _wrote_too_much(code, err):
+            raise TooLargeError(f"the repository is larger than {largest_file >> 20} MiB")
         if code != 0:
             raise GitError(self._reason(err) or f"git {_verb(arguments)} ended with exit code {code}")
         return out.rstrip("\n")
@@ -135,6 +156,7 @@ class Git:
         cwd: Path,
         timeout: float = LOCAL_SECONDS,
         environ: Mapping[str, str] | None = None,
+        largest_file: int = resource.RLIM_INFINITY,
     ) -> tuple[int, str, str]:
         """Exit code, output and error output, for questions to which a failure is an answer."""
         try:
@@ -155,6 +177,10 @@ class Git:
         except OSError as error:
             raise GitError(f"git cannot be started: {error.strerror}") from error
         with process:
+            if largest_file != resource.RLIM_INFINITY:
+                # Its children inherit it: what receives a pack writes it into one file.
+                with suppress(ProcessLookupError):
+                    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
             try:
                 out, err = process.communicate(timeout=timeout)
             except BaseException as error:
@@ -165,6 +191,43 @@ class Git:
                 raise
         return process.returncode, out, err
 
+    def head(self, *arguments: str, cwd: Path, timeout: float, records: int) -> list[str]:
+        """The first `records` records, which end in NUL, of what `git ARGUMENTS` prints; git is ended after them.
+
+        Raises GitError.
+        """
+        command = ["git", *arguments]
+        read: list[str] = []
+        try:
+            process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                env=self._environ,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                process_group=0,
+            )
+        except OSError as error:
+            raise GitError(f"git cannot be started: {error.strerror}") from error
+        killer = threading.Timer(timeout, lambda: os.killpg(process.pid, signal.SIGKILL))
+        with process:
+            killer.start()
+            try:
+                assert process.stdout is not None
+                rest = b""
+                while len(read) < records and (chunk := os.read(process.stdout.fileno(), 65536)):
+                    *whole, rest = (rest + chunk).split(b"\0")
+                    read += (record.decode(errors="replace") for record in whole)
+            finally:
+                killer.cancel()
+                is_cut = len(read) >= records
+                if is_cut:
+                    os.killpg(process.pid, signal.SIGKILL)
+            if not is_cut and process.wait(timeout) != 0:
+                raise GitError(f"git {_verb(arguments)} ended with exit code {process.returncode}")
+        return read[:records]
+
     def _reason(self, text: str) -> str:
         """The lines of an error output that tell why, as one line."""
         for secret in self._secrets:
@@ -174,6 +237,11 @@ class Git:
         said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[-3:])
         # What a server says may hold anything, also codes that rewrite a terminal.
         return "".join(each if each.isprintable() else " " for each in said)[:MAX_MESSAGE]
+
+
+def _wrote_too_much(code: int, err: str) -> bool:
+    """Whether RLIMIT_FSIZE ended git or a child of it."""
+    return code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or "signal 25" in err or "File too large" in err
 
 
 def _verb(arguments: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.sources.git_command import Git, GitError
+from reconciler.sources.git_command import Git, RefusedError
 
 GOOD: Final = "GU"
 """git's letters for a good signature; U: good, but nobody said how far the key is trusted, which a keyring of only
@@ -28,8 +28,16 @@ _MEANINGS: Final = {
 }
 
 
-class UntrustedError(GitError):
+class UntrustedError(RefusedError):
     """A commit that nobody on the list has signed."""
+
+    reason = "UntrustedCommit"
+
+
+class RewoundError(RefusedError):
+    """A signed commit that does not follow the one that is served: the branch was set back, or its history replaced."""
+
+    reason = "RewoundBranch"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ class Trust:
         code, _, _ = git.attempt(*self._config(), "verify-commit", commit, cwd=repository, environ=environ)
         form = "--format=%G?%n%GS%n%GK%n%an <%ae>"
         told = git.run(*self._config(), "show", "--no-patch", form, commit, cwd=repository, environ=environ)
+        # Whoever pushes chooses these names.
+        told = "".join(each if each.isprintable() or each == "\n" else " " for each in told)
         letter, signer, key, author = (told.split("\n") + [""] * 4)[:4]
         if code == 0 and letter in GOOD:
             return signer or key

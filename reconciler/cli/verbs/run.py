@@ -179,6 +179,7 @@ def _follow(application: Application, git: GitFlags) -> tuple[Followed, ...]:
             interval=git.interval,
             credentials=Credentials(git.git_credentials, git.ssh_key, git.known_hosts),
             trust=trust,
+            allow_rewind=git.allow_rewind,
             secrets=git.secrets_dirs,
         ),
     )
