@@ -52,8 +52,9 @@ RESYNC_SECONDS: Final = 60.0
 class Options:
     """What the command line decides. `resync` is in seconds.
 
-    `host_paths` are directories that containers may write to besides those of admission's own list, and
-    `allow_privileged` the names of the VaultServices that admission may let pass whatever they ask.
+    `host_paths` are directories that containers may write to, `read_only_host_paths` those that they may only read, both
+    besides admission's own list if `default_host_paths`. `allow_privileged` are the names of the VaultServices that
+    admission may let pass whatever they ask.
     """
 
     state_dir: Path
@@ -62,6 +63,8 @@ class Options:
     workers: int = WORKERS
     resync: float = RESYNC_SECONDS
     host_paths: tuple[Path, ...] = ()
+    read_only_host_paths: tuple[Path, ...] = ()
+    default_host_paths: bool = True
     allow_privileged: frozenset[str] = frozenset()
 
 
@@ -167,13 +170,23 @@ class Application:
     @cached_property
     def policy(self) -> Policy:
         """What fragments may ask of this host."""
-        from reconciler.core.admission import HOST_PATHS, Policy
+        import vault_plugins
+        from reconciler.core.admission import HOST_ROOTS, HostRoot, Policy
+        from reconciler.engines.host_files import look
+        from reconciler.engines.host_routes import routes
 
+        code = [Path(place) for place in vault_plugins.__path__]
+        named = tuple(HostRoot(str(path.absolute())) for path in self.options.host_paths)
+        read = tuple(HostRoot(str(path.absolute()), False) for path in self.options.read_only_host_paths)
         return Policy(
             allow_privileged=self.options.allow_privileged,
-            host_paths=(*HOST_PATHS, *(str(path.absolute()) for path in self.options.host_paths)),
-            private=(str(self.options.state_dir.absolute()),),
-            resolve=os.path.realpath,
+            host_roots=(*(HOST_ROOTS if self.options.default_host_paths else ()), *named, *read),
+            # What a plugin says is run by the controller, so that to write there is as good as the engine's socket.
+            private=tuple(
+                str(path.absolute()) for path in (self.options.state_dir, *self.options.plugin_path, *code)
+            ),
+            look=look,
+            routes=routes,
         )
 
     @cached_property

@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 import yaml
 
+import vault_plugins
 from reconciler.api import (
     Condition,
     EnvFrom,
@@ -104,7 +105,7 @@ def test_what_a_mounted_file_says_is_part_of_the_revision(make: Make, tmp_path: 
     revisions = []
     for text in ("one", "two", "one"):
         config.write_text(text)
-        revisions.append(make().build(service).revision)
+        revisions.append(make(read_only_host_paths=(tmp_path,)).build(service).revision)
     assert revisions[0] == revisions[2] != revisions[1]
 
 
@@ -112,7 +113,25 @@ def test_a_writable_mount_is_for_the_operator_to_allow(make: Make, tmp_path: Pat
     service = _service(MOUNT=f"{tmp_path}/data:/data")
     with pytest.raises(VaultError, match=r"services\.web\.volumes"):
         make().build(service)
-    make(host_paths=(tmp_path / "data",)).build(service)
+    allowing = make(host_paths=(tmp_path / "data",))
+    with pytest.raises(VaultError, match=r"is not there.*unseen-path"):
+        allowing.build(service)
+    (tmp_path / "data").mkdir()
+    allowing.build(service)
+
+
+def test_the_roots_that_all_have_can_be_closed(make: Make) -> None:
+    service = _service(MOUNT="/srv:/data:ro")
+    make().build(service)
+    with pytest.raises(VaultError, match=r"\(host-path\)"):
+        make(default_host_paths=False).build(service)
+
+
+def test_the_directories_of_plugins_are_for_no_container(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    plugins = Path(vault_plugins.__path__[0])
+    with pytest.raises(VaultError, match=r"\(sensitive-path\)"):
+        make(host_paths=(plugins.parent,)).build(_service(MOUNT=f"{plugins}:/data"))
 
 
 def test_the_state_directory_is_for_no_container(make: Make, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import click
 
+from reconciler.cli.host_paths import HOST_PATH
 from reconciler.cli.session import LOG_FORMATS, Session
 
 __all__ = ["global_options"]
@@ -39,12 +40,12 @@ def global_options(*, hidden: bool) -> list[click.Option]:
         ),
         click.Option(
             ["--host-path"],
-            type=DIRECTORY,
+            type=HOST_PATH,
             multiple=True,
             envvar=None if hidden else "VAULT_HOST_PATH",
             show_envvar=True,
-            help="A directory that containers may mount and write to, besides /data, /media, /mnt and /srv; may be given "
-            "more than once.",
+            help="A directory that containers may mount and write to, or only read with :ro at its end, besides /data, "
+            "/media, /mnt and /srv; `none` closes those. May be given more than once.",
             **_stored("host_path", hidden),
         ),
         click.Option(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from reconciler.cli import host_paths
+
 if TYPE_CHECKING:
     from reconciler.wiring import Application, Options
     from vault_plugins.registry import Registry
@@ -42,7 +44,7 @@ class Session:
     plugin_path: tuple[Path, ...] = ()
     debug: bool = False
     log_format: str = LOG_FORMATS[0]
-    host_path: tuple[Path, ...] = ()
+    host_path: tuple[str, ...] = ()
     allow_privileged: tuple[str, ...] = ()
     _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
@@ -60,7 +62,9 @@ class Session:
             plugin_path=self.plugin_path,
             workers=WORKERS if workers is None else workers,
             resync=RESYNC_SECONDS if resync is None else resync,
-            host_paths=self.host_path,
+            host_paths=host_paths.writable(self.host_path),
+            read_only_host_paths=host_paths.read_only(self.host_path),
+            default_host_paths=not host_paths.closes_defaults(self.host_path),
             allow_privileged=frozenset(self.allow_privileged),
         )
 

@@ -4,17 +4,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
-from stat import S_ISREG
 from typing import Final
 
 from reconciler.api import VaultService, load_env_file
 from reconciler.api.errors import PermanentError
+from reconciler.controller.mounted_files import MountedFiles
 from reconciler.core.admission import Policy
 from reconciler.core.build import build
 from reconciler.core.redaction import Secrets, redact, redacted
@@ -48,13 +46,15 @@ class Builder:
         for entry in service.spec.env_from:
             secrets |= load_env_file(base / entry.file)
         self.secrets.learn(service.name, secrets.values(), (service.name, service.spec.plugin))
+        files = MountedFiles()
         try:
-            stack = build(service, plugin, self.site(service.name), secrets, _digest_file, self.policy)
+            stack = build(service, plugin, self.site(service.name), secrets, files.digest, self.policy)
         except PermanentError as error:
             redact(error, secrets.values())
             raise
         self.secrets.learn(service.name, (), (each for w in stack.workloads for each in (w.name, w.image)))
-        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in stack.warnings))
+        warnings = (*stack.warnings, *files.warnings)
+        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in warnings))
 
     def site(self, name: str) -> Site:
         """Where the files of a service are, and whose HAProxy's are."""
@@ -62,24 +62,3 @@ class Builder:
         if os.geteuid() == 0:
             return Site(directory, HAPROXY_USER, HAPROXY_USER)
         return Site(directory, os.geteuid(), os.getegid())
-
-
-def _digest_file(path: str) -> str | None:
-    """12 hex digits of SHA-256 of a file's content; None for what is no file or cannot be read."""
-    try:
-        stat = Path(path).stat()
-    except OSError:
-        return None
-    if not S_ISREG(stat.st_mode):
-        return None
-    return _digest_version(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-@lru_cache(maxsize=1024)
-def _digest_version(path: str, *version: int) -> str | None:
-    # A pass asks every time; a file that has not changed is read once.
-    try:
-        with Path(path).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    except OSError:
-        return None

@@ -20,7 +20,7 @@ def test_a_refusal_stops_nothing_and_names_the_way_out(stage: Stage) -> None:
         stalled = _stalled(stage)
         assert stalled["reason"] == "SpecInvalid"
         assert "services.whoami.volumes[0]: '/etc/cron.d'" in stalled["message"]
-        assert "(sensitive-path)" in stalled["message"]
+        assert "(host-path)" in stalled["message"]
         assert "--host-path" in stalled["message"]
         assert stage.get()[0] == 200
         assert stage.replicas() == before

@@ -23,7 +23,7 @@ from starlette.applications import Starlette
 
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
 from reconciler.api.text_file import decode
-from reconciler.core.admission_rules import FIELDS, RULES, Profile
+from reconciler.core.admission.rules import FIELDS, RULES, Profile
 from reconciler.core.build import build
 from reconciler.core.interpolation import escape
 from reconciler.core.stack import Site

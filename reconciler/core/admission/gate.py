@@ -1,34 +1,23 @@
 """Who may ask what of the host: the gate between a plugin's fragment and the engine.
 
-A plugin is other people's code, and Docker hands the machine to whoever knows the word for it. Everything that a
-fragment asks for is looked at here before it is part of a stack: what is not known to be harmless is refused, with the
-rule, the place and the way out. The rules themselves are data, in `admission_rules`.
+A plugin is other people's code, and with Docker a container can be given the whole machine. Everything that a fragment
+asks for is looked at here before it is part of a stack: what is not known to be harmless is refused, with the rule, the
+place and the way out. The rules themselves are data, in `rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.admission_policy import HOST_PATHS, Finding, Policy, Profile, Rule, Subject
-from reconciler.core.admission_rules import ADVICE, RULES
+from reconciler.core.admission.paths import written_paths
+from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
+from reconciler.core.admission.rules import ADVICE, RULES
 from reconciler.core.fragment import read_fragment
 from vault_plugins.contract import VaultServicePlugin
-
-__all__ = [
-    "ANNOTATION",
-    "HOST_PATHS",
-    "AdmissionError",
-    "Finding",
-    "Policy",
-    "Profile",
-    "admit",
-    "inspect",
-    "profile_of",
-    "review",
-]
 
 ANNOTATION: Final = "vault.internal/admission"
 """The annotation of a VaultService that names its profile."""
@@ -69,9 +58,9 @@ def admit(
     """
     if refused := review(sections, web, policy, profile):
         raise AdmissionError(f"plugin {plugin!r} asks for what profile {profile.value!r} refuses:", refused)
-    warnings = []
+    warnings, subjects = [], tuple(_subjects(sections, web, policy))
     for advice in ADVICE:
-        found = [finding for subject in _subjects(sections, web, policy) for finding in advice.apply(subject)]
+        found = [finding for subject in subjects for finding in advice.apply(subject)]
         if found:
             places = ", ".join(dict.fromkeys(finding.path for finding in found))
             warnings.append(f"{places}: {advice.problem} ({advice.name}); {advice.way_out}")
@@ -114,8 +103,11 @@ def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Fi
 
 
 def _subjects(sections: Sections, web: Collection[str], policy: Policy) -> Iterator[Subject]:
-    siblings = frozenset(sections.get("services", ()))
+    services = sections.get("services", {})
+    # One look at each path, so that all rules speak of the same host.
+    policy = replace(policy, look=cache(policy.look), routes=cache(policy.routes))
+    siblings, writable = frozenset(services), written_paths(services, policy)
     for section, entries in sections.items():
         for name, body in entries.items():
             is_web = section == "services" and name in web
-            yield Subject(section, name, body, is_web, siblings, policy)
+            yield Subject(section, name, body, is_web, siblings, policy, writable)

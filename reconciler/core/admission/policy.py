@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, TypeAlias
 
+from reconciler.core.admission.roots import HOST_ROOTS, HostRoot, Seen, unseen_host
 from reconciler.core.shape import escaped
 
-HOST_PATHS: Final = ("/data", "/media", "/mnt", "/srv")
-"""Where a container may write to the host unless the operator says otherwise: directories that are made for data."""
+Subnet: TypeAlias = IPv4Network | IPv6Network
 
 
 class Profile(StrEnum):
@@ -26,15 +26,16 @@ class Profile(StrEnum):
 class Policy:
     """What the operator of the controller decides, as opposed to those who write manifests and plugins.
 
-    `allow_privileged` names the VaultServices that may have the profile of that name. Containers may write below
-    `host_paths`. `private` are paths that no container may see, such as the controller's own state. `resolve` follows
-    the symbolic links of an absolute path; without it a link is taken for what it is called.
+    `allow_privileged` names the VaultServices that may have the profile of that name. Containers may mount what lies
+    below `host_roots`. `private` are paths that no container may see, such as the controller's own state. `look` says
+    what the host has at an absolute path, `routes` which networks the host reaches without the engine.
     """
 
     allow_privileged: frozenset[str] = frozenset()
-    host_paths: tuple[str, ...] = HOST_PATHS
+    host_roots: tuple[HostRoot, ...] = HOST_ROOTS
     private: tuple[str, ...] = ()
-    resolve: Callable[[str], str] = posixpath.normpath
+    look: Callable[[str], Seen] = unseen_host
+    routes: Callable[[], tuple[Subnet, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,7 +53,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One entry of a section while it is looked at. `is_web` when HAProxy serves it, `siblings` are all services."""
+    """One entry of a section while it is looked at.
+
+    `is_web` when HAProxy serves it, `siblings` are all services. `writable` are the paths of the host, by name and by
+    where they lead, that any container of the stack may write to.
+    """
 
     section: str
     name: str
@@ -60,6 +65,7 @@ class Subject:
     is_web: bool
     siblings: frozenset[str]
     policy: Policy
+    writable: frozenset[str] = frozenset()
 
     @property
     def path(self) -> str:

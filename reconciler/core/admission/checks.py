@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from reconciler.core.admission_policy import Check, Hits, Subject, at
+from reconciler.core.admission.policy import Check, Hits, Subject
 from reconciler.core.base_stack import GATEWAY, HAPROXY
 
 NOTHING: Final[tuple[object, ...]] = (None, False, "", "false", [], {})
@@ -59,6 +59,15 @@ def items_other_than(harmless: Collection[str], normal: Callable[[str], str] = s
             key = place[1:] if isinstance(value, Mapping) else str(item).partition("=")[0]
             if normal(key) not in harmless:
                 yield place, "" if isinstance(value, Mapping) else item
+
+    return check
+
+
+def entries_other_than(harmless: Collection[str]) -> Check:
+    """The entries of a list that are none of these, each taken whole."""
+
+    def check(value: Any, _: Subject) -> Hits:
+        return ((place, item) for place, item in items(value) if str(item) not in harmless)
 
     return check
 
@@ -114,16 +123,6 @@ def fields_other_than(harmless: frozenset[str]) -> Check:
     return check
 
 
-def without(*accepted: str) -> Check:
-    """A list that has none of these."""
-
-    def check(value: Any, _: Subject) -> Hits:
-        if not any(str(item) in accepted for _place, item in items(value)):
-            yield "", ""
-
-    return check
-
-
 def untrue(value: Any, _: Subject) -> Hits:
     """Anything but true."""
     if value is not True:
@@ -134,26 +133,6 @@ def absent(value: Any, _: Subject) -> Hits:
     """Nothing, or nothing in it."""
     if not value:
         yield "", ""
-
-
-def root_user(value: Any, _: Subject) -> Hits:
-    """No user, who is then the image's, or root."""
-    user = "" if value is None else str(value).partition(":")[0]
-    if user in ("", "root") or (user.isdecimal() and int(user) == 0):
-        yield "", "" if value is None else value
-
-
-def unlimited(*resources: str) -> Check:
-    """A service without a limit of these resources, in the present or the older spelling of Compose."""
-    older = {"memory": "mem_limit", "pids": "pids_limit"}
-
-    def check(value: Any, _: Subject) -> Hits:
-        for resource in resources:
-            field = f"deploy.resources.limits.{resource}"
-            if not at(value, field) and not value.get(older[resource]):
-                yield f".{field}", ""
-
-    return check
 
 
 def floating_image(value: Any, _: Subject) -> Hits:

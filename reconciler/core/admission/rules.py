@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from reconciler.core import admission_checks as checks
-from reconciler.core import admission_paths as paths
-from reconciler.core.admission_policy import Profile, Rule
+from reconciler.core.admission import checks, limits, mounts, networks, paths
+from reconciler.core.admission.paths import Verdict
+from reconciler.core.admission.policy import Profile, Rule
 
 _DEFAULT_CAPABILITIES: Final = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
@@ -27,9 +27,8 @@ _SAFE_SYSCTLS: Final = frozenset({
 })  # fmt: skip
 """Kernel settings that end at the container's own namespaces."""
 
-_NO_NEW_PRIVILEGES: Final = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
 _SECURITY_OPTIONS: Final = frozenset({
-    *_NO_NEW_PRIVILEGES, "apparmor:docker-default", "apparmor=docker-default", "seccomp:builtin", "seccomp=builtin",
+    *limits.NO_NEW_PRIVILEGES, "apparmor:docker-default", "apparmor=docker-default", "seccomp:builtin", "seccomp=builtin",
 })  # fmt: skip
 
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
@@ -43,7 +42,7 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
         "working_dir",
     }),
     "volumes": frozenset({"labels"}),
-    "networks": frozenset({"attachable", "enable_ipv4", "enable_ipv6", "internal", "ipam", "labels"}),
+    "networks": frozenset({"attachable", "enable_ipv4", "enable_ipv6", "internal", "labels"}),
     "configs": frozenset({"content", "labels"}),
     "secrets": frozenset({"labels"}),
 }  # fmt: skip
@@ -52,6 +51,11 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
 _ASK_OPERATOR: Final = (
     "have the operator run vaultctl with --host-path for a directory around it, or use a named volume"
 )
+_LET_LOOK: Final = (
+    "make it first; let the controller's user pass to it; "
+    "a controller in a container needs it mounted at the same path"
+)
+_OWN_ADDRESSES: Final = "leave ipam out, and the engine finds a free subnet"
 _DO_WITHOUT: Final = f"do without; profile {Profile.PRIVILEGED.value} is for what cannot"
 _NAME_CAPABILITY: Final = "leave it out; if one capability is needed, name that one in cap_add"
 _SHARE_OWN: Final = "leave it out, or name a service of this fragment: service:NAME"
@@ -62,7 +66,7 @@ _BASELINE: Final = (
          "gives the container the whole machine", _NAME_CAPABILITY),
     Rule("capabilities", "cap_add", checks.items_other_than(_DEFAULT_CAPABILITIES, checks.capability),
          "is more than Docker gives by default", _DO_WITHOUT),
-    Rule("security-options", "security_opt", checks.items_other_than(_SECURITY_OPTIONS),
+    Rule("security-options", "security_opt", checks.entries_other_than(_SECURITY_OPTIONS),
          "may weaken the confinement of the container", "use no-new-privileges:true, or nothing"),
     Rule("host-network", "network_mode", checks.namespace("none"),
          "leaves the networks of the stack", "use networks; HAProxy publishes the web service"),
@@ -78,17 +82,26 @@ _BASELINE: Final = (
          "shows the container the host's cgroups", "leave it out"),
     Rule("cgroup-parent", "cgroup_parent", checks.given,
          "moves the container out of the engine's limits", "use deploy.resources.limits"),
-    Rule("docker-socket", "volumes", paths.sockets,
+    Rule("docker-socket", "volumes", paths.mounted(Verdict.ENGINE_SOCKET),
          "is as good as root on the host", "do without; nothing inside a stack should control the engine"),
     Rule("docker-socket", "use_api_socket", checks.given,
          "is as good as root on the host", "do without; nothing inside a stack should control the engine"),
-    Rule("sensitive-path", "volumes", paths.sensitive_paths,
-         "holds what belongs to the host or to others", _ASK_OPERATOR),
-    Rule("writable-path", "volumes", paths.writable_paths,
-         "is a path of the host that the container could write to", _ASK_OPERATOR),
-    Rule("mount-options", "volumes", paths.spreading_mounts,
+    Rule("sensitive-path", "volumes", paths.mounted(Verdict.PRIVATE),
+         "holds what belongs to the host or to others", "use a named volume; no option opens it"),
+    Rule("host-path", "volumes", paths.mounted(Verdict.UNLISTED),
+         "is a path of the host that the operator has not opened", _ASK_OPERATOR),
+    Rule("unseen-path", "volumes", paths.mounted(Verdict.UNSEEN),
+         "is not there, or the controller cannot look at it", _LET_LOOK),
+    Rule("writable-path", "volumes", paths.mounted(Verdict.READ_ONLY),
+         "is a path of the host that may only be read", "add :ro or read_only: true, or use a named volume"),
+    Rule("nested-mount", "volumes", paths.mounted(Verdict.NESTED),
+         "lies in a directory that a container of the stack may write to, and replace it by a link",
+         "mount only one of the two, or the outer one read-only"),
+    Rule("mount-options", "volumes", mounts.unknown_options,
          "is a mount option that may reach the host", "leave it out; ro, rw, z, Z and nocopy are known"),
-    Rule("mount-type", "volumes", paths.unknown_mounts,
+    Rule("mount-options", "volumes", mounts.contradictions,
+         "cannot all hold", "write one of them"),
+    Rule("mount-type", "volumes", mounts.unknown_kinds,
          "is a kind of mount that is not known to be harmless", "use a volume, a bind or a tmpfs"),
     Rule("volumes-from", "volumes_from", checks.given,
          "takes mounts that are not written down here", "name each volume in volumes"),
@@ -147,6 +160,15 @@ _BASELINE: Final = (
          "leaves the engine's own networks", "use bridge", "networks"),
     Rule("network-driver", "driver_opts", checks.given,
          "can change the network of the host", "leave it out", "networks"),
+    Rule("network-addresses", "ipam", networks.public_subnets,
+         "is no private subnet of /16 (IPv6: /48) or smaller, so the host would send what is for others there",
+         _OWN_ADDRESSES, "networks"),
+    Rule("network-addresses", "ipam", networks.routed_subnets,
+         "overlaps with what the host reaches by a route of its own", _OWN_ADDRESSES, "networks"),
+    Rule("network-addresses", "ipam", networks.foreign_addresses,
+         "does not lie in the subnet beside it", _OWN_ADDRESSES, "networks"),
+    Rule("network-addresses", "ipam", networks.unknown_ipam,
+         "is not known to be harmless", "leave it out; subnet, ip_range, gateway and aux_addresses are known", "networks"),
     Rule("foreign-network", "external", checks.given,
          "belongs to somebody else", _OWN_DATA, "networks"),
     Rule("foreign-network", "name", checks.given,
@@ -155,8 +177,18 @@ _BASELINE: Final = (
         rule
         for section in ("configs", "secrets")
         for rule in (
-            Rule("sensitive-path", "file", paths.sensitive_file,
-                 "holds what belongs to the host or to others", _ASK_OPERATOR, section),
+            Rule("relative-file", "file", paths.relative_file,
+                 "is relative, so it would be a file of the controller",
+                 "write an absolute path, or use content", section),
+            Rule("sensitive-path", "file", paths.file_of(Verdict.ENGINE_SOCKET, Verdict.PRIVATE),
+                 "holds what belongs to the host or to others", "use content; no option opens it", section),
+            Rule("host-path", "file", paths.file_of(Verdict.UNLISTED),
+                 "is a path of the host that the operator has not opened", _ASK_OPERATOR, section),
+            Rule("unseen-path", "file", paths.file_of(Verdict.UNSEEN),
+                 "is not there, or the controller cannot look at it", _LET_LOOK, section),
+            Rule("nested-mount", "file", paths.file_of(Verdict.NESTED),
+                 "lies in a directory that a container of the stack may write to, and replace it by a link",
+                 "mount only one of the two, or the outer one read-only", section),
             Rule("controller-environment", "environment", checks.given,
                  "reads the environment of the controller",
                  "use spec.envFrom and the service's environment", section),
@@ -169,8 +201,8 @@ _BASELINE: Final = (
 )  # fmt: skip
 
 _RESTRICTED: Final = (
-    Rule("non-root", "user", checks.root_user,
-         "is root, or whoever the image says", 'say who, for example user: "1000:1000"'),
+    Rule("non-root", "user", limits.root_user,
+         "is no number of a user that is not root", 'say who by number, for example user: "1000:1000"'),
     Rule("non-root", "post_start", checks.hook_users,
          "may be root", "leave it out"),
     Rule("non-root", "pre_stop", checks.hook_users,
@@ -178,15 +210,19 @@ _RESTRICTED: Final = (
     Rule("read-only", "read_only", checks.untrue,
          "is not true, so the container can change its own program",
          "set it to true, and use tmpfs for what has to be written"),
-    Rule("no-new-privileges", "security_opt", checks.without(*_NO_NEW_PRIVILEGES),
-         "lacks no-new-privileges:true", "add it"),
-    Rule("drop-capabilities", "cap_drop", checks.without("ALL", "all"),
+    Rule("no-new-privileges", "security_opt", limits.may_gain_privileges,
+         "does not have no-new-privileges:true exactly once", "write it once"),
+    Rule("drop-capabilities", "cap_drop", limits.keeps_capabilities,
          "lacks ALL", "write cap_drop: [ALL]"),
     Rule("drop-capabilities", "cap_add", checks.items_other_than(("NET_BIND_SERVICE",), checks.capability),
          "is more than a web server needs", "leave it out; NET_BIND_SERVICE is allowed"),
-    Rule("resource-limits", "", checks.unlimited("memory", "pids"),
+    Rule("resource-limits", "", limits.unset("memory", "pids"),
          "is not set", "set it to what the service needs at most"),
-    Rule("no-host-paths", "volumes", paths.host_mounts,
+    Rule("resource-limits", "", limits.endless("memory", "pids", "cpus"),
+         "is no limit", "set it to what the service needs at most"),
+    Rule("resource-limits", "memswap_limit", limits.endless_swap,
+         "is no limit", "leave it out, or set it to what the service needs at most"),
+    Rule("no-host-paths", "volumes", mounts.host_mounts,
          "is a path of the host", "use a named volume"),
 )  # fmt: skip
 
@@ -209,11 +245,11 @@ RULES: Final[Mapping[Profile, tuple[Rule, ...]]] = {
 ADVICE: Final[tuple[Rule, ...]] = (
     Rule("image", "image", checks.floating_image,
          "is another image tomorrow", "name a version, so that a new one is a rollout that can be undone"),
-    Rule("limits", "", checks.unlimited("memory"),
+    Rule("limits", "", limits.unset("memory"),
          "is not set", "set it, so that one service cannot starve the machine"),
     Rule("healthcheck", "healthcheck", checks.absent,
          "is missing", "add one, so that it is used when it is ready and not before"),
-    Rule("anonymous-volume", "volumes", paths.anonymous_volumes,
+    Rule("anonymous-volume", "volumes", mounts.anonymous_volumes,
          "gets a new, empty volume with every replica", "name the volume, or use tmpfs"),
 )  # fmt: skip
 """What is allowed and will be regretted: told as warnings."""

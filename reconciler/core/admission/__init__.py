@@ -1,0 +1,21 @@
+"""Who may ask what of the host: profiles, rules as data, and the gate that applies them to a plugin's fragment."""
+
+from __future__ import annotations
+
+from reconciler.core.admission.gate import ANNOTATION, AdmissionError, admit, inspect, profile_of, review
+from reconciler.core.admission.policy import Finding, Policy, Profile
+from reconciler.core.admission.roots import HOST_ROOTS, HostRoot
+
+__all__ = [
+    "ANNOTATION",
+    "HOST_ROOTS",
+    "AdmissionError",
+    "Finding",
+    "HostRoot",
+    "Policy",
+    "Profile",
+    "admit",
+    "inspect",
+    "profile_of",
+    "review",
+]
