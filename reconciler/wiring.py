@@ -53,8 +53,9 @@ class Options:
     """What the command line decides. `resync` is in seconds.
 
     `host_paths` are directories that containers may write to, `read_only_host_paths` those that they may only read, both
-    besides admission's own list if `default_host_paths`. `allow_privileged` are the names of the VaultServices that
-    admission may let pass whatever they ask.
+    besides admission's own list if `default_host_paths`. `proxy_images` are patterns of what may run as HAProxy besides
+    that list's. `bind` is the address of the host that ports are published on, empty for all. `allow_privileged` are
+    the names of the VaultServices that admission may let pass whatever they ask.
     """
 
     state_dir: Path
@@ -65,6 +66,8 @@ class Options:
     host_paths: tuple[Path, ...] = ()
     read_only_host_paths: tuple[Path, ...] = ()
     default_host_paths: bool = True
+    proxy_images: tuple[str, ...] = ()
+    bind: str = ""
     allow_privileged: frozenset[str] = frozenset()
 
 
@@ -172,6 +175,7 @@ class Application:
         """What fragments may ask of this host."""
         import vault_plugins
         from reconciler.core.admission import HOST_ROOTS, HostRoot, Policy
+        from reconciler.core.admission.images import PROXY_IMAGES
         from reconciler.engines.host_files import look
         from reconciler.engines.host_routes import routes
 
@@ -187,6 +191,8 @@ class Application:
             ),
             look=look,
             routes=routes,
+            proxy_images=(*PROXY_IMAGES, *self.options.proxy_images),
+            bind=self.options.bind,
         )
 
     @cached_property

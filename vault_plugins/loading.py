@@ -20,7 +20,8 @@ from types import ModuleType
 from typing import Final, TypeAlias
 
 from vault_plugins.contract import PluginError, PluginMetadata, VaultServicePlugin
-from vault_plugins.failures import BrokenPluginError, broken_by
+from vault_plugins.failures import BrokenPlugin, BrokenPluginError, broken_by
+from vault_plugins.permissions import open_to_others
 
 MAX_DEPTH: Final = 4
 """Directories below a plugin's own in which a changed file is noticed."""
@@ -134,6 +135,8 @@ def load(candidate: Candidate, *, again: bool = False) -> LoadedPlugin:
 
     `again`: its files have changed since it was imported.
     """
+    if isinstance(candidate, DirectoryPlugin) and (problem := open_to_others(candidate.path.parent)):
+        raise BrokenPluginError(BrokenPlugin(candidate.name, candidate.path, problem))
     try:
         with _IMPORTS, _no_bytecode():
             module = candidate.import_module(again=again)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from reconciler.cli.host_paths import HOST_PATH
+from reconciler.cli.ip_address import ADDRESS
 from reconciler.cli.session import LOG_FORMATS, Session
 
 __all__ = ["global_options"]
@@ -56,6 +57,25 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             show_envvar=True,
             help="A service that may have the admission profile `privileged`; may be given more than once.",
             **_stored("allow_privileged", hidden),
+        ),
+        click.Option(
+            ["--proxy-image"],
+            metavar="PATTERN",
+            multiple=True,
+            envvar=None if hidden else "VAULT_PROXY_IMAGE",
+            show_envvar=True,
+            help="An image that spec.proxy.image may name, besides those without an owner or a registry in their name; "
+            "* is anything but a slash. May be given more than once.",
+            **_stored("proxy_image", hidden),
+        ),
+        click.Option(
+            ["--bind"],
+            type=ADDRESS,
+            envvar=None if hidden else "VAULT_BIND",
+            show_envvar=True,
+            help="The address of this machine that services are published on, for gateways that are made from now on. "
+            "Default: all.",
+            **_stored("bind", hidden),
         ),
         click.Option(
             ["--log-format"],

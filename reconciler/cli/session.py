@@ -46,6 +46,8 @@ class Session:
     log_format: str = LOG_FORMATS[0]
     host_path: tuple[str, ...] = ()
     allow_privileged: tuple[str, ...] = ()
+    proxy_image: tuple[str, ...] = ()
+    bind: str = ""
     _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
     @classmethod
@@ -66,6 +68,8 @@ class Session:
             read_only_host_paths=host_paths.read_only(self.host_path),
             default_host_paths=not host_paths.closes_defaults(self.host_path),
             allow_privileged=frozenset(self.allow_privileged),
+            proxy_images=self.proxy_image,
+            bind=self.bind,
         )
 
     @cached_property

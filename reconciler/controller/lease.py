@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.api.errors import TemporaryError
+from reconciler.store.base import STATE_MODE
 
 RETRY_SECONDS = 0.5
 
@@ -26,7 +27,7 @@ class LeaseTakenError(TemporaryError):
 def lease(path: Path) -> Iterator[None]:
     """Hold the lease that this file stands for. Raises LeaseTakenError at once when another process has it."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise TemporaryError(f"{path} cannot be opened: {error.strerror}") from error

@@ -10,7 +10,7 @@ from typing import Final
 
 from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
-from reconciler.store.base import BELL
+from reconciler.store.base import BELL, STATE_MODE
 
 DEBOUNCE_MS: Final = 50
 """What is written within so many milliseconds is looked at once."""
@@ -48,7 +48,7 @@ def watch_objects(services: Path, wake_all: Callable[[], object], stop: threadin
     # Late: it takes longer to import than some commands take to run.
     from inotify_simple import INotify, flags
 
-    services.mkdir(parents=True, exist_ok=True)
+    services.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
     with INotify() as kernel:
         kernel.add_watch(services, flags.CREATE | flags.ATTRIB | flags.CLOSE_WRITE)
         # What was written before the watch was there rang for nobody.

@@ -36,8 +36,8 @@ def exporter_port(slot: int) -> int:
     return int(f"{EXPORTER_PREFIX}{slot}")
 
 
-def gateway(published: int, image: str) -> dict[str, Any]:
-    """The Compose service that holds the namespace and publishes the port.
+def gateway(published: int, image: str, bind: str = "") -> dict[str, Any]:
+    """The Compose service that holds the namespace and publishes the port, on the address `bind` or on all.
 
     It runs any image that has `sleep`; the proxy's own saves pulling a second one.
     """
@@ -52,8 +52,12 @@ def gateway(published: int, image: str) -> dict[str, Any]:
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         "networks": [VAULT_NET, CONTROL_NET],
-        "ports": [f"{published}:{INNER_PORT}"],
+        "ports": [f"{_host(bind)}{published}:{INNER_PORT}"],
     }
+
+
+def _host(bind: str) -> str:
+    return "" if not bind else f"[{bind}]:" if ":" in bind else f"{bind}:"
 
 
 def haproxy(site: Site, image: str, drain_seconds: float) -> dict[str, Any]:

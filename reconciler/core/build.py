@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core import base_stack
-from reconciler.core.admission import Policy, admit, profile_of
+from reconciler.core.admission import Policy, admit, check_proxy_image, profile_of
 from reconciler.core.fragment import BuildError, Fragment, asking, read_fragment
 from reconciler.core.stack import (
     HealthCheck,
@@ -69,6 +69,7 @@ def build(
     """
     spec = service.spec
     profile = profile_of(service.name, service.metadata.annotations, policy)
+    check_proxy_image(spec.proxy.image, policy)
     settings = resolve_settings(service, plugin, secrets or {})
     fragment = read_fragment(plugin, settings)
     asked = {"services": fragment.services, **fragment.top_level}
@@ -76,7 +77,7 @@ def build(
 
     health, port, replicas = _resolve(plugin, settings)
     reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file)
-    parts = (*base_parts(service, site), *(reader.part(name) for name in fragment.services))
+    parts = (*base_parts(service, site, policy.bind), *(reader.part(name) for name in fragment.services))
     return Stack(
         name=service.name,
         project=project_of(service.name),

@@ -153,14 +153,15 @@ class FragmentReader:
         return targets.pop() if self.port not in targets and len(targets) == 1 else self.port
 
 
-def base_parts(service: VaultService, site: Site) -> tuple[Part, Part]:
+def base_parts(service: VaultService, site: Site, bind: str = "") -> tuple[Part, Part]:
     """The gateway and HAProxy."""
     spec = service.spec
     image, drain = spec.proxy.image, spec.strategy.drain_seconds
-    gateway = base_stack.gateway(spec.ports.http, image)
+    gateway = base_stack.gateway(spec.ports.http, image, bind)
     haproxy = base_stack.haproxy(site, image, drain) | {"deploy": {"replicas": spec.proxy.replicas}}
-    # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision.
-    held = {"ports": gateway["ports"]}
+    # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision. Another address
+    # cannot be opened beside the old one either, so it is for gateways to come.
+    held = {"ports": base_stack.gateway(spec.ports.http, image)["ports"]}
     return (
         _labelled(
             service.name,

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Final, Literal, Protocol
 if TYPE_CHECKING:
     from reconciler.api import Status, VaultService
 
+STATE_MODE: Final = 0o711
+"""Of directories on the way to what containers of other users mount: passed through, not listed, not written."""
+
 BELL: Final = ".changed"
 """File beside the services' directories that is touched whenever an object has changed. Kernels tell late or never what
 happens in a directory that has just been made; this file is in one that is watched already."""

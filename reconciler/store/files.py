@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.api import TemporaryError
+from reconciler.store.base import STATE_MODE
 
 PRIVATE: Final = 0o600
-TRAVERSABLE: Final = 0o711
-"""Directories on the way to what containers of other users mount: to be passed through, not listed."""
+TRAVERSABLE: Final = STATE_MODE
+
+OTHERS_WRITE: Final = 0o022
 
 LOCK_PAUSE: Final = 0.01
 
@@ -36,12 +39,17 @@ def disk_errors(path: Path, doing: str) -> Iterator[None]:
 
 
 def make_traversable(directory: Path) -> None:
-    """Make a directory (and its parents), or open an existing one, so that other users can pass through it."""
+    """Make a directory and its parents, or mend an existing one: others pass through it and write nothing in it."""
     with disk_errors(directory, "make"):
-        directory.mkdir(mode=TRAVERSABLE, parents=True, exist_ok=True)
-        mode = directory.stat().st_mode & 0o777
-        if mode & TRAVERSABLE != TRAVERSABLE:
-            directory.chmod(mode | TRAVERSABLE)
+        # Each with its mode: `parents=True` would give those between the umask's, which may let all write.
+        for each in [directory, *directory.parents][::-1]:
+            if not each.exists():
+                each.mkdir(mode=TRAVERSABLE, exist_ok=True)
+        status = directory.stat()
+        mode = stat.S_IMODE(status.st_mode)
+        wanted = mode | TRAVERSABLE if mode & stat.S_ISVTX else (mode | TRAVERSABLE) & ~OTHERS_WRITE
+        if mode != wanted:
+            directory.chmod(wanted)
 
 
 def read(path: Path) -> bytes | None:

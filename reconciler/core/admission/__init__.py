@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from reconciler.core.admission.gate import ANNOTATION, AdmissionError, admit, inspect, profile_of, review
+from reconciler.core.admission.gate import (
+    ANNOTATION,
+    AdmissionError,
+    admit,
+    check_proxy_image,
+    inspect,
+    profile_of,
+    review,
+)
 from reconciler.core.admission.policy import Finding, Policy, Profile
 from reconciler.core.admission.roots import HOST_ROOTS, HostRoot
 
@@ -15,6 +23,7 @@ __all__ = [
     "Policy",
     "Profile",
     "admit",
+    "check_proxy_image",
     "inspect",
     "profile_of",
     "review",

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
+from reconciler.core.admission.images import is_allowed
 from reconciler.core.admission.paths import written_paths
 from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
 from reconciler.core.admission.rules import ADVICE, RULES
@@ -46,6 +47,15 @@ def profile_of(name: str, annotations: Mapping[str, str], policy: Policy) -> Pro
             f"--allow-privileged {name}, or remove the annotation"
         )
     return Profile(asked)
+
+
+def check_proxy_image(image: str, policy: Policy) -> None:
+    """Let an image run as HAProxy, or raise AdmissionError; no profile of a manifest changes the answer."""
+    if not is_allowed(image, policy.proxy_images):
+        raise AdmissionError(
+            f"spec.proxy.image is {image!r}, which the operator does not allow; have vaultctl run with "
+            f"--proxy-image {image}, or use one of: {', '.join(policy.proxy_images)}"
+        )
 
 
 def admit(

@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, TypeAlias
 
+from reconciler.core.admission.images import PROXY_IMAGES
 from reconciler.core.admission.roots import HOST_ROOTS, HostRoot, Seen, unseen_host
 from reconciler.core.shape import escaped
 
@@ -28,7 +29,8 @@ class Policy:
 
     `allow_privileged` names the VaultServices that may have the profile of that name. Containers may mount what lies
     below `host_roots`. `private` are paths that no container may see, such as the controller's own state. `look` says
-    what the host has at an absolute path, `routes` which networks the host reaches without the engine.
+    what the host has at an absolute path, `routes` which networks the host reaches without the engine. `proxy_images` are
+    patterns of what may run as HAProxy; `bind` is the address of the host that ports are published on, empty for all.
     """
 
     allow_privileged: frozenset[str] = frozenset()
@@ -36,6 +38,8 @@ class Policy:
     private: tuple[str, ...] = ()
     look: Callable[[str], Seen] = unseen_host
     routes: Callable[[], tuple[Subnet, ...]] = tuple
+    proxy_images: tuple[str, ...] = PROXY_IMAGES
+    bind: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
