@@ -200,7 +200,9 @@ class Application:
         """From VaultServices to stacks."""
         from reconciler.controller.builder import Builder
 
-        return Builder(self.registry, self.objects.directory, self.policy, self.secrets)
+        return Builder(
+            self.registry, self.objects.directory, self.policy, self.secrets, self.objects.precedes
+        )
 
     # Questions
 

@@ -26,12 +26,15 @@ HAPROXY_USER: Final = 99
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Builds stacks; `directory` says where the files of a service are, `secrets` is told what must not be told."""
+    """Builds stacks; `directory` says where the files of a service are, `secrets` is told what must not be told, `precedes`
+    says which of two services was applied first.
+    """
 
     registry: Registry
     directory: Callable[[str], Path]
     policy: Policy
     secrets: Secrets = field(default_factory=Secrets)
+    precedes: Callable[[str, str], bool] = lambda first, second: False
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack that a VaultService comes to; `base` is where relative envFrom files are.
@@ -48,7 +51,15 @@ class Builder:
         self.secrets.learn(service.name, secrets.values(), (service.name, service.spec.plugin))
         files = MountedFiles()
         try:
-            stack = build(service, plugin, self.site(service.name), secrets, files.digest, self.policy)
+            stack = build(
+                service,
+                plugin,
+                self.site(service.name),
+                secrets,
+                files.digest,
+                self.policy,
+                lambda other: self.precedes(other, service.name),
+            )
         except PermanentError as error:
             redact(error, secrets.values())
             raise

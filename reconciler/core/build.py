@@ -6,13 +6,13 @@ digests of files that containers mount, come in as arguments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core import base_stack
-from reconciler.core.admission import Policy, admit, check_proxy_image, profile_of
+from reconciler.core.admission import Policy, admit, check_names, check_proxy_image, profile_of
 from reconciler.core.fragment import BuildError, Fragment, asking, read_fragment
 from reconciler.core.stack import (
     HealthCheck,
@@ -61,17 +61,20 @@ def build(
     secrets: Mapping[str, str] | None = None,
     digest_file: FileDigest = lambda path: None,
     policy: Policy = DEFAULT_POLICY,
+    was_first: Callable[[str], bool] = lambda other: False,
 ) -> Stack:
     """The stack that should run.
 
     `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
-    file; `policy` is what the operator allows. Raises BuildError and AdmissionError, which name the plugin.
+    file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one.
+    Raises BuildError and AdmissionError, which name the plugin.
     """
     spec = service.spec
     profile = profile_of(service.name, service.metadata.annotations, policy)
     check_proxy_image(spec.proxy.image, policy)
     settings = resolve_settings(service, plugin, secrets or {})
     fragment = read_fragment(plugin, settings)
+    check_names(service.name, fragment.services, was_first)
     asked = {"services": fragment.services, **fragment.top_level}
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
 

@@ -26,6 +26,8 @@ from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
 
 LOCK: Final = ".object.lock"
 LOCK_TIMEOUT: Final = 5.0
+MAX_NAME: Final = 255
+"""Characters of a file's name."""
 
 _OBJECTS: Final = TypeAdapter(StoredObject)
 # base.py names the model for type checkers only, so that who just reads history does not import it.
@@ -57,6 +59,20 @@ class ObjectStore:
         except ValidationError as error:
             rule = error.errors(include_input=False, include_url=False)[0]["msg"]
             raise PermanentError(f"{name!r} cannot be the name of a VaultService: it {rule}") from None
+
+    def precedes(self, first: str, second: str) -> bool:
+        """Whether there is an object `first`, and it was first applied before `second`, if that is there at all."""
+        since = self._since(first) if len(first) <= MAX_NAME else None
+        other = self._since(second)
+        return since is not None and (other is None or (since, first) < (other, second))
+
+    def _since(self, name: str) -> int | None:
+        # The lock is made with the directory and nothing is ever written into it.
+        directory = self._services / name
+        try:
+            return (directory / LOCK).stat().st_mtime_ns if (directory / OBJECT).exists() else None
+        except OSError:
+            return None
 
     def get(self, name: str) -> StoredObject | None:
         """The object of that name. Raises PermanentError for a file that cannot be understood."""

@@ -26,6 +26,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from reconciler.api.errors import PermanentError, VaultError
+from reconciler.web.connections import Connections, RareErrors, affordable
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 9180
@@ -90,7 +91,7 @@ class Server:
             uvicorn.Config(
                 app,
                 loop="asyncio",
-                http=_Protocol,
+                http=_bounded(Connections(affordable())),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -169,6 +170,7 @@ class _Server(uvicorn.Server):
         self.settled.set()
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(RareErrors(self._loop.time))
         if not self.should_exit:
             await self._asked.wait()
 
@@ -187,28 +189,57 @@ class _Protocol(H11Protocol):
     every file descriptor.
     """
 
+    crowd: Connections
+    client_address = ""
     _last_seen: object = None
+    _heard = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start to watch the new connection."""
         super().connection_made(transport)
+        self.client_address = self.client[0] if self.client else ""
+        self._heard = self.loop.time()
+        self.crowd.add(self)
         self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another."""
+        self.crowd.remove(self)
+        super().connection_lost(exc)
+
+    @property
+    def silent_since(self) -> float | None:
+        """When the client was last heard, None while it is being answered."""
+        return self._heard if self._waiting else None
+
+    def hang_up(self) -> None:
+        """Close the connection without an answer."""
+        self.transport.abort()
+
+    @property
+    def _waiting(self) -> bool:
+        # There is no cycle before the first request, whatever uvicorn's annotation says.
+        return getattr(self.cycle, "response_complete", True)
 
     def data_received(self, data: bytes) -> None:
         """Answer with the date of the request."""
+        self._heard = self.loop.time()
         self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         super().data_received(data)
 
     def _hang_up_if_idle(self) -> None:
         if self.transport.is_closing():
             return
-        # There is no cycle before the first request, whatever uvicorn's annotation says.
-        waiting = getattr(self.cycle, "response_complete", True)
-        if waiting and self.cycle is self._last_seen:
+        if self._waiting and self.cycle is self._last_seen:
             self.transport.close()
             return
         self._last_seen = self.cycle
         self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
+
+
+def _bounded(connections: Connections) -> type[_Protocol]:
+    """The protocol of one server, whose connections are counted together."""
+    return type("_BoundedProtocol", (_Protocol,), {"crowd": connections})
 
 
 def parse_listen(text: str) -> tuple[str, int]:

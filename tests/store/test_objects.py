@@ -370,3 +370,13 @@ def test_every_change_of_an_object_rings_the_bell(
         bell.unlink()
         change()
         assert bell.exists()
+
+
+def test_which_of_two_was_applied_first(objects: ObjectStore, written: Written) -> None:
+    for name in ("old", "new"):
+        objects.apply(written(name), ORIGIN)
+    assert objects.precedes("old", "new")
+    assert not objects.precedes("new", "old")
+    assert objects.precedes("new", "not-applied")
+    assert not objects.precedes("not-applied", "new")
+    assert not objects.precedes("x" * 300, "new")

@@ -7,13 +7,14 @@ place and the way out. The rules themselves are data, in `rules`.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.admission.images import is_allowed
+from reconciler.core.admission.names import squatted
 from reconciler.core.admission.paths import written_paths
 from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
 from reconciler.core.admission.rules import ADVICE, RULES
@@ -56,6 +57,21 @@ def check_proxy_image(image: str, policy: Policy) -> None:
             f"spec.proxy.image is {image!r}, which the operator does not allow; have vaultctl run with "
             f"--proxy-image {image}, or use one of: {', '.join(policy.proxy_images)}"
         )
+
+
+def check_names(service: str, workloads: Iterable[str], was_first: Callable[[str], bool]) -> None:
+    """Raise AdmissionError for workloads that would take the names of containers of a service that was there first."""
+    found = tuple(
+        Finding(
+            f"services.{workload}",
+            "foreign-name",
+            f"its containers would have the names of service {other!r}",
+            "give it another name",
+        )
+        for workload, other in squatted(service, workloads, was_first)
+    )
+    if found:
+        raise AdmissionError(f"service {service!r} would take names of others:", found)
 
 
 def admit(
