@@ -9,9 +9,16 @@ The second has its own type because a HAProxy that is not there has no traffic t
 
 from __future__ import annotations
 
+from typing import Final
+
 from reconciler.api.errors import TemporaryError
 
-__all__ = ["ProxyAwayError", "ProxyError"]
+__all__ = ["MAX_LOG", "MAX_QUOTE", "ProxyAwayError", "ProxyError", "quoted"]
+
+MAX_QUOTE: Final = 200
+"""Characters of an answer that an error repeats."""
+MAX_LOG: Final = 2000
+"""Characters of a start-up log that an error repeats."""
 
 
 class ProxyError(TemporaryError):
@@ -20,3 +27,8 @@ class ProxyError(TemporaryError):
 
 class ProxyAwayError(ProxyError):
     """The socket of an HAProxy is not there, or nobody listens on it."""
+
+
+def quoted(text: str, most: int = MAX_QUOTE) -> str:
+    """A text, or the beginning and the end of one that is too long for a message."""
+    return text if len(text) <= most else f"{text[: most // 2]} […] {text[-(most // 2) :]}"

@@ -7,9 +7,10 @@ so changes pass it by; one that listens and does not answer is an error.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.observed import Container, ProxyInstance, ProxyObserved, State
@@ -18,11 +19,17 @@ from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy_config import Written, check_options, read_back, render, structure
 from reconciler.proxy.haproxy_events import ServerEvents
 from reconciler.proxy.haproxy_files import Validate, prepare, read_files, validate_files, write_files
-from reconciler.proxy.haproxy_runtime import Runtime
+from reconciler.proxy.haproxy_runtime import RELOAD_TIMEOUT, Runtime
+from reconciler.proxy.haproxy_socket import Master
 from reconciler.proxy.haproxy_stats import Process, as_worker
 from reconciler.proxy.silence import Silence
 
 __all__ = ["HAProxy"]
+
+LOOK_SECONDS: Final = 4.0
+"""For one look at one HAProxy, all of its workers included; twice what one answer may take."""
+CHANGE_SECONDS: Final = 10.0
+"""For one change in one HAProxy: a look, and a few commands to each worker."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,7 +106,7 @@ class HAProxy:
         if written is None:
             raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
         try:
-            self._runtime(stack, slot).reload(written.structure)
+            self._runtime(stack, slot, CHANGE_SECONDS + RELOAD_TIMEOUT).reload(written.structure)
         except OSError as error:
             raise ProxyError(f"cannot hand the servers' states to HAProxy's next worker: {error}") from error
 
@@ -126,15 +133,15 @@ class HAProxy:
 
     def _processes(self, stack: Stack, slot: int) -> tuple[Process, ...] | None:
         try:
-            return self._runtime(stack, slot).processes()
+            return self._runtime(stack, slot, LOOK_SECONDS).processes()
         except ProxyError:
             return None
 
     def _runtimes(self, stack: Stack, slots: Sequence[int]) -> Iterator[Runtime]:
-        return (self._runtime(stack, slot) for slot in slots)
+        return (self._runtime(stack, slot, CHANGE_SECONDS) for slot in slots)
 
-    def _runtime(self, stack: Stack, slot: int) -> Runtime:
-        return Runtime(stack.site.run, slot, stack.proxy.pool)
+    def _runtime(self, stack: Stack, slot: int, seconds: float) -> Runtime:
+        return Runtime(Master(stack.site, slot, time.monotonic() + seconds), stack.proxy.pool)
 
 
 def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

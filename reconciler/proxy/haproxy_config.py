@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.base_stack import (
+    CONFIG_MOUNT,
     EXPORTER_PREFIX,
     HARD_STOP_MARGIN,
     INNER_PORT,
@@ -26,11 +27,21 @@ from reconciler.core.base_stack import (
 )
 from reconciler.core.stack import HealthCheck, ProxySettings
 
-__all__ = ["CONFIG_FILE", "EVENTS_SOCKET", "Written", "check_options", "read_back", "render", "structure"]
+__all__ = [
+    "CONFIG_FILE",
+    "EVENTS_SOCKET",
+    "Written",
+    "asset_names",
+    "check_options",
+    "read_back",
+    "render",
+    "state_file",
+    "structure",
+]
 
 CONFIG_FILE: Final = "haproxy.cfg"
 EVENTS_SOCKET: Final = "events.sock"
-"""The file in the directory of sockets that HAProxy tells of servers that went UP or DOWN."""
+"""The socket that HAProxy tells of servers that went UP or DOWN; beside its configuration, where it can make nothing."""
 
 SUCCESSOR_PORT: Final = 8079
 """TCP port on the namespace's loopback where a leaving worker hands requests to the one that listens now."""
@@ -125,7 +136,7 @@ def read_back(files: Mapping[str, str]) -> Written | None:
 
 
 def state_file(slot: int | str) -> str:
-    """The name of the file in the directory of sockets that hands the servers' states to the next worker."""
+    """The name of the file beside haproxy.cfg that hands the servers' states to the next worker."""
     return f"servers-{slot}.state"
 
 
@@ -179,8 +190,8 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
             successor_port=SUCCESSOR_PORT,
             exporter_port=f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
             socket=f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
-            events=f"{RUN_MOUNT}/{EVENTS_SOCKET}",
-            state_file=f"{RUN_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
+            events=f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
+            state_file=f"{CONFIG_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
             servers=servers,
         )
     )

@@ -1,8 +1,8 @@
 """HAProxy's news: a server went UP or DOWN by its check.
 
-HAProxy has no stream of events, but it logs each change of a server, here as a datagram to a socket in the directory that
-it shares with us. Nothing of it is read: whoever is woken looks for himself. A datagram that nobody takes is dropped by
-HAProxy, so that this can only make us sooner.
+HAProxy has no stream of events, but it logs each change of a server, here as a datagram to a socket that we make in the
+directory of its configuration, where it can write to sockets but make or remove nothing. Nothing of the datagram is read:
+the pass that it wakes looks for itself. HAProxy drops a datagram that is not taken, so this can only make us sooner.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.stack import Site
+from reconciler.proxy.directory import opened, remove
 from reconciler.proxy.haproxy_config import EVENTS_SOCKET
-from reconciler.proxy.haproxy_files import give
-from reconciler.proxy.haproxy_socket import address_of
 
 __all__ = ["ServerEvents"]
 
@@ -47,9 +46,9 @@ class ServerEvents:
 
     def listen(self, name: str, site: Site) -> None:
         """Hear the HAProxies of a VaultService from now on. Without a follower nothing is touched. Raises OSError."""
-        path = site.run / EVENTS_SOCKET
+        path = site.config / EVENTS_SOCKET
         known = self._by_path.get(path)
-        if self._followed and site.run.is_dir() and not (known and known.file == _file(path)):
+        if self._followed and site.config.is_dir() and not (known and known.file == _file(path)):
             self._forget_the_gone()
             self._add(_bound(name, path, site))
 
@@ -90,15 +89,16 @@ class ServerEvents:
 
 def _bound(name: str, path: Path, site: Site) -> _Ear:
     """A new socket at this path, in the place of one whose owner is gone."""
-    path.unlink(missing_ok=True)
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         made.setblocking(False)
-        # Before it has a name: HAProxy can write into the directory, and could put a link in its place.
+        # Before it has a name, so that it never has another mode.
         os.fchmod(made.fileno(), _MODE)
-        with address_of(path) as address:
-            made.bind(address)
-        give(path, site)
+        with opened(site.config) as directory:
+            remove(directory, path.name)
+            made.bind(f"/proc/self/fd/{directory}/{path.name}")
+            if os.geteuid() == 0:
+                os.chown(path.name, site.uid, site.gid, dir_fd=directory, follow_symlinks=False)
         return _Ear(name, path, _file(path), made)
     except OSError:
         made.close()

@@ -1,7 +1,8 @@
 """The configuration directory of one VaultService: read, validate, replace.
 
 Each file is replaced by a rename and haproxy.cfg last, so that a crash leaves either the old truth or the new one, or
-files whose digest says that they must be written again. Only HAProxy's own user can read them.
+files whose digest says that they must be written again. Only HAProxy's own user can read them. Its container sees this
+directory read-only, so all that we hand to HAProxy goes here and nothing into the directory of its sockets.
 """
 
 from __future__ import annotations
@@ -9,41 +10,50 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 from reconciler.core.stack import Site
-from reconciler.proxy.haproxy_config import CONFIG_FILE, asset_names
+from reconciler.proxy.directory import (
+    DIRECTORY_MODE,
+    give,
+    make_directory,
+    opened,
+    opened_below,
+    read_file,
+    remove,
+    replace_file,
+)
+from reconciler.proxy.haproxy_config import CONFIG_FILE, asset_names, state_file
 
-__all__ = ["Validate", "give", "prepare", "read_files", "validate_files", "write_files"]
+__all__ = ["Validate", "handed_over", "prepare", "read_files", "validate_files", "write_files"]
 
 Validate = Callable[[str, Path, str], None]
 """Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
 message. The user is the one that HAProxy will run as: nobody else may read the directory."""
 
+MAX_FILE: Final = 4 * 1024 * 1024
+"""Bytes of a file that are read: a haproxy.cfg with a thousand servers has 50 KiB, and a longer one is not ours."""
+
 _SCRATCH: Final = ".check-"
-_FILE_MODE: Final = 0o640
-_DIRECTORY_MODE: Final = 0o750
 
 
 def read_files(directory: Path) -> dict[str, str]:
     """The files of a configuration directory that exist, by relative path."""
     found: dict[str, str] = {}
-    for name in (CONFIG_FILE, *asset_names()):
-        try:
-            found[name] = (directory / name).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            continue
+    with suppress(FileNotFoundError), opened(directory) as here:
+        for name in (CONFIG_FILE, *asset_names()):
+            if (text := _read(here, name)) is not None:
+                found[name] = text
     return found
 
 
 def prepare(site: Site) -> None:
     """Make the directories that HAProxy's containers mount; a missing one would be made by the engine, for root."""
     for directory in (site.config, site.run):
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(_DIRECTORY_MODE)
-        give(directory, site)
+        make_directory(directory, site)
 
 
 def validate_files(site: Site, image: str, files: Mapping[str, str], validate: Validate) -> None:
@@ -54,8 +64,7 @@ def validate_files(site: Site, image: str, files: Mapping[str, str], validate: V
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=site.directory) as scratch:
         directory = Path(scratch)
-        directory.chmod(_DIRECTORY_MODE)
-        give(directory, site)
+        make_directory(directory, site)
         write_files(directory, files, site)
         validate(image, directory, f"{site.uid}:{site.gid}")
 
@@ -63,39 +72,44 @@ def validate_files(site: Site, image: str, files: Mapping[str, str], validate: V
 def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:
     """Replace the files that differ, haproxy.cfg last."""
     present = read_files(directory)
-    for name in sorted(files, key=lambda name: (name == CONFIG_FILE, name)):
-        if present.get(name) != files[name]:
-            _replace(directory / name, files[name], site)
+    with opened(directory) as here:
+        for name in sorted(files, key=lambda name: (name == CONFIG_FILE, name)):
+            if present.get(name) != files[name]:
+                _replace(here, name, files[name], site)
 
 
-def _replace(path: Path, text: str, site: Site) -> None:
-    if not path.parent.exists():
-        path.parent.mkdir(_DIRECTORY_MODE)
-        give(path.parent, site)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+@contextmanager
+def handed_over(site: Site, slot: int, states: str) -> Iterator[None]:
+    """In the block, a worker that starts in this slot finds these states of its servers."""
+    name = state_file(slot)
+    with opened(site.config) as here:
+        replace_file(here, name, f"{states}\n".encode(), site)
+        try:
+            yield
+        finally:
+            # A worker that starts later must not believe it.
+            remove(here, name)
+
+
+def _read(directory: int, name: str) -> str | None:
+    below, _, last = name.rpartition("/")
+    if not below:
+        return read_file(directory, last, MAX_FILE)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), _FILE_MODE)
-            os.fsync(file.fileno())
-        give(Path(temporary), site)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    directory = os.open(path.parent, os.O_DIRECTORY)
-    try:
-        # The rename itself reaches the disk with its directory.
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        with opened_below(directory, below) as inner:
+            return read_file(inner, last, MAX_FILE)
+    except FileNotFoundError:
+        return None
 
 
-def give(path: Path, site: Site) -> None:
-    """Make HAProxy's user the owner of a file, as far as we may.
-
-    A link is not followed: HAProxy can write into these directories, and would be given what it points to.
-    """
-    if os.geteuid() == 0:
-        os.chown(path, site.uid, site.gid, follow_symlinks=False)
+def _replace(directory: int, name: str, text: str, site: Site) -> None:
+    below, _, last = name.rpartition("/")
+    if not below:
+        replace_file(directory, last, text.encode(), site)
+        return
+    with suppress(FileExistsError):
+        os.mkdir(below, DIRECTORY_MODE, dir_fd=directory)
+    with opened_below(directory, below) as inner:
+        os.fchmod(inner, DIRECTORY_MODE)
+        give(inner, site)
+        replace_file(inner, last, text.encode(), site)

@@ -7,15 +7,15 @@ costs requests. A worker that stops refuses changes of servers and takes no new 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from reconciler.core.observed import Admin
-from reconciler.proxy.errors import ProxyError
-from reconciler.proxy.haproxy_config import state_file
-from reconciler.proxy.haproxy_socket import CURRENT, ask, converse, process
+from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
+from reconciler.proxy.haproxy_files import handed_over
+from reconciler.proxy.haproxy_socket import CURRENT, Master, ask, converse, process
 from reconciler.proxy.haproxy_stats import Info, Process, find, old_pids, read_info, read_servers
 
 __all__ = ["Runtime"]
@@ -23,6 +23,10 @@ __all__ = ["Runtime"]
 RELOAD_TIMEOUT: Final = 15.0
 """Seconds for a reload: reading the configuration, starting the worker, and its first answer."""
 
+MAX_OLD_WORKERS: Final = 64
+"""Workers before the current one that are looked at. The master itself ends those that are more than 50 reloads old."""
+
+_STREAM: Final = re.compile(r"0x[0-9a-f]{1,16}")
 _DONE: Final = ""
 _NO_SERVER: Final = "No such server."
 _NO_POOL: Final = "No such proxy."
@@ -34,10 +38,9 @@ _RELOADED: Final = "Success=1"
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One HAProxy: the directory of its sockets, its slot, and the pool that it serves."""
+    """One HAProxy, and the pool that it serves."""
 
-    run: Path
-    slot: int
+    master: Master
     pool: str
 
     def processes(self) -> tuple[Process, ...]:
@@ -46,10 +49,14 @@ class Runtime:
         Raises ProxyAwayError and ProxyError.
         """
         workers, info, stats = ask(
-            self.run, self.slot, ["show proc", f"{CURRENT} show info", f"{CURRENT} {self._show_servers}"]
+            self.master, ["show proc", f"{CURRENT} show info", f"{CURRENT} {self._show_servers}"]
         )
         current = self._process(info, stats)
-        return (current, *filter(None, (self._old(pid) for pid in old_pids(workers))))
+        if len(old := old_pids(workers)) > MAX_OLD_WORKERS:
+            raise ProxyError(
+                f"HAProxy in slot {self.master.slot} tells of {len(old)} old workers, more than {MAX_OLD_WORKERS}"
+            )
+        return (current, *filter(None, (self._old(pid) for pid in old)))
 
     def add_server(self, name: str, address: str, checks: str, *, trusted: bool) -> None:
         """Make the server exist at this address and take traffic: at once when trusted, else after its first
@@ -110,7 +117,7 @@ class Runtime:
             busy = find(self._current().servers, name) or known
             raise ProxyError(
                 f"server {name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
-                f'{self.slot}: "{waited}", "{deleted}"'
+                f'{self.master.slot}: "{quoted(waited)}", "{quoted(deleted)}"'
             )
 
     def reload(self, expected: str) -> None:
@@ -121,24 +128,18 @@ class Runtime:
         """
         # Of a pool that is new there is nothing to hand over; the answer that says so is no such file either.
         (states,) = self._ask([f"show servers state {self.pool}"])
-        handed_over = self.run / state_file(self.slot)
-        handed_over.write_text(f"{states}\n", encoding="ascii")
-        handed_over.chmod(0o644)
-        try:
-            said = converse(self.run, self.slot, ["reload"], timeout=RELOAD_TIMEOUT).strip()
-        finally:
-            # Whoever starts later must not believe it.
-            handed_over.unlink(missing_ok=True)
+        with handed_over(self.master.site, self.master.slot, states):
+            said = converse(self.master, ["reload"], timeout=RELOAD_TIMEOUT).strip()
         result, _, log = said.partition("\n--\n")
         if result != _RELOADED:
             raise ProxyError(
-                f"HAProxy in slot {self.slot} did not accept its new configuration and keeps the old one: "
-                f"{log or result or 'no reason given, see the log of its container'}"
+                f"HAProxy in slot {self.master.slot} did not accept its new configuration and keeps the old one: "
+                f"{quoted(log or result, MAX_LOG) or 'no reason given, see the log of its container'}"
             )
         if (started := self._current().info).structure != expected:
             raise ProxyError(
-                f"HAProxy in slot {self.slot} was reloaded with {started.structure}, not with {expected}: "
-                "its configuration directory is not the one that was written"
+                f"HAProxy in slot {self.master.slot} was reloaded with {started.structure or 'something else'}, "
+                f"not with {expected}: its configuration directory is not the one that was written"
             )
 
     @property
@@ -152,7 +153,7 @@ class Runtime:
 
     def _old(self, pid: int) -> Process | None:
         at = process(pid)
-        said = converse(self.run, self.slot, [f"{at} show info", f"{at} {self._show_servers}"])
+        said = converse(self.master, [f"{at} show info", f"{at} {self._show_servers}"])
         info, _, stats = said.partition("\n\n")
         # It may have ended since it was listed; the master says so in a sentence instead of a table.
         return self._process(info, stats.rstrip(), old=True) if stats.startswith("#") else None
@@ -163,21 +164,24 @@ class Runtime:
             # Until a reload a worker does not know a pool that was given another name.
             servers = () if stats == _NO_POOL else read_servers(stats)
         except ValueError as error:
-            raise ProxyError(f"HAProxy in slot {self.slot} was not understood: {error}") from error
+            raise ProxyError(f"HAProxy in slot {self.master.slot} was not understood: {error}") from error
         return Process(told, servers, serving=not old and not told.stopping)
 
     def _cut(self, pid: int, name: str) -> None:
         at = process(pid)
-        streams = converse(self.run, self.slot, [f"{at} show sess"]).splitlines()
-        mine = [line.partition(":")[0] for line in streams if f" be={self.pool} srv={name} " in line]
+        streams = converse(self.master, [f"{at} show sess"]).splitlines()
+        named = [line.partition(":")[0] for line in streams if f" be={self.pool} srv={name} " in line]
+        mine = [stream for stream in named if _STREAM.fullmatch(stream)]
         if mine:
-            converse(self.run, self.slot, [f"{at} shutdown session {stream}" for stream in mine])
+            converse(self.master, [f"{at} shutdown session {stream}" for stream in mine])
 
     def _ask(self, commands: Sequence[str]) -> tuple[str, ...]:
-        return ask(self.run, self.slot, [f"{CURRENT} {command}" for command in commands])
+        return ask(self.master, [f"{CURRENT} {command}" for command in commands])
 
     def _expect(self, commands: Sequence[tuple[str, ...]]) -> None:
         """Send commands, each with the answers that mean success."""
         for (command, *good), answer in zip(commands, self._ask([c[0] for c in commands]), strict=True):
             if answer not in good:
-                raise ProxyError(f'HAProxy in slot {self.slot} answered "{command}" with: {answer}')
+                raise ProxyError(
+                    f'HAProxy in slot {self.master.slot} answered "{command}" with: {quoted(answer)}'
+                )

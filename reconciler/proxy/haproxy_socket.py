@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
+import struct
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Final
 
-from reconciler.proxy.errors import ProxyAwayError, ProxyError
+from reconciler.core.stack import Site
+from reconciler.proxy.directory import opened
+from reconciler.proxy.errors import ProxyAwayError, ProxyError, quoted
 
-__all__ = ["CURRENT", "address_of", "ask", "converse", "process"]
+__all__ = ["CURRENT", "Master", "ask", "converse", "process"]
 
 TIMEOUT: Final = 2.0
 """Seconds from connecting to the last byte of an answer."""
@@ -30,11 +34,20 @@ _NO_PROCESS: Final = ("Can't find the target", "Can't connect to the target")
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
 """Bytes of all answers to one question: a thousand servers take 300 KiB."""
-MAX_QUOTE: Final = 200
-"""Characters of an answer that an error repeats."""
 
-_LONGEST_ADDRESS: Final = 107
-"""Bytes of a socket address, without its terminating zero."""
+_CREDENTIALS: Final = struct.Struct("3i")
+"""struct ucred: process, user and group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """The master process of one HAProxy; what is asked of it has to be answered before `until` (monotonic seconds),
+    however many questions that are.
+    """
+
+    site: Site
+    slot: int
+    until: float
 
 
 def process(pid: int) -> str:
@@ -42,14 +55,14 @@ def process(pid: int) -> str:
     return f"@!{pid}"
 
 
-def ask(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
+def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
     """Send commands, one per line, and return as many answers, without their last line ends.
 
     An answer ends at an empty line; one that is nothing else means success to most commands. Raises ProxyAwayError
     when nobody listens or a process that was named is gone, and ProxyError when there is no answer within `timeout`
     seconds or none to some of the commands.
     """
-    said = converse(run, slot, commands, timeout=timeout)
+    said = converse(master, commands, timeout=timeout)
     answers: list[str] = []
     lines: list[str] = []
     for line in said.split("\n")[:-1]:
@@ -60,61 +73,94 @@ def ask(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEO
             lines = []
     if lines and lines[-1].startswith(_NO_PROCESS):
         # The master ends the conversation at the first process that it does not have.
-        raise ProxyAwayError(f"HAProxy in slot {slot} has no such worker: {lines[-1]}")
+        raise ProxyAwayError(f"HAProxy in slot {master.slot} has no such worker: {quoted(lines[-1])}")
     if len(answers) != len(commands):
         raise ProxyError(
-            f"HAProxy in slot {slot} gave {len(answers)} answers to {len(commands)} commands, "
-            f'"{commands[0]}" first: {" ".join(lines)[:MAX_QUOTE] or "nothing more"}'
+            f"HAProxy in slot {master.slot} gave {len(answers)} answers to {len(commands)} commands, "
+            f'"{commands[0]}" first: {quoted(" ".join(lines)) or "nothing more"}'
         )
     return tuple(answers)
 
 
-def converse(run: Path, slot: int, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
+def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
     """Send commands and return all that is answered, as it is; raises as `ask` does."""
     for command in commands:
         if ";" in command or not command.isprintable():
-            raise ProxyError(f"{command[:MAX_QUOTE]!r} would be more than one command to HAProxy")
-    deadline = time.monotonic() + timeout
+            raise ProxyError(f"{quoted(command)!r} would be more than one command to HAProxy")
+    began = time.monotonic()
+    deadline = min(began + timeout, master.until)
     received = bytearray()
     try:
-        with _connected(run, slot, timeout) as connection:
+        with _connected(master, deadline) as connection:
             connection.sendall("".join(f"{command}\n" for command in commands).encode())
             # The end of our side makes HAProxy answer everything and then close its own.
             connection.shutdown(socket.SHUT_WR)
             while True:
-                connection.settimeout(max(0.001, deadline - time.monotonic()))
+                # One deadline for all of it: an answer that comes byte by byte gets no more time.
+                connection.settimeout(_left(deadline))
                 if not (chunk := connection.recv(65536)):
                     return received.decode(errors="replace")
                 received += chunk
                 if len(received) > MAX_ANSWER:
-                    raise ProxyError(f"HAProxy in slot {slot} answers without end")
+                    raise ProxyError(f"HAProxy in slot {master.slot} answers without end")
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise ProxyAwayError(
-            f"HAProxy in slot {slot} is not running: nobody listens on its socket"
+            f"HAProxy in slot {master.slot} is not running: nobody listens on its socket"
         ) from error
     except TimeoutError as error:
-        raise ProxyError(f'HAProxy in slot {slot} did not answer "{commands[0]}" in {timeout:g} s') from error
+        waited = max(0.0, deadline - began)
+        raise ProxyError(
+            f'HAProxy in slot {master.slot} did not answer "{quoted(commands[0])}" in {waited:.3g} s'
+        ) from error
     except OSError as error:
-        raise ProxyError(f"HAProxy in slot {slot} cannot be asked: {error.strerror or error}") from error
+        raise ProxyError(
+            f"HAProxy in slot {master.slot} cannot be asked: {error.strerror or error}"
+        ) from error
+
+
+def _left(deadline: float) -> float:
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
 
 
 @contextmanager
-def _connected(run: Path, slot: int, timeout: float) -> Iterator[socket.socket]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        with address_of(run / f"master-{slot}.sock") as address:
-            connection.connect(address)
+def _connected(master: Master, deadline: float) -> Iterator[socket.socket]:
+    """A connection to HAProxy's own socket, and to none that a link in its directory leads to."""
+    name = f"master-{master.slot}.sock"
+    with (
+        opened(master.site.run) as directory,
+        _socket_file(directory, name, master) as file,
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+    ):
+        connection.settimeout(_left(deadline))
+        # By the descriptor: the name may be another file's by now, and may be too long for an address.
+        connection.connect(f"/proc/self/fd/{file}")
+        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, user, _ = _CREDENTIALS.unpack(told)
+        _expect_owner(user, name, master)
         yield connection
 
 
 @contextmanager
-def address_of(path: Path) -> Iterator[str]:
-    """A socket's address, valid in the block: the path, or a shorter name for the same where that is too long."""
-    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
-        yield str(path)
-        return
-    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+def _socket_file(directory: int, name: str, master: Master) -> Iterator[int]:
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
-        yield f"/proc/self/fd/{directory}/{path.name}"
+        found = os.fstat(descriptor)
+        if not stat.S_ISSOCK(found.st_mode):
+            raise ProxyError(
+                f"HAProxy in slot {master.slot} cannot be asked: {name} in {master.site.run} is no socket; "
+                "whatever put it there can write into that directory"
+            )
+        _expect_owner(found.st_uid, name, master)
+        yield descriptor
     finally:
-        os.close(directory)
+        os.close(descriptor)
+
+
+def _expect_owner(user: int, name: str, master: Master) -> None:
+    if user != master.site.uid:
+        raise ProxyError(
+            f"HAProxy in slot {master.slot} cannot be asked: {name} in {master.site.run} belongs to user {user}, "
+            f"not to HAProxy's, {master.site.uid}"
+        )

@@ -8,11 +8,13 @@ that it had, so that is all it shows.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from reconciler.core.observed import Admin, ProxyWorker, Server
+from reconciler.proxy.errors import quoted
 
 __all__ = ["Info", "Process", "as_worker", "find", "old_pids", "read_info", "read_servers"]
 
@@ -28,6 +30,14 @@ _COLUMNS: Final = (
 )
 _CHECK_COLUMNS: Final = ("check_status", "check_code")
 _NO_CHECK_YET: Final = ("", "INI", "UNK")
+
+MAX_SERVERS: Final = 4096
+"""Servers of one worker; a service has at most a thousand replicas, and as many again while they are replaced."""
+
+_NUMBER: Final = re.compile(r"[0-9]{1,15}")
+_SERVER_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_ADDRESS: Final = re.compile(r"[!-~]{0,128}")
+_STRUCTURE: Final = re.compile(r"[0-9a-f]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +60,11 @@ class Process:
 
 
 def old_pids(answer: str) -> tuple[int, ...]:
-    """The workers before the current one, from `show proc`."""
+    """The workers before the current one, from `show proc`, each once."""
     _, _, rest = answer.partition("# old workers\n")
     rows = (line.split() for line in rest.partition("#")[0].splitlines())
-    return tuple(int(row[0]) for row in rows if row[1:2] == ["worker"] and row[0].isdecimal())
+    pids = (_number(row[0]) for row in rows if row[1:2] == ["worker"] and _NUMBER.fullmatch(row[0]))
+    return tuple(dict.fromkeys(pids))
 
 
 def read_info(answer: str) -> Info:
@@ -61,31 +72,40 @@ def read_info(answer: str) -> Info:
     pairs = (line.partition(": ") for line in answer.splitlines())
     values = {name: value for name, _, value in pairs}
     try:
+        structure = values.get("description", "")
         return Info(
-            pid=int(values["Pid"]),
-            structure=values.get("description", ""),
+            pid=_number(values["Pid"]),
+            # It is compared and shown: a text that is no digest says as little as none.
+            structure=structure if _STRUCTURE.fullmatch(structure) else "",
             stopping=values["Stopping"] != "0",
-            uptime=float(values["Uptime_sec"]),
+            uptime=float(_number(values["Uptime_sec"])),
         )
     except KeyError as error:
-        raise ValueError(f"show info has no {error}: {answer[:200]!r}") from error
+        raise ValueError(f"show info has no {error}: {quoted(answer)!r}") from error
 
 
 def read_servers(answer: str) -> tuple[Server, ...]:
     """Read the servers of `show stat`; raises ValueError when it is something else."""
+    try:
+        return tuple(_servers(answer))
+    except csv.Error as error:
+        raise ValueError(f"not an answer to show stat: {error}") from error
+
+
+def _servers(answer: str) -> Iterator[Server]:
     rows = csv.reader(answer.splitlines())
     header = next(rows, [])
     try:
         at = {name: header.index(name) for name in _COLUMNS}
         at |= {name: header.index(name) for name in _CHECK_COLUMNS if name in header}
     except ValueError:
-        raise ValueError(f"not an answer to show stat: {answer[:200]!r}") from None
-    servers: list[Server] = []
-    for row in rows:
+        raise ValueError(f"not an answer to show stat: {quoted(answer)!r}") from None
+    for number, row in enumerate(rows):
         if len(row) != len(header):
-            raise ValueError(f"a row of show stat is not complete: {','.join(row)[:200]!r}")
-        servers.append(_server({column: row[index] for column, index in at.items()}))
-    return tuple(servers)
+            raise ValueError(f"a row of show stat is not complete: {quoted(','.join(row))!r}")
+        if number == MAX_SERVERS:
+            raise ValueError(f"show stat tells of more than {MAX_SERVERS} servers")
+        yield _server({column: row[index] for column, index in at.items()})
 
 
 def as_worker(process: Process, serving: frozenset[str], successor: float) -> ProxyWorker:
@@ -119,6 +139,10 @@ def find(servers: Iterable[Server], name: str) -> Server | None:
 
 def _server(row: dict[str, str]) -> Server:
     # Weight 0 is how a server that must pass a check first is kept from traffic while it is being set up.
+    if not (_SERVER_NAME.fullmatch(row["svname"]) and _ADDRESS.fullmatch(row["addr"])):
+        raise ValueError(
+            f"show stat tells of a server without a proper name or address: {quoted(row['svname'])!r}"
+        )
     out = row["status"].startswith(("MAINT", "DRAIN")) or row["uweight"] == "0"
     return Server(
         name=row["svname"],
@@ -139,4 +163,6 @@ def _check(row: dict[str, str]) -> str:
 
 
 def _number(text: str) -> int:
+    if text and not _NUMBER.fullmatch(text):
+        raise ValueError(f"not a number: {quoted(text)!r}")
     return int(text) if text else 0

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -32,6 +34,7 @@ from reconciler.engines.docker_rows import read_row, service_of_event
 from reconciler.engines.errors import EngineError
 from reconciler.proxy.haproxy_config import read_back
 from reconciler.proxy.haproxy_runtime import Runtime
+from reconciler.proxy.haproxy_socket import Master
 from reconciler.web.hooks import PATH, Branch, hook_route
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutate_bytes, mutate_data, mutate_text
@@ -113,7 +116,7 @@ def haproxy_answer(random: Random, directory: Path) -> None:
     server = _Socket.of(directory)
     server.answer = mutate_bytes(random.choice(seeds.ANSWERS), random, seeds.ANSWERS)
     try:
-        Runtime(directory, 1, "web").processes()
+        Runtime(Master(server.site, 1, time.monotonic() + 5), "web").processes()
     except VaultError as error:
         # It may quote the answer; what prints it makes it printable.
         assert len(str(error)) < LONGEST  # noqa: PT017 - nothing has to be raised
@@ -211,17 +214,19 @@ class _Socket:
 
     _open: dict[Path, _Socket] = {}  # noqa: RUF012 - one for each directory, as long as the process lives
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, directory: Path) -> None:
         self.answer = b""
+        self.site = Site(directory, os.geteuid(), os.getegid())
+        self.site.run.mkdir()
         self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(path))
+        self._listener.bind(str(self.site.run / "master-1.sock"))
         self._listener.listen()
         threading.Thread(target=self._serve, daemon=True).start()
 
     @classmethod
     def of(cls, directory: Path) -> _Socket:
         if directory not in cls._open:
-            cls._open[directory] = cls(directory / "master-1.sock")
+            cls._open[directory] = cls(directory)
         return cls._open[directory]
 
     def _serve(self) -> None:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.stack import Site
+from reconciler.proxy.directory import opened
 from reconciler.proxy.haproxy_config import EVENTS_SOCKET
 from reconciler.proxy.haproxy_events import ServerEvents
-from reconciler.proxy.haproxy_socket import address_of
 from tests.descriptors import sockets
 
 
@@ -29,16 +29,13 @@ def events() -> Iterator[ServerEvents]:
 
 def make_site(directory: Path) -> Site:
     site = Site(directory, os.getuid(), os.getgid())
-    site.run.mkdir(parents=True)
+    site.config.mkdir(parents=True)
     return site
 
 
 def tell(site: Site, text: bytes = b"Server pool/one is UP.") -> None:
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller,
-        address_of(site.run / EVENTS_SOCKET) as address,
-    ):
-        teller.sendto(text, address)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller, opened(site.config) as directory:
+        teller.sendto(text, f"/proc/self/fd/{directory}/{EVENTS_SOCKET}")
 
 
 def test_each_datagram_is_one_name(events: ServerEvents, tmp_path: Path) -> None:
@@ -57,7 +54,7 @@ def test_each_datagram_is_one_name(events: ServerEvents, tmp_path: Path) -> None
 def test_without_a_follower_nothing_is_touched(events: ServerEvents, tmp_path: Path) -> None:
     site = make_site(tmp_path)
     events.listen("files", site)
-    assert not list(site.run.iterdir())
+    assert not list(site.config.iterdir())
 
 
 def test_a_service_that_has_no_directory_yet_is_heard_later(events: ServerEvents, tmp_path: Path) -> None:
@@ -105,11 +102,11 @@ def test_only_haproxy_may_write_and_no_link_is_followed(events: ServerEvents, tm
     target = tmp_path / "target"
     target.write_text("not yours")
     before = target.stat()
-    (site.run / EVENTS_SOCKET).symlink_to(target)
+    (site.config / EVENTS_SOCKET).symlink_to(target)
     events.follow()
     events.listen("files", site)
 
-    mode = (site.run / EVENTS_SOCKET).lstat().st_mode
+    mode = (site.config / EVENTS_SOCKET).lstat().st_mode
     assert stat.S_ISSOCK(mode)
     assert stat.S_IMODE(mode) == 0o600
     assert (target.read_text(), target.stat()) == ("not yours", before)
@@ -117,7 +114,7 @@ def test_only_haproxy_may_write_and_no_link_is_followed(events: ServerEvents, tm
 
 def test_a_name_that_is_taken_by_a_directory_is_an_error(events: ServerEvents, tmp_path: Path) -> None:
     site = make_site(tmp_path)
-    (site.run / EVENTS_SOCKET).mkdir()
+    (site.config / EVENTS_SOCKET).mkdir()
     events.follow()
     before = sockets()
     with pytest.raises(OSError, match="directory"):

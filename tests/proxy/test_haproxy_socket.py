@@ -5,6 +5,7 @@ That HAProxy talks this way is shown where it is real, in test_haproxy.py; here 
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -13,10 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.core.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
-from reconciler.proxy.haproxy_socket import MAX_ANSWER, ask, converse, process
+from reconciler.proxy.haproxy_socket import MAX_ANSWER, Master, ask, converse, process
 
-Speak = Callable[[bytes], Path]
+Speak = Callable[[bytes], Master]
+
+
+def master(directory: Path, seconds: float = 5) -> Master:
+    """Slot 1 of a service in this directory; HAProxy's user is ours."""
+    site = Site(directory, os.geteuid(), os.getegid())
+    site.run.mkdir(parents=True, exist_ok=True)
+    return Master(site, 1, time.monotonic() + seconds)
 
 
 @pytest.fixture
@@ -35,11 +44,12 @@ def speak(tmp_path: Path) -> Iterator[Speak]:
             else:
                 released.wait(60)
 
-    def start(answer: bytes) -> Path:
-        listener.bind(str(tmp_path / "master-1.sock"))
+    def start(answer: bytes) -> Master:
+        made = master(tmp_path)
+        listener.bind(str(made.site.run / "master-1.sock"))
         listener.listen()
         threading.Thread(target=serve, args=(answer,), daemon=True).start()
-        return tmp_path
+        return made
 
     yield start
     released.set()
@@ -57,13 +67,13 @@ def speak(tmp_path: Path) -> Iterator[Speak]:
     ],
 )
 def test_an_answer_ends_at_an_empty_line(speak: Speak, said: bytes, answers: tuple[str, ...]) -> None:
-    assert ask(speak(said), 1, ["@1 x"] * len(answers)) == answers
+    assert ask(speak(said), ["@1 x"] * len(answers)) == answers
 
 
 @pytest.mark.parametrize("said", [b"", b"1.0\n\nhalf of an ans", b"1.0\n\n", b"1.0\n\n\n\n"])
 def test_too_few_or_too_many_answers_are_an_error(speak: Speak, said: bytes) -> None:
     with pytest.raises(ProxyError, match=r"answers to 2 commands|did not answer"):
-        ask(speak(said), 1, ["show version", f"{process(9)} show info"], timeout=0.2)
+        ask(speak(said), ["show version", f"{process(9)} show info"], timeout=0.2)
 
 
 @pytest.mark.parametrize(
@@ -71,55 +81,57 @@ def test_too_few_or_too_many_answers_are_an_error(speak: Speak, said: bytes) -> 
 )
 def test_a_process_that_is_gone_is_away(speak: Speak, said: bytes) -> None:
     with pytest.raises(ProxyAwayError, match=r"Can't .* the target"):
-        ask(speak(b"1.0\n\n" + said), 1, ["show version", f"{process(9)} show info"])
+        ask(speak(b"1.0\n\n" + said), ["show version", f"{process(9)} show info"])
 
 
 def test_silence_ends_at_the_deadline(speak: Speak) -> None:
     began = time.monotonic()
     with pytest.raises(ProxyError, match=r'did not answer "show proc" in 0\.2 s'):
+<<<<<<< HEAD
         converse(speak(b""), 1, ["show proc"], timeout=0.2)
     assert time.monotonic() - began < 50
+=======
+        converse(speak(b""), ["show proc"], timeout=0.2)
+    assert time.monotonic() - began < 1
+>>>>>>> 5876ec3 (Follow no link and believe no forged answer of HAProxy)
 
 
-def test_a_socket_that_nobody_made_or_listens_on_is_away(tmp_path: Path) -> None:
+def test_a_socket_that_is_not_there_or_has_no_listener_is_away(tmp_path: Path) -> None:
+    haproxy = master(tmp_path)
     with pytest.raises(ProxyAwayError, match="slot 1 is not running"):
-        ask(tmp_path, 1, ["show proc"])
+        ask(haproxy, ["show proc"])
 
     left_behind = socket.socket(socket.AF_UNIX)
-    left_behind.bind(str(tmp_path / "master-1.sock"))
+    left_behind.bind(str(haproxy.site.run / "master-1.sock"))
     left_behind.close()
     with pytest.raises(ProxyAwayError, match="slot 1 is not running"):
-        ask(tmp_path, 1, ["show proc"])
-
-
-def test_a_file_in_the_place_of_the_socket_is_away(tmp_path: Path) -> None:
-    (tmp_path / "master-1.sock").write_text("")
-    with pytest.raises(ProxyAwayError):
-        ask(tmp_path, 1, ["show proc"])
+        ask(haproxy, ["show proc"])
 
 
 def test_a_directory_deeper_than_a_socket_address_is_reached(speak: Speak, tmp_path: Path) -> None:
     shallow = speak(b"1.0\n\n")
     deep = tmp_path.joinpath(*["a-directory-with-a-long-name"] * 6)
     deep.parent.mkdir(parents=True)
-    deep.symlink_to(shallow)
+    deep.symlink_to(shallow.site.directory)
 
     assert len(str(deep)) > 108
-    assert ask(deep, 1, ["show version"]) == ("1.0",)
+    assert ask(master(deep), ["show version"]) == ("1.0",)
 
 
-def test_a_deep_directory_that_is_not_there_is_away(tmp_path: Path) -> None:
+def test_a_directory_that_is_not_there_is_away(tmp_path: Path) -> None:
+    haproxy = master(tmp_path)
+    haproxy.site.run.rmdir()
     with pytest.raises(ProxyAwayError):
-        ask(tmp_path.joinpath(*["a-directory-with-a-long-name"] * 6), 1, ["show version"])
+        ask(haproxy, ["show version"])
 
 
 @pytest.mark.parametrize("end", ["\n", ";", "\r", "\0", "\x1b", "\u2028"])
 def test_a_value_cannot_add_a_command(tmp_path: Path, end: str) -> None:
     with pytest.raises(ProxyError, match="more than one command"):
-        converse(tmp_path, 1, [f"@1 disable server web/x{end}shutdown sessions server web/y"])
+        converse(master(tmp_path), [f"@1 disable server web/x{end}shutdown sessions server web/y"])
 
 
 def test_an_answer_without_end_is_not_read_for_ever(speak: Speak) -> None:
     run = speak(b"x" * (MAX_ANSWER + 1))
     with pytest.raises(ProxyError, match="answers without end"):
-        converse(run, 1, ["show info"])
+        converse(run, ["show info"])
