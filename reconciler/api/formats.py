@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 __all__ = [
     "EnvName",
     "FilePath",
+    "HeaderPattern",
     "Hostname",
     "ImageReference",
     "LabelKey",
@@ -80,6 +81,14 @@ UrlPath = Annotated[
         r"/(?:[A-Za-z0-9._~:@!&=+,;*/?-]|%[0-9A-Fa-f]{2})*",
         256,
         "a URL path that starts with '/', without white space, quotes, '#' and '$'; write others as %XX",
+    ),
+]
+HeaderPattern = Annotated[
+    str,
+    TextFormat(
+        r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:\*|-\*)?",
+        64,
+        "the name of a header: letters, digits and '-', with a '*' at the end for all that begin like this",
     ),
 ]
 ImageReference = Annotated[

@@ -41,6 +41,8 @@ spec:
     replicas: 2               # a pair: the crash of one HAProxy costs what is in flight on it
     image: haproxy:3.0
     holdSeconds: 30
+    maxHeaderKiB: 32          # of one request or answer
+    dropHeaders: [Remote-User, X-Auth-*, X-Client-IP]   # no client may set these
   strategy:
     type: RollingUpdate
     rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}

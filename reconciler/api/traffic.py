@@ -5,11 +5,12 @@ What is left unset is decided by the plugin, through the VAULT_WEB_* settings of
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
-from reconciler.api.formats import Hostname, ImageReference, UrlPath
+from reconciler.api.formats import HeaderPattern, Hostname, ImageReference, UrlPath
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Duration, Seconds
 from reconciler.api.revisioned import REVISIONED
@@ -18,6 +19,48 @@ __all__ = ["HealthCheck", "Port", "Ports", "Proxy"]
 
 MIN_CHECK_SECONDS: Final = 0.1
 MAX_CHECK_SECONDS: Final = 3600.0
+
+MIN_HEADER_KIB: Final = 16
+MAX_HEADER_KIB: Final = 256
+MAX_DROPPED: Final = 64
+
+CLIENT_ADDRESSES: Final = (
+    "CF-Connecting-*",
+    "CF-Pseudo-*",
+    "Client-IP",
+    "Cluster-Client-IP",
+    "DO-Connecting-IP",
+    "Fastly-Client-IP",
+    "Fly-Client-IP",
+    "Remote-Addr",
+    "True-Client-IP",
+    "X-AppEngine-User-IP",
+    "X-Azure-ClientIP",
+    "X-Azure-SocketIP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "X-Envoy-External-Address",
+    "X-NF-Client-Connection-IP",
+    "X-Originating-IP",
+    "X-ProxyUser-IP",
+    "X-Remote-Addr",
+    "X-Remote-IP",
+)
+"""Headers by which a CDN or a proxy tells an application where a request came from. Without one in front of HAProxy, they
+are a client's own word."""
+
+NEEDED: Final = (
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+)
+"""Headers without which a request would be another one."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -70,3 +113,30 @@ class Proxy(ApiModel):
         default=30.0,
         description="Seconds that a request waits while no replica serves, before it is answered 503.",
     )
+    max_header_kib: int = Field(
+        default=32,
+        ge=MIN_HEADER_KIB,
+        le=MAX_HEADER_KIB,
+        alias="maxHeaderKiB",
+        description=(
+            "KiB that the headers of a request or an answer may have together (16 to 256); a longer request is "
+            "answered 400. HAProxy needs up to twice as much memory for each request in progress."
+        ),
+    )
+    drop_headers: list[HeaderPattern] = Field(
+        default=list(CLIENT_ADDRESSES),
+        max_length=MAX_DROPPED,
+        description=(
+            "Headers of requests that do not reach the replicas, in any case and with any mark for '-'; 'X-Auth-*' is "
+            "all that begin so. What is set replaces the default, which are the headers by which CDNs tell a client's "
+            "address. X-Forwarded-*, Forwarded, X-Real-* and Proxy are always dropped."
+        ),
+    )
+
+    @field_validator("drop_headers")
+    @classmethod
+    def _not_needed(cls, patterns: list[str]) -> list[str]:
+        for pattern in patterns:
+            if needed := [name for name in NEEDED if fnmatchcase(name, pattern.lower())]:
+                raise ValueError(f"{pattern!r} would drop {needed[0]}, which requests need")
+        return patterns

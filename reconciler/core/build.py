@@ -93,6 +93,8 @@ def build(
             health=HealthCheck(health.path, health.host, spec.healthcheck.interval),
             hold_seconds=spec.proxy.hold_seconds,
             drain_seconds=spec.strategy.drain_seconds,
+            header_kib=spec.proxy.max_header_kib,
+            drop_headers=tuple(spec.proxy.drop_headers),
         ),
         strategy=_strategy(
             service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)

@@ -76,12 +76,18 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """Everything in haproxy.cfg that is not a server; durations in seconds."""
+    """Everything in haproxy.cfg that is not a server; durations in seconds.
+
+    `header_kib` is the room for the headers of one request; `drop_headers` are names, or beginnings with a `*`, of those
+    that do not reach a replica.
+    """
 
     pool: str
     health: HealthCheck
     hold_seconds: float
     drain_seconds: float
+    header_kib: int = 32
+    drop_headers: tuple[str, ...] = ()
 
     @property
     def patience(self) -> float:

@@ -25,8 +25,7 @@ LONGEST_SECONDS: Final = 30
 """How long a command may take; `haproxy -c` takes a tenth of a second."""
 LEFT_BEHIND_SECONDS: Final = LONGEST_SECONDS + 2 * CALL_SECONDS
 """A throw-away container that is older belongs to no process that still waits for it."""
-OUTPUT_BYTES: Final = 16_384
-OUTPUT_LINES: Final = 100
+OUTPUT_BYTES: Final = 4096
 LOG_SIZE: Final = "1m"
 MEMORY: Final = "512m"
 PROCESSES: Final = 128
@@ -113,10 +112,13 @@ def _wait(api: DockerApi, container: str, longest: int) -> int | None:
 
 
 def _output(api: DockerApi, container: str) -> str:
+    """The beginning and the end of what it printed: the first error is the cause, the last line often the verdict."""
     # The engine itself keeps no more of it than LOG_SIZE.
-    said: bytes = api.ask("read logs", lambda client: client.logs(container, tail=OUTPUT_LINES))
-    more = " […]" if len(said) > OUTPUT_BYTES else ""
-    return said[:OUTPUT_BYTES].decode(errors="replace").strip() + more
+    said: bytes = api.ask("read logs", lambda client: client.logs(container))
+    if len(said) > OUTPUT_BYTES:
+        half = OUTPUT_BYTES // 2
+        said = said[:half] + " […] ".encode() + said[-half:]
+    return said.decode(errors="replace").strip()
 
 
 def _remove(container: str, client: APIClient) -> None:

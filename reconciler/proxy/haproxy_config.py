@@ -26,6 +26,7 @@ from reconciler.core.base_stack import (
     SLOT_VARIABLE,
 )
 from reconciler.core.stack import HealthCheck, ProxySettings
+from reconciler.proxy.headers import FOLDED, OURS, REQUEST_ID, expression
 
 __all__ = [
     "CONFIG_FILE",
@@ -48,6 +49,8 @@ SUCCESSOR_PORT: Final = 8079
 
 MAX_CONNECTIONS: Final = 8192
 """Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
+MAX_REWRITE: Final = 2048
+"""Bytes beside the headers of a request for those that we add."""
 RETRY_AFTER: Final = 5
 """Seconds after which a client that got a 503 should come back."""
 FAST_CHECK: Final = 0.25
@@ -63,6 +66,7 @@ RETRIES: Final = 2 * ERROR_LIMIT + 1
 """Attempts after the first one. A dead server has the fewest connections, so the same request may be sent to it until
 its errors have taken it DOWN, and then to another one that has died as well; the last one is for a replica that lives.
 """
+MAX_HEADER_KIB: Final = 1024
 LONGEST: Final = 24 * 86400.0
 """Seconds of HAProxy's longest duration: it counts milliseconds in 31 bits."""
 
@@ -184,6 +188,12 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
             timeouts=Timeouts(),
             ms=lambda seconds: f"{_ms('timeout', seconds)}ms",
             max_connections=MAX_CONNECTIONS,
+            max_rewrite=MAX_REWRITE,
+            buffer_bytes=_header_bytes(settings.header_kib) + MAX_REWRITE,
+            ours=expression(OURS),
+            folded=expression(FOLDED, other_marks=True),
+            request_id=expression(REQUEST_ID),
+            dropped=expression(settings.drop_headers),
             retries=RETRIES,
             retry_after=RETRY_AFTER,
             inner_port=INNER_PORT,
@@ -227,6 +237,12 @@ def _address(value: str) -> str:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"server address: {value!r} has no port from 1 to 65535")
     return f"{address}:{int(port)}"
+
+
+def _header_bytes(kib: int) -> int:
+    if not 1 <= kib <= MAX_HEADER_KIB:
+        raise ValueError(f"header KiB: {kib!r} is not from 1 to {MAX_HEADER_KIB}")
+    return kib * 1024
 
 
 def _ms(field: str, seconds: float) -> int:

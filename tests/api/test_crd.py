@@ -35,6 +35,7 @@ ALLOWED = {
     "format",
     "items",
     "maxLength",
+    "maxItems",
     "maximum",
     "minimum",
     "nullable",

@@ -32,6 +32,8 @@ OTHER: dict[str, Any] = {
     "proxy.replicas": 2,
     "proxy.image": "haproxy:3.2",
     "proxy.holdSeconds": 3,
+    "proxy.maxHeaderKiB": 64,
+    "proxy.dropHeaders": ["Remote-User"],
     "strategy.type": "Recreate",
     "strategy.rollingUpdate.maxSurge": 3,
     "strategy.rollingUpdate.maxUnavailable": 2,

@@ -65,10 +65,18 @@ def test_one_that_ignores_sigterm_is_killed_when_its_time_is_over(api: DockerApi
     assert not _left("stubborn")
 
 
-def test_endless_output_is_cut(api: DockerApi) -> None:
-    with pytest.raises(EngineError) as raised:
-        run_once(api, command("head -c 3000000 /dev/zero | tr '\\0' 'x' | fold -w 5000; exit 1"))
-    assert len(str(raised.value)) < OUTPUT_BYTES + 100
+def test_long_output_is_cut_in_the_middle(api: DockerApi) -> None:
+    loud = "echo first; head -c 500000 /dev/zero | tr '\\0' 'x'; echo; echo last; exit 1"
+    with pytest.raises(EngineError, match=r"^first\nx+ \[…\] x+\nlast$") as raised:
+        run_once(api, command(loud))
+    assert len(str(raised.value)) < OUTPUT_BYTES + 10
+
+
+def test_of_endless_output_the_end_is_kept(api: DockerApi) -> None:
+    loud = "head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo last; exit 1"
+    with pytest.raises(EngineError, match=r"last$") as raised:
+        run_once(api, command(loud))
+    assert len(str(raised.value)) < OUTPUT_BYTES + 10
 
 
 def test_it_has_no_network_no_capability_and_no_room(api: DockerApi) -> None:

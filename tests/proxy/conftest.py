@@ -13,7 +13,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.api.traffic import CLIENT_ADDRESSES
 from reconciler.core.base_stack import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
 from reconciler.core.observed import Admin, Container, Health, ProxyObserved, ProxyWorker, Server, State
 from reconciler.core.stack import (
@@ -243,7 +244,8 @@ def make_stack(directory: Path) -> Stack:
     )
 
 
-def start_replica(name: str, **environment: str) -> Replica:
+def start_replica(name: str, program: Sequence[str] = (), **environment: str) -> Replica:
+    """Start a whoami, or a Python program (the arguments of an interpreter) in its image."""
     container = f"{PREFIX}-{name}"
     variables = [f"--env={key}={value}" for key, value in environment.items()]
     docker(
@@ -253,7 +255,9 @@ def start_replica(name: str, **environment: str) -> Replica:
         f"--name={container}",
         f"--hostname={name}",
         *variables,
+        *(["--entrypoint=python3"] if program else []),
         REPLICA_IMAGE,
+        *program,
     )
     address = docker("inspect", "--format={{.NetworkSettings.IPAddress}}", container)
     until(lambda: listens(address, 8000))
@@ -336,6 +340,23 @@ def front(
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def wsgi(gateway: tuple[str, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One HAProxy before a WSGI server, which knows headers by the names of CGI."""
+    stack = make_stack(tmp_path_factory.mktemp("wsgi"))
+    settings = replace(stack.proxy, drop_headers=(*CLIENT_ADDRESSES, "Remote-User", "X-Auth-*"))
+    made = World(replace(stack, proxy=settings), HAProxy(validate, time.monotonic), *gateway)
+    try:
+        program = (Path(__file__).parent / "wsgi_replica.py").read_text()
+        made.configure(start_replica("wsgi", ["-c", program]))
+        made.start()
+        until(lambda: made.up() == {"wsgi"})
+        yield made
+    finally:
+        made.stop()
+        docker("rm", "--force", f"{PREFIX}-wsgi", check=False)
 
 
 @pytest.fixture

@@ -104,6 +104,8 @@ def test_workers_are_told_their_structure() -> None:
         replace(SETTINGS, health=replace(SETTINGS.health, path="/ready")),
         replace(SETTINGS, health=replace(SETTINGS.health, host="example.org")),
         replace(SETTINGS, health=replace(SETTINGS.health, interval=3.0)),
+        replace(SETTINGS, header_kib=33),
+        replace(SETTINGS, drop_headers=("remote-user",)),
     ],
 )
 def test_every_setting_is_part_of_the_structure(other: ProxySettings) -> None:
@@ -159,7 +161,9 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("value", HOSTILE)
-@pytest.mark.parametrize("field", ["pool", "path", "host", "server name", "server address", "image"])
+@pytest.mark.parametrize(
+    "field", ["pool", "path", "host", "server name", "server address", "image", "header"]
+)
 def test_refuses_what_could_say_more(field: str, value: str) -> None:
     with_, servers, image = SETTINGS, SERVERS, IMAGE
     match field:
@@ -169,6 +173,8 @@ def test_refuses_what_could_say_more(field: str, value: str) -> None:
             with_ = replace(SETTINGS, health=replace(SETTINGS.health, path=f"/{value}" if value else value))
         case "host":
             with_ = replace(SETTINGS, health=replace(SETTINGS.health, host=value))
+        case "header":
+            with_ = replace(SETTINGS, drop_headers=("x-ok", value))
         case "server name":
             servers = ((value, "10.0.0.1:80"),)
         case "server address":
@@ -195,6 +201,12 @@ def test_refuses_addresses(address: str) -> None:
 def test_refuses_durations(field: str, seconds: float) -> None:
     with pytest.raises(ValueError, match=field.replace("_", " ")):
         render(replace(SETTINGS, **{field: seconds}), (), IMAGE)
+
+
+@pytest.mark.parametrize("kib", [-1, 0, 1025])
+def test_refuses_headers_of_no_or_endless_room(kib: int) -> None:
+    with pytest.raises(ValueError, match="header KiB"):
+        render(replace(SETTINGS, header_kib=kib), (), IMAGE)
 
 
 def test_refuses_one_name_for_two_servers() -> None:
