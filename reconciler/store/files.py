@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import stat
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Final
 
 from reconciler.api import TemporaryError
 from reconciler.store.base import STATE_MODE
+from reconciler.store.tree import remove_tree
 
 PRIVATE: Final = 0o600
 TRAVERSABLE: Final = STATE_MODE
@@ -83,7 +83,7 @@ def remove(path: Path) -> None:
     """Remove a file or a whole directory; one that is gone is fine. Symbolic links are never followed."""
     with disk_errors(path, "remove"), suppress(FileNotFoundError):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            remove_tree(path)
         else:
             path.unlink()
 
