@@ -177,6 +177,18 @@ class Judge:
         if lost := self._volumes - self._engine.volumes:
             raise Violation(f"volumes were removed: {_names(lost)}")
         self._single_writers(now.stack)
+        if call == "create":
+            self._one_content(now)
+
+    def _one_content(self, now: Pass) -> None:
+        """Replicas of one revision run one content, whatever their tag means by now."""
+        contents: dict[tuple[str, str], set[str]] = {}
+        for container in self._containers(now.stack):
+            if _is_live(container):
+                contents.setdefault((container.workload, container.revision), set()).add(container.image)
+        for (workload, _), images in contents.items():
+            if len(images) > 1:
+                raise Violation(f"{workload} runs {_names(images)} under one revision")
 
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
         for worker, names in pool.items():

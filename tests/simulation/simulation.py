@@ -467,7 +467,7 @@ class Simulation:
                 process.workers[0].servers["stranger"] = MemoryServer("10.9.9.9:80", self._time)
 
     def _machine_breaks(self) -> None:
-        match self.random.choice(["clock", "reboot", "orphan", "image", "port", "records"]):
+        match self.random.choice(["clock", "reboot", "orphan", "image", "tag", "port", "records"]):
             case "clock":
                 jump = self.random.choice([-3600.0, -30.0, 30.0, 3600.0])
                 self.story.tell("world", f"the clock jumps by {jump:.0f} s")
@@ -485,6 +485,10 @@ class Simulation:
                 self.engine.missing_images.add(image)
                 if self.random.random() < 0.3:
                     self.engine.unpullable.add(image)
+            case "tag" if self._stack:
+                image = self.random.choice(self._stack.web).image
+                self.story.tell("world", f"the tag of {image} is moved")
+                self.engine.image_ids[image] = f"sha256:{self.random.getrandbits(64):016x}"
             case "port" if not self.machine.owner(8081):
                 self.story.tell("world", "somebody takes port 8081")
                 self.engine.foreign_ports[8081] = "process nginx (pid 42)"

@@ -236,6 +236,10 @@ def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dependencies, "_enough_serve", lambda seen: False)
 
 
+def tags_are_followed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(rollout, "kept_image", lambda engine, workload, replicas: "")
+
+
 MUTATIONS: tuple[Mutate, ...] = (
     the_pool_is_emptied_for_a_job,
     new_replicas_do_not_wait_for_a_job,
@@ -265,6 +269,7 @@ MUTATIONS: tuple[Mutate, ...] = (
     nobody_takes_turns,
     images_come_last,
     anonymous_volumes_stay,
+    tags_are_followed,
 )
 
 
