@@ -213,6 +213,12 @@ class _Reader:
             name: [need.service for need in self._asked(name, body, services)]
             for name, body in services.items()
         }
+        for name, body in services.items():
+            needs[name] += [other for other in shared_with(body).values() if other not in needs[name]]
+            if missing := [other for other in shared_with(body).values() if other not in services]:
+                raise self._error(
+                    f"services.{name} shares a namespace of {missing[0]!r}, which is no service"
+                )
         for name in web:
             needs[name] += [other for other in dependencies if other not in needs[name]]
         try:
@@ -237,7 +243,9 @@ class _Reader:
         found: dict[str, set[str]] = {}
         for body in services.values():
             for need in read_needs(body.get("depends_on")):
-                found.setdefault(need.service, set()).add(need.condition)
+                # A plain list says that one comes first, and nothing of how long it goes on.
+                if need.stated:
+                    found.setdefault(need.service, set()).add(need.condition)
         return {name: frozenset(conditions) for name, conditions in found.items()}
 
 
@@ -264,3 +272,9 @@ def _unresolvable(service: str, body: Mapping[str, Any]) -> Iterator[str]:
                 f"services.{service}{place}: {str(name)!r} is longer than the {MAX_LABEL} characters of a name in DNS, so "
                 "no other service could find it; give it a shorter one"
             )
+
+
+def shared_with(body: Service) -> dict[str, str]:
+    """The services whose namespaces this one lives in, by the key that says so."""
+    values = {key: str(body.get(key) or "") for key in ("network_mode", "pid", "ipc")}
+    return {key: v.partition(":")[2] for key, v in values.items() if v.startswith("service:")}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reconciler.core.health import Replica, judge_replicas
-from reconciler.core.instance import Instance, judge_instance
+from reconciler.core.instance import DETACHED, Instance, Phase, judge_instance
 from reconciler.core.observed import Container, Observed
 from reconciler.core.pool import Member, merge, silent
 from reconciler.core.stack import Role, Stack, Workload
@@ -66,7 +66,21 @@ def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Inst
     workloads = {w.name: w for w in stack.workloads if w.role is not Role.WEB}
     deadline = stack.strategy.progress_deadline
     return tuple(
-        judge_instance(container, workloads[container.workload], deadline, now)
+        _in_its_namespace(judge_instance(container, workloads[container.workload], deadline, now), observed)
         for container in sorted(observed.engine.containers, key=lambda c: c.age_key)
         if container.workload in workloads
     )
+
+
+def _in_its_namespace(instance: Instance, observed: Observed) -> Instance:
+    """A container lives in the namespace of the one that it was created for, which ends with that one's process."""
+    container, owner = instance.container, instance.workload.joins
+    owners = {c.id: c for c in observed.of(owner)} if owner else {}
+    if not owners or container.joined is None or container.stopping:
+        return instance
+    joined = owners.get(container.joined)
+    times = (joined.started if joined else None, container.started)
+    is_there = joined is not None and not (times[0] and times[1] and times[0] > times[1])
+    if is_there:
+        return instance
+    return replace(instance, phase=Phase.UNHEALTHY, reason=f"{DETACHED} namespace of {owner}")

@@ -19,7 +19,7 @@ from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.needs import COMPLETED
 from reconciler.core.compose.networks import fixed_addresses
 from reconciler.core.compose.ports import Port, read_ports
-from reconciler.core.fragment import BuildError, Fragment, Service
+from reconciler.core.fragment import BuildError, Fragment, Service, shared_with
 from reconciler.core.revision import digest, revision_of, revisions_of
 from reconciler.core.stack import DEFAULT_STOP_GRACE, Role, Site, Workload
 from vault_plugins.contract import VaultServicePlugin
@@ -70,6 +70,8 @@ class FragmentReader:
                 f"services.{name}.{fixed[0]} belongs to one container, and {name!r} has {_beside(replicas)}; leave it out"
                 + (", or use one replica and strategy type Recreate" if is_web else "")
             )
+        shared = shared_with(body)
+        self._check_owners(name, shared)
         content = _with_files(definition, self.digest_file, fragment)
         workload = Workload(
             name=name,
@@ -80,6 +82,7 @@ class FragmentReader:
             revisions=revisions_of(content),
             networks=frozenset(definition.get("networks", ())),
             needs=fragment.needs[name],
+            joins=shared.get("network_mode", ""),
             port=port,
             stop_grace=_seconds(definition.get("stop_grace_period")),
             one_shot=nature.one_shot and not is_web,
@@ -91,6 +94,18 @@ class FragmentReader:
         """Whether a replica is started while the one that it replaces still runs."""
         kind = self.service.spec.strategy.type
         return kind != "Recreate" if kind else not self.plugin.single_writer
+
+    def _check_owners(self, name: str, shared: Mapping[str, str]) -> None:
+        """Of several replicas Compose would pick any one, and the others would be served without it."""
+        for key, owner in shared.items():
+            own = self.fragment.services[owner]
+            is_only_web = owner in self.fragment.web and len(self.fragment.web) == 1
+            replicas = _replicas(own, self.replicas if is_only_web else 1)
+            if replicas > 1:
+                raise BuildError(
+                    f"services.{name}.{key}: {owner!r} has {replicas} replicas, and a namespace of one of them is "
+                    f"not that of the others; share that of a service that runs once"
+                )
 
     def _with_environment(self, body: Service, *, is_web: bool) -> Service:
         """The service with the environment that the plugin did not set itself.

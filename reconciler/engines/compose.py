@@ -76,7 +76,9 @@ class ComposeEngine:
         rows = self._api.rows(stack.project)
         now = datetime.now(UTC)
         seen = (read_row(row, names, now, stopping=row["Id"] in self._stopping) for row in rows)
-        containers = tuple(self._with_start(container) for container in seen if container)
+        present = [container for container in seen if container]
+        joined = {container.joined for container in present}
+        containers = tuple(self._with_start(c, shares=bool(c.joined) or c.id in joined) for c in present)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
         images = self._image_ids(stack)
@@ -89,10 +91,10 @@ class ComposeEngine:
             taken_ports={} if is_open else self._taken_ports(stack.published),
         )
 
-    def _with_start(self, container: Container) -> Container:
-        """Adds when a gateway or proxy started, which only an inspection tells: a restart makes a new namespace."""
+    def _with_start(self, container: Container, *, shares: bool) -> Container:
+        """Adds when what has or shares a namespace started, which only an inspection tells: a restart makes a new one."""
         is_front = container.role in (Role.GATEWAY, Role.PROXY)
-        if not is_front or container.state not in (State.RUNNING, State.PAUSED):
+        if not (is_front or shares) or container.state not in (State.RUNNING, State.PAUSED):
             return container
         return replace(container, started=self._informer.started(container.id, self._inspect_start))
 

@@ -14,12 +14,15 @@ CONDITIONS: Final = (STARTED, HEALTHY, COMPLETED)
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """One service that another one waits for. `restart`: it wants to be restarted with it."""
+    """One service that another one waits for. `stated`: the fragment names it with a condition, not in a plain list;
+    `restart`: it wants to be restarted with it.
+    """
 
     service: str
     condition: str = STARTED
     required: bool = True
     restart: bool = False
+    stated: bool = False
 
 
 def read_needs(value: object) -> tuple[Need, ...]:
@@ -37,4 +40,5 @@ def _need(service: str, how: Mapping[str, object]) -> Need:
         condition=str(how.get("condition") or STARTED),
         required=how.get("required") is not False,
         restart=how.get("restart") in (True, "true"),
+        stated=True,
     )

@@ -1,0 +1,116 @@
+"""A sidecar in another service's network namespace: it needs that service, follows it, and never one of several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.api import VaultService
+from reconciler.core.build import build
+from reconciler.core.fragment import BuildError
+from reconciler.core.history import History
+from reconciler.core.judged import Judged, judge
+from reconciler.core.observed import (
+    Container,
+    EngineObserved,
+    Health,
+    Observed,
+    ProxyObserved,
+    State,
+)
+from reconciler.core.plan import RecreateContainer
+from reconciler.core.planner import plan
+from reconciler.core.stack import Role, Site, Stack
+from vault_plugins import VaultServicePlugin
+
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+class Tunnel(VaultServicePlugin):
+    """A web service, a VPN, and a sidecar in the namespace that `OWNER` names."""
+
+    metadata = VaultServicePlugin.Metadata(name="Tunnel", slug="tunnel", default_port=8000)
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        shared = {env.get("KEY", "network_mode"): f"service:{env.get('OWNER', 'vpn')}"}
+        return {
+            "services": {
+                "web": {"image": "web:1"},
+                "vpn": {"image": "vpn:1"},
+                "sidecar": {"image": "sidecar:1", **shared},
+            }
+        }
+
+    def get_containers(self) -> Iterable[str]:
+        return ("web",)
+
+
+def stack(replicas: int = 1, **env: str) -> Stack:
+    spec = {"plugin": "tunnel", "replicas": replicas, "ports": {"http": 8080}, "env": env}
+    service = VaultService.model_validate({"metadata": {"name": "files"}, "spec": spec})
+    return build(service, Tunnel(), Site(Path("/state/services/files"), 99, 99))
+
+
+@pytest.mark.parametrize("key", ["network_mode", "pid", "ipc"])
+def test_the_owner_is_needed(key: str) -> None:
+    (sidecar,) = (w for w in stack(KEY=key).workloads if w.name == "sidecar")
+    assert sidecar.needs == ("vpn",)
+
+
+@pytest.mark.parametrize("key", ["network_mode", "pid", "ipc"])
+def test_a_namespace_of_several_replicas_is_refused(key: str) -> None:
+    with pytest.raises(BuildError, match=rf"services\.sidecar\.{key}: 'web' has 2 replicas"):
+        stack(2, KEY=key, OWNER="web")
+    assert stack(1, KEY=key, OWNER="web")
+
+
+def _container(wanted: Stack, name: str, id: str, started: float, joined: str | None = None) -> Container:
+    (workload,) = (w for w in wanted.workloads if w.name == name)
+    return Container(
+        id=id.ljust(64, "0"),
+        name=f"{name}-1",
+        workload=name,
+        role=Role.DEPENDENCY,
+        revision=workload.revision,
+        state=State.RUNNING,
+        health=Health.NONE,
+        created=NOW - timedelta(seconds=900),
+        started=NOW - timedelta(seconds=started),
+        addresses=dict.fromkeys(workload.networks, "10.0.0.9"),
+        joined=joined.ljust(64, "0") if joined else None,
+    )
+
+
+def _recreated(*containers: Container) -> list[str]:
+    seen = Observed(EngineObserved(containers), ProxyObserved("now", "now", {}))
+    judged: Judged = judge(stack(), seen, NOW)
+    return [o.workload for o in plan(judged, History()).operations if isinstance(o, RecreateContainer)]
+
+
+def test_a_sidecar_in_the_namespace_of_its_owner_is_left_alone() -> None:
+    owner, sidecar = _container(stack(), "vpn", "a", 60), _container(stack(), "sidecar", "b", 50, "a")
+    assert _recreated(owner, sidecar) == []
+
+
+def test_a_sidecar_follows_an_owner_that_was_replaced() -> None:
+    owner, sidecar = _container(stack(), "vpn", "c", 10), _container(stack(), "sidecar", "b", 50, "a")
+    assert _recreated(owner, sidecar) == ["sidecar"]
+
+
+def test_a_sidecar_that_cannot_start_without_its_former_owner_follows_too() -> None:
+    owner, sidecar = _container(stack(), "vpn", "c", 10), _container(stack(), "sidecar", "b", 50, "a")
+    assert _recreated(owner, replace(sidecar, state=State.EXITED, exit_code=128)) == ["sidecar"]
+
+
+def test_a_sidecar_follows_an_owner_that_was_restarted() -> None:
+    owner, sidecar = _container(stack(), "vpn", "a", 10), _container(stack(), "sidecar", "b", 50, "a")
+    assert _recreated(owner, sidecar) == ["sidecar"]
+
+
+def test_without_an_owner_the_sidecar_waits() -> None:
+    assert _recreated(_container(stack(), "sidecar", "b", 50, "a")) == []
