@@ -171,9 +171,9 @@ class EngineObserved:
 
     containers: tuple[Container, ...]
     missing_images: frozenset[str] = frozenset()
+    taken_ports: Mapping[int, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     pulls: Mapping[str, Pull] = field(default_factory=dict)
-    taken_ports: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
