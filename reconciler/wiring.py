@@ -5,12 +5,13 @@ Each is imported when it is first needed, so that a command which only reads obj
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,12 @@ if TYPE_CHECKING:
 
 WORKERS: Final = 4
 RESYNC_SECONDS: Final = 60.0
+LOST_KEY: Final = (
+    "revision.key is not in the state directory, though revisions were named with one: every container is replaced "
+    "once, as in a rollout; to avoid it, stop the controller and restore the file from a backup"
+)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -199,9 +206,11 @@ class Application:
     def builder(self) -> Builder:
         """From VaultServices to stacks."""
         from reconciler.controller.builder import Builder
+        from reconciler.store.revision_key import read_key
 
+        key = read_key(self.options.state_dir)
         return Builder(
-            self.registry, self.objects.directory, self.policy, self.secrets, self.objects.precedes
+            self.registry, self.objects.directory, self.policy, self.secrets, self.objects.precedes, key
         )
 
     # Questions
@@ -232,6 +241,21 @@ class Application:
         from reconciler.controller.lease import is_held
 
         return is_held(self.options.state_dir / "controller.lock")
+
+    def has_lost_key(self) -> bool:
+        """Whether containers may run under a key of revisions that is not there any more."""
+        from reconciler.store.revision_key import NAME
+
+        if (self.options.state_dir / NAME).exists():
+            return False
+        return any(
+            revision.startswith("v2-")
+            for name in self.objects.names()
+            for revision in (
+                self.objects.status(name).revision or "",
+                *(record.revision for record in self.history.revisions(name)),
+            )
+        )
 
     # Actions
 
@@ -332,10 +356,15 @@ class Application:
         ).start()
 
     def world(self) -> World:
-        """What passes work with."""
+        """What passes work with; from now on, revisions have their key."""
         from reconciler.controller.journal import Journal
         from reconciler.controller.world import World
+        from reconciler.store.revision_key import ensure_key
 
+        if self.has_lost_key():
+            _log.warning("%s", LOST_KEY)
+            self.history.record_event("", "Warning", "RevisionKeyLost", LOST_KEY, utc_now())
+        self.builder = replace(self.builder, key=ensure_key(self.options.state_dir))
         return World(
             objects=self.objects,
             records=self.history,

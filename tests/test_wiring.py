@@ -241,3 +241,33 @@ def test_what_is_stored_and_logged_hides_the_secrets_that_were_met(make: Make, t
     assert b"correct-horse" not in stored
     assert b"postgres://app:[secret]@db" in stored
     assert "postgres://app:[secret]@db" in application.history.events("files")[0].message
+
+
+def test_revisions_have_a_key_as_soon_as_a_controller_works(make: Make, tmp_path: Path) -> None:
+    """A look makes none. What ran before is accepted, and its rollout is recognised."""
+    service = _service()
+    before = make().build(service)
+    assert before.revision.startswith("v1-")
+    assert not (tmp_path / "state").exists()
+    application = make()
+    application.world()
+    after, again = application.build(service), make().build(service)
+    assert after.revision.startswith("v2-")
+    assert after.revision == again.revision
+    assert after.revisions == {before.revision, after.revision}
+    assert all(new.accepts(old.revision) for old, new in zip(before.workloads, after.workloads, strict=True))
+
+
+def test_a_lost_key_is_told(make: Make, tmp_path: Path) -> None:
+    now, application = datetime.now(UTC), make()
+    assert not application.has_lost_key()
+    world = application.world()
+    application.objects.apply(_service(), Origin("apply", "m.yaml", tmp_path / "m.yaml", 1))
+    revision = application.build(_service()).revision
+    world.records.open_revision("files", revision, "{}", "spec", "", now)
+    assert not make().has_lost_key()
+    (tmp_path / "state" / "revision.key").unlink()
+    assert make().has_lost_key()
+    make().world()
+    assert [event.reason for event in make().history.events("")] == ["RevisionKeyLost"]
+    assert not make().has_lost_key()

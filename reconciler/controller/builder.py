@@ -35,6 +35,7 @@ class Builder:
     policy: Policy
     secrets: Secrets = field(default_factory=Secrets)
     precedes: Callable[[str, str], bool] = lambda first, second: False
+    key: bytes = b""
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack that a VaultService comes to; `base` is where relative envFrom files are.
@@ -59,6 +60,7 @@ class Builder:
                 files.digest,
                 self.policy,
                 lambda other: self.precedes(other, service.name),
+                self.key,
             )
         except PermanentError as error:
             redact(error, secrets.values())

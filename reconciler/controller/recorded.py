@@ -18,8 +18,8 @@ from reconciler.store.base import RevisionRecord
 def is_towards(record: RevisionRecord, stack: Stack, spec: Spec) -> bool:
     """Whether this rollout went, or goes, towards this stack, which `spec` comes to."""
     if record.covers == "stack":
-        return record.revision == stack.revision
-    return record.revision == stack.web_revision and _says_the_same(record, spec)
+        return record.revision in stack.revisions
+    return record.revision in stack.web_revisions and _says_the_same(record, spec)
 
 
 def spec_of(record: RevisionRecord) -> Spec:

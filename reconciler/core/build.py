@@ -62,12 +62,13 @@ def build(
     digest_file: FileDigest = lambda path: None,
     policy: Policy = DEFAULT_POLICY,
     was_first: Callable[[str], bool] = lambda other: False,
+    key: bytes = b"",
 ) -> Stack:
     """The stack that should run.
 
     `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
-    file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one.
-    Raises BuildError and AdmissionError, which name the plugin.
+    file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one;
+    `key` keeps revisions from telling secrets. Raises BuildError and AdmissionError, which name the plugin.
     """
     spec = service.spec
     profile = profile_of(service.name, service.metadata.annotations, policy)
@@ -79,8 +80,11 @@ def build(
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
 
     health, port, replicas = _resolve(plugin, settings)
-    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file)
-    parts = (*base_parts(service, site, policy.bind), *(reader.part(name) for name in fragment.services))
+    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file, key)
+    parts = (
+        *base_parts(service, site, policy.bind, key),
+        *(reader.part(name) for name in fragment.services),
+    )
     return Stack(
         name=service.name,
         project=project_of(service.name),

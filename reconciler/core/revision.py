@@ -1,44 +1,63 @@
 """Revisions: one short name for a workload's definition, stable across runs, key order and our own upgrades.
 
-A revision is `v<formula>-<12 hex digits of SHA-256>` over the canonical JSON of the Compose service. When the formula has
-to change, the old one stays in FORMULAS, so that a newer controller still recognises what an older one started and
-recreates nothing.
+A revision is `v<formula>-<12 hex digits>` over the canonical JSON of the Compose service. Formula 1 is SHA-256. A service
+holds secrets, and revisions are shown to everybody: who has a list of words could try each of them. So formula 2 is
+HMAC-SHA256 with a key of the state directory; it is used wherever there is a key. The revisions of both are read, so that
+a newer controller recognises what an older one started and recreates nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
+import hmac
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 Definition = Mapping[str, Any]
+
+LENGTH: Final = 12
+"""Hexadecimal digits of a revision."""
 
 # What may change without any container having to change: counts, order of start, and what only a build would read.
 _NOT_IN_A_CONTAINER: Final = frozenset({"deploy", "scale", "depends_on", "profiles", "pull_policy", "build"})
 
 
-def _first_formula(definition: Definition) -> str:
+def _content(definition: Definition) -> Definition:
     content = {key: value for key, value in definition.items() if key not in _NOT_IN_A_CONTAINER}
     content["resources"] = (definition.get("deploy") or {}).get("resources")
-    return digest(content)
+    return content
 
 
-FORMULAS: Final[Mapping[str, Callable[[Definition], str]]] = {"v1": _first_formula}
-CURRENT_FORMULA: Final = "v1"
+def _first_formula(definition: Definition) -> str:
+    return digest(_content(definition))
 
 
-def revision_of(definition: Definition) -> str:
+def _second_formula(definition: Definition, key: bytes) -> str:
+    text = _canonical(_content(definition))
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:LENGTH]
+
+
+def revision_of(definition: Definition, key: bytes = b"") -> str:
     """The revision that new containers of this Compose service get."""
-    return f"{CURRENT_FORMULA}-{FORMULAS[CURRENT_FORMULA](definition)}"
+    return f"v2-{_second_formula(definition, key)}" if key else f"v1-{_first_formula(definition)}"
 
 
-def revisions_of(definition: Definition) -> frozenset[str]:
+def revisions_of(definition: Definition, key: bytes = b"") -> frozenset[str]:
     """The revisions of this Compose service under every formula that is still read."""
-    return frozenset(f"{name}-{formula(definition)}" for name, formula in FORMULAS.items())
+    return frozenset({revision_of(definition), revision_of(definition, key)})
+
+
+def formula_of(revision: str) -> str:
+    """The formula that made a revision, such as `v1`."""
+    return revision.partition("-")[0]
 
 
 def digest(value: object) -> str:
-    """12 hex digits of SHA-256 over the canonical JSON of a value: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """12 hex digits of SHA-256 over the canonical JSON of a value."""
+    return hashlib.sha256(_canonical(value).encode()).hexdigest()[:LENGTH]
+
+
+def _canonical(value: object) -> str:
+    """JSON with sorted keys and no spaces; UTF-8 when it is encoded."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

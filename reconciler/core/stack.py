@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.core.revision import CURRENT_FORMULA, digest
+from reconciler.core.revision import digest, formula_of
 
 HOLD_MARGIN: Final = 1.0
 """Seconds before the end of `holdSeconds` by which requests have to be let in: HAProxy counts whole seconds."""
@@ -203,12 +203,17 @@ class Stack:
     @cached_property
     def revision(self) -> str:
         """What a rollout goes towards: one name for the revisions of all its workloads but gateway and HAProxy."""
-        return _one_name(self.of(Role.WEB, Role.DEPENDENCY, Role.JOB))
+        return _one_name([w.revision for w in self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)])
 
     @cached_property
-    def web_revision(self) -> str:
-        """The name that earlier releases gave to a rollout, which was for them one of the web workloads only."""
-        return _one_name(self.web)
+    def revisions(self) -> frozenset[str]:
+        """The names of this rollout under every formula that is still read."""
+        return _names(self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)) | {self.revision}
+
+    @cached_property
+    def web_revisions(self) -> frozenset[str]:
+        """The names that earlier releases gave to a rollout, which was for them one of the web workloads only."""
+        return _names(self.web) | {_one_name([w.revision for w in self.web])}
 
     @property
     def is_single_active(self) -> bool:
@@ -232,7 +237,17 @@ class Stack:
         return sum(workload.replicas for workload in self.web)
 
 
-def _one_name(workloads: Sequence[Workload]) -> str:
+def _one_name(revisions: Sequence[str]) -> str:
     """The revision of a single workload, or one name for those of several."""
-    revisions = [workload.revision for workload in workloads]
-    return revisions[0] if len(revisions) == 1 else f"{CURRENT_FORMULA}-{digest(revisions)}"
+    return revisions[0] if len(revisions) == 1 else f"{formula_of(revisions[0])}-{digest(revisions)}"
+
+
+def _names(workloads: Sequence[Workload]) -> frozenset[str]:
+    """One name for the revisions of these workloads under each formula that is read."""
+    formulas = {formula_of(revision) for revision in workloads[0].revisions}
+    by_formula = ([_of_formula(each, workload) for workload in workloads] for each in formulas)
+    return frozenset(_one_name([one for one in names if one]) for names in by_formula if all(names))
+
+
+def _of_formula(formula: str, workload: Workload) -> str:
+    return next((each for each in sorted(workload.revisions) if formula_of(each) == formula), "")

@@ -55,6 +55,7 @@ class FragmentReader:
     port: int
     replicas: int
     digest_file: FileDigest
+    key: bytes = b""
 
     def part(self, name: str) -> Part:
         """The part that this service of the fragment becomes. Raises BuildError."""
@@ -78,8 +79,8 @@ class FragmentReader:
             role=Role.WEB if is_web else Role.JOB if nature.is_job else Role.DEPENDENCY,
             replicas=replicas,
             image=definition["image"],
-            revision=revision_of(content),
-            revisions=revisions_of(content),
+            revision=revision_of(content, self.key),
+            revisions=revisions_of(content, self.key),
             networks=frozenset(definition.get("networks", ())),
             needs=fragment.needs[name],
             joins=shared.get("network_mode", ""),
@@ -168,7 +169,7 @@ class FragmentReader:
         return targets.pop() if self.port not in targets and len(targets) == 1 else self.port
 
 
-def base_parts(service: VaultService, site: Site, bind: str = "") -> tuple[Part, Part]:
+def base_parts(service: VaultService, site: Site, bind: str = "", key: bytes = b"") -> tuple[Part, Part]:
     """The gateway and HAProxy."""
     spec = service.spec
     image, drain = spec.proxy.image, spec.strategy.drain_seconds
@@ -185,8 +186,8 @@ def base_parts(service: VaultService, site: Site, bind: str = "") -> tuple[Part,
                 role=Role.GATEWAY,
                 replicas=1,
                 image=image,
-                revision=revision_of(held),
-                revisions=revisions_of(held),
+                revision=revision_of(held, key),
+                revisions=revisions_of(held, key),
                 networks=frozenset(gateway["networks"]),
                 stop_grace=0.0,
             ),
@@ -199,8 +200,8 @@ def base_parts(service: VaultService, site: Site, bind: str = "") -> tuple[Part,
                 role=Role.PROXY,
                 replicas=spec.proxy.replicas,
                 image=image,
-                revision=revision_of(haproxy),
-                revisions=revisions_of(haproxy),
+                revision=revision_of(haproxy, key),
+                revisions=revisions_of(haproxy, key),
                 networks=frozenset(),
                 needs=(base_stack.GATEWAY,),
                 stop_grace=drain + base_stack.HARD_STOP_MARGIN,

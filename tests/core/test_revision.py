@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.revision import CURRENT_FORMULA, FORMULAS, digest, revision_of, revisions_of
+from reconciler.core.revision import digest, revision_of, revisions_of
 
 SERVICE: dict[str, Any] = {
     "image": "web:1",
@@ -56,10 +56,22 @@ def test_what_a_container_is_made_of_is_part_of_it(change: dict[str, Any]) -> No
     assert revision_of(SERVICE | change) != revision_of(SERVICE)
 
 
+KEY = bytes(range(32))
+
+
 def test_every_formula_that_was_ever_used_is_still_read() -> None:
-    assert revision_of(SERVICE) in revisions_of(SERVICE)
-    assert len(revisions_of(SERVICE)) == len(FORMULAS)
-    assert CURRENT_FORMULA in FORMULAS
+    assert revision_of(SERVICE, KEY) == "v2-c441dee4fa56"
+    assert revisions_of(SERVICE, KEY) == {revision_of(SERVICE), revision_of(SERVICE, KEY)}
+    assert revisions_of(SERVICE) == {revision_of(SERVICE)}
+
+
+def test_without_the_key_a_list_of_words_finds_nothing() -> None:
+    told = revision_of(SERVICE | {"environment": {"PASSWORD": "correct-horse"}}, KEY)
+    guesses = [SERVICE | {"environment": {"PASSWORD": word}} for word in ("battery", "correct-horse")]
+    assert told in {revision_of(guess, KEY) for guess in guesses}
+    for guess in guesses:
+        assert told not in revisions_of(guess, bytes(32)) | revisions_of(guess)
+        assert told.partition("-")[2] != digest(guess)
 
 
 @given(

@@ -65,6 +65,19 @@ def check_state_directory(directory: Path) -> Iterator[Finding]:
     yield from findings or [ok(name, f"{directory} is ours to write")]
 
 
+def check_revision_key(directory: Path, *, lost: bool) -> Iterator[Finding]:
+    """Whether the key of revisions is there and nobody else's to read."""
+    name, path = "revision key", directory / "revision.key"
+    if lost:
+        message = f"{path} is gone: the next start of the controller replaces every container once"
+        yield warn(name, message, "restore it from a backup before the controller is started")
+    elif path.exists() and path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        message = f"other users can read {path}, and with it guess secrets from revisions"
+        yield fail(name, message, f"chmod 600 {path}")
+    else:
+        yield ok(name, "is there" if path.exists() else "will be made by the first controller")
+
+
 def _permissions(name: str, directory: Path) -> Iterator[Finding]:
     mode = directory.stat().st_mode
     if mode & stat.S_IWOTH:

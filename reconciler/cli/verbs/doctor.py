@@ -78,6 +78,7 @@ def _examine(application: Application, now: datetime) -> Iterator[Finding]:
     except VaultError as error:
         yield fail("services", str(error), "see what is said above of the state directory")
         return
+    yield from machine.check_revision_key(state, lost=application.has_lost_key())
     yield from _controller(application, names)
     for name in names:
         yield from services.check_service(application, name, with_engine=answers)

@@ -68,3 +68,13 @@ def test_a_clock_that_went_back(tmp_path: Path) -> None:
 
 def test_a_clock_without_anything_to_compare_it_with(tmp_path: Path) -> None:
     assert levels(machine.check_clock(tmp_path, NOW)) == ["ok"]
+
+
+def test_the_key_of_revisions(tmp_path: Path) -> None:
+    key = tmp_path / "revision.key"
+    assert levels(machine.check_revision_key(tmp_path, lost=False)) == ["ok"]
+    assert levels(machine.check_revision_key(tmp_path, lost=True)) == ["warn"]
+    key.touch(0o600)
+    assert levels(machine.check_revision_key(tmp_path, lost=False)) == ["ok"]
+    key.chmod(0o644)
+    assert levels(machine.check_revision_key(tmp_path, lost=False)) == ["fail"]

@@ -1,0 +1,52 @@
+"""The key of revisions: 32 random bytes in the state directory, made once, so that no revision tells a secret.
+
+Losing it costs one replacement of every container, since the names of their definitions are others then.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from reconciler.api import PermanentError
+from reconciler.store import files
+
+NAME: Final = "revision.key"
+BYTES: Final = 32
+
+
+def read_key(state_dir: Path) -> bytes:
+    """The key; nothing when there is none, or when it is not for us to read. Raises PermanentError if it is damaged."""
+    path = state_dir / NAME
+    try:
+        text = path.read_text(encoding="ascii").strip()
+        key = bytes.fromhex(text)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return b""
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != BYTES:
+        raise PermanentError(
+            f"{path} is no key of revisions: restore it from a backup; without it, remove the file, "
+            "and every container is replaced once"
+        )
+    return key
+
+
+def ensure_key(state_dir: Path) -> bytes:
+    """The key, made if there is none yet. Raises PermanentError or TemporaryError."""
+    if key := read_key(state_dir):
+        return key
+    files.make_traversable(state_dir)
+    path = state_dir / NAME
+    beside = state_dir / f".{NAME}.{os.getpid()}"
+    files.write(beside, secrets.token_hex(BYTES).encode() + b"\n", durable=True)
+    with files.disk_errors(path, "write"):
+        # A link fails where another process was first; its key is the one that counts.
+        with suppress(FileExistsError):
+            path.hardlink_to(beside)
+        beside.unlink(missing_ok=True)
+    return read_key(state_dir)
