@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from reconciler.controller.fetches import FetchJournal
     from reconciler.controller.manager import Controller, Outcome, Progress
     from reconciler.controller.notify import Choice, Notifier, Teller
+    from reconciler.controller.secrets import Secrets
     from reconciler.controller.world import World
     from reconciler.core.admission import Policy
     from reconciler.core.diff import Difference
     from reconciler.core.judged import Judged
     from reconciler.core.plan import Plan
-    from reconciler.core.redaction import Secrets
     from reconciler.core.stack import Stack
     from reconciler.engines.compose import ComposeEngine
     from reconciler.proxy.haproxy import HAProxy
@@ -116,7 +116,7 @@ class Application:
     @cached_property
     def secrets(self) -> Secrets:
         """What must not be told; whatever stores or prints text asks it."""
-        from reconciler.core.redaction import Secrets
+        from reconciler.controller.secrets import Secrets
 
         return Secrets()
 

@@ -13,9 +13,10 @@ from typing import Final
 from reconciler.api import VaultService, load_env_file
 from reconciler.api.errors import PermanentError
 from reconciler.controller.mounted_files import MountedFiles
+from reconciler.controller.secrets import Secrets
 from reconciler.core.admission import Policy
 from reconciler.core.build import build
-from reconciler.core.redaction import Secrets, redact, redacted
+from reconciler.core.redaction import redact, redacted
 from reconciler.core.stack import Site, Stack
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry

@@ -1,8 +1,8 @@
 """Keeps secrets of `envFrom` out of everything that is told: events, status, history, errors and the log.
 
 Text of others may quote a secret: a plugin's exception, the last words of a container, an error of Compose. So each
-place where text is stored or printed (both stores, the log, the command line's errors) asks the same `Secrets` to hide
-what it knows, in the spellings in which programs quote a value.
+place where text is stored or printed (both stores, the log, the command line's errors) is searched for what is known, in
+the spellings in which programs quote a value. `controller/secrets.py` knows the values.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import html
 import json
 import re
 import shlex
-import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from string import ascii_letters, digits
 from typing import Final
-from urllib.parse import quote, quote_plus
 
 from reconciler.api.errors import VaultError
 
@@ -28,13 +27,10 @@ SHORTEST: Final = 5
 TELLING: Final = 16
 """Characters of a secret's begin or end that are hidden also without the rest, which a message may have cut off."""
 
-REMEMBERED: Final = 1000
-"""Values kept for each service: containers with a secret of before may still speak."""
-
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
     """`text` with MASK for every secret in it, in all its spellings, and for what is left of one that was cut."""
-    return _hide(text, _longest_first(each for secret in secrets for each in spellings(secret)))
+    return without(text, longest_first(each for secret in secrets for each in spellings(secret)))
 
 
 def redact(error: VaultError, secrets: Iterable[str]) -> None:
@@ -56,39 +52,7 @@ def spellings(secret: str) -> tuple[str, ...]:
     found = {each for part in parts if len(part) >= SHORTEST for each in _quoted(part)}
     if len(whole) >= SHORTEST:
         found.update(_in_base64(secret))
-    return _longest_first(found)
-
-
-class Secrets:
-    """The secrets of each service, as they were met in this process. Threads may share it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._values: dict[str, tuple[str, ...]] = {}
-        self._names: dict[str, frozenset[str]] = {}
-        self._hidden: dict[str, tuple[str, ...]] = {}
-        self._all: tuple[str, ...] = ()
-
-    def learn(self, service: str, values: Iterable[str], names: Iterable[str] = ()) -> None:
-        """These are secrets of that service from now on, besides those that are known.
-
-        A value that is part of one of its `names` stays readable: everything that is told of the service has them, and
-        a mask in their place would say what the value is.
-        """
-        with self._lock:
-            known, named = self._values.get(service, ()), self._names.get(service, frozenset())
-            after = tuple(dict.fromkeys((*known, *values)))[-REMEMBERED:]
-            public = named | frozenset(names)
-            if after == known and public == named:
-                return
-            self._values[service], self._names[service] = after, public
-            secret = [value for value in after if not any(value in name for name in public)]
-            self._hidden[service] = _longest_first(each for value in secret for each in spellings(value))
-            self._all = _longest_first(each for hidden in self._hidden.values() for each in hidden)
-
-    def hide(self, text: str, service: str = "") -> str:
-        """`text` without the secrets of a service; without those of all services when it is about none."""
-        return _hide(text, self._hidden.get(service, ()) if service else self._all)
+    return longest_first(found)
 
 
 def _quoted(text: str) -> Iterator[str]:
@@ -102,10 +66,15 @@ def _quoted(text: str) -> Iterator[str]:
     yield text.replace("$", "$$")
     yield text.replace("'", "''")  # YAML
     yield shlex.quote(text).strip("'")
-    yield quote(text, safe="")
-    yield quote(text)
-    yield quote_plus(text)
+    for safe in ("", "/"):
+        yield (coded := _in_url(text, safe))
+        yield coded.replace("%20", "+")
     yield html.escape(text)
+
+
+def _in_url(text: str, safe: str) -> str:
+    kept = f"{ascii_letters}{digits}-._~{safe}".encode()
+    return "".join(chr(byte) if byte in kept else f"%{byte:02X}" for byte in text.encode(errors="replace"))
 
 
 def _in_base64(secret: str) -> Iterator[str]:
@@ -121,12 +90,13 @@ def _in_base64(secret: str) -> Iterator[str]:
             yield core.replace("+", "-").replace("/", "_")
 
 
-def _longest_first(wanted: Iterable[str]) -> tuple[str, ...]:
-    # So that no secret that contains another one is left in part.
+def longest_first(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Spellings in the order in which they are to be hidden, so that none that contains another is left in part."""
     return tuple(sorted(set(wanted), key=lambda text: (-len(text), text)))
 
 
-def _hide(text: str, wanted: Sequence[str]) -> str:
+def without(text: str, wanted: Sequence[str]) -> str:
+    """`text` with MASK for these spellings, and for what is left of one that was cut."""
     is_cut = text.rstrip().endswith(("…", "..."))
     for spelling in wanted:
         text = text.replace(spelling, MASK)

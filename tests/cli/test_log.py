@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.cli import log
+from reconciler.controller.secrets import Secrets
 from reconciler.controller.trace import tracing
-from reconciler.core.redaction import Secrets
 
 
 @pytest.fixture

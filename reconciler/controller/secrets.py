@@ -1,0 +1,47 @@
+"""What this process must not tell: the secrets of each service, as they were met when it was built.
+
+One object for all that stores or prints text, so that no place can forget to ask; `core/redaction.py` says how.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Final
+
+from reconciler.core.redaction import longest_first, spellings, without
+
+REMEMBERED: Final = 1000
+"""Values kept for each service: containers with a secret of before may still speak."""
+
+
+class Secrets:
+    """The secrets of each service, as they were met in this process. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._values: dict[str, tuple[str, ...]] = {}
+        self._names: dict[str, frozenset[str]] = {}
+        self._hidden: dict[str, tuple[str, ...]] = {}
+        self._all: tuple[str, ...] = ()
+
+    def learn(self, service: str, values: Iterable[str], names: Iterable[str] = ()) -> None:
+        """These are secrets of that service from now on, besides those that are known.
+
+        A value that is part of one of its `names` stays readable: everything that is told of the service has them, and
+        a mask in their place would say what the value is.
+        """
+        with self._lock:
+            known, named = self._values.get(service, ()), self._names.get(service, frozenset())
+            after = tuple(dict.fromkeys((*known, *values)))[-REMEMBERED:]
+            public = named | frozenset(names)
+            if after == known and public == named:
+                return
+            self._values[service], self._names[service] = after, public
+            secret = [value for value in after if not any(value in name for name in public)]
+            self._hidden[service] = longest_first(each for value in secret for each in spellings(value))
+            self._all = longest_first(each for hidden in self._hidden.values() for each in hidden)
+
+    def hide(self, text: str, service: str = "") -> str:
+        """`text` without the secrets of a service; without those of all services when it is about none."""
+        return without(text, self._hidden.get(service, ()) if service else self._all)
