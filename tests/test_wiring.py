@@ -38,7 +38,8 @@ MOUNTING = """
             if "REFUSED" in env:
                 raise ValueError(f"no use for {env['PASSWORD']}")
             web = {"image": "example/web", "volumes": [env["MOUNT"]] if "MOUNT" in env else []}
-            return {"services": {"web": web}}
+            more = {env["MORE"]: {"image": "example/more"}} if "MORE" in env else {}
+            return {"services": {"web": web, **more}}
 
         def get_containers(self):
             return ["web"]
@@ -271,3 +272,39 @@ def test_a_lost_key_is_told(make: Make, tmp_path: Path) -> None:
     make().world()
     assert [event.reason for event in make().history.events("")] == ["RevisionKeyLost"]
     assert not make().has_lost_key()
+
+
+@pytest.mark.parametrize(
+    ("bind", "expected"),
+    [("", "8080:8080"), ("127.0.0.1", "127.0.0.1:8080:8080"), ("::1", "[::1]:8080:8080")],
+)
+def test_ports_are_published_on_the_operators_address_and_replace_no_gateway(
+    make: Make, bind: str, expected: str
+) -> None:
+    service = _service()
+    bound, default = make(bind=bind).build(service), make().build(service)
+    assert bound.document["services"]["gateway"]["ports"] == [expected]
+    assert bound.gateway.revision == default.gateway.revision
+
+
+def test_which_image_runs_as_haproxy_is_the_operators_choice(make: Make) -> None:
+    service = _service()
+    spec = service.spec.model_copy(
+        update={"proxy": service.spec.proxy.model_copy(update={"image": "registry.example/haproxy:3.0"})}
+    )
+    service = service.model_copy(update={"spec": spec})
+    with pytest.raises(
+        VaultError, match=r"spec\.proxy\.image .*--proxy-image registry\.example/haproxy:3\.0"
+    ):
+        make().build(service)
+    make(proxy_images=("registry.example/*",)).build(service)
+
+
+def test_container_names_of_a_service_that_was_first_are_kept(make: Make, tmp_path: Path) -> None:
+    application = make()
+    service = _service()
+    other = service.model_copy(update={"metadata": Metadata(name=f"{service.name}-side")})
+    application.objects.apply(other, Origin("apply", "test", tmp_path / "m.yaml", 1, ""))
+    with pytest.raises(VaultError, match=rf"names of service '{service.name}-side'.*foreign-name"):
+        application.build(_service(MORE="side-car"))
+    application.build(_service(MORE="other-car"))
