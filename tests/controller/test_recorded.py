@@ -43,7 +43,7 @@ def former_records(memory: MemoryWorld, path: Path, rows: list[Row]) -> HistoryS
             spec = wish.service().spec.model_dump_json(by_alias=True)
             sql.execute(
                 "INSERT INTO revisions VALUES (?, ?, ?, ?, 'spec', '', ?, ?, NULL)",
-                (NAME, number, stack.web_revision, spec, number, result),
+                (NAME, number, *stack.web_revisions, spec, number, result),
             )
         sql.commit()
     history = HistoryStore(path)
@@ -62,7 +62,7 @@ GOOD = Wish("stateful", drain=1.0)
 
 def test_an_upgrade_alone_begins_nothing(upgraded: MemoryWorld, tmp_path: Path) -> None:
     stack = upgraded.build(GOOD.service())
-    assert stack.revision != stack.web_revision
+    assert stack.revision not in stack.web_revisions
     history = former_records(upgraded, tmp_path / "history.sqlite3", [(stack, GOOD, "Complete")])
     before = set(upgraded.machine.containers)
     result = upgraded.once()

@@ -257,9 +257,9 @@ def test_a_revision_names_all_workloads_but_those_of_the_base() -> None:
     web = {"image": "web:1", "depends_on": ["db"]}
     one, other = (built({"services": {"web": web, "db": {"image": f"db:{version}"}}}) for version in (1, 2))
     assert one.revision != other.revision
-    assert one.web_revision == other.web_revision
+    assert one.web_revisions == other.web_revisions
     alone = built({"services": {"web": {"image": "web:1"}}})
-    assert alone.revision == alone.web_revision == alone.web[0].revision
+    assert alone.web_revisions == {alone.revision} == {alone.web[0].revision}
 
 
 def test_a_job_that_is_done_is_not_started_again_by_the_engine() -> None:
