@@ -22,7 +22,7 @@ from reconciler.engines.address_pools import networks_left
 from reconciler.engines.compose import ComposeEngine
 from reconciler.engines.compose_file import dump
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
-from tests.e2e.docker_cli import containers, docker, inspect
+from tests.e2e.docker_cli import containers, docker, inspect, remove_project
 from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
@@ -179,6 +179,30 @@ def test_an_image_that_is_nowhere_is_named_before_anything_is_created(
     with pytest.raises(EngineError, match=r"nowhere\.invalid"):
         _create(engine, stack, "web")
     assert containers(stack.project, everything=True) == []
+
+
+def test_a_replica_can_be_created_from_what_its_tag_meant_before(
+    engine: ComposeEngine, make_stack: MakeStack
+) -> None:
+    tag = f"t-moved-{os.getpid()}:1"
+    docker("tag", "vault-reconciler/whoami:latest", tag)
+    try:
+        stack = make_stack(IMAGE=tag)
+        (first,) = _run(engine, stack, "web")
+        assert first.image == engine.observe(stack).images[tag]
+        docker("tag", "haproxy:3.0", tag)
+        with closing(ComposeEngine()) as other:
+            present = other.observe(stack).images[tag]
+        assert present not in ("", first.image)
+        request = CreateReplicas(workload="web", count=1, existing=1, cause=Cause.MISSING, image=first.image)
+        engine.create(stack, (request,))
+        assert [(c.image, c.revision) for c in _seen(engine, stack, "web")] == 2 * [
+            (first.image, first.revision)
+        ]
+        assert _seen(engine, stack, "web")[0].id == first.id
+    finally:
+        remove_project(make_stack().project)
+        docker("rmi", tag, check=False)
 
 
 # Ending
