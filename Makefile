@@ -31,7 +31,7 @@ test: venv engine images ## Run every test, the real engine included (WORKERS=n 
 simulate: venv ## Live through 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)
 
-fuzz: venv ## Feed every way in with 200,000 bad inputs (INPUTS=n for another number)
+fuzz: venv engine ## Feed every way in with 200,000 bad inputs, ask Compose about 20,000 fragments (INPUTS=n)
 	@$(VENV)/python -m tests.fuzz $(INPUTS)
 
 chaos: venv engine images ## Harm everything there is, and write docs/reliability.md (ONLY=words for what has them in its name)

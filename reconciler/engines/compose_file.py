@@ -15,7 +15,18 @@ from reconciler.core.stack import JSON
 
 def dump(document: JSON) -> str:
     """The document as YAML, every `$` doubled so that Compose takes each value as it is."""
-    return written(escape(document))
+    services = {name: _readable(body) for name, body in document.get("services", {}).items()}
+    return written(escape({**document, "services": services} if services else document))
+
+
+def _readable(service: JSON) -> JSON:
+    """The service with variables and labels as lists where Compose would take the name of one for an extension (2.26)."""
+    lists = {
+        field: [f"{name}={value}" for name, value in service[field].items()]
+        for field in ("environment", "labels")
+        if isinstance(service.get(field), dict) and any(name.startswith("x-") for name in service[field])
+    }
+    return {**service, **lists}
 
 
 def proxy_overlay(request: CreateProxy) -> JSON:

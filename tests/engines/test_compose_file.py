@@ -26,6 +26,14 @@ HOSTILE = [
 ]
 
 
+@pytest.mark.docker
+@pytest.mark.parametrize("field", ["labels", "environment"])
+def test_a_name_that_looks_like_an_extension_is_kept(field: str) -> None:
+    values = {"x-a": "b=c", "c": "$d"}
+    services = compose_reads({"name": "t-x", "services": {"web": {"image": "x", field: values}}})["services"]
+    assert services["web"][field] == values
+
+
 NUMBER_LIKE = sorted(
     {
         f"{sign}{whole}{rest}"

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from reconciler.core.admission.mounts import Mount, mounts
 from reconciler.core.admission.policy import Check, Hits, Policy, Subject
 from reconciler.core.admission.roots import (
     NEVER,
@@ -22,6 +21,7 @@ from reconciler.core.admission.roots import (
     normal,
     overlaps,
 )
+from reconciler.core.compose.mounts import Mount, read_mounts
 
 _SOCKETS: Final = frozenset(
     {"docker.sock", "docker-cli.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock"}
@@ -44,7 +44,7 @@ def mounted(verdict: Verdict) -> Check:
     """The mounts of host paths that are refused for this reason."""
 
     def check(value: Any, subject: Subject) -> Hits:
-        for mount in mounts(value):
+        for mount in read_mounts(value):
             if mount.is_bind and judge(mount.source, subject, writable=not mount.read_only) is verdict:
                 yield mount.place, mount.source
 
@@ -109,7 +109,7 @@ def written_paths(services: Mapping[str, Mapping[str, Any]], policy: Policy) -> 
 
 def _writable(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Mount]:
     for body in services.values():
-        yield from (m for m in mounts(body.get("volumes")) if m.is_bind and not m.read_only)
+        yield from (m for m in read_mounts(body.get("volumes")) if m.is_bind and not m.read_only)
 
 
 def _both(source: str, policy: Policy) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Final
 from reconciler.core.admission import checks, limits, mounts, networks, paths
 from reconciler.core.admission.paths import Verdict
 from reconciler.core.admission.policy import Profile, Rule
+from reconciler.core.compose.fields import harmless
 
 _DEFAULT_CAPABILITIES: Final = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
@@ -32,20 +33,8 @@ _SECURITY_OPTIONS: Final = frozenset({
 })  # fmt: skip
 
 FIELDS: Final[Mapping[str, frozenset[str]]] = {
-    "services": frozenset({
-        "attach", "blkio_config", "cap_drop", "command", "configs", "container_name", "cpu_count", "cpu_percent",
-        "cpu_period", "cpu_quota", "cpu_shares", "cpus", "cpuset", "depends_on", "deploy", "dns", "dns_opt",
-        "dns_search", "domainname", "entrypoint", "environment", "expose", "extra_hosts", "group_add", "healthcheck",
-        "hostname", "image", "init", "links", "mac_address", "mem_limit", "mem_reservation", "mem_swappiness",
-        "memswap_limit", "networks", "platform", "profiles", "pull_policy", "read_only", "restart", "scale", "secrets",
-        "shm_size", "stdin_open", "stop_grace_period", "stop_signal", "storage_opt", "tmpfs", "tty", "ulimits", "user",
-        "working_dir",
-    }),
-    "volumes": frozenset({"labels"}),
-    "networks": frozenset({"attachable", "enable_ipv4", "enable_ipv6", "internal", "labels"}),
-    "configs": frozenset({"content", "labels"}),
-    "secrets": frozenset({"labels"}),
-}  # fmt: skip
+    section: harmless(section) for section in ("services", "volumes", "networks", "configs", "secrets")
+}
 """Fields that ask for nothing outside of the stack."""
 
 _ASK_OPERATOR: Final = (

@@ -50,14 +50,14 @@ _BUILD: Final = "is built elsewhere; the controller starts images"
 _HOST_FILE: Final = "reads a file of the controller's machine"
 
 _SERVICE_HONOURED: Final = (
-    "annotations", "blkio_config", "cap_drop", "command", "configs", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota",
+    "blkio_config", "cap_drop", "command", "configs", "cpu_count", "cpu_percent", "cpu_period", "cpu_quota",
     "cpu_shares", "cpus", "cpuset", "dns", "dns_opt", "dns_search", "domainname", "entrypoint", "environment", "expose",
     "extra_hosts", "group_add", "healthcheck", "hostname", "image", "init", "labels", "mem_limit", "mem_reservation",
     "mem_swappiness", "memswap_limit", "platform", "read_only", "restart", "scale", "secrets", "shm_size", "stdin_open",
     "stop_grace_period", "stop_signal", "storage_opt", "tmpfs", "tty", "ulimits", "user", "working_dir",
 )  # fmt: skip
 _SERVICE_ADMITTED: Final = (
-    "build", "cap_add", "cgroup", "cgroup_parent", "cpu_rt_period", "cpu_rt_runtime", "credential_spec",
+    "annotations", "build", "cap_add", "cgroup", "cgroup_parent", "cpu_rt_period", "cpu_rt_runtime", "credential_spec",
     "device_cgroup_rules", "devices", "env_file", "extends", "external_links", "gpus", "ipc", "isolation", "label_file",
     "logging", "network_mode", "oom_kill_disable", "oom_score_adj", "pid", "pids_limit", "post_start", "pre_stop",
     "privileged", "provider", "runtime", "security_opt", "sysctls", "use_api_socket", "userns_mode", "uts", "volumes",
@@ -67,7 +67,7 @@ _SERVICE_ADMITTED: Final = (
 SERVICE: Final = (
     *(Field(name, H) for name in _SERVICE_HONOURED),
     *(Field(name, A) for name in _SERVICE_ADMITTED),
-    Field("attach", W, "has no effect; vaultctl logs follows every service"),
+    Field("attach", W, "has no effect; vaultctl logs follows every service", _other_than(True)),
     Field("container_name", W, "is not given, since a container starts beside the one that it replaces; it is an alias of "
           "the service in its networks"),
     Field("depends_on", H),
@@ -153,6 +153,18 @@ SECTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
     "configs": CONFIG,
     "secrets": SECRET,
 }
+
+
+def row_of(section: str, path: str) -> Field | None:
+    """The row of a field: its own, or that of the innermost field around it which is treated as one."""
+    rows = {row.path: row for row in SECTIONS[section]}
+    steps = path.split(".")
+    for length in range(len(steps), 0, -1):
+        around = ".".join(steps[:length])
+        if around in rows:
+            is_split = length < len(steps) and any(other.startswith(f"{around}.") for other in rows)
+            return None if is_split else rows[around]
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.needs import read_needs
 from reconciler.core.compose.networks import with_alias
 
-NOT_HANDED: Final = ("container_name", "profiles", "develop", "attach")
+NOT_HANDED: Final = ("container_name", "profiles", "develop", "attach", "pull_refresh_after")
 """Fields that Compose does not get: the table in `fields` says what becomes of them."""
 
 

@@ -69,7 +69,7 @@ def read_mounts(value: object) -> tuple[Mount, ...]:
 def _long(place: str, entry: Mapping[str, Any]) -> Mount:
     bind = entry.get("bind")
     bind = bind if isinstance(bind, Mapping) else {}
-    known = {"propagation", "create_host_path", "selinux", "recursive"}
+    known = {"propagation", "create_host_path", "selinux"}
     options = (
         *([str(bind["propagation"])] if bind.get("propagation") else []),
         *([str(bind["selinux"])] if bind.get("selinux") else []),
@@ -89,8 +89,9 @@ def _long(place: str, entry: Mapping[str, Any]) -> Mount:
 def _short(place: str, text: str) -> Mount:
     parts = text.split(":")
     source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-    # What follows the third part is an option that Compose would refuse.
+    # Compose refuses what follows the third part, and so does whoever looks for options that are not known.
     options = tuple(option for part in parts[2:] for option in part.split(","))
+    surplus = (text,) if len(parts) > _PARTS else ()
     kind = BIND if source.startswith(("/", ".", "~")) else VOLUME
     # Of two that exclude each other Compose takes the last.
     access = [each for each in options if each in ("ro", "rw")]
@@ -101,8 +102,8 @@ def _short(place: str, text: str) -> Mount:
         source=source,
         target=target,
         read_only=read_only,
-        options=options,
-        surplus=len(parts) > _PARTS,
+        options=(*options, *surplus),
+        surplus=bool(surplus),
         body=_body(kind, source, target, read_only, options),
     )
 
@@ -119,6 +120,6 @@ def _body(kind: str, source: str, target: str, read_only: bool, options: tuple[s
         for key, words in (("propagation", _PROPAGATION), ("selinux", _SELINUX)):
             if chosen := [option for option in options if option in words]:
                 body["bind"][key] = chosen[-1]
-    elif "nocopy" in options:
-        body["volume"] = {"nocopy": True}
+    else:
+        body["volume"] = {"nocopy": True} if "nocopy" in options else {}
     return body

@@ -190,12 +190,12 @@ def test_mounts_are_handed_over_in_the_long_form() -> None:
     volumes = ["data:/d", "data:/e:ro,nocopy", "/srv/a:/a", "/srv/b:/b:ro,Z", "/anonymous"]
     stack = built(db={"volumes": volumes}, volumes={"data": {}})
     assert stack.document["services"]["db"]["volumes"] == [
-        {"type": "volume", "target": "/d", "source": "data"},
+        {"type": "volume", "target": "/d", "source": "data", "volume": {}},
         {"type": "volume", "target": "/e", "source": "data", "read_only": True, "volume": {"nocopy": True}},
         {"type": "bind", "target": "/a", "source": "/srv/a", "bind": {"create_host_path": True}},
         {"type": "bind", "target": "/b", "source": "/srv/b", "read_only": True,
          "bind": {"create_host_path": True, "selinux": "Z"}},
-        {"type": "volume", "target": "/anonymous"},
+        {"type": "volume", "target": "/anonymous", "volume": {}},
     ]  # fmt: skip
 
 
