@@ -5,7 +5,6 @@ Losing it costs one replacement of every container, since the names of their def
 
 from __future__ import annotations
 
-import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
@@ -42,7 +41,7 @@ def ensure_key(state_dir: Path) -> bytes:
         return key
     files.make_traversable(state_dir)
     path = state_dir / NAME
-    beside = state_dir / f".{NAME}.{os.getpid()}"
+    beside = state_dir / f".{NAME}.{secrets.token_hex(8)}"
     files.write(beside, secrets.token_hex(BYTES).encode() + b"\n", durable=True)
     with files.disk_errors(path, "write"):
         # A link fails where another process was first; its key is the one that counts.

@@ -375,7 +375,8 @@ def test_a_link_in_a_repository_leads_nowhere(make: Make, repository: Repository
     repository.commit({})
     loaded = make(repository.bare).load()
     assert names(loaded) == ["files"]
-    assert [problem.message for problem in loaded.problems] == ["must be a mapping"]
+    # It is a file with a path in it, and no manifest.
+    assert [file.name for file in loaded.foreign] == ["link.yaml"]
 
 
 def test_hooks_and_filters_of_a_repository_do_not_run(
