@@ -42,7 +42,7 @@ def test_a_settings_file_that_all_can_read(tmp_path: Path, make_service: MakeSer
 def test_images_and_ports(tmp_path: Path, make_service: MakeService) -> None:
     stack = wire(Options(state_dir=tmp_path)).build(make_service())
     assert [level for level, _ in said(check_needs("x", stack, EngineObserved(())))] == ["ok"]
-    lacking = EngineObserved((), frozenset({"haproxy:3.0"}), {8080: "process nginx (pid 7)"})
+    lacking = EngineObserved((), frozenset({"haproxy:3.0"}), taken_ports={8080: "process nginx (pid 7)"})
     image, port = check_needs("x", stack, lacking)
     assert (image.level.value, image.fix) == ("warn", "docker pull haproxy:3.0")
     assert (port.level.value, port.message) == ("fail", "port 8080 is taken by process nginx (pid 7)")
