@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.admission import Policy, review
-from reconciler.core.admission.mounts import mounts
+from reconciler.core.compose.mounts import read_mounts
 
 
 def refused(volume: Any) -> list[str]:
@@ -48,4 +48,4 @@ def test_unknown_options_of_the_long_syntax(bind: dict[str, Any]) -> None:
     ],
 )
 def test_what_counts_as_read_only(volume: Any, read_only: bool) -> None:
-    assert [(mount.is_bind, mount.read_only) for mount in mounts([volume])] == [(True, read_only)]
+    assert [(mount.is_bind, mount.read_only) for mount in read_mounts([volume])] == [(True, read_only)]
