@@ -45,6 +45,7 @@ class Pass:
     in_use: frozenset[str]
     prepared: bool
     workers: set[int]
+    images: Mapping[str, str]
     taken: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     calls: int = 0
@@ -62,6 +63,7 @@ class Judge:
         self._live = 0
         self._ways_in: frozenset[str] = frozenset()
         self._before: set[int] = set()
+        self._known: set[str] = set()
         self._volumes: set[str] = set()
         self._complete: set[tuple[str, str]] = set()
 
@@ -102,6 +104,7 @@ class Judge:
             ),
             prepared=self._is_prepared(stack, observed),
             workers=self._all_workers(stack),
+            images=dict(self._engine.image_ids),
         )
         self._volumes = set(self._engine.volumes)
         if self._random.random() < 0.05:
@@ -131,6 +134,7 @@ class Judge:
         self._live = sum(_is_live(c) for c in self._containers(now.stack))
         self._ways_in = frozenset(process.container for process in self._accepting(now.stack))
         self._before = self._all_workers(now.stack)
+        self._known = {c.id for c in self._containers(now.stack)}
         if call == "start":
             for id in arguments[0]:
                 if container := self._engine.machine.containers.get(id):
@@ -181,14 +185,15 @@ class Judge:
             self._one_content(now)
 
     def _one_content(self, now: Pass) -> None:
-        """Replicas of one revision run one content, whatever their tag means by now."""
-        contents: dict[tuple[str, str], set[str]] = {}
-        for container in self._containers(now.stack):
-            if _is_live(container):
-                contents.setdefault((container.workload, container.revision), set()).add(container.image)
-        for (workload, _), images in contents.items():
-            if len(images) > 1:
-                raise Violation(f"{workload} runs {_names(images)} under one revision")
+        """A new replica gets the content of those of its revision, unless its tag was moved after the pass had looked."""
+        if now.images != self._engine.image_ids:
+            return
+        live = [c for c in self._containers(now.stack) if _is_live(c)]
+        for new in live:
+            kin = [c for c in live if (c.workload, c.revision) == (new.workload, new.revision)]
+            before = {c.image for c in kin if c.id in self._known}
+            if new.id not in self._known and before and new.image not in before:
+                raise Violation(f"{new.workload} runs {_names(before | {new.image})} under one revision")
 
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
         for worker, names in pool.items():
