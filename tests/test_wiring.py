@@ -223,7 +223,7 @@ def test_wherever_a_plugin_takes_a_secret_for_a_number_only_the_plugin_is_told(
 
 
 def test_what_is_stored_and_logged_hides_the_secrets_that_were_met(make: Make, tmp_path: Path) -> None:
-    """One border for all that is told, whoever wrote the text."""
+    """One border for all that is told, whatever wrote the text."""
     _secret(tmp_path / "secrets.env", "PASSWORD=correct-horse\n")
     application, now = make(), datetime.now(UTC)
     service = _service("secrets.env")

@@ -17,7 +17,7 @@ def open_to_others(directory: Path) -> str | None:
     if _mode(directory.parent) & S_IWOTH:
         return _sentence(directory.parent)
     for path in directory.parent.parents:
-        # In a sticky directory nobody can rename what another has put there.
+        # In a sticky directory a user cannot rename the files of another one.
         if _mode(path) & S_IWOTH and not _mode(path) & S_ISVTX:
             return _sentence(path)
     return None

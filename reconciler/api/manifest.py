@@ -101,7 +101,7 @@ def _survey_file(file: Path) -> Survey:
 
 
 def _read_found(file: Path) -> _Reading:
-    """A file that nobody named, so that it may be somebody else's."""
+    """A file that no argument named, so that it may belong to another program."""
     try:
         content = read_bytes(file)
     except ManifestError as error:

@@ -69,7 +69,7 @@ def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
         doing = "; ".join(map(str, sight.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
     if is_converged(sight, replicas):
-        # A tag that was moved makes nothing worse that serves; it is told, and followed when somebody asks for it.
+        # A moved tag does not harm what serves: it is reported, and followed on request.
         ready = ("True", SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
         reconciling = ("False", "Converged", "")
     else:

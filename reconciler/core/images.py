@@ -42,7 +42,7 @@ def lacking(judged: Judged) -> frozenset[str]:
 
 
 def stand_still(judged: Judged, names: frozenset[str]) -> Judged:
-    """The same look, judged by what runs: no definition that runs is outdated, and nobody asks for fresh replicas."""
+    """The same look, judged by what runs: no running definition is outdated, and no fresh replicas are requested."""
     stack = judged.stack
     frozen = replace(
         stack,

@@ -1,6 +1,6 @@
 """Tags that mean another image than the one that runs: replicas of one revision run one content, and a move is told.
 
-A moved tag is not followed by itself: the definition is the same, so nobody has decided to change anything.
+A moved tag is not followed by itself: the definition is the same, and no change was requested.
 """
 
 from __future__ import annotations

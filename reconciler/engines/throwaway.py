@@ -1,6 +1,6 @@
 """Commands in throw-away containers: `haproxy -c` of an image on a configuration that it will have to run.
 
-The image is somebody else's code. It gets no network, no capability and little room, its time and its output are bounded,
+The image is foreign code. It gets no network, no capability and little room, its time and its output are bounded,
 and it ends by SIGKILL. What a killed controller left behind is found by its label.
 """
 

@@ -61,7 +61,7 @@ class DirectorySource:
     kind: Final[Literal["directory"]] = "directory"
 
     def __init__(self, path: Path, *, is_settled: bool = False) -> None:
-        """`is_settled`: nobody writes there, so that an empty file is empty."""
+        """`is_settled`: no program is writing there, so that an empty file is really empty."""
         self._path = path.absolute()
         self._is_settled = is_settled
         self._told: frozenset[Path] = frozenset()

@@ -53,7 +53,7 @@ class Trust:
         code, _, _ = git.attempt(*self._config(), "verify-commit", commit, cwd=repository, environ=environ)
         form = "--format=%G?%n%GS%n%GK%n%an <%ae>"
         told = git.run(*self._config(), "show", "--no-patch", form, commit, cwd=repository, environ=environ)
-        # Whoever pushes chooses these names.
+        # These names come from the author of a push.
         told = "".join(each if each.isprintable() or each == "\n" else " " for each in told)
         letter, signer, key, author = (told.split("\n") + [""] * 4)[:4]
         if code == 0 and letter in GOOD:

@@ -65,7 +65,7 @@ class StoredObject:
     `problem_reason` is that in one CamelCase word.
 
     `service.metadata.generation` counts changes of its spec, and the files of `spec.env_from` are absolute.
-    `requested_at` marks the last time that somebody asked for a pass, whether or not the spec changed; the status has the
+    `requested_at` marks the last time that a pass was requested, whether or not the spec changed; the status has the
     mark of the last one that was answered.
     """
 

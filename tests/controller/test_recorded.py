@@ -70,7 +70,7 @@ def test_an_upgrade_alone_begins_nothing(upgraded: MemoryWorld, tmp_path: Path) 
     assert set(upgraded.machine.containers) == before
     assert ready(upgraded) == ("True", "Serving")
     assert [(r.number, r.result, r.covers) for r in history.revisions(NAME)] == [(1, "Complete", "web")]
-    # Its job is recognised as done, so that nobody misses a container that is pruned now.
+    # Its job is recognised as done, so that a container that is pruned now is not missed.
     for container in [c for c in upgraded.machine.containers.values() if c.workload == "migrate"]:
         upgraded.machine.remove(container)
     assert upgraded.once().did == ""

@@ -66,7 +66,7 @@ def check_state_directory(directory: Path) -> Iterator[Finding]:
 
 
 def check_revision_key(directory: Path, *, lost: bool) -> Iterator[Finding]:
-    """Whether the key of revisions is there and nobody else's to read."""
+    """Whether the key of revisions is there and no other user can read it."""
     name, path = "revision key", directory / "revision.key"
     if lost:
         message = f"{path} is gone: the next start of the controller replaces every container once"

@@ -89,7 +89,7 @@ def _long(place: str, entry: Mapping[str, Any]) -> Mount:
 def _short(place: str, text: str) -> Mount:
     parts = text.split(":")
     source, target = ("", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
-    # Compose refuses what follows the third part, and so does whoever looks for options that are not known.
+    # Compose refuses what follows the third part, and so does a reader that looks for unknown options.
     options = tuple(option for part in parts[2:] for option in part.split(","))
     surplus = (text,) if len(parts) > _PARTS else ()
     kind = BIND if source.startswith(("/", ".", "~")) else VOLUME

@@ -1,6 +1,6 @@
 """The ports of a service: what it listens on, and where on the host that would be published.
 
-A range is several ports. Whoever asks for a port gets one value for each of them, whichever form it was written in.
+A range is several ports. A reader gets one value for each of them, in whichever form they were written.
 """
 
 from __future__ import annotations
