@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.base_stack import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
-from reconciler.core.compose.environment import read_environment
+from reconciler.core.compose.environment import read_environment, read_environment_as_before
 from reconciler.core.compose.fields import Treatment, met
 from reconciler.core.compose.mounts import Mount, read_mounts
 from reconciler.core.compose.needs import CONDITIONS, Need, read_needs
@@ -43,7 +43,8 @@ class BuildError(PermanentError):
 @dataclass(frozen=True)
 class Fragment:
     """A checked fragment: `services` with normalised networks, `needs` from service to the services before it,
-    `conditions` from service to the conditions on which others say that they wait for it.
+    `conditions` from service to the conditions on which others say that they wait for it. `former_environments` has the
+    variables of the services that an earlier release read in another way.
     """
 
     services: dict[str, Service]
@@ -51,6 +52,7 @@ class Fragment:
     web: tuple[str, ...]
     needs: Mapping[str, tuple[str, ...]]
     conditions: Mapping[str, frozenset[str]]
+    former_environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -106,9 +108,8 @@ class _Reader:
         for section, entries in sections.items():
             for name, body in entries.items():
                 self._look_up(section, name, body)
-        services = {
-            name: self._service(name, body, settings) for name, body in sections.pop("services").items()
-        }
+        bodies = sections.pop("services")
+        services = {name: self._service(name, body, settings) for name, body in bodies.items()}
         self._check_names(services, web, dependencies)
         for name, body in services.items():
             self._check_references(name, body, sections)
@@ -118,6 +119,12 @@ class _Reader:
             web=web,
             needs=self._needs(services, web, dependencies),
             conditions=self._conditions(services),
+            former_environments={
+                name: former
+                for name, body in bodies.items()
+                if (former := read_environment_as_before(body.get("environment")))
+                != services[name]["environment"]
+            },
             warnings=self._warnings,
         )
 

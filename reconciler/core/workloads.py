@@ -80,7 +80,7 @@ class FragmentReader:
             replicas=replicas,
             image=definition["image"],
             revision=revision_of(content, self.key),
-            revisions=revisions_of(content, self.key),
+            revisions=revisions_of(content, self.key) | self._former_revision(name, content, is_web=is_web),
             networks=frozenset(definition.get("networks", ())),
             needs=fragment.needs[name],
             joins=shared.get("network_mode", ""),
@@ -107,6 +107,14 @@ class FragmentReader:
                     f"services.{name}.{key}: {owner!r} has {replicas} replicas, and a namespace of one of them is "
                     f"not that of the others; share that of a service that runs once"
                 )
+
+    def _former_revision(self, name: str, content: Service, *, is_web: bool) -> frozenset[str]:
+        """The revision that an earlier release gave this service, if it read its environment in another way."""
+        former = self.fragment.former_environments.get(name)
+        if former is None:
+            return frozenset()
+        before = self._with_environment({"environment": former}, is_web=is_web)
+        return frozenset({revision_of({**content, **before})})
 
     def _with_environment(self, body: Service, *, is_web: bool) -> Service:
         """The service with the environment that the plugin did not set itself.

@@ -21,6 +21,14 @@ def read_environment(value: object, settings: Mapping[str, str]) -> dict[str, st
     return found
 
 
+def read_environment_as_before(value: object) -> dict[str, str]:
+    """The variables as releases up to formula `v1` read them: a name without a value was empty in a list, and was left out
+    of a mapping. Containers that run with them are not replaced by an upgrade alone.
+    """
+    is_mapping = isinstance(value, Mapping)
+    return {name: item or "" for name, item in _pairs(value) if item is not None or not is_mapping}
+
+
 def read_labels(value: object) -> dict[str, str]:
     """The labels of a service; one without a value is empty."""
     return {name: item or "" for name, item in _pairs(value)}

@@ -98,3 +98,23 @@ PINNED: dict[str, dict[str, str]] = {
 def test_a_newer_reading_replaces_nothing(slug: str) -> None:
     plugin = Forms() if slug == "forms" else discover([]).get(slug).create()
     assert revisions(plugin) == PINNED[slug]
+
+
+class PassedThrough(Forms):
+    def build_compose(self, env: Any) -> dict[str, Any]:
+        web = {"image": "web:1", "environment": ["TOKEN", "A=1"], "depends_on": ["db"]}
+        return {"services": {"web": web, "db": {"image": "db:1", "environment": {"TOKEN": None, "B": "2"}}}}
+
+
+def test_what_ran_with_an_environment_that_was_read_wrongly_is_not_replaced() -> None:
+    service = VaultService.model_validate(
+        {"metadata": {"name": "files"}, "spec": {"plugin": "forms", "env": {"TOKEN": "t"}}}
+    )
+    stack = build(service, PassedThrough(), SITE)
+    web, db = (next(w for w in stack.workloads if w.name == name) for name in ("web", "db"))
+    # As the release before this reading computed them.
+    assert web.accepts("v1-5d7db3d43f3e")
+    assert db.accepts("v1-81df9f13a112")
+    assert web.revision not in ("v1-5d7db3d43f3e", "v1-81df9f13a112")
+    assert stack.document["services"]["web"]["environment"]["TOKEN"] == "t"
+    assert stack.document["services"]["db"]["environment"]["TOKEN"] == "t"
