@@ -42,11 +42,15 @@ def lacking(judged: Judged) -> frozenset[str]:
 
 
 def stand_still(judged: Judged, names: frozenset[str]) -> Judged:
-    """The same look, judged by what runs: no running definition is outdated, and no fresh replicas are requested."""
+    """The same look, judged by what runs: no running definition is outdated, and no fresh replicas are requested.
+
+    A job is judged as always: that it ran for another revision prepares nothing for replicas of this one.
+    """
     stack = judged.stack
+    as_wanted = (Role.WEB, Role.JOB)
     frozen = replace(
         stack,
-        workloads=tuple(w if w.role is Role.WEB else _with_what_runs(w, judged) for w in stack.workloads),
+        workloads=tuple(w if w.role in as_wanted else _with_what_runs(w, judged) for w in stack.workloads),
         strategy=replace(stack.strategy, paused=True),
         rotation=replace(stack.rotation, interval=NEVER) if stack.rotation else None,
         rotated_at=None,

@@ -77,7 +77,7 @@ class Judge:
         """A pass has looked and planned."""
         stack, observed = judged.stack, judged.observed
         floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
-        if _waits_for_an_image(stack, observed):
+        if _waits_for_an_image(stack, observed) and not _heals_a_dependency(stack, observed):
             floor = 1 if stack.is_single_active else stack.replicas
         elif stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
             floor = 0
@@ -390,6 +390,20 @@ def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
     return any(
         not workload.accepts(c.revision)
         or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
+        for workload in stack.of(Role.DEPENDENCY)
+        if workload.name in _needed(stack)
+        for c in observed.of(workload.name)
+    )
+
+
+def _heals_a_dependency(stack: Stack, observed: Observed) -> bool:
+    """Whether a dependency that was cut from a network is recreated from an image that is there: nothing that serves can
+    reach it meanwhile, whatever else waits for an image.
+    """
+    return any(
+        c.state is State.RUNNING
+        and not workload.networks <= set(c.addresses)
+        and workload.image not in observed.engine.missing_images
         for workload in stack.of(Role.DEPENDENCY)
         if workload.name in _needed(stack)
         for c in observed.of(workload.name)
