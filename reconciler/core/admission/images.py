@@ -6,16 +6,22 @@ without a tag for every tag and digest.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from typing import Final
 
 PROXY_IMAGES: Final = ("*", "vault-reconciler/*", "haproxytech/haproxy-*")
 """Built on this machine or official ones of Docker Hub, which both have no owner in their name, and HAProxy's own."""
 
+_ID: Final = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
+"""What the engine takes for the ID of any image on this machine, or for the begin of one, if no image has that name."""
 
-def is_allowed(image: str, patterns: Iterable[str]) -> bool:
-    """Whether one of the patterns names this image."""
+
+def is_allowed(image: str, patterns: Collection[str]) -> bool:
+    """Whether one of the patterns names this image. An ID tells no name, so it has to be written as it is."""
+    if _ID.fullmatch(image):
+        return image in patterns
     return any(_matches(_plain(image), _plain(pattern)) for pattern in patterns)
 
 

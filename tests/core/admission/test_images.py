@@ -32,6 +32,19 @@ def test_an_image_with_an_owner_or_a_registry_is_the_operators_choice(image: str
 
 
 @pytest.mark.parametrize(
+    "image", ["af24cf77c471", "cafe", "a" * 64, "sha256:af24cf77c471", "sha256:" + "a" * 64]
+)
+def test_an_id_may_be_any_image_of_this_machine_and_is_the_operators_choice(image: str) -> None:
+    assert not is_allowed(image, PROXY_IMAGES)
+    assert is_allowed(image, [*PROXY_IMAGES, image])
+
+
+@pytest.mark.parametrize("image", ["cafe:1", "docker.io/library/cafe", "sha256:latest", f"cafe{DIGEST}"])
+def test_a_name_with_a_tag_or_a_registry_is_no_id(image: str) -> None:
+    assert is_allowed(image, PROXY_IMAGES)
+
+
+@pytest.mark.parametrize(
     ("pattern", "image", "expected"),
     [
         ("registry.example:5000/ops/*", "registry.example:5000/ops/haproxy:3.0", True),
