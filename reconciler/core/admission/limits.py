@@ -103,6 +103,6 @@ def endless(*resources: str) -> Check:
 
 
 def endless_swap(value: Any, _: Subject) -> Hits:
-    """Swap without an end, which makes a limit of memory none."""
-    if value is not None and str(value).strip().startswith("-"):
+    """Swap without an end, which makes a limit of memory none; 0 is what the engine gives without being asked."""
+    if value not in (None, "", "0", 0) and memory_of(value) is None:
         yield "", value

@@ -102,9 +102,14 @@ def test_both_spellings_missing_are_told_once() -> None:
     ]
 
 
-@pytest.mark.parametrize("swap", [-1, "-1"])
+@pytest.mark.parametrize("swap", [-1, "-1", " -1", "17T", "999999999G", "+-1", "many"])
 def test_swap_without_an_end(swap: object) -> None:
     assert refused(memswap_limit=swap) == ["memswap_limit"]
+
+
+@pytest.mark.parametrize("swap", [None, 0, "0", "128M", 1048576])
+def test_swap_with_an_end(swap: object) -> None:
+    assert refused(memswap_limit=swap) == []
 
 
 @pytest.mark.parametrize(
