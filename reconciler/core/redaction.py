@@ -60,6 +60,7 @@ def _quoted(text: str) -> Iterator[str]:
     yield repr(text)[1:-1]
     yield ascii(text)[1:-1]
     yield json.dumps(text, ensure_ascii=False)[1:-1]
+    yield _in_go(json.dumps(text, ensure_ascii=False)[1:-1])
     yield (coded := json.dumps(text)[1:-1])
     # YAML's double quotes, as PyYAML writes them
     yield re.sub(r"\\u00([0-9a-f]{2})", lambda code: f"\\x{code[1].upper()}", coded)
@@ -69,7 +70,15 @@ def _quoted(text: str) -> Iterator[str]:
     for safe in ("", "/"):
         yield (coded := _in_url(text, safe))
         yield coded.replace("%20", "+")
-    yield html.escape(text)
+    yield (coded := html.escape(text))
+    yield coded.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # Go
+
+
+def _in_go(json_text: str) -> str:
+    """What Go makes of JSON, the engine and Compose among its programs: no mark of HTML stands as itself."""
+    for mark in "&<>\u2028\u2029":
+        json_text = json_text.replace(mark, f"\\u{ord(mark):04x}")
+    return json_text
 
 
 def _in_url(text: str, safe: str) -> str:

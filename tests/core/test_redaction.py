@@ -85,6 +85,12 @@ SECRET = "p@ss 'w0rd'/ü&<x>"
         quote(SECRET, safe=""),
         quote_plus(SECRET),
         html.escape(SECRET),
+        # Go's encoding/json and html/template
+        json.dumps(SECRET, ensure_ascii=False)
+        .replace("&", r"\u0026")
+        .replace("<", r"\u003c")
+        .replace(">", r"\u003e"),
+        html.escape(SECRET).replace("&#x27;", "&#39;"),
         base64.b64encode(SECRET.encode()).decode(),
         base64.b64encode(f"u:{SECRET}".encode()).decode(),
         base64.b64encode(f"me:{SECRET}".encode()).decode(),
