@@ -213,6 +213,10 @@ _RESTRICTED: Final = (
          "is no limit", "leave it out, or set it to what the service needs at most"),
     Rule("no-host-paths", "volumes", mounts.host_mounts,
          "is a path of the host", "use a named volume"),
+    *(
+        Rule("no-host-paths", "file", checks.given, "is a path of the host", "use a config with content", section)
+        for section in ("configs", "secrets")
+    ),
 )  # fmt: skip
 
 _KNOWN: Final = {

@@ -258,6 +258,15 @@ def test_restricted_refuses_what_baseline_tolerates(rule: str, service: dict[str
     assert {finding.rule for finding in reviewed(service, Profile.RESTRICTED)} == {rule}
 
 
+@pytest.mark.parametrize("section", ["configs", "secrets"])
+def test_restricted_mounts_no_file_of_the_host_either(section: str) -> None:
+    file = {section: {"settings": {"file": "/srv/x"}}}
+    assert reviewed({}, **file) == ()
+    assert [(f.rule, f.path) for f in reviewed({}, Profile.RESTRICTED, **file)] == [
+        ("no-host-paths", f"{section}.settings.file")
+    ]
+
+
 def test_a_published_port_of_a_web_service_is_left_to_the_build_which_moves_it() -> None:
     assert review({"services": {"web": {**GOOD, "ports": ["80:80"]}}}, ["web"], POLICY) == ()
 
