@@ -78,6 +78,12 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("security-options", {"security_opt": ["label:disable"]}, "services.db.security_opt[0]"),
     ("security-options", {"security_opt": ["systempaths=unconfined"]}, "services.db.security_opt[0]"),
     ("host-network", {"network_mode": "host"}, "services.db.network_mode"),
+    ("real-time", {"ulimits": {"rtprio": 99}}, "services.db.ulimits.rtprio"),
+    ("real-time", {"ulimits": {"rtprio": {"soft": 0, "hard": 99}}}, "services.db.ulimits.rtprio"),
+    # Compose takes the directory of compose.yaml for an empty `build`, and falls over an empty `extends` (2.26).
+    ("build", {"build": {}}, "services.db.build"),
+    ("build", {"build": ""}, "services.db.build"),
+    ("host-file", {"extends": {}}, "services.db.extends"),
     ("host-network", {"network_mode": "container:0123456789ab"}, "services.db.network_mode"),
     ("host-network", {"network_mode": "bridge"}, "services.db.network_mode"),
     ("host-network", {"network_mode": "service:gateway"}, "services.db.network_mode"),
