@@ -11,9 +11,10 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reconciler.api import PermanentError
+from reconciler.core.redaction import SHORTEST
 
 ROOT: Final = PurePosixPath()
 SCHEMES: Final = ("https", "http", "ssh", "file")
@@ -53,7 +54,10 @@ class Address:
         parts = urlsplit(self.full_url)
         # Without a password, the name in an HTTPS URL is a token.
         secret = parts.password or (parts.username if parts.scheme != "ssh" else None)
-        return tuple(dict.fromkeys((secret, unquote(secret)))) if secret else ()
+        # What is not shown of the rest is one as well, such as ?private_token=…, which git repeats in its complaints.
+        hidden = (parts.query, *(value for _name, value in parse_qsl(parts.query)), parts.fragment)
+        found = (secret or "", *(each for each in hidden if len(each) >= SHORTEST))
+        return tuple(dict.fromkeys(spelt for each in found if each for spelt in (each, unquote(each))))
 
     def config(self) -> tuple[tuple[str, str], ...]:
         """The setting of git that puts the credentials back."""

@@ -48,6 +48,20 @@ def test_a_token_that_stands_for_the_user_is_a_secret() -> None:
     assert parse_address("https://hunter2@git.example.com/x", "main").secrets == ("hunter2",)
 
 
+@pytest.mark.parametrize("url", [url for url, _shown in SHOWN if "hunter2" in url])
+def test_what_is_not_shown_of_a_url_is_known_as_a_secret(url: str) -> None:
+    said = f"fatal: unable to access '{url}/': could not connect"
+    for secret in parse_address(url, "main").secrets:
+        said = said.replace(secret, "***")
+    assert "hunter2" not in said
+
+
+def test_a_token_in_a_query_is_a_secret_also_by_itself() -> None:
+    found = parse_address("https://git.example.com/x?a=1&token=hun%20ter2", "main").secrets
+    assert "hun ter2" in found
+    assert "1" not in found, "hiding it would hide every message"
+
+
 @pytest.mark.parametrize(
     "url",
     [
