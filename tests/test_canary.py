@@ -41,6 +41,24 @@ def test_a_file_that_holds_it_is_found(tmp_path: Path, name: str, mode: int) -> 
     assert [leak.partition(": ")[0] for leak in canary.left_in(tmp_path)][:1] == [str(path)]
 
 
+@pytest.mark.parametrize("place", [0, canary.CHUNK - 5, canary.CHUNK, 3 * canary.CHUNK + 7])
+def test_it_is_found_behind_a_hole_and_where_two_reads_meet(tmp_path: Path, place: int) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.write(bytes(place))
+        file.write(CANARY.encode())
+        file.truncate(2**40)
+    assert canary.held_by(path)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(bytes(len(CANARY)))
+    assert not canary.held_by(path)
+    with path.open("r+b") as file:
+        file.seek(2**40 - len(CANARY))
+        file.write(CANARY.encode())
+    assert canary.held_by(path)
+
+
 def test_where_it_belongs_it_is_left_alone(tmp_path: Path) -> None:
     canary.settings_file(tmp_path / "secrets")
     compose = tmp_path / "compose.yaml"
