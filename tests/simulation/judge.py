@@ -174,7 +174,8 @@ class Judge:
                 raise Violation(f"{live} live replicas, at most {now.budget} are allowed")
         left = {process.container for process in self._accepting(now.stack)}
         now.closed |= self._ways_in - left
-        if call == "stop" and self._ways_in - left and not now.ways_in - now.closed:
+        # One that was thawed after the pass had looked was no way in for it.
+        if call == "stop" and (self._ways_in - left) & now.ways_in and not now.ways_in - now.closed:
             raise Violation("the last HAProxy that took connections was stopped")
         if call == "configure":
             self._file(now)

@@ -219,19 +219,6 @@ def a_second_run_beside_the_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dependencies, "plan_job", plan_job)
 
 
-def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
-    def judge_progress(seen: judged.Judged, *known: Any) -> Any:
-        web = tuple(w for w in seen.stack.workloads if w.role not in (Role.DEPENDENCY, Role.JOB))
-        enough = sum(r.current and r.serving for r in seen.replicas) >= seen.stack.serving
-        return (
-            None
-            if enough
-            else _judge_progress(replace(seen, stack=replace(seen.stack, workloads=web), others=()), *known)
-        )
-
-    patch.setattr(controller, "judge_progress", judge_progress)
-
-
 def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dependencies, "_enough_serve", lambda seen: False)
 
@@ -245,7 +232,6 @@ MUTATIONS: tuple[Mutate, ...] = (
     new_replicas_do_not_wait_for_a_job,
     what_a_job_has_done_is_forgotten,
     a_second_run_beside_the_first,
-    only_web_replicas_are_judged,
     workers_are_never_started,
     one_too_few_serve,
     one_too_many_live,
