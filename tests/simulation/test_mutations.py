@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller import reconcile as controller
 from reconciler.core import dependencies, health, ingress, judged, leaving, planner, pool, rollout
 from reconciler.core.instance import Phase
 from reconciler.core.plan import (
@@ -38,7 +37,6 @@ _complete = dependencies._complete
 _plan_web = rollout.plan_web
 _plan_dependencies = dependencies.plan_dependencies
 _plan_job = dependencies.plan_job
-_judge_progress = controller.judge_progress
 
 
 def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
