@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.core.history import History
 from reconciler.core.instance import Instance, Phase
-from reconciler.core.jobs import plan_job
+from reconciler.core.jobs import ENDED, plan_job
 from reconciler.core.judged import Judged
 from reconciler.core.observed import Health, Observed, State
 from reconciler.core.plan import (
@@ -37,8 +37,6 @@ NO_EVENT_LOOK: Final = 5.0
 
 PROOF_SECONDS: Final = 3.0
 """For how long a dependency without a health check has to run before a rollout counts as complete."""
-
-ENDED: Final = (State.EXITED, State.CREATED, State.DEAD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ def judge(
     found = member if member is not None and member.addresses == {address} else None
     accepted = workload.accepts(container.revision)
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
-    # A clock that was set back gives nobody more time than that.
+    # A clock that was set back gives no more time than that.
     phase, reason = _phase(container, workload, found, abs(container.age(now)) < deadline)
     return Replica(
         container=container,

@@ -55,7 +55,7 @@ class Instance:
 
 def judge_instance(container: Container, workload: Workload, deadline: float, now: datetime) -> Instance:
     """Judge one container; `deadline` is in how many seconds from its start it has to become ready."""
-    # A clock that was set back gives nobody more time than that.
+    # A clock that was set back gives no more time than that.
     phase, reason = phase_of(container, workload, in_time=abs(container.age(now)) < deadline)
     return Instance(container, workload, phase, workload.accepts(container.revision), reason)
 
