@@ -20,7 +20,7 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.rounds import alternate, command
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row, spread
 from reconciler.api import load
-from reconciler.controller.reconcile import reconcile
+from reconciler.controller.reconcile.service import reconcile
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
 from tests.e2e.relay import Relay

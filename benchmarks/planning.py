@@ -2,7 +2,7 @@
 
     .venv/bin/python benchmarks/planning.py
 
-Services live in memory (reconciler/engines/memory.py), have converged, and are looked at again and again: build, observe,
+Services live in memory (reconciler/engines/memory), have converged, and are looked at again and again: build, observe,
 judge, plan, and the status that is written. Every number of services is measured over the same code path as a real one.
 """
 
@@ -20,16 +20,16 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.row import SECONDS, Goal, Row
 from metrics.recorder import Recorder
 from reconciler.api import VaultService
-from reconciler.controller.board import Board
-from reconciler.controller.journal import Journal
-from reconciler.controller.reconcile import reconcile
-from reconciler.controller.stopwatch import Stopwatch
-from reconciler.controller.world import World, look
-from reconciler.core.build import build
-from reconciler.core.observed import Container, EngineObserved, ProxyObserved
-from reconciler.core.stack import Role, Site, Stack
-from reconciler.engines.memory import MemoryEngine
-from reconciler.engines.memory_machine import Machine
+from reconciler.controller.reconcile.service import reconcile
+from reconciler.controller.reconcile.world import World, look
+from reconciler.controller.report.board import Board
+from reconciler.controller.report.journal import Journal
+from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.observed import Container, EngineObserved, ProxyObserved
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Machine
 from reconciler.proxy.memory import MemoryProxy
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
 from vault_plugins.whoami.plugin import WhoamiPlugin

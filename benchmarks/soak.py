@@ -26,7 +26,7 @@ from benchmarks.harness import results
 from benchmarks.harness.crowd import Crowd, crowd
 from benchmarks.harness.pool import wait_until
 from benchmarks.rollout import MIX
-from reconciler.core.build import project_of
+from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import PROJECT, containers, docker
 from tests.e2e.load import Load, Shot
 

@@ -19,7 +19,7 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.pool import wait_until
 from benchmarks.harness.rounds import command, timed
 from benchmarks.harness.row import PERCENT, SECONDS, Row
-from reconciler.core.build import project_of
+from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import remove_project
 
 SERVICES: Final = 100

@@ -20,26 +20,26 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.api import VaultService
-    from reconciler.controller.board import Board
-    from reconciler.controller.builder import Builder
-    from reconciler.controller.commit_status import CommitStatus
-    from reconciler.controller.fetches import FetchJournal
-    from reconciler.controller.manager import Controller, Outcome, Progress
-    from reconciler.controller.notify import Choice, Notifier, Teller
+    from reconciler.controller.loop.manager import Controller, Outcome, Progress
+    from reconciler.controller.notify.commit_status import CommitStatus
+    from reconciler.controller.notify.notify import Choice, Notifier, Teller
+    from reconciler.controller.reconcile.builder import Builder
+    from reconciler.controller.reconcile.world import World
+    from reconciler.controller.report.board import Board
+    from reconciler.controller.report.fetches import FetchJournal
     from reconciler.controller.secrets import Secrets
-    from reconciler.controller.world import World
     from reconciler.core.admission import Policy
-    from reconciler.core.diff import Difference
-    from reconciler.core.judged import Judged
-    from reconciler.core.plan import Plan
-    from reconciler.core.stack import Stack
-    from reconciler.engines.compose import ComposeEngine
-    from reconciler.proxy.haproxy import HAProxy
+    from reconciler.core.assess.diff import Difference
+    from reconciler.core.assess.judged import Judged
+    from reconciler.core.desired.stack import Stack
+    from reconciler.core.plan.operations import Plan
+    from reconciler.engines.compose.engine import ComposeEngine
+    from reconciler.proxy.haproxy.proxy import HAProxy
     from reconciler.sources.base import Source
-    from reconciler.sources.git import GitSource
-    from reconciler.sources.git_address import Address
-    from reconciler.sources.git_command import Credentials
-    from reconciler.sources.git_trust import Trust
+    from reconciler.sources.git.address import Address
+    from reconciler.sources.git.command import Credentials
+    from reconciler.sources.git.source import GitSource
+    from reconciler.sources.git.trust import Trust
     from reconciler.store.glance import Glances
     from reconciler.store.history import HistoryStore
     from reconciler.store.objects import ObjectStore
@@ -151,14 +151,14 @@ class Application:
     @cached_property
     def engine(self) -> ComposeEngine:
         """Docker with Compose."""
-        from reconciler.engines.compose import ComposeEngine
+        from reconciler.engines.compose.engine import ComposeEngine
 
         return ComposeEngine(self.options.docker_host)
 
     @cached_property
     def proxy(self) -> HAProxy:
         """HAProxy, whose configurations are checked by the binary that will run them."""
-        from reconciler.proxy.haproxy import HAProxy
+        from reconciler.proxy.haproxy.proxy import HAProxy
 
         return HAProxy(self._validate, time.monotonic)
 
@@ -172,8 +172,8 @@ class Application:
     @cached_property
     def board(self) -> Board:
         """The last thing seen of every service."""
-        from reconciler.controller.board import Board
-        from reconciler.controller.stopwatch import Stopwatch
+        from reconciler.controller.report.board import Board
+        from reconciler.controller.report.stopwatch import Stopwatch
 
         return Board(Stopwatch(self.recorder))
 
@@ -205,7 +205,7 @@ class Application:
     @cached_property
     def builder(self) -> Builder:
         """From VaultServices to stacks."""
-        from reconciler.controller.builder import Builder
+        from reconciler.controller.reconcile.builder import Builder
         from reconciler.store.revision_key import read_key
 
         key = read_key(self.options.state_dir)
@@ -225,20 +225,20 @@ class Application:
 
     def look(self, stack: Stack) -> Look:
         """What differs and what would be done."""
-        from reconciler.controller.world import look
+        from reconciler.controller.reconcile.world import look
 
         sight = look(stack, self.engine, self.proxy, self.history, utc_now())
         return Look(sight.judged, sight.plan, sight.differences)
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""
-        from reconciler.engines.compose_file import dump
+        from reconciler.engines.compose.file import dump
 
         return dump(stack.document)
 
     def controller_is_running(self) -> bool:
         """Whether a `vaultctl run` works on this state directory."""
-        from reconciler.controller.lease import is_held
+        from reconciler.controller.loop.lease import is_held
 
         return is_held(self.options.state_dir / "controller.lock")
 
@@ -270,9 +270,9 @@ class Application:
         """The loop over this state directory. `max_prune` services may vanish from a source at once and be deleted;
         with `allow_empty`, any number.
         """
-        from reconciler.controller.backoff import Backoff
-        from reconciler.controller.following import Following
-        from reconciler.controller.manager import Controller
+        from reconciler.controller.loop.backoff import Backoff
+        from reconciler.controller.loop.following import Following
+        from reconciler.controller.loop.manager import Controller
 
         return Controller(
             self.world(),
@@ -297,10 +297,10 @@ class Application:
         secrets: tuple[Path, ...],
     ) -> Followed:
         """A branch as a source, with the journal of its fetches; `interval` is in seconds."""
-        from reconciler.controller.fetches import FetchJournal
+        from reconciler.controller.report.fetches import FetchJournal
         from reconciler.core.environment import passed
-        from reconciler.sources.git import GitSource
-        from reconciler.sources.git_command import CONFIG, Git
+        from reconciler.sources.git.command import CONFIG, Git
+        from reconciler.sources.git.source import GitSource
 
         of_git = {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
         git = Git(
@@ -326,7 +326,7 @@ class Application:
     def notifier(self, url: str, choice: Choice) -> Notifier:
         """What tells others about events, as JSON posted to `url`. Raises PermanentError for what is no such URL."""
         from reconciler.api import PermanentError
-        from reconciler.controller.notify import Notifier, chosen, post_to
+        from reconciler.controller.notify.notify import Notifier, chosen, post_to
 
         try:
             return Notifier(self.history, post_to(url), chosen(choice), utc_now)
@@ -336,7 +336,7 @@ class Application:
     def commit_status(self, followed: Followed, url: str, token: str, name: str) -> CommitStatus:
         """What tells a Git server how its commits fare, posted below `url`. Raises PermanentError for no such URL."""
         from reconciler.api import PermanentError
-        from reconciler.controller.commit_status import CommitStatus, statuses_at
+        from reconciler.controller.notify.commit_status import CommitStatus, statuses_at
 
         try:
             return CommitStatus(followed.source, self.objects, statuses_at(url, token), name)
@@ -345,8 +345,8 @@ class Application:
 
     def keep_telling(self, teller: Teller, stop: threading.Event) -> None:
         """Have a thread of its own tell what is new, until `stop` is set."""
-        from reconciler.controller.backoff import Backoff
-        from reconciler.controller.notify import keep_telling
+        from reconciler.controller.loop.backoff import Backoff
+        from reconciler.controller.notify.notify import keep_telling
 
         threading.Thread(
             target=keep_telling,
@@ -357,8 +357,8 @@ class Application:
 
     def world(self) -> World:
         """What passes work with; from now on, revisions have their key."""
-        from reconciler.controller.journal import Journal
-        from reconciler.controller.world import World
+        from reconciler.controller.reconcile.world import World
+        from reconciler.controller.report.journal import Journal
         from reconciler.store.revision_key import ensure_key
 
         if self.has_lost_key():
@@ -390,7 +390,7 @@ class Application:
         return self.controller(on_progress=on_progress).converge([name], timeout)
 
     def _validate(self, image: str, directory: Path, user: str) -> None:
-        from reconciler.core.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
+        from reconciler.core.desired.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
 
         command = ["haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg"]
         self.engine.run_once(image, command, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user)

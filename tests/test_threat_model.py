@@ -54,6 +54,6 @@ def test_the_figures_of_the_fuzzer() -> None:
 def test_what_it_names_never_runs_twice() -> None:
     named = next(file for file, _ in proofs(TEXT) if file.startswith("tests/core/"))
     command = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-m", "promise"]
-    files = [named, "tests/core/test_diff.py"]
+    files = [named, "tests/core/assess/test_diff.py"]
     done = subprocess.run([*command, *files], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line} == {named}

@@ -23,8 +23,8 @@ from reconciler.api import (
     VaultError,
     VaultService,
 )
-from reconciler.controller.builder import HAPROXY_USER
-from reconciler.controller.lease import lease
+from reconciler.controller.loop.lease import lease
+from reconciler.controller.reconcile.builder import HAPROXY_USER
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
 

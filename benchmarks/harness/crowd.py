@@ -16,7 +16,7 @@ import yaml
 
 from benchmarks.harness.contestants import PLUGINS
 from reconciler.api import API_VERSION, KIND, find_condition
-from reconciler.core.build import project_of
+from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import Stage, free_ports
 

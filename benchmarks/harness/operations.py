@@ -11,7 +11,7 @@ from typing import Final
 
 from benchmarks.harness.contestants import DEADLINE, RefusedError
 
-JOURNAL: Final = "reconciler.controller.journal"
+JOURNAL: Final = "reconciler.controller.report.journal"
 LOOK_SECONDS: Final = 0.01
 
 

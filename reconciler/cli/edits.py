@@ -25,7 +25,7 @@ from reconciler.cli.output import say
 if TYPE_CHECKING:
     from reconciler.api.edit import Edit
     from reconciler.api.yaml_nodes import Scalar
-    from reconciler.sources.git_worktree import WorkTree
+    from reconciler.sources.git.worktree import WorkTree
     from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 
@@ -118,7 +118,7 @@ def change(
 
 @contextmanager
 def _place(stored: StoredObject, flags: EditFlags) -> Iterator[_Place]:
-    from reconciler.sources.git_worktree import WorkTree
+    from reconciler.sources.git.worktree import WorkTree
 
     manifest = stored.origin.manifest
     if stored.origin.kind == "git":
@@ -137,9 +137,9 @@ def _place(stored: StoredObject, flags: EditFlags) -> Iterator[_Place]:
 @contextmanager
 def _clone_of(stored: StoredObject, flags: EditFlags) -> Iterator[_Place]:
     """The working copy that we stand in, or else a new one that is pushed and thrown away."""
-    from reconciler.sources.git_address import in_repository, split_place
-    from reconciler.sources.git_clone import CURRENT
-    from reconciler.sources.git_worktree import WorkTree
+    from reconciler.sources.git.address import in_repository, split_place
+    from reconciler.sources.git.clone import CURRENT
+    from reconciler.sources.git.worktree import WorkTree
 
     address = split_place(stored.origin.place)
     relative = in_repository(stored.origin.manifest, CURRENT)

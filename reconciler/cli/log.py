@@ -13,7 +13,7 @@ from typing import Final, TextIO
 
 from reconciler.cli.output import to_json
 from reconciler.cli.tables import printable
-from reconciler.controller.trace import current
+from reconciler.controller.report.trace import current
 
 __all__ = ["ConsoleFormatter", "JsonFormatter", "set_up"]
 

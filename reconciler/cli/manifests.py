@@ -16,7 +16,7 @@ import click
 
 if TYPE_CHECKING:
     from reconciler.api import Manifest, Problem, VaultService
-    from reconciler.core.stack import Stack
+    from reconciler.core.desired.stack import Stack
     from reconciler.wiring import Application
 
 __all__ = ["STDIN", "Prepared", "file_option", "prepare", "read"]

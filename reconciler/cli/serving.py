@@ -21,8 +21,8 @@ from metrics.collector import StateCollector
 from metrics.exposition import Exposition
 from reconciler.api import VaultError
 from reconciler.cli.about import VERSION
-from reconciler.controller.board import Exporter
-from reconciler.controller.manager import Controller
+from reconciler.controller.loop.manager import Controller
+from reconciler.controller.report.board import Exporter
 from reconciler.web.access import Access
 from reconciler.web.app import create_app
 from reconciler.web.discovery import Target, discovery_route

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from reconciler.controller.verdict import Summary, Verdict, summarize
+from reconciler.controller.report.verdict import Summary, Verdict, summarize
 from reconciler.store.base import StoredObject
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.core.observed import EngineObserved
-from reconciler.core.plan import ConnectNetwork, CreateProxy, CreateReplicas
-from reconciler.core.stack import Stack
+from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from reconciler.core.observed import Container, ProxyObserved
-from reconciler.core.stack import Stack
+from reconciler.core.assess.observed import Container, ProxyObserved
+from reconciler.core.desired.stack import Stack
 
 
 class Proxy(Protocol):

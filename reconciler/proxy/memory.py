@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from math import floor
 from typing import Final, Protocol, TypeGuard
 
-from reconciler.core.observed import (
+from reconciler.core.assess.observed import (
     Admin,
     Container,
     ProxyInstance,
@@ -21,9 +21,9 @@ from reconciler.core.observed import (
     Server,
     State,
 )
-from reconciler.core.stack import Stack
+from reconciler.core.desired.stack import Stack
 from reconciler.proxy.errors import ProxyError
-from reconciler.proxy.haproxy_config import structure
+from reconciler.proxy.haproxy.config import structure
 from reconciler.proxy.silence import Silence
 
 BOOT: Final = 0.1

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from reconciler.api import Spec, VaultService
 from reconciler.api.revisioned import is_revisioned, revisioned_fields, with_revision_of
-from reconciler.core.build import build
-from reconciler.core.stack import Site, Stack
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site, Stack
 from vault_plugins import VaultServicePlugin
 
 SITE = Site(Path("/state/services/files"), 99, 99)

@@ -12,13 +12,13 @@ import pytest
 
 from reconciler.api import parse
 from reconciler.cli.root import run
-from reconciler.controller.lease import lease
-from reconciler.controller.sync import sync
+from reconciler.controller.loop.lease import lease
+from reconciler.controller.loop.sync import sync
 from reconciler.sources.base import Loaded, Source
 from reconciler.sources.directory import DirectorySource
-from reconciler.sources.git import GitSource
-from reconciler.sources.git_address import parse_address
-from reconciler.sources.git_command import Git
+from reconciler.sources.git.address import parse_address
+from reconciler.sources.git.command import Git
+from reconciler.sources.git.source import GitSource
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
 from tests.sources.git_repository import PERSON, Repository, sh

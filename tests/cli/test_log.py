@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from reconciler.cli import log
+from reconciler.controller.report.trace import tracing
 from reconciler.controller.secrets import Secrets
-from reconciler.controller.trace import tracing
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
-from reconciler.controller.backoff import Backoff
-from reconciler.controller.notify import Teller, keep_telling
+from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.notify.notify import Teller, keep_telling
 from tests.e2e.waiting import until
 
 PATIENCE: Final = 60.0

@@ -8,14 +8,14 @@ from typing import Any
 
 from metrics.recorder import Recorder
 from reconciler.api import VaultService
-from reconciler.controller.board import Board
-from reconciler.controller.journal import Journal
-from reconciler.controller.reconcile import Result, reconcile
-from reconciler.controller.stopwatch import Stopwatch
-from reconciler.controller.world import World
-from reconciler.core.stack import Role, Stack
-from reconciler.engines.memory import MemoryEngine
-from reconciler.engines.memory_machine import Machine, MemoryContainer
+from reconciler.controller.reconcile.service import Result, reconcile
+from reconciler.controller.reconcile.world import World
+from reconciler.controller.report.board import Board
+from reconciler.controller.report.journal import Journal
+from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Machine, MemoryContainer
 from reconciler.proxy.memory import MemoryProxy
 from tests.simulation.services import NAME, Wish, behaviour, build_stack
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords

@@ -19,10 +19,9 @@ from typing import Any
 
 import yaml
 
-from reconciler.core.base_stack import VAULT_NET
-from reconciler.core.history import History
-from reconciler.core.judged import Judged, judge
-from reconciler.core.observed import (
+from reconciler.core.assess.history import History
+from reconciler.core.assess.judged import Judged, judge
+from reconciler.core.assess.observed import (
     Admin,
     Container,
     EngineObserved,
@@ -35,7 +34,8 @@ from reconciler.core.observed import (
     Server,
     State,
 )
-from reconciler.core.stack import Role, Stack, Workload
+from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.names import VAULT_NET
 from tests.simulation.services import Wish, build_stack
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.fragment import BuildError
+from reconciler.core.compose.fragment import BuildError
 from reconciler.core.redaction import MASK, TELLING, redact, redacted
 
 

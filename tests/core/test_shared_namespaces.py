@@ -11,21 +11,14 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.core.build import build
-from reconciler.core.fragment import BuildError
-from reconciler.core.history import History
-from reconciler.core.judged import Judged, judge
-from reconciler.core.observed import (
-    Container,
-    EngineObserved,
-    Health,
-    Observed,
-    ProxyObserved,
-    State,
-)
-from reconciler.core.plan import RecreateContainer
-from reconciler.core.planner import plan
-from reconciler.core.stack import Role, Site, Stack
+from reconciler.core.assess.history import History
+from reconciler.core.assess.judged import Judged, judge
+from reconciler.core.assess.observed import Container, EngineObserved, Health, Observed, ProxyObserved, State
+from reconciler.core.compose.fragment import BuildError
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.core.plan.operations import RecreateContainer
+from reconciler.core.plan.planner import plan
 from vault_plugins import VaultServicePlugin
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.core import plan
-from reconciler.core.base_stack import CONTROL_NET, GATEWAY
+from reconciler.core.names import CONTROL_NET, GATEWAY
+from reconciler.core.plan import operations
 from tests.e2e.docker_cli import containers, docker
 from tests.e2e.leftovers import left_overs
 from tests.e2e.load import Load, read_ledger
@@ -52,11 +52,13 @@ class CrashPoint:
 
 
 def _kinds() -> Iterator[str]:
-    operations = [
-        each for each in vars(plan).values() if isinstance(each, type) and issubclass(each, plan.Operation)
+    kinds = [
+        each
+        for each in vars(operations).values()
+        if isinstance(each, type) and issubclass(each, operations.Operation)
     ]
-    bases = {base for each in operations for base in each.__bases__}
-    yield from (each.__name__ for each in operations if each not in bases)
+    bases = {base for each in kinds for base in each.__bases__}
+    yield from (each.__name__ for each in kinds if each not in bases)
 
 
 KINDS: Final = tuple(_kinds())

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from reconciler.controller.lease import is_held
-from reconciler.core.stack import Stack
+from reconciler.controller.loop.lease import is_held
+from reconciler.core.desired.stack import Stack
 from reconciler.store.base import BELL
 from tests.e2e.docker_cli import PROJECT, SERVICE, docker
 from tests.e2e.stage import Stage

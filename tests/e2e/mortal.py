@@ -13,9 +13,9 @@ import sys
 from enum import StrEnum
 
 from reconciler.cli import main
-from reconciler.controller import executor
-from reconciler.core.plan import Operation
-from reconciler.core.stack import Stack
+from reconciler.controller.reconcile import executor
+from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.operations import Operation
 from reconciler.engines.base import Engine
 from reconciler.proxy.base import Proxy
 

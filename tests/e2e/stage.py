@@ -28,7 +28,7 @@ import yaml
 
 from reconciler.api import Spec, VaultError, find_condition, load
 from reconciler.core import labels
-from reconciler.core.build import POOL, project_of
+from reconciler.core.desired.build import POOL, project_of
 from reconciler.wiring import Application, Look, Options, wire
 from tests import canary
 from tests.e2e.docker_cli import SERVICE, containers, docker, inspect, remove_project

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.controller.lease import lease
+from reconciler.controller.loop.lease import lease
 from tests.e2e.docker_cli import PROJECT, SERVICE, docker
 from tests.e2e.leftovers import left_overs
 from tests.e2e.stage import Stage

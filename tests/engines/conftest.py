@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from reconciler.api import Metadata, Ports, Spec, VaultService
-from reconciler.core.build import build
-from reconciler.core.stack import Site, Stack
-from reconciler.engines.compose import ComposeEngine
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site, Stack
+from reconciler.engines.compose.engine import ComposeEngine
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import free_port
 from vault_plugins import VaultServicePlugin

@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core.admission import ANNOTATION, Policy
-from reconciler.core.build import build
-from reconciler.core.stack import Site
-from reconciler.engines.compose_file import dump
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site
+from reconciler.engines.compose.file import dump
 from tests.fuzz.pieces import FIELDS, SETTINGS, Piece
 from vault_plugins import VaultServicePlugin
 

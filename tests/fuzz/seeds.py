@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api import VaultService
-from reconciler.core.stack import HealthCheck, ProxySettings
-from reconciler.proxy.haproxy_config import CONFIG_FILE, render
+from reconciler.core.desired.stack import HealthCheck, ProxySettings
+from reconciler.proxy.haproxy.config import CONFIG_FILE, render
 
 CANARY: Final = "canary/2c9f41"
 """A secret that no name of a setting can be, since names are told and values are not."""

@@ -26,15 +26,15 @@ from starlette.applications import Starlette
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
 from reconciler.api.text_file import decode
 from reconciler.core.admission.rules import FIELDS, RULES, Profile
-from reconciler.core.build import build
-from reconciler.core.interpolation import escape
-from reconciler.core.stack import Site
-from reconciler.engines.compose_file import dump
-from reconciler.engines.docker_rows import read_row, service_of_event
+from reconciler.core.compose.interpolation import escape
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site
+from reconciler.engines.compose.file import dump
+from reconciler.engines.compose.rows import read_row, service_of_event
 from reconciler.engines.errors import EngineError
-from reconciler.proxy.haproxy_config import read_back
-from reconciler.proxy.haproxy_runtime import Runtime
-from reconciler.proxy.haproxy_socket import Master
+from reconciler.proxy.haproxy.config import read_back
+from reconciler.proxy.haproxy.runtime import Runtime
+from reconciler.proxy.haproxy.socket import Master
 from reconciler.web.hooks import PATH, Branch, hook_route
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutate_bytes, mutate_data, mutate_text

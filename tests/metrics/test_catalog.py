@@ -50,7 +50,9 @@ def test_histograms_and_nothing_else_have_ascending_buckets(metric: Metric) -> N
 
 
 def test_haproxy_counts_holds_as_the_catalogue_says() -> None:
-    lua = (Path(__file__).parents[2] / "reconciler" / "proxy" / "hold.lua").read_text(encoding="utf-8")
+    lua = (Path(__file__).parents[2] / "reconciler" / "proxy" / "haproxy" / "hold.lua").read_text(
+        encoding="utf-8"
+    )
     written = {
         name: re.findall(r"[\w.]+", values)
         for name, values in re.findall(r"local (BUCKETS|RESULTS) = {(.*)}", lua)

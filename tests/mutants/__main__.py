@@ -25,15 +25,18 @@ LOWEST_PRIORITY: Final = 19
 
 CONTROLLER: Final = ("tests/controller",)
 TESTS: Final[dict[str, tuple[str, ...]]] = {
-    "reconciler/controller/lease.py": ("tests/controller/test_lease.py", "tests/controller/test_manager.py"),
-    "reconciler/controller/triggers.py": (
-        "tests/controller/test_triggers.py",
-        "tests/controller/test_manager.py",
+    "reconciler/controller/loop/lease.py": (
+        "tests/controller/loop/test_lease.py",
+        "tests/controller/loop/test_manager.py",
     ),
-    "reconciler/controller/reconcile.py": (
-        "tests/controller/test_reconcile.py",
-        "tests/controller/test_drift.py",
-        "tests/controller/test_manager.py",
+    "reconciler/controller/loop/triggers.py": (
+        "tests/controller/loop/test_triggers.py",
+        "tests/controller/loop/test_manager.py",
+    ),
+    "reconciler/controller/reconcile/service.py": (
+        "tests/controller/reconcile/test_service.py",
+        "tests/controller/reconcile/test_drift.py",
+        "tests/controller/loop/test_manager.py",
     ),
     "reconciler/store/database.py": ("tests/store",),
 }

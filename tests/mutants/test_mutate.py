@@ -30,7 +30,7 @@ def test_the_mistakes(code: str, mistaken: list[str]) -> None:
 
 
 def test_every_mutant_of_a_module_is_another_module_that_can_be_read() -> None:
-    source = (ROOT / "reconciler/controller/workqueue.py").read_text(encoding="utf-8")
+    source = (ROOT / "reconciler/controller/loop/workqueue.py").read_text(encoding="utf-8")
     original, codes = ast.unparse(ast.parse(source)), [mutant.code for mutant in mutants(source)]
     assert len(codes) > 20
     assert len(set(codes)) == len(codes)

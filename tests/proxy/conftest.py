@@ -23,9 +23,17 @@ from pathlib import Path
 import pytest
 
 from reconciler.api.traffic import CLIENT_ADDRESSES
-from reconciler.core.base_stack import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
-from reconciler.core.observed import Admin, Container, Health, ProxyObserved, ProxyWorker, Server, State
-from reconciler.core.stack import (
+from reconciler.core.assess.observed import (
+    Admin,
+    Container,
+    Health,
+    ProxyObserved,
+    ProxyWorker,
+    Server,
+    State,
+)
+from reconciler.core.desired.base_stack import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
+from reconciler.core.desired.stack import (
     HealthCheck,
     ProxySettings,
     Role,
@@ -35,7 +43,7 @@ from reconciler.core.stack import (
     StrategyKind,
     Workload,
 )
-from reconciler.proxy.haproxy import HAProxy
+from reconciler.proxy.haproxy.proxy import HAProxy
 
 IMAGE = "haproxy:3.0"
 REPLICA_IMAGE = "vault-reconciler/whoami:latest"

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.stack import Site
-from reconciler.proxy.directory import read_file
+from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
-from reconciler.proxy.haproxy_config import CONFIG_FILE, EVENTS_SOCKET, state_file
-from reconciler.proxy.haproxy_events import ServerEvents
-from reconciler.proxy.haproxy_files import MAX_FILE, handed_over, prepare, read_files, write_files
-from reconciler.proxy.haproxy_runtime import MAX_OLD_WORKERS, Runtime
-from reconciler.proxy.haproxy_socket import Master, ask, converse
-from reconciler.proxy.haproxy_stats import MAX_SERVERS, old_pids, read_info, read_servers
+from reconciler.proxy.haproxy.config import CONFIG_FILE, EVENTS_SOCKET, state_file
+from reconciler.proxy.haproxy.directory import read_file
+from reconciler.proxy.haproxy.events import ServerEvents
+from reconciler.proxy.haproxy.files import MAX_FILE, handed_over, prepare, read_files, write_files
+from reconciler.proxy.haproxy.runtime import MAX_OLD_WORKERS, Runtime
+from reconciler.proxy.haproxy.socket import Master, ask, converse
+from reconciler.proxy.haproxy.stats import MAX_SERVERS, old_pids, read_info, read_servers
 
 INFO = "Pid: 60\nUptime_sec: 5\ndescription: 0123456789ab\nStopping: 0\n"
 HEADER = "# pxname,svname,qcur,scur,status,uweight,last_chk,lastchg,addr,used_conn_cur,"

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from reconciler.core.history import History
-from reconciler.core.judged import Judged, judge
-from reconciler.core.observed import Admin, Container, Health, Observed, State
-from reconciler.core.plan import Plan
-from reconciler.core.planner import plan as plan_now
-from reconciler.core.stack import Role, Stack, StrategyKind
-from reconciler.engines.memory import MemoryEngine
-from reconciler.engines.memory_machine import MemoryContainer
-from reconciler.proxy.haproxy_config import Timeouts
+from reconciler.core.assess.history import History
+from reconciler.core.assess.judged import Judged, judge
+from reconciler.core.assess.observed import Admin, Container, Health, Observed, State
+from reconciler.core.desired.stack import Role, Stack, StrategyKind
+from reconciler.core.plan.operations import Plan
+from reconciler.core.plan.planner import plan as plan_now
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import MemoryContainer
+from reconciler.proxy.haproxy.config import Timeouts
 from reconciler.proxy.memory import MemoryProcess, MemoryProxy, MemoryServer, MemoryWorker
 from tests.simulation.story import Violation
 

@@ -11,9 +11,9 @@ from random import Random
 from typing import Any
 
 from reconciler.api import VaultService
-from reconciler.core.build import build
-from reconciler.core.stack import Role, Site, Stack, Workload
-from reconciler.engines.memory_machine import Behaviour
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Role, Site, Stack, Workload
+from reconciler.engines.memory.machine import Behaviour
 from vault_plugins import VaultServicePlugin
 
 NAME = "files"

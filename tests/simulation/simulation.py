@@ -17,22 +17,22 @@ from typing import Any, Final
 
 from metrics.recorder import Recorder
 from reconciler.api.errors import TemporaryError, VaultError
-from reconciler.controller import reconcile as controller
-from reconciler.controller import world
-from reconciler.controller.backoff import Backoff
-from reconciler.controller.board import Board
-from reconciler.controller.journal import Journal
-from reconciler.controller.stopwatch import Stopwatch
-from reconciler.core import planner
-from reconciler.core.base_stack import VAULT_NET
-from reconciler.core.history import History
-from reconciler.core.judged import Judged
-from reconciler.core.observed import Admin, State
-from reconciler.core.plan import Plan
-from reconciler.core.stack import Role, Stack, Workload
+from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.reconcile import service as controller
+from reconciler.controller.reconcile import world
+from reconciler.controller.report.board import Board
+from reconciler.controller.report.journal import Journal
+from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.history import History
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import Admin, State
+from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.names import VAULT_NET
+from reconciler.core.plan import planner
+from reconciler.core.plan.operations import Plan
 from reconciler.engines.errors import EngineError
-from reconciler.engines.memory import MemoryEngine
-from reconciler.engines.memory_machine import Behaviour, Machine, MemoryContainer
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
 from tests.simulation.judge import Judge

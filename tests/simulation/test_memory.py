@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from reconciler.core.base_stack import VAULT_NET
-from reconciler.core.observed import Container, Health, State
-from reconciler.core.plan import Cause, CreateProxy, CreateReplicas
-from reconciler.core.stack import Stack
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.desired.stack import Stack
+from reconciler.core.names import VAULT_NET
+from reconciler.core.plan.operations import CreateProxy, CreateReplicas
 from reconciler.engines.base import Engine
 from reconciler.engines.errors import EngineError, ImageMissingError
-from reconciler.engines.memory import MemoryEngine
-from reconciler.engines.memory_machine import Behaviour, Machine
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Behaviour, Machine
 from reconciler.proxy.base import Proxy
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.memory import SEES_DOWN_AFTER, SEES_UP_AFTER, MemoryProxy

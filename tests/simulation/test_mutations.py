@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from reconciler.core import dependencies, health, ingress, judged, leaving, planner, pool, rollout
-from reconciler.core.instance import Phase
-from reconciler.core.plan import (
-    Cause,
-    CreateReplicas,
-    RemoveContainer,
-    Step,
-)
-from reconciler.core.stack import Role, Stack
+from reconciler.core.assess import health, judged, pool
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.instance import Phase
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan import dependencies, ingress, leaving, planner, rollout
+from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
 from tests.simulation.many import quietly
 from tests.simulation.simulation import live_through
 from tests.simulation.story import Violation

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from reconciler.api import Condition, PermanentError, ReplicaCounts, Status, VaultService
-from reconciler.controller.verdict import summarize
+from reconciler.controller.report.verdict import summarize
 from reconciler.store.base import Origin
 from reconciler.store.glance import Glance, Glances
 from reconciler.store.objects import ObjectStore

@@ -11,8 +11,8 @@ from reconciler.cli.checkup.finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
-    from reconciler.core.observed import EngineObserved
-    from reconciler.core.stack import Stack
+    from reconciler.core.assess.observed import EngineObserved
+    from reconciler.core.desired.stack import Stack
     from reconciler.wiring import Application
     from vault_plugins.registry import Registry
 

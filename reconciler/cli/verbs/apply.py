@@ -121,7 +121,7 @@ def _converge(
     application: Application, names: Sequence[str], timeout: float, report: Report
 ) -> Mapping[str, Ending]:
     from reconciler.cli.progress import Look
-    from reconciler.controller.manager import Progress
+    from reconciler.controller.loop.manager import Progress
 
     def on_progress(progress: Progress) -> None:
         # Events of the engine make it look at other services too.

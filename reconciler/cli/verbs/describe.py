@@ -14,8 +14,8 @@ from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.api import Status
-    from reconciler.core.judged import Judged
-    from reconciler.core.observed import Container
+    from reconciler.core.assess.judged import Judged
+    from reconciler.core.assess.observed import Container
     from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 

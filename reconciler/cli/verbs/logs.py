@@ -19,8 +19,8 @@ from reconciler.cli.tables import printable
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.core.observed import Container
-    from reconciler.core.stack import Stack
+    from reconciler.core.assess.observed import Container
+    from reconciler.core.desired.stack import Stack
     from reconciler.wiring import Application
 
 LOOK_SECONDS: Final = 1.0
@@ -93,7 +93,7 @@ def _follow(
 ) -> Iterator[tuple[Container, str]]:
     """Lines of all containers as they come, for ever; a thread waits for each container."""
     from reconciler.api import VaultError
-    from reconciler.core.observed import State
+    from reconciler.core.assess.observed import State
 
     lines: queue.SimpleQueue[tuple[Container, str]] = queue.SimpleQueue()
     seen: set[str] = set()

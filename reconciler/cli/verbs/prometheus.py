@@ -18,7 +18,7 @@ from reconciler.cli.verb import VerbGroup
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.controller.board import Exporter
+    from reconciler.controller.report.board import Exporter
 
 DEFAULT_CONTROLLER: Final = "127.0.0.1:9180"
 REFRESH: Final = "15s"
@@ -142,7 +142,7 @@ def targets(session: Session, output: Path | None) -> None:
 
 def _exporters(session: Session) -> Iterator[Exporter]:
     from reconciler.api.errors import VaultError
-    from reconciler.controller.board import exporters
+    from reconciler.controller.report.board import exporters
 
     application = session.application
     for name in application.objects.names():

@@ -15,7 +15,7 @@ from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.core.stack import Stack
+    from reconciler.core.desired.stack import Stack
     from reconciler.wiring import Application
 
 COMPOSE_FILE: Final = "compose.yaml"
@@ -61,7 +61,7 @@ def command(session: Session, files: Sequence[Path], directory: Path) -> None:
 
 def _files(application: Application, stack: Stack) -> dict[str, str]:
     """All files of one service by their path below its directory; HAProxy's have no servers yet."""
-    from reconciler.proxy.haproxy_config import render
+    from reconciler.proxy.haproxy.config import render
 
     try:
         proxy = render(stack.proxy, (), stack.haproxy.image)

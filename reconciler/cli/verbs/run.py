@@ -23,7 +23,7 @@ from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.controller.notify import Choice
+    from reconciler.controller.notify.notify import Choice
     from reconciler.sources.base import Source
     from reconciler.wiring import Application, Followed
 
@@ -166,9 +166,9 @@ def command(
 
 def _follow(application: Application, git: GitFlags) -> tuple[Followed, ...]:
     """The branch to follow, if one was named."""
-    from reconciler.sources.git_address import parse_address
-    from reconciler.sources.git_command import Credentials
-    from reconciler.sources.git_trust import Trust
+    from reconciler.sources.git.address import parse_address
+    from reconciler.sources.git.command import Credentials
+    from reconciler.sources.git.trust import Trust
 
     if git.git_url is None:
         return ()

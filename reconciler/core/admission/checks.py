@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from reconciler.core.admission.policy import Check, Hits, Subject
-from reconciler.core.base_stack import GATEWAY, HAPROXY
+from reconciler.core.names import GATEWAY, HAPROXY
 
 NOTHING: Final[tuple[object, ...]] = (None, False, "", "false", [], {})
 

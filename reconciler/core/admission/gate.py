@@ -18,7 +18,7 @@ from reconciler.core.admission.names import squatted
 from reconciler.core.admission.paths import written_paths
 from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
 from reconciler.core.admission.rules import ADVICE, RULES
-from reconciler.core.fragment import read_fragment
+from reconciler.core.compose.fragment import read_fragment
 from vault_plugins.contract import VaultServicePlugin
 
 ANNOTATION: Final = "vault.internal/admission"

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 
 from reconciler.core.admission.images import PROXY_IMAGES
 from reconciler.core.admission.roots import HOST_ROOTS, HostRoot, Seen, unseen_host
-from reconciler.core.shape import escaped
+from reconciler.core.compose.shape import escaped
 
 Subnet: TypeAlias = IPv4Network | IPv6Network
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from reconciler.api import EnvFrom, VaultService
 from reconciler.cli.checkup.finding import Finding
 from reconciler.cli.checkup.services import check_needs, check_plugins, check_service, check_settings_files
-from reconciler.core.observed import EngineObserved
+from reconciler.core.assess.observed import EngineObserved
 from reconciler.store.base import Origin
 from reconciler.wiring import Options, wire
 from vault_plugins.registry import discover

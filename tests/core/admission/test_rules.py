@@ -24,8 +24,8 @@ from reconciler.core.admission import (
 )
 from reconciler.core.admission.roots import Kind, Seen, normal
 from reconciler.core.admission.rules import ADVICE, FIELDS, RULES
-from reconciler.core.build import build
-from reconciler.core.stack import Site
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site
 from vault_plugins import VaultServicePlugin
 from vault_plugins.registry import discover
 

@@ -12,11 +12,11 @@ import pytest
 
 from reconciler.api import VaultService
 from reconciler.core.admission import Policy, review
-from reconciler.core.build import build
 from reconciler.core.compose.fields import SECTIONS, Field, Treatment, row_of
+from reconciler.core.compose.fragment import BuildError
 from reconciler.core.compose.page import page
-from reconciler.core.fragment import BuildError
-from reconciler.core.stack import Stack
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Stack
 from tests.core.compose.test_forms import SITE, Plain
 
 KEYS = [

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.core.build import build
+from reconciler.core.compose.fragment import BuildError
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.ports import read_ports
-from reconciler.core.fragment import BuildError
-from reconciler.core.stack import Site, Stack
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site, Stack
 from vault_plugins import VaultServicePlugin
 
 SITE = Site(Path("/state/services/files"), 99, 99)

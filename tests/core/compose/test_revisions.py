@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.core.build import build
-from reconciler.core.stack import Site
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site
 from vault_plugins import VaultServicePlugin
 from vault_plugins.registry import discover
 

@@ -1,0 +1,1 @@
+"""Telling others how a rollout ended: webhooks and the status of a commit."""

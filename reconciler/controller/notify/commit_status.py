@@ -1,0 +1,127 @@
+"""Tells the Git server what became of the newest commit: the pending, success or failure beside it on GitHub or Gitea.
+
+It reads what is stored, from a thread of its own, and nobody waits for it. So a server that is away, or a token that
+is wrong, can neither fail nor delay a pass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from reconciler.controller.notify.notify import Send, post_to
+from reconciler.controller.report.verdict import Summary, Verdict, summarize
+from reconciler.sources.base import Loaded
+from reconciler.store.base import Objects, StoredObject
+
+MAX_DESCRIPTION: Final = 140
+"""Characters; GitHub refuses more."""
+
+State = Literal["pending", "success", "failure"]
+SendTo = Callable[[str], Send]
+"""What posts a status of the commit with this hash."""
+
+
+class Branch(Protocol):
+    """A source that follows a branch."""
+
+    @property
+    def place(self) -> str:
+        """The origin of the objects that come from it."""
+
+    @property
+    def held(self) -> Loaded | None:
+        """What it gave when it was last asked; None before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the machine is with a commit, which is a hash; `description` is one line for people."""
+
+    commit: str
+    state: State
+    description: str
+
+
+class CommitStatus:
+    """Posts the standing of what `branch` holds whenever it is another one; `name` is its context. One thread looks."""
+
+    def __init__(self, branch: Branch, objects: Objects, send: SendTo, name: str) -> None:
+        self._branch = branch
+        self._objects = objects
+        self._send = send
+        self._name = name
+        self._seen: Standing | None = None
+        self._told = ("", "")
+
+    def look(self) -> None:
+        """Post what is new. Raises SendError when it is not taken; it comes again. VaultError: objects are unreadable."""
+        loaded = self._branch.held
+        seen = standing(loaded, self._branch.place, self._objects) if loaded else None
+        # Between the load of a commit and the change of its objects these still answer for the one before.
+        steady, self._seen = seen == self._seen, seen
+        if seen is None or not steady or self._told == (seen.commit, seen.state):
+            return
+        # A replica that is healed tomorrow takes nothing back from a commit that has arrived.
+        if seen.state == "pending" and self._told[0] == seen.commit:
+            return
+        self._send(seen.commit)(self._payload(seen))
+        self._told = (seen.commit, seen.state)
+
+    def _payload(self, seen: Standing) -> bytes:
+        fields = {"state": seen.state, "description": seen.description, "context": self._name}
+        return json.dumps(fields).encode()
+
+
+def standing(loaded: Loaded, place: str, objects: Objects) -> Standing | None:
+    """What is to be said of a commit that was loaded; None while an older one goes on in place of the newest."""
+    if not loaded.commit or loaded.setback:
+        return None
+    commit = loaded.commit.rpartition(":")[2]
+    for problem in loaded.problems:
+        return Standing(commit, "failure", _line(str(replace(problem, path=Path(problem.path.name)))))
+    summaries = dict(_summaries(loaded, place, objects))
+    for verdict, state in _WORST_FIRST:
+        for name, summary in summaries.items():
+            if summary.verdict is verdict:
+                return Standing(commit, state, _line(f"{name}: {summary.reason}: {summary.message}"))
+    return Standing(commit, "success", _line(f"as it wants them: {', '.join(summaries) or 'no services'}"))
+
+
+_WORST_FIRST: Final[tuple[tuple[Verdict, State], ...]] = (
+    (Verdict.FAILED, "failure"),
+    (Verdict.MOVING, "pending"),
+)
+
+
+def _summaries(loaded: Loaded, place: str, objects: Objects) -> Iterator[tuple[str, Summary]]:
+    """The services that the commit wants, and those that it wants no more and that are still there."""
+    stored: Mapping[str, StoredObject] = {
+        each.name: each
+        for each in map(objects.get, objects.names())
+        if each and (each.origin.kind, each.origin.place) == ("git", place)
+    }
+    for name in sorted({*stored, *(manifest.service.name for manifest in loaded.manifests)}):
+        if name in stored:
+            yield name, summarize(stored[name], objects.status(name))
+        else:
+            yield name, Summary(Verdict.MOVING, "Pending", "is not stored yet")
+
+
+def _line(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= MAX_DESCRIPTION else f"{line[: MAX_DESCRIPTION - 1]}…"
+
+
+def statuses_at(url: str, token: str) -> SendTo:
+    """What posts below `url`, such as https://api.github.com/repos/OWNER/REPOSITORY/statuses. Raises ValueError when
+    that is not one of HTTP or HTTPS.
+    """
+    base = url.rstrip("/")
+    # GitHub, Gitea and Forgejo all take this spelling.
+    headers = {"Authorization": f"token {token}", "Accept": "application/json"}
+    post_to(base)
+    return lambda commit: post_to(f"{base}/{commit}", headers)

@@ -1,0 +1,78 @@
+"""From a VaultService to its stack, with everything that `core.build` must not fetch itself: the plugin, the secrets of
+`envFrom` files, digests of mounted files, and where the service's own files are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+
+from reconciler.api import VaultService, load_env_file
+from reconciler.api.errors import PermanentError
+from reconciler.controller.reconcile.mounted_files import MountedFiles
+from reconciler.controller.secrets import Secrets
+from reconciler.core.admission import Policy
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Site, Stack
+from reconciler.core.redaction import redact, redacted
+from vault_plugins.contract import PluginError
+from vault_plugins.registry import Registry
+
+HAPROXY_USER: Final = 99
+"""Uid and gid of the official HAProxy image; used when the controller may give files away, which only root may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """Builds stacks; `directory` says where the files of a service are, `secrets` is told what must not be told, `precedes`
+    says which of two services was applied first.
+    """
+
+    registry: Registry
+    directory: Callable[[str], Path]
+    policy: Policy
+    secrets: Secrets = field(default_factory=Secrets)
+    precedes: Callable[[str, str], bool] = lambda first, second: False
+    key: bytes = b""
+
+    def build(self, service: VaultService, base: Path = Path()) -> Stack:
+        """The stack that a VaultService comes to; `base` is where relative envFrom files are.
+
+        Raises VaultError, which names the plugin, the file or the field, and never a secret.
+        """
+        try:
+            plugin = self.registry.get(service.spec.plugin).create()
+        except PluginError as error:
+            raise PermanentError(str(error)) from error
+        secrets: dict[str, str] = {}
+        for entry in service.spec.env_from:
+            secrets |= load_env_file(base / entry.file)
+        self.secrets.learn(service.name, secrets.values(), (service.name, service.spec.plugin))
+        files = MountedFiles()
+        try:
+            stack = build(
+                service,
+                plugin,
+                self.site(service.name),
+                secrets,
+                files.digest,
+                self.policy,
+                lambda other: self.precedes(other, service.name),
+                self.key,
+            )
+        except PermanentError as error:
+            redact(error, secrets.values())
+            raise
+        self.secrets.learn(service.name, (), (each for w in stack.workloads for each in (w.name, w.image)))
+        warnings = (*stack.warnings, *files.warnings)
+        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in warnings))
+
+    def site(self, name: str) -> Site:
+        """Where the files of a service are, and whose HAProxy's are."""
+        directory = self.directory(name)
+        if os.geteuid() == 0:
+            return Site(directory, HAPROXY_USER, HAPROXY_USER)
+        return Site(directory, os.geteuid(), os.getegid())

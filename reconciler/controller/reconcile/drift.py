@@ -1,0 +1,48 @@
+"""Drift that is not ours to heal: `spec.drift: warn` or `ignore`.
+
+A change of the spec is always carried out. Only once it has been, and somebody else then changes what runs, these modes
+leave it alone.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from reconciler.api import Spec, Status, find_condition
+from reconciler.controller.report import summary
+from reconciler.controller.report.journal import Journal
+from reconciler.core.assess.diff import Difference
+from reconciler.core.plan.sight import Sight
+from reconciler.store.base import StoredObject
+
+
+def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
+    """Whether this pass found drift and the spec says not to touch it."""
+    if stored.service.spec.drift == "heal" or not sight.plan:
+        return False
+    ready = find_condition(before.conditions, "Ready")
+    return (
+        ready is not None
+        and ready.observed_generation == stored.generation
+        and ready.reason in (summary.SERVING, summary.DRIFTED)
+    )
+
+
+def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal) -> Status:
+    """The status of a service that is left as it is: under `warn` it says what differs, and so does an event."""
+    differences = _worth_telling(stored.service.spec, sight)
+    if not differences:
+        return summary.seen(before, stored, sight)
+    more = f" and {len(differences) - summary.SHOWN} more" if len(differences) > summary.SHOWN else ""
+    message = f"{'; '.join(map(str, differences[: summary.SHOWN]))}{more}; spec.drift is warn"
+    journal.failed(stored.name, summary.DRIFTED, message, sight.now)
+    return summary.drifted(before, stored, sight, message)
+
+
+def _worth_telling(spec: Spec, sight: Sight) -> list[Difference]:
+    if spec.drift == "ignore":
+        return []
+    found = sight.differences
+    return [
+        each for each in found if not any(fnmatchcase(each.path, pattern) for pattern in spec.drift_ignore)
+    ]

@@ -1,0 +1,214 @@
+"""One pass over one VaultService, from top to bottom.
+
+It looks at the whole world, does the operations that are safe now, says what it saw, and forgets. Killed at any line, it
+leaves something that the next pass can go on from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from reconciler.api import Status, find_condition
+from reconciler.api.errors import PermanentError, TemporaryError, VaultError
+from reconciler.controller.reconcile import drift
+from reconciler.controller.reconcile.executor import execute
+from reconciler.controller.reconcile.target import Target, choose_target, former_good
+from reconciler.controller.reconcile.world import World, look
+from reconciler.controller.report import summary
+from reconciler.controller.report.journal import death_of
+from reconciler.core.assess.progress import Failure, judge_progress, look_in
+from reconciler.core.desired.build import project_of
+from reconciler.core.plan.sight import Sight
+from reconciler.store.base import INVALID_MANIFEST, StoredObject
+
+LOG_LINES: Final = 10
+"""How much of a failed container's log goes into the event that tells of it."""
+
+DEPENDENCY_LOOK: Final = 15.0
+"""Seconds between two looks at a dependency; its turning Ready wakes us sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a pass asks of the queue: to come again after some seconds, at once (0), or when something happens (None).
+
+    `did` is the plan that was carried out, so that the loop can see itself going in a circle.
+    """
+
+    requeue_after: float | None = None
+    converged: bool = False
+    gone: bool = False
+    did: str = ""
+
+
+def reconcile(name: str, world: World) -> Result:
+    """Bring one VaultService a step nearer to its spec. Raises VaultError, whose kind says whether to try again."""
+    stored = world.objects.get(name)
+    if stored is None:
+        return _gone(name, world)
+    if stored.deletion:
+        return _delete(stored, world, volumes=stored.deletion.volumes)
+    status = world.objects.status(name)
+    if stored.service.spec.suspend:
+        return _rest(stored, summary.suspended(status, stored.generation, world.now()), world)
+    if unready := _unready_dependencies(stored, status, world):
+        waiting = summary.waiting_for(status, stored.generation, unready, world.now())
+        return _rest(stored, waiting, world, DEPENDENCY_LOOK)
+    try:
+        return _advance(stored, status, world)
+    except VaultError as error:
+        _fail(stored, status, error, world)
+        raise
+
+
+def _advance(stored: StoredObject, before: Status, world: World) -> Result:
+    """Look, say what was seen, do. A rollout that has failed is given up here, and the next pass goes back."""
+    target = choose_target(stored.service, world.build, world.records)
+    if target.is_wanted:
+        world.journal.begin(target.stack, stored.service.spec, stored.origin.commit, world.now())
+    sight = look(target.stack, world.engine, world.proxy, world.records, world.now())
+    world.journal.completed(sight.judged)
+    failure = _failure(target, sight, world)
+    if failure:
+        obstacle = _give_up(stored, sight, failure, world)
+        if not obstacle:
+            return Result(requeue_after=0.0)
+        failure = replace(failure, message=f"{failure.message}; {obstacle}")
+    if drift.is_to_be_left(stored, before, sight):
+        return _rest(stored, drift.report(stored, before, sight, world.journal), world, sight=sight)
+
+    status = _summarise(stored, before, target, sight, failure, world)
+    _put_status(stored, status, world)
+    world.board.saw(stored, status, sight.judged)
+    world.journal.moved(sight.judged)
+    try:
+        _carry_out(stored, sight, world)
+    except PermanentError as error:
+        # This revision cannot even be started, for example because its image is nowhere to be found.
+        given_up = Failure(_reason(error), str(error))
+        if target.is_wanted and not _give_up(stored, sight, given_up, world):
+            return Result(requeue_after=0.0)
+        raise
+    converged = summary.is_converged(sight, status.replicas)
+    if converged and target.is_wanted:
+        world.journal.complete(sight.stack, world.now())
+    return Result(_again(sight, world), converged, did=str(sight.plan) if sight.plan else "")
+
+
+def _failure(target: Target, sight: Sight, world: World) -> Failure | None:
+    """Why the rollout under way has failed, if it has. Going back is not judged: there is nothing to go back to."""
+    if not target.is_wanted:
+        return None
+    began = world.journal.began(sight.stack)
+    return judge_progress(sight.judged, sight.history, began)
+
+
+def _give_up(stored: StoredObject, sight: Sight, failure: Failure, world: World) -> str:
+    """Reject a revision if there is a good one to go back to; else why it was not."""
+    if not sight.stack.strategy.auto_rollback:
+        return "strategy.autoRollback is false, so nothing is rolled back"
+    former = former_good(stored.service, world.build, world.records)
+    if former is None:
+        return "there is no earlier revision to go back to"
+    if former.revision == sight.stack.revision:
+        return "the last good spec comes to this revision too: its plugin or a file that it reads has changed since"
+    log = _last_words(failure.container, world) if failure.container else ""
+    world.journal.reject(sight.stack, failure, log, stored.origin.commit, world.now())
+    return ""
+
+
+def _carry_out(stored: StoredObject, sight: Sight, world: World) -> None:
+    operations = sight.plan.operations
+    words = {d.container: _last_words(d.container, world) for o in operations if (d := death_of(o))}
+    for call in execute(sight.stack, operations, world.engine, world.proxy, world.clock):
+        world.journal.executed(sight.stack, call, words, stored.origin.commit, world.now())
+        if call.error:
+            raise call.error
+
+
+def _last_words(container: str, world: World) -> str:
+    """The end of a container's log; what is worth telling of a failure is not worth another failure."""
+    try:
+        return world.engine.logs(container, LOG_LINES)
+    except VaultError:
+        return ""
+
+
+def _again(sight: Sight, world: World) -> float | None:
+    """When to look next, if nothing happens: at once after operations, else when time itself can have changed something."""
+    if sight.plan:
+        return 0.0
+    deadline = look_in(sight.stack, world.journal.began(sight.stack), sight.now)
+    return min((each for each in (sight.plan.requeue_after, deadline) if each is not None), default=None)
+
+
+def _summarise(
+    stored: StoredObject, before: Status, target: Target, sight: Sight, failure: Failure | None, world: World
+) -> Status:
+    generation, now = stored.generation, sight.now
+    status = summary.after_pass(before, stored, sight)
+    if failure:
+        words = _last_words(failure.container, world) if failure.container else ""
+        status = summary.with_problem(status, generation, failure.reason, failure.message, now, words)
+    if target.problem:
+        status = summary.with_problem(status, generation, target.reason, target.problem, now, target.evidence)
+    if stored.problem:
+        tell = summary.with_problem if stored.problem_reason == INVALID_MANIFEST else summary.held_back
+        status = tell(status, generation, stored.problem_reason, stored.problem, now)
+    return status
+
+
+def _rest(
+    stored: StoredObject, status: Status, world: World, again: float | None = None, sight: Sight | None = None
+) -> Result:
+    """End a pass that is not to touch anything."""
+    _put_status(stored, status, world)
+    if sight is None:
+        world.board.waits(stored, status)
+    else:
+        world.board.saw(stored, status, sight.judged)
+    return Result(requeue_after=again)
+
+
+def _put_status(stored: StoredObject, status: Status, world: World) -> None:
+    """Write down what this pass saw, as the answer to the request that it began with."""
+    if status.last_handled_reconcile_at != stored.requested_at:
+        status = status.model_copy(update={"last_handled_reconcile_at": stored.requested_at})
+    world.objects.put_status(stored.name, status)
+
+
+def _fail(stored: StoredObject, before: Status, error: VaultError, world: World) -> None:
+    stalled = not isinstance(error, TemporaryError)
+    status = summary.after_failure(
+        before, stored.generation, _reason(error), str(error), world.now(), stalled=stalled
+    )
+    _rest(stored, status, world)
+
+
+def _delete(stored: StoredObject, world: World, *, volumes: bool) -> Result:
+    world.engine.tear_down(project_of(stored.name), volumes=volumes)
+    world.objects.remove(stored.name)
+    return _gone(stored.name, world)
+
+
+def _gone(name: str, world: World) -> Result:
+    world.journal.forget(name)
+    world.board.forget(name)
+    return Result(gone=True)
+
+
+def _unready_dependencies(stored: StoredObject, status: Status, world: World) -> tuple[str, ...]:
+    """The VaultServices that a change has to wait for; healing what was applied before waits for nobody."""
+    if status.observed_generation == stored.generation:
+        return ()
+    return tuple(name for name in stored.service.spec.depends_on if not _is_ready(world.objects.status(name)))
+
+
+def _is_ready(status: Status) -> bool:
+    ready = find_condition(status.conditions, "Ready")
+    return ready is not None and ready.status == "True"
+
+
+def _reason(error: VaultError) -> str:
+    return type(error).__name__.removesuffix("Error")

@@ -1,0 +1,79 @@
+"""What a pass goes towards: the spec, or the last good revision while the spec's own cannot serve.
+
+A rollback is a choice of target and nothing else: the same loop that rolled forward rolls back, from whatever it finds.
+The choice is made anew in each pass, from the history, until the spec changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from reconciler.api import ManifestError, PermanentError, VaultService
+from reconciler.api.revisioned import with_revision_of
+from reconciler.controller.report.recorded import is_towards, spec_of
+from reconciler.controller.report.verdict import LAST_WORDS, ROLLED_BACK
+from reconciler.core.desired.stack import Stack
+from reconciler.store.base import Records, RevisionRecord
+
+Build = Callable[[VaultService], Stack]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The stack to go towards; `reason` and `problem` say why it is not the spec's own, and are empty when it is.
+    `evidence` is the end of a failed container's log, if there is one.
+    """
+
+    stack: Stack
+    reason: str = ""
+    problem: str = ""
+    evidence: str = ""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether this is what the spec says."""
+        return not self.reason
+
+
+def choose_target(service: VaultService, build: Build, records: Records) -> Target:
+    """The stack that a pass goes towards. Raises VaultError when there is none, not even a former one."""
+    try:
+        wanted = build(service)
+    except (PermanentError, ManifestError) as error:
+        former = former_good(service, build, records)
+        if former is None:
+            raise
+        return Target(former, "SpecInvalid", str(error))
+    newest = records.newest(service.name)
+    if newest and newest.result == "RolledBack" and is_towards(newest, wanted, service.spec):
+        former = former_good(service, build, records)
+        if former is not None and former.revision != wanted.revision:
+            return _given_up(newest, former, records)
+    return Target(wanted)
+
+
+def _given_up(rejected: RevisionRecord, former: Stack, records: Records) -> Target:
+    """Back to a former stack; why is told by the event of the rollback."""
+    failed, events = rejected.revision, reversed(records.events(rejected.service))
+    told = (e.message for e in events if e.reason == ROLLED_BACK and e.revision == failed)
+    cause, _, words = next(told, "it failed").partition("\n")
+    problem = f"{former.revision} serves on; {failed} was given up: {cause.removesuffix(LAST_WORDS)}"
+    return Target(former, ROLLED_BACK, problem, words)
+
+
+def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:
+    """The stack of the newest revision that was complete, with the present numbers and rules; None if there is none.
+
+    Its jobs are done: going back never runs one again.
+    """
+    record = records.last_good(service.name)
+    if record is None:
+        return None
+    try:
+        spec = with_revision_of(spec_of(record), service.spec)
+        return build(service.model_copy(update={"spec": spec})).with_done(lambda job: True)
+    except (ValidationError, PermanentError, ManifestError):
+        return None

@@ -1,0 +1,50 @@
+"""What a pass works with, and one look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from reconciler.core.assess.history import FORGET_AFTER, History
+from reconciler.core.assess.judged import judge
+from reconciler.core.assess.observed import Observed
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan.planner import plan
+from reconciler.core.plan.sight import Sight
+
+if TYPE_CHECKING:
+    from reconciler.api import VaultService
+    from reconciler.controller.report.board import Board
+    from reconciler.controller.report.journal import Journal
+    from reconciler.engines.base import Engine
+    from reconciler.proxy.base import Proxy
+    from reconciler.store.base import Objects, Records
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Everything that a pass can see and change; `now` gives aware UTC datetimes, `clock` seconds for durations."""
+
+    objects: Objects
+    records: Records
+    engine: Engine
+    proxy: Proxy
+    build: Callable[[VaultService], Stack]
+    journal: Journal
+    board: Board
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+
+
+def look(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Sight:
+    """Look at everything that the stack says something about, and plan; changes nothing. Raises VaultError."""
+    completions = records.completions(stack.name) if stack.of(Role.JOB) else {}
+    stack = stack.with_done(lambda job: not job.revisions.isdisjoint(completions.get(job.name, ())))
+    seen = engine.observe(stack)
+    observed = Observed(seen, proxy.observe(stack, [c for c in seen.containers if c.role is Role.PROXY]))
+    revisions = {workload.name: workload.revisions for workload in stack.workloads}
+    history = History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
+    judged = judge(stack, observed, now)
+    return Sight(judged, history, plan(judged, history))

@@ -1,0 +1,135 @@
+"""The last thing that was seen of every VaultService, for Prometheus: read at any time, without asking anybody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from metrics.snapshots import ServiceSnapshot
+from reconciler.api import Status, find_condition
+from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.diff import count_by_kind, diff
+from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import Observed, State
+from reconciler.core.desired.base_stack import exporter_port
+from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.names import VAULT_NET
+from reconciler.core.plan.rotation import next_rotation
+from reconciler.store.base import StoredObject
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """One HAProxy's own Prometheus metrics; `address` is IPv4:port on the service's network."""
+
+    service: str
+    slot: int
+    address: str
+
+
+class Board:
+    """Snapshots by name. Threads may share it: each entry is replaced whole."""
+
+    def __init__(self, stopwatch: Stopwatch) -> None:
+        self._stopwatch = stopwatch
+        self._snapshots: dict[str, ServiceSnapshot] = {}
+        self._exporters: dict[str, tuple[Exporter, ...]] = {}
+
+    def snapshots(self) -> tuple[ServiceSnapshot, ...]:
+        """What was seen last, of every service."""
+        return tuple(self._snapshots.values())
+
+    def exporters(self) -> tuple[Exporter, ...]:
+        """Where every HAProxy that ran at the last look serves metrics of its own."""
+        return tuple(exporter for each in list(self._exporters.values()) for exporter in each)
+
+    def saw(self, stored: StoredObject, status: Status, judged: Judged) -> None:
+        """A pass looked at everything."""
+        stack, members, rotation = judged.stack, judged.members.values(), judged.stack.rotation
+        web = [r for r in judged.replicas if r.live]
+        self._snapshots[stored.name] = replace(
+            _of(stored, status),
+            replicas={w.name: _counts(w, judged) for w in stack.workloads},
+            pool={
+                "up": sum(m.up for m in members),
+                "down": sum(m.enabled and not m.up for m in members),
+                "draining": sum(m.draining for m in members),
+            },
+            pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
+            drift=count_by_kind(diff(judged)),
+            oldest_replica_created=min((r.container.created for r in web), default=None),
+            next_rotation=datetime.fromtimestamp(next_rotation(web, rotation), UTC)
+            if rotation and web
+            else None,
+            observed_at=judged.now,
+        )
+        self._exporters[stored.name] = exporters(stack, judged.observed)
+        reconciling = find_condition(status.conditions, "Reconciling")
+        settled = reconciling is not None and reconciling.status == "False"
+        self._stopwatch.saw(stored.name, judged.replicas, settled=settled, now=judged.now)
+
+    def waits(self, stored: StoredObject, status: Status) -> None:
+        """A pass could not or should not look; what was seen before still stands."""
+        before = self._snapshots.get(stored.name)
+        entry = _of(stored, status)
+        if before is not None:
+            entry = replace(
+                before, conditions=entry.conditions, generation=entry.generation, suspended=entry.suspended
+            )
+        self._snapshots[stored.name] = entry
+
+    def forget(self, name: str) -> None:
+        """A service is gone, and its series with it."""
+        self._snapshots.pop(name, None)
+        self._exporters.pop(name, None)
+        self._stopwatch.forget(name)
+
+
+def exporters(stack: Stack, observed: Observed) -> tuple[Exporter, ...]:
+    """Where the running HAProxies of a stack serve their own metrics: in the namespace of their gateway."""
+    gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(stack.gateway.name)}
+    return tuple(
+        Exporter(stack.name, container.slot, f"{address}:{exporter_port(container.slot)}")
+        for container in observed.of(stack.haproxy.name)
+        if container.state is State.RUNNING
+        and container.slot is not None
+        and (address := gateways.get(container.joined or ""))
+    )
+
+
+def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:
+    service = stored.service
+    return ServiceSnapshot(
+        name=stored.name,
+        plugin=service.spec.plugin,
+        generation=service.metadata.generation,
+        observed_generation=status.observed_generation,
+        revision=status.revision or "",
+        commit=stored.origin.commit,
+        suspended=service.spec.suspend,
+        conditions={condition.type: condition.status for condition in status.conditions},
+    )
+
+
+def _counts(workload: Workload, judged: Judged) -> Mapping[str, int]:
+    """A workload's containers by catalog.REPLICA_STATES; what no pool serves is ready when it runs."""
+    if workload.role is Role.WEB:
+        mine = [r for r in judged.replicas if r.workload is workload and r.live]
+        return {
+            "desired": workload.replicas,
+            "current": len(mine),
+            "updated": sum(r.current for r in mine),
+            "ready": sum(r.phase is Phase.READY for r in mine),
+            "serving": sum(r.serving for r in mine),
+        }
+    instances = judged.of(workload)
+    well = sum(instance.phase in (Phase.READY, Phase.COMPLETE) for instance in instances)
+    return {
+        "desired": 0 if workload.done else workload.replicas,
+        "current": len(instances),
+        "updated": sum(instance.current for instance in instances),
+        "ready": well,
+        "serving": well,
+    }

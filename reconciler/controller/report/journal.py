@@ -1,0 +1,212 @@
+"""Writes down what passes did: events for people, deaths for the back-off, counts for Prometheus, lines for the log.
+
+Nothing in here can fail a pass or change what the next one does, except through the deaths that it remembers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from metrics import catalog
+from metrics.recorder import Recorder
+from reconciler.api import Spec
+from reconciler.controller.report import trace
+from reconciler.controller.report.executed import Executed
+from reconciler.controller.report.recorded import is_towards
+from reconciler.controller.report.verdict import LAST_WORDS, ROLLED_BACK
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.moved import moved
+from reconciler.core.assess.progress import Failure
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan.operations import (
+    AddServer,
+    ConfigureProxy,
+    ContainerOperation,
+    CreateReplicas,
+    DeleteServer,
+    DrainServer,
+    Operation,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+)
+from reconciler.store.base import EventType, Records
+
+ROUTINE: Final = (AddServer, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
+"""Steps on the way of something that has an event of its own; they are logged, not told to people."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rollout:
+    """The rollout that a service is in or was in last; `started` is None when it is over. Read again after a restart."""
+
+    revision: str
+    number: int
+    started: datetime | None
+
+
+class Journal:
+    """The journal of one controller. Threads may share it."""
+
+    def __init__(self, records: Records, recorder: Recorder) -> None:
+        self._records = records
+        self._recorder = recorder
+        self._rollouts: dict[str, _Rollout] = {}
+        self._last_words: dict[str, str] = {}
+        self._moved: dict[str, tuple[str, ...]] = {}
+
+    def executed(
+        self, stack: Stack, call: Executed, words: Mapping[str, str], commit: str, now: datetime
+    ) -> None:
+        """One call of a pass has ended. `words`: the end of the log of each container that died, by ID."""
+        result = catalog.ERROR if call.error else catalog.SUCCESS
+        for operation in call.operations:
+            _log.info("%s", operation, extra={"service": stack.name, "seconds": round(call.seconds, 6)})
+            self._recorder.add(
+                catalog.OPERATIONS,
+                name=stack.name,
+                kind=operation.kind,
+                cause=operation.cause.value,
+                result=result,
+                exemplar=trace.exemplar(),
+            )
+            self._recorder.observe(
+                catalog.OPERATION_DURATION, call.seconds, kind=operation.kind, exemplar=trace.exemplar()
+            )
+            if isinstance(operation, CreateReplicas) and operation.cause is Cause.ROTATION:
+                self._recorder.add(catalog.ROTATIONS, operation.count, name=stack.name, result=result)
+            if not call.error:
+                self._remember(stack, operation, words, commit, now)
+        if call.error:
+            self.failed(stack.name, f"{call.operations[0].kind}Failed", str(call.error), now)
+
+    def failed(self, service: str, reason: str, message: str, now: datetime) -> None:
+        """A pass could not do something."""
+        _log.warning("%s: %s", reason, message, extra={"service": service})
+        self._records.record_event(service, "Warning", reason, message, now)
+
+    def begin(self, stack: Stack, spec: Spec, commit: str, now: datetime) -> None:
+        """A pass goes towards this revision, for the first time or again."""
+        rollout = self._rollouts.get(stack.name)
+        if rollout is None:
+            self._introduce(stack)
+        if rollout is None or rollout.revision != stack.revision:
+            if rollout is not None and rollout.started:
+                self._time(rollout.started, "superseded", now)
+            text = spec.model_dump_json(by_alias=True)
+            newest = self._records.newest(stack.name)
+            if newest and newest.result == "Complete" and is_towards(newest, stack, spec):
+                self._rollouts[stack.name] = _Rollout(stack.revision, newest.number, None)
+                return
+            number = self._records.open_revision(stack.name, stack.revision, text, "spec", commit, now)
+            newest = self._records.newest(stack.name)
+            unfinished = newest is not None and newest.number == number and not newest.result
+            started = newest.created_at if newest and unfinished else None
+            self._rollouts[stack.name] = _Rollout(stack.revision, number, started)
+
+    def began(self, stack: Stack) -> datetime | None:
+        """Since when a rollout towards this revision has been under way, if one is."""
+        rollout = self._rollouts.get(stack.name)
+        return rollout.started if rollout and rollout.revision == stack.revision else None
+
+    def complete(self, stack: Stack, now: datetime) -> None:
+        """Everything is as the spec wants it."""
+        rollout = self._rollouts.get(stack.name)
+        if rollout is None or rollout.revision != stack.revision or rollout.started is None:
+            return
+        self._records.finish_revision(stack.name, rollout.number, "Complete", now)
+        self._rollouts[stack.name] = replace(rollout, started=None)
+        self._time(rollout.started, "completed", now)
+        self._tell(stack, "Normal", "RolloutComplete", f"all replicas run {stack.revision}", now)
+
+    def completed(self, judged: Judged) -> None:
+        """Remember each job that has ended well, so that it is never run again."""
+        for instance in judged.others:
+            job = instance.workload
+            if job.role is Role.JOB and instance.is_well and not job.done:
+                self._records.record_completion(judged.stack.name, job.name, job.revision, judged.now)
+
+    def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
+        """A revision is given up; it is not tried again until the spec changes."""
+        rollout = self._rollouts.pop(stack.name, None)
+        if rollout is not None:
+            self._records.finish_revision(stack.name, rollout.number, "RolledBack", now)
+            if rollout.started:
+                self._time(rollout.started, "rolled_back", now)
+        self._recorder.add(catalog.ROLLBACKS, name=stack.name)
+        words = log or self._last_words.pop(stack.name, "")
+        message = _with_last_words(f"{failure.reason}: {failure.message}", words)
+        _log.warning("rolled back: %s", message, extra={"service": stack.name})
+        self._tell(stack, "Warning", ROLLED_BACK, message, now, commit)
+
+    def moved(self, judged: Judged) -> None:
+        """Tell once of each tag that means another image than the one that runs."""
+        name = judged.stack.name
+        texts = tuple(text for _, text in moved(judged))
+        for text in texts:
+            if text not in self._moved.get(name, ()):
+                self._tell(judged.stack, "Warning", "ImageMoved", text, judged.now)
+        self._moved[name] = texts
+
+    def forget(self, service: str) -> None:
+        """A service is gone."""
+        self._moved.pop(service, None)
+        self._rollouts.pop(service, None)
+        self._last_words.pop(service, None)
+        self._records.forget(service)
+        self._recorder.forget(service)
+
+    def _time(self, started: datetime, result: str, now: datetime) -> None:
+        seconds = (now - started).total_seconds()
+        self._recorder.observe(catalog.ROLLOUT_DURATION, seconds, result=result, exemplar=trace.exemplar())
+
+    def _introduce(self, stack: Stack) -> None:
+        """Let the counters of a service start at 0, so that the first death or rollback is an increase."""
+        self._recorder.introduce(stack.name)
+        for workload in stack.web:
+            self._recorder.add(catalog.REPLICA_RESTARTS, 0, name=stack.name, workload=workload.name)
+
+    def _remember(
+        self, stack: Stack, operation: Operation, words: Mapping[str, str], commit: str, now: datetime
+    ) -> None:
+        if death := death_of(operation):
+            self._died(stack, death, words.get(death.container, ""), now)
+        if isinstance(operation, StopContainer) and operation.cut:
+            self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.name)
+        if not isinstance(operation, ROUTINE):
+            self._tell(stack, "Normal", operation.kind, str(operation), now, commit)
+
+    def _tell(
+        self, stack: Stack, type_: EventType, reason: str, message: str, now: datetime, commit: str = ""
+    ) -> None:
+        self._records.record_event(
+            stack.name, type_, reason, message, now, revision=stack.revision, commit=commit
+        )
+
+    def _died(self, stack: Stack, operation: ContainerOperation, words: str, now: datetime) -> None:
+        revision = next((w.revision for w in stack.workloads if w.name == operation.workload), "")
+        self._records.record_death(stack.name, operation.workload, revision, now, operation.detail)
+        told = _with_last_words(f"{operation.name} {operation.detail}", words)
+        self._tell(stack, "Warning", "ReplicaDied", told, now)
+        self._last_words[stack.name] = words
+        self._recorder.add(catalog.REPLICA_RESTARTS, name=stack.name, workload=operation.workload)
+
+
+def death_of(operation: Operation) -> ContainerOperation | None:
+    """The operation, if it answers the end of a container that nobody asked to end."""
+    if isinstance(operation, RemoveContainer | StartContainer):
+        return operation if operation.cause is Cause.DEAD else None
+    if isinstance(operation, StopContainer):
+        return operation if operation.cause is Cause.UNHEALTHY else None
+    return None
+
+
+def _with_last_words(sentence: str, words: str) -> str:
+    return f"{sentence}{LAST_WORDS}\n{words.rstrip()}" if words.strip() else sentence

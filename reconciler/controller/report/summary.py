@@ -1,0 +1,199 @@
+"""What a pass found, as the status that people and programs read. The one place that words conditions.
+
+Conditions follow kstatus: Ready says that everything is as the spec wants it, Reconciling that it is on its way,
+Stalled that a person has to do something, Degraded that it serves with less than it should.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from reconciler.api import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    ReplicaCounts,
+    Status,
+    find_condition,
+    set_condition,
+)
+from reconciler.api.condition_types import LONGEST_MESSAGE
+from reconciler.core.assess.health import Replica
+from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.moved import moved
+from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.operations import Plan
+from reconciler.core.plan.rotation import next_rotation
+from reconciler.core.plan.sight import Sight
+from reconciler.store.base import StoredObject
+
+SERVING: Final = "Serving"
+DRIFTED: Final = "Drifted"
+"""Reasons of Ready after a change was carried out: everything is as it should be, or somebody else changed it since."""
+
+SHOWN: Final = 5
+"""Differences that fit into a condition; `vaultctl diff` shows all."""
+
+Outcomes = dict[ConditionType, tuple[str, str, str]]
+"""Per condition: status, reason, message."""
+
+
+def counts(stack: Stack, replicas: tuple[Replica, ...]) -> ReplicaCounts:
+    """How many web replicas there are, from wanted to useful."""
+    live = [replica for replica in replicas if replica.live]
+    return ReplicaCounts(
+        desired=stack.replicas,
+        current=len(live),
+        updated=sum(r.current for r in live),
+        ready=sum(r.phase is Phase.READY for r in live),
+        serving=sum(r.serving for r in live),
+    )
+
+
+def is_converged(sight: Sight, replicas: ReplicaCounts) -> bool:
+    """Whether nothing is left to do or to wait for, and nothing differs."""
+    plan, serving = sight.plan, sight.stack.serving
+    complete = replicas.desired == replicas.current == replicas.updated and replicas.serving == serving
+    idle = not plan.operations and not plan.waiting and not plan.blocked
+    return idle and complete and not sight.unsettled
+
+
+def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
+    """The status after a pass that could look at everything."""
+    stack, plan = sight.stack, sight.plan
+    facts = seen(before, stored, sight)
+    replicas = facts.replicas
+    doing = _doing(plan)
+    if not doing and not plan.blocked:
+        doing = "; ".join(map(str, sight.unsettled[:SHOWN]))
+    progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
+    if is_converged(sight, replicas):
+        # A moved tag does not harm what serves: it is reported, and followed on request.
+        ready = ("True", SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
+        reconciling = ("False", "Converged", "")
+    else:
+        ready = ("False", "Blocked" if plan.blocked else "Progressing", plan.blocked or doing or progress)
+        busy = bool(doing) or not plan.blocked
+        reconciling = ("True", "Progressing", doing or progress) if busy else ("False", "Blocked", "")
+    stalled = ("True", "Blocked", plan.blocked) if plan.blocked else ("False", "Working", "")
+    outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
+    return _with(facts, stored.generation, sight.now, outcomes | _degraded(stack, replicas))
+
+
+def drifted(before: Status, stored: StoredObject, sight: Sight, message: str) -> Status:
+    """The status of a service that somebody else changed and that is to be left like that."""
+    facts = seen(before, stored, sight)
+    outcomes: Outcomes = {
+        "Ready": ("False", DRIFTED, message),
+        "Reconciling": ("False", DRIFTED, "nothing is touched"),
+        "Stalled": ("False", "Working", ""),
+    }
+    return _with(facts, stored.generation, sight.now, outcomes | _degraded(sight.stack, facts.replicas))
+
+
+def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
+    """The facts of a status: counts, revision, commit and the next rotation."""
+    stack = sight.stack
+    live = [replica for replica in sight.replicas if replica.live]
+    due = next_rotation(live, stack.rotation) if stack.rotation and live else None
+    return before.model_copy(
+        update={
+            "observed_generation": stored.generation,
+            "replicas": counts(stack, sight.replicas),
+            "revision": stack.revision,
+            "last_applied_revision": stored.origin.commit or None,
+            "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
+        }
+    )
+
+
+def _degraded(stack: Stack, replicas: ReplicaCounts) -> Outcomes:
+    short = stack.serving - replicas.serving
+    if short > 0:
+        return {"Degraded": ("True", "NotAllServing", f"{short} of {stack.serving} replicas do not serve")}
+    return {"Degraded": ("False", "AllServing", "")}
+
+
+def after_failure(
+    before: Status, generation: int, reason: str, message: str, now: datetime, *, stalled: bool
+) -> Status:
+    """The status after a pass that ended in an error. `stalled`: trying again cannot help."""
+    outcomes: Outcomes = {
+        "Ready": ("False" if stalled else "Unknown", reason, message),
+        "Reconciling": ("False" if stalled else "True", reason, message),
+        "Stalled": (
+            "True" if stalled else "False",
+            reason if stalled else "Retrying",
+            message if stalled else "",
+        ),
+    }
+    return _with(before, generation, now, outcomes)
+
+
+def held_back(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
+    """The status of a service that is as its last good commit wants it while there is, or may be, a newer one."""
+    return _with(before, generation, now, {"Stalled": ("True", reason, problem)})
+
+
+def with_problem(
+    before: Status, generation: int, reason: str, problem: str, now: datetime, evidence: str = ""
+) -> Status:
+    """The status of a service whose newest spec cannot be used; what was good before goes on, and this is no success.
+
+    Degraded also has the `evidence`: the last lines of what a failed container said.
+    """
+    outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": ("True", reason, problem)}
+    if reason != "InvalidManifest":
+        outcomes["Degraded"] = ("True", reason, f"{problem}\n{evidence}" if evidence else problem)
+    return _with(before, generation, now, outcomes)
+
+
+def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: datetime) -> Status:
+    """The status of a change that waits for other VaultServices."""
+    message = f"waits for {', '.join(names)} to be Ready"
+    outcomes: Outcomes = {
+        "Ready": ("False", "DependencyNotReady", message),
+        "Reconciling": ("True", "DependencyNotReady", message),
+    }
+    return _with(before, generation, now, outcomes)
+
+
+def suspended(before: Status, generation: int, now: datetime) -> Status:
+    """The status of a service that the controller leaves alone."""
+    outcomes: Outcomes = {
+        "Reconciling": ("False", "Suspended", "spec.suspend is true; what runs is left alone")
+    }
+    return _with(before, generation, now, outcomes)
+
+
+def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
+    conditions = before.conditions
+    for kind, (status, reason, whole) in outcomes.items():
+        # What a thousand replicas wait for is longer, and so can be the end of a log.
+        message = whole if len(whole) <= LONGEST_MESSAGE else f"{whole[: LONGEST_MESSAGE - 1]}…"
+        if _says(find_condition(conditions, kind), (status, reason, message), generation):
+            continue
+        state: ConditionStatus = "True" if status == "True" else "False" if status == "False" else "Unknown"
+        condition = Condition(
+            type=kind, status=state, reason=reason, message=message, observed_generation=generation
+        )
+        conditions = set_condition(conditions, condition, now)
+    return before if conditions is before.conditions else before.model_copy(update={"conditions": conditions})
+
+
+def _says(condition: Condition | None, outcome: tuple[str, str, str], generation: int) -> bool:
+    """Whether this was said before: most passes find what the last one found."""
+    return (
+        condition is not None
+        and (condition.status, condition.reason, condition.message) == outcome
+        and condition.observed_generation == generation
+    )
+
+
+def _doing(plan: Plan) -> str:
+    """What goes on now, in a few words."""
+    if plan.operations:
+        more = f" and {len(plan.operations) - 1} more" if len(plan.operations) > 1 else ""
+        return f"{plan.operations[0].sentence}{more}"
+    return "; ".join(plan.waiting)

@@ -1,0 +1,74 @@
+"""What the conditions of a VaultService come to: it is ready, on its way, failed, or left alone.
+
+One reading for everybody who waits or shows, so that they never tell different stories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from reconciler.api import find_condition
+from reconciler.store.base import INVALID_MANIFEST, StoredObject
+
+if TYPE_CHECKING:
+    from reconciler.api import Status
+
+ROLLED_BACK: Final = "RolledBack"
+"""Reason of conditions and events when a revision was given up for the last good one."""
+
+LAST_WORDS: Final = "; its last words:"
+"""Ends the sentence about a container that failed; what follows is the end of its log."""
+
+
+class Verdict(StrEnum):
+    """What the conditions come to, for the newest generation of the spec."""
+
+    READY = "ready"
+    MOVING = "moving"
+    FAILED = "failed"
+    IDLE = "idle"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A verdict, the CamelCase reason for programs, and a sentence for people."""
+
+    verdict: Verdict
+    reason: str
+    message: str
+
+
+def summarize(stored: StoredObject, status: Status) -> Summary:
+    """Judge a service by its newest generation: a Ready of an older one is not yet the answer to the last change."""
+    ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
+    if stored.deletion is not None:
+        return Summary(Verdict.MOVING, "Deleting", "is being deleted")
+    # What could not be fetched, or is not trusted, takes nothing from the commit before it, which goes on.
+    held_back = stored.problem if stored.problem_reason != INVALID_MANIFEST else ""
+    if stored.problem and not held_back:
+        return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
+    if stored.service.spec.suspend:
+        return Summary(Verdict.IDLE, "Suspended", "is suspended; what runs keeps running")
+    if ready is None or ready.observed_generation < stored.generation:
+        return Summary(Verdict.MOVING, "Pending", "waits for a controller to see its newest spec")
+    if stored.requested_at and stored.requested_at != status.last_handled_reconcile_at:
+        # What an earlier run saw may not be so any more.
+        return Summary(Verdict.MOVING, "Pending", "waits for a controller to look at it")
+    if ready.status == "True":
+        return Summary(Verdict.READY, ready.reason, "; ".join(filter(None, (ready.message, held_back))))
+    failed = (
+        stalled is not None and stalled.status == "True" and stalled.observed_generation >= stored.generation
+    )
+    if held_back and stalled is not None and stalled.reason == stored.problem_reason:
+        failed = False
+    if stalled is not None and failed and not _is_going_back(status, stalled.reason):
+        return Summary(Verdict.FAILED, stalled.reason, stalled.message or ready.message)
+    return Summary(Verdict.MOVING, ready.reason, ready.message)
+
+
+def _is_going_back(status: Status, reason: str) -> bool:
+    """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
+    reconciling = find_condition(status.conditions, "Reconciling")
+    return reason == ROLLED_BACK and reconciling is not None and reconciling.status == "True"

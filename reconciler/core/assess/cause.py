@@ -1,0 +1,22 @@
+"""Why something that runs has to change: the vocabulary that operations, differences and metrics share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """Why an operation is needed; a closed set, because it is also a label of metrics."""
+
+    MISSING = "missing"
+    OUTDATED = "outdated"
+    SURPLUS = "surplus"
+    DEAD = "dead"
+    UNHEALTHY = "unhealthy"
+    DETACHED = "detached"
+    ROTATION = "rotation"
+    ORPHAN = "orphan"
+    READY = "ready"
+    STALE = "stale"
+    HOLD = "hold"
+    DELETED = "deleted"

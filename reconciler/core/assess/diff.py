@@ -1,0 +1,142 @@
+"""The differences between a stack and what runs, in words for people and kinds for metrics.
+
+A plan says which steps are safe now; this says how far there is still to go, whatever has to happen in between.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.core.assess.health import Replica
+from reconciler.core.assess.instance import Instance, Phase
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.moved import moved
+from reconciler.core.desired.stack import Role, Workload
+
+
+class Kind(StrEnum):
+    """What sort of difference; a closed set, because it is also a label of metrics."""
+
+    MISSING = "missing"
+    SURPLUS = "surplus"
+    OUTDATED = "outdated"
+    UNHEALTHY = "unhealthy"
+    NOT_SERVING = "not-serving"
+    ORPHAN = "orphan"
+    PROXY = "proxy"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference; `subject` is a workload, a container or the proxy's configuration."""
+
+    kind: Kind
+    subject: str
+    text: str
+
+    @property
+    def path(self) -> str:
+        """Its name in `spec.driftIgnore`."""
+        return f"{self.kind.value}/{self.subject}"
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}"
+
+
+def diff(judged: Judged) -> tuple[Difference, ...]:
+    """All differences, workload by workload in the order of the stack."""
+    stack, observed, replicas = judged.stack, judged.observed, judged.replicas
+    found: list[Difference] = []
+    enough = sum(r.serving for r in replicas) >= stack.serving
+    for workload in stack.workloads:
+        if workload.role is Role.WEB:
+            found += _of_web(workload, [r for r in replicas if r.workload is workload], enough=enough)
+        else:
+            found += _of_others(workload, judged.of(workload))
+    found += _of_proxy(judged)
+    found += [Difference(Kind.IMAGE, name, text) for name, text in moved(judged)]
+    known = {workload.name for workload in stack.workloads}
+    found += [
+        Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
+        for container in observed.engine.containers
+        if container.workload not in known
+    ]
+    return tuple(found)
+
+
+def _of_web(workload: Workload, replicas: list[Replica], *, enough: bool) -> Iterable[Difference]:
+    """`enough`: as many serve as should, so that whoever does not stands by."""
+    current = [r for r in replicas if (r.current or r.asked) and r.useful]
+    outdated = sum(not r.current and not r.asked and r.live for r in replicas)
+    yield from _counts(workload, workload.replicas, len(current), outdated)
+    if asked := sum(r.asked for r in current):
+        yield Difference(Kind.OUTDATED, workload.name, f"{_containers(asked)} to be rotated")
+    for replica in replicas:
+        if replica.phase in (Phase.UNHEALTHY, Phase.DEAD):
+            yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
+        elif replica.current and not replica.serving and not enough:
+            yield Difference(
+                Kind.NOT_SERVING, replica.container.name, f"{replica.phase.value}, not in service"
+            )
+
+
+def _of_others(workload: Workload, instances: tuple[Instance, ...]) -> Iterable[Difference]:
+    current = [instance for instance in instances if instance.current]
+    # What was complete once is not missed.
+    wanted = len(current) if workload.done else workload.replicas
+    yield from _counts(workload, wanted, len(current), len(instances) - len(current))
+    for instance in current:
+        if instance.phase not in (Phase.READY, Phase.COMPLETE):
+            yield Difference(
+                Kind.UNHEALTHY, instance.container.name, instance.reason or f"is {instance.phase.value}"
+            )
+
+
+def _counts(workload: Workload, wanted: int, current: int, outdated: int) -> Iterable[Difference]:
+    if outdated:
+        yield Difference(
+            Kind.OUTDATED, workload.name, f"{outdated} of another revision than {workload.revision}"
+        )
+    if current < wanted:
+        yield Difference(
+            Kind.MISSING, workload.name, f"{_containers(current)} of {workload.revision}, {wanted} wanted"
+        )
+    if current > wanted:
+        yield Difference(
+            Kind.SURPLUS, workload.name, f"{_containers(current)} of {workload.revision}, {wanted} wanted"
+        )
+
+
+def _containers(count: int) -> str:
+    return f"{count} container" if count == 1 else f"{count} containers"
+
+
+def _of_proxy(judged: Judged) -> Iterable[Difference]:
+    proxy, haproxy = judged.observed.proxy, judged.stack.haproxy.name
+    name = "haproxy.cfg"
+    if proxy.written is None:
+        yield Difference(Kind.PROXY, name, "is not written yet")
+        return
+    if proxy.written != proxy.expected:
+        yield Difference(Kind.PROXY, name, "its structure differs from the spec")
+    behind = [i for i in proxy.instances if i.answering and i.structure != proxy.expected]
+    if behind:
+        yield Difference(Kind.PROXY, haproxy, f"{len(behind)} still serve an older configuration")
+    known: Mapping[str, str | None] = {r.name: r.address for r in judged.replicas}
+    for server, address in sorted(proxy.configured.items()):
+        if known.get(server) != address:
+            yield Difference(Kind.PROXY, name, f"names server {server} at {address}, where no replica is")
+    for replica in judged.replicas:
+        if replica.serving and replica.name not in proxy.configured:
+            yield Difference(Kind.PROXY, name, f"does not name server {replica.name}, which serves")
+    for server in sorted(set(judged.members) - set(known)):
+        yield Difference(Kind.PROXY, haproxy, f"has server {server}, which is no container")
+
+
+def count_by_kind(differences: Iterable[Difference]) -> Mapping[str, int]:
+    """How many differences there are of each kind, none left out."""
+    return dict.fromkeys((kind.value for kind in Kind), 0) | Counter(d.kind.value for d in differences)

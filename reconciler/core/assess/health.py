@@ -1,0 +1,166 @@
+"""What a replica is good for, judged from facts: its container, its member of the pool, and the clock.
+
+The words are those of the rollout table in docs/rollouts.md: dead, warming, unhealthy, ready, serving, draining.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.instance import Instance, Phase, phase_of
+from reconciler.core.assess.observed import Container, Health
+from reconciler.core.assess.pool import Member
+from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.names import VAULT_NET
+
+EJECTED_SECONDS: Final = 10.0
+"""How long HAProxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
+
+CREATED_RESOLUTION: Final = timedelta(seconds=1)
+"""The engine tells when a container was created in whole seconds, rounded down."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Replica(Instance):
+    """One container of a `web` workload with its judgement.
+
+    `asked`: it runs the current definition, and a fresh one was asked for in its place. `in_pool`: new requests may reach
+    it, at its present address. `taking_traffic`: HAProxy sends it requests, whatever Docker thinks of it; one that we are
+    ending is no help any more.
+    """
+
+    member: Member | None
+    address: str | None
+    in_pool: bool
+    taking_traffic: bool
+    asked: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of its server."""
+        return self.container.short
+
+    @property
+    def useful(self) -> bool:
+        """Whether it serves or still may, so that nothing has to be created in its place."""
+        return self.phase in (Phase.CREATED, Phase.WARMING, Phase.READY)
+
+    @property
+    def live(self) -> bool:
+        """Whether it takes a place in the budget of containers."""
+        return self.phase is not Phase.DEAD
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether it is known to be well before HAProxy has checked it."""
+        return self.container.health is Health.HEALTHY
+
+    @property
+    def idle(self) -> bool:
+        """Whether no HAProxy sends it requests, not even one that has not heard what the others have."""
+        return self.member is None or not self.member.up_somewhere
+
+    @property
+    def serving(self) -> bool:
+        """Whether it is ready and UP in the pool."""
+        return self.phase is Phase.READY and self.taking_traffic
+
+    def available(self, min_ready: float) -> bool:
+        """Whether it has taken traffic for `min_ready` seconds, so that another one may leave."""
+        return self.taking_traffic and self.member is not None and self.member.since >= min_ready
+
+    @property
+    def draining(self) -> bool:
+        """Whether it is taken out of the pool and its server still there."""
+        return self.member is not None and self.member.draining
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not in service, as far as anything is known: its own reason, or what HAProxy's check comes to."""
+        if self.reason or self.member is None or not self.member.check or self.taking_traffic:
+            return self.reason
+        return f"HAProxy's check: {self.member.check}"
+
+    @property
+    def sessions(self) -> int:
+        """Sessions that proxies still have open to it."""
+        return self.member.sessions if self.member else 0
+
+
+def judge(
+    container: Container,
+    workload: Workload,
+    members: Mapping[str, Member],
+    deadline: float,
+    now: datetime,
+    rotated_at: datetime | None = None,
+) -> Replica:
+    """Judge one container; `deadline` is in how many seconds from its creation it has to become ready.
+
+    `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet.
+    """
+    member = members.get(container.short)
+    host = container.addresses.get(VAULT_NET)
+    # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
+    address = f"{host}:{container.port or workload.port}" if host else None
+    # What HAProxy found at another address says nothing about it.
+    found = member if member is not None and member.addresses == {address} else None
+    accepted = workload.accepts(container.revision)
+    asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
+    # A clock that was set back gives no more time than that.
+    phase, reason = _phase(container, workload, found, abs(container.age(now)) < deadline)
+    return Replica(
+        container=container,
+        workload=workload,
+        phase=phase,
+        current=accepted and not asked,
+        member=member,
+        address=address,
+        in_pool=found is not None and found.enabled,
+        taking_traffic=found is not None and found.up and phase is not Phase.STOPPING,
+        reason=reason,
+        asked=accepted and asked,
+    )
+
+
+def judge_replicas(
+    stack: Stack, containers: Iterable[Container], members: Mapping[str, Member], now: datetime
+) -> tuple[Replica, ...]:
+    """Every container that serves or once served the pool, oldest first, those of services that are gone included."""
+    web = {workload.name: workload for workload in stack.web}
+    others = {workload.name for workload in stack.workloads} - set(web)
+    mine = (c for c in containers if c.workload in web or (c.role is Role.WEB and c.workload not in others))
+    deadline, asked = stack.strategy.progress_deadline, stack.rotated_at
+    return tuple(
+        judge(c, web.get(c.workload) or _gone(c.workload), members, deadline, now, asked)
+        for c in sorted(mine, key=lambda c: c.age_key)
+    )
+
+
+def cause_of_end(container: Container, *, current: bool) -> Cause:
+    """Why a container that has ended is removed: it died, unless we ended it or have no more use for it."""
+    if not current:
+        return Cause.OUTDATED
+    return Cause.SURPLUS if container.stopping else Cause.DEAD
+
+
+def _gone(name: str) -> Workload:
+    """Stands for a web service that the stack no longer has: no replica of it is wanted."""
+    return Workload(name, Role.WEB, 0, "", "", frozenset(), frozenset())
+
+
+def _phase(
+    container: Container, workload: Workload, member: Member | None, in_time: bool
+) -> tuple[Phase, str]:
+    """What the engine can tell, and HAProxy's check where there is no other."""
+    phase, reason = phase_of(container, workload, in_time=in_time)
+    unchecked = phase is Phase.READY and container.health is Health.NONE
+    if unchecked and member is not None and member.enabled and not member.up:
+        if in_time or member.since < EJECTED_SECONDS:
+            return Phase.WARMING, ""
+        return Phase.UNHEALTHY, "HAProxy's check fails" + (f": {member.check}" if member.check else "")
+    return phase, reason

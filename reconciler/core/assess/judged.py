@@ -1,0 +1,86 @@
+"""What runs, judged: the verdicts of health.py and pool.py on one look, made once for all who plan, compare or tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.core.assess.health import Replica, judge_replicas
+from reconciler.core.assess.instance import DETACHED, Instance, Phase, judge_instance
+from reconciler.core.assess.observed import Container, Observed
+from reconciler.core.assess.pool import Member, merge, silent
+from reconciler.core.desired.stack import Role, Stack, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What is wanted and what runs, at one moment.
+
+    `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
+    stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` those that run and do not.
+    `lacking`: workloads of which no container can be created yet, because their image is not there.
+    """
+
+    stack: Stack
+    observed: Observed
+    members: Mapping[str, Member]
+    replicas: tuple[Replica, ...]
+    others: tuple[Instance, ...]
+    slots: tuple[int, ...]
+    silent: tuple[Container, ...]
+    now: datetime
+    lacking: frozenset[str] = frozenset()
+
+    def of(self, workload: Workload) -> tuple[Instance, ...]:
+        """The instances of one workload of the stack, oldest first."""
+        instances: tuple[Instance, ...] = self.replicas if workload.role is Role.WEB else self.others
+        return tuple(instance for instance in instances if instance.workload is workload)
+
+    def is_complete(self, workload: Workload) -> bool:
+        """Whether all instances of a workload that no pool serves are there, of the current definition, and well."""
+        instances = self.of(workload)
+        return workload.done or (
+            len(instances) == workload.replicas and all(instance.is_well for instance in instances)
+        )
+
+
+def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
+    """Judge one look at what runs for a stack; `now` is when it was taken."""
+    members = merge(observed.proxy.instances)
+    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
+    slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
+    return Judged(
+        stack=stack,
+        observed=observed,
+        members=members,
+        replicas=judge_replicas(stack, observed.engine.containers, members, now),
+        others=_judge_others(stack, observed, now),
+        slots=tuple(sorted(slots)),
+        silent=silent(stack.haproxy.name, observed),
+        now=now,
+    )
+
+
+def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Instance, ...]:
+    workloads = {w.name: w for w in stack.workloads if w.role is not Role.WEB}
+    deadline = stack.strategy.progress_deadline
+    return tuple(
+        _in_its_namespace(judge_instance(container, workloads[container.workload], deadline, now), observed)
+        for container in sorted(observed.engine.containers, key=lambda c: c.age_key)
+        if container.workload in workloads
+    )
+
+
+def _in_its_namespace(instance: Instance, observed: Observed) -> Instance:
+    """A container lives in the namespace of the one that it was created for, which ends with that one's process."""
+    container, owner = instance.container, instance.workload.joins
+    owners = {c.id: c for c in observed.of(owner)} if owner else {}
+    if not owners or container.joined is None or container.stopping:
+        return instance
+    joined = owners.get(container.joined)
+    times = (joined.started if joined else None, container.started)
+    is_there = joined is not None and not (times[0] and times[1] and times[0] > times[1])
+    if is_there:
+        return instance
+    return replace(instance, phase=Phase.UNHEALTHY, reason=f"{DETACHED} namespace of {owner}")

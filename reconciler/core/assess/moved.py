@@ -1,0 +1,57 @@
+"""Tags that mean another image than the one that runs: replicas of one revision run one content, and a move is told.
+
+A moved tag is not followed by itself: the definition is the same, and no change was requested.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from reconciler.core.assess.health import Replica
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.desired.stack import Role, Workload
+
+SHOWN: Final = 19
+"""Characters of an image's ID: its algorithm and twelve digits, as `docker images` shows them."""
+
+
+def kept_image(engine: EngineObserved, workload: Workload, replicas: Iterable[Replica]) -> str:
+    """The image ID that new replicas get because those of their revision have it; "" when the tag means it too."""
+    contents = [
+        r.container.image
+        for r in replicas
+        if r.live and workload.accepts(r.container.revision) and r.container.image
+    ]
+    if not contents or workload.image not in engine.images:
+        return ""
+    # Of as many, the oldest one's: Counter keeps the order.
+    (image, _), *_ = Counter(contents).most_common(1)
+    return "" if image == engine.images[workload.image] else image
+
+
+def moved(judged: Judged) -> Iterator[tuple[str, str]]:
+    """Each workload whose containers do not run what its image means now, and what to say of it.
+
+    The gateway only holds ports, and what a job has done is done.
+    """
+    images = judged.observed.engine.images
+    for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY, Role.PROXY):
+        present = images.get(workload.image)
+        runs = [
+            i.container.image
+            for i in judged.of(workload)
+            if workload.accepts(i.container.revision) and i.container.image
+        ]
+        others = sorted({image for image in runs if image != present})
+        if present is None or not others:
+            continue
+        ids = ", ".join(image[:SHOWN] for image in others)
+        text = f"image {workload.image} has moved from {ids} to {present[:SHOWN]}"
+        if len(set(runs)) > 1:
+            text += f"; {sum(image == present for image in runs)} of {len(runs)} containers run the new one"
+        if workload.role is Role.WEB:
+            text += f"; vaultctl rollout restart {judged.stack.name} takes it"
+        yield workload.name, text

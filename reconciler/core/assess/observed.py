@@ -1,0 +1,189 @@
+"""What runs, as the engine and the proxies told it in one look.
+
+These values carry facts only; whether a fact is good or bad is decided in health.py and pool.py. Times are aware
+UTC datetimes, durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from reconciler.core.desired.stack import Role
+
+
+class State(StrEnum):
+    """A container's state, in Docker's words."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    REMOVING = "removing"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+class Health(StrEnum):
+    """The verdict of a container's own health check; NONE when it has none."""
+
+    NONE = "none"
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One container of a stack.
+
+    `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
+    names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
+    the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
+    started as this one was created. `started` is exact for gateway and proxies, coarse for others, and
+    so is `ended`. `stopping` is true from the moment this controller asked for a stop, also when it has ended. `image` is
+    the ID of what it was created from.
+    """
+
+    id: str
+    name: str
+    workload: str
+    role: Role
+    revision: str
+    state: State
+    health: Health
+    created: datetime
+    number: int = 0
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    port: int | None = None
+    exit_code: int | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+    slot: int | None = None
+    joined: str | None = None
+    namespace: datetime | None = None
+    stopping: bool = False
+    image: str = ""
+
+    def age(self, now: datetime) -> float:
+        """Seconds since it last started, or since it was created when that is not known."""
+        return (now - max(self.created, self.started or self.created)).total_seconds()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it runs, and its own health check, if it has one, agrees."""
+        return self.state is State.RUNNING and self.health in (Health.NONE, Health.HEALTHY)
+
+    @property
+    def age_key(self) -> tuple[datetime, int, str]:
+        """Sorts containers oldest first, also those that were created within the same second."""
+        return (self.created, self.number, self.id)
+
+    @property
+    def short(self) -> str:
+        """The first 12 characters of the ID, as `docker ps` prints it; also the name of its server in the pool."""
+        return self.id[:12]
+
+
+class Admin(StrEnum):
+    """What was asked of a server by us; its health is a separate matter."""
+
+    READY = "ready"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server of the pool as one HAProxy worker sees it; `since` is how many seconds its status has lasted.
+
+    `check`: what the last check came to, in HAProxy's words, such as "L7STS 401".
+    """
+
+    name: str
+    address: str
+    admin: Admin
+    up: bool
+    sessions: int
+    since: float
+    check: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyWorker:
+    """One HAProxy process; after a reload the old ones live on until their last session ends."""
+
+    pid: int
+    current: bool
+    servers: tuple[Server, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyInstance:
+    """One HAProxy container that was asked; `structure` is what its current worker was started with.
+
+    `silent`: for how many seconds it is known not to have answered; 0 for one that did.
+    """
+
+    container: str
+    answering: bool
+    structure: str | None = None
+    workers: tuple[ProxyWorker, ...] = ()
+    silent: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyObserved:
+    """The proxy side of a stack.
+
+    `expected` is the digest of the configuration without its servers, as it would be rendered now; `written` and
+    `configured` (server name to address) are what the file on disk says.
+    """
+
+    expected: str
+    written: str | None
+    configured: Mapping[str, str]
+    instances: tuple[ProxyInstance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """An image that is being fetched, or that could not be.
+
+    `error` is what the last try ended with. `lasting`: the next one would end in the same way; otherwise it is worth
+    another one in `again` seconds.
+    """
+
+    running: bool
+    error: str = ""
+    lasting: bool = False
+    again: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineObserved:
+    """The engine side of a stack.
+
+    `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
+    are the IDs that the others mean now, `pulls` those of the missing images that were asked for.
+    """
+
+    containers: tuple[Container, ...]
+    missing_images: frozenset[str] = frozenset()
+    taken_ports: Mapping[int, str] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
+    pulls: Mapping[str, Pull] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at the world."""
+
+    engine: EngineObserved
+    proxy: ProxyObserved
+
+    def of(self, workload: str) -> tuple[Container, ...]:
+        """The containers of one workload, oldest first."""
+        mine = (c for c in self.engine.containers if c.workload == workload)
+        return tuple(sorted(mine, key=lambda c: c.age_key))

@@ -1,0 +1,75 @@
+"""The pool as one thing, although several HAProxy processes each have their own view of it.
+
+A server serves only if every HAProxy that takes new connections says so; it is out only if every process, including
+the old workers that still end their connections after a reload, says so. Sessions are counted over all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.core.assess.observed import Admin, Container, Observed, ProxyInstance, Server, State
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A server of the pool over all proxies.
+
+    `addresses`: where the processes that take new connections reach it. `enabled`: takes traffic everywhere. `up`:
+    enabled and its checks pass everywhere; `up_somewhere`: in one at least. `draining`: takes new traffic nowhere.
+    `sessions`: open in all processes together. `since`: seconds that its status has lasted in the process that changed
+    it last. `check`: what the last check came to where it fails.
+    """
+
+    name: str
+    addresses: frozenset[str]
+    enabled: bool
+    up: bool
+    up_somewhere: bool
+    draining: bool
+    sessions: int
+    since: float
+    check: str = ""
+
+
+def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
+    """The pool's members by name; proxies that do not answer are left out, since they serve nothing."""
+    answering = [instance for instance in instances if instance.answering]
+    current: dict[str, list[Server]] = {}
+    anywhere: dict[str, list[Server]] = {}
+    listening = 0
+    for instance in answering:
+        for worker in instance.workers:
+            listening += worker.current
+            for server in worker.servers:
+                anywhere.setdefault(server.name, []).append(server)
+                if worker.current:
+                    current.setdefault(server.name, []).append(server)
+    return {
+        name: _member(name, views, current.get(name, []), listening)
+        for name, views in sorted(anywhere.items())
+    }
+
+
+def silent(proxy: str, observed: Observed) -> tuple[Container, ...]:
+    """The HAProxies (of the workload `proxy`) that run and do not answer: whom they send requests to, nobody can see."""
+    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
+    return tuple(
+        c for c in observed.of(proxy) if c.state is State.RUNNING and not c.stopping and c.id not in answering
+    )
+
+
+def _member(name: str, views: Sequence[Server], current: Sequence[Server], listening: int) -> Member:
+    enabled = len(current) == listening and all(server.admin is Admin.READY for server in current)
+    return Member(
+        name=name,
+        addresses=frozenset(server.address for server in current),
+        enabled=enabled,
+        up=enabled and all(server.up for server in current),
+        up_somewhere=any(server.up and server.admin is Admin.READY for server in current),
+        draining=all(server.admin is Admin.DRAIN for server in views),
+        sessions=sum(server.sessions for server in views),
+        since=min(server.since for server in views),
+        check=next((server.check for server in current if not server.up and server.check), ""),
+    )

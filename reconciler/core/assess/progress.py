@@ -1,0 +1,129 @@
+"""Whether a rollout gets anywhere. One that does not is given up, and the last good revision serves on.
+
+Progress is read off the world: a replica of the new revision that became available moves the clock forward, and so do a
+dependency that is ready and a job that is complete. Only when the rollout began is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from reconciler.core.assess.health import Replica
+from reconciler.core.assess.history import History
+from reconciler.core.assess.instance import Instance, Phase
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import State
+from reconciler.core.desired.stack import Role, Stack, Workload
+
+CRASH_LIMIT: Final = 3
+"""Deaths of one replica of a new revision, during its rollout, that are no accident any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a rollout is given up; `container` is one whose log may tell more, if there still is one."""
+
+    reason: str
+    message: str
+    container: str | None = None
+
+
+def judge_progress(judged: Judged, history: History, started: datetime | None) -> Failure | None:
+    """Why the rollout towards the stack's revision has failed, or None. `started` is None when none is under way."""
+    stack, strategy = judged.stack, judged.stack.strategy
+    if started is None or strategy.paused:
+        return None
+    current = [r for r in judged.replicas if r.current or r.asked]
+    available = [r for r in current if r.available(strategy.min_ready)]
+    lacking = [w for w in stack.of(Role.DEPENDENCY, Role.JOB) if not judged.is_complete(w)]
+    if len(available) >= stack.serving and not lacking:
+        return None
+    if failure := _job_failed(judged) or _crash_loop(judged, lacking, current, history, started):
+        return failure
+    moments = [judged.now - timedelta(seconds=r.member.since) for r in available if r.member]
+    moments += [moment for i in judged.others if (moment := _well_since(i))]
+    if (judged.now - max([started, *moments])).total_seconds() <= strategy.progress_deadline:
+        return None
+    told = [_told(workload, judged.of(workload)) for workload in lacking]
+    if len(available) < stack.serving:
+        told.append(f"{len(available)} of {stack.serving} replicas of {stack.revision} are available")
+        told += _doubts([r for r in current if r not in available])
+    if died := _deaths(stack.web, history, started):
+        told.append(f"{died} died")
+    pulls = judged.observed.engine.pulls
+    told += [f"image {image} cannot be pulled: {pull.error}" for image, pull in pulls.items() if pull.error]
+    suspects = [i for workload in lacking for i in judged.of(workload) if not i.is_well]
+    suspects = suspects or [r for r in reversed(current) if r not in available]
+    return Failure(
+        "ProgressDeadlineExceeded",
+        f"no progress for {strategy.progress_deadline:.0f} s: {', '.join(told)}",
+        suspects[0].container.id if suspects else None,
+    )
+
+
+def _doubts(replicas: Sequence[Replica]) -> list[str]:
+    """What keeps them from service, each reason once."""
+    return list(dict.fromkeys(replica.doubt for replica in replicas if replica.doubt))
+
+
+def _job_failed(judged: Judged) -> Failure | None:
+    """A job that ended with anything but 0 says by itself that this revision is none."""
+    for instance in judged.others:
+        ended = instance.phase is Phase.DEAD and instance.container.state is not State.RESTARTING
+        if instance.workload.role is Role.JOB and instance.current and ended:
+            told = f"job {instance.workload.name} {instance.reason}"
+            return Failure("JobFailed", told, instance.container.id)
+    return None
+
+
+def _crash_loop(
+    judged: Judged,
+    lacking: Sequence[Workload],
+    current: Sequence[Replica],
+    history: History,
+    started: datetime,
+) -> Failure | None:
+    stack = judged.stack
+    deaths = _deaths(stack.web, history, started)
+    # Each of the others may have died once beside it: they were started side by side.
+    if deaths >= CRASH_LIMIT + stack.replicas - 1:
+        ill = [r.container.id for r in current if not r.available(stack.strategy.min_ready)]
+        told = [f"replicas of {stack.revision} died {deaths} times"]
+        told += _doubts([r for r in current if r.phase is Phase.DEAD])
+        return Failure("CrashLoop", ", ".join(told), ill[-1] if ill else None)
+    for workload in lacking:
+        deaths = _deaths([workload], history, started)
+        if deaths >= CRASH_LIMIT + workload.replicas - 1:
+            container = next((i.container.id for i in judged.of(workload)), None)
+            return Failure("CrashLoop", f"{workload.name} died {deaths} times", container)
+    return None
+
+
+def _deaths(workloads: Sequence[Workload], history: History, started: datetime) -> int:
+    return sum(death >= started for w in workloads for death in history.deaths.get(w.name, ()))
+
+
+def _well_since(instance: Instance) -> datetime | None:
+    """The latest moment at which it is known to have moved the rollout forward: a job when it ended, a dependency when
+    it was created. A dependency that the engine restarts again and again gets no new deadline each time.
+    """
+    if not instance.is_well or instance.workload.role not in (Role.DEPENDENCY, Role.JOB):
+        return None
+    return instance.container.ended or instance.container.created
+
+
+def _told(workload: Workload, instances: Sequence[Instance]) -> str:
+    reason = next((i.reason for i in instances if i.reason and not i.is_well), "")
+    return f"{workload.name} is not {'complete' if workload.role is Role.JOB else 'ready'}" + (
+        f" ({reason})" if reason else ""
+    )
+
+
+def look_in(stack: Stack, started: datetime | None, now: datetime) -> float | None:
+    """Seconds until the deadline can have passed, to look again then."""
+    if started is None:
+        return None
+    return max(1.0, stack.strategy.progress_deadline - (now - started).total_seconds())

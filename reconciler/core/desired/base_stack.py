@@ -1,0 +1,92 @@
+"""The part of every stack that no plugin writes: the gateway, HAProxy and the two shared networks.
+
+The gateway only holds a network namespace and the published port, like a pause container of Kubernetes, so that
+HAProxy itself can be replaced behind an open port. HAProxy's containers live in that namespace and share two
+directories with the controller: one with the configuration, one with the sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from reconciler.core.desired.stack import Site
+from reconciler.core.names import CONTROL_NET, GATEWAY, VAULT_NET
+
+INNER_PORT: Final = 8080
+"""TCP port that HAProxy listens on inside the gateway's namespace; fixed, so that publishing elsewhere changes no proxy."""
+
+CONFIG_MOUNT: Final = "/usr/local/etc/haproxy"
+RUN_MOUNT: Final = "/run/haproxy"
+SLOT_VARIABLE: Final = "VAULT_PROXY_SLOT"
+FIRST_SLOT: Final = 1
+
+EXPORTER_PREFIX: Final = "184"
+"""What the port of an HAProxy's own metrics begins with; its slot follows, so that a pair does not share one port."""
+
+HARD_STOP_MARGIN: Final = 5.0
+"""Seconds by which a stopping HAProxy outlives its sessions' drain deadline before the engine kills it."""
+
+
+def exporter_port(slot: int) -> int:
+    """TCP port, inside the gateway's namespace and never published, of the metrics of the HAProxy in this slot."""
+    return int(f"{EXPORTER_PREFIX}{slot}")
+
+
+def gateway(published: int, image: str, bind: str = "") -> dict[str, Any]:
+    """The Compose service that holds the namespace and publishes the port, on the address `bind` or on all.
+
+    It runs any image that has `sleep`; the proxy's own saves pulling a second one.
+    """
+    return {
+        "image": image,
+        "entrypoint": ["sleep", "infinity"],
+        "user": "65534:65534",
+        # `sleep` as process 1 ignores SIGTERM, and has nothing to finish.
+        "stop_signal": "SIGKILL",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        "networks": [VAULT_NET, CONTROL_NET],
+        "ports": [f"{_host(bind)}{published}:{INNER_PORT}"],
+    }
+
+
+def _host(bind: str) -> str:
+    return "" if not bind else f"[{bind}]:" if ":" in bind else f"{bind}:"
+
+
+def haproxy(site: Site, image: str, drain_seconds: float) -> dict[str, Any]:
+    """The Compose service of HAProxy, in the first slot and without a predecessor."""
+    return {
+        "image": image,
+        "network_mode": f"service:{GATEWAY}",
+        "user": f"{site.uid}:{site.gid}",
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        "stop_signal": "SIGUSR1",
+        "stop_grace_period": f"{round(drain_seconds + HARD_STOP_MARGIN)}s",
+        "volumes": [
+            {"type": "bind", "source": str(site.config), "target": CONFIG_MOUNT, "read_only": True},
+            {"type": "bind", "source": str(site.run), "target": RUN_MOUNT},
+        ],
+        **slot_overlay(FIRST_SLOT, None),
+    }
+
+
+def slot_overlay(slot: int, handover: int | None) -> dict[str, Any]:
+    """What sets one HAProxy container apart from the others of its workload; no part of the revision.
+
+    With `handover` it fetches the listening sockets from the HAProxy in that slot instead of binding new ones.
+    """
+    command = [
+        "haproxy",
+        "-f",
+        f"{CONFIG_MOUNT}/haproxy.cfg",
+        "-S",
+        f"{RUN_MOUNT}/master-{slot}.sock,mode,660",
+    ]
+    if handover is not None:
+        command += ["-x", f"{RUN_MOUNT}/admin-{handover}.sock"]
+    return {"command": command, "environment": {SLOT_VARIABLE: str(slot)}}

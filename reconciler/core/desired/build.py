@@ -1,0 +1,169 @@
+"""From a VaultService and its plugin to the whole desired stack.
+
+The only place where settings are resolved and where the fragment meets the base stack. Pure: secrets from files, and
+digests of files that containers mount, come in as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from reconciler.api import VaultService
+from reconciler.core.admission import Policy, admit, check_names, check_proxy_image, profile_of
+from reconciler.core.compose.fragment import BuildError, Fragment, asking, read_fragment
+from reconciler.core.desired.stack import (
+    HealthCheck,
+    ProxySettings,
+    Role,
+    Rotation,
+    RotationMode,
+    Site,
+    Stack,
+    Strategy,
+    StrategyKind,
+)
+from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part, base_parts
+from reconciler.core.names import CONTROL_NET, VAULT_NET
+from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
+
+PROJECT_PREFIX: Final = "vault-"
+POOL: Final = "web"
+DEFAULT_POLICY: Final = Policy()
+
+
+def project_of(name: str) -> str:
+    """The Compose project of a VaultService."""
+    return PROJECT_PREFIX + name
+
+
+def resolve_settings(
+    service: VaultService, plugin: VaultServicePlugin, secrets: Mapping[str, str]
+) -> dict[str, str]:
+    """default_environment < envFrom (`secrets`) < env, and on top what the spec says in fields of its own."""
+    spec = service.spec
+    settings = {**plugin.default_environment, **secrets, **spec.env}
+    overrides = {
+        "VAULT_WEB_REPLICAS": spec.replicas,
+        "VAULT_WEB_PORT": spec.ports.container,
+        "VAULT_WEB_HEALTHCHECK_PATH": spec.healthcheck.path,
+        "VAULT_WEB_HEALTHCHECK_HOST": spec.healthcheck.host,
+    }
+    settings |= {name: str(value) for name, value in overrides.items() if value is not None}
+    return {"VAULT_SERVICE": plugin.metadata.slug, **settings}
+
+
+def build(
+    service: VaultService,
+    plugin: VaultServicePlugin,
+    site: Site,
+    secrets: Mapping[str, str] | None = None,
+    digest_file: FileDigest = lambda path: None,
+    policy: Policy = DEFAULT_POLICY,
+    was_first: Callable[[str], bool] = lambda other: False,
+    key: bytes = b"",
+) -> Stack:
+    """The stack that should run.
+
+    `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
+    file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one;
+    `key` keeps revisions from telling secrets. Raises BuildError and AdmissionError, which name the plugin.
+    """
+    spec = service.spec
+    profile = profile_of(service.name, service.metadata.annotations, policy)
+    check_proxy_image(spec.proxy.image, policy)
+    settings = resolve_settings(service, plugin, secrets or {})
+    fragment = read_fragment(plugin, settings)
+    check_names(service.name, fragment.services, was_first)
+    asked = {"services": fragment.services, **fragment.top_level}
+    fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
+
+    health, port, replicas = _resolve(plugin, settings)
+    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file, key)
+    parts = (
+        *base_parts(service, site, policy.bind, key),
+        *(reader.part(name) for name in fragment.services),
+    )
+    return Stack(
+        name=service.name,
+        project=project_of(service.name),
+        published=spec.ports.http,
+        site=site,
+        document=_document(project_of(service.name), parts, fragment),
+        workloads=tuple(part.workload for part in parts),
+        proxy=ProxySettings(
+            pool=POOL,
+            health=HealthCheck(health.path, health.host, spec.healthcheck.interval),
+            hold_seconds=spec.proxy.hold_seconds,
+            drain_seconds=spec.strategy.drain_seconds,
+            header_kib=spec.proxy.max_header_kib,
+            drop_headers=tuple(spec.proxy.drop_headers),
+        ),
+        strategy=_strategy(
+            service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)
+        ),
+        rotation=_rotation(service),
+        rotated_at=datetime.fromisoformat(spec.rotated_at) if spec.rotated_at else None,
+        warnings=tuple(fragment.warnings),
+    )
+
+
+def _document(project: str, parts: Sequence[Part], fragment: Fragment) -> dict[str, Any]:
+    """The Compose file as data: the parts' services, and what the fragment declares beside the shared networks."""
+    sections = {name: body for name, body in fragment.top_level.items() if body}
+    shared: dict[str, Any] = {VAULT_NET: {}, CONTROL_NET: {}}
+    services = {part.workload.name: part.definition for part in parts}
+    return {
+        "name": project,
+        "services": services,
+        **sections,
+        "networks": shared | sections.get("networks", {}),
+    }
+
+
+def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Healthcheck, int, int]:
+    with asking(plugin):
+        health = plugin.resolve_healthcheck(settings)
+        port = plugin.resolve_port(settings)
+        replicas = plugin.resolve_replicas(settings)
+    # A plugin may override these; what comes back gets into haproxy.cfg and into arithmetic.
+    for method, value, is_right in (
+        ("resolve_healthcheck", health, isinstance(health, Healthcheck)),
+        ("resolve_port", port, type(port) is int and 1 <= port <= MAX_PORT),
+        ("resolve_replicas", replicas, type(replicas) is int and 0 <= replicas <= MAX_REPLICAS),
+    ):
+        if not is_right:
+            raise BuildError(
+                f"plugin {plugin.metadata.slug!r}: {method}() returns {_shown(value)}, which cannot be used"
+            )
+    return health, port, replicas
+
+
+def _shown(value: object) -> str:
+    """A number as it is; anything else by its type, since its text may be a secret or a million characters long."""
+    return repr(value) if type(value) is int and abs(value) < 10**9 else f"a {type(value).__name__}"
+
+
+def _strategy(service: VaultService, plugin: VaultServicePlugin, desired: int) -> Strategy:
+    spec = service.spec.strategy
+    surge = spec.rolling_update.max_surge.ceil_of(desired)
+    unavailable = spec.rolling_update.max_unavailable.floor_of(desired)
+    default = StrategyKind.RECREATE if plugin.single_writer else StrategyKind.ROLLING_UPDATE
+    return Strategy(
+        kind=StrategyKind(spec.type) if spec.type else default,
+        surge=surge,
+        unavailable=unavailable if surge or unavailable else 1,
+        min_ready=spec.min_ready_seconds,
+        progress_deadline=spec.progress_deadline_seconds,
+        drain=spec.drain_seconds,
+        auto_rollback=spec.auto_rollback,
+        paused=spec.paused,
+    )
+
+
+def _rotation(service: VaultService) -> Rotation | None:
+    rotation = service.spec.rotation
+    if rotation is None:
+        return None
+    return Rotation(rotation.interval, rotation.jitter, RotationMode(rotation.mode))

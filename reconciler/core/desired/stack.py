@@ -1,0 +1,253 @@
+"""The whole desired state of one VaultService, as plain values.
+
+A Stack is what a manifest and a plugin come to: a Compose document, the workloads in it with their roles and
+revisions, the pool that HAProxy serves, and how replicas may be replaced. Everything downstream compares a Stack
+with what runs; nothing downstream asks a plugin or a manifest again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.core.desired.revision import digest, formula_of
+
+HOLD_MARGIN: Final = 1.0
+"""Seconds before the end of `holdSeconds` by which requests have to be let in: HAProxy counts whole seconds."""
+
+JSON = Mapping[str, Any]
+
+DEFAULT_STOP_GRACE: Final = 10.0
+"""Seconds between SIGTERM and SIGKILL where a service does not say, as in Compose."""
+
+
+class Role(StrEnum):
+    """What a workload does in its stack; decides how it is replaced."""
+
+    GATEWAY = "gateway"
+    PROXY = "proxy"
+    DEPENDENCY = "dependency"
+    JOB = "job"
+    WEB = "web"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One service of the stack.
+
+    `revisions` holds the revision of the same definition under every formula that we still read, so that an upgrade
+    of the controller replaces nothing; `revision` is the one written on new containers. `one_shot`: ending with 0
+    completes it. `awaited`: another service says that it waits for that. `done`: it was complete once, and is never
+    started again. `joins`: the workload whose network namespace it lives in.
+    """
+
+    name: str
+    role: Role
+    replicas: int
+    image: str
+    revision: str
+    revisions: frozenset[str]
+    networks: frozenset[str]
+    needs: tuple[str, ...] = ()
+    port: int | None = None
+    stop_grace: float = DEFAULT_STOP_GRACE
+    one_shot: bool = False
+    awaited: bool = False
+    done: bool = False
+    joins: str = ""
+
+    def accepts(self, revision: str) -> bool:
+        """Whether a container with this revision label runs the current definition."""
+        return revision in self.revisions
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How HAProxy asks a replica whether it can serve; `interval` in seconds."""
+
+    path: str
+    host: str
+    interval: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """Everything in haproxy.cfg that is not a server; durations in seconds.
+
+    `header_kib` is the room for the headers of one request; `drop_headers` are names, or beginnings with a `*`, of those
+    that do not reach a replica.
+    """
+
+    pool: str
+    health: HealthCheck
+    hold_seconds: float
+    drain_seconds: float
+    header_kib: int = 32
+    drop_headers: tuple[str, ...] = ()
+
+    @property
+    def patience(self) -> float:
+        """For how long the pool may be empty before HAProxy gives up the first request that it holds."""
+        return max(0.0, self.hold_seconds - HOLD_MARGIN)
+
+
+class StrategyKind(StrEnum):
+    """How the replicas of the `web` workloads are replaced."""
+
+    ROLLING_UPDATE = "RollingUpdate"
+    RECREATE = "Recreate"
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """The budget of a rollout, already resolved to whole replicas of the pool; durations in seconds."""
+
+    kind: StrategyKind
+    surge: int
+    unavailable: int
+    min_ready: float
+    progress_deadline: float
+    drain: float
+    auto_rollback: bool
+    paused: bool = False
+
+
+class RotationMode(StrEnum):
+    """Whether all replicas serve, or one at a time."""
+
+    ROLLING = "rolling"
+    SINGLE_ACTIVE = "single-active"
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Replacing replicas because of their age: `interval` seconds, give or take `jitter` (a fraction of it)."""
+
+    interval: float
+    jitter: float
+    mode: RotationMode
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where the files of one VaultService are on the host, and which user HAProxy runs as to share them."""
+
+    directory: Path
+    uid: int
+    gid: int
+
+    @property
+    def config(self) -> Path:
+        """The directory of haproxy.cfg; mounted whole, so that a renamed file is seen inside."""
+        return self.directory / "haproxy"
+
+    @property
+    def run(self) -> Path:
+        """The directory of the sockets `admin-<slot>.sock` and `master-<slot>.sock`."""
+        return self.directory / "run"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What should run for one VaultService.
+
+    `document` is the Compose file as data, labels included; `published` the host port of the gateway. Web replicas that
+    were created before `rotated_at` are replaced because somebody asked for it.
+    """
+
+    name: str
+    project: str
+    published: int
+    site: Site
+    document: JSON
+    workloads: tuple[Workload, ...]
+    proxy: ProxySettings
+    strategy: Strategy
+    rotation: Rotation | None = None
+    rotated_at: datetime | None = None
+    warnings: tuple[str, ...] = ()
+
+    def with_done(self, is_done: Callable[[Workload], bool]) -> Stack:
+        """The same stack, with the jobs of which this is true done."""
+        if not any(is_done(job) for job in self.of(Role.JOB)):
+            return self
+        workloads = (
+            replace(w, done=True) if w.role is Role.JOB and is_done(w) else w for w in self.workloads
+        )
+        return replace(self, workloads=tuple(workloads))
+
+    def of(self, *roles: Role) -> tuple[Workload, ...]:
+        """The workloads that have one of these roles, in the order of the document."""
+        return tuple(workload for workload in self.workloads if workload.role in roles)
+
+    @cached_property
+    def gateway(self) -> Workload:
+        """The workload that holds the network namespace and the published port."""
+        return self.of(Role.GATEWAY)[0]
+
+    @cached_property
+    def haproxy(self) -> Workload:
+        """The workload that runs HAProxy."""
+        return self.of(Role.PROXY)[0]
+
+    @cached_property
+    def web(self) -> tuple[Workload, ...]:
+        """The workloads whose replicas are the servers of the pool."""
+        return self.of(Role.WEB)
+
+    @cached_property
+    def revision(self) -> str:
+        """What a rollout goes towards: one name for the revisions of all its workloads but gateway and HAProxy."""
+        return _one_name([w.revision for w in self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)])
+
+    @cached_property
+    def revisions(self) -> frozenset[str]:
+        """The names of this rollout under every formula that is still read."""
+        return _names(self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)) | {self.revision}
+
+    @cached_property
+    def web_revisions(self) -> frozenset[str]:
+        """The names that earlier releases gave to a rollout, which was for them one of the web workloads only."""
+        return _names(self.web) | {_one_name([w.revision for w in self.web])}
+
+    @property
+    def is_single_active(self) -> bool:
+        """Whether one replica serves at a time; a single one has no other to take turns with, and rotates as usual."""
+        rotation = self.rotation
+        return rotation is not None and rotation.mode is RotationMode.SINGLE_ACTIVE and self.replicas > 1
+
+    @property
+    def serving(self) -> int:
+        """How many replicas should take traffic at a time."""
+        return 1 if self.is_single_active else self.replicas
+
+    @property
+    def surge(self) -> int:
+        """How many containers there may be above the desired number. Recreate has none: old and new never meet."""
+        return 0 if self.strategy.kind is StrategyKind.RECREATE else self.strategy.surge
+
+    @cached_property
+    def replicas(self) -> int:
+        """How many servers the pool should have."""
+        return sum(workload.replicas for workload in self.web)
+
+
+def _one_name(revisions: Sequence[str]) -> str:
+    """The revision of a single workload, or one name for those of several."""
+    return revisions[0] if len(revisions) == 1 else f"{formula_of(revisions[0])}-{digest(revisions)}"
+
+
+def _names(workloads: Sequence[Workload]) -> frozenset[str]:
+    """One name for the revisions of these workloads under each formula that is read."""
+    formulas = {formula_of(revision) for revision in workloads[0].revisions}
+    by_formula = ([_of_formula(each, workload) for workload in workloads] for each in formulas)
+    return frozenset(_one_name([one for one in names if one]) for names in by_formula if all(names))
+
+
+def _of_formula(formula: str, workload: Workload) -> str:
+    return next((each for each in sorted(workload.revisions) if formula_of(each) == formula), "")

@@ -1,0 +1,10 @@
+"""Names of ours inside a stack; a fragment may not use them for something else."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GATEWAY: Final = "gateway"
+HAPROXY: Final = "haproxy"
+VAULT_NET: Final = "vault-net"
+CONTROL_NET: Final = "control-net"

@@ -1,0 +1,219 @@
+"""What runs beside the web replicas: databases and caches that they need, and workers that need them.
+
+They hold data, so there is never a second one beside the first: a changed dependency is stopped and recreated in place,
+volumes and all, while HAProxy holds the requests. A dependency that merely ended is started again. One-shot jobs are the
+business of jobs.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from graphlib import TopologicalSorter
+from typing import Final
+
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.history import History
+from reconciler.core.assess.instance import Instance, Phase
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import Health, Observed, State
+from reconciler.core.assess.pool import Member
+from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, StrategyKind, Workload
+from reconciler.core.plan.jobs import ENDED, plan_job
+from reconciler.core.plan.operations import (
+    CreateReplicas,
+    Operation,
+    RecreateContainer,
+    RemoveContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+    Wait,
+)
+
+NO_EVENT_LOOK: Final = 5.0
+"""Seconds between two looks at a dependency that is starting; an event comes sooner unless it was lost."""
+
+PROOF_SECONDS: Final = 3.0
+"""For how long a dependency without a health check has to run before a rollout counts as complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class DependencyStep:
+    """The next step of all workloads but the web ones.
+
+    `may_start`: all that new web replicas need is ready. `may_serve`: what those need that serve already is; a job that
+    prepares the next revision is not part of it. `hold`: a dependency that is in use is being changed, so that the pool
+    has to be empty.
+    """
+
+    step: Step
+    may_start: bool
+    may_serve: bool
+    hold: bool
+
+
+def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
+    """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
+    stack, members = judged.stack, judged.members
+    web = frozenset(workload.name for workload in stack.web)
+    ready = set(web) if _enough_serve(judged) else set()
+    steps: list[Operation | Wait] = []
+    needed = _needed_by_web(stack)
+    hold = False
+    # Nobody can see what a HAProxy that does not answer does; it is replaced, and then what it needs is changed.
+    # Beyond the time for which requests can be held, waiting for a session costs all others.
+    longest = min(stack.strategy.drain, stack.proxy.patience)
+    quiet = not judged.silent and all(_is_quiet(member, longest) for member in members.values())
+    for workload in _in_order(stack):
+        instances = judged.of(workload)
+        unmet = [name for name in workload.needs if name not in ready]
+        wait = history.wait_before_replacing(workload.name, workload.replicas, judged.now)
+        if judged.is_complete(workload):
+            ready.add(workload.name)
+        if workload.role is Role.JOB and judged.lacking:
+            # It prepares what may never come.
+            continue
+        if workload.role is Role.JOB:
+            steps += plan_job(workload, instances, unmet, wait)
+            continue
+        if workload.name in ready:
+            steps += _proof(workload, instances, judged.now)
+            continue
+        is_replaceable = workload.name not in judged.lacking
+        changing = [i for i in instances if is_replaceable and (not i.current or i.is_detached)]
+        if changing and web.isdisjoint(unmet):
+            in_use = any(i.phase is Phase.READY or i.is_detached for i in changing)
+            if in_use and workload.name in needed and (members or judged.silent):
+                hold = True
+                if not quiet:
+                    continue
+            step = list(_change(workload, changing))
+        else:
+            step = list(_complete(workload, instances, unmet, wait))
+        steps += step or [Wait(wait or NO_EVENT_LOOK, _explain(workload, instances, unmet))]
+    return DependencyStep(
+        Step.of(steps),
+        may_start=all(ready.issuperset(set(workload.needs) - web) for workload in stack.web),
+        may_serve=ready.issuperset(_needed_to_serve(stack)),
+        hold=hold,
+    )
+
+
+def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> Iterable[Wait]:
+    """One without a health check counts as ready at once, and shows only by staying up that it is no crash loop."""
+    for container in (i.container for i in instances if i.phase is Phase.READY):
+        # A clock that was set back keeps nothing waiting for longer.
+        left = PROOF_SECONDS - abs(container.age(now))
+        if container.health is Health.NONE and left > 0:
+            yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
+
+
+def _change(workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
+    """Stop what is outdated; once it has ended, put the new one in its place."""
+    if any(instance.current for instance in changing):
+        # Disconnected from a network: started again it would still be, and ended it would look as if it were not.
+        yield RecreateContainer(workload=workload.name, cause=Cause.DETACHED, detail=workload.revision)
+        return
+    for container in (instance.container for instance in changing):
+        if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
+            if not container.stopping:
+                yield StopContainer.on(container, Cause.OUTDATED, grace=workload.stop_grace)
+            return
+    if all(instance.container.state in ENDED for instance in changing):
+        yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
+
+
+def _complete(
+    workload: Workload, instances: Sequence[Instance], unmet: Sequence[str], wait: float
+) -> Iterable[Operation]:
+    """Create what is missing, start what has ended, remove what is too much. What it needs has to be there first,
+    unless it ran before.
+    """
+    missing = workload.replicas - len(instances)
+    if missing > 0 and not unmet:
+        yield CreateReplicas(
+            workload=workload.name,
+            count=missing,
+            existing=len(instances),
+            cause=Cause.MISSING,
+            detail=workload.revision,
+        )
+    for instance in instances[: workload.replicas]:
+        if instance.phase is Phase.CREATED and not unmet:
+            yield StartContainer.on(instance.container, Cause.MISSING)
+        # What the engine restarts by itself is left to it.
+        elif instance.phase is Phase.DEAD and instance.container.state in ENDED and not wait:
+            yield StartContainer.on(instance.container, Cause.DEAD, detail=instance.reason)
+    for container in (instance.container for instance in instances[workload.replicas :]):
+        if container.state is State.RUNNING and not container.stopping:
+            yield StopContainer.on(container, Cause.SURPLUS, grace=workload.stop_grace)
+        elif container.state in ENDED:
+            yield RemoveContainer.on(container, Cause.SURPLUS)
+
+
+def _explain(workload: Workload, instances: Sequence[Instance], unmet: Sequence[str]) -> str:
+    """What a workload waits for, with what is known of it."""
+    if unmet:
+        return f"{workload.name} waits for {', '.join(unmet)}"
+    reason = next((instance.reason for instance in instances if instance.reason), "")
+    return f"{workload.name} is not ready: {reason}" if reason else f"{workload.name} is not ready yet"
+
+
+def plan_orphans(stack: Stack, observed: Observed) -> Step:
+    """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
+    names = {workload.name for workload in stack.workloads}
+    operations: list[Operation] = []
+    for container in sorted(observed.engine.containers, key=lambda c: c.age_key):
+        if container.workload in names or container.role is Role.WEB:
+            continue
+        if container.state in ENDED:
+            operations.append(RemoveContainer.on(container, Cause.ORPHAN))
+        elif container.state is not State.REMOVING and not container.stopping:
+            operations.append(StopContainer.on(container, Cause.ORPHAN, grace=DEFAULT_STOP_GRACE))
+    return Step(tuple(operations))
+
+
+def _in_order(stack: Stack) -> Iterable[Workload]:
+    mine = {workload.name: workload for workload in stack.of(Role.DEPENDENCY, Role.JOB)}
+    graph = {name: [other for other in workload.needs if other in mine] for name, workload in mine.items()}
+    return [mine[name] for name in TopologicalSorter(graph).static_order()]
+
+
+def _enough_serve(judged: Judged) -> bool:
+    """Whether what needs the web service can rely on it: on as many replicas of this revision as a rollout leaves."""
+    stack = judged.stack
+    spared = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.unavailable
+    return sum(r.serving and (r.current or r.asked) for r in judged.replicas) >= max(
+        1, stack.serving - spared
+    )
+
+
+def _needed_by_web(stack: Stack) -> frozenset[str]:
+    """Everything that a web workload needs, directly or through something else."""
+    return _reached(stack, through=frozenset(Role))
+
+
+def _needed_to_serve(stack: Stack) -> frozenset[str]:
+    """The dependencies of replicas that serve already: instead of a job, what that job works on."""
+    roles = {workload.name: workload.role for workload in stack.workloads}
+    found = _reached(stack, through=frozenset({Role.JOB}))
+    return frozenset(name for name in found if roles[name] is Role.DEPENDENCY)
+
+
+def _reached(stack: Stack, through: frozenset[Role]) -> frozenset[str]:
+    """What web workloads need, and what that needs in turn where it has one of the roles `through`."""
+    workloads = {workload.name: workload for workload in stack.workloads}
+    found: set[str] = set()
+    queue = [name for workload in stack.web for name in workload.needs]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue.extend(workloads[name].needs if workloads[name].role in through else ())
+    return frozenset(found)
+
+
+def _is_quiet(member: Member, longest: float) -> bool:
+    return member.draining and (member.sessions == 0 or member.since >= longest)

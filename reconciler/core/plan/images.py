@@ -1,0 +1,118 @@
+"""Images come first: until all that the stack needs are there, what runs serves on.
+
+A pull takes seconds or hours, and may fail. Until it is done nothing is drained, stopped or replaced for a new definition;
+what dies is healed as far as its image is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.judged import Judged, judge
+from reconciler.core.assess.observed import Observed, State
+from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.plan.operations import (
+    ConfigureProxy,
+    CreateProxy,
+    CreateReplicas,
+    Operation,
+    PullImage,
+    RecreateContainer,
+    ReloadProxy,
+    Wait,
+)
+from reconciler.core.plan.rotation import due_in
+
+PULL_LOOK: Final = 1.0
+"""Seconds between two looks at an image that is being pulled."""
+
+NEVER: Final = 1e9
+"""Seconds until the next rotation while nothing can take the place of what would leave."""
+
+
+def lacking(judged: Judged) -> frozenset[str]:
+    """The workloads of which containers have to be created from an image that is not there."""
+    missing = judged.observed.engine.missing_images
+    return frozenset(
+        w.name for w in judged.stack.workloads if w.image in missing and not _is_complete(judged, w)
+    )
+
+
+def stand_still(judged: Judged, names: frozenset[str]) -> Judged:
+    """The same look, judged by what runs: no running definition is outdated, and no fresh replicas are requested.
+
+    A job is judged as always: that it ran for another revision prepares nothing for replicas of this one.
+    """
+    stack = judged.stack
+    as_wanted = (Role.WEB, Role.JOB)
+    frozen = replace(
+        stack,
+        workloads=tuple(w if w.role in as_wanted else _with_what_runs(w, judged) for w in stack.workloads),
+        strategy=replace(stack.strategy, paused=True),
+        rotation=replace(stack.rotation, interval=NEVER) if stack.rotation else None,
+        rotated_at=None,
+    )
+    return replace(judge(frozen, judged.observed, judged.now), lacking=names)
+
+
+def fetch(
+    stack: Stack, observed: Observed, names: Collection[str], operations: Iterable[Operation]
+) -> tuple[list[Operation], list[Operation | Wait]]:
+    """The operations that can be done with the images that are there, and what gets the others."""
+    images = {workload.name: workload.image for workload in stack.workloads}
+    missing = observed.engine.missing_images
+    able: list[Operation] = []
+    wanted = {images[name] for name in names}
+    for operation in operations:
+        if (image := images.get(_maker(operation, stack, observed))) in missing and image is not None:
+            wanted.add(image)
+        else:
+            able.append(operation)
+    return able, [step for image in sorted(wanted) for step in _pull(image, observed)]
+
+
+def _maker(operation: Operation, stack: Stack, observed: Observed) -> str:
+    """The workload whose image an operation needs, if it needs one."""
+    match operation:
+        case CreateReplicas(workload=name) | CreateProxy(workload=name) | RecreateContainer(workload=name):
+            return name
+        case ConfigureProxy() | ReloadProxy() if observed.proxy.written != observed.proxy.expected:
+            # Its own image judges a configuration of a new structure.
+            return stack.haproxy.name
+    return ""
+
+
+def _pull(image: str, observed: Observed) -> Iterator[Operation | Wait]:
+    pull = observed.engine.pulls.get(image)
+    told = f": {pull.error}" if pull and pull.error else ""
+    if pull and pull.running:
+        yield Wait(PULL_LOOK, f"image {image} is being pulled" + (f"; the try before{told}" if told else ""))
+    elif pull and not pull.lasting and pull.again > 0:
+        yield Wait(pull.again, f"image {image} cannot be pulled{told}")
+    else:
+        yield PullImage(image=image, cause=Cause.MISSING)
+
+
+def _is_complete(judged: Judged, workload: Workload) -> bool:
+    """Whether nothing of a workload has to be created to be as the stack wants it."""
+    if workload.role is Role.WEB:
+        replicas, stack = judged.replicas, judged.stack
+        paused = stack.strategy.paused
+        useful = sum(r.workload is workload and r.useful and (r.current or paused) for r in replicas)
+        wait = None if stack.is_single_active else due_in(stack, replicas, judged.now)
+        return useful >= workload.replicas and (wait is None or wait > 0)
+    if workload.role in (Role.DEPENDENCY, Role.JOB):
+        instances = judged.of(workload)
+        well = all(i.current and not i.is_detached for i in instances)
+        return workload.done or (well and len(instances) >= workload.replicas)
+    mine = judged.observed.of(workload.name)
+    usable = [c for c in mine if workload.accepts(c.revision) and c.state not in (State.EXITED, State.DEAD)]
+    return len(usable) >= workload.replicas
+
+
+def _with_what_runs(workload: Workload, judged: Judged) -> Workload:
+    runs = {container.revision for container in judged.observed.of(workload.name)}
+    return replace(workload, revisions=workload.revisions | runs)

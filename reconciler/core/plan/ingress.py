@@ -1,0 +1,278 @@
+"""The way in: the gateway that holds the published port, and the HAProxy containers in its namespace.
+
+HAProxy is replaced like any workload, one new before one old, but the new one takes the listening sockets over from the
+old one, so that not even a connection in the kernel's queue is lost. A published port that moves opens on a new gateway
+first; the old one goes when the last HAProxy in its namespace has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.health import cause_of_end
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import Container, Observed, ProxyInstance, State
+from reconciler.core.desired.stack import Stack, Workload
+from reconciler.core.plan.operations import (
+    END_LOOK,
+    ConfigureProxy,
+    ConnectNetwork,
+    CreateProxy,
+    CreateReplicas,
+    Operation,
+    ReloadProxy,
+    RemoveContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+    Wait,
+)
+
+ANSWER_SECONDS: Final = 10.0
+"""How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
+
+ANSWER_LOOK: Final = 0.05
+"""Seconds between two looks at a HAProxy that does not answer: nothing tells when its socket appears."""
+
+PORT_LOOK: Final = 2.0
+"""Seconds between two looks at a port that something else has: no event tells that a process has closed it."""
+
+_HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
+"""A gateway does nothing but exist: frozen by a hand, it serves as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class IngressStep:
+    """The next step of the way in; `blocked` says what a person has to mend before a gateway can open."""
+
+    step: Step
+    blocked: str = ""
+
+
+def plan_ingress(judged: Judged, servers: Mapping[str, str]) -> IngressStep:
+    """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on."""
+    stack, observed = judged.stack, judged.observed
+    # One that we have stopped is still there, to be removed, when it has ended.
+    gateways = [
+        c for c in observed.of(stack.gateway.name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
+    ]
+    home = next(
+        (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
+    )
+    proxies = _Proxies(judged, home)
+    gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
+    # Before there is a namespace to run HAProxy in, nobody would read it.
+    is_read = home is not None or proxies.exist
+    configuration = _configuration(observed, servers) if is_read else []
+    operations = [*gateway_operations, *configuration, *proxies.operations()]
+    port_looks = [Wait(PORT_LOOK)] if blocked else []
+    return IngressStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)
+
+
+def _gateway(
+    stack: Stack, observed: Observed, gateways: list[Container], home: Container | None, proxies: _Proxies
+) -> tuple[list[Operation], str]:
+    workload = stack.gateway
+    operations: list[Operation] = []
+    ended = [c for c in gateways if c.state in (State.EXITED, State.DEAD)]
+    usable = [c for c in gateways if c not in ended and workload.accepts(c.revision)]
+    blocked = ""
+    operations += [
+        RemoveContainer.on(c, cause_of_end(c, current=workload.accepts(c.revision))) for c in ended
+    ]
+    if not usable and (owner := observed.engine.taken_ports.get(stack.published)):
+        blocked = f"port {stack.published} is taken by {owner}; free it or set another spec.ports.http"
+    elif not usable:
+        cause = Cause.OUTDATED if len(gateways) > len(ended) else Cause.MISSING
+        existing = len(observed.of(workload.name)) - len(ended)
+        operations.append(CreateReplicas(workload=workload.name, count=1, existing=existing, cause=cause))
+    # Two of them cannot open the same port.
+    startable = [c for c in usable if c.state is State.CREATED] if home is None else []
+    operations += [StartContainer.on(c, Cause.MISSING) for c in startable[:1]]
+    operations += _connections(usable, workload, len(observed.of(workload.name)) - len(ended))
+    for container in gateways:
+        # An old gateway is left alone as long as HAProxy serves from its namespace.
+        if home and container not in (home, *ended) and not proxies.live_in(container):
+            cause = Cause.SURPLUS if container in usable else Cause.OUTDATED
+            operations.append(
+                _stop(container, workload, cause)
+                if container.state in _HOLDS_NAMESPACE
+                else RemoveContainer.on(container, cause)
+            )
+    return operations, blocked
+
+
+def _connections(gateways: list[Container], workload: Workload, existing: int) -> Iterable[Operation]:
+    """Back to the networks that a hand took them off; another gateway could not open the same port beside this one."""
+    for container in gateways:
+        if container.state is State.RUNNING:
+            for network in sorted(workload.networks - set(container.addresses)):
+                yield ConnectNetwork.on(container, Cause.DETACHED, network=network, existing=existing)
+
+
+def _configuration(observed: Observed, servers: Mapping[str, str]) -> list[Operation]:
+    """The file comes before any runtime command: whoever restarts finds the same truth."""
+    proxy = observed.proxy
+    if proxy.written != proxy.expected:
+        cause = Cause.MISSING if proxy.written is None else Cause.OUTDATED
+    elif dict(proxy.configured) != dict(servers):
+        cause = Cause.STALE
+    else:
+        return []
+    return [ConfigureProxy(servers=tuple(sorted(servers.items())), cause=cause)]
+
+
+class _Proxies:
+    """The HAProxy containers of a stack, sorted by what they are good for."""
+
+    def __init__(self, judged: Judged, home: Container | None) -> None:
+        stack, observed = judged.stack, judged.observed
+        self._workload = stack.haproxy
+        self._expected = observed.proxy.expected
+        self._home = home
+        self._all = observed.of(self._workload.name)
+        self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state in _HOLDS_NAMESPACE}
+        self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
+        self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
+        self._fit = [c for c in self._running if self._fits(c)]
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is any HAProxy, in whatever state."""
+        return bool(self._all)
+
+    def live_in(self, gateway: Container) -> bool:
+        """Whether any HAProxy lives in the namespace of this gateway, or is about to come back to it."""
+        lives = (*_HOLDS_NAMESPACE, State.RESTARTING)
+        return any(c.joined == gateway.id and c.state in lives for c in self._all)
+
+    def operations(self) -> Iterable[Operation]:
+        """Bury, create one at a time, start, reload, and let the superseded ones end."""
+        for container in self._all:
+            if container.state in (State.EXITED, State.DEAD):
+                current = self._workload.accepts(container.revision)
+                yield RemoveContainer.on(container, cause_of_end(container, current=current))
+            elif container.state is State.CREATED:
+                yield (
+                    StartContainer.on(container, Cause.MISSING)
+                    if self._belongs(container)
+                    else RemoveContainer.on(container, Cause.OUTDATED)
+                )
+            elif container.state is State.PAUSED and not container.stopping:
+                # It still has the listening sockets: connections that the kernel gives to it would hang.
+                yield StopContainer.on(container, Cause.UNHEALTHY, grace=0.0)
+        yield from self._replace_mute()
+        yield from self._create()
+        for container in self._fit:
+            instance = self._instances.get(container.id)
+            if instance and instance.answering and instance.structure != self._expected:
+                yield ReloadProxy(
+                    container=container.id,
+                    name=container.name,
+                    workload=container.workload,
+                    slot=container.slot or 0,
+                    cause=Cause.OUTDATED,
+                )
+        yield from self._end_superseded()
+
+    def waits(self) -> Iterable[Wait]:
+        """One that does not answer is looked at until it does; that an old one has ended is told by an event."""
+        for container in self._all:
+            if container.state is State.RUNNING and self._leaves(container) and not container.stopping:
+                yield Wait(END_LOOK, f"{container.name} ends its connections")
+        for container in self._awaited:
+            yield Wait(ANSWER_LOOK, f"{container.name} does not answer yet")
+
+    def _replace_mute(self) -> Iterable[Operation]:
+        """One that does not answer us may still serve, so it goes only when another one has had its chance."""
+        mute = [c for c in self._fit if self._mute(c)]
+        if not self._awaited:
+            for container in mute[: max(0, len(self._fit) - self._workload.replicas)]:
+                yield _stop(container, self._workload, Cause.UNHEALTHY)
+
+    @property
+    def _awaited(self) -> list[Container]:
+        return [c for c in self._fit if not self._answers(c) and not self._mute(c)]
+
+    def _create(self) -> Iterable[Operation]:
+        coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]
+        good = [c for c in self._fit if not self._mute(c)]
+        if self._home is None or coming or self._awaited or len(good) >= self._workload.replicas:
+            return
+        if len(self._fit) > self._workload.replicas:
+            return
+        slots = {c.slot for c in self._all if c.slot is not None}
+        # Never from one that may listen in a namespace that is no more.
+        heirs = [
+            c.slot
+            for c in self._running
+            if c.joined == self._home.id and self._answers(c) and not self._lost_namespace(c)
+        ]
+        gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
+        yield CreateProxy(
+            workload=self._workload.name,
+            existing=len(self._all) - gone,
+            slot=next(slot for slot in range(1, len(slots) + 2) if slot not in slots),
+            gateway=self._home.id,
+            namespace=self._home.started,
+            handover=heirs[0] if heirs else None,
+            cause=Cause.OUTDATED if len(self._running) > len(self._fit) else Cause.MISSING,
+        )
+
+    def _end_superseded(self) -> Iterable[Operation]:
+        ready = [
+            c for c in self._fit if self._answers(c) and self._instances[c.id].structure == self._expected
+        ]
+        if len(ready) < self._workload.replicas:
+            return
+        for container in self._running:
+            if container not in self._fit:
+                lost = self._belongs(container)
+                yield _stop(container, self._workload, Cause.DETACHED if lost else Cause.OUTDATED)
+        for container in ready[self._workload.replicas :]:
+            yield _stop(container, self._workload, Cause.SURPLUS)
+
+    def _belongs(self, container: Container) -> bool:
+        return (
+            self._home is not None
+            and container.joined == self._home.id
+            and self._workload.accepts(container.revision)
+        )
+
+    def _fits(self, container: Container) -> bool:
+        return self._belongs(container) and not self._lost_namespace(container)
+
+    def _lost_namespace(self, container: Container) -> bool:
+        """Whether the namespace that it joined seems to be no longer the one with the published port.
+
+        One that was restarted since may be in the new one, so this is reason to replace it and not to stop it before.
+        Times are only compared for being the same: clocks may have been set in between.
+        """
+        gateway = self._gateways.get(container.joined or "")
+        if gateway is None:
+            return True
+        if gateway.started is None or container.namespace is None:
+            return False
+        return container.namespace != gateway.started
+
+    def _leaves(self, container: Container) -> bool:
+        """Whether it was told to end; the one that told it may have died since, but HAProxy remembers."""
+        instance = self._instances.get(container.id)
+        takes_nothing = instance is not None and not any(worker.current for worker in instance.workers)
+        return container.stopping or (takes_nothing and self._answers(container))
+
+    def _answers(self, container: Container) -> bool:
+        instance = self._instances.get(container.id)
+        return instance is not None and instance.answering
+
+    def _mute(self, container: Container) -> bool:
+        """Whether it has been silent for so long that it is given up."""
+        instance = self._instances.get(container.id)
+        return instance is None or (not instance.answering and instance.silent > ANSWER_SECONDS)
+
+
+def _stop(container: Container, workload: Workload, cause: Cause) -> StopContainer:
+    return StopContainer.on(container, cause, grace=workload.stop_grace)

@@ -1,0 +1,277 @@
+"""Operations and plans: what one pass will do, and why.
+
+An operation is one call that changes something. A plan is the ordered operations of one pass; it prints as text, and
+what is printed is what is executed. Operations carry every value that their execution needs, so that the executor
+decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.observed import Container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """Base of all operations. `detail` is for people, `cause` for people and metrics."""
+
+    cause: Cause
+    detail: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The operation's name, as metrics and events use it."""
+        return type(self).__name__
+
+    @property
+    def sentence(self) -> str:
+        """What it does, in a few words."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        why = f"{self.cause.value}: {self.detail}" if self.detail else self.cause.value
+        return f"{self.sentence} ({why})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullImage(Operation):
+    """Fetch an image that the engine does not have."""
+
+    image: str
+
+    @property
+    def sentence(self) -> str:
+        return f"pull {self.image}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateReplicas(Operation):
+    """Create `count` containers of a workload's current definition beside the `existing` ones, without starting them.
+
+    `image`: the ID of what they are created from, where that is no longer what the definition's tag means.
+    """
+
+    workload: str
+    count: int
+    existing: int
+    image: str = ""
+
+    @property
+    def sentence(self) -> str:
+        return f"create {self.count} × {self.workload}" + (f" from {self.image[:19]}" if self.image else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateProxy(Operation):
+    """Create one HAProxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
+
+    `namespace` says when that gateway was started, which tells its namespace from those that it had before.
+    """
+
+    workload: str
+    existing: int
+    slot: int
+    gateway: str
+    namespace: datetime | None = None
+    handover: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        heir = f", taking over from slot {self.handover}" if self.handover is not None else ""
+        return f"create {self.workload} in slot {self.slot}{heir}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecreateContainer(Operation):
+    """Replace the container of a dependency by one of its current definition, keeping all its volumes."""
+
+    workload: str
+
+    @property
+    def sentence(self) -> str:
+        return f"recreate {self.workload}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerOperation(Operation):
+    """Base of the operations on one container; `container` is its full ID, `name` its name for people."""
+
+    container: str
+    name: str
+    workload: str
+
+    @classmethod
+    def on(cls, container: Container, cause: Cause, **fields: Any) -> Self:
+        """The operation on this container; `fields` are those that the kind adds, and `detail`."""
+        return cls(
+            container=container.id, name=container.name, workload=container.workload, cause=cause, **fields
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartContainer(ContainerOperation):
+    """Start a container that exists."""
+
+    @property
+    def sentence(self) -> str:
+        return f"start {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopContainer(ContainerOperation):
+    """Ask a container to stop; it is killed after `grace` seconds. `cut` sessions were still open at their deadline."""
+
+    grace: float
+    cut: int = 0
+
+    @property
+    def sentence(self) -> str:
+        return f"stop {self.name}" + (f", cutting {self.cut} sessions" if self.cut else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveContainer(ContainerOperation):
+    """Remove a container that has ended.
+
+    Its volumes stay; `anonymous`: those that have no name go with it, because no other container can find them.
+    """
+
+    anonymous: bool = False
+
+    @property
+    def sentence(self) -> str:
+        return f"remove {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectNetwork(ContainerOperation):
+    """Connect a running container to a network of its stack that it was taken off; one of `existing` of its workload."""
+
+    network: str
+    existing: int
+
+    @property
+    def sentence(self) -> str:
+        return f"connect {self.name} to {self.network}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigureProxy(Operation):
+    """Write haproxy.cfg with these servers (name and address), after the proxy's own binary accepted it."""
+
+    servers: tuple[tuple[str, str], ...]
+
+    @property
+    def sentence(self) -> str:
+        return f"write haproxy.cfg with {len(self.servers)} servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReloadProxy(ContainerOperation):
+    """Let one HAProxy start a worker with the written configuration; the old one ends with its last session."""
+
+    slot: int
+
+    @property
+    def sentence(self) -> str:
+        return f"reload {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOperation(Operation):
+    """Base of the operations on one server; each is told to the HAProxy in every one of `slots`."""
+
+    server: str
+    slots: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddServer(ServerOperation):
+    """Make a server take traffic. `trusted`: Docker says healthy, so it is UP before its first check."""
+
+    address: str
+    trusted: bool
+
+    @property
+    def sentence(self) -> str:
+        return f"add server {self.server} at {self.address}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainServer(ServerOperation):
+    """Let a server end what it has and take nothing new, on every worker."""
+
+    @property
+    def sentence(self) -> str:
+        return f"drain server {self.server}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteServer(ServerOperation):
+    """Delete a server. Without `force` the proxy refuses while it has a session; with it, the sessions are cut."""
+
+    force: bool
+
+    @property
+    def sentence(self) -> str:
+        return f"delete server {self.server}"
+
+
+END_LOOK: Final = 5.0
+"""Seconds between two looks at something that was told to end: an event comes sooner unless it was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Look again in `seconds`, whatever happens until then. Without a `reason` there is nothing that people wait for."""
+
+    seconds: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one part of a pass wants: operations now, reasons to wait, and a number of seconds to look again in."""
+
+    operations: tuple[Operation, ...] = ()
+    waiting: tuple[str, ...] = ()
+    requeue_after: float | None = None
+
+    @classmethod
+    def of(cls, parts: Iterable[Operation | Wait]) -> Step:
+        """A step from its parts, in order."""
+        parts = tuple(parts)
+        waits = [part for part in parts if isinstance(part, Wait)]
+        return cls(
+            operations=tuple(part for part in parts if isinstance(part, Operation)),
+            waiting=tuple(wait.reason for wait in waits if wait.reason),
+            requeue_after=min((wait.seconds for wait in waits), default=None),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The operations of one pass, in order.
+
+    `waiting` says what the stack is waiting for, `blocked` what a person has to mend first (then there are no
+    operations), `requeue_after` in how many seconds to look again although nothing may have happened.
+    """
+
+    operations: tuple[Operation, ...] = ()
+    waiting: tuple[str, ...] = ()
+    blocked: str = ""
+    requeue_after: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.operations)
+
+    def __str__(self) -> str:
+        lines = [f"[{number}] {operation}" for number, operation in enumerate(self.operations, 1)]
+        lines += [f"blocked: {self.blocked}"] if self.blocked else []
+        lines += [f"waiting: {reason}" for reason in self.waiting]
+        return "\n".join(lines) or "nothing to do"

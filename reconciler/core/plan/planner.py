@@ -1,0 +1,52 @@
+"""One pass, read from top to bottom: what is wanted, what runs, and the next safe operations between them."""
+
+from __future__ import annotations
+
+from reconciler.core.assess.history import History
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import Observed, State
+from reconciler.core.plan.dependencies import plan_dependencies, plan_orphans
+from reconciler.core.plan.images import fetch, lacking, stand_still
+from reconciler.core.plan.ingress import plan_ingress
+from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
+from reconciler.core.plan.rollout import plan_web
+
+
+def plan(judged: Judged, history: History) -> Plan:
+    """The operations that are safe now. Pure and deterministic: the same arguments give the same plan."""
+    stack, observed = judged.stack, judged.observed
+    if without_image := lacking(judged):
+        judged = stand_still(judged, without_image)
+    dependencies = plan_dependencies(judged, history)
+    web = plan_web(
+        judged,
+        history,
+        may_start=dependencies.may_start,
+        may_serve=dependencies.may_serve,
+        hold=dependencies.hold,
+    )
+    ingress = plan_ingress(judged, web.servers)
+    if ingress.blocked and not observed.engine.containers:
+        return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)
+
+    steps = (dependencies.step, ingress.step, web.step, plan_orphans(stack, observed), _endings(observed))
+    planned = [operation for step in steps for operation in step.operations]
+    able, pulls = fetch(stack, observed, without_image, planned)
+    pulling = Step.of(pulls)
+    return Plan(
+        operations=(*able, *pulling.operations),
+        waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
+        blocked=ingress.blocked,
+        requeue_after=_soonest((*steps, pulling)),
+    )
+
+
+def _endings(observed: Observed) -> Step:
+    """Nothing is complete while something ends; an event tells when it has, unless that is lost."""
+    ended = (State.CREATED, State.EXITED, State.DEAD)
+    ending = (c for c in observed.engine.containers if c.stopping and c.state not in ended)
+    return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))
+
+
+def _soonest(steps: tuple[Step, ...]) -> float | None:
+    return min((step.requeue_after for step in steps if step.requeue_after is not None), default=None)

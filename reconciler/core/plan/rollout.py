@@ -1,0 +1,304 @@
+"""The replicas behind the pool: what to create, add, drain, stop and remove next.
+
+A rollout is not a procedure but a fixpoint: each pass looks at every replica and moves one step nearer, from whatever
+state it finds. Scaling, healing, updating and rotating are the same arithmetic with other causes:
+
+- new replicas fill the pool up to N + surge containers,
+- old ones leave it while at least N - unavailable others take traffic (leaving.py),
+- nothing is stopped before every proxy said that it has no session, or its drain deadline has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.health import Replica, cause_of_end
+from reconciler.core.assess.history import History
+from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.moved import kept_image
+from reconciler.core.desired.stack import StrategyKind
+from reconciler.core.plan.leaving import leaving
+from reconciler.core.plan.operations import (
+    AddServer,
+    CreateReplicas,
+    DeleteServer,
+    DrainServer,
+    Operation,
+    RemoveContainer,
+    StartContainer,
+    Step,
+    StopContainer,
+    Wait,
+)
+from reconciler.core.plan.rotation import active_due_in, choose_active, due_in
+
+DRAIN_LOOK: Final = 0.05
+"""Seconds between two looks at a draining server: HAProxy sends no event when its last session ends."""
+
+CONNECT_SECONDS: Final = 4.0
+"""Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address at which nobody
+answers; they go to another replica when HAProxy's `timeout connect`, 2 s, has passed. Its clock counts whole seconds,
+and the turn of another server that has died as well may come first.
+"""
+
+CHECK_LOOK: Final = 1.0
+"""Seconds between two looks at a server that waits for its first good check, if the news of that is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebStep:
+    """The next step of the pool, and the servers (name to address) that haproxy.cfg has to name from now on."""
+
+    step: Step
+    servers: Mapping[str, str]
+
+
+def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bool, hold: bool) -> WebStep:
+    """The next step of all `web` workloads together.
+
+    `may_start`: what new ones need is ready; `may_serve`: what those need that run is. `hold`: what they need is being
+    changed, so the pool has to be empty and HAProxy holds the requests.
+    """
+    dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
+    retiring = leaving(judged.stack, judged.replicas, judged.now, can_drain=bool(judged.slots))
+    # One that answers, ill as it may be, is worth more than one that cannot be created.
+    retiring = {
+        r: cause
+        for r, cause in retiring.items()
+        if not (r.taking_traffic and r.workload.name in judged.lacking)
+    }
+    kept = [r for r in judged.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
+    steps: list[Operation | Wait] = [*_forget_servers(judged), *_bury(dead)]
+    if hold:
+        steps += _empty(judged, kept)
+    elif may_serve or _is_served(judged) or (left := _left_to_hold(judged, kept)) <= 0:
+        # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
+        steps += _admit(judged, kept)
+    elif left < inf:
+        steps.append(Wait(left))
+    steps += _retire(judged, retiring)
+    if may_start:
+        steps += _start(kept)
+    if may_start or not judged.replicas:
+        # The first ones can be there already when what they need turns ready.
+        steps += _create(judged, history, retiring, dead)
+    steps += _explain(judged, kept)
+    return WebStep(Step.of(steps), {} if hold else _servers(judged, kept, steps))
+
+
+# Who is gone
+
+
+def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
+    for replica in dead:
+        yield _remove(replica, cause_of_end(replica.container, current=replica.current))
+
+
+def _forget_servers(judged: Judged) -> Iterator[Operation | Wait]:
+    """The servers of whom has ended: nothing new goes there at once, and what was on its way may go elsewhere."""
+    for name in sorted(set(judged.members) - {replica.name for replica in judged.replicas if replica.live}):
+        member = judged.members[name]
+        if not member.draining:
+            yield DrainServer(server=name, slots=judged.slots, cause=Cause.DEAD)
+        elif member.sessions == 0 or member.since >= CONNECT_SECONDS:
+            cut = f"cuts {member.sessions} sessions" if member.sessions else ""
+            yield DeleteServer(server=name, slots=judged.slots, force=bool(cut), cause=Cause.DEAD, detail=cut)
+        else:
+            yield Wait(DRAIN_LOOK, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
+
+
+# Who serves
+
+
+def _admit(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+    """Every ready replica that stays belongs into the pool, at the address that it has now."""
+    if not judged.slots:
+        return
+    ready = [r for r in kept if r.phase is Phase.READY and r.address is not None]
+    if judged.stack.is_single_active:
+        ready, waits = _next_active(judged, ready)
+        yield from waits
+    for replica in ready:
+        if replica.in_pool or replica.address is None:
+            continue
+        # HAProxy drops what it has at another address by itself, and only there: one of a pair may know better.
+        moved = replica.member is not None and bool(replica.member.addresses - {replica.address})
+        yield AddServer(
+            server=replica.name,
+            slots=judged.slots,
+            address=replica.address,
+            trusted=replica.is_trusted,
+            cause=Cause.STALE if moved else Cause.READY,
+        )
+
+
+def _is_served(judged: Judged) -> bool:
+    return any(r.member is not None and not r.draining for r in judged.replicas)
+
+
+def _left_to_hold(judged: Judged, kept: Sequence[Replica]) -> float:
+    """Seconds until HAProxy gives up requests that it holds for a dependency; infinity when it holds none for it.
+
+    A replica that is ready by its own check answers them at least as well as the 503 that they would get.
+    """
+    drained = [r.member.since for r in kept if r.member is not None and r.draining]
+    return judged.stack.proxy.patience - min(drained) if drained else inf
+
+
+def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:
+    """The one replica to admit when one serves at a time: none while the active one has time left."""
+    rotation = judged.stack.rotation
+    active = [r for r in judged.replicas if r.taking_traffic or (r.in_pool and r in ready)]
+    standby = [r for r in ready if r.current and not r.in_pool and not r.draining]
+    if rotation is None or len(active) > 1:
+        return [], []
+    if active and (left := active_due_in(rotation, active[0])) > 0:
+        return [], [Wait(left)]
+    # Whom only some HAProxies send requests to, because another has read an old file, is active there.
+    partly = [r for r in ready if r.member is not None and not r.in_pool and not r.draining]
+    if partly and not active:
+        return partly, []
+    chosen = choose_active(standby or ([] if active else ready), active[0] if active else None)
+    return ([chosen] if chosen else []), []
+
+
+def _empty(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+    """Take every server out of the pool and stop nothing."""
+    for replica in kept:
+        if replica.member is not None and not replica.member.draining:
+            yield DrainServer(server=replica.name, slots=judged.slots, cause=Cause.HOLD)
+    if any(replica.sessions for replica in kept):
+        yield Wait(DRAIN_LOOK, "requests end before a dependency changes")
+
+
+def _servers(judged: Judged, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
+    """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve.
+
+    That includes what only one of them serves. While none answers, the file names whoever could serve: who is healthy, or
+    has been in the file before. What HAProxy reads there it takes for UP until it has checked.
+    """
+    added = {step.server for step in steps if isinstance(step, AddServer)}
+    named = judged.observed.proxy.configured
+    serve = [
+        r
+        for r in kept
+        if r.in_pool
+        or not r.idle
+        or r.name in added
+        or (not judged.slots and r.phase is Phase.READY and (r.is_trusted or r.name in named))
+    ]
+    return {
+        r.name: r.address for r in serve[: judged.stack.serving if not judged.slots else None] if r.address
+    }
+
+
+# Who leaves
+
+
+def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
+    """Drain, then stop what is drained; a container that never ran is simply removed."""
+    for replica, cause in retiring.items():
+        member = replica.member
+        if replica.phase is Phase.CREATED:
+            yield _remove(replica, cause)
+        elif judged.silent and (member is None or member.draining):
+            yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when every HAProxy answers")
+        elif member is None:
+            yield _stop(replica, cause)
+        elif not member.draining:
+            yield DrainServer(server=replica.name, slots=judged.slots, cause=cause, detail=replica.reason)
+            if replica.idle and member.sessions == 0 and not judged.silent:
+                # Nothing to wait for; and once drained, one without a check of its own would look well again.
+                yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
+                yield _stop(replica, cause)
+        elif member.sessions == 0:
+            # The proxy refuses this while there is a session: its yes is what the stop waits for.
+            yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
+            yield _stop(replica, cause)
+        elif member.since >= judged.stack.strategy.drain:
+            yield _stop(replica, cause, cut=member.sessions)
+        else:
+            yield Wait(DRAIN_LOOK, f"{replica.container.name} has {member.sessions} sessions to end")
+
+
+# Who comes
+
+
+def _start(kept: Sequence[Replica]) -> Iterator[Operation]:
+    for replica in kept:
+        if replica.phase is Phase.CREATED:
+            yield StartContainer.on(replica.container, Cause.MISSING)
+
+
+def _create(
+    judged: Judged, history: History, retiring: Mapping[Replica, Cause], dead: Sequence[Replica]
+) -> Iterator[Operation | Wait]:
+    stack, replicas = judged.stack, judged.replicas
+    if stack.strategy.kind is StrategyKind.RECREATE and any(r.live and not r.current for r in replicas):
+        return
+    room = stack.replicas + stack.surge - sum(r.live for r in replicas)
+    renewed = None
+    if stack.surge and not stack.is_single_active and set(retiring.values()) <= {Cause.ROTATION}:
+        # The next one may come while the last one still ends its requests, if there is room for both.
+        wait = due_in(stack, replicas, judged.now)
+        if wait is not None and wait > 0:
+            yield Wait(wait)
+        elif wait is not None:
+            renewed = next((r.workload for r in replicas if r.useful and r not in retiring), None)
+    for workload in stack.web:
+        mine = [r for r in replicas if r.workload is workload]
+        useful = sum(r.useful and r not in retiring and (r.current or stack.strategy.paused) for r in mine)
+        count = min(workload.replicas + (workload is renewed) - useful, room)
+        if count <= 0:
+            continue
+        if wait := history.wait_before_replacing(workload.name, workload.replicas, judged.now):
+            yield Wait(wait, f"{workload.name} died again and again; next try in {wait:.0f} s")
+            continue
+        room -= count
+        rotated = workload is renewed or any(r.asked for r in mine) or Cause.ROTATION in retiring.values()
+        removed = sum(r in dead or (r in retiring and r.phase is Phase.CREATED) for r in mine)
+        outdated = any(not r.current and not r.asked for r in mine)
+        yield CreateReplicas(
+            workload=workload.name,
+            count=count,
+            existing=len(mine) - removed,
+            image=kept_image(judged.observed.engine, workload, mine),
+            cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else Cause.MISSING,
+            detail=f"{useful} of {workload.replicas} of {workload.revision}",
+        )
+
+
+# What an idle pass waits for
+
+
+def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
+    """Say what is awaited, and look again when only time can tell."""
+    strategy, rotated_at = judged.stack.strategy, judged.stack.rotated_at
+    if rotated_at and rotated_at > judged.now:
+        yield Wait((rotated_at - judged.now).total_seconds())
+    for replica in kept:
+        name = replica.container.name
+        if replica.in_pool and not replica.taking_traffic:
+            check = f" ({replica.member.check})" if replica.member and replica.member.check else ""
+            yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet{check}")
+        elif replica.phase is Phase.WARMING:
+            left = strategy.progress_deadline - replica.container.age(judged.now)
+            yield Wait(max(1.0, left), f"{name} is starting")
+        elif replica.member and replica.taking_traffic and not replica.available(strategy.min_ready):
+            left = strategy.min_ready - replica.member.since
+            yield Wait(left, f"{name} has to stay ready for {left:.0f} s more")
+
+
+def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:
+    grace = replica.workload.stop_grace
+    return StopContainer.on(replica.container, cause, grace=grace, cut=cut, detail=replica.reason)
+
+
+def _remove(replica: Replica, cause: Cause) -> RemoveContainer:
+    # The next replica gets volumes of its own; those of this one would stay for ever.
+    return RemoveContainer.on(replica.container, cause, detail=replica.reason, anonymous=True)

@@ -1,0 +1,1 @@
+"""A Docker engine spoken to through Compose and its own API."""

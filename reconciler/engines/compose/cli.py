@@ -1,0 +1,144 @@
+"""Docker's command line, through python-on-whales: Compose, and pulls.
+
+Every process runs under `timeout`, because the library waits for ever. Of what a command prints only the last line is
+shown, and never the command line itself, which could hold a secret. Of the environment only what `core.environment` lists
+gets there, and no `.env` file of any directory.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.core.desired.stack import JSON, Stack
+from reconciler.core.environment import passes
+from reconciler.engines.compose.file import dump
+from reconciler.engines.errors import EngineError, ImageMissingError, RefusedError
+
+if TYPE_CHECKING:
+    from python_on_whales import DockerClient
+
+COMMAND_SECONDS: Final = 120
+PULL_SECONDS: Final = 900
+DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+"""Where the Docker API is asked, too, when no engine is named: a context of the command line must not be another one."""
+
+NO_FILE: Final = Path(os.devnull)
+TIMED_OUT: Final = 124
+"""Exit code of `timeout` when the time is over."""
+
+_NO_IMAGE: Final = re.compile(
+    r"not found|manifest unknown|no such manifest|name unknown|does not exist|denied|unauthorized|no such host"
+    r"|no basic auth|no matching manifest|invalid reference|must be lowercase|HTTP 40[134]|40[134] \(?[A-Z]",
+    re.IGNORECASE,
+)
+"""What a registry, or the engine in its place, says when asking again would change nothing."""
+
+_INVALID: Final = re.compile(
+    r"^validating |^yaml: |additional propert|must be a |must be one of|must match|refers to undefined|invalid "
+    r"|undefined (volume|network|service|config|secret)|is not a valid|unsupported |unknown (flag|log opt|capability)"
+    r"|conflicting options|conflicts with|duplicate mount point|bind source path does not exist|unmarshal"
+    r"|looking up logging plugin|has neither an image nor a build context",
+    re.IGNORECASE,
+)
+"""What Compose and the engine say of a definition that is wrong, and not of what time may change."""
+
+
+class ComposeCli:
+    """`docker` and `docker compose` against one engine."""
+
+    def __init__(self, host: str | None) -> None:
+        self._host = host or DEFAULT_HOST
+
+    def create(self, stack: Stack, scales: Mapping[str, int], overlay: JSON | None = None) -> None:
+        """Create containers up to these numbers without starting any or touching those there are."""
+        self._up(stack, list(scales), overlay, scales=dict(scales), recreate=False)
+
+    def recreate(self, stack: Stack, workload: str) -> None:
+        """Replace a stopped container; Compose moves its anonymous volumes to the new one."""
+        self._up(stack, [workload], None, force_recreate=True)
+
+    def pull(self, image: str) -> None:
+        """Fetch an image. Raises ImageMissingError when a person has to see to it, EngineError when time may help."""
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            self._docker(PULL_SECONDS).image.pull(image, quiet=True)
+        except DockerException as error:
+            said = (
+                f"took longer than {PULL_SECONDS} s" if error.return_code == TIMED_OUT else _last_line(error)
+            )
+            if not _NO_IMAGE.search(said):
+                raise EngineError(said) from error
+            raise ImageMissingError(
+                f"image {image} is not on this machine and cannot be pulled ({said}); "
+                f"build it or run `docker pull {image}`"
+            ) from error
+
+    def compose_version(self) -> str:
+        """The version of the Compose plugin, or "" when there is none."""
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            text = self._docker(COMMAND_SECONDS).compose.version()
+        except DockerException:
+            return ""
+        return text.strip().rpartition(" ")[2].lstrip("v")
+
+    def _up(self, stack: Stack, services: list[str], overlay: JSON | None, **options: Any) -> None:
+        from python_on_whales.exceptions import DockerException
+
+        files = [stack.site.directory / "compose.yaml"]
+        write_private(files[0], dump(stack.document))
+        if overlay is not None:
+            files.append(stack.site.directory / "compose.overlay.yaml")
+            write_private(files[1], dump(overlay))
+        client = self._docker(
+            COMMAND_SECONDS,
+            compose_files=files,
+            compose_project_name=stack.project,
+            compose_project_directory=stack.site.directory,
+            compose_env_files=[NO_FILE],
+        )
+        try:
+            client.compose.up(services, start=False, dependencies=False, pull="never", quiet=True, **options)
+        except DockerException as error:
+            if error.return_code == TIMED_OUT:
+                raise EngineError(f"docker compose took longer than {COMMAND_SECONDS} s") from error
+            said = _last_line(error)
+            refused = _INVALID.search(said)
+            raise (RefusedError if refused else EngineError)(f"docker compose: {said}") from error
+
+    def _docker(self, seconds: int, **compose: Any) -> DockerClient:
+        from python_on_whales import DockerClient
+
+        # Names only: values could be read in the list of processes.
+        withheld = [f"--unset={name}" for name in os.environ if not passes(name)]
+        call = ["env", *withheld, "timeout", "--kill-after=5", str(seconds), "docker"]
+        return DockerClient(host=self._host, client_call=call, client_type="docker", **compose)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file that may hold secrets, unless it says the same already. Raises EngineError."""
+    temporary = path.with_name(f".{path.name}.new")
+    try:
+        with suppress(FileNotFoundError):
+            if path.read_text() == text:
+                return
+        temporary.unlink(missing_ok=True)
+        temporary.touch(0o600)
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        raise EngineError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _last_line(error: Any) -> str:
+    lines = [line.strip() for line in (error.stderr or error.stdout or "").splitlines() if line.strip()]
+    return (
+        lines[-1].removeprefix("Error response from daemon: ") if lines else f"exit code {error.return_code}"
+    )

@@ -1,0 +1,320 @@
+"""The engine of this project: Docker Compose creates, the Docker API looks, starts, stops and removes.
+
+Compose creates every container, so that `docker compose ps`, `logs` and `down` know them as their own; it never starts,
+stops or removes one, because it tells no proxy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from reconciler.core import labels
+from reconciler.core.assess.observed import Container, EngineObserved, State
+from reconciler.core.compose.networks import FIXED, read_networks
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
+from reconciler.engines.base import EngineEvent, EngineInfo
+from reconciler.engines.compose import events, logs, throwaway
+from reconciler.engines.compose.address_pools import networks_left
+from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
+from reconciler.engines.compose.cli import ComposeCli
+from reconciler.engines.compose.file import image_overlay, proxy_overlay
+from reconciler.engines.compose.informer import TRUST_SECONDS, Informer
+from reconciler.engines.compose.ports import owner_of
+from reconciler.engines.compose.pulls import Pulls
+from reconciler.engines.compose.rows import COMPOSE_PROJECT, network_names, read_row
+from reconciler.engines.errors import EngineError
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+WORKERS: Final = 8
+"""Containers started or removed side by side; more are not done any sooner by one engine."""
+
+STOPPERS: Final = 32
+"""Containers that may be on their way out at once; each waits for its grace period."""
+
+_log = logging.getLogger(__name__)
+
+
+class ComposeEngine:
+    """Docker with Compose v2. Threads may share it."""
+
+    def __init__(self, host: str | None = None) -> None:
+        self._api = DockerApi(host)
+        self._cli = ComposeCli(self._api.host)
+        self._informer = Informer()
+        self._stopping: set[str] = set()
+        self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
+        self._images: dict[str, tuple[int, float, str]] = {}
+        self._pulls = Pulls(self._cli.pull, monotonic)
+
+    def close(self) -> None:
+        """End all connections; stops that were asked for go on in the engine."""
+        self._workers.shutdown(wait=False, cancel_futures=True)
+        self._stoppers.shutdown(wait=False, cancel_futures=True)
+        self._api.close()
+
+    # Looking
+
+    def observe(self, stack: Stack) -> EngineObserved:
+        """All containers of the project, in one request at most; see Informer."""
+        return self._informer.observe(stack, self._look)
+
+    def _look(self, stack: Stack) -> EngineObserved:
+        """One request; images and the port are asked about only while they can be missing."""
+        names = network_names(stack)
+        rows = self._api.rows(stack.project)
+        now = datetime.now(UTC)
+        seen = (read_row(row, names, now, stopping=row["Id"] in self._stopping) for row in rows)
+        present = [container for container in seen if container]
+        joined = {container.joined for container in present}
+        containers = tuple(self._with_start(c, shares=bool(c.joined) or c.id in joined) for c in present)
+        gateway = stack.gateway
+        is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        images = self._image_ids(stack)
+        missing = frozenset(w.image for w in stack.workloads) - images.keys()
+        return EngineObserved(
+            containers=containers,
+            missing_images=missing,
+            images=images,
+            pulls=self._pulls.of(missing),
+            taken_ports={} if is_open else self._taken_ports(stack.published),
+        )
+
+    def _with_start(self, container: Container, *, shares: bool) -> Container:
+        """Adds when what has or shares a namespace started, which only an inspection tells: a restart makes a new one."""
+        is_front = container.role in (Role.GATEWAY, Role.PROXY)
+        if not (is_front or shares) or container.state not in (State.RUNNING, State.PAUSED):
+            return container
+        return replace(container, started=self._informer.started(container.id, self._inspect_start))
+
+    def _inspect_start(self, container: str) -> datetime | None:
+        details = self._api.ask("inspect", lambda api: api.inspect_container(container), missing=None)
+        return _parse_time(details["State"]["StartedAt"]) if details else None
+
+    def _image_ids(self, stack: Stack) -> Mapping[str, str]:
+        """What the images of a stack mean now; those that are not there are left out."""
+        generation = self._informer.images
+        found: dict[str, str] = {}
+        for image in {workload.image for workload in stack.workloads}:
+            known = self._images.get(image)
+            if known is None or known[0] != generation or monotonic() - known[1] > TRUST_SECONDS:
+                id = self._api.ask("inspect an image", partial(_inspect_image, image), missing="")
+                known = (generation, monotonic(), str(id))
+            if known[2]:
+                self._images[image] = known
+                found[image] = known[2]
+            else:
+                self._images.pop(image, None)
+        return found
+
+    def _taken_ports(self, port: int) -> Mapping[int, str]:
+        owner = owner_of(port, self._api.rows(), local=self._api.is_local)
+        return {port: owner} if owner else {}
+
+    # Changing
+
+    def pull(self, image: str) -> None:
+        """Fetch an image in the background. Raises ImageMissingError when the last try has shown that there is none."""
+        self._pulls.ask(image)
+
+    def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
+        """Create containers without starting them: one Compose call for all replicas, one for each HAProxy."""
+        scales = {r.workload: r.existing + r.count for r in requests if isinstance(r, CreateReplicas)}
+        try:
+            pinned = {r.workload: r.image for r in requests if isinstance(r, CreateReplicas) and r.image}
+            if scales:
+                self._cli.create(stack, scales, image_overlay(pinned) if pinned else None)
+            for request in requests:
+                if isinstance(request, CreateProxy):
+                    self._cli.create(stack, {request.workload: request.existing + 1}, proxy_overlay(request))
+        except EngineError:
+            # It may have failed for want of an image that was there before.
+            self._images.clear()
+            raise
+        finally:
+            self._informer.changed(service=stack.name)
+
+    def recreate(self, stack: Stack, workload: str) -> None:
+        """Replace a stopped container by one of the current definition."""
+        try:
+            self._cli.recreate(stack, workload)
+        finally:
+            self._informer.changed(service=stack.name)
+
+    def connect(self, stack: Stack, request: ConnectNetwork) -> None:
+        """Connect a container to a network of the stack."""
+        network = {own: name for name, own in network_names(stack).items()}[request.network]
+        try:
+            # Creates no container, but the network if somebody removed it: Compose wants its own labels on it.
+            self._cli.create(stack, {request.workload: request.existing})
+            wanted = _place(stack, request)
+            self._api.ask("connect a container to a network", partial(_connect, request, network, wanted))
+        finally:
+            self._informer.changed(service=stack.name)
+
+    def start(self, containers: tuple[str, ...]) -> None:
+        """Start containers side by side. Raises the first error after all were tried."""
+        self._stopping.difference_update(containers)
+        self._side_by_side(self._start, containers)
+
+    def _start(self, container: str) -> None:
+        self._api.ask("start a container", lambda api: api.start(container), missing=None)
+
+    def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
+        """Remove containers and no named volume, side by side. Raises the first error after all were tried."""
+        self._side_by_side(partial(self._remove, anonymous_volumes=anonymous_volumes), containers)
+        self._stopping.difference_update(containers)
+
+    def _remove(self, container: str, *, anonymous_volumes: bool) -> None:
+        remove = partial(_remove_container, container, anonymous_volumes)
+        self._api.ask("remove a container", remove, missing=None)
+
+    def _side_by_side(self, call: Callable[[str], None], containers: tuple[str, ...]) -> None:
+        jobs = [self._workers.submit(call, container) for container in containers]
+        errors = [error for job in jobs if (error := job.exception(timeout=WORKERS * CALL_SECONDS))]
+        self._informer.changed(*containers)
+        if errors:
+            raise errors[0]
+
+    def stop(self, container: str, grace: float) -> None:
+        """Ask for a stop in the background; from now on the container is observed as `stopping`."""
+        self._stopping.add(container)
+        self._informer.changed(container)
+        self._stoppers.submit(self._stop, container, grace)
+
+    def _stop(self, container: str, grace: float) -> None:
+        try:
+            self._api.ask(
+                "stop a container", lambda api: api.stop(container, timeout=round(grace)), missing=None
+            )
+        except EngineError as error:
+            _log.warning("stopping %s: %s", container[:12], error)
+            self._stopping.discard(container)
+        self._informer.changed(container)
+
+    def tear_down(self, project: str, *, volumes: bool) -> None:
+        """Stop and remove the project: first what takes requests, then what answers them, then what that needs.
+
+        Volumes without a name go with web replicas, as when these are replaced, and with the others if asked.
+        """
+        rows = self._api.rows(project)
+        for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.JOB, Role.DEPENDENCY):
+            group = [row["Id"] for row in rows if (row.get("Labels") or {}).get(labels.ROLE) == role.value]
+            end = partial(self._end, anonymous_volumes=volumes or role is Role.WEB)
+            list(self._stoppers.map(end, group))
+        rest = partial(self._end, anonymous_volumes=volumes)
+        list(self._stoppers.map(rest, [row["Id"] for row in rows]))
+        filters = {"label": f"{COMPOSE_PROJECT}={project}"}
+        for network in self._api.ask("list networks", lambda api: api.networks(filters=filters)):
+            self._api.ask("remove a network", partial(_remove_network, network["Id"]), missing=None)
+        if volumes:
+            found = self._api.ask("list volumes", lambda api: api.volumes(filters=filters))
+            for volume in found.get("Volumes") or ():
+                self._api.ask("remove a volume", partial(_remove_volume, volume["Name"]), missing=None)
+
+    def _end(self, container: str, *, anonymous_volumes: bool) -> None:
+        # No grace of ours: each container was created with the one that its service asks for.
+        self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
+        self._remove(container, anonymous_volumes=anonymous_volumes)
+
+    def run_once(
+        self,
+        image: str,
+        command: Sequence[str],
+        mounts: Mapping[Path, str],
+        environment: Mapping[str, str],
+        user: str,
+    ) -> None:
+        """Run a command as `user` ("uid:gid") in a throw-away container without a network.
+
+        Raises EngineError with what it printed.
+        """
+        try:
+            throwaway.run_once(self._api, throwaway.Command(image, command, mounts, environment, user))
+        except EngineError:
+            # The image may have been removed since it was seen, as in `create`.
+            self._images.clear()
+            raise
+
+    def sweep(self) -> None:
+        """Remove what a controller that was killed has left behind; nothing that serves is among it."""
+        throwaway.sweep(self._api)
+
+    # Telling
+
+    def logs(self, container: str, lines: int) -> str:
+        """The last lines of a container, both streams."""
+        text = self._api.ask("read logs", lambda api: api.logs(container, tail=lines), missing=b"")
+        return text.decode(errors="replace") if isinstance(text, bytes) else ""
+
+    def follow(self, container: str, lines: int) -> Iterator[str]:
+        """The last lines of a container, and every new one until it ends; see docker_logs."""
+        return logs.follow(self._api.host, container, lines)
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Events for ever. While somebody listens, what was observed stays known until it changes."""
+        return self._informer.follow(events.watch(self._api))
+
+    def ping(self) -> None:
+        """Raises EngineAwayError when the engine does not answer."""
+        self._api.ask("answer", lambda api: api.ping())
+
+    def info(self) -> EngineInfo:
+        """What the engine says of itself. Raises EngineAwayError."""
+        facts = self._api.ask("say what it is", lambda api: api.info())
+        networks = self._api.ask("list networks", lambda api: api.networks())
+        return EngineInfo(
+            version=facts.get("ServerVersion", ""),
+            compose_version=self._cli.compose_version(),
+            live_restore=bool(facts.get("LiveRestoreEnabled")),
+            root_directory=facts.get("DockerRootDir", ""),
+            operating_system=facts.get("OperatingSystem", ""),
+            networks_left=networks_left(facts.get("DefaultAddressPools"), networks),
+        )
+
+
+def _parse_time(text: str) -> datetime:
+    """Docker's RFC 3339 with nanoseconds, of which a datetime keeps six digits."""
+    return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
+
+
+def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:
+    """What the service wants in this network: further names, fixed addresses."""
+    networks = stack.document["services"].get(request.workload, {}).get("networks")
+    return read_networks(networks).get(request.network, {})
+
+
+def _connect(request: ConnectNetwork, network: str, wanted: Mapping[str, Any], api: APIClient) -> None:
+    if request.container not in api.inspect_network(network)["Containers"]:
+        # By the same names that Compose gives: its service's, the short ID, and those that the fragment asks for.
+        aliases = [request.workload, request.container[:12], *(wanted.get("aliases") or ())]
+        addresses = {field: wanted[field] for field in FIXED if wanted.get(field)}
+        api.connect_container_to_network(request.container, network, aliases=aliases, **addresses)
+
+
+def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -> None:
+    # Docker's `v` is about volumes without a name, and leaves those that another container uses.
+    api.remove_container(container, v=anonymous_volumes, force=True)
+
+
+def _remove_network(network: str, api: APIClient) -> None:
+    api.remove_network(network)
+
+
+def _remove_volume(volume: str, api: APIClient) -> None:
+    api.remove_volume(volume)
+
+
+def _inspect_image(image: str, api: APIClient) -> str:
+    return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]

@@ -1,0 +1,44 @@
+"""Compose files as text: what `docker compose` reads, and what a person may read, keep or run by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.api.yaml_writing import document as written
+from reconciler.core.compose.interpolation import escape
+from reconciler.core.desired.base_stack import slot_overlay
+from reconciler.core.desired.stack import JSON
+from reconciler.core.labels import NAMESPACE, SLOT
+from reconciler.core.plan.operations import CreateProxy
+
+
+def dump(document: JSON) -> str:
+    """The document as YAML, every `$` doubled so that Compose takes each value as it is."""
+    services = {name: _readable(body) for name, body in document.get("services", {}).items()}
+    return written(escape({**document, "services": services} if services else document))
+
+
+def _readable(service: JSON) -> JSON:
+    """The service with variables and labels as lists where Compose would take the name of one for an extension (2.26)."""
+    lists = {
+        field: [f"{name}={value}" for name, value in service[field].items()]
+        for field in ("environment", "labels")
+        if isinstance(service.get(field), dict) and any(name.startswith("x-") for name in service[field])
+    }
+    return {**service, **lists}
+
+
+def proxy_overlay(request: CreateProxy) -> JSON:
+    """The override that sets one HAProxy container apart: its slot, its predecessor and the namespace it joins."""
+    own: dict[str, Any] = slot_overlay(request.slot, request.handover)
+    marks = {SLOT: str(request.slot)}
+    if request.namespace:
+        marks[NAMESPACE] = request.namespace.isoformat()
+    own |= {"network_mode": f"container:{request.gateway}", "labels": marks}
+    return {"services": {request.workload: own}}
+
+
+def image_overlay(images: Mapping[str, str]) -> JSON:
+    """The override that creates containers of workloads from these image IDs and not from what their tags mean now."""
+    return {"services": {workload: {"image": image} for workload, image in images.items()}}

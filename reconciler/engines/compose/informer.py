@@ -1,0 +1,117 @@
+"""List and watch: what was listed stays true until an event, a call of our own, or a cut stream says otherwise.
+
+An idle pass then asks the engine nothing, and a busy one asks once. Nothing is ever patched from an event: an event only
+says that the next look has to be a real one, so that a lost, doubled or late event costs time and never truth.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from time import monotonic
+from typing import Any, Final
+
+from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.desired.stack import Stack
+from reconciler.engines.base import EngineEvent
+from reconciler.engines.compose.events import Stream
+from reconciler.engines.compose.rows import service_of_event
+
+TRUST_SECONDS: Final = 30.0
+"""How long a list is trusted at most, however quiet the stream: the net under lost events."""
+
+
+class Informer:
+    """What is known of each VaultService. Threads may share it."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._watching = False
+        self._changes: Counter[str] = Counter()
+        self._known: dict[str, tuple[Stack, int, float, EngineObserved]] = {}
+        self._started: dict[str, datetime] = {}
+        self.images = 0
+        """Grows with everything that may have changed what the name of an image means."""
+
+    def follow(self, events: Iterable[Mapping[str, Any] | Stream]) -> Iterator[EngineEvent]:
+        """Learn from the stream and pass on whose events they are; an empty event for what may have been missed."""
+        for event in events:
+            if isinstance(event, Stream):
+                self._reset(watching=event is Stream.OPENED)
+                if event is Stream.OPENED:
+                    yield EngineEvent("")
+            elif event.get("Type") == "image":
+                name = str(((event.get("Actor") or {}).get("Attributes") or {}).get("name", ""))
+                yield from map(EngineEvent, self._image_changed(name))
+            elif service := service_of_event(event):
+                self._learn(service, event)
+                yield EngineEvent(service)
+
+    def observe(self, stack: Stack, look: Callable[[Stack], EngineObserved]) -> EngineObserved:
+        """What is known of this stack if it is still true, else a new `look`."""
+        with self._lock:
+            change = self._changes[stack.name]
+            known = self._known.get(stack.name)
+        if known is not None:
+            seen_for, seen_change, seen_at, observed = known
+            # A service of many replicas compares its stack in microseconds; a list of it takes milliseconds.
+            fresh = seen_change == change and self._clock() - seen_at < TRUST_SECONDS and seen_for == stack
+            if fresh and self._watching:
+                return observed
+        observed = look(stack)
+        # No event tells of an image that came or of a port that was freed.
+        if not observed.missing_images and not observed.taken_ports:
+            with self._lock:
+                self._known[stack.name] = (stack, change, self._clock(), observed)
+        return observed
+
+    def started(self, container: str, inspect: Callable[[str], datetime | None]) -> datetime | None:
+        """When a container started; asked for once, and again after it started anew."""
+        with self._lock:
+            known = self._started.get(container)
+        if known is not None and self._watching:
+            return known
+        found = inspect(container)
+        if found is not None:
+            with self._lock:
+                self._started[container] = found
+        return found
+
+    def changed(self, *containers: str, service: str = "") -> None:
+        """We are about to change, or have just changed, a service or some containers."""
+        with self._lock:
+            for name, (_, _, _, observed) in self._known.items():
+                if name == service or any(c.id in containers for c in observed.containers):
+                    self._changes[name] += 1
+            if service:
+                self._changes[service] += 1
+
+    def _learn(self, service: str, event: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._changes[service] += 1
+            if event.get("Action") == "start":
+                self._started.pop((event.get("Actor") or {}).get("ID", ""), None)
+
+    def _image_changed(self, image: str) -> list[str]:
+        """The services that may use it; of an image that lost its tag the name is told no longer."""
+        with self._lock:
+            self.images += 1
+            names = [name for name, (stack, *_) in self._known.items() if _uses(stack, image)]
+            for name in names:
+                self._changes[name] += 1
+        return names
+
+    def _reset(self, *, watching: bool) -> None:
+        with self._lock:
+            self._watching = watching
+            self.images += 1
+            self._known.clear()
+            self._started.clear()
+
+
+def _uses(stack: Stack, image: str) -> bool:
+    is_named = image and not image.startswith("sha256:")
+    return not is_named or any(image in (w.image, f"{w.image}:latest") for w in stack.workloads)

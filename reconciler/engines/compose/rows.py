@@ -1,0 +1,139 @@
+"""Docker's rows and events as our values.
+
+One row of `GET /containers/json` holds nearly all that a pass needs; what Docker only says in its sentence for people
+(health, exit code) is read from there. Sources: Docker Engine API 1.43, `Status` of types.Container.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from reconciler.core import labels
+from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.desired.build import PROJECT_PREFIX
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.engines.errors import EngineError
+
+COMPOSE_SERVICE: Final = "com.docker.compose.service"
+COMPOSE_PROJECT: Final = "com.docker.compose.project"
+COMPOSE_NUMBER: Final = "com.docker.compose.container-number"
+COMPOSE_ONE_OFF: Final = "com.docker.compose.oneoff"
+
+EVENTS: Final = (
+    "create", "start", "die", "destroy", "pause", "unpause", "health_status", "rename", "connect", "disconnect",
+    "tag", "untag", "delete", "pull", "load", "import",
+)  # fmt: skip
+"""The events that can change a plan. Docker sends many more, such as two for every health check."""
+
+_EXIT_CODE: Final = re.compile(r"(?:Exited|Restarting) \((\d+)\)")
+_DURATION: Final = (
+    r"(?:Less than a |(?:About )?(?P<amount>an?|\d+) )(?P<unit>second|minute|hour|day|week|month|year)"
+)
+_UPTIME: Final = re.compile(f"Up {_DURATION}")
+_ENDED: Final = re.compile(rf"Exited \(\d+\) {_DURATION}s? ago")
+_UNIT_SECONDS: Final = {
+    "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800, "month": 2592000, "year": 31536000,
+}  # fmt: skip
+_HEALTH: Final = {
+    "(healthy)": Health.HEALTHY,
+    "(unhealthy)": Health.UNHEALTHY,
+    "(health: starting)": Health.STARTING,
+}
+_NETWORK: Final = re.compile(rf"{PROJECT_PREFIX}([a-z0-9-]+)_")
+
+
+def read_row(
+    row: Mapping[str, Any], networks: Mapping[str, str], now: datetime, *, stopping: bool
+) -> Container | None:
+    """A container from its row; None for one that Compose started for a single command.
+
+    `networks` maps the engine's network names to those of the stack. Raises EngineError when the row is none.
+    """
+    try:
+        return _read_row(row, networks, now, stopping=stopping)
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        raise EngineError(f"a container of the engine's list was not understood: {error!r}") from error
+
+
+def _read_row(
+    row: Mapping[str, Any], networks: Mapping[str, str], now: datetime, *, stopping: bool
+) -> Container | None:
+    marks = row.get("Labels") or {}
+    if marks.get(COMPOSE_ONE_OFF) == "True":
+        return None
+    status = row.get("Status") or ""
+    exited = _EXIT_CODE.match(status)
+    attached = (row.get("NetworkSettings") or {}).get("Networks") or {}
+    mode = (row.get("HostConfig") or {}).get("NetworkMode") or ""
+    return Container(
+        id=row["Id"],
+        name=row["Names"][0].lstrip("/") if row.get("Names") else row["Id"][:12],
+        workload=marks.get(COMPOSE_SERVICE, ""),
+        role=_role(marks.get(labels.ROLE)),
+        revision=marks.get(labels.REVISION, ""),
+        state=State(row["State"]),
+        health=next((health for text, health in _HEALTH.items() if text in status), Health.NONE),
+        created=datetime.fromtimestamp(row["Created"], UTC),
+        number=_number(marks.get(COMPOSE_NUMBER)) or 0,
+        addresses={
+            networks.get(name, name): body["IPAddress"]
+            for name, body in attached.items()
+            if body and body.get("IPAddress")
+        },
+        port=_number(marks.get(labels.PORT)),
+        exit_code=int(exited[1]) if exited else None,
+        started=_moment_in(_UPTIME, status, now),
+        ended=_moment_in(_ENDED, status, now),
+        slot=_number(marks.get(labels.SLOT)),
+        joined=mode.partition(":")[2] if mode.startswith("container:") else None,
+        namespace=_moment(marks.get(labels.NAMESPACE)),
+        stopping=stopping,
+        image=row.get("ImageID") or "",
+    )
+
+
+def network_names(stack: Stack) -> Mapping[str, str]:
+    """The engine's name of every network of the stack, and the stack's own."""
+    networks = stack.document.get("networks", {})
+    return {(body or {}).get("name") or f"{stack.project}_{name}": name for name, body in networks.items()}
+
+
+def service_of_event(event: Mapping[str, Any]) -> str | None:
+    """The VaultService that an event is about, if any; an event that is not understood is about none."""
+    actor = event.get("Actor")
+    attributes = actor.get("Attributes") if isinstance(actor, Mapping) else None
+    if not isinstance(attributes, Mapping):
+        return None
+    if event.get("Type") == "network":
+        match = _NETWORK.match(str(attributes.get("name")))
+        return match[1] if match else None
+    name = attributes.get(labels.SERVICE)
+    return name if isinstance(name, str) else None
+
+
+def _role(text: str | None) -> Role:
+    return Role(text) if text in set(Role) else Role.DEPENDENCY
+
+
+def _moment_in(pattern: re.Pattern[str], status: str, now: datetime) -> datetime | None:
+    """The moment that Docker's sentence tells ("Up 5 minutes"), as exactly as it says it: never too early."""
+    found = pattern.match(status)
+    if not found:
+        return None
+    amount = 1 if found["amount"] in ("a", "an") else int(found["amount"] or 0)
+    return now - timedelta(seconds=amount * _UNIT_SECONDS[found["unit"]])
+
+
+def _moment(text: str | None) -> datetime | None:
+    """What we wrote ourselves; anything else says nothing."""
+    try:
+        return datetime.fromisoformat(text) if text else None
+    except ValueError:
+        return None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isdecimal() else None

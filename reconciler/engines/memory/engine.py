@@ -1,0 +1,269 @@
+"""A container engine in memory: the fake that ships next to the real one.
+
+It keeps what Compose and Docker do to a project, their traps included: a scale that is too low removes containers,
+addresses are given out again, a crashed container is restarted with another address, a stop is forgotten by a
+controller that dies. Tests and simulations plan, create and kill against it thousands of times a second.
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from math import inf
+from typing import Final
+
+from reconciler.core.assess.observed import Container, EngineObserved, Health, Pull, State
+from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
+from reconciler.engines.base import EngineEvent, EngineInfo
+from reconciler.engines.errors import EngineError, ImageMissingError
+from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
+
+LOOK_SECONDS: Final = 0.02
+"""How often `events` looks whether something has happened by itself."""
+
+Behave = Callable[[Stack, Workload], Behaviour]
+
+
+def _answers_after_boot(stack: Stack, workload: Workload) -> Behaviour:
+    """A web server with a health check; proxies leave when they have no session, the gateway never by itself."""
+    match workload.role:
+        case Role.GATEWAY:
+            return Behaviour(boot=0.0, checked=False, stop=0.0)
+        case Role.PROXY:
+            return Behaviour(boot=0.1, checked=False, stop=inf)
+    return Behaviour(life=1.0, exit_code=0, checked=False) if workload.one_shot else Behaviour()
+
+
+class MemoryEngine:
+    """Implements reconciler.engines.base.Engine over a Machine; `behave` says how new containers behave."""
+
+    def __init__(self, machine: Machine, behave: Behave = _answers_after_boot) -> None:
+        self.machine = machine
+        self.volumes: set[str] = set()
+        self.left_volumes: list[tuple[Role, str]] = []
+        """The containers that were removed without their anonymous volumes: role and name."""
+        self.missing_images: set[str] = set()
+        self.unpullable: set[str] = set()
+        self.pull_seconds = 0.0
+        self.image_ids: dict[str, str] = {}
+        self._pulling: dict[str, float] = {}
+        self._unpulled: set[str] = set()
+        self.foreign_ports: dict[int, str] = {}
+        self._behave = behave
+        self._created = 0
+        self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    # Looking
+
+    def observe(self, stack: Stack) -> EngineObserved:
+        """See Engine.observe."""
+        containers = tuple(self._seen(container) for container in self.machine.of(stack.project))
+        gateway = stack.gateway
+        is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        self._settle_pulls()
+        missing = frozenset(w.image for w in stack.workloads if w.image in self.missing_images)
+        return EngineObserved(
+            containers=containers,
+            missing_images=missing,
+            images={w.image: self._image_id(w.image) for w in stack.workloads if w.image not in missing},
+            pulls=self._seen_pulls(missing),
+            taken_ports={} if is_open else self._taken(stack.published),
+        )
+
+    def _seen(self, container: MemoryContainer) -> Container:
+        return Container(
+            id=container.id,
+            name=container.name,
+            workload=container.workload,
+            role=container.role,
+            revision=container.revision,
+            state=container.state,
+            health=container.health(self.machine.clock()) if container.is_up else Health.NONE,
+            # Docker tells whole seconds.
+            created=container.created.replace(microsecond=0),
+            number=container.number,
+            addresses=dict(container.addresses),
+            port=container.port,
+            exit_code=container.exit_code,
+            started=container.started_at if container.is_up else None,
+            ended=container.ended_at if container.state is State.EXITED else None,
+            slot=container.slot,
+            joined=container.joined,
+            namespace=container.namespace,
+            stopping=container.stopping,
+            image=container.image,
+        )
+
+    def _taken(self, port: int) -> dict[int, str]:
+        if port in self.foreign_ports:
+            return {port: self.foreign_ports[port]}
+        owner = self.machine.owner(port)
+        return {port: f"container {owner.name} of project {owner.project!r}"} if owner else {}
+
+    # Changing
+
+    def pull(self, image: str) -> None:
+        """See Engine.pull; it takes `pull_seconds`, and what is `unpullable` is found out at the end."""
+        self._settle_pulls()
+        if image in self._unpulled:
+            self._unpulled.discard(image)
+            raise ImageMissingError(f"image {image} is not on this machine and cannot be pulled")
+        self._pulling.setdefault(image, self.machine.clock() + self.pull_seconds)
+
+    def _image_id(self, image: str) -> str:
+        return self.image_ids.get(image, f"sha256:{image}")
+
+    def _settle_pulls(self) -> None:
+        for image, moment in tuple(self._pulling.items()):
+            if moment <= self.machine.clock():
+                del self._pulling[image]
+                if image in self.unpullable:
+                    self._unpulled.add(image)
+                else:
+                    self.missing_images.discard(image)
+
+    def _seen_pulls(self, images: frozenset[str]) -> dict[str, Pull]:
+        running = {image: Pull(running=True) for image in images & self._pulling.keys()}
+        return running | {
+            image: Pull(running=False, error="no such image", lasting=True)
+            for image in images & self._unpulled
+        }
+
+    def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
+        """See Engine.create; like Compose it is given how many there shall be, and removes what is more than that."""
+        for request in requests:
+            workload = _named(stack, request.workload)
+            if workload.image in self.missing_images:
+                raise EngineError(f"docker compose: No such image: {workload.image}")
+            for volume in stack.document.get("volumes", {}):
+                self.volumes.add(f"{stack.project}_{volume}")
+            count = request.count if isinstance(request, CreateReplicas) else 1
+            mine = sorted(self._containers(stack, workload.name), key=lambda c: c.number)
+            for surplus in mine[request.existing + count :]:
+                self.machine.remove(surplus)
+            for _ in range(request.existing + count - len(mine)):
+                image = request.image if isinstance(request, CreateReplicas) else ""
+                self._create(stack, workload, request if isinstance(request, CreateProxy) else None, image)
+
+    def recreate(self, stack: Stack, workload: str) -> None:
+        """See Engine.recreate."""
+        for container in self._containers(stack, workload):
+            self.machine.remove(container)
+        for _ in range(_named(stack, workload).replicas):
+            self._create(stack, _named(stack, workload), None)
+
+    def connect(self, stack: Stack, request: ConnectNetwork) -> None:
+        """See Engine.connect."""
+        found = self.machine.containers.get(request.container)
+        if found is None:
+            raise EngineError(f"connect a container to a network: No such container: {request.container}")
+        if request.network not in found.addresses:
+            self.machine.attach(found, request.network)
+
+    def start(self, containers: tuple[str, ...]) -> None:
+        """See Engine.start."""
+        for id in containers:
+            container = self.machine.containers.get(id)
+            if container is None or container.is_up:
+                continue
+            port = container.published
+            if port is not None and (self.machine.owner(port) or port in self.foreign_ports):
+                raise EngineError(f"start a container: port {port} is already allocated")
+            gateway = self.machine.containers.get(container.joined) if container.joined else None
+            if container.joined and (gateway is None or not gateway.is_up):
+                raise EngineError("start a container: cannot join network of a non running container")
+            self.machine.start(container)
+
+    def stop(self, container: str, grace: float) -> None:
+        """See Engine.stop."""
+        if found := self.machine.containers.get(container):
+            self.machine.stop(found, grace)
+
+    def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
+        """See Engine.remove; like Docker's forced removal it kills what still runs."""
+        for container in containers:
+            if found := self.machine.containers.get(container):
+                self.machine.remove(found)
+                if not anonymous_volumes:
+                    self.left_volumes.append((found.role, found.name))
+
+    def tear_down(self, project: str, *, volumes: bool) -> None:
+        """See Engine.tear_down."""
+        for container in list(self.machine.of(project)):
+            self.machine.remove(container)
+        if volumes:
+            self.volumes = {volume for volume in self.volumes if not volume.startswith(f"{project}_")}
+
+    def sweep(self) -> None:
+        """See Engine.sweep; nothing is ever left behind."""
+
+    # Telling
+
+    def logs(self, container: str, lines: int) -> str:
+        """See Engine.logs."""
+        found = self.machine.containers.get(container)
+        return f"{found.name} ended with code {found.exit_code}\n" if found and found.exit_code else ""
+
+    def follow(self, container: str, lines: int) -> Iterator[str]:
+        """See Engine.follow; nobody writes more than once."""
+        yield from self.logs(container, lines).splitlines(keepends=True)
+
+    def events(self) -> Iterator[EngineEvent]:
+        """See Engine.events; the stream is never cut."""
+        self.machine.subscribe(self._events.put)
+        while True:
+            try:
+                yield EngineEvent(self._events.get(timeout=LOOK_SECONDS))
+            except queue.Empty:
+                self.machine.settle()
+
+    def ping(self) -> None:
+        """It always answers."""
+
+    def info(self) -> EngineInfo:
+        """See Engine.info."""
+        return EngineInfo(
+            version="memory",
+            compose_version="memory",
+            live_restore=True,
+            root_directory="/",
+            operating_system="memory",
+            networks_left=1000,
+        )
+
+    def _containers(self, stack: Stack, workload: str) -> list[MemoryContainer]:
+        return [c for c in self.machine.of(stack.project) if c.workload == workload]
+
+    def _create(self, stack: Stack, workload: Workload, proxy: CreateProxy | None, image: str = "") -> None:
+        if proxy and proxy.gateway not in self.machine.containers:
+            raise EngineError(f"docker compose: No such container: {proxy.gateway}")
+        self._created += 1
+        number = 1 + max((c.number for c in self._containers(stack, workload.name)), default=0)
+        restart = stack.document["services"][workload.name].get("restart", "no")
+        self.machine.add(
+            MemoryContainer(
+                id=f"{self._created:012x}".ljust(64, "0"),
+                name=f"{stack.project}-{workload.name}-{number}",
+                service=stack.name,
+                project=stack.project,
+                workload=workload.name,
+                role=workload.role,
+                revision=workload.revision,
+                behaviour=self._behave(stack, workload),
+                number=number,
+                image=image or self._image_id(workload.image),
+                created=self.machine.now(),
+                networks=workload.networks,
+                restarts=restart in ("always", "unless-stopped"),
+                port=workload.port,
+                slot=proxy.slot if proxy else None,
+                joined=proxy.gateway if proxy else None,
+                namespace=proxy.namespace if proxy else None,
+                published=stack.published if workload.role is Role.GATEWAY else None,
+            )
+        )
+
+
+def _named(stack: Stack, name: str) -> Workload:
+    return next(workload for workload in stack.workloads if workload.name == name)

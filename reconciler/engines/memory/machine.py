@@ -1,0 +1,310 @@
+"""The machine that a MemoryEngine runs on: containers that boot, answer, stop, crash and are restarted.
+
+Nothing here runs by itself. Each container knows when its next change is due, and whoever looks first makes the
+changes that are due by then; so a clock may jump an hour and the story is the same as if it had crept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
+from typing import Final
+
+from reconciler.core.assess.observed import Health, State
+from reconciler.core.desired.stack import Role
+from reconciler.core.names import VAULT_NET
+
+RESTART_SECONDS: Final = 0.1
+"""Docker's pause before it restarts a container that crashed; twice as long after each crash in a row."""
+
+GIVES_UP_AFTER: Final = 30.0
+"""Seconds after which a health check that never succeeded says unhealthy instead of starting."""
+
+BLOCKS_APART: Final = 16
+"""Between the blocks of 248 addresses that a network goes on in when one is full."""
+
+KILLED: Final = 137
+"""The exit code of a process that ended by SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How the process of a container behaves; all in seconds.
+
+    It answers `boot` after its start, never for infinity; it ends `stop` after it was asked to, and by itself with
+    `exit_code` after `life`. `checked`: its image has a health check.
+    """
+
+    boot: float = 2.0
+    checked: bool = True
+    stop: float = 0.1
+    life: float = inf
+    exit_code: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class MemoryContainer:
+    """One container. Times are of the machine's clock, but for `created` and what ends in `_at`, which are the wall's."""
+
+    id: str
+    name: str
+    service: str
+    project: str
+    workload: str
+    role: Role
+    revision: str
+    behaviour: Behaviour
+    number: int
+    created: datetime
+    networks: frozenset[str]
+    restarts: bool
+    image: str = ""
+    port: int | None = None
+    slot: int | None = None
+    joined: str | None = None
+    namespace: datetime | None = None
+    published: int | None = None
+    state: State = State.CREATED
+    started: float = -inf
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_code: int | None = None
+    ends: float = inf
+    comes_back: float = inf
+    crashes: int = 0
+    asked: bool = False
+    stopping: bool = False
+    sick_since: float | None = None
+    well_since: float = -inf
+    detached: frozenset[str] = frozenset()
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it has a process, frozen or not."""
+        return self.state in (State.RUNNING, State.PAUSED)
+
+    def health(self, now: float) -> Health:
+        """What its health check says."""
+        if not self.behaviour.checked or not self.is_up:
+            return Health.NONE
+        if self.sick_since is not None:
+            return Health.UNHEALTHY
+        if now >= self.started + self.behaviour.boot:
+            return Health.HEALTHY
+        return Health.STARTING if now < self.started + GIVES_UP_AFTER else Health.UNHEALTHY
+
+    def answers(self, now: float) -> tuple[bool, float]:
+        """Whether it answers requests, and since when that is so."""
+        ready = max(self.started + self.behaviour.boot, self.well_since)
+        if self.sick_since is not None:
+            return False, self.sick_since
+        return (True, ready) if self.state is State.RUNNING and now >= ready else (False, self.started)
+
+
+class Machine:
+    """All containers, by ID. `clock` gives seconds that only grow, `now` the wall's time, which may do anything.
+
+    `changes` counts what has happened to containers.
+    """
+
+    def __init__(self, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
+        self.clock = clock
+        self.now = now
+        self.containers: dict[str, MemoryContainer] = {}
+        self._by_address: dict[str, MemoryContainer] = {}
+        self._freed: dict[str, float] = {}
+        self._due = inf
+        self._listeners: list[Callable[[str], None]] = []
+        self.changes = 0
+
+    def subscribe(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with the name of a VaultService whenever something happens to a container of it."""
+        self._listeners.append(listener)
+
+    def add(self, container: MemoryContainer) -> None:
+        """Create it."""
+        self.containers[container.id] = container
+
+    def of(self, project: str) -> Iterator[MemoryContainer]:
+        """The containers of a project as they are now."""
+        self.settle()
+        return (container for container in self.containers.values() if container.project == project)
+
+    def settle(self) -> None:
+        """Make every change that is due by now, in the order of time."""
+        while self._due <= self.clock():
+            moment = self._due
+            for container in tuple(self.containers.values()):
+                if container.ends <= moment:
+                    self._end(container, moment)
+                elif container.comes_back <= moment:
+                    self.start(container, container.comes_back)
+            self._due = min((min(c.ends, c.comes_back) for c in self.containers.values()), default=inf)
+
+    @property
+    def next_change(self) -> float:
+        """When the next container starts, ends or becomes ready, by the clock; infinity when nothing will happen."""
+        now = self.clock()
+        ready = (c.started + c.behaviour.boot for c in self.containers.values() if c.is_up)
+        return min((self._due, *(moment for moment in ready if moment > now)))
+
+    def start(self, container: MemoryContainer, at: float | None = None) -> None:
+        """Give it a process and addresses; the lowest free ones, which may have been another's a moment ago."""
+        moment = self.clock() if at is None else at
+        gateway = self.containers.get(container.joined) if container.joined else None
+        container.comes_back = inf
+        if container.joined and (gateway is None or not gateway.is_up):
+            container.state, container.exit_code = State.EXITED, 128
+            self._tell(container)
+            return
+        container.state = State.RUNNING
+        container.started, container.started_at = moment, self.now()
+        container.ends = moment + container.behaviour.life
+        container.exit_code, container.sick_since = None, None
+        container.asked = container.stopping = False
+        container.well_since = -inf
+        for network in sorted(container.networks - container.detached):
+            self._attach(container, network)
+        self._due = min(self._due, container.ends)
+        self._tell(container)
+
+    def stop(self, container: MemoryContainer, grace: float) -> None:
+        """Ask it to end; a frozen process cannot, and one that ignores the request is killed after `grace`."""
+        container.asked, container.comes_back = True, inf
+        if container.state is State.RESTARTING:
+            container.state = State.EXITED
+            self._tell(container)
+        elif container.is_up:
+            takes = container.behaviour.stop if container.state is State.RUNNING else inf
+            container.stopping = True
+            self.changes += 1
+            container.ends = min(container.ends, self.clock() + min(takes, grace))
+            self._due = min(self._due, container.ends)
+
+    def lose_grip(self) -> None:
+        """Whoever waits for stopping containers is gone: those that ignore the request will not be killed."""
+        for container in self.containers.values():
+            if container.stopping and container.is_up and container.behaviour.stop == inf:
+                container.ends = inf
+            container.stopping = False
+
+    def kill(self, container: MemoryContainer, *, by_hand: bool) -> None:
+        """End it at once. What ended by a hand stays down, what crashed comes back if it is told to."""
+        if container.is_up:
+            container.asked = container.asked or by_hand
+            self._end(container, self.clock(), KILLED)
+        elif by_hand and container.state is State.RESTARTING:
+            container.state, container.comes_back = State.EXITED, inf
+            self._tell(container)
+
+    def remove(self, container: MemoryContainer) -> None:
+        """Let it be gone, its process too."""
+        if container.is_up:
+            self._release(container, self.clock())
+        self.containers.pop(container.id, None)
+        self._tell(container)
+
+    def pause(self, container: MemoryContainer) -> None:
+        """Freeze its process, or thaw it."""
+        if container.state is State.PAUSED:
+            container.state, container.well_since = State.RUNNING, self.clock()
+        elif container.state is State.RUNNING:
+            container.state = State.PAUSED
+        self._tell(container)
+
+    def fall_ill(self, container: MemoryContainer) -> None:
+        """From now on it does not answer, although it runs."""
+        container.sick_since = self.clock()
+        self._tell(container)
+
+    def recover(self, container: MemoryContainer) -> None:
+        """It answers again."""
+        if container.sick_since is not None:
+            container.sick_since, container.well_since = None, self.clock()
+            self._tell(container)
+
+    def detach(self, container: MemoryContainer, network: str) -> None:
+        """Disconnect it from a network."""
+        container.detached |= {network}
+        if address := container.addresses.pop(network, None):
+            self._free(address, self.clock())
+        self._tell(container)
+
+    def attach(self, container: MemoryContainer, network: str) -> None:
+        """Connect it to a network again, at whatever address is free now."""
+        container.detached -= {network}
+        if container.is_up and network in container.networks:
+            self._attach(container, network)
+            container.well_since = self.clock()
+        self._tell(container)
+
+    def answers(self, address: str) -> tuple[bool, float]:
+        """Whether anybody answers at "address:port", and since when that is so."""
+        host, _, port = address.partition(":")
+        container = self._by_address.get(host)
+        if container is None or str(container.port) != port:
+            return False, self._freed.get(host, -inf)
+        return container.answers(self.clock())
+
+    def owner(self, published: int) -> MemoryContainer | None:
+        """The running container that publishes this port of the host."""
+        return next((c for c in self.containers.values() if c.is_up and c.published == published), None)
+
+    def proxies(self, project: str) -> list[tuple[str, int, float, bool]]:
+        """The running containers that have a slot: ID, slot, when they started, whether they were asked to stop."""
+        return [
+            (c.id, c.slot, c.started, c.asked)
+            for c in self.of(project)
+            if c.slot is not None and c.state is State.RUNNING
+        ]
+
+    def end(self, container: str) -> None:
+        """Its process has ended by itself after it was asked to."""
+        if (found := self.containers.get(container)) and found.is_up:
+            self._end(found, self.clock(), 0)
+
+    @property
+    def addresses(self) -> Mapping[str, MemoryContainer]:
+        """Who has which address."""
+        return self._by_address
+
+    def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
+        self._release(container, moment)
+        container.ends, container.ended_at = inf, self.now()
+        container.exit_code = (
+            (0 if container.asked else container.behaviour.exit_code) if code is None else code
+        )
+        if container.asked or not container.restarts:
+            container.state = State.EXITED
+        else:
+            container.state = State.RESTARTING
+            pause = RESTART_SECONDS * 2.0 ** min(container.crashes, 10)
+            container.crashes += 1
+            container.comes_back = moment + pause
+            self._due = min(self._due, container.comes_back)
+        self._tell(container)
+
+    def _attach(self, container: MemoryContainer, network: str) -> None:
+        prefix = f"10.{sum(container.project.encode()) % 200}"
+        blocks = range(0 if network == VAULT_NET else 1 + len(network), 256, BLOCKS_APART)
+        addresses = (f"{prefix}.{block}.{host}" for block in blocks for host in range(2, 250))
+        address = next(address for address in addresses if address not in self._by_address)
+        container.addresses[network] = address
+        self._by_address[address] = container
+
+    def _release(self, container: MemoryContainer, moment: float) -> None:
+        for address in container.addresses.values():
+            self._free(address, moment)
+        container.addresses.clear()
+
+    def _free(self, address: str, moment: float) -> None:
+        del self._by_address[address]
+        self._freed[address] = moment
+
+    def _tell(self, container: MemoryContainer) -> None:
+        self.changes += 1
+        for listener in self._listeners:
+            listener(container.service)

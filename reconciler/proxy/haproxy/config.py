@@ -1,0 +1,251 @@
+"""haproxy.cfg as a pure function of a stack, and back.
+
+The template can be read on its own; this module decides the numbers in it and lets nothing in that could say more
+than one value. The digest of everything but the servers, the *structure*, is what a reload is needed for: servers
+come and go at run time. It is computed from the text itself, so that a hand in the file is seen as drift.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from ipaddress import AddressValueError, IPv4Address
+from math import isfinite
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.desired.base_stack import (
+    CONFIG_MOUNT,
+    EXPORTER_PREFIX,
+    HARD_STOP_MARGIN,
+    INNER_PORT,
+    RUN_MOUNT,
+    SLOT_VARIABLE,
+)
+from reconciler.core.desired.stack import HealthCheck, ProxySettings
+from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
+
+__all__ = [
+    "CONFIG_FILE",
+    "EVENTS_SOCKET",
+    "Written",
+    "asset_names",
+    "check_options",
+    "read_back",
+    "render",
+    "state_file",
+    "structure",
+]
+
+CONFIG_FILE: Final = "haproxy.cfg"
+EVENTS_SOCKET: Final = "events.sock"
+"""The socket that HAProxy tells of servers that went UP or DOWN; beside its configuration, where it can make nothing."""
+
+SUCCESSOR_PORT: Final = 8079
+"""TCP port on the namespace's loopback where a leaving worker hands requests to the one that listens now."""
+
+MAX_CONNECTIONS: Final = 8192
+"""Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
+MAX_REWRITE: Final = 2048
+"""Bytes beside the headers of a request for those that we add."""
+RETRY_AFTER: Final = 5
+"""Seconds after which a client that got a 503 should come back."""
+FAST_CHECK: Final = 0.25
+"""Seconds between two checks of a server that is about to change."""
+START_CHECK: Final = 0.1
+"""Seconds between two checks of a server that is DOWN, most often because it starts."""
+RISE: Final = 1
+FALL: Final = 3
+"""Checks in a row that bring a server UP, or take it DOWN: the thresholds of a Kubernetes readiness probe."""
+ERROR_LIMIT: Final = 3
+"""Failed connections in a row that take a server DOWN without waiting for its next check."""
+RETRIES: Final = 2 * ERROR_LIMIT + 1
+"""Attempts after the first one. A dead server has the fewest connections, so the same request may be sent to it until
+its errors have taken it DOWN, and then to another one that has died as well; the last one is for a replica that lives.
+"""
+MAX_HEADER_KIB: Final = 1024
+LONGEST: Final = 24 * 86400.0
+"""Seconds of HAProxy's longest duration: it counts milliseconds in 31 bits."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~:@!&=+,;*/?-]|%[0-9A-Fa-f]{2}){0,255}")
+_IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,399}")
+
+_ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
+_DESCRIPTION: Final = re.compile(r"^    description .*\n", re.MULTILINE)
+_SERVER: Final = re.compile(r"^    server (\S+) (\S+)\n", re.MULTILINE)
+_HERE: Final = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """HAProxy's timeouts in seconds; how long it waits for whom before it gives a connection up."""
+
+    request: float = 10.0
+    keep_alive: float = 30.0
+    connect: float = 2.0
+    queue: float = 30.0
+    client: float = 60.0
+    server: float = 300.0
+    tunnel: float = 3600.0
+    half_closed: float = 10.0
+    check: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the files in a configuration directory say: structure, servers (name to address), and the image
+    whose HAProxy accepted it.
+    """
+
+    structure: str
+    servers: Mapping[str, str]
+    image: str
+
+
+def render(settings: ProxySettings, servers: Iterable[tuple[str, str]], image: str) -> dict[str, str]:
+    """All files of the configuration directory, by relative path.
+
+    `servers` are pairs of name and "IPv4:port"; they are written in order of name. Raises ValueError, naming the
+    field, for a value that HAProxy could read as anything but that value.
+    """
+    pairs = sorted((_matching("server name", _NAME, name), _address(address)) for name, address in servers)
+    if len({name for name, _ in pairs}) != len(pairs):
+        raise ValueError("server name: given twice")
+    text = _text(settings, tuple(pairs), structure(settings), _matching("image", _IMAGE, image))
+    return {**_assets(), CONFIG_FILE: text}
+
+
+@lru_cache(maxsize=256)
+def structure(settings: ProxySettings) -> str:
+    """The digest, 12 hex digits, of everything that these settings come to but the servers."""
+    return _digest(_assets(), _text(settings, (), "-", "-"))
+
+
+def read_back(files: Mapping[str, str]) -> Written | None:
+    """What the files of a configuration directory say, or None without a haproxy.cfg."""
+    text = files.get(CONFIG_FILE)
+    if text is None:
+        return None
+    accepted = _ACCEPTED.search(text)
+    return Written(
+        structure=_digest({name: files.get(name, "") for name in _assets()}, text),
+        servers=dict(_SERVER.findall(text)),
+        image=accepted[1] if accepted else "",
+    )
+
+
+def state_file(slot: int | str) -> str:
+    """The name of the file beside haproxy.cfg that hands the servers' states to the next worker."""
+    return f"servers-{slot}.state"
+
+
+def asset_names() -> tuple[str, ...]:
+    """The files beside haproxy.cfg, relative to it."""
+    return tuple(_assets())
+
+
+def check_options(health: HealthCheck) -> str:
+    """The keywords that say how a server is checked.
+
+    A server that is added at run time inherits nothing from `default-server`, so both are made from this.
+    """
+    inter = max(1, _ms("health check interval", health.interval))
+    fast, start = (min(inter, round(seconds * 1000)) for seconds in (FAST_CHECK, START_CHECK))
+    return (
+        f"check inter {inter}ms fastinter {fast}ms downinter {start}ms rise {RISE} fall {FALL} "
+        f"observe layer4 error-limit {ERROR_LIMIT} on-error mark-down"
+    )
+
+
+def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest: str, image: str) -> str:
+    import jinja2  # 30 ms that a pass with nothing to write does not need
+
+    template = jinja2.Template(
+        (_HERE / "haproxy.cfg.j2").read_text(encoding="utf-8"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return str(
+        template.render(
+            image=image,
+            structure=digest,
+            pool=_matching("pool", _NAME, settings.pool),
+            health={
+                "path": _matching("health check path", _PATH, settings.health.path),
+                "host": _matching("health check host", _HOST, settings.health.host),
+            },
+            hold_ms=_ms("hold seconds", settings.hold_seconds),
+            # Between the drain deadline and the engine's SIGKILL, so that what is cut is cut by HAProxy.
+            hard_stop_ms=_ms("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
+            checks=check_options(settings.health),
+            timeouts=Timeouts(),
+            ms=lambda seconds: f"{_ms('timeout', seconds)}ms",
+            max_connections=MAX_CONNECTIONS,
+            max_rewrite=MAX_REWRITE,
+            buffer_bytes=_header_bytes(settings.header_kib) + MAX_REWRITE,
+            ours=expression(OURS),
+            folded=expression(FOLDED, other_marks=True),
+            request_id=expression(REQUEST_ID),
+            dropped=expression(settings.drop_headers),
+            retries=RETRIES,
+            retry_after=RETRY_AFTER,
+            inner_port=INNER_PORT,
+            successor_port=SUCCESSOR_PORT,
+            exporter_port=f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
+            socket=f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
+            events=f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
+            state_file=f"{CONFIG_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
+            servers=servers,
+        )
+    )
+
+
+@cache
+def _assets() -> dict[str, str]:
+    paths = [_HERE / "hold.lua", *sorted((_HERE / "pages").glob("*.html"))]
+    return {str(path.relative_to(_HERE)): path.read_text(encoding="utf-8") for path in paths}
+
+
+def _digest(assets: Mapping[str, str], text: str) -> str:
+    for variable in (_ACCEPTED, _DESCRIPTION, _SERVER):
+        text = variable.sub("", text)
+    whole = hashlib.sha256(text.encode())
+    for name, content in sorted(assets.items()):
+        whole.update(f"\0{name}\0{content}".encode())
+    return whole.hexdigest()[:12]
+
+
+def _matching(field: str, pattern: re.Pattern[str], value: str) -> str:
+    if not pattern.fullmatch(value):
+        raise ValueError(f"{field}: {value!r} cannot be written into an HAProxy configuration")
+    return value
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        address = IPv4Address(host)
+    except AddressValueError:
+        raise ValueError(f"server address: {value!r} is not IPv4:port") from None
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise ValueError(f"server address: {value!r} has no port from 1 to 65535")
+    return f"{address}:{int(port)}"
+
+
+def _header_bytes(kib: int) -> int:
+    if not 1 <= kib <= MAX_HEADER_KIB:
+        raise ValueError(f"header KiB: {kib!r} is not from 1 to {MAX_HEADER_KIB}")
+    return kib * 1024
+
+
+def _ms(field: str, seconds: float) -> int:
+    if not (isfinite(seconds) and 0 <= seconds <= LONGEST):
+        raise ValueError(f"{field}: {seconds!r} is not from 0 to {LONGEST:.0f} seconds")
+    return round(seconds * 1000)

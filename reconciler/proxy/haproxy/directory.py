@@ -1,0 +1,119 @@
+"""Files in a directory that is held by its descriptor, so that no link can lead out of it.
+
+A HAProxy that was taken over can put anything into a directory that it may write to. What is opened here is opened by
+name in that one directory, is no link and is a regular file; nothing waits for a FIFO or reads a device.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.desired.stack import Site
+
+__all__ = [
+    "DIRECTORY_MODE",
+    "give",
+    "make_directory",
+    "opened",
+    "opened_below",
+    "read_file",
+    "remove",
+    "replace_file",
+]
+
+FILE_MODE: Final = 0o640
+DIRECTORY_MODE: Final = 0o750
+
+_DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """The descriptor of a directory that is no link, open in the block. Raises OSError."""
+    descriptor = os.open(path, _DIRECTORY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def opened_below(directory: int, name: str) -> Iterator[int]:
+    """The same, for a directory inside of another one."""
+    descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def make_directory(path: Path, site: Site) -> None:
+    """Make sure that there is this directory, for HAProxy's user and closed to others. Raises OSError for a link."""
+    path.mkdir(parents=True, exist_ok=True)
+    with opened(path) as descriptor:
+        os.fchmod(descriptor, DIRECTORY_MODE)
+        give(descriptor, site)
+
+
+def read_file(directory: int, name: str, limit: int) -> str | None:
+    """The first `limit` bytes of a regular file as text; None for what is none, is a link or is not there."""
+    try:
+        # O_NONBLOCK: to open a FIFO would wait for a writer.
+        descriptor = os.open(
+            name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory
+        )
+    except FileNotFoundError:
+        return None
+    except OSError:
+        if _is_regular(directory, name):
+            raise
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        return file.read(limit).decode(errors="replace")
+
+
+def replace_file(directory: int, name: str, content: bytes, site: Site) -> None:
+    """Write a file whole or not at all, for HAProxy's user; what has the name now is replaced, not written to."""
+    temporary = f".{name}.new"
+    remove(directory, temporary)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, 0o600, dir_fd=directory)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, FILE_MODE)
+            give(descriptor, site)
+            os.fsync(descriptor)
+        os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+    except BaseException:
+        remove(directory, temporary)
+        raise
+    # The rename itself reaches the disk with its directory.
+    os.fsync(directory)
+
+
+def remove(directory: int, name: str) -> None:
+    """Remove a name that is no directory; one that is gone is fine. What a link leads to stays."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=directory)
+
+
+def give(descriptor: int, site: Site) -> None:
+    """Make HAProxy's user the owner of an open file, as far as we may."""
+    if os.geteuid() == 0:
+        os.fchown(descriptor, site.uid, site.gid)
+
+
+def _is_regular(directory: int, name: str) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except OSError:
+        return False

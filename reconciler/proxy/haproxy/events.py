@@ -1,0 +1,113 @@
+"""HAProxy's news: a server went UP or DOWN by its check.
+
+HAProxy has no stream of events, but it logs each change of a server, here as a datagram to a socket that we make in the
+directory of its configuration, where it can write to sockets but make or remove nothing. Nothing of the datagram is read:
+the pass that it wakes looks for itself. HAProxy drops a datagram that is not taken, so this can only make us sooner.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.desired.stack import Site
+from reconciler.proxy.haproxy.config import EVENTS_SOCKET
+from reconciler.proxy.haproxy.directory import opened, remove
+
+__all__ = ["ServerEvents"]
+
+_MODE: Final = 0o600
+
+
+@dataclass(frozen=True)
+class _Ear:
+    """One VaultService's socket, and the file that it was bound to."""
+
+    name: str
+    path: Path
+    file: int | None
+    socket: socket.socket
+
+
+class ServerEvents:
+    """A socket for each VaultService. Any thread may `listen`, one follows."""
+
+    def __init__(self) -> None:
+        self._poll = select.epoll()
+        self._ears: dict[int, _Ear] = {}
+        self._by_path: dict[Path, _Ear] = {}
+        self._followed = False
+
+    def listen(self, name: str, site: Site) -> None:
+        """Hear the HAProxies of a VaultService from now on. Without a follower nothing is touched. Raises OSError."""
+        path = site.config / EVENTS_SOCKET
+        known = self._by_path.get(path)
+        if self._followed and site.config.is_dir() and not (known and known.file == _file(path)):
+            self._forget_the_gone()
+            self._add(_bound(name, path, site))
+
+    def follow(self) -> Iterator[str]:
+        """The name of a VaultService for each change of one of its servers, for ever."""
+        self._followed = True
+        return self._names()
+
+    def close(self) -> None:
+        """Hear nothing any more."""
+        for ear in list(self._ears.values()):
+            self._forget(ear)
+        self._poll.close()
+
+    def _names(self) -> Iterator[str]:
+        while True:
+            for descriptor, _ in self._poll.poll():
+                if ear := self._ears.get(descriptor):
+                    with suppress(OSError):
+                        ear.socket.recv(1)
+                    yield ear.name
+
+    def _add(self, ear: _Ear) -> None:
+        self._ears[ear.socket.fileno()] = self._by_path[ear.path] = ear
+        self._poll.register(ear.socket, select.EPOLLIN)
+
+    def _forget_the_gone(self) -> None:
+        """Those whose file was removed, with its service or by hand."""
+        for ear in list(self._ears.values()):
+            if ear.file != _file(ear.path):
+                self._forget(ear)
+
+    def _forget(self, ear: _Ear) -> None:
+        self._ears.pop(ear.socket.fileno(), None)
+        self._by_path.pop(ear.path, None)
+        ear.socket.close()
+
+
+def _bound(name: str, path: Path, site: Site) -> _Ear:
+    """A new socket at this path, in the place of one whose owner is gone."""
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        # Before it has a name, so that it never has another mode.
+        os.fchmod(made.fileno(), _MODE)
+        with opened(site.config) as directory:
+            remove(directory, path.name)
+            made.bind(f"/proc/self/fd/{directory}/{path.name}")
+            if os.geteuid() == 0:
+                os.chown(path.name, site.uid, site.gid, dir_fd=directory, follow_symlinks=False)
+        return _Ear(name, path, _file(path), made)
+    except OSError:
+        made.close()
+        raise
+
+
+def _file(path: Path) -> int | None:
+    """The inode of a file, if there is one."""
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return None

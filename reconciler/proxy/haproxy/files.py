@@ -1,0 +1,115 @@
+"""The configuration directory of one VaultService: read, validate, replace.
+
+Each file is replaced by a rename and haproxy.cfg last, so that a crash leaves either the old truth or the new one, or
+files whose digest says that they must be written again. Only HAProxy's own user can read them. Its container sees this
+directory read-only, so all that we hand to HAProxy goes here and nothing into the directory of its sockets.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from reconciler.core.desired.stack import Site
+from reconciler.proxy.haproxy.config import CONFIG_FILE, asset_names, state_file
+from reconciler.proxy.haproxy.directory import (
+    DIRECTORY_MODE,
+    give,
+    make_directory,
+    opened,
+    opened_below,
+    read_file,
+    remove,
+    replace_file,
+)
+
+__all__ = ["Validate", "handed_over", "prepare", "read_files", "validate_files", "write_files"]
+
+Validate = Callable[[str, Path, str], None]
+"""Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
+message. The user is the one that HAProxy will run as: nobody else may read the directory."""
+
+MAX_FILE: Final = 4 * 1024 * 1024
+"""Bytes of a file that are read: a haproxy.cfg with a thousand servers has 50 KiB, and a longer one is not ours."""
+
+_SCRATCH: Final = ".check-"
+
+
+def read_files(directory: Path) -> dict[str, str]:
+    """The files of a configuration directory that exist, by relative path."""
+    found: dict[str, str] = {}
+    with suppress(FileNotFoundError), opened(directory) as here:
+        for name in (CONFIG_FILE, *asset_names()):
+            if (text := _read(here, name)) is not None:
+                found[name] = text
+    return found
+
+
+def prepare(site: Site) -> None:
+    """Make the directories that HAProxy's containers mount; a missing one would be made by the engine, for root."""
+    for directory in (site.config, site.run):
+        make_directory(directory, site)
+
+
+def validate_files(site: Site, image: str, files: Mapping[str, str], validate: Validate) -> None:
+    """Let the image's own HAProxy read these files before any other does; raises what `validate` raises."""
+    # Beside the real ones and not in /tmp: the engine must find it, also when the controller runs in a container.
+    for abandoned in site.directory.glob(f"{_SCRATCH}*"):
+        # Its owner was killed in the middle: a service is worked on by one process at a time, and now that is us.
+        shutil.rmtree(abandoned)
+    with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=site.directory) as scratch:
+        directory = Path(scratch)
+        make_directory(directory, site)
+        write_files(directory, files, site)
+        validate(image, directory, f"{site.uid}:{site.gid}")
+
+
+def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:
+    """Replace the files that differ, haproxy.cfg last."""
+    present = read_files(directory)
+    with opened(directory) as here:
+        for name in sorted(files, key=lambda name: (name == CONFIG_FILE, name)):
+            if present.get(name) != files[name]:
+                _replace(here, name, files[name], site)
+
+
+@contextmanager
+def handed_over(site: Site, slot: int, states: str) -> Iterator[None]:
+    """In the block, a worker that starts in this slot finds these states of its servers."""
+    name = state_file(slot)
+    with opened(site.config) as here:
+        replace_file(here, name, f"{states}\n".encode(), site)
+        try:
+            yield
+        finally:
+            # A worker that starts later must not believe it.
+            remove(here, name)
+
+
+def _read(directory: int, name: str) -> str | None:
+    below, _, last = name.rpartition("/")
+    if not below:
+        return read_file(directory, last, MAX_FILE)
+    try:
+        with opened_below(directory, below) as inner:
+            return read_file(inner, last, MAX_FILE)
+    except FileNotFoundError:
+        return None
+
+
+def _replace(directory: int, name: str, text: str, site: Site) -> None:
+    below, _, last = name.rpartition("/")
+    if not below:
+        replace_file(directory, last, text.encode(), site)
+        return
+    with suppress(FileExistsError):
+        os.mkdir(below, DIRECTORY_MODE, dir_fd=directory)
+    with opened_below(directory, below) as inner:
+        os.fchmod(inner, DIRECTORY_MODE)
+        give(inner, site)
+        replace_file(inner, last, text.encode(), site)

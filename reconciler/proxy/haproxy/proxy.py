@@ -1,0 +1,169 @@
+"""The Proxy of a stack, done by HAProxy.
+
+The configuration on disk and the running workers are told the same: whoever starts or restarts finds the servers in
+the file, whoever runs already hears of them over its socket. A HAProxy whose socket nobody listens on has no traffic,
+so changes pass it by; one that listens and does not answer is an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Final, ParamSpec, TypeVar
+
+from reconciler.api.errors import PermanentError
+from reconciler.core.assess.observed import Container, ProxyInstance, ProxyObserved, State
+from reconciler.core.desired.stack import Stack
+from reconciler.proxy.errors import ProxyAwayError, ProxyError
+from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
+from reconciler.proxy.haproxy.events import ServerEvents
+from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
+from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
+from reconciler.proxy.haproxy.socket import Master
+from reconciler.proxy.haproxy.stats import Process, as_worker
+from reconciler.proxy.silence import Silence
+
+__all__ = ["HAProxy"]
+
+LOOK_SECONDS: Final = 4.0
+"""For one look at one HAProxy, all of its workers included; twice what one answer may take."""
+CHANGE_SECONDS: Final = 10.0
+"""For one change in one HAProxy: a look, and a few commands to each worker."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class HAProxy:
+    """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack.
+
+    It remembers since when a HAProxy has been silent, and what an image has accepted: a suite of services whose
+    configurations differ in nothing but servers starts one container to check them, not one for each. `clock` gives
+    seconds that only grow.
+    """
+
+    def __init__(self, validate: Validate, clock: Callable[[], float]) -> None:
+        self._validate = validate
+        self._accepted: set[tuple[str, str]] = set()
+        self._silence = Silence(clock)
+        self._events = ServerEvents()
+
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+        """See Proxy.observe."""
+        expected = _checked(structure, stack.proxy)
+        with suppress(OSError):
+            # Unheard, a change is seen with the next look.
+            self._events.listen(stack.name, stack.site)
+        written = _written(stack)
+        found = {
+            container.id: self._processes(stack, container.slot)
+            for container in containers
+            if container.state is State.RUNNING and container.slot is not None
+        }
+        serving = [worker for workers in found.values() for worker in workers or () if worker.serving]
+        names = frozenset(server.name for worker in serving for server in worker.servers)
+        successor = min((worker.info.uptime for worker in serving), default=float("inf"))
+        silent = self._silence.of(stack.project, [id for id, workers in found.items() if workers is None])
+        return ProxyObserved(
+            expected=expected,
+            # A file that this image's HAProxy has not accepted yet is none, although it may well be right.
+            written=written.structure if written and written.image == stack.haproxy.image else None,
+            configured=written.servers if written else {},
+            instances=tuple(
+                _instance(id, workers, names, successor)
+                if workers is not None
+                else ProxyInstance(id, answering=False, silent=silent[id])
+                for id, workers in found.items()
+            ),
+        )
+
+    def events(self) -> Iterator[str]:
+        """See Proxy.events."""
+        return self._events.follow()
+
+    def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
+        """See Proxy.configure."""
+        image = stack.haproxy.image
+        files = _checked(render, stack.proxy, servers, image)
+        before = _written(stack)
+        if before is not None:
+            self._accepted.add((before.structure, before.image))
+        # Servers are typed values on lines of a kind that was accepted before; all else is HAProxy's to judge.
+        wanted = (structure(stack.proxy), image)
+        try:
+            prepare(stack.site)
+            if wanted not in self._accepted:
+                validate_files(stack.site, image, files, self._validate)
+                self._accepted.add(wanted)
+            write_files(stack.site.config, files, stack.site)
+        except OSError as error:
+            raise ProxyError(f"cannot write HAProxy's configuration: {error}") from error
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        """See Proxy.reload."""
+        written = _written(stack)
+        if written is None:
+            raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
+        try:
+            self._runtime(stack, slot, CHANGE_SECONDS + RELOAD_TIMEOUT).reload(written.structure)
+        except OSError as error:
+            raise ProxyError(f"cannot hand the servers' states to HAProxy's next worker: {error}") from error
+
+    def add_server(
+        self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
+    ) -> None:
+        """See Proxy.add_server."""
+        checks = check_options(stack.proxy.health)
+        for runtime in self._runtimes(stack, slots):
+            with suppress(ProxyAwayError):
+                runtime.add_server(server, address, checks, trusted=trusted)
+
+    def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
+        """See Proxy.drain_server."""
+        for runtime in self._runtimes(stack, slots):
+            with suppress(ProxyAwayError):
+                runtime.drain_server(server)
+
+    def delete_server(self, stack: Stack, slots: Sequence[int], server: str, *, force: bool) -> None:
+        """See Proxy.delete_server."""
+        for runtime in self._runtimes(stack, slots):
+            with suppress(ProxyAwayError):
+                runtime.delete_server(server, force=force)
+
+    def _processes(self, stack: Stack, slot: int) -> tuple[Process, ...] | None:
+        try:
+            return self._runtime(stack, slot, LOOK_SECONDS).processes()
+        except ProxyError:
+            return None
+
+    def _runtimes(self, stack: Stack, slots: Sequence[int]) -> Iterator[Runtime]:
+        return (self._runtime(stack, slot, CHANGE_SECONDS) for slot in slots)
+
+    def _runtime(self, stack: Stack, slot: int, seconds: float) -> Runtime:
+        return Runtime(Master(stack.site, slot, time.monotonic() + seconds), stack.proxy.pool)
+
+
+def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    try:
+        return make(*arguments, **named)
+    except ValueError as error:
+        raise PermanentError(f"HAProxy cannot be configured for this: {error}") from error
+
+
+def _written(stack: Stack) -> Written | None:
+    try:
+        return read_back(read_files(stack.site.config))
+    except OSError as error:
+        raise ProxyError(f"cannot read HAProxy's configuration: {error}") from error
+
+
+def _instance(
+    container: str, workers: tuple[Process, ...], serving: frozenset[str], successor: float
+) -> ProxyInstance:
+    return ProxyInstance(
+        container=container,
+        answering=True,
+        structure=workers[0].info.structure,
+        workers=tuple(as_worker(worker, serving, successor) for worker in workers),
+    )

@@ -1,0 +1,166 @@
+"""One question to one HAProxy over its master socket.
+
+The master socket alone is used: it outlives reloads, reaches every process ("@1" is the current worker, "@!PID" any
+other), and still answers while HAProxy stops, when the workers' own sockets are closed already. All commands of one
+question travel in one write on one connection, each on a line of its own, because the master reads a ";" itself and
+would send only the first of them to the worker.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.core.desired.stack import Site
+from reconciler.proxy.errors import ProxyAwayError, ProxyError, quoted
+from reconciler.proxy.haproxy.directory import opened
+
+__all__ = ["CURRENT", "Master", "ask", "converse", "process"]
+
+TIMEOUT: Final = 2.0
+"""Seconds from connecting to the last byte of an answer."""
+
+CURRENT: Final = "@1"
+"""The prefix that sends a command to the current worker; also after a reload that failed."""
+
+_NO_PROCESS: Final = ("Can't find the target", "Can't connect to the target")
+
+MAX_ANSWER: Final = 8 * 1024 * 1024
+"""Bytes of all answers to one question: a thousand servers take 300 KiB."""
+
+_CREDENTIALS: Final = struct.Struct("3i")
+"""struct ucred: process, user and group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Master:
+    """The master process of one HAProxy; what is asked of it has to be answered before `until` (monotonic seconds),
+    however many questions that are.
+    """
+
+    site: Site
+    slot: int
+    until: float
+
+
+def process(pid: int) -> str:
+    """The prefix that sends a command to one process."""
+    return f"@!{pid}"
+
+
+def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
+    """Send commands, one per line, and return as many answers, without their last line ends.
+
+    An answer ends at an empty line; one that is nothing else means success to most commands. Raises ProxyAwayError
+    when nobody listens or a process that was named is gone, and ProxyError when there is no answer within `timeout`
+    seconds or none to some of the commands.
+    """
+    said = converse(master, commands, timeout=timeout)
+    answers: list[str] = []
+    lines: list[str] = []
+    for line in said.split("\n")[:-1]:
+        if line:
+            lines.append(line)
+        else:
+            answers.append("\n".join(lines))
+            lines = []
+    if lines and lines[-1].startswith(_NO_PROCESS):
+        # The master ends the conversation at the first process that it does not have.
+        raise ProxyAwayError(f"HAProxy in slot {master.slot} has no such worker: {quoted(lines[-1])}")
+    if len(answers) != len(commands):
+        raise ProxyError(
+            f"HAProxy in slot {master.slot} gave {len(answers)} answers to {len(commands)} commands, "
+            f'"{commands[0]}" first: {quoted(" ".join(lines)) or "nothing more"}'
+        )
+    return tuple(answers)
+
+
+def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
+    """Send commands and return all that is answered, as it is; raises as `ask` does."""
+    for command in commands:
+        if ";" in command or not command.isprintable():
+            raise ProxyError(f"{quoted(command)!r} would be more than one command to HAProxy")
+    began = time.monotonic()
+    deadline = min(began + timeout, master.until)
+    received = bytearray()
+    try:
+        with _connected(master, deadline) as connection:
+            connection.sendall("".join(f"{command}\n" for command in commands).encode())
+            # The end of our side makes HAProxy answer everything and then close its own.
+            connection.shutdown(socket.SHUT_WR)
+            while True:
+                # One deadline for all of it: an answer that comes byte by byte gets no more time.
+                connection.settimeout(_left(deadline))
+                if not (chunk := connection.recv(65536)):
+                    return received.decode(errors="replace")
+                received += chunk
+                if len(received) > MAX_ANSWER:
+                    raise ProxyError(f"HAProxy in slot {master.slot} answers without end")
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise ProxyAwayError(
+            f"HAProxy in slot {master.slot} is not running: nobody listens on its socket"
+        ) from error
+    except TimeoutError as error:
+        waited = max(0.0, deadline - began)
+        raise ProxyError(
+            f'HAProxy in slot {master.slot} did not answer "{quoted(commands[0])}" in {waited:.3g} s'
+        ) from error
+    except OSError as error:
+        raise ProxyError(
+            f"HAProxy in slot {master.slot} cannot be asked: {error.strerror or error}"
+        ) from error
+
+
+def _left(deadline: float) -> float:
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left
+
+
+@contextmanager
+def _connected(master: Master, deadline: float) -> Iterator[socket.socket]:
+    """A connection to HAProxy's own socket, and to none that a link in its directory leads to."""
+    name = f"master-{master.slot}.sock"
+    with (
+        opened(master.site.run) as directory,
+        _socket_file(directory, name, master) as file,
+        socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
+    ):
+        connection.settimeout(_left(deadline))
+        # By the descriptor: the name may be another file's by now, and may be too long for an address.
+        connection.connect(f"/proc/self/fd/{file}")
+        told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+        _, user, _ = _CREDENTIALS.unpack(told)
+        _expect_owner(user, name, master)
+        yield connection
+
+
+@contextmanager
+def _socket_file(directory: int, name: str, master: Master) -> Iterator[int]:
+    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISSOCK(found.st_mode):
+            raise ProxyError(
+                f"HAProxy in slot {master.slot} cannot be asked: {name} in {master.site.run} is no socket; "
+                "whatever put it there can write into that directory"
+            )
+        _expect_owner(found.st_uid, name, master)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _expect_owner(user: int, name: str, master: Master) -> None:
+    if user != master.site.uid:
+        raise ProxyError(
+            f"HAProxy in slot {master.slot} cannot be asked: {name} in {master.site.run} belongs to user {user}, "
+            f"not to HAProxy's, {master.site.uid}"
+        )

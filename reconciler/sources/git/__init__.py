@@ -1,0 +1,1 @@
+"""Manifests from a branch of a Git repository, with signatures and bounds."""

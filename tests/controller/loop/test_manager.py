@@ -1,0 +1,214 @@
+"""The threads around the queue, over a world in memory and in real time."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from reconciler.controller.loop import manager
+from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.loop.following import Following
+from reconciler.controller.loop.lease import LeaseTakenError, lease
+from reconciler.controller.loop.manager import Controller, Progress
+from reconciler.engines.errors import EngineError
+from tests.controller.worlds import MemoryWorld
+from tests.simulation.services import NAME
+
+PATIENCE = 180.0
+WORKERS = 2
+
+
+@pytest.fixture
+def memory() -> MemoryWorld:
+    return MemoryWorld(real=True)
+
+
+@pytest.fixture
+def controller(memory: MemoryWorld, tmp_path: Path) -> Controller:
+    return make(memory, tmp_path)
+
+
+def make(
+    memory: MemoryWorld, state: Path, on_progress: Callable[[Progress], None] | None = None
+) -> Controller:
+    return Controller(
+        memory.world,
+        state,
+        memory.recorder,
+        Backoff(random.Random(1)),
+        following=Following(),
+        workers=WORKERS,
+        resync=1.0,
+        on_progress=on_progress,
+    )
+
+
+def wait_for(truth: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not truth():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+class Running:
+    """A controller in a thread of its own, as `vaultctl run` has it."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=controller.run, args=(self._stop,))
+
+    def __enter__(self) -> Running:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive()
+
+
+def serving(memory: MemoryWorld) -> int:
+    return memory.objects.status(NAME).replicas.serving
+
+
+def test_converge_comes_back_when_all_is_done(memory: MemoryWorld, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    memory.wish(replicas=2)
+    outcome = make(memory, tmp_path, told.append).converge([NAME], PATIENCE)[NAME]
+    assert (outcome.ready, outcome.reason) == (True, "Serving")
+    assert told[-1].replicas.serving == 2
+    assert any("create 2 × web" in progress.did for progress in told)
+
+
+def test_converge_does_not_wait_for_ever(memory: MemoryWorld, controller: Controller) -> None:
+    memory.wish(version="never-ready")
+    outcome = controller.converge([NAME], 1.0)[NAME]
+    assert (outcome.ready, outcome.reason) == (False, "Timeout")
+    assert "not Ready after 1 s" in outcome.message
+
+
+def test_converge_says_what_nobody_can_help(memory: MemoryWorld, controller: Controller) -> None:
+    memory.engine.missing_images.add("web:1")
+    memory.engine.unpullable.add("web:1")
+    memory.wish()
+    outcome = controller.converge([NAME], PATIENCE)[NAME]
+    assert (outcome.ready, outcome.reason) == (False, "ImageMissing")
+
+
+def test_what_breaks_is_healed_without_a_command(memory: MemoryWorld, controller: Controller) -> None:
+    memory.wish(replicas=2)
+    with Running(controller):
+        wait_for(lambda: serving(memory) == 2)
+        victim = memory.web()[0]
+        memory.machine.kill(victim, by_hand=True)
+        wait_for(lambda: victim not in memory.web() and serving(memory) == 2)
+
+
+def test_it_stops_and_what_runs_goes_on(memory: MemoryWorld, controller: Controller) -> None:
+    memory.wish(replicas=1)
+    with Running(controller):
+        wait_for(lambda: serving(memory) == 1)
+        assert controller.is_live
+        assert controller.is_loaded
+    assert not controller.is_live
+    assert all(c.is_up for c in memory.web())
+
+
+class Failing:
+    """Stands in for a call of the engine, and counts how often it was made."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+        self.calls = 0
+
+    def __call__(self, *_: object) -> None:
+        self.calls += 1
+        raise self._error
+
+
+def test_an_engine_that_is_away_for_a_moment_is_waited_for(
+    memory: MemoryWorld, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Failing(EngineError("it is away"))
+    memory.wish(replicas=1)
+    with monkeypatch.context() as patch, Running(controller):
+        patch.setattr(memory.engine, "observe", away)
+        wait_for(lambda: away.calls >= 2)
+        assert controller.is_live
+        assert not memory.machine.containers
+        patch.undo()
+        wait_for(lambda: serving(memory) == 1)
+
+
+def test_a_defect_in_a_pass_stops_nobody(
+    memory: MemoryWorld, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = Failing(ZeroDivisionError())
+    memory.wish(replicas=1)
+    with monkeypatch.context() as patch, Running(controller):
+        patch.setattr(memory.engine, "observe", broken)
+        # More passes than there are workers: none of them has ended with its pass.
+        wait_for(lambda: broken.calls >= WORKERS + 1)
+        assert controller.is_live
+        patch.undo()
+        wait_for(lambda: serving(memory) == 1)
+
+
+def test_a_service_that_somebody_else_works_on_waits(
+    memory: MemoryWorld, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    @contextmanager
+    def counting(path: Path) -> Iterator[None]:
+        try:
+            with lease(path):
+                yield
+        except LeaseTakenError:
+            refused.append(path)
+            raise
+
+    monkeypatch.setattr(manager, "lease", counting)
+    memory.wish(replicas=1)
+    with Running(controller):
+        with lease(tmp_path / "leases" / NAME):
+            wait_for(lambda: len(refused) >= 2 or serving(memory) == 1)
+            assert not memory.machine.containers
+        wait_for(lambda: serving(memory) == 1)
+    assert set(refused) == {tmp_path / "leases" / NAME}
+
+
+def test_one_service_waits_for_its_own_lease_only(
+    memory: MemoryWorld, controller: Controller, tmp_path: Path
+) -> None:
+    memory.wish(replicas=1)
+    with lease(tmp_path / "leases" / "another"), Running(controller):
+        wait_for(lambda: serving(memory) == 1)
+
+
+def test_two_controllers_do_not_share_a_state_directory(controller: Controller, tmp_path: Path) -> None:
+    with lease(tmp_path / "controller.lock"), pytest.raises(LeaseTakenError):
+        controller.run(threading.Event())
+
+
+def test_a_deleted_service_is_torn_down(memory: MemoryWorld, controller: Controller) -> None:
+    memory.wish(replicas=1)
+    with Running(controller):
+        wait_for(lambda: serving(memory) == 1)
+        memory.objects.request_deletion(NAME, False, memory.now())
+        controller.wake(NAME)
+        wait_for(lambda: not memory.machine.containers)
+    assert memory.objects.names() == ()
+
+
+def test_queues_tell_what_goes_on(memory: MemoryWorld, controller: Controller) -> None:
+    with Running(controller):
+        wait_for(lambda: controller.is_live)
+        (queue,) = controller.queues()
+    assert (queue.workers, queue.name) == (WORKERS, "vaultservice")

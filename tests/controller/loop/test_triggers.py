@@ -1,0 +1,60 @@
+"""What wakes the loop, on real files."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.controller.loop import triggers
+from reconciler.store.base import BELL
+
+PATIENCE = 60.0
+
+
+def test_a_bell_wakes_everything_and_nothing_else_does(tmp_path: Path) -> None:
+    services = tmp_path / "services"
+    woken, stop = threading.Semaphore(0), threading.Event()
+    watch = threading.Thread(target=triggers.watch_objects, args=(services, woken.release, stop), daemon=True)
+    watch.start()
+    assert woken.acquire(timeout=PATIENCE), "everything is woken once when the watch is up"
+    (services / "files").mkdir()
+    (services / "other").touch()
+    assert not woken.acquire(timeout=0.5)
+    for _ in range(3):
+        (services / BELL).touch()
+        assert woken.acquire(timeout=PATIENCE)
+        # The watch tells apart what is further apart than its debounce.
+        time.sleep(0.2)
+        while woken.acquire(blocking=False):
+            pass
+    stop.set()
+    watch.join(PATIENCE)
+    assert not watch.is_alive()
+
+
+def test_the_resync_wakes_until_it_is_told_to_stop() -> None:
+    woken, stop = threading.Semaphore(0), threading.Event()
+    thread = threading.Thread(target=triggers.resync, args=(woken.release, 0.01, stop))
+    thread.start()
+    assert woken.acquire(timeout=PATIENCE)
+    assert woken.acquire(timeout=PATIENCE)
+    stop.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+def test_a_changed_plugin_wakes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triggers, "PLUGIN_LOOK_SECONDS", 0.01)
+    woken, stop, looks = threading.Semaphore(0), threading.Event(), iter([1, 1, 2])
+    thread = threading.Thread(
+        target=triggers.watch_plugins, args=(lambda: next(looks, 2), woken.release, stop), daemon=True
+    )
+    thread.start()
+    assert woken.acquire(timeout=PATIENCE)
+    assert not woken.acquire(timeout=0.1)
+    stop.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()

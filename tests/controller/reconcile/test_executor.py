@@ -1,0 +1,139 @@
+"""What a plan says is done, in its order, with as few calls as it takes, and not one after the first that failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.controller.reconcile.executor import execute
+from reconciler.controller.report.executed import Executed
+from reconciler.core.assess.cause import Cause
+from reconciler.core.plan.operations import (
+    AddServer,
+    ConfigureProxy,
+    ConnectNetwork,
+    CreateProxy,
+    CreateReplicas,
+    DeleteServer,
+    DrainServer,
+    Operation,
+    PullImage,
+    RecreateContainer,
+    ReloadProxy,
+    RemoveContainer,
+    StartContainer,
+    StopContainer,
+)
+from reconciler.engines.errors import EngineError
+from tests.simulation.services import Wish, build_stack
+
+STACK = build_stack(Wish("web").service())
+WHY: dict[str, Any] = {"cause": Cause.MISSING}
+
+
+def container(id: str) -> dict[str, Any]:
+    return {"container": id, "name": f"name-{id}", "workload": "web", **WHY}
+
+
+class Recording:
+    """Both sides; remembers every call as text and fails those that it is told to."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.calls: list[str] = []
+        self._failing = failing
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any, **named: Any) -> None:
+            shown = [str(each) for each in (*arguments, *named.values()) if each is not STACK]
+            self.calls.append(" ".join([name, *shown]))
+            if name == self._failing:
+                raise EngineError("no")
+
+        return call
+
+
+def carried_out(*operations: Operation, failing: str = "") -> tuple[list[str], list[Executed]]:
+    recording = Recording(failing)
+    done = list(execute(STACK, operations, recording, recording, lambda: 0.0))  # type: ignore[arg-type]
+    return recording.calls, done
+
+
+REPLICAS = CreateReplicas(workload="web", count=2, existing=1, **WHY)
+CONNECTION = ConnectNetwork(**container("a"), network="vault-net", existing=1)
+PROXY = CreateProxy(workload="haproxy", existing=0, slot=1, gateway="g", **WHY)
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        (PullImage(image="web:2", **WHY), "pull web:2"),
+        (REPLICAS, f"create {(REPLICAS,)}"),
+        (PROXY, f"create {(PROXY,)}"),
+        (RecreateContainer(workload="database", **WHY), "recreate database"),
+        (StartContainer(**container("a")), "start ('a',)"),
+        (StopContainer(**container("a"), grace=7.0), "stop a 7.0"),
+        (RemoveContainer(**container("a")), "remove ('a',) False"),
+        (CONNECTION, f"connect {CONNECTION}"),
+        (ConfigureProxy(servers=(("a", "1:2"),), **WHY), "configure (('a', '1:2'),)"),
+        (ReloadProxy(**container("a"), slot=3), "reload 3"),
+        (
+            AddServer(server="a", slots=(1, 2), address="1:2", trusted=True, **WHY),
+            "add_server (1, 2) a 1:2 True",
+        ),
+        (DrainServer(server="a", slots=(1,), **WHY), "drain_server (1,) a"),
+        (DeleteServer(server="a", slots=(1,), force=False, **WHY), "delete_server (1,) a False"),
+    ],
+)
+def test_every_operation_is_a_call(operation: Operation, call: str) -> None:
+    assert carried_out(operation)[0] == [call]
+
+
+def test_no_operation_was_forgotten() -> None:
+    # By name, since a dataclass with slots leaves the class behind that it was made from.
+    def leaves(kind: type[Operation]) -> set[str]:
+        below = kind.__subclasses__()
+        return {kind.__name__} if not below else {leaf for each in below for leaf in leaves(each)}
+
+    bases = {"ContainerOperation", "ServerOperation"}
+    tested = {type(mark[0]).__name__ for mark in test_every_operation_is_a_call.pytestmark[0].args[1]}
+    assert leaves(Operation) - bases == tested
+
+
+def test_neighbours_share_a_call() -> None:
+    calls, done = carried_out(
+        REPLICAS,
+        PROXY,
+        StartContainer(**container("a")),
+        StartContainer(**container("b")),
+        RemoveContainer(**container("c")),
+        RemoveContainer(**container("d"), anonymous=True),
+        RemoveContainer(**container("e"), anonymous=True),
+    )
+    assert calls == [
+        f"create {(REPLICAS, PROXY)}",
+        "start ('a', 'b')",
+        "remove ('c',) False",
+        "remove ('d', 'e') True",
+    ]
+    assert [len(each.operations) for each in done] == [2, 2, 1, 2]
+
+
+def test_the_order_is_kept() -> None:
+    calls, _ = carried_out(
+        StartContainer(**container("a")),
+        DrainServer(server="x", slots=(1,), **WHY),
+        StartContainer(**container("b")),
+    )
+    assert calls == ["start ('a',)", "drain_server (1,) x", "start ('b',)"]
+
+
+def test_what_comes_after_a_failure_is_not_done() -> None:
+    calls, done = carried_out(
+        DrainServer(server="x", slots=(1,), **WHY),
+        DeleteServer(server="x", slots=(1,), force=False, **WHY),
+        StopContainer(**container("a"), grace=7.0),
+        failing="delete_server",
+    )
+    assert len(calls) == 2
+    assert [each.error is None for each in done] == [True, False]

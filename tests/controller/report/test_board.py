@@ -1,0 +1,76 @@
+"""Where the HAProxies of a stack serve metrics follows from what was observed, and from nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from reconciler.controller.report.board import Exporter, exporters
+from reconciler.core.assess.observed import Container, EngineObserved, Health, Observed, ProxyObserved, State
+from reconciler.core.desired.stack import (
+    HealthCheck,
+    ProxySettings,
+    Role,
+    Site,
+    Stack,
+    Strategy,
+    StrategyKind,
+    Workload,
+)
+from reconciler.core.names import VAULT_NET
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def workload(name: str, role: Role) -> Workload:
+    return Workload(name, role, 1, "image", "r", frozenset({"r"}), frozenset())
+
+
+STACK = Stack(
+    name="files",
+    project="vault-files",
+    published=8080,
+    site=Site(Path("/state"), 0, 0),
+    document={},
+    workloads=(workload("gateway", Role.GATEWAY), workload("haproxy", Role.PROXY)),
+    proxy=ProxySettings("web", HealthCheck("/", "localhost", 1.0), hold_seconds=1.0, drain_seconds=1.0),
+    strategy=Strategy(StrategyKind.ROLLING_UPDATE, 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
+)
+GATEWAY = Container(
+    "g",
+    "gateway-1",
+    "gateway",
+    Role.GATEWAY,
+    "r",
+    State.RUNNING,
+    Health.NONE,
+    NOW,
+    addresses={VAULT_NET: "10.0.0.2"},
+)
+PROXY = Container(
+    "p", "haproxy-1", "haproxy", Role.PROXY, "r", State.RUNNING, Health.NONE, NOW, slot=1, joined="g"
+)
+PAIR = replace(PROXY, id="q", name="haproxy-2", slot=12)
+
+
+@pytest.mark.parametrize(
+    ("containers", "found"),
+    [
+        ((), []),
+        ((GATEWAY,), []),
+        ((GATEWAY, PROXY), [(1, "10.0.0.2:1841")]),
+        ((GATEWAY, PROXY, PAIR), [(1, "10.0.0.2:1841"), (12, "10.0.0.2:18412")]),
+        ((GATEWAY, replace(PROXY, state=State.EXITED), PAIR), [(12, "10.0.0.2:18412")]),
+        # In a namespace that is gone, nobody can reach it.
+        ((GATEWAY, replace(PROXY, joined="another")), []),
+        ((replace(GATEWAY, addresses={}), PROXY), []),
+    ],
+)
+def test_each_running_haproxy_is_on_the_address_of_its_gateway(
+    containers: tuple[Container, ...], found: list[tuple[int, str]]
+) -> None:
+    observed = Observed(EngineObserved(containers), ProxyObserved("", None, {}))
+    assert list(exporters(STACK, observed)) == [Exporter("files", slot, address) for slot, address in found]

@@ -1,0 +1,43 @@
+"""Plans as text: every file of plans/ is a scene, a line of dashes, and the plan that has to come out.
+
+UPDATE_PLANS=1 writes the plans anew, for a reader to judge by the difference.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.plan.operations import Plan
+from reconciler.core.plan.planner import plan
+from tests.core.scenes import read_scene
+
+PLANS = Path(__file__).parent / "plans"
+DASHES = "-" * 60
+
+
+def cases() -> list[Path]:
+    return sorted(PLANS.glob("*.txt"))
+
+
+@pytest.mark.parametrize("path", cases(), ids=lambda path: path.stem)
+def test_plan(path: Path) -> None:
+    told, _, expected = path.read_text().partition(f"{DASHES}\n")
+    scene = read_scene(told)
+    made = str(plan(scene.judged, scene.history))
+    for revision, name in scene.names.items():
+        made = made.replace(revision, name)
+    if os.environ.get("UPDATE_PLANS"):
+        path.write_text(f"{told}{DASHES}\n{made}\n")
+    assert made == expected.rstrip("\n")
+
+
+def test_there_is_a_plan_for_every_promise() -> None:
+    assert len(cases()) >= 30
+
+
+def test_an_empty_plan_says_so() -> None:
+    assert str(Plan()) == "nothing to do"
+    assert not Plan(waiting=("web-1 is starting",))

@@ -1,0 +1,101 @@
+"""Commands in throw-away containers: they end, whatever the image does, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reconciler.core.labels import THROWAWAY
+from reconciler.engines.compose import throwaway
+from reconciler.engines.compose.api import DockerApi
+from reconciler.engines.compose.throwaway import OUTPUT_BYTES, Command, run_once, sweep
+from reconciler.engines.errors import EngineError
+from tests.e2e.docker_cli import docker
+
+IMAGE = "haproxy:3.0"
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def api() -> Iterator[DockerApi]:
+    with closing(DockerApi()) as api:
+        yield api
+
+
+def command(script: str, mounts: Mapping[Path, str] | None = None) -> Command:
+    return Command(IMAGE, ["sh", "-c", script], mounts or {}, {"GREETING": "hello"}, "99:99")
+
+
+def _left(name: str) -> bool:
+    """Whether there is a throw-away container with this word in its command; other tests have theirs."""
+    listed = docker("ps", "--all", "--no-trunc", f"--filter=label={THROWAWAY}", "--format={{.Command}}")
+    return name in listed
+
+
+def test_one_that_ends_well_says_nothing_and_is_gone(api: DockerApi, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "file").write_text("content")
+    check = 'test "$GREETING $(cat /in/file) $(id -u)" = "hello content 99" # ends-well'
+    run_once(api, command(check, {tmp_path: "/in"}))
+    assert not _left("ends-well")
+
+
+def test_what_it_printed_is_the_error(api: DockerApi) -> None:
+    with pytest.raises(EngineError, match=r"^line 3 is wrong$"):
+        run_once(api, command("echo line 3 is wrong >&2; exit 1 # printed"))
+    assert not _left("printed")
+
+
+def test_one_that_says_nothing_is_told_by_its_exit_code(api: DockerApi) -> None:
+    with pytest.raises(EngineError, match="exit code 7"):
+        run_once(api, command("exit 7"))
+
+
+def test_one_that_ignores_sigterm_is_killed_when_its_time_is_over(api: DockerApi) -> None:
+    began = time.monotonic()
+    with pytest.raises(EngineError, match="took longer than 2 s"):
+        run_once(api, command("trap '' TERM; while :; do sleep 0.1; done # stubborn"), 2)
+    assert time.monotonic() - began < 15
+    assert not _left("stubborn")
+
+
+def test_long_output_is_cut_in_the_middle(api: DockerApi) -> None:
+    loud = "echo first; head -c 500000 /dev/zero | tr '\\0' 'x'; echo; echo last; exit 1"
+    with pytest.raises(EngineError, match=r"^first\nx+ \[…\] x+\nlast$") as raised:
+        run_once(api, command(loud))
+    assert len(str(raised.value)) < OUTPUT_BYTES + 10
+
+
+def test_of_endless_output_the_end_is_kept(api: DockerApi) -> None:
+    loud = "head -c 30000000 /dev/zero | tr '\\0' 'x'; echo; echo last; exit 1"
+    with pytest.raises(EngineError, match=r"last$") as raised:
+        run_once(api, command(loud))
+    assert len(str(raised.value)) < OUTPUT_BYTES + 10
+
+
+def test_it_has_no_network_no_capability_and_no_room(api: DockerApi) -> None:
+    look = "grep -q 'CapEff:.0*$' /proc/self/status && ! touch /file 2>/dev/null && test \"$(ls /sys/class/net)\" = lo"
+    run_once(api, command(look))
+
+
+def test_what_was_left_behind_is_removed_and_what_runs_is_not(
+    api: DockerApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"t-left-{os.getpid()}-{n}" for n in (1, 2)]
+    run = ("run", "--detach", f"--label={THROWAWAY}=true", "--entrypoint=sleep")
+    docker(*run, f"--name={names[0]}", IMAGE, "60")
+    time.sleep(2.1)
+    docker(*run, f"--name={names[1]}", IMAGE, "60")
+    try:
+        monkeypatch.setattr(throwaway, "LEFT_BEHIND_SECONDS", 2.0)
+        sweep(api)
+        there = docker("ps", "--format={{.Names}}").split()
+        assert [name in there for name in names] == [False, True]
+    finally:
+        docker("rm", "--force", *names, check=False)

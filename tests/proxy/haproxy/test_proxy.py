@@ -1,0 +1,532 @@
+"""The Proxy that HAProxy makes: every promise is kept by a real HAProxy, under load where load could break it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.api.errors import PermanentError
+from reconciler.core.assess.observed import Admin, State
+from reconciler.core.desired.stack import Stack
+from reconciler.proxy.errors import ProxyError
+
+if TYPE_CHECKING:
+    from conftest import Replica, World
+
+pytestmark = pytest.mark.docker
+
+Replicas = dict[str, "Replica"]
+Start = Callable[..., "Replica"]
+
+
+class Stream:
+    """A long download in a thread of its own; `whole` when it came to its end."""
+
+    def __init__(self, port: int, seconds: float) -> None:
+        self.body = b""
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection.request("GET", f"/stream?seconds={seconds}")
+        self._answer = self._connection.getresponse()
+        self.replica = self._answer.headers["X-Replica"]
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        try:
+            self.body = self._answer.read()
+        except http.client.IncompleteRead as cut:
+            self.body = cut.partial
+        self._answer.close()
+        self._connection.close()
+
+    @property
+    def whole(self) -> bool:
+        self._thread.join(timeout=30)
+        return self.body.endswith(b"end\n")
+
+
+# Configuration
+
+
+def test_configuration_is_written_once_and_validated_when_its_structure_changes(
+    world: World, replicas: Replicas, change: Callable[..., Stack]
+) -> None:
+    world.configure()
+    assert world.observe().written == world.observe().expected
+    assert world.validated == ["haproxy:3.0"]
+
+    world.configure(replicas["one"])
+    assert world.observe().configured == {"one": replicas["one"].address}
+    assert len(world.validated) == 1
+
+    world.configure(replicas["one"], stack=change(world.stack, hold_seconds=1.0))
+    assert len(world.validated) == 2
+    assert world.observe().written != world.observe().expected
+
+
+def test_files_are_for_haproxy_alone(world: World) -> None:
+    world.configure()
+    for path in world.stack.site.config.rglob("*"):
+        status = path.stat()
+        assert (status.st_uid, status.st_mode & 0o777) == (99, 0o750 if path.is_dir() else 0o640)
+    assert not list(world.stack.site.directory.glob(".check-*"))
+
+
+def test_a_configuration_that_haproxy_refuses_changes_nothing(world: World, replicas: Replicas) -> None:
+    world.configure(replicas["one"])
+    before = (world.stack.site.config / "haproxy.cfg").read_text()
+
+    def refuse(image: str, directory: object, user: str) -> None:
+        raise ProxyError("parsing [haproxy.cfg:7]: unknown keyword")
+
+    refusing = type(world.proxy)(refuse, time.monotonic)
+    other = replace(world.stack, proxy=replace(world.stack.proxy, hold_seconds=1.0))
+    with pytest.raises(ProxyError, match="unknown keyword"):
+        refusing.configure(other, [])
+    assert (world.stack.site.config / "haproxy.cfg").read_text() == before
+
+
+def test_another_image_has_to_accept_the_file_too(world: World) -> None:
+    world.configure()
+    (haproxy,) = world.stack.workloads
+    other = replace(world.stack, workloads=(replace(haproxy, image="vault-reconciler/none:1"),))
+
+    assert world.proxy.observe(other, []).written is None
+    world.proxy.configure(other, [])
+    assert world.validated == ["haproxy:3.0", "vault-reconciler/none:1"]
+    observed = world.proxy.observe(other, [])
+    assert observed.written == observed.expected
+
+
+def test_what_an_image_has_accepted_is_not_checked_again_for_the_next_service(
+    world: World, tmp_path: Path
+) -> None:
+    world.configure()
+    other = replace(world.stack, site=replace(world.stack.site, directory=tmp_path / "other"))
+    world.proxy.configure(other, [])
+    assert world.validated == ["haproxy:3.0"]
+    assert world.proxy.observe(other, []).written == world.proxy.observe(other, []).expected
+
+
+def test_a_value_that_cannot_be_written_is_permanent(world: World, change: Callable[..., Stack]) -> None:
+    hostile = change(world.stack, pool="web\n    server evil 10.0.0.1:80")
+    for call in (lambda: world.proxy.configure(hostile, []), lambda: world.proxy.observe(hostile, [])):
+        with pytest.raises(PermanentError, match="pool"):
+            call()
+
+
+# Servers
+
+
+def test_servers_come_and_go_under_load_without_a_lost_request(world: World, replicas: Replicas) -> None:
+    one, two, three = replicas.values()
+    world.configure(one)
+    world.start()
+
+    with world.load() as loads:
+        rounds = 0
+        while rounds < 3 or sum(len(load.replicas) for load in loads) < 300:
+            rounds += 1
+            for coming, going in ((two, one), (three, two), (one, three)):
+                world.add(coming)
+                world.drain(going)
+                world.until(lambda going=going: world.servers()[going.name].sessions == 0)
+                world.delete(going)
+    assert [load.lost for load in loads] == [[], [], [], []]
+    assert {name for load in loads for name in load.replicas} == {"one", "two", "three"}
+    assert set(world.servers()) == {"one"}
+
+
+def test_repeating_a_change_changes_nothing(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+
+    for change in (lambda: world.add(two), lambda: world.drain(two), lambda: world.delete(two)):
+        change()
+        after = {name: replace(server, since=0) for name, server in world.servers().items()}
+        change()
+        assert {name: replace(server, since=0) for name, server in world.servers().items()} == after
+    world.drain(two)
+    assert set(world.servers()) == {"one"}
+
+
+def test_a_drained_server_finishes_gets_nothing_new_and_says_since_when(
+    world: World, replicas: Replicas
+) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+    stream = Stream(world.port, 3)
+    world.add(two)
+    world.until(lambda: world.servers()["one"].since >= 2)
+
+    world.drain(one)
+    drained = world.servers()["one"]
+    assert (drained.admin, drained.up, drained.sessions) == (Admin.DRAIN, False, 1)
+    assert drained.since < 2
+    assert world.answering() == {"two"}
+    assert stream.whole
+    world.until(lambda: world.servers()["one"].sessions == 0)
+
+    world.add(one)
+    assert world.up() == {"one", "two"}
+
+
+def test_a_server_with_a_session_is_deleted_only_by_force(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+    stream = Stream(world.port, 20)
+    world.add(two)
+
+    with pytest.raises(ProxyError, match="server one cannot be deleted, it still has 1 session"):
+        world.delete(one)
+    assert world.servers()["one"].admin is Admin.DRAIN
+    world.delete(one, force=True)
+    assert set(world.servers()) == {"two"}
+    assert not stream.whole
+
+
+def test_a_server_that_moved_is_replaced(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+
+    world.add(replace(two, name="one"))
+    assert world.servers()["one"].address == two.address
+    assert world.answering() == {"two"}
+
+
+def test_an_untrusted_server_gets_nothing_before_its_first_good_check(
+    world: World, replicas: Replicas, replica: Start
+) -> None:
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+    late = replica("late", BOOT_SECONDS="1")
+
+    with world.load() as loads:
+        world.add(late, trusted=False)
+        assert world.up() == {"one"}
+        assert world.servers()["late"].admin is Admin.READY
+        while True:
+            answered = any("late" in load.replicas for load in loads)
+            if "late" in world.up():
+                break
+            assert not answered
+        world.until(lambda: any("late" in load.replicas for load in loads))
+    assert [load.lost for load in loads] == [[], [], [], []]
+
+
+def test_a_server_that_comes_up_or_goes_down_by_itself_is_an_event(
+    world: World, replicas: Replicas, replica: Start
+) -> None:
+    news: SimpleQueue[str] = SimpleQueue()
+    names = world.proxy.events()
+    threading.Thread(target=lambda: deque(map(news.put, names), 0), daemon=True).start()
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+    world.servers()
+
+    world.add(replica("late", BOOT_SECONDS="1"), trusted=False)
+    while "late" not in world.up():
+        assert news.get(timeout=60) == world.stack.name
+    world.add(replace(one, name="dead", address=one.address.replace(":8000", ":1")))
+    while "dead" in world.up():
+        assert news.get(timeout=60) == world.stack.name
+
+
+def test_a_trusted_server_serves_at_once_and_a_dead_one_leaves_by_itself(
+    world: World, replicas: Replicas, replica: Start
+) -> None:
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+    dead = replace(one, name="dead", address=one.address.replace(":8000", ":1"))
+
+    world.add(dead)
+    assert world.up() == {"one", "dead"}
+    with world.load() as loads:
+        world.until(lambda: world.up() == {"one"})
+    assert [load.lost for load in loads] == [[], [], [], []]
+
+
+# Holding
+
+
+def test_requests_wait_for_the_only_replica_while_it_is_exchanged(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+
+    with world.load() as loads:
+        world.drain(one)
+        world.until(lambda: world.servers()["one"].sessions == 0)
+        time.sleep(0.7)
+        world.delete(one)
+        world.add(two)
+    assert [load.lost for load in loads] == [[], [], [], []]
+    assert all(load.slowest > 0.6 for load in loads)
+
+
+def test_a_request_that_was_held_too_long_is_told_when_to_come_back(
+    world: World, change: Callable[..., Stack]
+) -> None:
+    world.configure(stack=change(world.stack, hold_seconds=0.6))
+    world.start()
+
+    began = time.monotonic()
+    status, headers, _ = world.get()
+    assert (status, headers["Retry-After"], headers["Cache-Control"]) == (503, "5", "no-store")
+    assert headers["X-Request-ID"]
+    assert time.monotonic() - began > 0.5
+
+
+# Reload and hand-over
+
+
+def test_reload_under_load_loses_nothing(
+    world: World, replicas: Replicas, change: Callable[..., Stack]
+) -> None:
+    world.configure(*replicas.values())
+    world.start()
+
+    with world.load() as loads:
+        for hold in (1.0, 2.0, 3.0):
+            world.stack = change(world.stack, hold_seconds=hold)
+            world.configure(*replicas.values())
+            world.proxy.reload(world.stack, 1)
+            observed = world.observe()
+            assert observed.instances[0].structure == observed.expected == observed.written
+            time.sleep(0.2)
+    assert [load.lost for load in loads] == [[], [], [], []]
+
+
+def test_a_reload_forgets_neither_what_is_down_nor_what_is_drained_nor_since_when(
+    world: World, replicas: Replicas
+) -> None:
+    one, two, _ = replicas.values()
+    dead = replace(one, name="dead", address=one.address.replace(":8000", ":1"))
+    world.configure(one, two, dead)
+    world.start()
+    world.drain(two)
+    world.until(lambda: "dead" not in world.up())
+    time.sleep(1.2)
+
+    before = world.servers()
+    world.proxy.reload(world.stack, 1)
+    after = world.servers()
+    assert {name: (server.admin, server.up) for name, server in after.items()} == {
+        "one": (Admin.READY, True),
+        "two": (Admin.DRAIN, False),
+        "dead": (Admin.READY, False),
+    }
+    assert all(after[name].since >= before[name].since >= 1 for name in before)
+    assert not list(world.stack.site.directory.rglob("*.state"))
+
+
+def test_a_pool_gets_another_name_by_reload(
+    world: World, replicas: Replicas, change: Callable[..., Stack]
+) -> None:
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+
+    world.stack = change(world.stack, pool="site")
+    world.configure(one)
+    (instance,) = world.observe().instances
+    assert instance.answering
+    assert instance.structure != world.observe().expected
+    world.drain(one)
+    with world.load() as loads:
+        world.proxy.reload(world.stack, 1)
+        # Nothing is known of a pool that is new: on a busy machine its first check may come too late.
+        world.until(lambda: world.up() == {"one"})
+    assert [load.lost for load in loads] == [[], [], [], []]
+
+
+def test_a_reload_that_fails_leaves_the_old_worker_serving(world: World, replicas: Replicas) -> None:
+    world.configure(replicas["one"])
+    world.start()
+    config = world.stack.site.config / "haproxy.cfg"
+    config.write_text(config.read_text() + "    nonsense\n")
+
+    before = world.worker()
+    with pytest.raises(ProxyError, match="did not accept its new configuration"):
+        world.proxy.reload(world.stack, 1)
+    assert before is not None
+    assert (after := world.worker()) is not None
+    assert after.pid == before.pid
+    assert world.get()[0] == 200
+
+
+def test_an_old_worker_shows_the_sessions_that_it_has_left(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one, two)
+    world.start()
+    stream = Stream(world.port, 4)
+    mine = replicas[stream.replica]
+    other = two if mine is one else one
+    world.proxy.reload(world.stack, 1)
+
+    current, old = world.workers()
+    assert (current.current, old.current) == (True, False)
+    assert {server.name: (server.admin, server.sessions) for server in old.servers} == {
+        mine.name: (Admin.DRAIN, 1)
+    }
+    world.drain(mine)
+    world.delete(mine)
+    assert world.answering() == {other.name}
+    assert [server.name for server in world.workers()[1].servers] == [mine.name]
+    assert stream.whole
+    world.until(lambda: len(world.workers()) == 1)
+
+
+def test_force_cuts_what_an_old_worker_has_left(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+    stream = Stream(world.port, 20)
+    world.configure(one, two)
+    world.proxy.reload(world.stack, 1)
+
+    world.delete(one, force=True)
+    world.until(lambda: len(world.workers()) == 1)
+    assert not stream.whole
+
+
+def test_a_client_that_kept_its_connection_is_served_by_the_new_worker(
+    world: World, replicas: Replicas
+) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=10)) as kept:
+        kept.request("GET", "/")
+        kept.getresponse().read()
+        world.configure(two)
+        world.proxy.reload(world.stack, 1)
+
+        assert world.workers()[1].servers == ()
+        kept.request("GET", "/")
+        answer = kept.getresponse()
+        seen = {name.lower(): value for name, value in json.loads(answer.read())["headers"].items()}
+    assert (answer.status, answer.headers["X-Replica"], answer.headers["Connection"]) == (200, "two", "close")
+    # The new worker sees the client, not the old worker.
+    assert seen["x-forwarded-for"] != "127.0.0.1"
+    assert seen["x-request-id"] == answer.headers["X-Request-ID"]
+    world.until(lambda: len(world.workers()) == 1)
+
+
+def test_a_request_that_is_held_survives_a_reload(
+    world: World, replicas: Replicas, change: Callable[..., Stack]
+) -> None:
+    world.stack = change(world.stack, hold_seconds=25.0)
+    world.configure()
+    world.start()
+    with ThreadPoolExecutor(1) as client:
+        held = client.submit(world.get)
+        time.sleep(0.3)
+        world.proxy.reload(world.stack, 1)
+        world.add(replicas["one"])
+
+        assert held.result()[0] == 200
+
+
+def obeyed(change: Callable[[], None]) -> bool:
+    """False from a HAProxy that ended just when it was asked; the next pass would ask again."""
+    try:
+        change()
+    except ProxyError:
+        return False
+    return True
+
+
+def test_the_next_haproxy_takes_over_without_a_lost_request(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start(1)
+
+    with world.load() as loads:
+        world.start(2, handover=1)
+        world.add(two)
+        assert set(world.servers(1)) == set(world.servers(2)) == {"one", "two"}
+        stream = Stream(world.port, 1.0)
+        world.signal(1, "USR1")
+        world.until(lambda: world.worker(1) is None)
+        # A HAProxy that leaves takes no changes and stands in nobody's way.
+        world.until(lambda: obeyed(lambda: world.drain(one)))
+        world.until(
+            lambda: all(
+                s.sessions == 0
+                for w in world.workers(1) + world.workers(2)
+                for s in w.servers
+                if s.name == "one"
+            )
+        )
+        world.until(lambda: obeyed(lambda: world.delete(one)))
+        time.sleep(0.2)
+    assert [load.lost for load in loads] == [[], [], [], []]
+    assert stream.whole
+    assert set(world.servers(2)) == {"two"}
+
+
+# HAProxy away
+
+
+def test_a_haproxy_that_is_gone_is_a_fact_and_no_obstacle(world: World, replicas: Replicas) -> None:
+    one, two, _ = replicas.values()
+    world.configure(one)
+    world.start()
+    world.signal(1, "KILL")
+
+    (instance,) = world.observe().instances
+    assert (instance.answering, instance.structure, instance.workers) == (False, None, ())
+    world.add(two)
+    world.drain(two)
+    world.delete(two, force=True)
+    with pytest.raises(ProxyError, match="not running"):
+        world.proxy.reload(world.stack, 1)
+
+
+def test_a_haproxy_that_does_not_answer_is_an_error(world: World, replicas: Replicas) -> None:
+    one = replicas["one"]
+    world.configure(one)
+    world.start()
+    world.signal(1, "STOP")
+
+    assert not world.observe().instances[0].answering
+    with pytest.raises(ProxyError, match="did not answer"):
+        world.drain(one)
+
+
+def test_only_running_proxies_are_asked(world: World) -> None:
+    world.configure()
+    world.start()
+    stopped = replace(world.containers[1], state=State.EXITED)
+    unplaced = replace(world.containers[1], slot=None)
+
+    assert world.proxy.observe(world.stack, [stopped, unplaced]).instances == ()
+
+
+def test_many_threads_may_use_it(world: World, replicas: Replicas) -> None:
+    world.configure(replicas["one"])
+    world.start()
+
+    with ThreadPoolExecutor(8) as pool:
+        views = list(pool.map(lambda _: frozenset(world.servers()), range(40)))
+    assert set(views) == {frozenset({"one"})}
