@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from reconciler.api.conditions import Condition, set_condition
     from reconciler.api.env_file import load_env_file, permission_warning
     from reconciler.api.errors import ManifestError, PermanentError, Problem, TemporaryError, VaultError
+    from reconciler.api.kinds import API_GROUP, API_VERSION
     from reconciler.api.manifest import Manifest, Survey, load, load_directory, parse, survey
     from reconciler.api.quantities import IntOrPercent, format_duration, parse_duration
     from reconciler.api.status import ReplicaCounts, Status
     from reconciler.api.strategy import RollingUpdate, Rotation, Strategy
     from reconciler.api.traffic import HealthCheck, Ports, Proxy
     from reconciler.api.vaultservice import (
-        API_GROUP,
-        API_VERSION,
         KIND,
         EnvFrom,
         Metadata,
@@ -85,7 +84,8 @@ _HOMES: Final = {
     "status": ("ReplicaCounts", "Status"),
     "strategy": ("RollingUpdate", "Rotation", "Strategy"),
     "traffic": ("HealthCheck", "Ports", "Proxy"),
-    "vaultservice": ("API_GROUP", "API_VERSION", "KIND", "EnvFrom", "Metadata", "Spec", "VaultService"),
+    "kinds": ("API_GROUP", "API_VERSION"),
+    "vaultservice": ("KIND", "EnvFrom", "Metadata", "Spec", "VaultService"),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -1,7 +1,7 @@
 """Writes crds/: the CustomResourceDefinition for Kubernetes tools and the JSON schema for editors.
 
 Compose needs neither. They are here so that `kubectl`, policy engines and editors that already speak these
-formats can check a VaultService, and so that the resource cannot drift away from what Kubernetes accepts:
+formats can check our resources, and so that the resource cannot drift away from what Kubernetes accepts:
 structural schemas forbid much that JSON Schema allows. `python -m reconciler.api.crd` writes the files; a
 test compares them with the models.
 """
@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import yaml
 
+from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, VAULT_SERVICE, Kind
 from reconciler.api.schema import Schema, resource_schema, without_null
-from reconciler.api.vaultservice import API_GROUP, API_VERSION, KIND
 
 __all__ = [
     "custom_resource_definition",
@@ -27,7 +27,6 @@ __all__ = [
     "write",
 ]
 
-PLURAL: Final = "vaultservices"
 HEADER: Final = "# Generated from reconciler/api by `python -m reconciler.api.crd`; do not edit.\n"
 
 # Keywords that mean the same in both worlds. Whatever else pydantic may emit one day fails loudly
@@ -94,9 +93,9 @@ def _list_type(items: Schema) -> Schema:
     return {"x-kubernetes-list-type": "atomic"}
 
 
-def custom_resource_definition() -> dict[str, Any]:
-    """The CRD with its status and scale subresources and the columns of `kubectl get`."""
-    schema = structural(resource_schema())
+def custom_resource_definition(kind: Kind = VAULT_SERVICE) -> dict[str, Any]:
+    """The CRD of a kind, with its subresources and the columns of `kubectl get`."""
+    schema = structural(resource_schema(kind))
     name = schema["properties"]["metadata"]["properties"]["name"]
     schema["properties"] |= {
         "apiVersion": {"type": "string"},
@@ -109,30 +108,27 @@ def custom_resource_definition() -> dict[str, Any]:
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{API_GROUP}"},
+        "metadata": {"name": f"{kind.plural}.{API_GROUP}"},
         "spec": {
             "group": API_GROUP,
             "scope": "Namespaced",
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": KIND.lower(),
-                "shortNames": ["vs"],
+                "kind": kind.name,
+                "listKind": f"{kind.name}List",
+                "plural": kind.plural,
+                "singular": kind.singular,
+                "shortNames": list(kind.short_names),
             },
             "versions": [
                 {
                     "name": API_VERSION.rpartition("/")[2],
                     "served": True,
                     "storage": True,
-                    "additionalPrinterColumns": _columns(),
-                    "subresources": {
-                        "status": {},
-                        "scale": {
-                            "specReplicasPath": ".spec.replicas",
-                            "statusReplicasPath": ".status.replicas.current",
-                        },
-                    },
+                    "additionalPrinterColumns": [
+                        {"name": column.title, "type": column.type, "jsonPath": column.path}
+                        for column in kind.columns
+                    ],
+                    "subresources": {"status": {}, **_scale(kind)},
                     "schema": {"openAPIV3Schema": schema},
                 }
             ],
@@ -140,44 +136,40 @@ def custom_resource_definition() -> dict[str, Any]:
     }
 
 
-def _columns() -> list[dict[str, str]]:
-    ready = '.status.conditions[?(@.type=="Ready")].status'
-    return [
-        {"name": "Plugin", "type": "string", "jsonPath": ".spec.plugin"},
-        {"name": "Replicas", "type": "integer", "jsonPath": ".status.replicas.desired"},
-        {"name": "Serving", "type": "integer", "jsonPath": ".status.replicas.serving"},
-        {"name": "Ready", "type": "string", "jsonPath": ready},
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-    ]
+def _scale(kind: Kind) -> dict[str, Any]:
+    if kind.scale is None:
+        return {}
+    wanted, current = kind.scale
+    return {"scale": {"specReplicasPath": wanted, "statusReplicasPath": current}}
 
 
-def editor_schema() -> Schema:
+def editor_schema(kind: Kind = VAULT_SERVICE) -> Schema:
     """JSON Schema 2020-12 for editors: completion, hover texts and red underlines while typing."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": KIND,
-        **resource_schema(),
+        "title": kind.name,
+        **resource_schema(kind),
     }
 
 
-def render_crd() -> str:
-    """The text of crds/vaultservices.vault.internal.yaml."""
+def render_crd(kind: Kind = VAULT_SERVICE) -> str:
+    """The text of crds/<plural>.vault.internal.yaml."""
     return HEADER + yaml.safe_dump(
-        custom_resource_definition(), sort_keys=False, width=110, allow_unicode=True
+        custom_resource_definition(kind), sort_keys=False, width=110, allow_unicode=True
     )
 
 
-def render_editor_schema() -> str:
-    """The text of crds/vaultservice.schema.json."""
-    return json.dumps(editor_schema(), indent=2, ensure_ascii=False) + "\n"
+def render_editor_schema(kind: Kind = VAULT_SERVICE) -> str:
+    """The text of crds/<kind>.schema.json."""
+    return json.dumps(editor_schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
 def write(directory: Path) -> list[Path]:
-    """Writes both files into `directory` and returns their paths."""
-    files = {
-        directory / f"{PLURAL}.{API_GROUP}.yaml": render_crd(),
-        directory / f"{KIND.lower()}.schema.json": render_editor_schema(),
-    }
+    """Writes both files of every kind into `directory` and returns their paths."""
+    files = {}
+    for kind in KINDS.values():
+        files[directory / f"{kind.plural}.{API_GROUP}.yaml"] = render_crd(kind)
+        files[directory / f"{kind.singular}.schema.json"] = render_editor_schema(kind)
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return list(files)

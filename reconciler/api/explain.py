@@ -12,8 +12,8 @@ from typing import Final
 
 from reconciler.api.diagnosis import nearest
 from reconciler.api.errors import VaultError
+from reconciler.api.kinds import VAULT_SERVICE, kind_called
 from reconciler.api.schema import Schema, child, property_names, resource_schema, without_null
-from reconciler.api.vaultservice import KIND
 
 __all__ = ["default_text", "explain", "fields_of", "required_fields", "type_text"]
 
@@ -26,15 +26,16 @@ def explain(path: str) -> str:
     Raises VaultError for a path that does not exist; its message names the nearest one.
     """
     steps = [step for step in path.strip(".").split(".") if step]
-    if steps and steps[0].lower() == KIND.lower():
+    kind = (kind_called(steps[0]) if steps else None) or VAULT_SERVICE
+    if steps and kind.is_called(steps[0]):
         steps = steps[1:]
-    schema, is_required = resource_schema(), True
+    schema, is_required = resource_schema(kind), True
     for depth, step in enumerate(steps):
         found = child(schema, step) if step in property_names(schema) else None
         if found is None:
-            raise VaultError(_unknown(steps[:depth], step, schema))
+            raise VaultError(_unknown([kind.name, *steps[:depth]], step, schema))
         schema, is_required = found, step in required_fields(schema)
-    return _page(".".join([KIND, *steps]), schema, is_required)
+    return _page(".".join([kind.name, *steps]), schema, is_required)
 
 
 def type_text(schema: Schema) -> str:
@@ -120,7 +121,7 @@ def _wrapped(text: str, indent: str = "") -> list[str]:
 
 
 def _unknown(parents: list[str], step: str, schema: Schema) -> str:
-    here = ".".join([KIND, *parents])
+    here = ".".join(parents)
     names = property_names(schema)
     if meant := nearest(step, names):
         return f"{here} has no field {step!r}; did you mean {here}.{meant}?"

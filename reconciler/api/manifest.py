@@ -18,15 +18,18 @@ from pydantic import ValidationError
 from reconciler.api.conflicts import Document, Manifest, conflicts
 from reconciler.api.diagnosis import diagnose, nearest
 from reconciler.api.errors import ManifestError, Problem
+from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS
 from reconciler.api.manifest_files import find
 from reconciler.api.text_file import decode, read_bytes, read_text
-from reconciler.api.vaultservice import API_GROUP, API_VERSION, KIND, VaultService
+from reconciler.api.vaultservice import VaultService
 from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import MapNode, Node, ScalarNode, to_plain
 
 __all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey"]
 
-MARK: Final = re.compile(f"{re.escape(API_GROUP)}/|\\b{KIND}\\b".encode())
+_NAMES: Final = " or ".join(KINDS)
+
+MARK: Final = re.compile(f"{re.escape(API_GROUP)}/|\\b(?:{'|'.join(KINDS)})\\b".encode())
 """What tells that a file holds, or was to hold, a manifest, if it cannot be read."""
 
 
@@ -129,7 +132,7 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
             reading.foreign = [path]
             if not _is_foreign(root):
                 where = (path, root.line, root.column)
-                reading.doubts.append(Problem(*where, "", f"is no {KIND}", "list the file in .vaultignore"))
+                reading.doubts.append(Problem(*where, "", f"is no {_NAMES}", "list the file in .vaultignore"))
             continue
         is_ours, is_strict = True, is_strict and not unclear
         reading.problems += _without_repeats([*unclear], [*_take(root, path, reading.documents)])
@@ -172,7 +175,7 @@ def _is_foreign(root: Node) -> bool:
     version, kind = _text(root, "apiVersion"), _text(root, "kind")
     if version is None or kind is None:
         return False
-    return _group(version) != API_GROUP and kind != KIND
+    return _group(version) != API_GROUP and kind not in KINDS
 
 
 def _is_meant_for_us(root: Node) -> bool:
@@ -181,7 +184,7 @@ def _is_meant_for_us(root: Node) -> bool:
         return isinstance(root, ScalarNode) and f"apiVersion: {API_VERSION}".startswith(root.text)
     version, kind, spec = _text(root, "apiVersion"), _text(root, "kind"), root.values.get("spec")
     return (
-        kind == KIND
+        kind in KINDS
         or (version is None and "apiVersion" in root.values)
         or (version is not None and (_group(version) == API_GROUP or API_VERSION.startswith(version)))
         or (isinstance(spec, MapNode) and "plugin" in spec.values and "metadata" in root.values)
@@ -193,8 +196,8 @@ def _combine(readings: Sequence[_Reading], source: Path) -> Survey:
     problems = [problem for reading in readings for problem in reading.problems]
     if not documents and not problems:
         where = "this directory" if source.is_dir() else "this file"
-        advice = f"write one with apiVersion: {API_VERSION} and kind: {KIND}"
-        problems.append(Problem(source, 0, 0, "", f"there is no {KIND} in {where}", advice))
+        advice = f"write one with apiVersion: {API_VERSION} and kind: {_NAMES}"
+        problems.append(Problem(source, 0, 0, "", f"there is no {_NAMES} in {where}", advice))
     found = list(conflicts(documents))
     problems += [conflict.problem for conflict in found]
     stuck = {id(party) for conflict in found for party in conflict.parties}
@@ -211,21 +214,22 @@ def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:
         )
         return
     version, kind = _text(root, "apiVersion"), _text(root, "kind")
-    for name, value, wanted in (("apiVersion", version, API_VERSION), ("kind", kind, KIND)):
+    for name, value, wanted in (("apiVersion", version, API_VERSION), ("kind", kind, _NAMES)):
         if value is None:
             node = root.values.get(name, root)
             message = "must be text" if name in root.values else "is required"
             yield Problem(path, node.line, node.column, name, message, f"write {name}: {wanted}")
     if version is None or kind is None:
         return
-    if version != API_VERSION and (_group(version) == API_GROUP or kind == KIND):
+    if version != API_VERSION and (_group(version) == API_GROUP or kind in KINDS):
         node = root.values["apiVersion"]
         yield Problem(
             path, node.line, node.column, "apiVersion", "is not one that is served", f"write {API_VERSION}"
         )
-    elif _group(version) == API_GROUP and kind != KIND:
+    elif _group(version) == API_GROUP and kind not in KINDS:
         node = root.values["kind"]
-        advice = f"did you mean {KIND}?" if nearest(kind, [KIND]) else f"write {KIND}"
+        near = nearest(kind, KINDS)
+        advice = f"did you mean {near}?" if near else f"write {_NAMES}"
         yield Problem(path, node.line, node.column, "kind", f"is not a kind of {API_GROUP}", advice)
 
 

@@ -1,4 +1,4 @@
-"""The JSON schema of a VaultService, taken from the models once and read by everything that documents or
+"""The JSON schema of each kind, taken from the models once and read by everything that documents or
 suggests.
 
 pydantic's own output points at shared definitions and prints defaults as Python holds them; here every
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
+from reconciler.api.kinds import VAULT_SERVICE, Kind
 from reconciler.api.model import ApiModel
-from reconciler.api.vaultservice import VaultService
 
 __all__ = ["Schema", "child", "property_names", "resource_schema", "without_null"]
 
@@ -24,11 +24,12 @@ _NULL: Final = {"type": "null"}
 
 
 @cache
-def resource_schema() -> Schema:
-    """The whole document, without `$ref`. Treat it as read-only: it is made once."""
-    raw = VaultService.model_json_schema(by_alias=True, mode="validation")
+def resource_schema(kind: Kind = VAULT_SERVICE) -> Schema:
+    """The whole document of a kind, without `$ref`. Treat it as read-only: it is made once."""
+    model = kind.load_model()
+    raw = model.model_json_schema(by_alias=True, mode="validation")
     definitions = {name: _with_written_defaults(name, body) for name, body in raw.pop("$defs").items()}
-    schema: Schema = _inline(_with_written_defaults(VaultService.__name__, raw), definitions)
+    schema: Schema = _inline(_with_written_defaults(model.__name__, raw), definitions)
     # Python code may leave these two out, a document may not: they are how a reader knows what it reads.
     schema["required"] = ["apiVersion", "kind", *schema["required"]]
     for name in ("apiVersion", "kind"):

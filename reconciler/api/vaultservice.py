@@ -21,6 +21,7 @@ from reconciler.api.formats import (
     PluginSlug,
     ServiceName,
 )
+from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import TimestampText
 from reconciler.api.revisioned import REVISIONED
@@ -38,9 +39,7 @@ __all__ = [
     "VaultService",
 ]
 
-API_GROUP: Final = "vault.internal"
-API_VERSION: Final = "vault.internal/v1alpha1"
-KIND: Final = "VaultService"
+KIND: Final = VAULT_SERVICE.name
 
 
 def _quoted(value: object) -> object:
@@ -167,7 +166,7 @@ class VaultService(ApiModel):
     api_version: Literal["vault.internal/v1alpha1"] = Field(
         default=API_VERSION, description="Always vault.internal/v1alpha1."
     )
-    kind: Literal["VaultService"] = Field(default=KIND, description="Always VaultService.")
+    kind: Literal["VaultService"] = Field(default="VaultService", description="Always VaultService.")
     metadata: Metadata = Field(description="Who the VaultService is.")
     spec: Spec = Field(description="What the user wants.")
     status: Status | None = Field(

@@ -9,12 +9,13 @@ from reconciler.cli.verb import Verb
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     from reconciler.api.explain import fields_of
+    from reconciler.api.kinds import VAULT_SERVICE, kind_called
     from reconciler.api.schema import child, resource_schema
-    from reconciler.api.vaultservice import KIND
 
     *parents, begun = incomplete.split(".")
-    schema = resource_schema()
-    for step in parents[1:] if parents[:1] == [KIND] else parents:
+    kind = kind_called(parents[0]) if parents else None
+    schema = resource_schema(kind or VAULT_SERVICE)
+    for step in parents[1:] if kind else parents:
         schema = child(schema, step) or {}
     prefix = "".join(f"{step}." for step in parents)
     return [prefix + name for name in fields_of(schema) if name.startswith(begun)] if schema else []

@@ -1,0 +1,77 @@
+"""A kind is said once: everything that reads, explains or describes resources finds it in the registry."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+from pydantic import Field
+
+from reconciler.api import explain
+from reconciler.api.crd import custom_resource_definition, editor_schema
+from reconciler.api.kinds import KINDS, VAULT_SERVICE, Column, Kind, Ref, kind_called, ref_of
+from reconciler.api.model import ApiModel
+from reconciler.api.vaultservice import Metadata, VaultService
+
+
+class LampSpec(ApiModel):
+    """How it shines."""
+
+    colour: str = Field(default="red", description="What it shines in.")
+
+
+class Lamp(ApiModel):
+    """A resource that nothing but this test knows."""
+
+    api_version: Literal["vault.internal/v1alpha1"] = Field(
+        default="vault.internal/v1alpha1", description="Always vault.internal/v1alpha1."
+    )
+    kind: Literal["Lamp"] = Field(default="Lamp", description="Always Lamp.")
+    metadata: Metadata = Field(description="Its name.")
+    spec: LampSpec = Field(description="What it is to do.")
+
+
+LAMP = Kind(
+    name="Lamp",
+    plural="lamps",
+    model=(__name__, "Lamp"),
+    columns=(Column("Colour", "string", ".spec.colour"),),
+    short_names=("lp",),
+)
+
+
+def test_the_model_is_found_by_its_name() -> None:
+    assert VAULT_SERVICE.load_model() is VaultService
+    assert KINDS == {"VaultService": VAULT_SERVICE}
+
+
+@pytest.mark.parametrize(
+    "word", ["vs", "VaultService", "vaultservice", "VAULTSERVICES", "vaultservices.vault.internal"]
+)
+def test_a_kind_is_meant_by_any_of_its_names(word: str) -> None:
+    assert kind_called(word) is VAULT_SERVICE
+
+
+@pytest.mark.parametrize("word", ["", "vault", "services", "vaultservices.other.group"])
+def test_other_words_mean_no_kind(word: str) -> None:
+    assert kind_called(word) is None
+
+
+def test_a_reference_is_read_and_written() -> None:
+    assert ref_of("files") == ref_of("vs/files") == Ref("VaultService", "files")
+    assert str(Ref("VaultService", "files")) == "vaultservice/files"
+    assert ref_of("pod/files") is None
+
+
+def test_a_further_kind_is_one_line_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its CRD, its schema and its documentation follow."""
+    monkeypatch.setitem(KINDS, "Lamp", LAMP)  # type: ignore[arg-type]
+    definition = custom_resource_definition(LAMP)["spec"]
+    assert definition["names"]["shortNames"] == ["lp"]
+    (version,) = definition["versions"]
+    assert version["subresources"] == {"status": {}}
+    assert version["additionalPrinterColumns"] == [
+        {"name": "Colour", "type": "string", "jsonPath": ".spec.colour"}
+    ]
+    assert editor_schema(LAMP)["properties"]["spec"]["properties"]["colour"]["default"] == "red"
+    assert explain.explain("lamp.spec.colour").startswith("FIELD:    Lamp.spec.colour\n")
