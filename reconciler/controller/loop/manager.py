@@ -1,4 +1,4 @@
-"""The controller: threads around a queue. Triggers add names, workers take one each and make a pass over it.
+"""The controller: what wakes the workers of each kind, and for how long they work.
 
 `run` goes on until it is told to stop; `converge` works on a few names until each is done, which is how `vaultctl apply`
 does without a controller. Both end between operations, and what runs keeps running.
@@ -19,25 +19,20 @@ from metrics import catalog
 from metrics.recorder import Recorder
 from metrics.snapshots import QueueSnapshot
 from reconciler.api import (
-    PermanentError,
     ReplicaCounts,
-    TemporaryError,
     VaultError,
     find_condition,
 )
+from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.following import Follower, Following
-from reconciler.controller.loop.lease import LeaseTakenError, lease
-from reconciler.controller.loop.workqueue import WorkQueue
+from reconciler.controller.loop.lease import lease
+from reconciler.controller.loop.workers import Reconciler, Workers
 from reconciler.controller.reconcile.service import Result, reconcile
 from reconciler.controller.reconcile.world import World
-from reconciler.controller.report import trace
-from reconciler.controller.report.trace import tracing
 from reconciler.controller.report.verdict import Verdict, summarize
 
-QUEUE: Final = "vaultservice"
-SYNC_RETRY_SECONDS: Final = 2.0
 CONVERGE_RESYNC: Final = 5.0
 """Seconds between two looks of `converge` at everything it works on."""
 
@@ -86,21 +81,15 @@ class Controller:
         self._plugins = plugins
         self._state_dir = state_dir
         self._recorder = recorder
-        self._backoff = backoff
         self._worker_count = workers
         self._resync = resync
         self._on_progress = on_progress or (lambda progress: None)
-        self._queue = WorkQueue(
-            waited=lambda seconds: recorder.observe(catalog.WORKQUEUE_QUEUE_DURATION, seconds, name=QUEUE)
-        )
-        for counter in (catalog.WORKQUEUE_ADDS, catalog.WORKQUEUE_RETRIES):
-            recorder.add(counter, 0, name=QUEUE)
+        service = Reconciler(VAULT_SERVICE, partial(reconcile, world=world), self._failed)
+        self._services = Workers(service, state_dir, recorder, backoff, self._after)
         self._stop = threading.Event()
         self._follower = Follower(following, world.objects, self.wake, world.now, self._stop)
         self._passed = threading.Condition()
-        self._repeats: dict[str, str] = {}
         self._streamed = False
-        self._workers: list[threading.Thread] = []
 
     # Running
 
@@ -138,8 +127,7 @@ class Controller:
 
     def wake(self, name: str) -> None:
         """Look at this VaultService now."""
-        if self._queue.add(name):
-            self._recorder.add(catalog.WORKQUEUE_ADDS, name=QUEUE)
+        self._services.wake(name)
 
     def wake_all(self) -> None:
         """Look at all of them."""
@@ -159,7 +147,7 @@ class Controller:
     @property
     def is_live(self) -> bool:
         """Whether all workers are alive."""
-        return bool(self._workers) and all(worker.is_alive() for worker in self._workers)
+        return self._services.is_live
 
     @property
     def is_loaded(self) -> bool:
@@ -167,18 +155,8 @@ class Controller:
         return self._follower.is_loaded
 
     def queues(self) -> tuple[QueueSnapshot, ...]:
-        """The queue and its workers right now."""
-        working = self._queue.working_seconds()
-        return (
-            QueueSnapshot(
-                name=QUEUE,
-                depth=self._queue.depth,
-                workers=sum(worker.is_alive() for worker in self._workers),
-                active_workers=len(working),
-                unfinished_seconds=sum(working),
-                longest_running_seconds=max(working, default=0.0),
-            ),
-        )
+        """The queue of each kind and its workers right now."""
+        return (self._services.snapshot(),)
 
     # Threads
 
@@ -202,7 +180,7 @@ class Controller:
     def _start_work(self) -> None:
         self._start(triggers.watch_engine, self._world.engine, self._notice, self._missed_events, self._stop)
         self._start(triggers.watch_proxy, self._world.proxy, self.wake, self._stop)
-        self._workers = [self._start(self._work) for _ in range(self._worker_count)]
+        self._services.start(self._start, self._worker_count)
 
     def _notice(self, name: str) -> None:
         """Something happened to a container; it may belong to the controller of another state directory."""
@@ -218,76 +196,18 @@ class Controller:
 
     def _end(self) -> None:
         self._stop.set()
-        self._queue.close()
-        deadline = time.monotonic() + JOIN_SECONDS
-        for worker in self._workers:
-            worker.join(max(0.0, deadline - time.monotonic()))
+        self._services.close()
+        self._services.join(time.monotonic() + JOIN_SECONDS)
 
-    # Passes
+    # After a pass
 
-    def _work(self) -> None:
-        while (name := self._queue.get()) is not None:
-            started = time.monotonic()
-            with tracing(name):
-                try:
-                    delay = self._pass(name)
-                finally:
-                    seconds, example = time.monotonic() - started, trace.exemplar()
-                    self._recorder.observe(catalog.RECONCILE_DURATION, seconds, name=name, exemplar=example)
-                    self._recorder.observe(
-                        catalog.WORKQUEUE_WORK_DURATION, seconds, name=QUEUE, exemplar=example
-                    )
-                    self._queue.done(name)
-            if delay is not None:
-                self._queue.add_after(name, delay)
-
-    def _pass(self, name: str) -> float | None:
-        """One pass; returns in how many seconds to make the next one, if not only when something happens."""
-        try:
-            with lease(self._state_dir / "leases" / name):
-                result = reconcile(name, self._world)
-        except LeaseTakenError as error:
-            return error.delay
-        except PermanentError as error:
-            return self._after_error(name, error, "terminal_error")
-        except TemporaryError as error:
-            delay = self._after_error(name, error, catalog.ERROR)
-            return error.delay if error.delay is not None else delay
-        except VaultError as error:
-            return self._after_error(name, error, catalog.ERROR)
-        except Exception as error:
-            _log.exception("a pass over %s failed by a defect", name, extra={"service": name})
-            return self._after_error(name, error, "panic")
-        return self._after_success(name, result)
-
-    def _after_success(self, name: str, result: Result) -> float | None:
-        if result.gone:
-            self._backoff.forget(name)
-            self._repeats.pop(name, None)
-        else:
-            outcome = catalog.SUCCESS if result.requeue_after is None else "requeue_after"
-            self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome, exemplar=trace.exemplar())
-        delay = self._slow_down(name, result)
-        self._tell(name, result.did)
-        if result.converged:
+    def _after(self, name: str, result: Result | None) -> None:
+        self._tell(name, result.did if result else "")
+        if result and result.converged:
             self._wake_dependants(name)
-        return delay
 
-    def _slow_down(self, name: str, result: Result) -> float | None:
-        """A pass that does just what the last one did is going in a circle, and may do so only ever more slowly."""
-        repeated = bool(result.did) and self._repeats.get(name) == result.did
-        self._repeats[name] = result.did
-        if repeated:
-            return self._backoff.next(name)
-        self._backoff.forget(name)
-        return result.requeue_after
-
-    def _after_error(self, name: str, error: Exception, outcome: str) -> float:
-        self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome, exemplar=trace.exemplar())
-        self._recorder.add(catalog.WORKQUEUE_RETRIES, name=QUEUE)
+    def _failed(self, name: str, error: Exception) -> None:
         self._world.journal.failed(name, type(error).__name__, str(error), self._world.now())
-        self._tell(name, "")
-        return self._backoff.next(name)
 
     def _tell(self, name: str, did: str) -> None:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.controller.loop import manager
+from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.following import Following
 from reconciler.controller.loop.lease import LeaseTakenError, lease
@@ -174,7 +174,7 @@ def test_a_service_that_somebody_else_works_on_waits(
             refused.append(path)
             raise
 
-    monkeypatch.setattr(manager, "lease", counting)
+    monkeypatch.setattr(workers, "lease", counting)
     memory.wish(replicas=1)
     with Running(controller):
         with lease(tmp_path / "leases" / NAME):

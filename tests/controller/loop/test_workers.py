@@ -1,0 +1,88 @@
+"""Each kind has its workers: passes of two kinds that share a name do not meet, and their queues are told apart."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from metrics.recorder import Recorder
+from reconciler.api import TemporaryError
+from reconciler.api.kinds import VAULT_SERVICE, Kind
+from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.loop.lease import lease
+from reconciler.controller.loop.workers import Reconciler, Workers, lease_path
+from reconciler.controller.reconcile.service import Result
+
+LAMP = Kind(name="Lamp", plural="lamps", model=("nowhere", "Lamp"), columns=())
+PATIENCE = 60.0
+
+
+def in_a_thread(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+class Lamps:
+    """A kind whose passes only note that they were made."""
+
+    def __init__(self, state: Path, reconcile: Callable[[str], Result]) -> None:
+        self.ended = threading.Semaphore(0)
+        self.results: list[tuple[str, Result | None]] = []
+        self.errors: list[tuple[str, str]] = []
+        reconciler = Reconciler(LAMP, reconcile, lambda name, error: self.errors.append((name, str(error))))
+        self.workers = Workers(reconciler, state, Recorder(), Backoff(random.Random(1)), self._passed)
+        self.workers.start(in_a_thread, 1)
+
+    def _passed(self, name: str, result: Result | None) -> None:
+        self.results.append((name, result))
+        self.ended.release()
+
+    def one(self, name: str) -> None:
+        self.workers.wake(name)
+        assert self.ended.acquire(timeout=PATIENCE)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def test_a_pass_is_what_its_kind_says(state: Path) -> None:
+    lamps = Lamps(state, lambda name: Result(did=f"lit {name}"))
+    lamps.one("hall")
+    assert lamps.results == [("hall", Result(did="lit hall"))]
+    assert lamps.workers.is_live
+    lamps.workers.close()
+    assert lamps.workers.snapshot().name == "lamp"
+
+
+def test_a_pass_that_fails_is_told_and_tried_again(state: Path) -> None:
+    tries = []
+
+    def reconcile(name: str) -> Result:
+        tries.append(name)
+        if len(tries) == 1:
+            raise TemporaryError("no current", 0.0)
+        return Result()
+
+    lamps = Lamps(state, reconcile)
+    lamps.one("hall")
+    assert lamps.ended.acquire(timeout=PATIENCE)
+    lamps.workers.close()
+    assert lamps.errors == [("hall", "no current")]
+    assert lamps.results == [("hall", None), ("hall", Result())]
+
+
+def test_two_kinds_may_share_a_name(state: Path) -> None:
+    """The lease of a VaultService keeps no pass of another kind from being made, and is where former releases look."""
+    lamps = Lamps(state, lambda name: Result())
+    with lease(lease_path(state, VAULT_SERVICE, "hall")):
+        lamps.one("hall")
+    lamps.workers.close()
+    assert lamps.results == [("hall", Result())]
+    assert lease_path(state, VAULT_SERVICE, "hall") == state / "leases" / "hall"
