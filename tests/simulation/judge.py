@@ -75,6 +75,13 @@ class Judge:
 
     def planned(self, judged: Judged, history: History, made: Plan) -> None:
         """A pass has looked and planned."""
+        prepared = self._is_prepared(judged.stack, judged.observed)
+        # Most plans say to wait, and what a pass knew that calls nothing is asked by nobody.
+        self._pass = self._known_to(judged, prepared) if made.operations else None
+        if self._random.random() < 0.05:
+            self._same_again(judged, history, made)
+
+    def _known_to(self, judged: Judged, prepared: bool) -> Pass:
         stack, observed = judged.stack, judged.observed
         floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
         if _waits_for_an_image(stack, observed) and not _heals_a_dependency(stack, observed):
@@ -85,7 +92,8 @@ class Judge:
         up = frozenset(
             c.short for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)
         )
-        self._pass = Pass(
+        self._volumes = set(self._engine.volumes)
+        return Pass(
             stack=stack,
             floor=floor,
             budget=stack.replicas + surge,
@@ -102,13 +110,10 @@ class Judge:
                 for c in observed.engine.containers
                 if c.state is State.RUNNING and c.health in (Health.NONE, Health.HEALTHY)
             ),
-            prepared=self._is_prepared(stack, observed),
+            prepared=prepared,
             workers=self._all_workers(stack),
             images=dict(self._engine.image_ids),
         )
-        self._volumes = set(self._engine.volumes)
-        if self._random.random() < 0.05:
-            self._same_again(judged, history, made)
 
     def _same_again(self, judged: Judged, history: History, made: Plan) -> None:
         """The order in which an engine lists its containers means nothing."""
@@ -129,12 +134,14 @@ class Judge:
     def before(self, call: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """A controller is about to make this call."""
         if (now := self._pass) is None:
-            return
+            raise Violation(f"{call} is called, and the plan has no operation")
         self._pool = self.pool(now.stack)
-        self._live = sum(_is_live(c) for c in self._containers(now.stack))
         self._ways_in = frozenset(process.container for process in self._accepting(now.stack))
         self._before = self._all_workers(now.stack)
-        self._known = {c.id for c in self._containers(now.stack)}
+        if call == "create":
+            containers = self._containers(now.stack)
+            self._live = sum(_is_live(c) for c in containers)
+            self._known = {c.id for c in containers}
         if call == "start":
             for id in arguments[0]:
                 if container := self._engine.machine.containers.get(id):
@@ -166,12 +173,8 @@ class Judge:
                     f"{now.floor} have to serve; gone: {_names(taken)}"
                 )
         self._new_workers(call, now, pool)
-        live = sum(_is_live(c) for c in self._containers(now.stack))
-        if call == "create" and live > self._live:
-            now.created += live - self._live
-            # More than the pass could know of were started, or fewer are left, by somebody else.
-            if min(live, now.live + now.created) > now.budget:
-                raise Violation(f"{live} live replicas, at most {now.budget} are allowed")
+        if call == "create":
+            self._budget(now)
         left = {process.container for process in self._accepting(now.stack)}
         now.closed |= self._ways_in - left
         # One that was thawed after the pass had looked was no way in for it.
@@ -181,9 +184,18 @@ class Judge:
             self._file(now)
         if lost := self._volumes - self._engine.volumes:
             raise Violation(f"volumes were removed: {_names(lost)}")
-        self._single_writers(now.stack)
+        if now.created:
+            self._single_writers(now.stack)
         if call == "create":
             self._one_content(now)
+
+    def _budget(self, now: Pass) -> None:
+        live = sum(_is_live(c) for c in self._containers(now.stack))
+        if live > self._live:
+            now.created += live - self._live
+            # More than the pass could know of were started, or fewer are left, by somebody else.
+            if min(live, now.live + now.created) > now.budget:
+                raise Violation(f"{live} live replicas, at most {now.budget} are allowed")
 
     def _one_content(self, now: Pass) -> None:
         """A new replica gets the content of those of its revision, unless its tag was moved after the pass had looked."""
@@ -197,16 +209,13 @@ class Judge:
                 raise Violation(f"{new.workload} runs {_names(before | {new.image})} under one revision")
 
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
+        if call not in ("reload", "start"):
+            return
         for worker, names in pool.items():
             # Who has ended or was frozen since the pass looked was not taken away by this call.
             known = [len(p & self._pool.get(w, p) - now.taken) for w, p in now.pool.items() if w in pool]
             broken = {name for w, p in now.pool.items() for name in p - self._pool.get(w, p) - now.taken}
-            if (
-                call in ("reload", "start")
-                and worker not in self._pool
-                and known
-                and len(names | broken) < min(now.floor, *known)
-            ):
+            if worker not in self._pool and known and len(names | broken) < min(now.floor, *known):
                 raise Violation(
                     f"{call} starts a HAProxy worker with {len(names)} servers, {min(known)} serve"
                 )
@@ -302,11 +311,7 @@ class Judge:
                 key = container.workload
                 value = container.revision if container.role is Role.WEB else container.id
                 seen.setdefault(key, set()).add(value)
-        if (
-            self._pass
-            and self._pass.created
-            and (both := [w for w, values in seen.items() if len(values) > 1])
-        ):
+        if both := [w for w, values in seen.items() if len(values) > 1]:
             raise Violation(f"two of {both[0]} run at the same time")
 
     # What is true
