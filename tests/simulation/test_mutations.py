@@ -11,6 +11,7 @@ import pytest
 from reconciler.core.assess import health, judged, pool
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.observed import Observed
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan import dependencies, ingress, leaving, planner, rollout
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
@@ -141,14 +142,7 @@ def a_second_database(patch: pytest.MonkeyPatch) -> None:
 
 
 def order_decides(patch: pytest.MonkeyPatch) -> None:
-    def judge_replicas(stack: Stack, containers: Any, members: Any, now: Any) -> tuple[health.Replica, ...]:
-        web = {workload.name: workload for workload in stack.web}
-        deadline = stack.strategy.progress_deadline
-        return tuple(
-            _judge(c, web[c.workload], members, deadline, now) for c in containers if c.workload in web
-        )
-
-    patch.setattr(judged, "judge_replicas", judge_replicas)
+    patch.setattr(Observed, "containers", property(lambda observed: observed.engine.containers))
 
 
 def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:

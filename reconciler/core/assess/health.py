@@ -130,14 +130,13 @@ def judge(
 def judge_replicas(
     stack: Stack, containers: Iterable[Container], members: Mapping[str, Member], now: datetime
 ) -> tuple[Replica, ...]:
-    """Every container that serves or once served the pool, oldest first, those of services that are gone included."""
+    """Those of `containers` that serve or once served the pool, those of services that are gone included."""
     web = {workload.name: workload for workload in stack.web}
     others = {workload.name for workload in stack.workloads} - set(web)
     mine = (c for c in containers if c.workload in web or (c.role is Role.WEB and c.workload not in others))
     deadline, asked = stack.strategy.progress_deadline, stack.rotated_at
     return tuple(
-        judge(c, web.get(c.workload) or _gone(c.workload), members, deadline, now, asked)
-        for c in sorted(mine, key=lambda c: c.age_key)
+        judge(c, web.get(c.workload) or _gone(c.workload), members, deadline, now, asked) for c in mine
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 
 from reconciler.core.assess.health import Replica, judge_replicas
 from reconciler.core.assess.instance import DETACHED, Instance, Phase, judge_instance
@@ -13,7 +14,7 @@ from reconciler.core.assess.pool import Member, merge, silent
 from reconciler.core.desired.stack import Role, Stack, Workload
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Judged:
     """What is wanted and what runs, at one moment.
 
@@ -34,8 +35,14 @@ class Judged:
 
     def of(self, workload: Workload) -> tuple[Instance, ...]:
         """The instances of one workload of the stack, oldest first."""
-        instances: tuple[Instance, ...] = self.replicas if workload.role is Role.WEB else self.others
-        return tuple(instance for instance in instances if instance.workload is workload)
+        return self._by_workload.get(workload.name, ())
+
+    @cached_property
+    def _by_workload(self) -> Mapping[str, tuple[Instance, ...]]:
+        found: dict[str, list[Instance]] = {}
+        for instance in (*self.others, *self.replicas):
+            found.setdefault(instance.workload.name, []).append(instance)
+        return {workload: tuple(instances) for workload, instances in found.items()}
 
     def is_complete(self, workload: Workload) -> bool:
         """Whether all instances of a workload that no pool serves are there, of the current definition, and well."""
@@ -54,7 +61,7 @@ def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
         stack=stack,
         observed=observed,
         members=members,
-        replicas=judge_replicas(stack, observed.engine.containers, members, now),
+        replicas=judge_replicas(stack, observed.containers, members, now),
         others=_judge_others(stack, observed, now),
         slots=tuple(sorted(slots)),
         silent=silent(stack.haproxy.name, observed),
@@ -67,7 +74,7 @@ def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Inst
     deadline = stack.strategy.progress_deadline
     return tuple(
         _in_its_namespace(judge_instance(container, workloads[container.workload], deadline, now), observed)
-        for container in sorted(observed.engine.containers, key=lambda c: c.age_key)
+        for container in observed.containers
         if container.workload in workloads
     )
 
@@ -75,8 +82,10 @@ def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Inst
 def _in_its_namespace(instance: Instance, observed: Observed) -> Instance:
     """A container lives in the namespace of the one that it was created for, which ends with that one's process."""
     container, owner = instance.container, instance.workload.joins
-    owners = {c.id: c for c in observed.of(owner)} if owner else {}
-    if not owners or container.joined is None or container.stopping:
+    if not owner or container.joined is None or container.stopping:
+        return instance
+    owners = {c.id: c for c in observed.of(owner)}
+    if not owners:
         return instance
     joined = owners.get(container.joined)
     times = (joined.started if joined else None, container.started)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 
 from reconciler.core.desired.stack import Role
 
@@ -176,14 +177,25 @@ class EngineObserved:
     pulls: Mapping[str, Pull] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Observed:
     """One look at the world."""
 
     engine: EngineObserved
     proxy: ProxyObserved
 
+    @cached_property
+    def containers(self) -> tuple[Container, ...]:
+        """All containers, oldest first; the engine may list them in any order."""
+        return tuple(sorted(self.engine.containers, key=lambda c: c.age_key))
+
+    @cached_property
+    def _by_workload(self) -> Mapping[str, tuple[Container, ...]]:
+        found: dict[str, list[Container]] = {}
+        for container in self.containers:
+            found.setdefault(container.workload, []).append(container)
+        return {workload: tuple(containers) for workload, containers in found.items()}
+
     def of(self, workload: str) -> tuple[Container, ...]:
         """The containers of one workload, oldest first."""
-        mine = (c for c in self.engine.containers if c.workload == workload)
-        return tuple(sorted(mine, key=lambda c: c.age_key))
+        return self._by_workload.get(workload, ())

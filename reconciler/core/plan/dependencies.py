@@ -165,7 +165,7 @@ def plan_orphans(stack: Stack, observed: Observed) -> Step:
     """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
     names = {workload.name for workload in stack.workloads}
     operations: list[Operation] = []
-    for container in sorted(observed.engine.containers, key=lambda c: c.age_key):
+    for container in observed.containers:
         if container.workload in names or container.role is Role.WEB:
             continue
         if container.state in ENDED:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from reconciler.core.assess.cause import Cause
@@ -193,7 +194,7 @@ class _Proxies:
             for container in mute[: max(0, len(self._fit) - self._workload.replicas)]:
                 yield _stop(container, self._workload, Cause.UNHEALTHY)
 
-    @property
+    @cached_property
     def _awaited(self) -> list[Container]:
         return [c for c in self._fit if not self._answers(c) and not self._mute(c)]
 

@@ -245,10 +245,15 @@ class Step:
     @classmethod
     def of(cls, parts: Iterable[Operation | Wait]) -> Step:
         """A step from its parts, in order."""
-        parts = tuple(parts)
-        waits = [part for part in parts if isinstance(part, Wait)]
+        operations: list[Operation] = []
+        waits: list[Wait] = []
+        for part in parts:
+            if isinstance(part, Wait):
+                waits.append(part)
+            else:
+                operations.append(part)
         return cls(
-            operations=tuple(part for part in parts if isinstance(part, Operation)),
+            operations=tuple(operations),
             waiting=tuple(wait.reason for wait in waits if wait.reason),
             requeue_after=min((wait.seconds for wait in waits), default=None),
         )
