@@ -38,7 +38,7 @@ from reconciler.core.plan.operations import (
 from reconciler.core.plan.rotation import active_due_in, choose_active, due_in
 
 DRAIN_LOOK: Final = 0.05
-"""Seconds between two looks at a draining server: HAProxy sends no event when its last session ends."""
+"""Seconds between two looks at a draining server, at first: HAProxy sends no event when its last session ends."""
 
 CONNECT_SECONDS: Final = 4.0
 """Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address at which nobody
@@ -47,7 +47,11 @@ and the turn of another server that has died as well may come first.
 """
 
 CHECK_LOOK: Final = 1.0
-"""Seconds between two looks at a server that waits for its first good check, if the news of that is missed."""
+"""Seconds between two looks at a server that waits for its first good check, at first, if the news of that is missed."""
+
+LATE_BY: Final = 0.1
+LONGEST_LOOK: Final = 5.0
+"""What has gone on for long is looked at less often: its end is seen late by a tenth of its length, and at most by this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ def _forget_servers(judged: Judged) -> Iterator[Operation | Wait]:
             cut = f"cuts {member.sessions} sessions" if member.sessions else ""
             yield DeleteServer(server=name, slots=judged.slots, force=bool(cut), cause=Cause.DEAD, detail=cut)
         else:
-            yield Wait(DRAIN_LOOK, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
+            look = _next_look(DRAIN_LOOK, member.since, CONNECT_SECONDS)
+            yield Wait(look, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
 
 
 # Who serves
@@ -223,7 +228,8 @@ def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Opera
         elif member.since >= judged.stack.strategy.drain:
             yield _stop(replica, cause, cut=member.sessions)
         else:
-            yield Wait(DRAIN_LOOK, f"{replica.container.name} has {member.sessions} sessions to end")
+            look = _next_look(DRAIN_LOOK, member.since, judged.stack.strategy.drain)
+            yield Wait(look, f"{replica.container.name} has {member.sessions} sessions to end")
 
 
 # Who comes
@@ -285,13 +291,19 @@ def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
         name = replica.container.name
         if replica.in_pool and not replica.taking_traffic:
             check = f" ({replica.member.check})" if replica.member and replica.member.check else ""
-            yield Wait(CHECK_LOOK, f"{name} does not pass HAProxy's check yet{check}")
+            look = _next_look(CHECK_LOOK, replica.member.since if replica.member else 0.0)
+            yield Wait(look, f"{name} does not pass HAProxy's check yet{check}")
         elif replica.phase is Phase.WARMING:
             left = strategy.progress_deadline - replica.container.age(judged.now)
             yield Wait(max(1.0, left), f"{name} is starting")
         elif replica.member and replica.taking_traffic and not replica.available(strategy.min_ready):
             left = strategy.min_ready - replica.member.since
             yield Wait(left, f"{name} has to stay ready for {left:.0f} s more")
+
+
+def _next_look(first: float, since: float, deadline: float = inf) -> float:
+    """Seconds until the next look at what has gone on for `since` seconds; none is later than its deadline."""
+    return max(first, min(since * LATE_BY, LONGEST_LOOK, deadline - since))
 
 
 def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:

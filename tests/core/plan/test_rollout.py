@@ -25,7 +25,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
 )
 from reconciler.core.plan.planner import plan
-from reconciler.core.plan.rollout import CONNECT_SECONDS
+from reconciler.core.plan.rollout import CHECK_LOOK, CONNECT_SECONDS, DRAIN_LOOK
 from tests.core.scenes import NOW, Scene, read_scene
 
 STATES = ("running", "running", "running", "running", "created", "exited", "restarting", "paused", "dead")
@@ -213,3 +213,31 @@ def test_any_clock_gives_a_plan(scene: Scene, jump: int) -> None:
     made = plan(judge(scene.stack, scene.observed, NOW + timedelta(seconds=jump)), scene.history)
     assert str(made)
     assert made.requeue_after is None or made.requeue_after == made.requeue_after
+
+
+@pytest.mark.parametrize(
+    ("since", "look"), [(0, DRAIN_LOOK), (2, 0.2), (20, 2.0), (60, 5.0), (3000, 5.0), (3598, 2.0)]
+)
+def test_what_drains_for_long_is_looked_at_less_often_and_not_after_its_deadline(
+    since: int, look: float
+) -> None:
+    scene = read_scene(
+        f"""
+        about: one that is replaced has a session
+        wish: {{replicas: 1, version: "2", drain: 3600}}
+        web: ["web-1 @1 running drained sessions=1 since={since}", "web-2 @2 running healthy up since=4000"]
+        """
+    )
+    assert plan(scene.judged, scene.history).requeue_after == pytest.approx(look)
+
+
+@pytest.mark.parametrize(("since", "look"), [(0, CHECK_LOOK), (10, CHECK_LOOK), (30, 3.0), (300, 5.0)])
+def test_what_does_not_pass_its_check_for_long_is_looked_at_less_often(since: int, look: float) -> None:
+    scene = read_scene(
+        f"""
+        about: one is healthy by its own check, and down for HAProxy
+        wish: {{replicas: 1}}
+        web: ["web-1 @1 running healthy down since={since}"]
+        """
+    )
+    assert plan(scene.judged, scene.history).requeue_after == pytest.approx(look)
