@@ -82,9 +82,9 @@ def admit(
     Returns warnings, one for each rule and not for each service. `plugin` is the slug, `web` the names of the
     services that HAProxy serves.
     """
-    if refused := review(sections, web, policy, profile):
-        raise AdmissionError(f"plugin {plugin!r} asks for what profile {profile.value!r} refuses:", refused)
     warnings, subjects = [], tuple(_subjects(sections, web, policy))
+    if refused := _refused(subjects, profile):
+        raise AdmissionError(f"plugin {plugin!r} asks for what profile {profile.value!r} refuses:", refused)
     for advice in ADVICE:
         found = [finding for subject in subjects for finding in advice.apply(subject)]
         if found:
@@ -97,9 +97,13 @@ def review(
     sections: Sections, web: Collection[str], policy: Policy, profile: Profile = Profile.BASELINE
 ) -> tuple[Finding, ...]:
     """Everything that this profile refuses, in order of place. Raises nothing, whatever the values are."""
+    return _refused(_subjects(sections, web, policy), profile)
+
+
+def _refused(subjects: Iterable[Subject], profile: Profile) -> tuple[Finding, ...]:
     found = (
         finding
-        for subject in _subjects(sections, web, policy)
+        for subject in subjects
         for rule in _rules(profile, subject.section)
         for finding in rule.apply(subject)
     )

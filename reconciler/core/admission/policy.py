@@ -110,8 +110,10 @@ class Rule:
 
 def at(body: Mapping[str, Any], field: str) -> Any:
     """The value at a dotted path, None where there is none."""
+    if "." not in field:
+        return body.get(field) if field else body
     value: Any = body
-    for key in field.split(".") if field else ():
+    for key in field.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value
 

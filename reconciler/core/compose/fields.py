@@ -155,6 +155,13 @@ SECTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
 }
 
 
+_TELLING: Final = {
+    section: tuple((row, row.path.split(".")) for row in rows if row.treatment in (W, R))
+    for section, rows in SECTIONS.items()
+}
+"""The rows that say more than "honoured", with the steps of their paths: every pass asks for them."""
+
+
 def row_of(section: str, path: str) -> Field | None:
     """The row of a field: its own, or that of the innermost field around it which is treated as one."""
     rows = {row.path: row for row in SECTIONS[section]}
@@ -181,11 +188,12 @@ class Met:
 def met(section: str, name: str, body: Mapping[str, Any]) -> Iterator[Met]:
     """The rows that say more than "honoured" and that this entry meets."""
     prefix = f"{section}.{name}." if section else ""
-    for row in SECTIONS[section]:
-        if row.treatment in (W, R):
-            for place, value in _at(body, row.path.split("."), ""):
-                if row.means(value):
-                    yield Met(f"{prefix}{place}", row)
+    for row, steps in _TELLING[section]:
+        if steps[0] not in body and steps[0] != EVERY:
+            continue
+        for place, value in _at(body, steps, ""):
+            if row.means(value):
+                yield Met(f"{prefix}{place}", row)
 
 
 def _at(value: Any, steps: list[str], place: str) -> Iterator[tuple[str, Any]]:

@@ -59,10 +59,11 @@ class Mount:
 
 def read_mounts(value: object) -> tuple[Mount, ...]:
     """The mounts of a service, of either form; raises nothing, whatever the value is."""
-    entries = value if isinstance(value, list | tuple) else []
+    if not value or not isinstance(value, list | tuple):
+        return ()
     return tuple(
         _long(f"[{at}]", entry) if isinstance(entry, Mapping) else _short(f"[{at}]", str(entry))
-        for at, entry in enumerate(entries)
+        for at, entry in enumerate(value)
     )
 
 

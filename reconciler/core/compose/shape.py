@@ -98,6 +98,8 @@ def misnamed(name: str) -> str | None:
 def misshapen(service: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with the fields of a service that the core reads: place in the service, and what belongs there."""
     for path, fits, wanted in _SHAPES:
+        if path.partition(".")[0] not in service:
+            continue
         value: Any = service
         for key in path.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None

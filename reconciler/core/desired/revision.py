@@ -29,23 +29,24 @@ def _content(definition: Definition) -> Definition:
     return content
 
 
-def _first_formula(definition: Definition) -> str:
-    return digest(_content(definition))
+def _first_formula(text: str) -> str:
+    return f"v1-{hashlib.sha256(text.encode()).hexdigest()[:LENGTH]}"
 
 
-def _second_formula(definition: Definition, key: bytes) -> str:
+def _second_formula(text: str, key: bytes) -> str:
+    return f"v2-{hmac.digest(key, text.encode(), 'sha256').hex()[:LENGTH]}"
+
+
+def revisions_of(definition: Definition, key: bytes = b"") -> tuple[str, ...]:
+    """The revisions of this Compose service under every formula that is still read, that of new containers first."""
     text = _canonical(_content(definition))
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()[:LENGTH]
+    first = _first_formula(text)
+    return (_second_formula(text, key), first) if key else (first,)
 
 
 def revision_of(definition: Definition, key: bytes = b"") -> str:
     """The revision that new containers of this Compose service get."""
-    return f"v2-{_second_formula(definition, key)}" if key else f"v1-{_first_formula(definition)}"
-
-
-def revisions_of(definition: Definition, key: bytes = b"") -> frozenset[str]:
-    """The revisions of this Compose service under every formula that is still read."""
-    return frozenset({revision_of(definition), revision_of(definition, key)})
+    return revisions_of(definition, key)[0]
 
 
 def formula_of(revision: str) -> str:

@@ -76,13 +76,14 @@ class FragmentReader:
         shared = shared_with(body)
         self._check_owners(name, shared)
         content = _with_files(definition, self.digest_file, fragment)
+        revisions = revisions_of(content, self.key)
         workload = Workload(
             name=name,
             role=Role.WEB if is_web else Role.JOB if nature.is_job else Role.DEPENDENCY,
             replicas=replicas,
             image=definition["image"],
-            revision=revision_of(content, self.key),
-            revisions=revisions_of(content, self.key) | self._former_revision(name, content, is_web=is_web),
+            revision=revisions[0],
+            revisions=self._former_revision(name, content, is_web=is_web).union(revisions),
             networks=frozenset(definition.get("networks", ())),
             needs=fragment.needs[name],
             joins=shared.get("network_mode", ""),
@@ -187,7 +188,8 @@ def base_parts(service: VaultService, site: Site, bind: str = "", key: bytes = b
     haproxy = base_stack.haproxy(site, image, drain) | {"deploy": {"replicas": spec.proxy.replicas}}
     # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision. Another address
     # cannot be opened beside the old one either, so it is for gateways to come.
-    held = {"ports": base_stack.gateway(spec.ports.http, image)["ports"]}
+    held = revisions_of({"ports": base_stack.gateway(spec.ports.http, image)["ports"]}, key)
+    proxy = revisions_of(haproxy, key)
     return (
         _labelled(
             service.name,
@@ -196,8 +198,8 @@ def base_parts(service: VaultService, site: Site, bind: str = "", key: bytes = b
                 role=Role.GATEWAY,
                 replicas=1,
                 image=image,
-                revision=revision_of(held, key),
-                revisions=revisions_of(held, key),
+                revision=held[0],
+                revisions=frozenset(held),
                 networks=frozenset(gateway["networks"]),
                 stop_grace=0.0,
             ),
@@ -210,8 +212,8 @@ def base_parts(service: VaultService, site: Site, bind: str = "", key: bytes = b
                 role=Role.PROXY,
                 replicas=spec.proxy.replicas,
                 image=image,
-                revision=revision_of(haproxy, key),
-                revisions=revisions_of(haproxy, key),
+                revision=proxy[0],
+                revisions=frozenset(proxy),
                 networks=frozenset(),
                 needs=(GATEWAY,),
                 stop_grace=drain + base_stack.HARD_STOP_MARGIN,
