@@ -40,15 +40,17 @@ def moved(judged: Judged) -> Iterator[tuple[str, str]]:
     images = judged.observed.engine.images
     for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY, Role.PROXY):
         present = images.get(workload.image)
+        if present is None:
+            continue
         runs = [
             i.container.image
             for i in judged.of(workload)
             if workload.accepts(i.container.revision) and i.container.image
         ]
-        others = sorted({image for image in runs if image != present})
-        if present is None or not others:
+        others = set(runs) - {present}
+        if not others:
             continue
-        ids = ", ".join(image[:SHOWN] for image in others)
+        ids = ", ".join(image[:SHOWN] for image in sorted(others))
         text = f"image {workload.image} has moved from {ids} to {present[:SHOWN]}"
         if len(set(runs)) > 1:
             text += f"; {sum(image == present for image in runs)} of {len(runs)} containers run the new one"

@@ -61,15 +61,16 @@ def silent(proxy: str, observed: Observed) -> tuple[Container, ...]:
 
 
 def _member(name: str, views: Sequence[Server], current: Sequence[Server], listening: int) -> Member:
-    enabled = len(current) == listening and all(server.admin is Admin.READY for server in current)
+    ready = [server.up for server in current if server.admin is Admin.READY]
+    enabled = len(ready) == len(current) == listening
     return Member(
         name=name,
-        addresses=frozenset(server.address for server in current),
+        addresses=frozenset([server.address for server in current]),
         enabled=enabled,
-        up=enabled and all(server.up for server in current),
-        up_somewhere=any(server.up and server.admin is Admin.READY for server in current),
-        draining=all(server.admin is Admin.DRAIN for server in views),
-        sessions=sum(server.sessions for server in views),
-        since=min(server.since for server in views),
+        up=enabled and all(ready),
+        up_somewhere=any(ready),
+        draining=all([server.admin is Admin.DRAIN for server in views]),
+        sessions=sum([server.sessions for server in views]),
+        since=min([server.since for server in views]),
         check=next((server.check for server in current if not server.up and server.check), ""),
     )

@@ -57,6 +57,8 @@ class DependencyStep:
 def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
     """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
     stack, members = judged.stack, judged.members
+    if not stack.of(Role.DEPENDENCY, Role.JOB):
+        return DependencyStep(Step(), may_start=True, may_serve=True, hold=False)
     web = frozenset(workload.name for workload in stack.web)
     ready = set(web) if _enough_serve(judged) else set()
     steps: list[Operation | Wait] = []

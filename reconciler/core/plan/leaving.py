@@ -25,6 +25,8 @@ def leaving(
     `can_drain`: a proxy answers, so that what seems to serve nothing does serve nothing.
     """
     candidates = _candidates(stack, replicas, now)
+    if not candidates:
+        return {}
     floor = _floor(stack)
     spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - floor
     well = sum(r.serving for r in replicas)
@@ -58,13 +60,14 @@ def _candidates(stack: Stack, replicas: Sequence[Replica], now: datetime) -> dic
     """The replicas that should leave when there is room for it, oldest first within a cause."""
     found: dict[Replica, Cause] = {}
     for replica in replicas:
-        if replica.live and replica.phase is not Phase.STOPPING and (cause := _cause(stack, replica)):
+        if replica.phase not in (Phase.DEAD, Phase.STOPPING) and (cause := _cause(stack, replica)):
             found[replica] = cause
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
-        surplus = nsmallest(len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r))
-        renewed = stack.rotation is not None and not stack.is_single_active
-        found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else Cause.SURPLUS)
+        if len(rest) > workload.replicas:
+            surplus = nsmallest(len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r))
+            renewed = stack.rotation is not None and not stack.is_single_active
+            found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else Cause.SURPLUS)
     return found | _rotated(stack, replicas, found, now)
 
 

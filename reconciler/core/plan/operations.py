@@ -246,17 +246,16 @@ class Step:
     def of(cls, parts: Iterable[Operation | Wait]) -> Step:
         """A step from its parts, in order."""
         operations: list[Operation] = []
-        waits: list[Wait] = []
+        waiting: list[str] = []
+        soonest: float | None = None
         for part in parts:
-            if isinstance(part, Wait):
-                waits.append(part)
-            else:
+            if isinstance(part, Operation):
                 operations.append(part)
-        return cls(
-            operations=tuple(operations),
-            waiting=tuple(wait.reason for wait in waits if wait.reason),
-            requeue_after=min((wait.seconds for wait in waits), default=None),
-        )
+                continue
+            soonest = part.seconds if soonest is None else min(soonest, part.seconds)
+            if part.reason:
+                waiting.append(part.reason)
+        return cls(tuple(operations), tuple(waiting), soonest)
 
 
 @dataclass(frozen=True, slots=True)
