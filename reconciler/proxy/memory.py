@@ -230,9 +230,10 @@ class MemoryProxy:
             for worker in process.workers:
                 for server in worker.servers.values():
                     server.settle(self._network, now)
-            process.workers[1:] = [
-                w for w in process.workers[1:] if any(s.sessions for s in w.servers.values())
-            ]
+            if len(process.workers) > 1:
+                process.workers[1:] = [
+                    w for w in process.workers[1:] if any(s.sessions for s in w.servers.values())
+                ]
             if leaving:
                 self._supersede(process)
                 if not process.sessions:

@@ -5,7 +5,7 @@ Each of them starts from what could be known when the pass looked: what the worl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -92,6 +92,8 @@ class Judge:
         up = frozenset(
             c.short for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)
         )
+        accepting = self._accepting(stack)
+        pool = self._pool_of(stack, accepting, self._unseen(stack, up))
         self._volumes = set(self._engine.volumes)
         return Pass(
             stack=stack,
@@ -100,8 +102,8 @@ class Judge:
             live=sum(c.role is Role.WEB and _is_live(c) for c in observed.engine.containers),
             up=up,
             created=0,
-            pool={worker: names & up for worker, names in self.pool(stack, self._unseen(stack, up)).items()},
-            ways_in=frozenset(process.container for process in self._accepting(stack)),
+            pool={worker: names & up for worker, names in pool.items()},
+            ways_in=frozenset(process.container for process in accepting),
             holds=_lacks_a_dependency(stack, observed)
             and not self._taking(stack)
             and not _held_for_too_long(judged),
@@ -135,8 +137,9 @@ class Judge:
         """A controller is about to make this call."""
         if (now := self._pass) is None:
             raise Violation(f"{call} is called, and the plan has no operation")
-        self._pool = self.pool(now.stack)
-        self._ways_in = frozenset(process.container for process in self._accepting(now.stack))
+        accepting = self._accepting(now.stack)
+        self._pool = self._pool_of(now.stack, accepting)
+        self._ways_in = frozenset(process.container for process in accepting)
         self._before = self._all_workers(now.stack)
         if call == "create":
             containers = self._containers(now.stack)
@@ -159,7 +162,8 @@ class Judge:
         """The call was made, with whatever result."""
         if (now := self._pass) is None:
             return
-        pool = self.pool(now.stack)
+        accepting = self._accepting(now.stack)
+        pool = self._pool_of(now.stack, accepting)
         now.workers |= self._all_workers(now.stack) - self._before
         # A worker that takes no more connections took nothing away; the ways in are counted below.
         taken = {name for worker, names in pool.items() for name in self._pool.get(worker, names) - names}
@@ -175,7 +179,7 @@ class Judge:
         self._new_workers(call, now, pool)
         if call == "create":
             self._budget(now)
-        left = {process.container for process in self._accepting(now.stack)}
+        left = {process.container for process in accepting}
         now.closed |= self._ways_in - left
         # One that was thawed after the pass had looked was no way in for it.
         if call == "stop" and (self._ways_in - left) & now.ways_in and not now.ways_in - now.closed:
@@ -316,8 +320,14 @@ class Judge:
 
     # What is true
 
-    def pool(self, stack: Stack, unseen: frozenset[str] = frozenset()) -> Pool:
-        """Who would get a request now, and could answer it, as far as anybody can tell who has not seen `unseen` die."""
+    def pool(self, stack: Stack) -> Pool:
+        """Who would get a request now, and could answer it."""
+        return self._pool_of(stack, self._accepting(stack))
+
+    def _pool_of(
+        self, stack: Stack, accepting: Sequence[MemoryProcess], unseen: frozenset[str] = frozenset()
+    ) -> Pool:
+        """The pool of these HAProxies, as far as anybody can tell who has not seen `unseen` die."""
         by_name = {c.id[:12]: c for c in self._containers(stack)}
         return {
             process.workers[0].pid: frozenset(
@@ -326,7 +336,7 @@ class Judge:
                 if server.up
                 and (name in unseen or ((found := by_name.get(name)) and self._can_answer(found, server)))
             )
-            for process in self._accepting(stack)
+            for process in accepting
             # What a HAProxy sees whose socket hangs, nobody can know.
             if process.container not in self._proxy.mute
         }

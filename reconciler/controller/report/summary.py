@@ -97,15 +97,15 @@ def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
     stack = sight.stack
     live = [replica for replica in sight.replicas if replica.live]
     due = next_rotation(live, stack.rotation) if stack.rotation and live else None
-    return before.model_copy(
-        update={
-            "observed_generation": stored.generation,
-            "replicas": counts(stack, sight.replicas),
-            "revision": stack.revision,
-            "last_applied_revision": stored.origin.commit or None,
-            "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
-        }
-    )
+    facts = {
+        "observed_generation": stored.generation,
+        "replicas": counts(stack, sight.replicas),
+        "revision": stack.revision,
+        "last_applied_revision": stored.origin.commit or None,
+        "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
+    }
+    known = all(getattr(before, name) == value for name, value in facts.items())
+    return before if known else before.model_copy(update=facts)
 
 
 def _degraded(stack: Stack, replicas: ReplicaCounts) -> Outcomes:

@@ -24,7 +24,7 @@ CREATED_RESOLUTION: Final = timedelta(seconds=1)
 """The engine tells when a container was created in whole seconds, rounded down."""
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Replica(Instance):
     """One container of a `web` workload with its judgement.
 

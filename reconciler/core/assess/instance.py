@@ -29,7 +29,7 @@ class Phase(StrEnum):
     DEAD = "dead"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Instance:
     """One container with its judgement; `reason` says in a few words what is wrong with it.
 

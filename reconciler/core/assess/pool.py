@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from reconciler.core.assess.observed import Admin, Container, Observed, ProxyInstance, Server, State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Member:
     """A server of the pool over all proxies.
 
@@ -69,7 +69,7 @@ def _member(name: str, views: Sequence[Server], current: Sequence[Server], liste
         enabled=enabled,
         up=enabled and all(ready),
         up_somewhere=any(ready),
-        draining=all([server.admin is Admin.DRAIN for server in views]),
+        draining=all(server.admin is Admin.DRAIN for server in views),
         sessions=sum([server.sessions for server in views]),
         since=min([server.since for server in views]),
         check=next((server.check for server in current if not server.up and server.check), ""),

@@ -6,7 +6,7 @@ changes that are due by then; so a clock may jump an hour and the story is the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from math import inf
@@ -128,10 +128,10 @@ class Machine:
         """Create it."""
         self.containers[container.id] = container
 
-    def of(self, project: str) -> Iterator[MemoryContainer]:
+    def of(self, project: str) -> list[MemoryContainer]:
         """The containers of a project as they are now."""
         self.settle()
-        return (container for container in self.containers.values() if container.project == project)
+        return [container for container in self.containers.values() if container.project == project]
 
     def settle(self) -> None:
         """Make every change that is due by now, in the order of time."""
