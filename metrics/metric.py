@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from itertools import product
 
 
@@ -40,11 +41,12 @@ SERVICE = Label("name", "`metadata.name` of the VaultService.")
 """The label that ties a series to the life of one VaultService."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Metric:
-    """One metric. `name` is what a query says, suffix included; `unit` is an OpenMetrics base unit or empty.
+    """One metric, equal only to itself.
 
-    `buckets` are the upper bounds of a histogram in `unit`, ascending, without +Inf.
+    `name` is what a query says, suffix included; `unit` is an OpenMetrics base unit or empty. `buckets` are the upper
+    bounds of a histogram in `unit`, ascending, without +Inf.
     """
 
     name: str
@@ -60,7 +62,7 @@ class Metric:
         suffix = {Type.COUNTER: "_total", Type.INFO: "_info"}.get(self.type, "")
         return self.name.removesuffix(suffix)
 
-    @property
+    @cached_property
     def label_names(self) -> tuple[str, ...]:
         """The names of the labels, in the order in which values are given."""
         return tuple(label.name for label in self.labels)

@@ -17,7 +17,6 @@ from reconciler.api.condition_types import (
     LONGEST_MESSAGE,
     ConditionStatus,
     ConditionType,
-    find_condition,
 )
 from reconciler.api.formats import Reason
 from reconciler.api.model import ApiModel
@@ -51,9 +50,9 @@ def set_condition(
     `lastTransitionTime` becomes `now` (aware) only if `status` changes: a new reason or message is news about
     the same state.
     """
-    others = [other for other in conditions if other.type != condition.type]
-    previous = find_condition(conditions, condition.type)
+    by_type = {other.type: other for other in conditions}
+    previous = by_type.get(condition.type)
     unchanged = previous is not None and previous.status == condition.status
     since = previous.last_transition_time if previous is not None and unchanged else now
-    placed = condition.model_copy(update={"last_transition_time": since or now})
-    return tuple(sorted([*others, placed], key=lambda each: CONDITION_TYPES.index(each.type)))
+    by_type[condition.type] = condition.model_copy(update={"last_transition_time": since or now})
+    return tuple(by_type[each] for each in CONDITION_TYPES if each in by_type)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -46,8 +47,12 @@ class TextFormat:
     ) -> dict[str, Any]:
         return {**handler(schema), "pattern": f"^(?:{self.pattern})$", "maxLength": self.max_length}
 
+    @cached_property
+    def _regex(self) -> re.Pattern[str]:
+        return re.compile(self.pattern)
+
     def _check(self, value: str) -> str:
-        if len(value) > self.max_length or not re.fullmatch(self.pattern, value):
+        if len(value) > self.max_length or not self._regex.fullmatch(value):
             raise PydanticCustomError("text_format", "must be {rule}", {"rule": self.rule})
         return value
 

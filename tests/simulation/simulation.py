@@ -102,7 +102,10 @@ class Faulty:
         self._call = call
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        return partial(self._call, name, getattr(self._target, name))
+        wired = partial(self._call, name, getattr(self._target, name))
+        # Found there from now on, without asking here.
+        setattr(self, name, wired)
+        return wired
 
 
 class Simulation:

@@ -40,7 +40,7 @@ def moved(judged: Judged) -> Iterator[tuple[str, str]]:
     images = judged.observed.engine.images
     for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY, Role.PROXY):
         present = images.get(workload.image)
-        if present is None:
+        if present is None or all(i.container.image in (present, "") for i in judged.of(workload)):
             continue
         runs = [
             i.container.image

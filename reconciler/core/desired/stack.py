@@ -183,7 +183,7 @@ class Stack:
 
     def of(self, *roles: Role) -> tuple[Workload, ...]:
         """The workloads that have one of these roles, in the order of the document."""
-        return tuple(workload for workload in self.workloads if workload.role in roles)
+        return tuple([workload for workload in self.workloads if workload.role in roles])
 
     @cached_property
     def gateway(self) -> Workload:
