@@ -80,7 +80,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
 
     status = _summarise(stored, before, target, sight, failure, world)
     _put_status(stored, status, world)
-    world.board.saw(stored, status, sight.judged)
+    world.board.saw(stored, status, sight)
     world.journal.moved(sight.judged)
     try:
         _carry_out(stored, sight, world)
@@ -167,7 +167,7 @@ def _rest(
     if sight is None:
         world.board.waits(stored, status)
     else:
-        world.board.saw(stored, status, sight.judged)
+        world.board.saw(stored, status, sight)
     return Result(requeue_after=again)
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from metrics.snapshots import ServiceSnapshot
 from reconciler.api import Status, find_condition
 from reconciler.controller.report.stopwatch import Stopwatch
-from reconciler.core.assess.diff import count_by_kind, diff
+from reconciler.core.assess.diff import count_by_kind
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.observed import Observed, State
@@ -17,6 +17,7 @@ from reconciler.core.desired.base_stack import exporter_port
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.rotation import next_rotation
+from reconciler.core.plan.sight import Sight
 from reconciler.store.base import StoredObject
 
 
@@ -45,9 +46,10 @@ class Board:
         """Where every HAProxy that ran at the last look serves metrics of its own."""
         return tuple(exporter for each in list(self._exporters.values()) for exporter in each)
 
-    def saw(self, stored: StoredObject, status: Status, judged: Judged) -> None:
+    def saw(self, stored: StoredObject, status: Status, sight: Sight) -> None:
         """A pass looked at everything."""
-        stack, members, rotation = judged.stack, judged.members.values(), judged.stack.rotation
+        judged, stack, rotation = sight.judged, sight.stack, sight.stack.rotation
+        members = judged.members.values()
         web = [r for r in judged.replicas if r.live]
         self._snapshots[stored.name] = replace(
             _of(stored, status),
@@ -58,7 +60,7 @@ class Board:
                 "draining": sum(m.draining for m in members),
             },
             pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
-            drift=count_by_kind(diff(judged)),
+            drift=count_by_kind(sight.differences),
             oldest_replica_created=min((r.container.created for r in web), default=None),
             next_rotation=datetime.fromtimestamp(next_rotation(web, rotation), UTC)
             if rotation and web
