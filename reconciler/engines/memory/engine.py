@@ -72,28 +72,45 @@ class MemoryEngine:
         )
 
     def _seen(self, container: MemoryContainer) -> Container:
-        return Container(
+        """What Docker tells of it; of six containers in a look, hardly one is not as it was at the last look."""
+        is_up, told = container.is_up, container.told
+        health = container.health(self.machine.clock()) if is_up else Health.NONE
+        started = container.started_at if is_up else None
+        ended = container.ended_at if container.state is State.EXITED else None
+        if (
+            told is not None
+            and told.state is container.state
+            and told.health is health
+            and told.started is started
+            and told.ended is ended
+            and told.exit_code == container.exit_code
+            and told.stopping is container.stopping
+            and told.addresses == container.addresses
+        ):
+            return told
+        container.told = Container(
             id=container.id,
             name=container.name,
             workload=container.workload,
             role=container.role,
             revision=container.revision,
             state=container.state,
-            health=container.health(self.machine.clock()) if container.is_up else Health.NONE,
+            health=health,
             # Docker tells whole seconds.
             created=container.created.replace(microsecond=0),
             number=container.number,
             addresses=dict(container.addresses),
             port=container.port,
             exit_code=container.exit_code,
-            started=container.started_at if container.is_up else None,
-            ended=container.ended_at if container.state is State.EXITED else None,
+            started=started,
+            ended=ended,
             slot=container.slot,
             joined=container.joined,
             namespace=container.namespace,
             stopping=container.stopping,
             image=container.image,
         )
+        return container.told
 
     def _taken(self, port: int) -> dict[int, str]:
         if port in self.foreign_ports:

@@ -12,7 +12,7 @@ from datetime import datetime
 from math import inf
 from typing import Final
 
-from reconciler.core.assess.observed import Health, State
+from reconciler.core.assess.observed import Container, Health, State
 from reconciler.core.desired.stack import Role
 from reconciler.core.names import VAULT_NET
 
@@ -46,7 +46,10 @@ class Behaviour:
 
 @dataclass(slots=True, eq=False)
 class MemoryContainer:
-    """One container. Times are of the machine's clock, but for `created` and what ends in `_at`, which are the wall's."""
+    """One container. Times are of the machine's clock, but for `created` and what ends in `_at`, which are the wall's.
+
+    `told` is what the last look at it came to.
+    """
 
     id: str
     name: str
@@ -80,6 +83,7 @@ class MemoryContainer:
     well_since: float = -inf
     detached: frozenset[str] = frozenset()
     addresses: dict[str, str] = field(default_factory=dict)
+    told: Container | None = None
 
     @property
     def is_up(self) -> bool:
