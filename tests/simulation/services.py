@@ -23,6 +23,8 @@ NEVER_READY = "never-ready"
 CRASHES = "crashes"
 SLOW = "slow"
 FAILS = "fails"
+LAZY = "lazy"
+"""Of this tag the job ends well, and the worker never turns healthy."""
 JOB_ENDS: Mapping[str, tuple[float, int]] = {SLOW: (40.0, 0), FAILS: (1.5, 3)}
 """How long a job of this name runs, and its exit code."""
 HOURLY: Mapping[str, Any] = {"interval": "1h"}
@@ -121,7 +123,7 @@ class Wish:
     @property
     def is_good(self) -> bool:
         """Whether it can become Ready."""
-        return self.version in GOOD and self.database in GOOD and self.job != FAILS
+        return self.version in GOOD and self.database in GOOD and self.job not in (FAILS, LAZY)
 
     def service(self) -> VaultService:
         """The VaultService that says so."""
@@ -219,7 +221,7 @@ def bad_one(wish: Wish, random: Random) -> Wish:
     """The same wish with something in it that never works."""
     changes: list[dict[str, Any]] = [{"version": NEVER_READY}, {"version": CRASHES}]
     if wish.plugin == "stateful":
-        changes += [{"database": NEVER_READY}, {"job": FAILS}, {"job": FAILS, "version": "3"}]
+        changes += [{"database": NEVER_READY}, {"job": FAILS}, {"job": FAILS, "version": "3"}, {"job": LAZY}]
     return replace(wish, **random.choice(changes))
 
 
@@ -248,7 +250,7 @@ def behaviour(stack: Stack, workload: Workload) -> Behaviour:
         life, code = JOB_ENDS.get(tag, (1.0, 0))
         return Behaviour(boot=inf, checked=False, life=life, exit_code=code)
     if name == "worker":
-        return Behaviour(boot=0.5, checked=False)
+        return Behaviour(boot=inf) if tag == LAZY else Behaviour(boot=0.5, checked=False)
     checked = name != "plain"
     if tag == NEVER_READY:
         return Behaviour(boot=inf, checked=checked)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller.reconcile import service
 from reconciler.core.assess import health, judged, pool
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Phase
@@ -35,6 +36,7 @@ _complete = dependencies._complete
 _plan_web = rollout.plan_web
 _plan_dependencies = dependencies.plan_dependencies
 _plan_job = dependencies.plan_job
+_judge_progress = service.judge_progress
 
 
 def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
@@ -208,6 +210,14 @@ def a_second_run_beside_the_first(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dependencies, "plan_job", plan_job)
 
 
+def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
+    def judge_progress(seen: judged.Judged, *known: Any) -> Any:
+        web = tuple(w for w in seen.stack.workloads if w.role not in (Role.DEPENDENCY, Role.JOB))
+        return _judge_progress(replace(seen, stack=replace(seen.stack, workloads=web), others=()), *known)
+
+    patch.setattr(service, "judge_progress", judge_progress)
+
+
 def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(dependencies, "_enough_serve", lambda seen: False)
 
@@ -221,6 +231,7 @@ MUTATIONS: tuple[Mutate, ...] = (
     new_replicas_do_not_wait_for_a_job,
     what_a_job_has_done_is_forgotten,
     a_second_run_beside_the_first,
+    only_web_replicas_are_judged,
     workers_are_never_started,
     one_too_few_serve,
     one_too_many_live,
