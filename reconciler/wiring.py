@@ -10,7 +10,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.api import VaultService
-    from reconciler.controller.loop.manager import Controller, Outcome, Progress
+    from reconciler.controller.loop.manager import Controller
     from reconciler.controller.notify.commit_status import CommitStatus
     from reconciler.controller.notify.notify import Choice, Notifier, Teller
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.reconcile.world import World
     from reconciler.controller.report.board import Board
     from reconciler.controller.report.fetches import FetchJournal
+    from reconciler.controller.report.outcome import Outcome, Report
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
     from reconciler.core.assess.diff import Difference
@@ -262,7 +263,7 @@ class Application:
     def controller(
         self,
         sources: Sequence[Source] = (),
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Report | None = None,
         *,
         max_prune: int = 1,
         allow_empty: bool = False,
@@ -377,17 +378,11 @@ class Application:
             clock=time.monotonic,
         )
 
-    def delete(
-        self,
-        name: str,
-        *,
-        volumes: bool,
-        timeout: float,
-        on_progress: Callable[[Progress], None] | None = None,
+    def converge(
+        self, names: Collection[str], timeout: float, on_progress: Report | None = None
     ) -> Mapping[str, Outcome]:
-        """Ask for the end of a service and see to it, unless a controller does."""
-        self.objects.request_deletion(name, volumes, utc_now())
-        return self.controller(on_progress=on_progress).converge([name], timeout)
+        """Work on these services in this process until each is Ready, gone or beyond help, or the time is over."""
+        return self.controller(on_progress=on_progress).converge(names, timeout)
 
     def _validate(self, image: str, directory: Path, user: str) -> None:
         from reconciler.core.desired.base_stack import CONFIG_MOUNT, SLOT_VARIABLE

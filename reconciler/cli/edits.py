@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reconciler.app.finding import existing
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
-from reconciler.cli.names import existing
 from reconciler.cli.output import say
 
 if TYPE_CHECKING:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import click
 
 from reconciler.cli.tables import age, shortened, table
 from reconciler.store.base import Event
 
-__all__ = ["event_document", "event_table"]
+__all__ = ["event_table"]
 
 MAX_MESSAGE = 300
 
@@ -30,18 +29,3 @@ def event_table(events: Sequence[Event], now: datetime, *, with_service: bool) -
         message = shortened(" ".join(event.message.split()), MAX_MESSAGE)
         rows.append([seen, kind, event.reason, *service, message])
     return table(headers, rows)
-
-
-def event_document(event: Event) -> dict[str, Any]:
-    """An event for programs; times are RFC 3339."""
-    return {
-        "service": event.service,
-        "type": event.type,
-        "reason": event.reason,
-        "message": event.message,
-        "revision": event.revision,
-        "commit": event.commit,
-        "count": event.count,
-        "firstTime": event.first_time.isoformat(),
-        "lastTime": event.last_time.isoformat(),
-    }

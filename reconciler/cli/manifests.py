@@ -1,25 +1,20 @@
-"""What `-f` names: manifests from files, directories and stdin, as one set, and the stacks that they come to.
-
-Everything is read and built before anything is done with it, so that a mistake in the last file keeps the first one
-from being applied half of the way, and all mistakes are told at once.
-"""
+"""What `-f` names: manifests from files, directories and stdin, as one set, and the stacks that they come to."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 if TYPE_CHECKING:
-    from reconciler.api import Manifest, Problem, VaultService
-    from reconciler.core.desired.stack import Stack
-    from reconciler.wiring import Application
+    from reconciler.api import Manifest, Problem
+    from reconciler.app.preparing import Prepared
+    from reconciler.cli.session import Session
 
-__all__ = ["STDIN", "Prepared", "file_option", "prepare", "read"]
+__all__ = ["STDIN", "file_option", "prepared", "read"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -27,24 +22,6 @@ MOST_NAMED: Final = 20
 DASH: Final = Path("-")
 STDIN: Final = Path("<stdin>")
 """Stands for standard input in messages; settings files are then relative to the working directory."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A manifest and the stack that it comes to."""
-
-    manifest: Manifest
-    stack: Stack
-
-    @property
-    def service(self) -> VaultService:
-        """What the manifest asks for."""
-        return self.manifest.service
-
-    @property
-    def name(self) -> str:
-        """The name of the VaultService."""
-        return self.manifest.service.name
 
 
 def file_option(*, required: bool = True) -> Callable[[Decorated], Decorated]:
@@ -96,43 +73,12 @@ def _tell_of_foreign(files: Sequence[Path]) -> None:
         say(f"passed over, as no VaultService is written there: {names}{more} (.vaultignore keeps them out)")
 
 
-def prepare(application: Application, manifests: Sequence[Manifest]) -> list[Prepared]:
-    """The stacks of all manifests, in their order; warnings of the build go to stderr.
-
-    Raises ManifestError with every problem of all of them.
-    """
-    from reconciler.api import ManifestError, Problem, VaultError
-    from reconciler.cli.output import warn
-    from vault_plugins.contract import PluginError
-
-    prepared: list[Prepared] = []
-    problems: list[Problem] = []
-    for manifest in manifests:
-        _warn_of_readable_secrets(manifest)
-        try:
-            stack = application.build(manifest.service, manifest.path.parent)
-        except ManifestError as error:
-            problems += error.problems
-        except (VaultError, PluginError) as error:
-            problems.append(Problem(manifest.path, manifest.line, 1, "", f"{manifest.service.name}: {error}"))
-        else:
-            for warning in stack.warnings:
-                warn(f"{manifest.path}:{manifest.line}: {stack.name}: {warning}")
-            prepared.append(Prepared(manifest, stack))
-    if problems:
-        raise ManifestError(problems)
-    return prepared
-
-
-def _warn_of_readable_secrets(manifest: Manifest) -> None:
-    from reconciler.api import permission_warning
+def prepared(session: Session, files: Sequence[Path]) -> list[Prepared]:
+    """The stacks of the VaultServices of all `files`; warnings go to stderr. Raises ManifestError with every problem."""
+    from reconciler.app.preparing import prepare
     from reconciler.cli.output import warn
 
-    for entry in manifest.service.spec.env_from:
-        path = manifest.path.parent / entry.file
-        # That a file is missing is for the build to say.
-        if path.exists() and (warning := permission_warning(path)):
-            warn(f"{manifest.path}:{manifest.line}: {warning}")
+    return prepare(session.application.build, read(files), warn)
 
 
 def _standard_input() -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -19,26 +18,12 @@ from reconciler.cli.tables import printable, shortened
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from reconciler.api import ReplicaCounts
+    from reconciler.controller.report.outcome import Progress, Report
 
-__all__ = ["Look", "Report", "reporting"]
+__all__ = ["reporting"]
 
 REFRESHES_PER_SECOND: Final = 8
 MESSAGE_WIDTH: Final = 70
-
-
-@dataclass(frozen=True)
-class Look:
-    """One service at one moment; `doing` is what happens there or what is waited for."""
-
-    name: str
-    replicas: ReplicaCounts
-    doing: str
-    done: bool = False
-
-
-Report = Callable[[Look], None]
-"""Takes what is to be shown; may be called from any thread, and as often as one likes."""
 
 
 @contextmanager
@@ -59,16 +44,16 @@ class Lines:
         self._write = write
         self._last: dict[str, str] = {}
 
-    def __call__(self, look: Look) -> None:
-        """Write the line of `look`, unless it was the last one of that service."""
-        counts = look.replicas
-        line = f"{look.name}: {counts.serving}/{counts.desired} serving"
+    def __call__(self, progress: Progress) -> None:
+        """Write the line of `progress`, unless it was the last one of that service."""
+        counts = progress.replicas
+        line = f"{progress.name}: {counts.serving}/{counts.desired} serving"
         if counts.updated != counts.desired:
             line += f", {counts.updated} updated"
-        if doing := printable(look.doing).replace("\n", "; "):
+        if doing := printable(progress.message).replace("\n", "; "):
             line += f": {doing}"
-        if self._last.get(look.name) != line:
-            self._last[look.name] = line
+        if self._last.get(progress.name) != line:
+            self._last[progress.name] = line
             self._write(f"{self._now().astimezone():%H:%M:%S} {line}")
 
 
@@ -77,34 +62,34 @@ def _live_table() -> Iterator[Report]:
     from rich.console import Console
     from rich.live import Live
 
-    looks: dict[str, Look] = {}
+    latest: dict[str, Progress] = {}
     plain = (context := click.get_current_context(silent=True)) is not None and context.color is False
     console = Console(stderr=True, no_color=plain)
     with Live(
-        get_renderable=lambda: _table(looks), console=console, refresh_per_second=REFRESHES_PER_SECOND
+        get_renderable=lambda: _table(latest), console=console, refresh_per_second=REFRESHES_PER_SECOND
     ) as live:
 
-        def report(look: Look) -> None:
-            looks[look.name] = look
-            if look.done:
+        def report(progress: Progress) -> None:
+            latest[progress.name] = progress
+            if progress.done:
                 live.refresh()
 
         yield report
 
 
-def _table(looks: dict[str, Look]) -> Table:
+def _table(latest: dict[str, Progress]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table("NAME", "SERVING", "UPDATED", "DOING", box=None, pad_edge=False, header_style="bold")
     # A copy, because another thread may just add a service.
-    for look in [*looks.values()]:
-        counts = look.replicas
-        style = "green" if look.done else "yellow"
+    for each in [*latest.values()]:
+        counts = each.replicas
+        style = "green" if each.done else "yellow"
         table.add_row(
-            look.name,
+            each.name,
             Text(f"{counts.serving}/{counts.desired}", style=style),
             f"{counts.updated}/{counts.desired}",
-            Text(shortened(look.doing, MESSAGE_WIDTH)),
+            Text(shortened(each.message, MESSAGE_WIDTH)),
         )
     return table

@@ -5,15 +5,11 @@ One reading of the conditions for `get`, `describe` and for waiting, so that the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from reconciler.controller.report.verdict import Summary, Verdict, summarize
-from reconciler.store.base import StoredObject
 
-if TYPE_CHECKING:
-    from reconciler.api import Status, VaultService
-
-__all__ = ["COLORS", "Summary", "Verdict", "document", "summarize", "url"]
+__all__ = ["COLORS", "Summary", "Verdict", "summarize"]
 
 COLORS: Final = {
     Verdict.READY: "green",
@@ -22,13 +18,3 @@ COLORS: Final = {
     Verdict.IDLE: "white",
 }
 """The terminal colours that people expect."""
-
-
-def url(service: VaultService) -> str:
-    """Where the service is served on this machine."""
-    return f"http://127.0.0.1:{service.spec.ports.http}/"
-
-
-def document(stored: StoredObject, status: Status) -> dict[str, object]:
-    """The whole resource with its status, as `get -o json` shows it; `apply` reads it back."""
-    return stored.service.model_copy(update={"status": status}).to_document()

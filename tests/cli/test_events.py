@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from reconciler.cli.events import event_document, event_table
+from reconciler.cli.events import event_table
 from reconciler.store.base import Event
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -36,9 +36,3 @@ def test_repetitions_are_counted() -> None:
 
 def test_the_service_is_left_out_where_it_is_known() -> None:
     assert "files" not in event_table([EVENT], NOW, with_service=False)
-
-
-def test_a_document_has_everything() -> None:
-    body = event_document(EVENT)
-    assert body["count"] == 3
-    assert datetime.fromisoformat(body["lastTime"]) == EVENT.last_time

@@ -7,8 +7,7 @@ import pytest
 from click.testing import Result
 
 from reconciler.api import ManifestError
-from reconciler.cli.manifests import prepare, read
-from reconciler.wiring import Options, wire
+from reconciler.cli.manifests import read
 
 Manifest = Callable[..., Path]
 Vaultctl = Callable[..., Result]
@@ -58,17 +57,6 @@ def test_standard_input_names_itself_in_problems(vaultctl: Vaultctl, manifest: M
     assert "<stdin>:7:3: spec.replica: is not a known field; did you mean replicas?" in done.stderr
 
 
-def test_settings_files_are_relative_to_the_manifest(
-    manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir("/")
-    (tmp_path / "files.env").write_text("COLOR=blue\n")
-    (tmp_path / "files.env").chmod(0o600)
-    application = wire(Options(state_dir=tmp_path / "state"))
-    (prepared,) = prepare(application, read([manifest(envFrom="[{file: files.env}]")]))
-    assert prepared.stack.document["services"]["whoami"]["environment"]["COLOR"] == "blue"
-
-
 def test_a_settings_file_that_all_can_read_is_warned_about(
     vaultctl: Vaultctl, manifest: Manifest, tmp_path: Path
 ) -> None:
@@ -78,19 +66,3 @@ def test_a_settings_file_that_all_can_read_is_warned_about(
     assert done.exit_code == 0
     assert f"chmod 600 {tmp_path / 'files.env'}" in done.stderr
     assert "hunter2" not in done.output
-
-
-def test_build_errors_of_all_manifests_come_together_with_their_places(
-    manifest: Manifest, tmp_path: Path
-) -> None:
-    application = wire(Options(state_dir=tmp_path / "state"))
-    paths = [
-        manifest("one", plugin="whoam", ports="{http: 8081}"),
-        manifest("two", ports="{http: 8082}", envFrom="[{file: missing.env}]"),
-        manifest("three", ports="{http: 8083}"),
-    ]
-    with pytest.raises(ManifestError) as caught:
-        prepare(application, read(paths))
-    first, second = (str(problem) for problem in caught.value.problems)
-    assert "missing.env: does not exist" in first
-    assert f"{paths[0]}:1:1: one: there is no plugin 'whoam', did you mean 'whoami'? There are:" in second

@@ -8,7 +8,8 @@ import sys
 from datetime import UTC, datetime
 
 from reconciler.api import ReplicaCounts
-from reconciler.cli.progress import Lines, Look
+from reconciler.cli.progress import Lines
+from reconciler.controller.report.outcome import Progress
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -20,14 +21,14 @@ def counts(serving: int, updated: int = 3) -> ReplicaCounts:
 def test_each_piece_of_news_is_one_line() -> None:
     lines: list[str] = []
     report = Lines(lambda: NOW, lines.append)
-    for look in (
-        Look("files", counts(0, 1), "create 2 x web"),
-        Look("files", counts(0, 1), "create 2 x web"),
-        Look("wiki", counts(3), ""),
-        Look("files", counts(2), "two\nlines"),
-        Look("files", counts(3), "", done=True),
+    for each in (
+        Progress("files", counts(0, 1), "create 2 x web"),
+        Progress("files", counts(0, 1), "create 2 x web"),
+        Progress("wiki", counts(3), ""),
+        Progress("files", counts(2), "two\nlines"),
+        Progress("files", counts(3), "", done=True),
     ):
-        report(look)
+        report(each)
     assert [line[9:] for line in lines] == [
         "files: 0/3 serving, 1 updated: create 2 x web",
         "wiki: 3/3 serving",
@@ -39,17 +40,18 @@ def test_each_piece_of_news_is_one_line() -> None:
 
 def test_a_message_cannot_move_the_cursor() -> None:
     lines: list[str] = []
-    Lines(lambda: NOW, lines.append)(Look("files", counts(0), "\x1b[2J\r"))
+    Lines(lambda: NOW, lines.append)(Progress("files", counts(0), "\x1b[2J\r"))
     assert not any(character in lines[0] for character in "\x1b\r")
 
 
 LIVE = """
 from datetime import datetime
 from reconciler.api import ReplicaCounts
-from reconciler.cli.progress import Look, reporting
+from reconciler.cli.progress import reporting
+from reconciler.controller.report.outcome import Progress
 with reporting(now=datetime.now) as report:
     for serving in range(4):
-        report(Look("files", ReplicaCounts(desired=3, serving=serving), f"step {serving} [bold]", done=serving == 3))
+        report(Progress("files", ReplicaCounts(desired=3, serving=serving), f"step {serving} [bold]", done=serving == 3))
 print("answer")
 """
 

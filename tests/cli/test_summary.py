@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.api import Status, VaultService
-from reconciler.cli.summary import Verdict, document, summarize, url
+from reconciler.cli.summary import Verdict, summarize
 from reconciler.store.base import Deletion, Origin, StoredObject
 
 MakeService = Callable[..., VaultService]
@@ -56,15 +56,3 @@ def test_what_the_object_says_comes_first(
     assert summarize(leaving, status).reason == "Deleting"
     resting = StoredObject(make_service(suspend=True), origin)
     assert summarize(resting, status).verdict is Verdict.IDLE
-
-
-def test_the_document_is_the_resource_with_its_status(
-    make_service: MakeService, make_status: MakeStatus, origin: Origin
-) -> None:
-    body = document(StoredObject(make_service(), origin), make_status(4, Ready=READY))
-    assert body["kind"] == "VaultService"
-    assert body["status"]["observedGeneration"] == 4  # type: ignore[index]
-
-
-def test_the_url_is_on_this_machine(make_service: MakeService) -> None:
-    assert url(make_service(ports={"http": 9000})) == "http://127.0.0.1:9000/"

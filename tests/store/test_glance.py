@@ -163,7 +163,7 @@ def test_a_field_that_is_not_there_is_no_field() -> None:
 def test_a_look_makes_no_models(shelf: Shelf, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from reconciler.store.glance import Glances; "
-        "from reconciler.cli.summary import summarize; g = Glances(Path(sys.argv[1]), None); "
+        "from reconciler.controller.report.verdict import summarize; g = Glances(Path(sys.argv[1]), None); "
         "print(summarize(g.get('files'), g.status('files')).reason, 'pydantic' in sys.modules)"
     )
     done = subprocess.run(

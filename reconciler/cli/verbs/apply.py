@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.durations import DURATION
-from reconciler.cli.errors import Failure
-from reconciler.cli.manifests import DASH, Prepared, file_option, prepare, read
+from reconciler.cli.manifests import DASH, file_option, prepared
 from reconciler.cli.output import listed, output_option, qualified, say, warn, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
-from reconciler.cli.waiting import Ending, until_settled
 
 if TYPE_CHECKING:
-    from reconciler.cli.progress import Report
-    from reconciler.store.base import StoredObject
+    from reconciler.api import Manifest
+    from reconciler.app.preparing import Prepared
+    from reconciler.controller.report.outcome import Outcome
+    from reconciler.store.base import Origin, StoredObject
     from reconciler.wiring import Application
 
 
@@ -52,104 +52,69 @@ def command(
 
     A manifest that is wrong in any way is not stored, and neither are those that came with it.
     """
+    from reconciler.app.applying import apply, overrules
+    from reconciler.app.converging import conclude
+
     application = session.application
-    prepared = prepare(application, read(files))
+    wanted = prepared(session, files)
     if dry_run:
-        _show_differences(application, prepared)
+        _show_differences(application, wanted)
         return
-    before = {each.name: application.objects.get(each.name) for each in prepared}
-    for name in before:
-        _warn_of_other_origin(before[name])
-    stored = [_store(application, each) for each in prepared]
+    for each in wanted:
+        if warning := overrules(application.objects, each.name):
+            warn(warning)
+    now = datetime.now(UTC)
+    applied = [apply(application.objects, each.service, _origin(each.manifest), now) for each in wanted]
     if output in (None, "name"):
-        for each in stored:
-            news = "" if output else f" {_news(before[each.name], each)}"
-            click.echo(qualified(each.name) + news)
-    endings = _settle(application, stored, timeout, wait=wait)
+        for done in applied:
+            click.echo(qualified(done.stored.name) + ("" if output else f" {done.news}"))
+    stored = [done.stored for done in applied]
+    outcomes = _settle(application, stored, timeout, wait=wait)
     if output in ("json", "yaml"):
         _write_documents(application, stored, output)
-    _conclude(stored, endings, quiet=output is not None)
+    elif output is None:
+        _say_where(stored, outcomes)
+    conclude(outcomes)
 
 
-def _show_differences(application: Application, prepared: Sequence[Prepared]) -> None:
+def _show_differences(application: Application, wanted: Sequence[Prepared]) -> None:
     from reconciler.cli.verbs.diff import text_of
 
-    click.echo(text_of([application.look(each.stack) for each in prepared]))
+    click.echo(text_of([application.look(each.stack) for each in wanted]))
 
 
-def _warn_of_other_origin(before: StoredObject | None) -> None:
-    if before is not None and before.origin.kind != "apply":
-        warn(
-            f"{before.name} comes from {before.origin.place}: a controller that follows it will undo what differs"
-        )
-
-
-def _store(application: Application, prepared: Prepared) -> StoredObject:
+def _origin(manifest: Manifest) -> Origin:
     from reconciler.store.base import Origin
 
-    manifest = prepared.manifest
     path = manifest.path.absolute() if manifest.path.exists() else Path.cwd() / DASH
-    origin = Origin("apply", str(path), path, manifest.line)
-    # What an earlier run saw is no answer to this one, also when the manifest is the same.
-    return application.objects.apply(manifest.service, origin, requested_at=datetime.now(UTC).isoformat())
-
-
-def _news(before: StoredObject | None, after: StoredObject) -> str:
-    if before is None:
-        return "created"
-    return "unchanged" if before.service == after.service else "configured"
+    return Origin("apply", str(path), path, manifest.line)
 
 
 def _settle(
     application: Application, stored: Sequence[StoredObject], timeout: float, *, wait: bool
-) -> Mapping[str, Ending]:
-    """What became of each service; empty when a controller has it from here and nobody waits."""
+) -> Mapping[str, Outcome]:
+    """What became of each service; empty when a controller has it from here and nothing waits."""
+    from reconciler.app.converging import settle
     from reconciler.cli.progress import reporting
 
-    generations = {each.name: each.service.metadata.generation for each in stored}
-    if application.controller_is_running():
-        if not wait:
-            return {}
-        with reporting(now=datetime.now) as report:
-            return until_settled(application.objects, generations, timeout, report)
-    say("no controller is running on this state directory: converging here")
+    if not application.controller_is_running():
+        say("no controller is running on this state directory: converging here")
+    elif not wait:
+        return {}
     with reporting(now=datetime.now) as report:
-        return _converge(application, tuple(generations), timeout, report)
-
-
-def _converge(
-    application: Application, names: Sequence[str], timeout: float, report: Report
-) -> Mapping[str, Ending]:
-    from reconciler.cli.progress import Look
-    from reconciler.controller.loop.manager import Progress
-
-    def on_progress(progress: Progress) -> None:
-        # Events of the engine make it look at other services too.
-        if progress.name in names:
-            report(Look(progress.name, progress.replicas, progress.message))
-
-    outcomes = application.controller(on_progress=on_progress).converge(names, timeout)
-    for name, outcome in outcomes.items():
-        report(Look(name, application.objects.status(name).replicas, outcome.message, done=True))
-    return {name: Ending(each.ready, each.reason, each.message) for name, each in outcomes.items()}
+        return settle(application, stored, timeout, report)
 
 
 def _write_documents(application: Application, stored: Sequence[StoredObject], output: str) -> None:
-    from reconciler.cli.summary import document
+    from reconciler.app.documents import service_document
 
-    documents = [document(each, application.objects.status(each.name)) for each in stored]
+    documents = [service_document(each, application.objects.status(each.name)) for each in stored]
     write(output, documents[0] if len(documents) == 1 else listed(documents), str)
 
 
-def _conclude(stored: Sequence[StoredObject], endings: Mapping[str, Ending], *, quiet: bool) -> None:
-    """Say where Ready services are. Raises Failure that names every one that is not."""
-    from reconciler.cli.summary import url
+def _say_where(stored: Sequence[StoredObject], outcomes: Mapping[str, Outcome]) -> None:
+    from reconciler.app.documents import url
 
     for each in stored:
-        if not quiet and each.name in endings and endings[each.name].ready:
+        if each.name in outcomes and outcomes[each.name].ready:
             click.echo(f"{each.name} is Ready: {url(each.service)}")
-    failed = [
-        f"{name} is not Ready: {end.reason}: {end.message}" for name, end in endings.items() if not end.ready
-    ]
-    if failed:
-        raise Failure("\n".join(failed))

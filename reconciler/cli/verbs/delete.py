@@ -11,15 +11,13 @@ import click
 
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
-from reconciler.cli.names import existing, names_argument
+from reconciler.cli.names import names_argument
 from reconciler.cli.output import qualified, say
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
-from reconciler.cli.waiting import until_gone
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
-    from reconciler.wiring import Application
 
 
 @click.command(
@@ -41,25 +39,18 @@ if TYPE_CHECKING:
 @pass_session
 def command(session: Session, names: Sequence[str], volumes: bool, yes: bool, timeout: float) -> None:
     """Remove the services NAME...: their containers, networks and files of ours. Volumes stay without --volumes."""
+    from reconciler.app.converging import delete
+    from reconciler.app.finding import existing
+
     application = session.application
     found = existing(application.objects, names)
     if volumes and not yes:
         _ask(found)
     for stored in found:
-        if application.controller_is_running():
-            application.objects.request_deletion(stored.name, volumes, datetime.now(UTC))
-            until_gone(application.objects, stored.name, timeout)
-        else:
-            _remove(application, stored.name, timeout, volumes=volumes)
+        delete(application, stored.name, volumes=volumes, timeout=timeout, now=datetime.now(UTC))
         if stored.origin.kind != "apply":
             say(f"{stored.name} comes from {stored.origin.place}, whose controller will make it again")
         click.echo(f"{qualified(stored.name)} deleted{' with its volumes' if volumes else ''}")
-
-
-def _remove(application: Application, name: str, timeout: float, *, volumes: bool) -> None:
-    outcome = application.delete(name, volumes=volumes, timeout=timeout)[name]
-    if not outcome.ready:
-        raise Failure(f"{name} is not deleted: {outcome.reason}: {outcome.message}")
 
 
 def _ask(found: Sequence[StoredObject]) -> None:

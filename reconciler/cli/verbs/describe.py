@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.names import existing, name_argument
+from reconciler.app.finding import existing
+from reconciler.cli.names import name_argument
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, fields, indented, printable, table
 from reconciler.cli.verb import Verb
@@ -53,7 +54,8 @@ def command(session: Session, name: str) -> None:
 
 
 def _identity(stored: StoredObject, status: Status) -> str:
-    from reconciler.cli.summary import COLORS, summarize, url
+    from reconciler.app.documents import url
+    from reconciler.cli.summary import COLORS, summarize
 
     service, counts = stored.service, status.replicas
     summary = summarize(stored, status)

@@ -10,7 +10,7 @@ import click
 
 from reconciler.cli import exit_codes
 from reconciler.cli.errors import Trouble
-from reconciler.cli.manifests import file_option, prepare, read
+from reconciler.cli.manifests import file_option, prepared
 from reconciler.cli.output import output_option, qualified, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import indented, printable
@@ -42,7 +42,7 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
     not be compared.
     """
     application = session.application
-    looks = [application.look(each.stack) for each in prepare(application, read(files))]
+    looks = [application.look(each.stack) for each in prepared(session, files)]
     write(output, [_document(look) for look in looks], lambda: text_of(looks))
     context.exit(exit_codes.CHANGES if any(map(differs, looks)) else exit_codes.OK)
 

@@ -33,7 +33,8 @@ def command(session: Session, name: str | None, limit: int, output: str | None) 
 
     The events of a service that was deleted are gone with it.
     """
-    from reconciler.cli.events import event_document, event_table
+    from reconciler.app.documents import event_document
+    from reconciler.cli.events import event_table
 
     events = session.application.history.events(name, limit)
     if not events and output is None:

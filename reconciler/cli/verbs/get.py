@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.names import existing, names_argument
+from reconciler.app.finding import existing
+from reconciler.cli.names import names_argument
 from reconciler.cli.output import listed, output_option, qualified, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, shortened, table
@@ -81,9 +82,9 @@ def _show(
 
 
 def _data(seen: Sequence[Seen], *, one: bool) -> Mapping[str, object]:
-    from reconciler.cli.summary import document
+    from reconciler.app.documents import service_document
 
-    documents = [document(stored, status) for stored, status in seen]
+    documents = [service_document(stored, status) for stored, status in seen]
     return documents[0] if one and documents else listed(documents)
 
 
@@ -101,7 +102,8 @@ def _text(
 
 
 def _row(application: Application, stored: StoredObject, status: Status, *, wide: bool) -> list[str]:
-    from reconciler.cli.summary import COLORS, summarize, url
+    from reconciler.app.documents import url
+    from reconciler.cli.summary import COLORS, summarize
 
     service = stored.service
     summary = summarize(stored, status)

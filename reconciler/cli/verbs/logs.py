@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.names import existing, name_argument
+from reconciler.app.finding import existing
+from reconciler.cli.names import name_argument
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import printable
 from reconciler.cli.verb import Verb

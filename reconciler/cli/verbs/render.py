@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.cli.errors import Failure
-from reconciler.cli.manifests import file_option, prepare, read
+from reconciler.cli.manifests import file_option, prepared
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
@@ -52,9 +52,9 @@ def command(session: Session, files: Sequence[Path], directory: Path) -> None:
     there are none in the file. compose.yaml holds secrets and is written with mode 0600.
     """
     application = session.application
-    prepared = prepare(application, read(files))
-    for each in prepared:
-        target = directory / each.name if len(prepared) > 1 else directory
+    found = prepared(session, files)
+    for each in found:
+        target = directory / each.name if len(found) > 1 else directory
         for path in _write(target, _files(application, each.stack)):
             click.echo(path)
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.durations import DURATION
 from reconciler.cli.edits import EditFlags, change, edit_options, now_text
-from reconciler.cli.errors import Failure
-from reconciler.cli.names import existing, name_argument
+from reconciler.cli.names import name_argument
 from reconciler.cli.output import output_option, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, table
 from reconciler.cli.verb import Example, VerbGroup
-from reconciler.cli.waiting import until_settled
 
 if TYPE_CHECKING:
     from reconciler.store.base import RevisionRecord
@@ -40,16 +38,17 @@ def command() -> None:
 @pass_session
 def status(session: Session, name: str, timeout: float) -> None:
     """Show how the rollout of NAME goes on until it ends; exit 1 if it does not end well."""
+    from reconciler.app.converging import conclude
+    from reconciler.app.finding import existing
+    from reconciler.app.waiting import until_settled
     from reconciler.cli.progress import reporting
 
     application = session.application
     (stored,) = existing(application.objects, [name])
     with reporting(now=datetime.now) as report:
-        endings = until_settled(application.objects, {stored.name: stored.generation}, timeout, report)
-    end = endings[stored.name]
-    if not end.ready:
-        raise Failure(f"{stored.name} is not Ready: {end.reason}: {end.message}")
-    click.echo(f"{stored.name} is Ready: {end.message}")
+        outcomes = until_settled(application.objects, {stored.name: stored.generation}, timeout, report)
+    conclude(outcomes)
+    click.echo(f"{stored.name} is Ready: {outcomes[stored.name].message}")
 
 
 @command.command(
@@ -65,10 +64,13 @@ def status(session: Session, name: str, timeout: float) -> None:
 @pass_session
 def history(session: Session, name: str, output: str | None) -> None:
     """List the revisions of NAME, oldest first; what `rollout undo --to-revision` takes is the number."""
+    from reconciler.app.documents import revision_document
+    from reconciler.app.finding import existing
+
     application = session.application
     (stored,) = existing(application.objects, [name])
     records = application.history.revisions(stored.name)
-    write(output, [_document(each) for each in records], lambda: _table(records))
+    write(output, [revision_document(each) for each in records], lambda: _table(records))
 
 
 @command.command(
@@ -88,7 +90,8 @@ def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags)
 
     Plugin, settings, health check, container port and the last restart go back; numbers and rules stay as they are.
     """
-    from reconciler.cli.revisions import changes_back_to, choose
+    from reconciler.app.finding import existing
+    from reconciler.app.revisions import changes_back_to, choose
 
     application = session.application
     (stored,) = existing(application.objects, [name])
@@ -144,7 +147,7 @@ def restart(session: Session, name: str, flags: EditFlags) -> None:
 
 
 def _table(records: Sequence[RevisionRecord]) -> str:
-    from reconciler.cli.revisions import changed_fields
+    from reconciler.app.revisions import changed_fields
 
     now = datetime.now(UTC)
     rows = []
@@ -168,20 +171,3 @@ def _table(records: Sequence[RevisionRecord]) -> str:
         )
         before = record
     return table(["NUMBER", "REVISION", "AGE", "RESULT", "TOOK", "COMMIT", "CHANGED"], rows)
-
-
-def _document(record: RevisionRecord) -> Mapping[str, Any]:
-    import json
-
-    from reconciler.cli.revisions import redacted
-
-    return {
-        "number": record.number,
-        "revision": record.revision,
-        "cause": record.cause,
-        "commit": record.commit,
-        "createdAt": record.created_at.isoformat(),
-        "finishedAt": record.finished_at.isoformat() if record.finished_at else None,
-        "result": record.result or None,
-        "spec": redacted(json.loads(record.spec)),
-    }

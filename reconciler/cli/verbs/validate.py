@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from reconciler.cli.manifests import file_option, prepare, read
+from reconciler.cli.manifests import file_option, prepared
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
@@ -29,7 +29,7 @@ def command(session: Session, files: Sequence[Path]) -> None:
 
     Tells everything that is wrong at once, each with file, line and column. No engine is needed.
     """
-    for each in prepare(session.application, read(files)):
+    for each in prepared(session, files):
         web = each.stack.replicas
         replicas = "1 replica" if web == 1 else f"{web} replicas"
         click.echo(

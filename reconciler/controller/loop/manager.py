@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -19,7 +18,6 @@ from metrics import catalog
 from metrics.recorder import Recorder
 from metrics.snapshots import QueueSnapshot
 from reconciler.api import (
-    ReplicaCounts,
     VaultError,
     find_condition,
 )
@@ -31,6 +29,7 @@ from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers
 from reconciler.controller.reconcile.service import Result, reconcile
 from reconciler.controller.reconcile.world import World
+from reconciler.controller.report.outcome import Outcome, Progress, Report
 from reconciler.controller.report.verdict import Verdict, summarize
 
 CONVERGE_RESYNC: Final = 5.0
@@ -40,25 +39,6 @@ JOIN_SECONDS: Final = 30.0
 """How long a stop waits for passes that are under way."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A pass has ended: what to show somebody who waits."""
-
-    name: str
-    replicas: ReplicaCounts
-    message: str
-    did: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How waiting for a VaultService ended."""
-
-    ready: bool
-    reason: str
-    message: str
 
 
 class Controller:
@@ -74,7 +54,7 @@ class Controller:
         following: Following,
         workers: int,
         resync: float,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Report | None = None,
         plugins: Callable[[], object] = lambda: None,
     ) -> None:
         self._world = world

@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.api import Spec
-from reconciler.cli.errors import Failure
-from reconciler.cli.revisions import changed_fields, changes_back_to, choose
+from reconciler.api import Spec, VaultError
+from reconciler.app.revisions import changed_fields, changes_back_to, choose
 from reconciler.store.base import Result, RevisionRecord
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -42,7 +41,7 @@ def test_going_back_sets_what_the_revision_was_made_of(
 
 def test_a_list_has_to_be_changed_in_the_manifest() -> None:
     then = record(3, envFrom=[{"file": "a.env"}])
-    with pytest.raises(Failure, match="revision 3 had another envFrom"):
+    with pytest.raises(VaultError, match="revision 3 had another envFrom"):
         changes_back_to(then, Spec(plugin="files"))
 
 
@@ -50,9 +49,9 @@ def test_the_newest_complete_revision_before_the_present_one_is_chosen() -> None
     records = [record(1), record(2), record(3, "RolledBack"), record(4)]
     assert choose(records, None).number == 2
     assert choose(records, 1).number == 1
-    with pytest.raises(Failure, match="no revision 9; there are 1, 2, 3, 4"):
+    with pytest.raises(VaultError, match="no revision 9; there are 1, 2, 3, 4"):
         choose(records, 9)
-    with pytest.raises(Failure, match="no complete revision"):
+    with pytest.raises(VaultError, match="no complete revision"):
         choose(records[:1], None)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from reconciler.api import Status, VaultService
-from reconciler.cli.errors import Failure
-from reconciler.cli.progress import Look
-from reconciler.cli.waiting import Ending, until_gone, until_settled
+from reconciler.api import Status, TemporaryError, VaultService
+from reconciler.app.waiting import until_gone, until_settled
+from reconciler.controller.report.outcome import Outcome, Progress
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
 
@@ -41,39 +40,39 @@ def stored(objects: ObjectStore, make_service: MakeService, origin: Origin) -> O
     return objects
 
 
-def settle(objects: ObjectStore, time: Time, timeout: float = 10.0) -> tuple[Ending, list[Look]]:
-    looks: list[Look] = []
-    endings = until_settled(objects, {"files": 1}, timeout, looks.append, clock=time.clock, sleep=time.sleep)
-    return endings["files"], looks
+def settle(objects: ObjectStore, time: Time, timeout: float = 10.0) -> tuple[Outcome, list[Progress]]:
+    seen: list[Progress] = []
+    outcomes = until_settled(objects, {"files": 1}, timeout, seen.append, clock=time.clock, sleep=time.sleep)
+    return outcomes["files"], seen
 
 
 def test_it_waits_for_ready(stored: ObjectStore, make_status: MakeStatus) -> None:
     steps = [make_status(Ready=MOVING), make_status(Ready=MOVING), make_status(Ready=READY)]
     time = Time(*(lambda status=status: stored.put_status("files", status) for status in steps))
-    ending, looks = settle(stored, time)
-    assert ending == Ending(True, "Serving", "all serve")
-    assert [look.doing for look in looks][1:] == ["create 1 x web", "create 1 x web", "all serve"]
-    assert [look.done for look in looks] == [False, False, False, True]
+    outcome, seen = settle(stored, time)
+    assert outcome == Outcome(True, "Serving", "all serve")
+    assert [each.message for each in seen][1:] == ["create 1 x web", "create 1 x web", "all serve"]
+    assert [each.done for each in seen] == [False, False, False, True]
 
 
 def test_a_ready_of_an_older_generation_does_not_count(stored: ObjectStore, make_status: MakeStatus) -> None:
     stored.put_status("files", make_status(0, Ready=READY))
-    ending, _ = settle(stored, Time())
-    assert (ending.ready, ending.reason) == (False, "TimedOut")
+    outcome, _ = settle(stored, Time())
+    assert (outcome.ready, outcome.reason) == (False, "TimedOut")
 
 
 def test_it_does_not_wait_for_what_will_not_come(stored: ObjectStore, make_status: MakeStatus) -> None:
     stored.put_status("files", make_status(Ready=MOVING, Stalled=STALLED))
     time = Time()
-    assert settle(stored, time)[0] == Ending(False, "Blocked", "port 8080 is taken")
+    assert settle(stored, time)[0] == Outcome(False, "Blocked", "port 8080 is taken")
     assert time.now == 0
 
 
 def test_it_ends_in_time_and_says_what_it_waited_for(stored: ObjectStore, make_status: MakeStatus) -> None:
     stored.put_status("files", make_status(Ready=MOVING))
     time = Time()
-    ending, _ = settle(stored, time, timeout=2.0)
-    assert ending == Ending(False, "TimedOut", "not Ready within 2 s: create 1 x web")
+    outcome, _ = settle(stored, time, timeout=2.0)
+    assert outcome == Outcome(False, "TimedOut", "not Ready within 2 s: create 1 x web")
     assert 2.0 <= time.now < 2.5
 
 
@@ -94,5 +93,5 @@ def test_gone_means_gone(stored: ObjectStore) -> None:
 
 def test_waiting_for_the_end_has_an_end(stored: ObjectStore) -> None:
     time = Time()
-    with pytest.raises(Failure, match="still being deleted after 3 s"):
+    with pytest.raises(TemporaryError, match="still being deleted after 3 s"):
         until_gone(stored, "files", 3.0, clock=time.clock, sleep=time.sleep)

@@ -1,30 +1,21 @@
-"""Waiting for a controller in another process: it writes status files, and they are looked at until a deadline."""
+"""Waiting for a controller in another process: it writes status files, and they are read until a deadline."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.errors import Failure
+from reconciler.api.errors import TemporaryError
+from reconciler.controller.report.outcome import Outcome, Progress, Report
+from reconciler.controller.report.verdict import Verdict, summarize
 
 if TYPE_CHECKING:
-    from reconciler.cli.progress import Report
     from reconciler.store.base import Objects
 
-__all__ = ["Ending", "until_gone", "until_settled"]
+__all__ = ["until_gone", "until_settled"]
 
 LOOK_SECONDS: Final = 0.1
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a service ended up: `reason` is CamelCase, for programs; `message` a sentence."""
-
-    ready: bool
-    reason: str
-    message: str
 
 
 def until_settled(
@@ -35,33 +26,30 @@ def until_settled(
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, Ending]:
+) -> dict[str, Outcome]:
     """Wait at most `timeout` seconds until each service is Ready, or failed for good, at its generation."""
-    from reconciler.cli.progress import Look
-    from reconciler.cli.summary import Verdict, summarize
-
     deadline = clock() + timeout
-    endings: dict[str, Ending] = {}
+    outcomes: dict[str, Outcome] = {}
     while True:
         late = clock() >= deadline
-        for name in generations.keys() - endings.keys():
+        for name in generations.keys() - outcomes.keys():
             stored, status = objects.get(name), objects.status(name)
             if stored is None:
-                endings[name] = Ending(False, "Deleted", "was deleted meanwhile")
+                outcomes[name] = Outcome(False, "Deleted", "was deleted meanwhile")
                 continue
             summary = summarize(stored, status)
             if stored.service.metadata.generation > generations[name]:
-                endings[name] = Ending(False, "Superseded", "its spec was changed again meanwhile")
+                outcomes[name] = Outcome(False, "Superseded", "its spec was changed again meanwhile")
             elif summary.verdict is not Verdict.MOVING:
                 ready = summary.verdict is Verdict.READY
-                endings[name] = Ending(ready, summary.reason, summary.message)
+                outcomes[name] = Outcome(ready, summary.reason, summary.message)
             elif late:
-                endings[name] = Ending(
+                outcomes[name] = Outcome(
                     False, "TimedOut", f"not Ready within {timeout:g} s: {summary.message}"
                 )
-            report(Look(name, status.replicas, summary.message, done=name in endings))
-        if len(endings) == len(generations):
-            return endings
+            report(Progress(name, status.replicas, summary.message, done=name in outcomes))
+        if len(outcomes) == len(generations):
+            return outcomes
         sleep(LOOK_SECONDS)
 
 
@@ -73,11 +61,11 @@ def until_gone(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the running controller has removed a service. Raises Failure after `timeout` seconds."""
+    """Wait until the running controller has removed a service. Raises TemporaryError after `timeout` seconds."""
     deadline = clock() + timeout
     while objects.get(name) is not None:
         if clock() >= deadline:
-            raise Failure(
+            raise TemporaryError(
                 f"{name} is still being deleted after {timeout:g} s; `vaultctl describe {name}` says more"
             )
         sleep(LOOK_SECONDS)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from reconciler.cli.errors import Failure
+from reconciler.api.errors import VaultError
 
 if TYPE_CHECKING:
     from reconciler.api import Spec
@@ -33,21 +33,21 @@ def changed_fields(before: RevisionRecord | None, after: RevisionRecord) -> list
 
 
 def choose(records: Sequence[RevisionRecord], number: int | None) -> RevisionRecord:
-    """The revision with this number, or the newest complete one before the present one. Raises Failure."""
+    """The revision with this number, or the newest complete one before the present one. Raises VaultError."""
     if number is not None:
         found = next((record for record in records if record.number == number), None)
         if found is None:
-            raise Failure(f"there is no revision {number}; there are {_numbers(records)}")
+            raise VaultError(f"there is no revision {number}; there are {_numbers(records)}")
         return found
     present = records[-1].revision if records else ""
     earlier = [record for record in records if record.result == "Complete" and record.revision != present]
     if not earlier:
-        raise Failure("there is no complete revision before the present one")
+        raise VaultError("there is no complete revision before the present one")
     return earlier[-1]
 
 
 def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
-    """The fields to set so that a spec makes that revision again. None takes one out. Raises Failure for a list."""
+    """The fields to set so that a spec makes that revision again. None takes one out. Raises VaultError for a list."""
     from reconciler.api.revisioned import revisioned_fields
 
     revisioned = revisioned_fields(type(present))
@@ -59,7 +59,7 @@ def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
         if old == now.get(name) or not _is_part_of(name, revisioned):
             continue
         if isinstance(old, list):
-            raise Failure(
+            raise VaultError(
                 f"revision {record.number} had another {name}, which one line cannot say; change it by hand"
             )
         changes[name] = old

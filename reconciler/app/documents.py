@@ -1,0 +1,56 @@
+"""What programs read: resources, events, revisions and differences as JSON documents.
+
+`-o json` shows them, and so does every other skin; a field that is here stays.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from reconciler.app.revisions import redacted
+
+if TYPE_CHECKING:
+    from reconciler.api import Status, VaultService
+    from reconciler.store.base import Event, RevisionRecord, StoredObject
+
+__all__ = ["event_document", "revision_document", "service_document", "url"]
+
+
+def service_document(stored: StoredObject, status: Status) -> dict[str, object]:
+    """The whole resource with its status; `apply` reads it back."""
+    return stored.service.model_copy(update={"status": status}).to_document()
+
+
+def event_document(event: Event) -> dict[str, Any]:
+    """An event; times are RFC 3339."""
+    return {
+        "service": event.service,
+        "type": event.type,
+        "reason": event.reason,
+        "message": event.message,
+        "revision": event.revision,
+        "commit": event.commit,
+        "count": event.count,
+        "firstTime": event.first_time.isoformat(),
+        "lastTime": event.last_time.isoformat(),
+    }
+
+
+def revision_document(record: RevisionRecord) -> dict[str, Any]:
+    """A rollout and the spec that it went to, without the values of settings."""
+    return {
+        "number": record.number,
+        "revision": record.revision,
+        "cause": record.cause,
+        "commit": record.commit,
+        "createdAt": record.created_at.isoformat(),
+        "finishedAt": record.finished_at.isoformat() if record.finished_at else None,
+        "result": record.result or None,
+        "spec": redacted(json.loads(record.spec)),
+    }
+
+
+def url(service: VaultService) -> str:
+    """Where a service is served on this machine."""
+    return f"http://127.0.0.1:{service.spec.ports.http}/"
