@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.app.finding import existing
 from reconciler.cli.names import name_argument
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, fields, indented, printable, table
@@ -15,10 +14,8 @@ from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.api import Status
-    from reconciler.core.assess.judged import Judged
-    from reconciler.core.assess.observed import Container
+    from reconciler.app.describing import Description
     from reconciler.store.base import StoredObject
-    from reconciler.wiring import Application
 
 EVENTS: Final = 15
 
@@ -39,26 +36,36 @@ def command(session: Session, name: str) -> None:
 
     Unlike `get`, it asks the engine and HAProxy.
     """
+    from reconciler.app.describing import describe
+    from reconciler.app.finding import existing
+
     application = session.application
     (stored,) = existing(application.objects, [name])
-    status = application.objects.status(stored.name)
+    found = describe(
+        stored,
+        application.objects,
+        application.history,
+        application.build,
+        application.observe,
+        events=EVENTS,
+    )
     now = datetime.now(UTC)
     sections = [
-        ("", _identity(stored, status)),
+        ("", _identity(found)),
         ("Spec", _spec(stored)),
-        ("Conditions", _conditions(status, now)),
-        ("Containers", _containers(application, stored, now)),
-        (f"Last {EVENTS} events", _events(application, stored.name, now)),
+        ("Conditions", _conditions(found.status, now)),
+        ("Containers", _containers(found, now)),
+        (f"Last {EVENTS} events", _events(found, now)),
     ]
     click.echo("\n\n".join(f"{title}:\n{indented(text)}" if title else text for title, text in sections))
 
 
-def _identity(stored: StoredObject, status: Status) -> str:
+def _identity(found: Description) -> str:
     from reconciler.app.documents import url
-    from reconciler.cli.summary import COLORS, summarize
+    from reconciler.cli.summary import COLORS
 
+    stored, status, summary = found.stored, found.status, found.summary
     service, counts = stored.service, status.replicas
-    summary = summarize(stored, status)
     verdict = click.style(summary.verdict.value, fg=COLORS[summary.verdict])
     origin = f"{stored.origin.kind}, {stored.origin.manifest}:{stored.origin.line}"
     if stored.origin.commit:
@@ -102,49 +109,28 @@ def _conditions(status: Status, now: datetime) -> str:
     return table(["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], rows) if rows else "none yet"
 
 
-def _containers(application: Application, stored: StoredObject, now: datetime) -> str:
-    from reconciler.api import VaultError
-    from vault_plugins.contract import PluginError
-
-    try:
-        stack = application.build(stored.service, stored.origin.manifest.parent)
-        return _container_table(application.observe(stack), now)
-    except (VaultError, PluginError) as error:
-        # The rest of the page is what somebody needs who has to mend this.
-        return printable(f"cannot be seen: {error}")
-
-
-def _container_table(judged: Judged, now: datetime) -> str:
-    stack, members = judged.stack, judged.members
-    current = {workload.name: workload for workload in stack.workloads}
-
-    def row(container: Container) -> list[str]:
-        workload = current.get(container.workload)
-        is_current = workload is not None and workload.accepts(container.revision)
-        member = members.get(container.short)
-        pool = "" if member is None else "draining" if member.draining else "up" if member.up else "down"
-        state = container.state.value
-        if container.exit_code is not None and state == "exited":
-            state = f"exited ({container.exit_code})"
-        return [
-            container.name,
-            container.role.value,
-            container.revision + ("" if is_current else " (old)"),
-            state,
-            "" if container.health.value == "none" else container.health.value,
-            pool,
-            str(member.sessions) if member else "",
-            age(container.created, now),
+def _containers(found: Description, now: datetime) -> str:
+    if found.unseen:
+        # The rest of the page is what a reader needs to repair this.
+        return printable(f"cannot be seen: {found.unseen}")
+    rows = [
+        [
+            each.name,
+            each.role,
+            each.revision + ("" if each.is_current else " (old)"),
+            each.state,
+            each.health,
+            each.pool,
+            "" if each.sessions is None else str(each.sessions),
+            age(each.created, now),
         ]
-
-    containers = sorted(judged.observed.engine.containers, key=lambda c: (c.role, c.created, c.id))
-    rows = [row(each) for each in containers]
+        for each in found.instances
+    ]
     headers = ["CONTAINER", "ROLE", "REVISION", "STATE", "HEALTH", "POOL", "SESSIONS", "AGE"]
     return table(headers, rows) if rows else "there are none"
 
 
-def _events(application: Application, name: str, now: datetime) -> str:
+def _events(found: Description, now: datetime) -> str:
     from reconciler.cli.events import event_table
 
-    events = application.history.events(name, EVENTS)
-    return event_table(events, now, with_service=False) if events else "none"
+    return event_table(found.events, now, with_service=False) if found.events else "none"

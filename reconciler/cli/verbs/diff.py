@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,15 +41,12 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
     Looks at containers and at HAProxy, and changes nothing. Exit 0: nothing differs. 1: something does. 2: it could
     not be compared.
     """
+    from reconciler.app.differing import difference_document, differs
+
     application = session.application
     looks = [application.look(each.stack) for each in prepared(session, files)]
-    write(output, [_document(look) for look in looks], lambda: text_of(looks))
+    write(output, [difference_document(look) for look in looks], lambda: text_of(looks))
     context.exit(exit_codes.CHANGES if any(map(differs, looks)) else exit_codes.OK)
-
-
-def differs(look: Look) -> bool:
-    """Whether anything is not as it should be, or will be done."""
-    return bool(look.differences or look.plan.operations or look.plan.blocked)
 
 
 def text_of(looks: Sequence[Look]) -> str:
@@ -58,6 +55,8 @@ def text_of(looks: Sequence[Look]) -> str:
 
 
 def _text(look: Look) -> str:
+    from reconciler.app.differing import differs
+
     if not differs(look):
         return f"{qualified(look.stack.name)}: nothing differs"
     count = len(look.differences)
@@ -66,18 +65,3 @@ def _text(look: Look) -> str:
     if look.plan or look.plan.blocked or look.plan.waiting:
         parts += ["first operations:" if look.plan else "now:", indented(str(look.plan))]
     return printable("\n".join(parts))
-
-
-def _document(look: Look) -> dict[str, Any]:
-    return {
-        "name": look.stack.name,
-        "differences": [
-            {"kind": str(each.kind), "subject": each.subject, "text": each.text} for each in look.differences
-        ],
-        "operations": [
-            {"kind": each.kind, "cause": each.cause.value, "text": each.sentence, "detail": each.detail}
-            for each in look.plan.operations
-        ],
-        "waiting": list(look.plan.waiting),
-        "blocked": look.plan.blocked,
-    }

@@ -24,5 +24,6 @@ from reconciler.cli.verb import Verb
 @pass_session
 def command(session: Session, name: str, flags: EditFlags) -> None:
     """Take care of the service NAME again, which was suspended."""
-    subject = f"resume({name}): take care of it again"
-    change(session.application, name, {"suspend": False}, lambda old: subject, flags)
+    from reconciler.app.changes import resume
+
+    change(session.application, name, lambda stored: resume(stored.name), flags)

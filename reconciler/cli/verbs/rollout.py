@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.cli.durations import DURATION
-from reconciler.cli.edits import EditFlags, change, edit_options, now_text
+from reconciler.cli.edits import EditFlags, change, edit_options
 from reconciler.cli.names import name_argument
 from reconciler.cli.output import output_option, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, table
-from reconciler.cli.verb import Example, VerbGroup
+from reconciler.cli.verb import VerbGroup
 
 if TYPE_CHECKING:
     from reconciler.store.base import RevisionRecord
@@ -90,44 +90,45 @@ def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags)
 
     Plugin, settings, health check, container port and the last restart go back; numbers and rules stay as they are.
     """
-    from reconciler.app.finding import existing
-    from reconciler.app.revisions import changes_back_to, choose
+    from reconciler.app import changes
 
     application = session.application
-    (stored,) = existing(application.objects, [name])
-    record = choose(application.history.revisions(stored.name), to_revision)
-    changes = changes_back_to(record, stored.service.spec)
-    subject = f"undo({stored.name}): back to revision {record.number}"
-    change(application, stored.name, changes, lambda old: subject, flags)
+    change(
+        application,
+        name,
+        lambda stored: changes.undo(stored, application.history.revisions(stored.name), to_revision),
+        flags,
+    )
 
 
-def _switch(verb: str, field: str, value: bool, text: str, examples: Sequence[Example]) -> None:
-    """Add a verb that sets one boolean of the strategy."""
-
-    @command.command(verb, short_help=text, help=f"{text[:-1]} of the service NAME.", examples=examples)
-    @name_argument()
-    @edit_options
-    @pass_session
-    def switch(session: Session, name: str, flags: EditFlags) -> None:
-        change(
-            session.application, name, {field: value}, lambda old: f"{verb}({name}): {verb} rollouts", flags
-        )
-
-
-_switch(
+@command.command(
     "pause",
-    "strategy.paused",
-    True,
-    "Let rollouts wait.",
-    [("vaultctl rollout pause files", "old replicas stay; what dies is still replaced")],
+    short_help="Let rollouts wait.",
+    examples=[("vaultctl rollout pause files", "old replicas stay; what dies is still replaced")],
 )
-_switch(
+@name_argument()
+@edit_options
+@pass_session
+def pause(session: Session, name: str, flags: EditFlags) -> None:
+    """Let rollouts wait of the service NAME."""
+    from reconciler.app import changes
+
+    change(session.application, name, lambda stored: changes.pause(stored.name), flags)
+
+
+@command.command(
     "resume",
-    "strategy.paused",
-    False,
-    "Let rollouts go on.",
-    [("vaultctl rollout resume files", "after a pause")],
+    short_help="Let rollouts go on.",
+    examples=[("vaultctl rollout resume files", "after a pause")],
 )
+@name_argument()
+@edit_options
+@pass_session
+def resume(session: Session, name: str, flags: EditFlags) -> None:
+    """Let rollouts go on of the service NAME."""
+    from reconciler.app import changes
+
+    change(session.application, name, lambda stored: changes.resume_rollouts(stored.name), flags)
 
 
 @command.command(
@@ -140,10 +141,10 @@ _switch(
 @pass_session
 def restart(session: Session, name: str, flags: EditFlags) -> None:
     """Replace every web replica of NAME by a fresh one, as a rollout to a new revision."""
-    moment = now_text()
-    change(
-        session.application, name, {"restartedAt": moment}, lambda old: f"restart({name}): {moment}", flags
-    )
+    from reconciler.app import changes
+
+    now = datetime.now(UTC)
+    change(session.application, name, lambda stored: changes.restart(stored.name, now), flags)
 
 
 def _table(records: Sequence[RevisionRecord]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
-from reconciler.cli.edits import EditFlags, change, edit_options, now_text
+from reconciler.cli.edits import EditFlags, change, edit_options
 from reconciler.cli.names import name_argument
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
@@ -24,5 +26,7 @@ from reconciler.cli.verb import Verb
 @pass_session
 def command(session: Session, name: str, flags: EditFlags) -> None:
     """Replace every web replica of NAME that exists now by a fresh one of the same revision."""
-    moment = now_text()
-    change(session.application, name, {"rotatedAt": moment}, lambda old: f"rotate({name}): {moment}", flags)
+    from reconciler.app.changes import rotate
+
+    now = datetime.now(UTC)
+    change(session.application, name, lambda stored: rotate(stored.name, now), flags)

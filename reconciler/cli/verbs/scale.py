@@ -26,10 +26,6 @@ from reconciler.cli.verb import Verb
 @pass_session
 def command(session: Session, name: str, replicas: int, flags: EditFlags) -> None:
     """Let the service NAME have another number of web replicas."""
-    change(
-        session.application,
-        name,
-        {"replicas": replicas},
-        lambda old: f"scale({name}): replicas {old['replicas'] or 'default'} -> {replicas}",
-        flags,
-    )
+    from reconciler.app.changes import scale
+
+    change(session.application, name, lambda stored: scale(stored.name, replicas), flags)

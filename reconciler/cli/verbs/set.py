@@ -37,11 +37,12 @@ def command(session: Session, name: str, assignments: Sequence[str], flags: Edit
 
     Secrets do not belong into a manifest: keep them in a file that spec.envFrom names.
     """
+    from reconciler.app.changes import assign
+
     changes = dict(_assignment(each) for each in assignments)
     if len(changes) < len(assignments):
         raise click.UsageError("a field is given twice; keep one of them")
-    # Fields without values: a setting may turn out to be a secret, and a subject is read by everybody.
-    change(session.application, name, changes, lambda old: f"set({name}): {', '.join(changes)}", flags)
+    change(session.application, name, lambda stored: assign(stored.name, changes), flags)
 
 
 def _assignment(text: str) -> tuple[str, Scalar]:

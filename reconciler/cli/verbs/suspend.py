@@ -24,5 +24,6 @@ from reconciler.cli.verb import Verb
 @pass_session
 def command(session: Session, name: str, flags: EditFlags) -> None:
     """Leave the service NAME alone: nothing is healed, changed or rotated, and what runs keeps running."""
-    subject = f"suspend({name}): leave it alone"
-    change(session.application, name, {"suspend": True}, lambda old: subject, flags)
+    from reconciler.app.changes import suspend
+
+    change(session.application, name, lambda stored: suspend(stored.name), flags)

@@ -1,0 +1,98 @@
+"""Everything about one service at one moment: what is stored of it, and what runs right now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from reconciler.api.errors import VaultError
+from reconciler.controller.report.verdict import Summary, summarize
+from vault_plugins.contract import PluginError
+
+if TYPE_CHECKING:
+    from reconciler.api import Status
+    from reconciler.app.preparing import Build
+    from reconciler.core.assess.judged import Judged
+    from reconciler.core.desired.stack import Stack
+    from reconciler.store.base import Event, Objects, Records, StoredObject
+
+__all__ = ["Description", "Instance", "describe", "instances"]
+
+
+Observe = Callable[["Stack"], "Judged"]
+"""Looks at what runs of a stack. Raises VaultError."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One container; `pool` is its place in HAProxy's ("up", "down", "draining"), empty without one."""
+
+    name: str
+    role: str
+    revision: str
+    is_current: bool
+    state: str
+    health: str
+    pool: str
+    sessions: int | None
+    created: datetime
+
+
+@dataclass(frozen=True)
+class Description:
+    """One service. `unseen` says why its instances could not be looked at, and is empty when they could."""
+
+    stored: StoredObject
+    status: Status
+    summary: Summary
+    instances: tuple[Instance, ...]
+    unseen: str
+    events: tuple[Event, ...]
+
+
+def describe(
+    stored: StoredObject, objects: Objects, records: Records, build: Build, observe: Observe, *, events: int
+) -> Description:
+    """A service with its newest `events`. What cannot be built or looked at keeps nothing else from being told."""
+    status = objects.status(stored.name)
+    unseen, found = "", tuple[Instance, ...]()
+    try:
+        found = instances(observe(build(stored.service, stored.origin.manifest.parent)))
+    except (VaultError, PluginError) as error:
+        unseen = str(error)
+    told = records.events(stored.name, events)
+    return Description(stored, status, summarize(stored, status), found, unseen, told)
+
+
+def instances(judged: Judged) -> tuple[Instance, ...]:
+    """Every container of a stack, by role and age."""
+    members = judged.members
+    accepts = {workload.name: workload.accepts for workload in judged.stack.workloads}
+    found = []
+    for container in sorted(judged.observed.engine.containers, key=lambda c: (c.role, c.created, c.id)):
+        accepted, member = accepts.get(container.workload), members.get(container.short)
+        state = container.state.value
+        if container.exit_code is not None and state == "exited":
+            state = f"exited ({container.exit_code})"
+        found.append(
+            Instance(
+                name=container.name,
+                role=container.role.value,
+                revision=container.revision,
+                is_current=accepted is not None and accepted(container.revision),
+                state=state,
+                health="" if container.health.value == "none" else container.health.value,
+                pool=""
+                if member is None
+                else "draining"
+                if member.draining
+                else "up"
+                if member.up
+                else "down",
+                sessions=member.sessions if member else None,
+                created=container.created,
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,75 @@
+"""What the containers of a service write: the last lines, or all from now on, of containers to come as well."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from reconciler.api.errors import VaultError
+from reconciler.core.assess.observed import State
+
+if TYPE_CHECKING:
+    from reconciler.core.assess.observed import Container
+    from reconciler.core.desired.stack import Stack
+    from reconciler.engines.base import Engine
+
+__all__ = ["containers_of", "follow", "last", "workloads_of"]
+
+LOOK_SECONDS: Final = 1.0
+"""How soon a new container is found while its service is followed."""
+
+Line = tuple["Container", str]
+
+
+def workloads_of(stack: Stack, workload: str | None) -> frozenset[str]:
+    """That workload, or those of the pool without one. Raises VaultError for a name that the stack does not have."""
+    names = [each.name for each in stack.workloads]
+    if workload is None:
+        return frozenset(each.name for each in stack.web)
+    if workload not in names:
+        raise VaultError(f"{stack.name} has no workload {workload!r}; it has: {', '.join(names)}")
+    return frozenset([workload])
+
+
+def containers_of(stack: Stack, workloads: frozenset[str], engine: Engine) -> list[Container]:
+    """The containers of these workloads, by name."""
+    found = engine.observe(stack).containers
+    return sorted((each for each in found if each.workload in workloads), key=lambda each: each.name)
+
+
+def last(engine: Engine, containers: Sequence[Container], tail: int) -> Iterator[Line]:
+    """The last `tail` lines of each container."""
+    for container in containers:
+        for line in engine.logs(container.id, tail).splitlines():
+            yield container, line
+
+
+def follow(engine: Engine, look: Callable[[], Sequence[Container]], tail: int) -> Iterator[Line]:
+    """Lines of all containers as they come, without an end; a thread waits for each container."""
+    lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
+    seen: set[str] = set()
+    followed: set[str] = set()
+
+    def wait_for(container: Container, last: int) -> None:
+        # An engine that is away ends the whole iteration at the next look.
+        with suppress(VaultError):
+            for line in engine.follow(container.id, last):
+                lines.put((container, line))
+        followed.discard(container.id)
+
+    while True:
+        for container in look():
+            is_new = container.id not in seen
+            if is_new or (container.state is State.RUNNING and container.id not in followed):
+                seen.add(container.id)
+                followed.add(container.id)
+                past = tail if is_new else 0
+                threading.Thread(target=wait_for, args=[container, past], daemon=True).start()
+        next_look = time.monotonic() + LOOK_SECONDS
+        while (left := next_look - time.monotonic()) > 0:
+            with suppress(queue.Empty):
+                yield lines.get(timeout=left)

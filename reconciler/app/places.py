@@ -1,0 +1,75 @@
+"""Where a service is written down: its manifest, and the working copy that the file is in, if it is in one."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.api.errors import VaultError
+from reconciler.sources.git.address import in_repository, split_place
+from reconciler.sources.git.clone import CURRENT
+from reconciler.sources.git.worktree import WorkTree
+
+if TYPE_CHECKING:
+    from reconciler.store.base import StoredObject
+
+__all__ = ["Place", "WorkTree", "place_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The file to change, and the working copy to commit it in; either may be missing."""
+
+    path: Path | None
+    tree: WorkTree | None
+
+
+@contextmanager
+def place_of(
+    stored: StoredObject, here: Path, environ: Mapping[str, str], *, may_clone: bool
+) -> Iterator[Place]:
+    """The place of an object. One that comes from Git is changed in the working copy that `here` is in, or else in a
+    new clone that lives as long as the block, if it `may_clone`.
+
+    Raises VaultError when there is no place where it can be changed.
+    """
+    manifest = stored.origin.manifest
+    if stored.origin.kind == "git":
+        with _clone_of(stored, here, environ, may_clone=may_clone) as place:
+            yield place
+    elif manifest.is_file():
+        tree = WorkTree.around(manifest.parent, environ)
+        path = manifest.resolve()
+        yield Place(path, tree) if tree and tree.holds(path) else Place(manifest, None)
+    elif stored.origin.kind == "apply":
+        yield Place(None, None)
+    else:
+        raise VaultError(f"{manifest} is gone, which {stored.name} comes from; put it back first")
+
+
+@contextmanager
+def _clone_of(
+    stored: StoredObject, here: Path, environ: Mapping[str, str], *, may_clone: bool
+) -> Iterator[Place]:
+    address = split_place(stored.origin.place)
+    relative = in_repository(stored.origin.manifest, CURRENT)
+    tree = WorkTree.around(here, environ)
+    if tree is not None and tree.is_of(address):
+        if tree.branch != address.branch:
+            raise VaultError(
+                f"{stored.name} follows {address.branch}, and this clone is on {tree.branch}; "
+                f"run: git switch {address.branch}"
+            )
+        yield Place(tree.root / relative, tree)
+        return
+    if not may_clone:
+        raise VaultError(
+            f"{stored.name} comes from {address.place}; run this in a clone of it, or with --push from anywhere"
+        )
+    with tempfile.TemporaryDirectory(prefix="vaultctl-") as directory:
+        tree = WorkTree.clone(address, Path(directory), environ)
+        yield Place(tree.root / relative, tree)
