@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.api.reasons import Reason
+
 if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.api import VaultService
@@ -364,7 +366,7 @@ class Application:
 
         if self.has_lost_key():
             _log.warning("%s", LOST_KEY)
-            self.history.record_event("", "Warning", "RevisionKeyLost", LOST_KEY, utc_now())
+            self.history.record_event("", "Warning", Reason.REVISION_KEY_LOST, LOST_KEY, utc_now())
         self.builder = replace(self.builder, key=ensure_key(self.options.state_dir))
         return World(
             objects=self.objects,

@@ -15,12 +15,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
+
+from reconciler.api.reasons import Reason
 
 __all__ = ["ManifestError", "PermanentError", "Problem", "TemporaryError", "VaultError"]
 
 
 class VaultError(Exception):
-    """Base of every error a user may see; `message` is one clear sentence and equals `str()`."""
+    """Base of every error a user may see; `message` is one clear sentence and equals `str()`, `reason` its word for
+    programs.
+    """
+
+    reason: ClassVar[Reason] = Reason.PERMANENT
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -29,6 +36,8 @@ class VaultError(Exception):
 
 class TemporaryError(VaultError):
     """Worth another try: after `delay` seconds, or after the queue's own backoff when `delay` is None."""
+
+    reason = Reason.TEMPORARY
 
     def __init__(self, message: str, delay: float | None = None) -> None:
         super().__init__(message)
@@ -72,6 +81,8 @@ class ManifestError(VaultError):
     """A manifest cannot be used. `problems` holds everything that is wrong, in file order, so that one edit
     can fix it all.
     """
+
+    reason = Reason.MANIFEST
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems))

@@ -47,6 +47,8 @@ def revision_document(record: RevisionRecord) -> dict[str, Any]:
         "createdAt": record.created_at.isoformat(),
         "finishedAt": record.finished_at.isoformat() if record.finished_at else None,
         "result": record.result or None,
+        "reason": record.rejection.reason if record.rejection else None,
+        "message": record.rejection.message if record.rejection else None,
         "spec": redacted(json.loads(record.spec)),
     }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from reconciler.api.errors import TemporaryError
+from reconciler.api.reasons import Reason
 from reconciler.controller.report.outcome import Outcome, Progress, Report
 from reconciler.controller.report.verdict import Verdict, summarize
 
@@ -35,17 +36,17 @@ def until_settled(
         for name in generations.keys() - outcomes.keys():
             stored, status = objects.get(name), objects.status(name)
             if stored is None:
-                outcomes[name] = Outcome(False, "Deleted", "was deleted meanwhile")
+                outcomes[name] = Outcome(False, Reason.DELETED, "was deleted meanwhile")
                 continue
             summary = summarize(stored, status)
             if stored.service.metadata.generation > generations[name]:
-                outcomes[name] = Outcome(False, "Superseded", "its spec was changed again meanwhile")
+                outcomes[name] = Outcome(False, Reason.SUPERSEDED, "its spec was changed again meanwhile")
             elif summary.verdict is not Verdict.MOVING:
                 ready = summary.verdict is Verdict.READY
                 outcomes[name] = Outcome(ready, summary.reason, summary.message)
             elif late:
                 outcomes[name] = Outcome(
-                    False, "TimedOut", f"not Ready within {timeout:g} s: {summary.message}"
+                    False, Reason.TIMED_OUT, f"not Ready within {timeout:g} s: {summary.message}"
                 )
             report(Progress(name, status.replicas, summary.message, done=name in outcomes))
         if len(outcomes) == len(generations):

@@ -9,19 +9,28 @@ PermanentError
 """
 
 from reconciler.api.errors import PermanentError, TemporaryError
+from reconciler.api.reasons import Reason
 
 
 class EngineError(TemporaryError):
     """A call failed; the next pass tries again from what it then sees."""
 
+    reason = Reason.ENGINE
+
 
 class EngineAwayError(EngineError):
     """The engine cannot be reached."""
+
+    reason = Reason.ENGINE_AWAY
 
 
 class ImageMissingError(PermanentError):
     """An image is neither on this machine nor in a registry that answers."""
 
+    reason = Reason.IMAGE_MISSING
+
 
 class RefusedError(PermanentError):
     """A definition that no later try can carry out."""
+
+    reason = Reason.REFUSED

@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from reconciler.api.errors import TemporaryError
+from reconciler.api.reasons import Reason
 
 __all__ = ["MAX_LOG", "MAX_QUOTE", "ProxyAwayError", "ProxyError", "quoted"]
 
@@ -24,9 +25,13 @@ MAX_LOG: Final = 2000
 class ProxyError(TemporaryError):
     """HAProxy did not do what it was asked; the next pass asks again."""
 
+    reason = Reason.PROXY
+
 
 class ProxyAwayError(ProxyError):
     """The socket of an HAProxy is not there, or nobody listens on it."""
+
+    reason = Reason.PROXY_AWAY
 
 
 def quoted(text: str, most: int = MAX_QUOTE) -> str:

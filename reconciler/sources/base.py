@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from reconciler.api import Manifest, Problem
+from reconciler.api.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
 class Setback:
-    """Why a source could not give its newest state, so that an older one goes on. `reason` is CamelCase."""
+    """Why a source could not give its newest state, so that an older one goes on."""
 
-    reason: str
+    reason: Reason
     message: str
 
 

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
+from reconciler.api.reasons import Reason
+
 if TYPE_CHECKING:
     from reconciler.api import Status, VaultService
 
@@ -56,9 +58,6 @@ class Deletion:
     requested_at: datetime
 
 
-INVALID_MANIFEST: Final = "InvalidManifest"
-
-
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """A VaultService as it was last applied; `problem` says why its newest manifest cannot be used, or is empty;
@@ -73,7 +72,7 @@ class StoredObject:
     origin: Origin
     deletion: Deletion | None = None
     problem: str = ""
-    problem_reason: str = INVALID_MANIFEST
+    problem_reason: str = Reason.INVALID_MANIFEST
     requested_at: str | None = None
 
     @property
@@ -106,11 +105,23 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a revision was rolled back: a word of Reason, a sentence, and as `evidence` the end of the log of the container
+    that failed, if there was one.
+    """
+
+    reason: str
+    message: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RevisionRecord:
     """One rollout of a service: what it was to become, who caused it, how it ended.
 
     `spec` is the JSON text that was handed to `open_revision`; `finished_at` is None while it goes on. `covers` says
-    which workloads `revision` stands for: all of them, or those of the pool, as it did in earlier releases.
+    which workloads `revision` stands for: all of them, or those of the pool, as it did in earlier releases. `rejection`
+    is there when it was rolled back and it is known why.
     """
 
     service: str
@@ -123,6 +134,7 @@ class RevisionRecord:
     result: Result
     finished_at: datetime | None
     covers: Covers = "stack"
+    rejection: Rejection | None = None
 
 
 class Objects(Protocol):
@@ -144,7 +156,7 @@ class Objects(Protocol):
         With `requested_at`, a mark of its own, what was seen before is no answer any more.
         """
 
-    def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
+    def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
@@ -200,7 +212,9 @@ class Records(Protocol):
         one, which supersedes what was unfinished. 0 when nothing can be written.
         """
 
-    def finish_revision(self, service: str, number: int, result: Result, now: datetime) -> None:
+    def finish_revision(
+        self, service: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
+    ) -> None:
         """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final."""
 
     def revisions(self, service: str) -> tuple[RevisionRecord, ...]:

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from reconciler.store.base import Event, EventType, Hide, Result, RevisionRecord, as_it_is
+from reconciler.api.reasons import Reason
+from reconciler.store.base import Event, EventType, Hide, Rejection, Result, RevisionRecord, as_it_is
 from reconciler.store.database import Database
 
 SAME_EVENT_WITHIN: Final = timedelta(minutes=10)
@@ -49,6 +50,24 @@ MIGRATIONS: Final = (
         service TEXT NOT NULL, workload TEXT NOT NULL, revision TEXT NOT NULL, time INTEGER NOT NULL,
         PRIMARY KEY (service, workload, revision)
     ) WITHOUT ROWID
+    """,
+    # Until now the event of a rollback was the only place that said why: "Reason: sentence; its last words:\n…". It is read
+    # here for the last time. A semicolon would end the statement, so it is char(59).
+    """
+    ALTER TABLE revisions ADD COLUMN reason TEXT NOT NULL DEFAULT '';
+    ALTER TABLE revisions ADD COLUMN message TEXT NOT NULL DEFAULT '';
+    ALTER TABLE revisions ADD COLUMN evidence TEXT NOT NULL DEFAULT '';
+    UPDATE revisions SET message = coalesce((
+        SELECT message FROM events WHERE reason = 'RolledBack' AND events.service = revisions.service
+        AND events.revision = revisions.revision ORDER BY last_time DESC, id DESC LIMIT 1
+    ), '') WHERE result = 'RolledBack';
+    UPDATE revisions SET
+        evidence = substr(message, instr(message, char(59) || ' its last words:' || char(10)) + 18),
+        message = substr(message, 1, instr(message, char(59) || ' its last words:' || char(10)) - 1)
+        WHERE instr(message, char(59) || ' its last words:' || char(10)) > 0;
+    UPDATE revisions SET
+        reason = substr(message, 1, instr(message, ': ') - 1), message = substr(message, instr(message, ': ') + 2)
+        WHERE instr(message, ': ') > 0
     """,
 )
 
@@ -167,7 +186,8 @@ class HistoryStore:
                 (_number(now), service),
             )
             sql.execute(
-                "INSERT INTO revisions VALUES (?, ?, ?, ?, ?, ?, ?, '', NULL, 'stack')",
+                "INSERT INTO revisions (service, number, revision, spec, cause, commit_id, created_at, result, covers) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, '', 'stack')",
                 (service, number, revision, spec, cause, commit, _number(now)),
             )
             # However long ago it was: the last good one stays, or there is nothing to go back to.
@@ -180,16 +200,21 @@ class HistoryStore:
 
         return self._database.write(write, 0)
 
-    def finish_revision(self, service: str, number: int, result: Result, now: datetime) -> None:
+    def finish_revision(
+        self, service: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
+    ) -> None:
         """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final.
 
         A number that does not exist is ignored.
         """
+        why = rejection or Rejection("", "")
+        told = (why.reason, self._hide(why.message, service), self._hide(why.evidence, service))
         self._database.write(
             lambda sql: sql.execute(
-                "UPDATE revisions SET result = ?1, finished_at = ?2 WHERE service = ?3 AND number = ?4 "
+                "UPDATE revisions SET result = ?1, finished_at = ?2, reason = ?5, message = ?6, evidence = ?7 "
+                "WHERE service = ?3 AND number = ?4 "
                 "AND (result = '' OR (result = 'Complete' AND ?1 = 'RolledBack'))",
-                (result, _number(now), service, number),
+                (result, _number(now), service, number, *told),
             ),
             None,
         )
@@ -250,7 +275,7 @@ class HistoryStore:
 
     def _begun_anew(self, aside: Path) -> None:
         message = f"the history was damaged and is begun anew; the old file is {aside}"
-        self.record_event("", "Warning", "HistoryLost", message, self._clock())
+        self.record_event("", "Warning", Reason.HISTORY_LOST, message, self._clock())
 
 
 def _number(time: datetime) -> int:
@@ -287,4 +312,5 @@ def _revision(row: sqlite3.Row) -> RevisionRecord:
         result=row["result"],
         finished_at=None if row["finished_at"] is None else _time(row["finished_at"]),
         covers=row["covers"],
+        rejection=Rejection(row["reason"], row["message"], row["evidence"]) if row["reason"] else None,
     )

@@ -20,8 +20,9 @@ from pydantic import TypeAdapter, ValidationError
 from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError, VaultService
 from reconciler.api.formats import ServiceName
 from reconciler.api.model import AS_STORED
+from reconciler.api.reasons import Reason
 from reconciler.store import files
-from reconciler.store.base import BELL, INVALID_MANIFEST, Deletion, Hide, Origin, StoredObject, as_it_is
+from reconciler.store.base import BELL, Deletion, Hide, Origin, StoredObject, as_it_is
 from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
 
 LOCK: Final = ".object.lock"
@@ -114,7 +115,7 @@ class ObjectStore:
                 self._write(after)
             return after
 
-    def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
+    def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
         problem = self._hide(text, name)
         self._change(name, lambda stored: replace(stored, problem=problem, problem_reason=reason))

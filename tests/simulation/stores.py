@@ -8,7 +8,16 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.api import Status, VaultService
-from reconciler.store.base import Deletion, Event, EventType, Origin, Result, RevisionRecord, StoredObject
+from reconciler.store.base import (
+    Deletion,
+    Event,
+    EventType,
+    Origin,
+    Rejection,
+    Result,
+    RevisionRecord,
+    StoredObject,
+)
 
 ORIGIN = Origin("apply", "simulation", Path("simulation.yaml"), 1)
 
@@ -110,12 +119,14 @@ class MemoryRecords:
         records.append(RevisionRecord(service, number, revision, spec, cause, commit, now, "", None))
         return number
 
-    def finish_revision(self, service: str, number: int, result: Result, now: datetime) -> None:
+    def finish_revision(
+        self, service: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
+    ) -> None:
         records = self._revisions.get(service, [])
         if 0 < number <= len(records):
             record = records[number - 1]
             if not record.result or (record.result == "Complete" and result == "RolledBack"):
-                records[number - 1] = replace(record, result=result, finished_at=now)
+                records[number - 1] = replace(record, result=result, finished_at=now, rejection=rejection)
 
     def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
         return tuple(self._revisions.get(service, ()))

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from reconciler.store.base import Event, Records, Result, RevisionRecord
-from reconciler.store.history import KEPT_EVENTS, KEPT_REVISIONS, HistoryStore
+from reconciler.store.base import Event, Records, Rejection, Result, RevisionRecord
+from reconciler.store.history import KEPT_EVENTS, KEPT_REVISIONS, MIGRATIONS, HistoryStore
 
 MINUTE = timedelta(minutes=1)
 
@@ -260,3 +262,68 @@ def test_without_a_usable_place_everything_is_empty_and_nothing_raises(tmp_path:
     assert history.newest("files") is None
     history.record_completion("files", "migrate", "v1-a", now)
     assert history.completions("files") == {}
+
+
+def test_why_a_revision_was_rolled_back_is_kept_without_secrets(tmp_path: Path, now: datetime) -> None:
+    history = HistoryStore(
+        tmp_path / "history.sqlite3", hide=lambda text, service: text.replace("hunter2", f"<{service}>")
+    )
+    number = history.open_revision("files", "v1-a", "{}", "spec", "", now)
+    why = Rejection("CrashLoop", "web died 3 times; password hunter2", "boom\nhunter2 is wrong")
+    history.finish_revision("files", number, "RolledBack", now, why)
+    newest = history.newest("files")
+    assert newest is not None
+    assert newest.rejection == Rejection(
+        "CrashLoop", "web died 3 times; password <files>", "boom\n<files> is wrong"
+    )
+    history.open_revision("files", "v1-b", "{}", "spec", "", now)
+    assert [record.rejection is None for record in history.revisions("files")] == [False, True]
+
+
+FORMER: list[tuple[str | None, Rejection | None]] = [
+    ("CrashLoop: web died 3 times", Rejection("CrashLoop", "web died 3 times")),
+    (
+        "JobFailed: job migrate exited with code 3: no table; its last words:\nno table\n; its last words:\n",
+        Rejection("JobFailed", "job migrate exited with code 3: no table", "no table\n; its last words:\n"),
+    ),
+    ("Build: a fragment\nof two lines", Rejection("Build", "a fragment\nof two lines")),
+    ("without a word", None),
+    (None, None),
+]
+"""The message of a rollback's event as former releases wrote it, and what is made of it."""
+
+
+@pytest.mark.parametrize(("message", "rejection"), FORMER)
+def test_the_event_of_a_former_release_says_why_it_rolled_back(
+    tmp_path: Path, now: datetime, message: str | None, rejection: Rejection | None
+) -> None:
+    path = tmp_path / "history.sqlite3"
+    event = (
+        "INSERT INTO events (service, type, reason, message, revision, commit_id, count, first_time, last_time) "
+        "VALUES (?, 'Warning', ?, ?, ?, '', 1, ?, ?)"
+    )
+    with closing(sqlite3.connect(path)) as sql:
+        sql.executescript(";".join(MIGRATIONS[:2]) + ";PRAGMA user_version = 2;")
+        for number, result in enumerate(("Complete", "RolledBack"), 1):
+            sql.execute(
+                "INSERT INTO revisions VALUES ('files', ?, ?, '{}', 'spec', '', 1, ?, 2, 'stack')",
+                (number, f"v1-{number}", result),
+            )
+        # Of another service, of another revision, of another reason, and of an earlier time.
+        for service, reason, text, revision, at in (
+            ("wiki", "RolledBack", "Wrong: of wiki", "v1-2", 9),
+            ("files", "RolledBack", "Wrong: of another revision", "v1-1", 9),
+            ("files", "ReplicaDied", "Wrong: of a replica", "v1-2", 9),
+            *([("files", "RolledBack", "Wrong: of an earlier time", "v1-2", 3)] if message else []),
+            *([("files", "RolledBack", message, "v1-2", 5)] if message else []),
+        ):
+            sql.execute(event, (service, reason, text, revision, at, at))
+        sql.commit()
+    history = HistoryStore(path, lambda: now)
+    assert [(each.result, each.rejection) for each in history.revisions("files")] == [
+        ("Complete", None),
+        ("RolledBack", rejection),
+    ]
+    assert len(history.events()) == (5 if message else 3)
+    assert history.open_revision("files", "v1-3", "{}", "spec", "", now) == 3
+    history.close()

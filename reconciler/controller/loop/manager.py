@@ -22,6 +22,7 @@ from reconciler.api import (
     find_condition,
 )
 from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.following import Follower, Following
@@ -187,7 +188,11 @@ class Controller:
             self._wake_dependants(name)
 
     def _failed(self, name: str, error: Exception) -> None:
-        self._world.journal.failed(name, type(error).__name__, str(error), self._world.now())
+        if isinstance(error, VaultError):
+            reason, message = error.reason, str(error)
+        else:
+            reason, message = Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+        self._world.journal.failed(name, reason, message, self._world.now())
 
     def _tell(self, name: str, did: str) -> None:
         try:
@@ -218,7 +223,7 @@ class Controller:
         """How a name ended up, or None while it is on its way."""
         stored = self._world.objects.get(name)
         if stored is None:
-            return Outcome(True, "Deleted", "")
+            return Outcome(True, Reason.DELETED, "")
         summary = summarize(stored, self._world.objects.status(name))
         if summary.verdict is Verdict.MOVING:
             return None
@@ -227,5 +232,7 @@ class Controller:
     def _late(self, name: str, timeout: float) -> Outcome:
         ready = find_condition(self._world.objects.status(name).conditions, "Ready")
         return Outcome(
-            False, "Timeout", f"not Ready after {timeout:.0f} s" + (f": {ready.message}" if ready else "")
+            False,
+            Reason.TIMED_OUT,
+            f"not Ready within {timeout:g} s" + (f": {ready.message}" if ready else ""),
         )

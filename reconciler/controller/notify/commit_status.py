@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from reconciler.api.reasons import Reason
 from reconciler.controller.notify.notify import Send, post_to
 from reconciler.controller.report.verdict import Summary, Verdict, summarize
 from reconciler.sources.base import Loaded
@@ -108,7 +109,7 @@ def _summaries(loaded: Loaded, place: str, objects: Objects) -> Iterator[tuple[s
         if name in stored:
             yield name, summarize(stored[name], objects.status(name))
         else:
-            yield name, Summary(Verdict.MOVING, "Pending", "is not stored yet")
+            yield name, Summary(Verdict.MOVING, Reason.PENDING, "is not stored yet")
 
 
 def _line(text: str) -> str:

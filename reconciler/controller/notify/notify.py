@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, Protocol
 
 from reconciler.api import VaultError
+from reconciler.api.reasons import Reason
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.store.base import Event, Records
 
@@ -31,7 +32,7 @@ QUIET_FOR: Final = timedelta(hours=1)
 GIVE_UP_AFTER: Final = timedelta(minutes=15)
 """Age at which an event that could not be sent is news no more."""
 
-GOOD_NEWS: Final = frozenset({"RolloutComplete", "Fetched"})
+GOOD_NEWS: Final = frozenset({Reason.ROLLOUT_COMPLETE, Reason.FETCHED})
 """Reasons of normal events that `important` lets through."""
 
 JSON: Final = {"Content-Type": "application/json"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 from reconciler.api import Spec, Status, find_condition
+from reconciler.api.reasons import Reason
 from reconciler.controller.report import summary
 from reconciler.controller.report.journal import Journal
 from reconciler.core.assess.diff import Difference
@@ -24,7 +25,7 @@ def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
     return (
         ready is not None
         and ready.observed_generation == stored.generation
-        and ready.reason in (summary.SERVING, summary.DRIFTED)
+        and ready.reason in (Reason.SERVING, Reason.DRIFTED)
     )
 
 
@@ -35,7 +36,7 @@ def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal)
         return summary.seen(before, stored, sight)
     more = f" and {len(differences) - summary.SHOWN} more" if len(differences) > summary.SHOWN else ""
     message = f"{'; '.join(map(str, differences[: summary.SHOWN]))}{more}; spec.drift is warn"
-    journal.failed(stored.name, summary.DRIFTED, message, sight.now)
+    journal.failed(stored.name, Reason.DRIFTED, message, sight.now)
     return summary.drifted(before, stored, sight, message)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from reconciler.api import Status, find_condition
 from reconciler.api.errors import PermanentError, TemporaryError, VaultError
+from reconciler.api.reasons import Reason
 from reconciler.controller.reconcile import drift
 from reconciler.controller.reconcile.executor import execute
 from reconciler.controller.reconcile.target import Target, choose_target, former_good
@@ -20,7 +21,7 @@ from reconciler.controller.report.journal import death_of
 from reconciler.core.assess.progress import Failure, judge_progress, look_in
 from reconciler.core.desired.build import project_of
 from reconciler.core.plan.sight import Sight
-from reconciler.store.base import INVALID_MANIFEST, StoredObject
+from reconciler.store.base import StoredObject
 
 LOG_LINES: Final = 10
 """How much of a failed container's log goes into the event that tells of it."""
@@ -86,7 +87,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         _carry_out(stored, sight, world)
     except PermanentError as error:
         # This revision cannot even be started, for example because its image is nowhere to be found.
-        given_up = Failure(_reason(error), str(error))
+        given_up = Failure(error.reason, str(error))
         if target.is_wanted and not _give_up(stored, sight, given_up, world):
             return Result(requeue_after=0.0)
         raise
@@ -154,7 +155,7 @@ def _summarise(
     if target.problem:
         status = summary.with_problem(status, generation, target.reason, target.problem, now, target.evidence)
     if stored.problem:
-        tell = summary.with_problem if stored.problem_reason == INVALID_MANIFEST else summary.held_back
+        tell = summary.with_problem if stored.problem_reason == Reason.INVALID_MANIFEST else summary.held_back
         status = tell(status, generation, stored.problem_reason, stored.problem, now)
     return status
 
@@ -181,7 +182,7 @@ def _put_status(stored: StoredObject, status: Status, world: World) -> None:
 def _fail(stored: StoredObject, before: Status, error: VaultError, world: World) -> None:
     stalled = not isinstance(error, TemporaryError)
     status = summary.after_failure(
-        before, stored.generation, _reason(error), str(error), world.now(), stalled=stalled
+        before, stored.generation, error.reason, str(error), world.now(), stalled=stalled
     )
     _rest(stored, status, world)
 
@@ -208,7 +209,3 @@ def _unready_dependencies(stored: StoredObject, status: Status, world: World) ->
 def _is_ready(status: Status) -> bool:
     ready = find_condition(status.conditions, "Ready")
     return ready is not None and ready.status == "True"
-
-
-def _reason(error: VaultError) -> str:
-    return type(error).__name__.removesuffix("Error")

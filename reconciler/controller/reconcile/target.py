@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from reconciler.api import ManifestError, PermanentError, VaultService
+from reconciler.api.reasons import Reason
 from reconciler.api.revisioned import with_revision_of
 from reconciler.controller.report.recorded import is_towards, spec_of
-from reconciler.controller.report.verdict import LAST_WORDS, ROLLED_BACK
 from reconciler.core.desired.stack import Stack
-from reconciler.store.base import Records, RevisionRecord
+from reconciler.store.base import Records, Rejection, RevisionRecord
 
 Build = Callable[[VaultService], Stack]
 
@@ -46,22 +46,21 @@ def choose_target(service: VaultService, build: Build, records: Records) -> Targ
         former = former_good(service, build, records)
         if former is None:
             raise
-        return Target(former, "SpecInvalid", str(error))
+        return Target(former, Reason.SPEC_INVALID, str(error))
     newest = records.newest(service.name)
     if newest and newest.result == "RolledBack" and is_towards(newest, wanted, service.spec):
         former = former_good(service, build, records)
         if former is not None and former.revision != wanted.revision:
-            return _given_up(newest, former, records)
+            return _rolled_back(newest, former)
     return Target(wanted)
 
 
-def _given_up(rejected: RevisionRecord, former: Stack, records: Records) -> Target:
-    """Back to a former stack; why is told by the event of the rollback."""
-    failed, events = rejected.revision, reversed(records.events(rejected.service))
-    told = (e.message for e in events if e.reason == ROLLED_BACK and e.revision == failed)
-    cause, _, words = next(told, "it failed").partition("\n")
-    problem = f"{former.revision} serves on; {failed} was given up: {cause.removesuffix(LAST_WORDS)}"
-    return Target(former, ROLLED_BACK, problem, words)
+def _rolled_back(rejected: RevisionRecord, former: Stack) -> Target:
+    """Back to a former stack, and why."""
+    why = rejected.rejection or Rejection("", "")
+    cause = f"{why.reason}: {why.message}" if why.reason else "it failed"
+    problem = f"{former.revision} serves on; {rejected.revision} was given up: {cause}"
+    return Target(former, Reason.ROLLED_BACK, problem, why.evidence)
 
 
 def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:

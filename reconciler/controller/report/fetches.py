@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 
 from metrics import catalog
 from metrics.recorder import Recorder
 from metrics.snapshots import SourceSnapshot
+from reconciler.api.reasons import Reason
 from reconciler.sources.base import Fetch
 from reconciler.store.base import EventType, Records
-
-FAILED: Final = "FetchFailed"
 
 
 class FetchJournal:
@@ -27,7 +25,7 @@ class FetchJournal:
 
     def saw(self, fetch: Fetch) -> None:
         """One fetch has ended."""
-        failed = fetch.setback is not None and fetch.setback.reason == FAILED
+        failed = fetch.setback is not None and fetch.setback.reason == Reason.FETCH_FAILED
         result = catalog.ERROR if failed else catalog.SUCCESS
         self._recorder.add(catalog.GIT_FETCHES, source=self._name, result=result)
         self._recorder.observe(catalog.GIT_FETCH_DURATION, fetch.seconds, source=self._name)
@@ -38,7 +36,7 @@ class FetchJournal:
         if fetch.setback:
             self._tell("Warning", fetch.setback.reason, fetch.setback.message, fetch.commit)
         else:
-            self._tell("Normal", "Fetched", f"{self._name} is at {fetch.commit}", fetch.commit)
+            self._tell("Normal", Reason.FETCHED, f"{self._name} is at {fetch.commit}", fetch.commit)
 
     def snapshot(self) -> SourceSnapshot:
         """When a fetch last succeeded."""

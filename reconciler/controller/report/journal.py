@@ -14,10 +14,10 @@ from typing import Final
 from metrics import catalog
 from metrics.recorder import Recorder
 from reconciler.api import Spec
+from reconciler.api.reasons import Reason
 from reconciler.controller.report import trace
 from reconciler.controller.report.executed import Executed
 from reconciler.controller.report.recorded import is_towards
-from reconciler.controller.report.verdict import LAST_WORDS, ROLLED_BACK
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import moved
@@ -35,7 +35,7 @@ from reconciler.core.plan.operations import (
     StartContainer,
     StopContainer,
 )
-from reconciler.store.base import EventType, Records
+from reconciler.store.base import EventType, Records, Rejection
 
 ROUTINE: Final = (AddServer, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
 """Steps on the way of something that has an event of its own; they are logged, not told to people."""
@@ -84,11 +84,9 @@ class Journal:
                 self._recorder.add(catalog.ROTATIONS, operation.count, name=stack.name, result=result)
             if not call.error:
                 self._remember(stack, operation, words, commit, now)
-        if call.error:
-            self.failed(stack.name, f"{call.operations[0].kind}Failed", str(call.error), now)
 
-    def failed(self, service: str, reason: str, message: str, now: datetime) -> None:
-        """A pass could not do something."""
+    def failed(self, service: str, reason: Reason, message: str, now: datetime) -> None:
+        """A pass ended in an error, or found what it is not to repair."""
         _log.warning("%s: %s", reason, message, extra={"service": service})
         self._records.record_event(service, "Warning", reason, message, now)
 
@@ -124,7 +122,7 @@ class Journal:
         self._records.finish_revision(stack.name, rollout.number, "Complete", now)
         self._rollouts[stack.name] = replace(rollout, started=None)
         self._time(rollout.started, "completed", now)
-        self._tell(stack, "Normal", "RolloutComplete", f"all replicas run {stack.revision}", now)
+        self._tell(stack, "Normal", Reason.ROLLOUT_COMPLETE, f"all replicas run {stack.revision}", now)
 
     def completed(self, judged: Judged) -> None:
         """Remember each job that has ended well, so that it is never run again."""
@@ -136,15 +134,16 @@ class Journal:
     def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
         """A revision is given up; it is not tried again until the spec changes."""
         rollout = self._rollouts.pop(stack.name, None)
+        words = log or self._last_words.pop(stack.name, "")
         if rollout is not None:
-            self._records.finish_revision(stack.name, rollout.number, "RolledBack", now)
+            why = Rejection(failure.reason, failure.message, words.rstrip())
+            self._records.finish_revision(stack.name, rollout.number, "RolledBack", now, why)
             if rollout.started:
                 self._time(rollout.started, "rolled_back", now)
         self._recorder.add(catalog.ROLLBACKS, name=stack.name)
-        words = log or self._last_words.pop(stack.name, "")
         message = _with_last_words(f"{failure.reason}: {failure.message}", words)
         _log.warning("rolled back: %s", message, extra={"service": stack.name})
-        self._tell(stack, "Warning", ROLLED_BACK, message, now, commit)
+        self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
     def moved(self, judged: Judged) -> None:
         """Tell once of each tag that means another image than the one that runs."""
@@ -152,7 +151,7 @@ class Journal:
         texts = tuple(text for _, text in moved(judged))
         for text in texts:
             if text not in self._moved.get(name, ()):
-                self._tell(judged.stack, "Warning", "ImageMoved", text, judged.now)
+                self._tell(judged.stack, "Warning", Reason.IMAGE_MOVED, text, judged.now)
         self._moved[name] = texts
 
     def forget(self, service: str) -> None:
@@ -181,10 +180,10 @@ class Journal:
         if isinstance(operation, StopContainer) and operation.cut:
             self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.name)
         if not isinstance(operation, ROUTINE):
-            self._tell(stack, "Normal", operation.kind, str(operation), now, commit)
+            self._tell(stack, "Normal", Reason(operation.kind), str(operation), now, commit)
 
     def _tell(
-        self, stack: Stack, type_: EventType, reason: str, message: str, now: datetime, commit: str = ""
+        self, stack: Stack, type_: EventType, reason: Reason, message: str, now: datetime, commit: str = ""
     ) -> None:
         self._records.record_event(
             stack.name, type_, reason, message, now, revision=stack.revision, commit=commit
@@ -194,7 +193,7 @@ class Journal:
         revision = next((w.revision for w in stack.workloads if w.name == operation.workload), "")
         self._records.record_death(stack.name, operation.workload, revision, now, operation.detail)
         told = _with_last_words(f"{operation.name} {operation.detail}", words)
-        self._tell(stack, "Warning", "ReplicaDied", told, now)
+        self._tell(stack, "Warning", Reason.REPLICA_DIED, told, now)
         self._last_words[stack.name] = words
         self._recorder.add(catalog.REPLICA_RESTARTS, name=stack.name, workload=operation.workload)
 
@@ -209,4 +208,4 @@ def death_of(operation: Operation) -> ContainerOperation | None:
 
 
 def _with_last_words(sentence: str, words: str) -> str:
-    return f"{sentence}{LAST_WORDS}\n{words.rstrip()}" if words.strip() else sentence
+    return f"{sentence}; its last words:\n{words.rstrip()}" if words.strip() else sentence

@@ -19,6 +19,7 @@ from reconciler.api import (
     set_condition,
 )
 from reconciler.api.condition_types import LONGEST_MESSAGE
+from reconciler.api.reasons import Reason
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.moved import moved
@@ -27,10 +28,6 @@ from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.rotation import next_rotation
 from reconciler.core.plan.sight import Sight
 from reconciler.store.base import StoredObject
-
-SERVING: Final = "Serving"
-DRIFTED: Final = "Drifted"
-"""Reasons of Ready after a change was carried out: everything is as it should be, or somebody else changed it since."""
 
 SHOWN: Final = 5
 """Differences that fit into a condition; `vaultctl diff` shows all."""
@@ -70,13 +67,19 @@ def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
     if is_converged(sight, replicas):
         # A moved tag does not harm what serves: it is reported, and followed on request.
-        ready = ("True", SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
-        reconciling = ("False", "Converged", "")
+        ready = ("True", Reason.SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
+        reconciling = ("False", Reason.CONVERGED, "")
     else:
-        ready = ("False", "Blocked" if plan.blocked else "Progressing", plan.blocked or doing or progress)
+        ready = (
+            "False",
+            Reason.BLOCKED if plan.blocked else Reason.PROGRESSING,
+            plan.blocked or doing or progress,
+        )
         busy = bool(doing) or not plan.blocked
-        reconciling = ("True", "Progressing", doing or progress) if busy else ("False", "Blocked", "")
-    stalled = ("True", "Blocked", plan.blocked) if plan.blocked else ("False", "Working", "")
+        reconciling = (
+            ("True", Reason.PROGRESSING, doing or progress) if busy else ("False", Reason.BLOCKED, "")
+        )
+    stalled = ("True", Reason.BLOCKED, plan.blocked) if plan.blocked else ("False", Reason.WORKING, "")
     outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
     return _with(facts, stored.generation, sight.now, outcomes | _degraded(stack, replicas))
 
@@ -85,9 +88,9 @@ def drifted(before: Status, stored: StoredObject, sight: Sight, message: str) ->
     """The status of a service that somebody else changed and that is to be left like that."""
     facts = seen(before, stored, sight)
     outcomes: Outcomes = {
-        "Ready": ("False", DRIFTED, message),
-        "Reconciling": ("False", DRIFTED, "nothing is touched"),
-        "Stalled": ("False", "Working", ""),
+        "Ready": ("False", Reason.DRIFTED, message),
+        "Reconciling": ("False", Reason.DRIFTED, "nothing is touched"),
+        "Stalled": ("False", Reason.WORKING, ""),
     }
     return _with(facts, stored.generation, sight.now, outcomes | _degraded(sight.stack, facts.replicas))
 
@@ -111,8 +114,10 @@ def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
 def _degraded(stack: Stack, replicas: ReplicaCounts) -> Outcomes:
     short = stack.serving - replicas.serving
     if short > 0:
-        return {"Degraded": ("True", "NotAllServing", f"{short} of {stack.serving} replicas do not serve")}
-    return {"Degraded": ("False", "AllServing", "")}
+        return {
+            "Degraded": ("True", Reason.NOT_ALL_SERVING, f"{short} of {stack.serving} replicas do not serve")
+        }
+    return {"Degraded": ("False", Reason.ALL_SERVING, "")}
 
 
 def after_failure(
@@ -124,7 +129,7 @@ def after_failure(
         "Reconciling": ("False" if stalled else "True", reason, message),
         "Stalled": (
             "True" if stalled else "False",
-            reason if stalled else "Retrying",
+            reason if stalled else Reason.RETRYING,
             message if stalled else "",
         ),
     }
@@ -144,7 +149,7 @@ def with_problem(
     Degraded also has the `evidence`: the last lines of what a failed container said.
     """
     outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": ("True", reason, problem)}
-    if reason != "InvalidManifest":
+    if reason != Reason.INVALID_MANIFEST:
         outcomes["Degraded"] = ("True", reason, f"{problem}\n{evidence}" if evidence else problem)
     return _with(before, generation, now, outcomes)
 
@@ -153,8 +158,8 @@ def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: da
     """The status of a change that waits for other VaultServices."""
     message = f"waits for {', '.join(names)} to be Ready"
     outcomes: Outcomes = {
-        "Ready": ("False", "DependencyNotReady", message),
-        "Reconciling": ("True", "DependencyNotReady", message),
+        "Ready": ("False", Reason.DEPENDENCY_NOT_READY, message),
+        "Reconciling": ("True", Reason.DEPENDENCY_NOT_READY, message),
     }
     return _with(before, generation, now, outcomes)
 
@@ -162,7 +167,7 @@ def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: da
 def suspended(before: Status, generation: int, now: datetime) -> Status:
     """The status of a service that the controller leaves alone."""
     outcomes: Outcomes = {
-        "Reconciling": ("False", "Suspended", "spec.suspend is true; what runs is left alone")
+        "Reconciling": ("False", Reason.SUSPENDED, "spec.suspend is true; what runs is left alone")
     }
     return _with(before, generation, now, outcomes)
 

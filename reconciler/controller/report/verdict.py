@@ -7,19 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.api import find_condition
-from reconciler.store.base import INVALID_MANIFEST, StoredObject
+from reconciler.api.reasons import Reason
+from reconciler.store.base import StoredObject
 
 if TYPE_CHECKING:
     from reconciler.api import Status
-
-ROLLED_BACK: Final = "RolledBack"
-"""Reason of conditions and events when a revision was given up for the last good one."""
-
-LAST_WORDS: Final = "; its last words:"
-"""Ends the sentence about a container that failed; what follows is the end of its log."""
 
 
 class Verdict(StrEnum):
@@ -44,18 +39,18 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
     """Judge a service by its newest generation: a Ready of an older one is not yet the answer to the last change."""
     ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
     if stored.deletion is not None:
-        return Summary(Verdict.MOVING, "Deleting", "is being deleted")
+        return Summary(Verdict.MOVING, Reason.DELETING, "is being deleted")
     # What could not be fetched, or is not trusted, takes nothing from the commit before it, which goes on.
-    held_back = stored.problem if stored.problem_reason != INVALID_MANIFEST else ""
+    held_back = stored.problem if stored.problem_reason != Reason.INVALID_MANIFEST else ""
     if stored.problem and not held_back:
         return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
     if stored.service.spec.suspend:
-        return Summary(Verdict.IDLE, "Suspended", "is suspended; what runs keeps running")
+        return Summary(Verdict.IDLE, Reason.SUSPENDED, "is suspended; what runs keeps running")
     if ready is None or ready.observed_generation < stored.generation:
-        return Summary(Verdict.MOVING, "Pending", "waits for a controller to see its newest spec")
+        return Summary(Verdict.MOVING, Reason.PENDING, "waits for a controller to see its newest spec")
     if stored.requested_at and stored.requested_at != status.last_handled_reconcile_at:
         # What an earlier run saw may not be so any more.
-        return Summary(Verdict.MOVING, "Pending", "waits for a controller to look at it")
+        return Summary(Verdict.MOVING, Reason.PENDING, "waits for a controller to look at it")
     if ready.status == "True":
         return Summary(Verdict.READY, ready.reason, "; ".join(filter(None, (ready.message, held_back))))
     failed = (
@@ -71,4 +66,4 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
 def _is_going_back(status: Status, reason: str) -> bool:
     """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
     reconciling = find_condition(status.conditions, "Reconciling")
-    return reason == ROLLED_BACK and reconciling is not None and reconciling.status == "True"
+    return reason == Reason.ROLLED_BACK and reconciling is not None and reconciling.status == "True"

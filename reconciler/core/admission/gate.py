@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
+from reconciler.api.reasons import Reason
 from reconciler.core.admission.images import is_allowed
 from reconciler.core.admission.names import squatted
 from reconciler.core.admission.paths import written_paths
@@ -30,6 +31,8 @@ Sections = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 class AdmissionError(PermanentError):
     """The fragment asks for more than its profile allows; the message holds every finding, one per line."""
+
+    reason = Reason.ADMISSION
 
     def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
         super().__init__("\n  ".join([message, *map(str, findings)]))

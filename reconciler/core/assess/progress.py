@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from reconciler.api.reasons import Reason
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
@@ -26,7 +27,7 @@ CRASH_LIMIT: Final = 3
 class Failure:
     """Why a rollout is given up; `container` is one whose log may tell more, if there still is one."""
 
-    reason: str
+    reason: Reason
     message: str
     container: str | None = None
 
@@ -58,7 +59,7 @@ def judge_progress(judged: Judged, history: History, started: datetime | None) -
     suspects = [i for workload in lacking for i in judged.of(workload) if not i.is_well]
     suspects = suspects or [r for r in reversed(current) if r not in available]
     return Failure(
-        "ProgressDeadlineExceeded",
+        Reason.PROGRESS_DEADLINE_EXCEEDED,
         f"no progress for {strategy.progress_deadline:.0f} s: {', '.join(told)}",
         suspects[0].container.id if suspects else None,
     )
@@ -75,7 +76,7 @@ def _job_failed(judged: Judged) -> Failure | None:
         ended = instance.phase is Phase.DEAD and instance.container.state is not State.RESTARTING
         if instance.workload.role is Role.JOB and instance.current and ended:
             told = f"job {instance.workload.name} {instance.reason}"
-            return Failure("JobFailed", told, instance.container.id)
+            return Failure(Reason.JOB_FAILED, told, instance.container.id)
     return None
 
 
@@ -93,12 +94,12 @@ def _crash_loop(
         ill = [r.container.id for r in current if not r.available(stack.strategy.min_ready)]
         told = [f"replicas of {stack.revision} died {deaths} times"]
         told += _doubts([r for r in current if r.phase is Phase.DEAD])
-        return Failure("CrashLoop", ", ".join(told), ill[-1] if ill else None)
+        return Failure(Reason.CRASH_LOOP, ", ".join(told), ill[-1] if ill else None)
     for workload in lacking:
         deaths = _deaths([workload], history, started)
         if deaths >= CRASH_LIMIT + workload.replicas - 1:
             container = next((i.container.id for i in judged.of(workload)), None)
-            return Failure("CrashLoop", f"{workload.name} died {deaths} times", container)
+            return Failure(Reason.CRASH_LOOP, f"{workload.name} died {deaths} times", container)
     return None
 
 

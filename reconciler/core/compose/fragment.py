@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
+from reconciler.api.reasons import Reason
 from reconciler.core.compose.environment import read_environment, read_environment_as_before
 from reconciler.core.compose.fields import Treatment, met
 from reconciler.core.compose.interpolation import InterpolationError, interpolate
@@ -38,6 +39,8 @@ MAX_LABEL: Final = 63
 
 class BuildError(PermanentError):
     """The plugin and the settings do not come to a stack that could run."""
+
+    reason = Reason.BUILD
 
 
 @dataclass(frozen=True)

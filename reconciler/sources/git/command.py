@@ -17,9 +17,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Final
 
 from reconciler.api import TemporaryError
+from reconciler.api.reasons import Reason
 
 LOCAL_SECONDS: Final = 30.0
 """Deadline of what needs no network."""
@@ -53,15 +54,15 @@ class GitError(TemporaryError):
 
 
 class RefusedError(GitError):
-    """A commit that can be had and is not taken; `reason` is CamelCase."""
+    """A commit that can be had and is not taken."""
 
-    reason: ClassVar[str] = "Refused"
+    reason = Reason.REFUSED
 
 
 class TooLargeError(RefusedError):
     """A repository that is beyond the limits."""
 
-    reason = "RepositoryTooLarge"
+    reason = Reason.REPOSITORY_TOO_LARGE
 
 
 class GitTimeoutError(GitError):

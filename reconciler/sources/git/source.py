@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from reconciler.api import EnvFrom, Manifest, Problem
+from reconciler.api.reasons import Reason
 from reconciler.api.text_file import MAX_BYTES
 from reconciler.sources.base import Fetch, Loaded, Setback
 from reconciler.sources.directory import DirectorySource
@@ -144,7 +145,7 @@ class GitSource:
         except RefusedError as error:
             self._setback = Setback(error.reason, self._goes_on(f"{self.place}: {error}"))
         except GitError as error:
-            self._setback = Setback("FetchFailed", self._goes_on(f"cannot fetch {self.place}: {error}"))
+            self._setback = Setback(Reason.FETCH_FAILED, self._goes_on(f"cannot fetch {self.place}: {error}"))
         self._fetched_at = self._clock()
         news = before != (self._clone.commit, self._setback)
         if news:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from reconciler.api.reasons import Reason
 from reconciler.sources.git.command import Git, RefusedError
 
 GOOD: Final = "GU"
@@ -31,13 +32,13 @@ _MEANINGS: Final = {
 class UntrustedError(RefusedError):
     """A commit that nobody on the list has signed."""
 
-    reason = "UntrustedCommit"
+    reason = Reason.UNTRUSTED_COMMIT
 
 
 class RewoundError(RefusedError):
     """A signed commit that does not follow the one that is served: the branch was set back, or its history replaced."""
 
-    reason = "RewoundBranch"
+    reason = Reason.REWOUND_BRANCH
 
 
 @dataclass(frozen=True, slots=True)

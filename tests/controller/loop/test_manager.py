@@ -6,17 +6,22 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from reconciler.api import find_condition
 from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.following import Following
 from reconciler.controller.loop.lease import LeaseTakenError, lease
-from reconciler.controller.loop.manager import Controller, Progress
+from reconciler.controller.loop.manager import Controller
+from reconciler.controller.report.journal import Journal
+from reconciler.controller.report.outcome import Progress
 from reconciler.engines.errors import EngineError
+from reconciler.store.history import HistoryStore
 from tests.controller.worlds import MemoryWorld
 from tests.simulation.services import NAME
 
@@ -89,8 +94,8 @@ def test_converge_comes_back_when_all_is_done(memory: MemoryWorld, tmp_path: Pat
 def test_converge_does_not_wait_for_ever(memory: MemoryWorld, controller: Controller) -> None:
     memory.wish(version="never-ready")
     outcome = controller.converge([NAME], 1.0)[NAME]
-    assert (outcome.ready, outcome.reason) == (False, "Timeout")
-    assert "not Ready after 1 s" in outcome.message
+    assert (outcome.ready, outcome.reason) == (False, "TimedOut")
+    assert "not Ready within 1 s" in outcome.message
 
 
 def test_converge_says_what_nobody_can_help(memory: MemoryWorld, controller: Controller) -> None:
@@ -160,6 +165,38 @@ def test_a_defect_in_a_pass_stops_nobody(
         wait_for(lambda: serving(memory) == 1)
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "reason", "message"),
+    [
+        ("create", EngineError("no space left"), "Engine", "no space left"),
+        ("observe", EngineError("it is away"), "Engine", "it is away"),
+        ("observe", ZeroDivisionError("by zero"), "InternalError", "ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_failure_is_recorded_once_under_the_reason_of_the_conditions(
+    memory: MemoryWorld,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    error: Exception,
+    reason: str,
+    message: str,
+) -> None:
+    history = HistoryStore(tmp_path / "history.sqlite3")
+    memory.world = replace(memory.world, records=history, journal=Journal(history, memory.recorder))
+    memory.wish(replicas=1)
+    failing = Failing(error)
+    monkeypatch.setattr(memory.engine, call, failing)
+    with Running(make(memory, tmp_path)):
+        wait_for(lambda: failing.calls >= 1 and any(e.type == "Warning" for e in history.events(NAME)))
+    warnings = [(event.reason, event.message) for event in history.events(NAME) if event.type == "Warning"]
+    assert warnings == [(reason, message)]
+    if isinstance(error, EngineError):
+        ready = find_condition(memory.objects.status(NAME).conditions, "Ready")
+        assert ready is not None
+        assert ready.reason == reason
+
+
 def test_a_service_that_somebody_else_works_on_waits(
     memory: MemoryWorld, controller: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,11 +213,14 @@ def test_a_service_that_somebody_else_works_on_waits(
 
     monkeypatch.setattr(workers, "lease", counting)
     memory.wish(replicas=1)
-    with Running(controller):
-        with lease(tmp_path / "leases" / NAME):
+    # Held before the first pass, which would have it otherwise.
+    with ExitStack() as held:
+        held.enter_context(lease(tmp_path / "leases" / NAME))
+        with Running(controller):
             wait_for(lambda: len(refused) >= 2 or serving(memory) == 1)
             assert not memory.machine.containers
-        wait_for(lambda: serving(memory) == 1)
+            held.close()
+            wait_for(lambda: serving(memory) == 1)
     assert set(refused) == {tmp_path / "leases" / NAME}
 
 

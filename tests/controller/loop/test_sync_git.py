@@ -12,9 +12,10 @@ from typing import Literal
 import pytest
 
 from reconciler.api import parse
+from reconciler.api.reasons import Reason
 from reconciler.controller.loop.sync import ALLOW_PRUNE, Synced, sync
 from reconciler.sources.base import Loaded, Setback
-from reconciler.store.base import INVALID_MANIFEST, StoredObject
+from reconciler.store.base import StoredObject
 from reconciler.store.objects import ObjectStore
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -107,7 +108,7 @@ def test_a_setback_is_told_by_all_and_changes_no_spec(objects: ObjectStore) -> N
     assert told(objects, at("1", files="", wiki="")).names == ("files", "wiki")
     assert (stored(objects, "files").problem, stored(objects, "files").problem_reason) == (
         "",
-        INVALID_MANIFEST,
+        Reason.INVALID_MANIFEST,
     )
 
 

@@ -225,6 +225,16 @@ def test_a_revision_that_gets_nowhere_is_given_up(memory: MemoryWorld) -> None:
     assert condition(status, "Ready") == ("False", "RolledBack")
     assert condition(status, "Degraded") == ("True", "RolledBack")
     assert [r.result for r in memory.records.revisions(NAME)] == ["Complete", "RolledBack"]
+    newest = memory.records.newest(NAME)
+    assert newest is not None
+    assert newest.rejection is not None
+    assert newest.rejection.reason == "ProgressDeadlineExceeded"
+    ready = find_condition(status.conditions, "Ready")
+    assert ready is not None
+    assert ready.message == (
+        f"{good.revision} serves on; {bad.revision} was given up: "
+        f"ProgressDeadlineExceeded: {newest.rejection.message}"
+    )
 
 
 def test_a_crash_loop_is_given_up_before_the_deadline(memory: MemoryWorld) -> None:

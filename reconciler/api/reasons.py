@@ -1,0 +1,169 @@
+"""Every reason there is: the CamelCase word of a condition, an event, or the end of a wait.
+
+Programs decide by them, so a word that was released stays. A test finds words that are written anywhere else, and
+`python -m reconciler.api.reasons docs/reasons.md` writes the page that lists them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal, Self
+
+__all__ = ["Reason", "render"]
+
+Place = Literal["conditions", "failures", "waits", "events", "operations"]
+
+
+class Reason(StrEnum):
+    """A word for programs; `place` says where it is mainly met, `meaning` is a sentence for people."""
+
+    place: Place
+    meaning: str
+
+    def __new__(cls, word: str, place: Place = "events", meaning: str = "") -> Self:
+        """The member of that word; the defaults let one be looked up by its word alone."""
+        member = str.__new__(cls, word)
+        member._value_ = word
+        member.place = place
+        member.meaning = meaning
+        return member
+
+    # Of conditions, while things go as they should.
+    SERVING = "Serving", "conditions", "Everything is as the spec wants it, and all replicas serve."
+    ALL_SERVING = "AllServing", "conditions", "No replica is missing from service."
+    NOT_ALL_SERVING = "NotAllServing", "conditions", "Some replicas do not serve."
+    CONVERGED = "Converged", "conditions", "Nothing is left to do or to wait for."
+    PROGRESSING = "Progressing", "conditions", "Operations are under way or waited for."
+    WORKING = "Working", "conditions", "Nothing keeps the controller from its work."
+    RETRYING = "Retrying", "conditions", "The last pass failed, and the next one tries again."
+    BLOCKED = "Blocked", "conditions", "A person has to repair something before the plan can go on."
+    DEPENDENCY_NOT_READY = "DependencyNotReady", "conditions", "A service of `spec.dependsOn` is not Ready."
+    SUSPENDED = "Suspended", "conditions", "`spec.suspend` is true, so the service is left alone."
+    DRIFTED = (
+        "Drifted",
+        "conditions",
+        "What runs was changed from outside, and `spec.drift` says to leave it.",
+    )
+    DELETING = "Deleting", "conditions", "The service is being removed."
+    PENDING = "Pending", "conditions", "No pass has looked at the newest spec yet."
+
+    # Of what cannot be used: a manifest, a spec, a commit, a revision.
+    INVALID_MANIFEST = (
+        "InvalidManifest",
+        "failures",
+        "The newest manifest is wrong; the one before it goes on.",
+    )
+    SPEC_INVALID = "SpecInvalid", "failures", "No stack can be built of the spec; the last good one goes on."
+    ROLLED_BACK = "RolledBack", "failures", "A revision failed, and the last good one runs in its place."
+    PROGRESS_DEADLINE_EXCEEDED = (
+        *("ProgressDeadlineExceeded", "failures"),
+        "A rollout made no progress for `strategy.progressDeadline`.",
+    )
+    CRASH_LOOP = "CrashLoop", "failures", "Replicas of a new revision died again and again."
+    JOB_FAILED = "JobFailed", "failures", "A one-shot job ended with an exit code other than 0."
+    FETCH_FAILED = (
+        "FetchFailed",
+        "failures",
+        "A Git repository could not be fetched; the last good commit goes on.",
+    )
+    UNTRUSTED_COMMIT = "UntrustedCommit", "failures", "The newest commit has no signature of a trusted key."
+    REWOUND_BRANCH = (
+        "RewoundBranch",
+        "failures",
+        "The branch does not contain the commit that was applied last.",
+    )
+    REPOSITORY_TOO_LARGE = "RepositoryTooLarge", "failures", "A repository is larger than what is fetched."
+    REFUSED = "Refused", "failures", "Compose, the engine or Git refuses what it was given."
+
+    # Of a pass that ended in an error: the class of the error.
+    ADMISSION = "Admission", "failures", "The stack asks for something of the host that admission refuses."
+    BUILD = "Build", "failures", "What the plugin returned is no valid fragment."
+    MANIFEST = "Manifest", "failures", "A stored manifest or a settings file is wrong."
+    IMAGE_MISSING = "ImageMissing", "failures", "An image is neither on this machine nor in a registry."
+    ENGINE = "Engine", "failures", "A call of the engine failed or took too long."
+    ENGINE_AWAY = "EngineAway", "failures", "The engine does not answer."
+    PROXY = "Proxy", "failures", "HAProxy refused a command or did not answer in time."
+    PROXY_AWAY = "ProxyAway", "failures", "No HAProxy listens on its socket."
+    TEMPORARY = "Temporary", "failures", "Another failure that a later try may not meet."
+    PERMANENT = (
+        "Permanent",
+        "failures",
+        "Another failure that needs a change of the spec, of a file or of the machine.",
+    )
+    INTERNAL_ERROR = "InternalError", "failures", "A defect of the controller; its log has the traceback."
+
+    # Of waiting.
+    DELETED = "Deleted", "waits", "The service is gone."
+    SUPERSEDED = "Superseded", "waits", "The spec was changed again while its rollout was waited for."
+    TIMED_OUT = "TimedOut", "waits", "The time to wait was over before the service was Ready."
+
+    # Of events that tell of no failure of a pass.
+    ROLLOUT_COMPLETE = "RolloutComplete", "events", "All replicas run the newest revision."
+    REPLICA_DIED = "ReplicaDied", "events", "A container ended, or turned unhealthy, without being asked to."
+    IMAGE_MOVED = "ImageMoved", "events", "The tag of an image means another image than the one that runs."
+    FETCHED = "Fetched", "events", "A Git source has a new commit."
+    HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
+    REVISION_KEY_LOST = (
+        "RevisionKeyLost",
+        "events",
+        "The key of revisions is gone, so every container is replaced.",
+    )
+
+    # Of events that tell of an operation: its name.
+    PULL_IMAGE = "PullImage", "operations", "An image is fetched."
+    CREATE_REPLICAS = "CreateReplicas", "operations", "Containers of a workload are created."
+    CREATE_PROXY = "CreateProxy", "operations", "An HAProxy is created."
+    RECREATE_CONTAINER = (
+        "RecreateContainer",
+        "operations",
+        "A stopped container is replaced by a current one.",
+    )
+    START_CONTAINER = "StartContainer", "operations", "A container is started."
+    STOP_CONTAINER = "StopContainer", "operations", "A container is stopped."
+    REMOVE_CONTAINER = "RemoveContainer", "operations", "A container is removed."
+    CONNECT_NETWORK = (
+        "ConnectNetwork",
+        "operations",
+        "A container is connected to a network of its definition.",
+    )
+    CONFIGURE_PROXY = "ConfigureProxy", "operations", "HAProxy's configuration is written."
+    RELOAD_PROXY = "ReloadProxy", "operations", "An HAProxy takes over its new configuration."
+    ADD_SERVER = "AddServer", "operations", "A replica is added to the pool."
+    DRAIN_SERVER = "DrainServer", "operations", "A replica gets no new sessions."
+    DELETE_SERVER = "DeleteServer", "operations", "A replica is taken out of the pool."
+
+
+_PROLOGUE: Final = """\
+<!-- Generated from reconciler/api/reasons.py by `python -m reconciler.api.reasons docs/reasons.md`; do not edit. -->
+
+# Reasons
+
+The `reason` of a condition, of an event and of a wait that has ended is one of these words. Programs may compare them:
+a word stays once it was released. A failure has one word, in the conditions of its service and in the event alike.
+"""
+
+_TITLES: Final[dict[Place, str]] = {
+    "conditions": "How a service is doing",
+    "failures": "What went wrong",
+    "waits": "How waiting ended",
+    "events": "What happened",
+    "operations": "What the controller did",
+}
+
+
+def render() -> str:
+    """The text of docs/reasons.md."""
+    return _PROLOGUE + "".join(_sections())
+
+
+def _sections() -> Iterator[str]:
+    for place, title in _TITLES.items():
+        rows = [f"| `{reason}` | {reason.meaning} |" for reason in Reason if reason.place == place]
+        yield "\n".join(["", f"## {title}", "", "| reason | meaning |", "|---|---|", *rows, ""])
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(render(), encoding="utf-8")
