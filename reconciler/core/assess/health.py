@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.instance import Instance, Phase, phase_of
+from reconciler.core.assess.instance import Found, Instance, Phase, find_phase
 from reconciler.core.assess.observed import Container, Health
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import Role, Stack, Workload
@@ -112,17 +112,18 @@ def judge(
     accepted = workload.accepts(container.revision)
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
     # A clock that was set back gives no more time than that.
-    phase, reason = _phase(container, workload, found, abs(container.age(now)) < deadline)
+    seen = _find_phase(container, workload, found, abs(container.age(now)) < deadline)
     return Replica(
         container=container,
         workload=workload,
-        phase=phase,
+        phase=seen.phase,
         current=accepted and not asked,
         member=member,
         address=address,
         in_pool=found is not None and found.enabled,
-        taking_traffic=found is not None and found.up and phase is not Phase.STOPPING,
-        reason=reason,
+        taking_traffic=found is not None and found.up and seen.phase is not Phase.STOPPING,
+        reason=seen.reason,
+        is_detached=seen.is_detached,
         asked=accepted and asked,
     )
 
@@ -152,14 +153,12 @@ def _gone(name: str) -> Workload:
     return Workload(name, Role.WEB, 0, "", "", frozenset(), frozenset())
 
 
-def _phase(
-    container: Container, workload: Workload, member: Member | None, in_time: bool
-) -> tuple[Phase, str]:
+def _find_phase(container: Container, workload: Workload, member: Member | None, in_time: bool) -> Found:
     """What the engine can tell, and HAProxy's check where there is no other."""
-    phase, reason = phase_of(container, workload, in_time=in_time)
-    unchecked = phase is Phase.READY and container.health is Health.NONE
+    seen = find_phase(container, workload, in_time=in_time)
+    unchecked = seen.phase is Phase.READY and container.health is Health.NONE
     if unchecked and member is not None and member.enabled and not member.up:
         if in_time or member.since < EJECTED_SECONDS:
-            return Phase.WARMING, ""
-        return Phase.UNHEALTHY, "HAProxy's check fails" + (f": {member.check}" if member.check else "")
-    return phase, reason
+            return Found(Phase.WARMING)
+        return Found(Phase.UNHEALTHY, "HAProxy's check fails" + (f": {member.check}" if member.check else ""))
+    return seen

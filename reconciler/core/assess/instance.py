@@ -9,12 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import NamedTuple
 
 from reconciler.core.assess.observed import Container, Health, State
 from reconciler.core.desired.stack import Role, Workload
-
-DETACHED: Final = "detached from network"
 
 
 class Phase(StrEnum):
@@ -29,11 +27,25 @@ class Phase(StrEnum):
     DEAD = "dead"
 
 
+class Found(NamedTuple):
+    """What a look at one container tells; see Instance."""
+
+    phase: Phase
+    reason: str = ""
+    is_detached: bool = False
+
+
+def detached(what: str) -> Found:
+    """It runs, without something that its definition gives it."""
+    return Found(Phase.UNHEALTHY, f"detached from {what}", is_detached=True)
+
+
 @dataclass(frozen=True, eq=False)
 class Instance:
     """One container with its judgement; `reason` says in a few words what is wrong with it.
 
-    `current`: it runs the current definition and may stay. Compared by identity: a pass judges each container once.
+    `current`: it runs the current definition and may stay. `is_detached`: it runs and lacks a network of its definition,
+    or the namespace that it was created for. Compared by identity: a pass judges each container once.
     """
 
     container: Container
@@ -41,54 +53,51 @@ class Instance:
     phase: Phase
     current: bool
     reason: str = ""
+    is_detached: bool = False
 
     @property
     def is_well(self) -> bool:
         """Whether it does what it is there for, or has done it."""
         return self.current and self.phase in (Phase.READY, Phase.COMPLETE)
 
-    @property
-    def is_detached(self) -> bool:
-        """Whether it runs and lacks a network of its definition."""
-        return self.phase is Phase.UNHEALTHY and self.reason.startswith(DETACHED)
-
 
 def judge_instance(container: Container, workload: Workload, deadline: float, now: datetime) -> Instance:
     """Judge one container; `deadline` is in how many seconds from its start it has to become ready."""
     # A clock that was set back gives no more time than that.
-    phase, reason = phase_of(container, workload, in_time=abs(container.age(now)) < deadline)
-    return Instance(container, workload, phase, workload.accepts(container.revision), reason)
+    found = find_phase(container, workload, in_time=abs(container.age(now)) < deadline)
+    current = workload.accepts(container.revision)
+    return Instance(container, workload, found.phase, current, found.reason, found.is_detached)
 
 
-def phase_of(container: Container, workload: Workload, *, in_time: bool) -> tuple[Phase, str]:
-    """The phase and its reason, as far as the engine alone can tell. `in_time`: it may still become ready."""
+def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Found:
+    """The phase as far as the engine alone can tell. `in_time`: it may still become ready."""
     match container.state:
         case State.EXITED | State.DEAD | State.RESTARTING:
             has_ended = workload.one_shot and container.state is State.EXITED and not container.stopping
             # What was complete once stays so, even if it was started again by hand.
             if has_ended and (container.exit_code == 0 or workload.done):
-                return Phase.COMPLETE, ""
+                return Found(Phase.COMPLETE)
             # Restarting is dead with the engine's own patience; ours is counted, told, and the same everywhere.
-            return Phase.DEAD, f"exited with code {container.exit_code}"
+            return Found(Phase.DEAD, f"exited with code {container.exit_code}")
         case State.CREATED:
-            return Phase.CREATED, ""
+            return Found(Phase.CREATED)
         case State.REMOVING:
-            return Phase.STOPPING, ""
+            return Found(Phase.STOPPING)
         case State.PAUSED if not container.stopping:
             # A gateway does nothing but exist: frozen, it serves as well.
-            return (Phase.READY, "") if workload.role is Role.GATEWAY else (Phase.UNHEALTHY, "paused")
+            return Found(Phase.READY) if workload.role is Role.GATEWAY else Found(Phase.UNHEALTHY, "paused")
     if container.stopping:
-        return Phase.STOPPING, ""
+        return Found(Phase.STOPPING)
     if missing := sorted(workload.networks - set(container.addresses)):
-        return Phase.UNHEALTHY, f"{DETACHED} {missing[0]}"
+        return detached(f"network {missing[0]}")
     if workload.role is Role.JOB and not _runs_on(container, workload):
-        return (Phase.WARMING, "") if in_time else (Phase.UNHEALTHY, "has not ended by its deadline")
+        return Found(Phase.WARMING) if in_time else Found(Phase.UNHEALTHY, "has not ended by its deadline")
     match container.health:
         case Health.UNHEALTHY:
-            return Phase.UNHEALTHY, "its health check fails"
+            return Found(Phase.UNHEALTHY, "its health check fails")
         case Health.STARTING:
-            return (Phase.WARMING, "") if in_time else (Phase.UNHEALTHY, "not ready by its deadline")
-    return Phase.READY, ""
+            return Found(Phase.WARMING) if in_time else Found(Phase.UNHEALTHY, "not ready by its deadline")
+    return Found(Phase.READY)
 
 
 def _runs_on(container: Container, workload: Workload) -> bool:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 
 from reconciler.core.assess.health import Replica, judge_replicas
-from reconciler.core.assess.instance import DETACHED, Instance, Phase, judge_instance
+from reconciler.core.assess.instance import Instance, detached, judge_instance
 from reconciler.core.assess.observed import Container, Observed
 from reconciler.core.assess.pool import Member, merge, silent
 from reconciler.core.desired.stack import Role, Stack, Workload
@@ -92,4 +92,5 @@ def _in_its_namespace(instance: Instance, observed: Observed) -> Instance:
     is_there = joined is not None and not (times[0] and times[1] and times[0] > times[1])
     if is_there:
         return instance
-    return replace(instance, phase=Phase.UNHEALTHY, reason=f"{DETACHED} namespace of {owner}")
+    found = detached(f"network namespace of {owner}")
+    return replace(instance, phase=found.phase, reason=found.reason, is_detached=found.is_detached)

@@ -78,7 +78,7 @@ def _cause(stack: Stack, replica: Replica) -> Cause | None:
             return Cause.ROTATION
         return Cause.OUTDATED if replica.workload.replicas else Cause.SURPLUS
     if replica.phase is Phase.UNHEALTHY:
-        return Cause.DETACHED if replica.reason.startswith("detached") else Cause.UNHEALTHY
+        return Cause.DETACHED if replica.is_detached else Cause.UNHEALTHY
     return None
 
 
