@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import stat
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.text_file import read_text
@@ -51,12 +51,20 @@ def load_env_file(path: Path) -> dict[str, str]:
     return values
 
 
-def permission_warning(path: Path) -> str | None:
-    """A sentence with its fix when every user of the machine can read the file, else None. Raises OSError if
-    it is gone.
-    """
+class PermissionWarning(NamedTuple):
+    """What is doubtful about a file, and the command that repairs it."""
+
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.message}; run: {self.fix}"
+
+
+def permission_warning(path: Path) -> PermissionWarning | None:
+    """A warning when every user of the machine can read the file, else None. Raises OSError if it is gone."""
     if path.stat().st_mode & stat.S_IROTH:
-        return f"{path} can be read by every user of this machine; run: chmod 600 {path}"
+        return PermissionWarning(f"{path} can be read by every user of this machine", f"chmod 600 {path}")
     return None
 
 

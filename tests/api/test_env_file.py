@@ -98,7 +98,9 @@ def test_a_file_for_everybody_is_warned_about(file: Path, mode: int, warned: boo
     file.write_text("A=1\n", encoding="utf-8")
     file.chmod(mode)
     warning = permission_warning(file)
-    assert (warning == f"{file} can be read by every user of this machine; run: chmod 600 {file}") is warned
+    assert (
+        str(warning) == f"{file} can be read by every user of this machine; run: chmod 600 {file}"
+    ) is warned
     assert (warning is None) is not warned
 
 

@@ -48,9 +48,8 @@ def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]
     for entry in service.spec.env_from:
         path = Path(entry.file)
         # A file that is missing is told by the build, with what to do.
-        if path.exists() and (sentence := permission_warning(path)):
-            message, _, fix = sentence.partition("; run: ")
-            yield warn(check, message, fix)
+        if path.exists() and (warning := permission_warning(path)):
+            yield warn(check, warning.message, warning.fix)
 
 
 def check_needs(check: str, stack: Stack, observed: EngineObserved) -> Iterator[Finding]:
