@@ -199,6 +199,7 @@ class Application:
             private=tuple(
                 str(path.absolute()) for path in (self.options.state_dir, *self.options.plugin_path, *code)
             ),
+            engine_directories=self._engine_directories,
             look=look,
             routes=routes,
             proxy_images=(*PROXY_IMAGES, *self.options.proxy_images),
@@ -367,7 +368,9 @@ class Application:
         if self.has_lost_key():
             _log.warning("%s", LOST_KEY)
             self.history.record_event("", "Warning", Reason.REVISION_KEY_LOST, LOST_KEY, utc_now())
-        self.builder = replace(self.builder, key=ensure_key(self.options.state_dir))
+        # What may be mounted depends on where the engine has its data: without an answer there is no stack.
+        policy = replace(self.policy, engine_directories=self.engine.directories)
+        self.builder = replace(self.builder, key=ensure_key(self.options.state_dir), policy=policy)
         return World(
             objects=self.objects,
             records=self.history,
@@ -385,6 +388,16 @@ class Application:
     ) -> Mapping[str, Outcome]:
         """Work on these services in this process until each is Ready, gone or beyond help, or the time is over."""
         return self.controller(on_progress=on_progress).converge(names, timeout)
+
+    def _engine_directories(self) -> tuple[str, ...]:
+        """For those who only look at a spec, perhaps where there is no engine; passes ask the engine itself."""
+        from reconciler.engines.compose.directories import DEFAULTS
+        from reconciler.engines.errors import EngineError
+
+        try:
+            return self.engine.directories()
+        except EngineError:
+            return DEFAULTS
 
     def _validate(self, image: str, directory: Path, user: str) -> None:
         from reconciler.core.desired.base_stack import CONFIG_MOUNT, SLOT_VARIABLE

@@ -25,6 +25,8 @@ from reconciler.api import (
 )
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.reconcile.builder import HAPROXY_USER
+from reconciler.engines.compose.engine import ComposeEngine
+from reconciler.engines.errors import EngineAwayError
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
 
@@ -142,6 +144,30 @@ def test_the_state_directory_is_for_no_container(make: Make, tmp_path: Path) -> 
     for path in (tmp_path / "state", tmp_path / "alias", tmp_path):
         with pytest.raises(VaultError, match=r"services\.web\.volumes"):
             make(host_paths=(tmp_path,)).build(_service(MOUNT=f"{path}:/data:ro"))
+
+
+def test_the_directories_of_the_engine_are_for_no_container(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "docker" / "volumes").mkdir(parents=True)
+    (tmp_path / "data" / "films").mkdir()
+
+    def away(_: ComposeEngine) -> tuple[str, ...]:
+        raise EngineAwayError("the engine does not answer")
+
+    monkeypatch.setattr(ComposeEngine, "directories", away)
+    application = make(host_paths=(tmp_path,))
+    assert application.build(_service(MOUNT=f"{tmp_path}/data:/x")), "without an engine its root is not known"
+    with pytest.raises(EngineAwayError):
+        application.world().build(_service(MOUNT=f"{tmp_path}/data:/x"))
+
+    root = str(tmp_path / "data" / "docker")
+    monkeypatch.setattr(ComposeEngine, "directories", lambda _: (root,))
+    for build in (application.build, application.world().build, make(host_paths=(tmp_path,)).build):
+        for path in ("data", "data/docker", "data/docker/volumes"):
+            with pytest.raises(PermanentError, match="sensitive-path"):
+                build(_service(MOUNT=f"{tmp_path}/{path}:/x:ro"))
+        assert build(_service(MOUNT=f"{tmp_path}/data/films:/x"))
 
 
 def test_files_are_shared_with_the_user_that_haproxy_runs_as(make: Make) -> None:

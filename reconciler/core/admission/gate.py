@@ -138,7 +138,12 @@ def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Fi
 def _subjects(sections: Sections, web: Collection[str], policy: Policy) -> Iterator[Subject]:
     services = sections.get("services", {})
     # One look at each path, so that all rules speak of the same host.
-    policy = replace(policy, look=cache(policy.look), routes=cache(policy.routes))
+    policy = replace(
+        policy,
+        look=cache(policy.look),
+        routes=cache(policy.routes),
+        engine_directories=cache(policy.engine_directories),
+    )
     siblings, writable = frozenset(services), written_paths(services, policy)
     for section, entries in sections.items():
         for name, body in entries.items():

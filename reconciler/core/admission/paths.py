@@ -125,7 +125,7 @@ def _is_engine_socket(path: str) -> bool:
 def _is_private(path: str, policy: Policy) -> bool:
     if any(overlaps(path, place) for place in NEVER):
         return True
-    return any(overlaps(path, place) for private in policy.private for place in _places(private, policy))
+    return any(overlaps(path, place) for private in policy.hidden for place in _places(private, policy))
 
 
 def _places(private: str, policy: Policy) -> tuple[str, str]:
@@ -134,7 +134,7 @@ def _places(private: str, policy: Policy) -> tuple[str, str]:
 
 def _shows_private(sights: Iterable[Seen], policy: Policy) -> bool:
     """Whether a mount would show a private place under another name, by a bind mount of the host."""
-    hidden = [origin for private in policy.private for origin in policy.look(private).origins[:1]]
+    hidden = [origin for private in policy.hidden for origin in policy.look(private).origins[:1]]
     return any(
         system == other and overlaps(path, place)
         for seen in sights

@@ -28,7 +28,8 @@ class Policy:
     """What the operator of the controller decides, as opposed to those who write manifests and plugins.
 
     `allow_privileged` names the VaultServices that may have the profile of that name. Containers may mount what lies
-    below `host_roots`. `private` are paths that no container may see, such as the controller's own state. `look` says
+    below `host_roots`. `private` are paths that no container may see, such as the controller's own state, and
+    `engine_directories` says where the engine has its volumes and layers, which none may see either. `look` says
     what the host has at an absolute path, `routes` which networks the host reaches without the engine. `proxy_images` are
     patterns of what may run as HAProxy; `bind` is the address of the host that ports are published on, empty for all.
     """
@@ -36,10 +37,16 @@ class Policy:
     allow_privileged: frozenset[str] = frozenset()
     host_roots: tuple[HostRoot, ...] = HOST_ROOTS
     private: tuple[str, ...] = ()
+    engine_directories: Callable[[], tuple[str, ...]] = tuple
     look: Callable[[str], Seen] = unseen_host
     routes: Callable[[], tuple[Subnet, ...]] = tuple
     proxy_images: tuple[str, ...] = PROXY_IMAGES
     bind: str = ""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """All paths that no root opens, beside those of the system."""
+        return (*self.private, *self.engine_directories())
 
 
 @dataclass(frozen=True, slots=True, order=True)

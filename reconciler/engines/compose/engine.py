@@ -26,6 +26,7 @@ from reconciler.engines.compose import events, logs, throwaway
 from reconciler.engines.compose.address_pools import networks_left
 from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
 from reconciler.engines.compose.cli import ComposeCli
+from reconciler.engines.compose.directories import directories_of
 from reconciler.engines.compose.file import image_overlay, proxy_overlay
 from reconciler.engines.compose.informer import TRUST_SECONDS, Informer
 from reconciler.engines.compose.ports import owner_of
@@ -57,6 +58,7 @@ class ComposeEngine:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._images: dict[str, tuple[int, float, str]] = {}
         self._pulls = Pulls(self._cli.pull, monotonic)
+        self._directories: tuple[float, tuple[str, ...]] = (0.0, ())
 
     def close(self) -> None:
         """End all connections; stops that were asked for go on in the engine."""
@@ -269,6 +271,14 @@ class ComposeEngine:
     def ping(self) -> None:
         """Raises EngineAwayError when the engine does not answer."""
         self._api.ask("answer", lambda api: api.ping())
+
+    def directories(self) -> tuple[str, ...]:
+        """Where the engine keeps volumes and layers, asked again from time to time. Raises EngineAwayError."""
+        asked, known = self._directories
+        if not known or monotonic() - asked > TRUST_SECONDS:
+            known = directories_of(self._api.ask("say where its data is", lambda api: api.info()))
+            self._directories = (monotonic(), known)
+        return known
 
     def info(self) -> EngineInfo:
         """What the engine says of itself. Raises EngineAwayError."""

@@ -123,6 +123,33 @@ def test_no_root_opens_what_is_private_by_name_by_link_or_by_a_bind_mount() -> N
     assert refused(policy, "/opt/other:/x", "/var/lib/other:/y") == []
 
 
+@pytest.mark.parametrize("root", ["/data/docker", "/srv/link"])
+def test_no_root_opens_the_directories_of_the_engine(root: str) -> None:
+    asked: list[str] = []
+
+    def directories() -> tuple[str, ...]:
+        asked.append(root)
+        return (root,)
+
+    look = host({"/srv/link": "/data/docker", "/mnt/in": "/data/docker/volumes/other"})
+    policy = Policy(engine_directories=directories, look=look)
+    for path in ("/data", "/data/docker", "/data/docker/volumes", "/data/docker/overlay2/x", "/mnt/in"):
+        for options in ("", ":ro"):
+            assert refused(policy, f"{path}:/x{options}") == [("sensitive-path", "a[0]")], path
+    asked.clear()
+    assert refused(policy, "/data/dockers:/x", "/mnt/a:/a", "/srv/b:/b") == []
+    assert len(asked) == 1, "one question for all mounts"
+    asked.clear()
+    assert refused(policy, "data:/x") == []
+    assert not asked, "a stack without a host path needs no engine"
+
+
+def test_a_config_does_not_come_out_of_the_engine_either() -> None:
+    sections = {"services": {}, "configs": {"c": {"file": "/data/docker/volumes/db/_data/key"}}}
+    policy = Policy(engine_directories=lambda: ("/data/docker",))
+    assert [(f.rule, f.path) for f in review(sections, [], policy)] == [("sensitive-path", "configs.c.file")]
+
+
 def test_a_mount_below_what_any_container_can_write_is_refused() -> None:
     policy = Policy(look=host({"/srv/link": "/mnt/a", "/mnt/a/b": "/mnt/a/b"}))
     assert refused(policy, "/srv/a:/a", "/srv/b:/b", "/srv/a:/c:ro", "/srv/ab:/d") == []
