@@ -360,11 +360,17 @@ class Application:
         ).start()
 
     def world(self) -> World:
-        """What passes work with; from now on, revisions have their key."""
+        """What passes work with; from now on, revisions have their key. Raises PermanentError if the state directory is
+        another user's.
+        """
         from reconciler.controller.reconcile.world import World
         from reconciler.controller.report.journal import Journal
+        from reconciler.store.layout import services_of
+        from reconciler.store.ours import require_ours
         from reconciler.store.revision_key import ensure_key
 
+        for directory in (self.options.state_dir, services_of(self.options.state_dir)):
+            require_ours(directory)
         if self.has_lost_key():
             _log.warning("%s", LOST_KEY)
             self.history.record_event("", "Warning", Reason.REVISION_KEY_LOST, LOST_KEY, utc_now())

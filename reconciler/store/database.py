@@ -107,7 +107,9 @@ class Database:
                 if os.path.samestat(self._path.stat(), self._opened):
                     return self._connection
             self.close()
-        files.make_traversable(self._path.parent)
+        if not self._path.parent.exists():
+            # One that is there is judged before it is mended, by those who are there to change services.
+            files.make_traversable(self._path.parent)
         # SQLite gives its companion files the mode of this one, so it must be private before it is a database.
         os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE))
         connection = sqlite3.connect(

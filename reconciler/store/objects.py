@@ -24,6 +24,7 @@ from reconciler.api.reasons import Reason
 from reconciler.store import files
 from reconciler.store.base import BELL, Deletion, Hide, Origin, StoredObject, as_it_is
 from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
+from reconciler.store.ours import require_ours
 
 LOCK: Final = ".object.lock"
 LOCK_TIMEOUT: Final = 5.0
@@ -201,6 +202,7 @@ class ObjectStore:
     def _locked(self, name: str) -> AbstractContextManager[None]:
         directory = self.directory(name)
         for outer in (self._state, self._services):
+            require_ours(outer)
             files.make_traversable(outer)
         return files.locked(directory / LOCK, LOCK_TIMEOUT)
 

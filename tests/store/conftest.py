@@ -31,7 +31,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
     def make(size: int) -> Path:
         place = tmp_path / f"disk{len(mounted)}"
         place.mkdir()
-        command = ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(place)]
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}k,mode=0711", "tmpfs", str(place)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
         if done.returncode:
             pytest.skip(f"this machine lets nobody mount a small disk: {done.stderr.strip()}")

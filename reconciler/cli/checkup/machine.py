@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.cli.checkup.finding import Finding, fail, ok, warn
+from reconciler.store.layout import services_of
+from reconciler.store.ours import foreign
 
 __all__ = ["check_clock", "check_disk", "check_state_directory"]
 
@@ -79,11 +81,10 @@ def check_revision_key(directory: Path, *, lost: bool) -> Iterator[Finding]:
 
 
 def _permissions(name: str, directory: Path) -> Iterator[Finding]:
-    mode = directory.stat().st_mode
-    if mode & stat.S_IWOTH:
-        message = f"every user of this machine can write into {directory}, and so decide what runs here"
-        yield fail(name, message, f"chmod o-w {directory}")
-    if os.geteuid() == 0 and not mode & stat.S_IXOTH:
+    for each in (directory, services_of(directory)):
+        if found := foreign(each):
+            yield fail(name, found.problem, found.way_out)
+    if os.geteuid() == 0 and not directory.stat().st_mode & stat.S_IXOTH:
         message = f"HAProxy, which is not root, cannot pass through {directory} to its files"
         yield fail(name, message, f"chmod o+x {directory}")
 

@@ -45,13 +45,34 @@ def test_a_state_directory_below_a_file(tmp_path: Path) -> None:
 
 @as_root
 @pytest.mark.parametrize(
-    ("mode", "expected"), [(0o711, ["ok"]), (0o755, ["ok"]), (0o700, ["fail"]), (0o777, ["fail"])]
+    ("mode", "expected"),
+    [
+        (0o711, ["ok"]),
+        (0o755, ["ok"]),
+        (0o700, ["fail"]),
+        (0o731, ["fail"]),
+        (0o777, ["fail"]),
+        (0o1777, ["fail"]),
+        (0o770, ["fail", "fail"]),
+    ],
 )
 def test_who_may_enter(tmp_path: Path, mode: int, expected: list[str]) -> None:
     tmp_path.chmod(mode)
     findings = list(machine.check_state_directory(tmp_path))
     assert levels(findings) == expected
-    assert all(finding.fix.startswith("chmod o") for finding in findings if finding.level.value == "fail")
+    assert all("chmod" in finding.fix for finding in findings if finding.level.value == "fail")
+
+
+@as_root
+@pytest.mark.parametrize("inner", ["", "services"])
+def test_a_state_directory_of_another_user(tmp_path: Path, inner: str) -> None:
+    tmp_path.chmod(0o711)
+    (tmp_path / "services").mkdir()
+    os.chown(tmp_path / inner, 4242, 4242)
+    (finding,) = machine.check_state_directory(tmp_path)
+    assert finding.level.value == "fail"
+    assert "belongs to user 4242" in finding.message
+    assert f"chown -R 0 {tmp_path / inner}" in finding.fix
 
 
 def test_a_clock_that_went_back(tmp_path: Path) -> None:
