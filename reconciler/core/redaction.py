@@ -11,7 +11,6 @@ import base64
 import html
 import json
 import re
-import shlex
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -26,6 +25,19 @@ SHORTEST: Final = 5
 
 TELLING: Final = 16
 """Characters of a secret's begin or end that are hidden also without the rest, which a message may have cut off."""
+
+INNER: Final = 40
+"""Characters of a line that are hidden when they are any part of a secret; base64 is folded into lines of 60 to 76."""
+
+_RUN: Final = r"[A-Za-z0-9+/_-]"
+_FOLDED: Final = re.compile(rf"(?<!{_RUN}){_RUN}{{{TELLING},}}(?:(?:\r?\n|(?:\\r)?\\n)[ \t]*{_RUN}+)+")
+"""Letters of base64 over several lines; a break may be escaped, as in JSON."""
+_BREAK: Final = re.compile(r"(?:\r?\n|(?:\\r)?\\n)[ \t]*")
+_LONG: Final = re.compile(rf"(?<!{_RUN}){_RUN}{{{INNER},}}")
+
+_LEFT_IN_URLS: Final = ("", "/", "!'()*", "$&+,;=", "!#$&'()*+,/:;=?@")
+"""What stays as it is besides letters, digits and `-._~`: by Go and others in a query, by Python in a path, by JavaScript
+in a component, by Go before a host, by JavaScript in a whole URL."""
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
@@ -66,10 +78,14 @@ def _quoted(text: str) -> Iterator[str]:
     yield re.sub(r"\\u00([0-9a-f]{2})", lambda code: f"\\x{code[1].upper()}", coded)
     yield text.replace("$", "$$")
     yield text.replace("'", "''")  # YAML
-    yield shlex.quote(text).strip("'")
-    for safe in ("", "/"):
+    yield text.replace("'", "'\"'\"'")  # a shell, as Python quotes for it
+    yield text.replace("'", r"'\''")  # a shell, as others do
+    yield re.sub(r'([$`"\\])', r"\\\1", text)  # a shell's double quotes
+    for safe in _LEFT_IN_URLS:
         yield (coded := _in_url(text, safe))
+        yield (lower := re.sub("%[0-9A-F]{2}", lambda code: code[0].lower(), coded))
         yield coded.replace("%20", "+")
+        yield lower.replace("%20", "+")
     yield (coded := html.escape(text))
     yield coded.replace("&quot;", "&#34;").replace("&#x27;", "&#39;")  # Go
 
@@ -105,15 +121,44 @@ def longest_first(wanted: Iterable[str]) -> tuple[str, ...]:
 
 
 def without(text: str, wanted: Sequence[str]) -> str:
-    """`text` with MASK for these spellings, and for what is left of one that was cut."""
-    is_cut = text.rstrip().endswith(("…", "..."))
-    for spelling in wanted:
-        text = text.replace(spelling, MASK)
-        if len(spelling) > TELLING:
-            text = _without_rest(text, spelling)
-        if is_cut:
+    """`text` with MASK for these spellings, longest first, and for what is left of one that was cut."""
+    if not wanted:
+        return text
+    known = tuple(wanted)
+    text = _FOLDED.sub(lambda block: _unfolded(block[0], known), text)
+    if len(known[0]) > INNER:
+        text = _LONG.sub(lambda run: MASK if any(run[0] in each for each in known) else run[0], text)
+    text = _masked(text, known)
+    if text.rstrip().endswith(("…", "...")):
+        for spelling in known:
             text = _without_cut_end(text, spelling)
     return text
+
+
+def _unfolded(block: str, wanted: tuple[str, ...]) -> str:
+    """The block as it is, or its lines as one if a secret goes over the end of a line."""
+    whole = _BREAK.sub("", block)
+    hidden = _masked(whole, wanted)
+    return block if hidden == whole else hidden
+
+
+def _masked(text: str, wanted: tuple[str, ...]) -> str:
+    # Nearly all text has no secret, and then this is all that is done.
+    if not any(end in text for end in _ends(wanted)):
+        return text
+    # First all that is whole: two spellings may begin alike.
+    for spelling in wanted:
+        text = text.replace(spelling, MASK)
+    for spelling in wanted:
+        if len(spelling) > TELLING:
+            text = _without_rest(text, spelling)
+    return text
+
+
+@lru_cache(maxsize=256)
+def _ends(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """Begin and end of each spelling, of which a text has one if it has the spelling or what a cut has left of it."""
+    return tuple({end for spelling in wanted for end in (spelling[:TELLING], spelling[-TELLING:])})
 
 
 def _without_rest(text: str, spelling: str) -> str:
