@@ -10,7 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    Strict,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from reconciler.api.formats import (
@@ -22,7 +30,7 @@ from reconciler.api.formats import (
     ServiceName,
 )
 from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE
-from reconciler.api.model import ApiModel
+from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.quantities import TimestampText
 from reconciler.api.revisioned import REVISIONED
 from reconciler.api.status import Status
@@ -51,7 +59,15 @@ def _quoted(value: object) -> object:
     return value
 
 
-EnvValue = Annotated[str, BeforeValidator(_quoted), Field(max_length=131072)]
+def _passable(value: str, info: ValidationInfo) -> str:
+    if "\0" in value and info.context != AS_STORED:
+        raise PydanticCustomError(
+            "unpassable", "must hold no NUL character, which no environment can pass on"
+        )
+    return value
+
+
+EnvValue = Annotated[str, BeforeValidator(_quoted), AfterValidator(_passable), Field(max_length=131072)]
 
 
 class Metadata(ApiModel):

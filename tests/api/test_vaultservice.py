@@ -22,6 +22,7 @@ from reconciler.api import (
     Strategy,
     VaultService,
 )
+from reconciler.api.model import AS_STORED
 
 
 def service(**spec: Any) -> VaultService:
@@ -178,7 +179,11 @@ specs = st.builds(
     Spec,
     plugin=st.just("whoami"),
     replicas=st.none() | st.integers(1, 1000),
-    env=st.dictionaries(st.from_regex(r"[A-Z_]{1,8}", fullmatch=True), st.text(), max_size=3),
+    env=st.dictionaries(
+        st.from_regex(r"[A-Z_]{1,8}", fullmatch=True),
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])),
+        max_size=3,
+    ),
     healthcheck=st.builds(
         HealthCheck, interval=st.integers(100, 3_600_000).map(lambda milliseconds: milliseconds / 1000)
     ),
@@ -198,3 +203,10 @@ specs = st.builds(
 @given(specs)
 def test_every_spec_reads_back_from_its_document_as_it_was(spec: Spec) -> None:
     assert Spec.model_validate_json(json.dumps(spec.to_document())) == spec
+
+
+def test_a_setting_with_nul_is_refused_unless_it_was_stored_before() -> None:
+    document = {"metadata": {"name": "files"}, "spec": {"plugin": "whoami", "env": {"A": "x\0"}}}
+    with pytest.raises(ValidationError, match="must hold no NUL"):
+        VaultService.model_validate(document)
+    assert VaultService.model_validate(document, context=AS_STORED).spec.env == {"A": "x\0"}

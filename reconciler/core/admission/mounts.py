@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
+from reconciler.core.admission.checks import reserved_labels
 from reconciler.core.admission.policy import Hits, Subject
 from reconciler.core.compose.mounts import read_mounts
 
@@ -30,6 +32,14 @@ def contradictions(value: Any, _: Subject) -> Hits:
 def host_mounts(value: Any, _: Subject) -> Hits:
     """Every mount of a host path."""
     return ((mount.place, mount.source) for mount in read_mounts(value) if mount.is_bind)
+
+
+def volume_labels(value: Any, subject: Subject) -> Hits:
+    """Reserved labels of a volume that is declared where it is mounted."""
+    for mount in read_mounts(value):
+        volume = mount.body.get("volume")
+        labels = volume.get("labels") if isinstance(volume, Mapping) else None
+        yield from ((f"{mount.place}.volume.labels{at}", key) for at, key in reserved_labels(labels, subject))
 
 
 def anonymous_volumes(value: Any, subject: Subject) -> Hits:

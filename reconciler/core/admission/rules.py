@@ -127,6 +127,16 @@ _BASELINE: Final = (
          "gives the hook the whole machine", "leave it out"),
     Rule("reserved-label", "labels", checks.reserved_labels,
          "is how containers are recognised by those who manage them", "use a prefix of your own"),
+    Rule("reserved-label", "volumes", mounts.volume_labels,
+         "is how what belongs to a stack is recognised by those who manage it", "use a prefix of your own"),
+    *(
+        Rule("reserved-label", field, checks.reserved_labels,
+             "is how what belongs to a stack is recognised by those who manage it", "use a prefix of your own", section)
+        for section, field in (
+            ("services", "deploy.labels"), ("volumes", "labels"), ("networks", "labels"), ("configs", "labels"),
+            ("secrets", "labels"),
+        )
+    ),
     Rule("build", "build", checks.other_than(),
          "runs what a directory of the host says", "build the image elsewhere and name it in image"),
     Rule("host-file", "env_file", checks.given,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 
@@ -19,6 +19,15 @@ def read_environment(value: object, settings: Mapping[str, str]) -> dict[str, st
         elif name in settings:
             found[name] = settings[name]
     return found
+
+
+def unusable_names(environment: Mapping[str, str]) -> Iterator[str]:
+    """What is wrong with names of variables, which would be lost or taken for others on the way to a container."""
+    for name in environment:
+        if not name:
+            yield "a variable has no name; write NAME=VALUE, or NAME: VALUE"
+        elif "=" in name or not name.isprintable():
+            yield f"{name!r} is no name of a variable; use letters, digits and '_'"
 
 
 def read_environment_as_before(value: object) -> dict[str, str]:

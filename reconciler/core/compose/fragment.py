@@ -16,13 +16,17 @@ from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
 from reconciler.api.reasons import Reason
-from reconciler.core.compose.environment import read_environment, read_environment_as_before
+from reconciler.core.compose.environment import (
+    read_environment,
+    read_environment_as_before,
+    unusable_names,
+)
 from reconciler.core.compose.fields import Treatment, met
 from reconciler.core.compose.interpolation import InterpolationError, interpolate
 from reconciler.core.compose.mounts import Mount, read_mounts
 from reconciler.core.compose.needs import CONDITIONS, Need, read_needs
 from reconciler.core.compose.networks import read_networks
-from reconciler.core.compose.shape import ShapeError, escaped, misnamed, misshapen, plain
+from reconciler.core.compose.shape import ShapeError, escaped, is_unwritable, misnamed, misshapen, plain
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from vault_plugins.contract import PluginError, VaultServicePlugin
 from vault_plugins.failures import BrokenPluginError, broken_by
@@ -96,6 +100,10 @@ class _Reader:
     def read(
         self, raw: object, web: tuple[str, ...], dependencies: tuple[str, ...], settings: Mapping[str, str]
     ) -> Fragment:
+        if unwritable := [name for name, value in settings.items() if is_unwritable(value)]:
+            raise self._error(
+                escaped(f"setting {unwritable[0]} holds a character that no environment can hold")
+            )
         try:
             document = interpolate(self._mapping("the fragment", plain(raw)), settings)
         except (ShapeError, InterpolationError) as error:
@@ -166,6 +174,8 @@ class _Reader:
             raise self._error(unresolvable)
         service = {key: value for key, value in body.items() if value is not None}
         service["environment"] = read_environment(body.get("environment"), settings)
+        if wrong := next(unusable_names(service["environment"]), None):
+            raise self._error(escaped(f"services.{name}.environment: {wrong}"))
         if "network_mode" not in service:
             service["networks"] = read_networks(body.get("networks")) or {VAULT_NET: {}}
         return service

@@ -78,10 +78,15 @@ class _Copier:
         return _text(key, place)
 
 
+def is_unwritable(text: str) -> bool:
+    """Whether a text holds what neither a file nor an environment can hold: a NUL, or half of a character."""
+    return _UNWRITABLE.search(text) is not None
+
+
 def _text(value: str, place: str) -> str:
     # The plain text of an enumeration's member, too.
     text = str.__str__(value)
-    if _UNWRITABLE.search(text):
+    if is_unwritable(text):
         raise ShapeError(place, " holds a character that no file can hold")
     return text
 

@@ -156,6 +156,20 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
         "services.db.labels.com.docker.compose.project",
     ),
     ("reserved-label", {"labels": ["internal.vault.slot=1"]}, "services.db.labels[0]"),
+    (
+        "reserved-label",
+        {"deploy": {"labels": {"internal.vault.service": "x"}}},
+        "services.db.deploy.labels.internal.vault.service",
+    ),
+    (
+        "reserved-label",
+        {
+            "volumes": [
+                {"type": "volume", "target": "/x", "volume": {"labels": {"com.docker.compose.project": "x"}}}
+            ]
+        },
+        "services.db.volumes[0].volume.labels.com.docker.compose.project",
+    ),
     ("build", {"build": "/"}, "services.db.build"),
     ("host-file", {"env_file": "/etc/shadow"}, "services.db.env_file"),
     ("host-file", {"label_file": "/etc/shadow"}, "services.db.label_file"),
@@ -191,6 +205,27 @@ HOSTILE_SECTIONS: list[tuple[str, dict[str, Any], str]] = [
     ("relative-file", {"secrets": {"s": {"file": "../other/compose.yaml"}}}, "secrets.s.file"),
     ("controller-environment", {"secrets": {"s": {"environment": "TOKEN"}}}, "secrets.s.environment"),
     ("foreign-data", {"secrets": {"s": {"external": True}}}, "secrets.s.external"),
+    (
+        "reserved-label",
+        {"volumes": {"v": {"labels": {"com.docker.compose.project": "vault-other"}}}},
+        "volumes.v.labels.com.docker.compose.project",
+    ),
+    ("reserved-label", {"volumes": {"v": {"labels": ["a=b", "internal.vault.role"]}}}, "volumes.v.labels[1]"),
+    (
+        "reserved-label",
+        {"networks": {"vault-net": {"labels": ["internal.vault.service=other"]}}},
+        "networks.vault-net.labels[0]",
+    ),
+    (
+        "reserved-label",
+        {"configs": {"c": {"content": "x", "labels": {"internal.vault.slot": 1}}}},
+        "configs.c.labels.internal.vault.slot",
+    ),
+    (
+        "reserved-label",
+        {"secrets": {"s": {"file": "/srv/x", "labels": ["com.docker.x"]}}},
+        "secrets.s.labels[0]",
+    ),
     ("unknown-field", {"configs": {"c": {"template_driver": "golang"}}}, "configs.c.template_driver"),
 ]
 

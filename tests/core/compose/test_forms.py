@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.core.compose.fragment import BuildError
+from reconciler.core.compose.fragment import BuildError, read_fragment
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.ports import read_ports
 from reconciler.core.desired.build import build
@@ -205,3 +205,38 @@ def test_contradictions_are_seen() -> None:
     assert not mount.read_only
     assert read_mounts(["/a:/b:ro,z"])[0].contradictions == ()
     assert read_mounts(7) == read_mounts(None) == ()
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"A": "x\0y"}, "services.web.environment.A holds a character that no file can hold"),
+        (["A=x\0"], r"services.web.environment[0] holds a character that no file can hold"),
+        ({"A\0": "x"}, "services.web.environment holds a character that no file can hold"),
+        (
+            {"A=B": "x"},
+            "services.web.environment: 'A=B' is no name of a variable; use letters, digits and '_'",
+        ),
+        ({"A\nB": "x"}, r"services.web.environment: 'A\nB' is no name of a variable"),
+        (["A\x1b[2J=x"], r"services.web.environment: 'A\x1b[2J' is no name of a variable"),
+        ({"": "x"}, "services.web.environment: a variable has no name"),
+        (["=x"], "services.web.environment: a variable has no name"),
+    ],
+)
+def test_what_no_environment_can_hold_is_refused_with_its_place(environment: Any, complaint: str) -> None:
+    with pytest.raises(BuildError) as error:
+        built({"environment": environment})
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize("environment", [{"A": "${SETTING}"}, ["SETTING"], {"SETTING": None}, {}])
+def test_a_setting_that_no_environment_can_hold_is_named_and_not_repeated(environment: Any) -> None:
+    content = {"services": {"web": {"image": "web:1", "environment": environment}}}
+    with pytest.raises(BuildError, match="setting SETTING holds a character that no environment") as error:
+        read_fragment(Plain(content), {"SETTING": "hunter22\0"})
+    assert "hunter22" not in str(error.value)
+
+
+def test_what_an_environment_can_hold_passes() -> None:
+    values = {"A": "x\x07\n\x1b", "B-c.d": "", "GRÜSSE": "ü", "A B": "1"}
+    assert built({"environment": values}).document["services"]["web"]["environment"] == values
