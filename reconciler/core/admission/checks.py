@@ -6,10 +6,11 @@ somebody has thought about it. A plugin may return any value; a check never rais
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.core.admission.policy import Check, Hits, Subject
+from reconciler.core.compose.fields import EVERY
 from reconciler.core.names import GATEWAY, HAPROXY
 
 NOTHING: Final[tuple[object, ...]] = (None, False, "", "false", [], {})
@@ -121,6 +122,33 @@ def fields_other_than(harmless: frozenset[str]) -> Check:
         return ((f".{key}", "") for key in value if key not in harmless and not key.startswith("x-"))
 
     return check
+
+
+def nested_fields_other_than(closed: Mapping[str, frozenset[str]]) -> Check:
+    """Keys of the mappings in an entry that are none of theirs; those that begin with `x-` are notes."""
+    paths = [(path.split("."), known) for path, known in closed.items()]
+
+    def check(value: Any, _: Subject) -> Hits:
+        for steps, known in paths:
+            for place, inner in _mappings(value, steps, ""):
+                yield from (
+                    (f"{place}.{key}", "") for key in inner if key not in known and not key.startswith("x-")
+                )
+
+    return check
+
+
+def _mappings(value: Any, steps: Sequence[str], place: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The mappings at a path, a `*` for any name; each entry of a list is at the path of the list."""
+    if isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            yield from _mappings(item, steps, f"{place}[{at}]")
+    elif isinstance(value, Mapping):
+        if not steps:
+            yield place, value
+            return
+        for key in value if steps[0] == EVERY else (key for key in steps[:1] if key in value):
+            yield from _mappings(value[key], steps[1:], f"{place}.{key}")
 
 
 def untrue(value: Any, _: Subject) -> Hits:

@@ -12,7 +12,7 @@ from typing import Final
 from reconciler.core.admission import checks, limits, mounts, networks, paths
 from reconciler.core.admission.paths import Verdict
 from reconciler.core.admission.policy import Profile, Rule
-from reconciler.core.compose.fields import harmless
+from reconciler.core.compose.fields import CLOSED, harmless
 
 _DEFAULT_CAPABILITIES: Final = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "NET_RAW",
@@ -235,9 +235,13 @@ _KNOWN: Final = {
     section: fields | {rule.field.partition(".")[0] for rule in _BASELINE if rule.section == section}
     for section, fields in FIELDS.items()
 }
-_UNKNOWN: Final = tuple(
-    Rule("unknown-field", "", checks.fields_other_than(known), "is not known to be harmless", _DO_WITHOUT, section)
-    for section, known in _KNOWN.items()
+_UNKNOWN: Final = (
+    *(
+        Rule("unknown-field", "", checks.fields_other_than(known), "is not known to be harmless", _DO_WITHOUT, section)
+        for section, known in _KNOWN.items()
+    ),
+    Rule("unknown-field", "", checks.nested_fields_other_than(CLOSED),
+         "is no field that Compose has in this place", "look for a mistake in its name"),
 )  # fmt: skip
 
 RULES: Final[Mapping[Profile, tuple[Rule, ...]]] = {

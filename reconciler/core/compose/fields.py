@@ -145,6 +145,53 @@ TOP: Final = (
     ),
 )
 
+_DEVICE_RATE: Final = frozenset({"path", "rate"})
+_FILE: Final = frozenset({"gid", "mode", "source", "target", "uid"})
+_HOOK: Final = frozenset({"command", "environment", "privileged", "user", "working_dir"})
+_UPDATE: Final = frozenset(
+    {"delay", "failure_action", "max_failure_ratio", "monitor", "order", "parallelism"}
+)
+CLOSED: Final[Mapping[str, frozenset[str]]] = {
+    "blkio_config": frozenset({
+        "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops", "weight", "weight_device",
+    }),
+    **{f"blkio_config.device_{kind}": _DEVICE_RATE for kind in ("read_bps", "read_iops", "write_bps", "write_iops")},
+    "blkio_config.weight_device": frozenset({"path", "weight"}),
+    "configs": _FILE,
+    "depends_on.*": frozenset({"condition", "required", "restart"}),
+    "deploy": frozenset({
+        "endpoint_mode", "labels", "mode", "placement", "replicas", "resources", "restart_policy", "rollback_config",
+        "update_config",
+    }),
+    "deploy.placement": frozenset({"constraints", "max_replicas_per_node", "preferences"}),
+    "deploy.resources": frozenset({"limits", "reservations"}),
+    "deploy.resources.limits": frozenset({"cpus", "memory", "pids"}),
+    "deploy.resources.reservations": frozenset({"cpus", "devices", "generic_resources", "memory"}),
+    "deploy.restart_policy": frozenset({"condition", "delay", "max_attempts", "window"}),
+    "deploy.rollback_config": _UPDATE,
+    "deploy.update_config": _UPDATE,
+    "healthcheck": frozenset({
+        "disable", "interval", "retries", "start_interval", "start_period", "test", "timeout",
+    }),
+    "logging": frozenset({"driver", "options"}),
+    "networks.*": frozenset({
+        "aliases", "driver_opts", "gw_priority", "interface_name", "ipv4_address", "ipv6_address", "link_local_ips",
+        "mac_address", "priority",
+    }),
+    "ports": frozenset({"app_protocol", "host_ip", "mode", "name", "protocol", "published", "target"}),
+    "post_start": _HOOK,
+    "pre_stop": _HOOK,
+    "secrets": _FILE,
+    "ulimits.*": frozenset({"hard", "soft"}),
+    "volumes": frozenset({
+        "bind", "consistency", "image", "read_only", "source", "target", "tmpfs", "type", "volume",
+    }),
+    "volumes.image": frozenset({"subpath"}),
+    "volumes.tmpfs": frozenset({"mode", "size"}),
+    "volumes.volume": frozenset({"labels", "nocopy", "subpath"}),
+}  # fmt: skip
+"""Mappings in a service, or in a list of it, that have these keys and no others, whatever their row says."""
+
 SECTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
     "": TOP,
     "services": SERVICE,

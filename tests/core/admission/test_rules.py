@@ -178,6 +178,27 @@ HOSTILE: list[tuple[str, dict[str, Any], str]] = [
     ("foreign-container", {"external_links": ["other_db"]}, "services.db.external_links"),
     ("unknown-field", {"credential_spec": {"file": "x"}}, "services.db.credential_spec"),
     ("unknown-field", {"Privileged": True}, "services.db.Privileged"),
+    ("unknown-field", {"healthcheck": {"intervall": "1s"}}, "services.db.healthcheck.intervall"),
+    (
+        "unknown-field",
+        {"deploy": {"resources": {"limits": {"cpu": 1}}}},
+        "services.db.deploy.resources.limits.cpu",
+    ),
+    ("unknown-field", {"logging": {"opts": {"max-size": "1m"}}}, "services.db.logging.opts"),
+    ("unknown-field", {"ulimits": {"nofile": {"sof": 1}}}, "services.db.ulimits.nofile.sof"),
+    ("unknown-field", {"networks": {"vault-net": {"alias": ["x"]}}}, "services.db.networks.vault-net.alias"),
+    ("unknown-field", {"depends_on": {"web": {"healthy": True}}}, "services.db.depends_on.web.healthy"),
+    (
+        "unknown-field",
+        {"volumes": ["data:/data", {"type": "volume", "target": "/x", "readonly": True}]},
+        "services.db.volumes[1].readonly",
+    ),
+    (
+        "unknown-field",
+        {"volumes": [{"type": "tmpfs", "target": "/x", "tmpfs": {"sizes": 1}}]},
+        "services.db.volumes[0].tmpfs.sizes",
+    ),
+    ("unknown-field", {"configs": [{"source": "c", "path": "/x"}]}, "services.db.configs[0].path"),
 ]
 
 HOSTILE_SECTIONS: list[tuple[str, dict[str, Any], str]] = [
@@ -267,6 +288,8 @@ def test_a_modest_service_passes(profile: Profile) -> None:
         {"volumes": [{"type": "tmpfs", "target": "/tmp"}, "/anonymous"]},
         {"sysctls": {"net.core.somaxconn": 1024}},
         {"labels": ["org.example.team=a"], "x-note": "mine"},
+        {"healthcheck": {"test": ["CMD", "true"], "x-why": {"a": 1}}, "logging": None, "deploy": {"x-a": 1}},
+        {"networks": {"vault-net": None}, "ulimits": {"nofile": 1024}, "storage_opt": {"size": "1G"}},
         {"logging": {"driver": "json-file", "options": {"max-size": "1m"}}},
         {"oom_score_adj": 500, "pids_limit": 100},
         {"security_opt": []},

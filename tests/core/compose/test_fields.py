@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.api import VaultService
 from reconciler.core.admission import Policy, review
-from reconciler.core.compose.fields import SECTIONS, Field, Treatment, row_of
+from reconciler.core.compose.fields import CLOSED, SECTIONS, Field, Treatment, row_of
 from reconciler.core.compose.fragment import BuildError
 from reconciler.core.compose.page import page
 from reconciler.core.desired.build import build
@@ -37,6 +37,22 @@ def section_and_path(key: str) -> tuple[str, str]:
 def test_every_key_of_the_specification_has_a_row(key: str) -> None:
     section, path = section_and_path(key)
     assert row_of(section, path) is not None, f"{key} is not in reconciler/core/compose/fields.py"
+
+
+def test_closed_mappings_have_the_keys_of_the_specification() -> None:
+    within: dict[str, set[str]] = {}
+    for key in KEYS:
+        section, path = section_and_path(key)
+        outer, dot, name = path.rpartition(".")
+        if section == "services" and dot and name != "*":
+            within.setdefault(outer, set()).add(name)
+    assert {path: set(names) for path, names in CLOSED.items()} == {path: within[path] for path in CLOSED}
+    # Admission refuses what is not in the list, or looks into it with rules of its own.
+    others = {path.partition(".")[0] for path in set(within) - set(CLOSED)}
+    assert others == {
+        "build", "credential_spec", "deploy", "develop", "devices", "env_file", "extends", "gpus", "models", "provider",
+        "volumes",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("section", SECTIONS)
