@@ -104,6 +104,11 @@ class Reason(StrEnum):
     ROLLOUT_COMPLETE = "RolloutComplete", "events", "All replicas run the newest revision."
     REPLICA_DIED = "ReplicaDied", "events", "A container ended, or turned unhealthy, without being asked to."
     IMAGE_MOVED = "ImageMoved", "events", "The tag of an image means another image than the one that runs."
+    DATA_NOT_KEPT = (
+        "DataNotKept",
+        "events",
+        "An image declares a volume that no mount of the fragment covers, so its data ends with the container.",
+    )
     FETCHED = "Fetched", "events", "A Git source has a new commit."
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
     REVISION_KEY_LOST = (

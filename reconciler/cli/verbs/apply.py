@@ -78,9 +78,9 @@ def command(
 
 
 def _show_differences(application: Application, wanted: Sequence[Prepared]) -> None:
-    from reconciler.cli.verbs.diff import text_of
+    from reconciler.cli.verbs.diff import look_at, text_of
 
-    click.echo(text_of([application.look(each.stack) for each in wanted]))
+    click.echo(text_of(look_at(application, wanted)))
 
 
 def _origin(manifest: Manifest) -> Origin:

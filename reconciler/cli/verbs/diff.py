@@ -11,13 +11,14 @@ import click
 from reconciler.cli import exit_codes
 from reconciler.cli.errors import Trouble
 from reconciler.cli.manifests import file_option, prepared
-from reconciler.cli.output import output_option, qualified, write
+from reconciler.cli.output import output_option, qualified, warn, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import indented, printable
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.wiring import Look
+    from reconciler.cli.manifests import Prepared
+    from reconciler.wiring import Application, Look
 
 
 @click.command(
@@ -44,9 +45,21 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
     from reconciler.app.differing import difference_document, differs
 
     application = session.application
-    looks = [application.look(each.stack) for each in prepared(session, files)]
+    looks = look_at(application, prepared(session, files))
     write(output, [difference_document(look) for look in looks], lambda: text_of(looks))
     context.exit(exit_codes.CHANGES if any(map(differs, looks)) else exit_codes.OK)
+
+
+def look_at(application: Application, wanted: Sequence[Prepared]) -> list[Look]:
+    """A look at each service; what only the engine can tell of its images is warned about."""
+    from reconciler.core.assess.unkept import unkept
+
+    looks = []
+    for each in wanted:
+        looks.append(application.look(each.stack))
+        for warning in unkept(looks[-1].judged):
+            warn(f"{each.manifest.path}:{each.manifest.line}: {each.name}: {warning}")
+    return looks
 
 
 def text_of(looks: Sequence[Look]) -> str:

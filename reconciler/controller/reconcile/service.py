@@ -82,7 +82,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     status = _summarise(stored, before, target, sight, failure, world)
     _put_status(stored, status, world)
     world.board.saw(stored, status, sight)
-    world.journal.moved(sight.judged)
+    world.journal.noticed(sight.judged)
     try:
         _carry_out(stored, sight, world)
     except PermanentError as error:

@@ -22,6 +22,7 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import moved
 from reconciler.core.assess.progress import Failure
+from reconciler.core.assess.unkept import unkept
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import (
     AddServer,
@@ -60,7 +61,7 @@ class Journal:
         self._recorder = recorder
         self._rollouts: dict[str, _Rollout] = {}
         self._last_words: dict[str, str] = {}
-        self._moved: dict[str, tuple[str, ...]] = {}
+        self._noticed: dict[str, frozenset[tuple[Reason, str]]] = {}
 
     def executed(
         self, stack: Stack, call: Executed, words: Mapping[str, str], commit: str, now: datetime
@@ -145,18 +146,20 @@ class Journal:
         _log.warning("rolled back: %s", message, extra={"service": stack.name})
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
-    def moved(self, judged: Judged) -> None:
-        """Tell once of each tag that means another image than the one that runs."""
+    def noticed(self, judged: Judged) -> None:
+        """Tell once of what a look has shown and no pass mends: tags that were moved, data that nothing keeps."""
         name = judged.stack.name
-        texts = tuple(text for _, text in moved(judged))
-        for text in texts:
-            if text not in self._moved.get(name, ()):
-                self._tell(judged.stack, "Warning", Reason.IMAGE_MOVED, text, judged.now)
-        self._moved[name] = texts
+        found = [(Reason.IMAGE_MOVED, text) for _, text in moved(judged)]
+        found += [(Reason.DATA_NOT_KEPT, text) for text in unkept(judged)]
+        for reason, text in found:
+            if (reason, text) not in self._noticed.get(name, ()):
+                _log.warning("%s: %s", reason, text, extra={"service": name})
+                self._tell(judged.stack, "Warning", reason, text, judged.now)
+        self._noticed[name] = frozenset(found)
 
     def forget(self, service: str) -> None:
         """A service is gone."""
-        self._moved.pop(service, None)
+        self._noticed.pop(service, None)
         self._rollouts.pop(service, None)
         self._last_words.pop(service, None)
         self._records.forget(service)

@@ -168,13 +168,15 @@ class EngineObserved:
     """The engine side of a stack.
 
     `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
-    are the IDs that the others mean now, `pulls` those of the missing images that were asked for.
+    are the IDs that the others mean now, `volumes` the paths that they declare as volumes, `pulls` those of the missing
+    images that were asked for.
     """
 
     containers: tuple[Container, ...]
     missing_images: frozenset[str] = frozenset()
     taken_ports: Mapping[int, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pulls: Mapping[str, Pull] = field(default_factory=dict)
 
 

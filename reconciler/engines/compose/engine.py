@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -46,6 +46,14 @@ STOPPERS: Final = 32
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that is on this machine: its ID, and the paths that it declares as volumes."""
+
+    id: str
+    volumes: tuple[str, ...]
+
+
 class ComposeEngine:
     """Docker with Compose v2. Threads may share it."""
 
@@ -56,7 +64,7 @@ class ComposeEngine:
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
-        self._images: dict[str, tuple[int, float, str]] = {}
+        self._images: dict[str, tuple[int, float, Image]] = {}
         self._pulls = Pulls(self._cli.pull, monotonic)
         self._directories: tuple[float, tuple[str, ...]] = (0.0, ())
 
@@ -83,12 +91,13 @@ class ComposeEngine:
         containers = tuple(self._with_start(c, shares=bool(c.joined) or c.id in joined) for c in present)
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
-        images = self._image_ids(stack)
+        images = self._present_images(stack)
         missing = frozenset(w.image for w in stack.workloads) - images.keys()
         return EngineObserved(
             containers=containers,
             missing_images=missing,
-            images=images,
+            images={name: image.id for name, image in images.items()},
+            volumes={name: image.volumes for name, image in images.items() if image.volumes},
             pulls=self._pulls.of(missing),
             taken_ports={} if is_open else self._taken_ports(stack.published),
         )
@@ -104,20 +113,20 @@ class ComposeEngine:
         details = self._api.ask("inspect", lambda api: api.inspect_container(container), missing=None)
         return _parse_time(details["State"]["StartedAt"]) if details else None
 
-    def _image_ids(self, stack: Stack) -> Mapping[str, str]:
+    def _present_images(self, stack: Stack) -> Mapping[str, Image]:
         """What the images of a stack mean now; those that are not there are left out."""
         generation = self._informer.images
-        found: dict[str, str] = {}
-        for image in {workload.image for workload in stack.workloads}:
-            known = self._images.get(image)
+        found: dict[str, Image] = {}
+        for name in {workload.image for workload in stack.workloads}:
+            known = self._images.get(name)
             if known is None or known[0] != generation or monotonic() - known[1] > TRUST_SECONDS:
-                id = self._api.ask("inspect an image", partial(_inspect_image, image), missing="")
-                known = (generation, monotonic(), str(id))
-            if known[2]:
-                self._images[image] = known
-                found[image] = known[2]
+                image = self._api.ask("inspect an image", partial(_inspect_image, name), missing=None)
+                known = (generation, monotonic(), image) if image else None
+            if known:
+                self._images[name] = known
+                found[name] = known[2]
             else:
-                self._images.pop(image, None)
+                self._images.pop(name, None)
         return found
 
     def _taken_ports(self, port: int) -> Mapping[int, str]:
@@ -326,5 +335,6 @@ def _remove_volume(volume: str, api: APIClient) -> None:
     api.remove_volume(volume)
 
 
-def _inspect_image(image: str, api: APIClient) -> str:
-    return str(api.inspect_image(image)["Id"])  # type: ignore[no-untyped-call]
+def _inspect_image(name: str, api: APIClient) -> Image:
+    details = api.inspect_image(name)  # type: ignore[no-untyped-call]
+    return Image(str(details["Id"]), tuple(sorted((details.get("Config") or {}).get("Volumes") or ())))

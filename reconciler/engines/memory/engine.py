@@ -47,6 +47,7 @@ class MemoryEngine:
         self.unpullable: set[str] = set()
         self.pull_seconds = 0.0
         self.image_ids: dict[str, str] = {}
+        self.image_volumes: dict[str, tuple[str, ...]] = {}
         self._pulling: dict[str, float] = {}
         self._unpulled: set[str] = set()
         self.foreign_ports: dict[int, str] = {}
@@ -67,6 +68,7 @@ class MemoryEngine:
             containers=containers,
             missing_images=missing,
             images={w.image: self._image_id(w.image) for w in stack.workloads if w.image not in missing},
+            volumes={image: paths for image, paths in self.image_volumes.items() if image not in missing},
             pulls=self._seen_pulls(missing),
             taken_ports={} if is_open else self._taken(stack.published),
         )

@@ -14,11 +14,14 @@ from reconciler.controller.report.executed import Executed
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.trace import tracing
 from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.judged import judge
+from reconciler.core.assess.observed import EngineObserved, Observed, ProxyObserved
 from reconciler.core.assess.progress import Failure
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, StopContainer
 from reconciler.store.history import HistoryStore
 from tests.controller.report.test_board import STACK
+from tests.core.compose.test_forms import built
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SPEC = Spec(plugin="whoami")
@@ -128,3 +131,21 @@ def test_a_service_that_is_gone_leaves_no_series(desk: Desk) -> None:
     desk.journal.forget("files")
     assert desk.value("vault_replica_restarts_total", name="files") is None
     assert desk.value("vault_rollbacks_total", name="files") is None
+
+
+def test_data_that_nothing_keeps_is_told_once_until_something_does(tmp_path: Path) -> None:
+    history = HistoryStore(tmp_path / "history.sqlite3")
+    journal = Journal(history, Recorder())
+    built_stack = built(db={"volumes": ["data:/b"]}, volumes={"data": {}})
+
+    def noticed(*declared: str) -> list[str]:
+        seen = EngineObserved(containers=(), volumes={"db:1": declared})
+        journal.noticed(judge(built_stack, Observed(seen, ProxyObserved("x", None, {})), NOW))
+        return [event.message for event in history.events("files") if event.reason == "DataNotKept"]
+
+    assert noticed("/b") == []
+    (told,) = noticed("/a", "/b")
+    assert told.startswith("services.db: image db:1 declares /a as a volume")
+    assert noticed("/a", "/b") == [told]
+    assert noticed("/b") == [told]
+    assert noticed("/a", "/b", "/c")[1:] == [told.replace("/a as a volume", "/a and /c as volumes")]

@@ -166,6 +166,19 @@ def test_a_dependency_that_is_recreated_keeps_its_volumes(
     assert "GREETING=goodbye" in inspect(after.id)["Config"]["Env"]
 
 
+def test_what_an_image_declares_as_volumes_is_told(engine: ComposeEngine, make_stack: MakeStack) -> None:
+    plain = make_stack()
+    assert engine.observe(plain).volumes == {}
+    tag = f"{plain.project}-keeps:1"
+    made = docker("create", plain.web[0].image)
+    try:
+        docker("commit", "--change", "VOLUME /b", "--change", "VOLUME /a", made, tag)
+        assert engine.observe(make_stack(IMAGE=tag)).volumes == {tag: ("/a", "/b")}
+    finally:
+        docker("rm", made)
+        docker("image", "rm", tag)
+
+
 def test_an_image_that_is_nowhere_is_named_before_anything_is_created(
     engine: ComposeEngine, make_stack: MakeStack
 ) -> None:

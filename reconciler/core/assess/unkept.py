@@ -1,0 +1,46 @@
+"""Data that would be lost although its image says that it is data: a VOLUME of the image that no mount covers.
+
+The engine makes a volume without a name there for each container. It goes with a web replica, and no other container finds
+that of a dependency. Only the engine knows what an image declares, so this is told after a look and not at validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.core.admission.roots import normal
+from reconciler.core.assess.judged import Judged
+from reconciler.core.compose.mounts import read_mounts
+from reconciler.core.desired.stack import Role
+
+_LOST: Final = {
+    Role.WEB: "each replica gets an empty volume there, which is removed with it",
+    Role.DEPENDENCY: "it gets a volume without a name there, which no other container finds",
+}
+
+
+def unkept(judged: Judged) -> Iterator[str]:
+    """What to say of each workload whose image declares a volume that the fragment mounts nothing at.
+
+    A mount around such a path covers nothing: the engine puts the volume into it.
+    """
+    services = judged.stack.document["services"]
+    for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY):
+        declared = judged.observed.engine.volumes.get(workload.image, ())
+        covered = _covered(services[workload.name])
+        if bare := sorted(path for path in {normal(each) for each in declared} if path not in covered):
+            yield (
+                f"services.{workload.name}: image {workload.image} declares {' and '.join(bare)} as "
+                f"{'volumes' if len(bare) > 1 else 'a volume'}, and no mount covers that: {_LOST[workload.role]}; "
+                "mount a named volume there, or tmpfs if nothing is to be kept"
+            )
+
+
+def _covered(service: Mapping[str, Any]) -> frozenset[str]:
+    tmpfs = service.get("tmpfs") or ()
+    entries = [tmpfs] if isinstance(tmpfs, str) else list(tmpfs)
+    targets = [mount.target for mount in read_mounts(service.get("volumes"))]
+    return frozenset(
+        normal(each) for each in (*targets, *(str(entry).partition(":")[0] for entry in entries))
+    )
