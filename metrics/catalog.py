@@ -269,6 +269,13 @@ GIT_LAST_FETCH: Final = Metric(
     (_SOURCE,),
     "seconds",
 )
+GIT_REFUSED: Final = Metric(
+    "vault_git_commit_refused",
+    Type.GAUGE,
+    "1 while the newest commit is refused (its signature, its history or the size of the repository) and the one before "
+    "stays in force, else 0; absent until one was fetched.",
+    (_SOURCE,),
+)
 WEBHOOKS: Final = Metric(
     "vault_webhooks_total",
     Type.COUNTER,
@@ -363,7 +370,7 @@ SECTIONS: Final = (
     Section(
         "Git sources and webhooks",
         "Where manifests come from.",
-        (GIT_FETCHES, GIT_FETCH_DURATION, GIT_LAST_FETCH, WEBHOOKS),
+        (GIT_FETCHES, GIT_FETCH_DURATION, GIT_LAST_FETCH, GIT_REFUSED, WEBHOOKS),
     ),
     Section(
         "HAProxy",

@@ -64,6 +64,8 @@ class StateCollector:
         for source in {each.name: each for each in self._sources()}.values():
             if source.last_fetch is not None:
                 scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)
+            if source.refused is not None:
+                scrape.set(catalog.GIT_REFUSED, int(source.refused), source.name)
         _add_queues(scrape, list({each.name: each for each in self._queues()}.values()))
         yield from scrape.families.values()
 

@@ -52,7 +52,10 @@ class QueueSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSnapshot:
-    """One Git source; `last_fetch` is the aware time of the last fetch that succeeded."""
+    """One Git source; `last_fetch` is the aware time of the last fetch that succeeded, `refused` whether the commit that it
+    brought is refused, None before there was one.
+    """
 
     name: str
     last_fetch: datetime | None = None
+    refused: bool | None = None

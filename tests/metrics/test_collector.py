@@ -104,7 +104,7 @@ def test_what_nobody_knows_yet_is_absent_and_not_zero() -> None:
 
 
 def test_the_controller_is_told() -> None:
-    assert series(collector(sources=[SourceSnapshot(name="main", last_fetch=NOW)])) == {
+    assert series(collector(sources=[SourceSnapshot(name="main", last_fetch=NOW, refused=True)])) == {
         "vault_build_info{1.2.3,3.11.9}": 1,
         "vault_workers{}": 4,
         "vault_active_workers{}": 2,
@@ -112,6 +112,7 @@ def test_the_controller_is_told() -> None:
         "workqueue_unfinished_work_seconds{vaultservice}": 1.5,
         "workqueue_longest_running_processor_seconds{vaultservice}": 1.25,
         "vault_git_last_fetch_timestamp_seconds{main}": NOW.timestamp(),
+        "vault_git_commit_refused{main}": 1,
     }
 
 

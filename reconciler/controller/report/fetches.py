@@ -22,6 +22,7 @@ class FetchJournal:
         self._recorder = recorder
         self._now = now
         self._last: datetime | None = None
+        self._refused: bool | None = None
 
     def saw(self, fetch: Fetch) -> None:
         """One fetch has ended."""
@@ -30,7 +31,7 @@ class FetchJournal:
         self._recorder.add(catalog.GIT_FETCHES, source=self._name, result=result)
         self._recorder.observe(catalog.GIT_FETCH_DURATION, fetch.seconds, source=self._name)
         if not failed:
-            self._last = self._now()
+            self._last, self._refused = self._now(), fetch.setback is not None
         if not fetch.is_news:
             return
         if fetch.setback:
@@ -39,8 +40,8 @@ class FetchJournal:
             self._tell("Normal", Reason.FETCHED, f"{self._name} is at {fetch.commit}", fetch.commit)
 
     def snapshot(self) -> SourceSnapshot:
-        """When a fetch last succeeded."""
-        return SourceSnapshot(name=self._name, last_fetch=self._last)
+        """When a fetch last succeeded, and whether what it brought was refused."""
+        return SourceSnapshot(name=self._name, last_fetch=self._last, refused=self._refused)
 
     def _tell(self, type_: EventType, reason: str, message: str, commit: str) -> None:
         self._records.record_event("", type_, reason, message, self._now(), commit=commit)

@@ -29,10 +29,12 @@ def test_fetches_are_counted_and_news_are_told(history: HistoryStore) -> None:
     registry.register(recorder)
     journal = FetchJournal("infra@main", history, recorder, lambda: NOW)
     journal.saw(Fetch(0.2, "", AWAY, is_news=True))
-    assert journal.snapshot().last_fetch is None
+    assert (journal.snapshot().last_fetch, journal.snapshot().refused) == (None, None)
     for is_news in (True, False, False):
         journal.saw(Fetch(0.2, "abc", None, is_news))
+    assert journal.snapshot().refused is False
     journal.saw(Fetch(0.2, "abc", UNSIGNED, is_news=True))
+    assert journal.snapshot().refused
     assert (journal.snapshot().name, journal.snapshot().last_fetch) == ("infra@main", NOW)
     counts = {
         result: registry.get_sample_value(
@@ -48,3 +50,12 @@ def test_fetches_are_counted_and_news_are_told(history: HistoryStore) -> None:
         ("Warning", "FetchFailed", "", 1),
         ("Warning", "UntrustedCommit", "abc", 1),
     ]
+
+
+def test_a_commit_stays_refused_until_a_good_one_is_fetched(history: HistoryStore) -> None:
+    journal = FetchJournal("infra@main", history, Recorder(), lambda: NOW)
+    seen = []
+    for setback in (None, UNSIGNED, UNSIGNED, AWAY, None, AWAY):
+        journal.saw(Fetch(0.2, "abc", setback, is_news=False))
+        seen.append(journal.snapshot().refused)
+    assert seen == [False, True, True, True, False, False], "a server that is away says nothing of the commit"
