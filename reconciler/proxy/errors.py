@@ -2,7 +2,7 @@
 
     TemporaryError
     └── ProxyError            HAProxy refused or did not answer in time; names the command and the answer
-        └── ProxyAwayError    nobody listens on its socket
+        └── ProxyAwayError    its socket accepts no connection
 
 The second has its own type because a HAProxy that is not there has no traffic to lose: changes may pass it by.
 """
@@ -29,7 +29,7 @@ class ProxyError(TemporaryError):
 
 
 class ProxyAwayError(ProxyError):
-    """The socket of an HAProxy is not there, or nobody listens on it."""
+    """The socket of an HAProxy is not there, or accepts no connection."""
 
     reason = Reason.PROXY_AWAY
 

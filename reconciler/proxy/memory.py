@@ -164,7 +164,7 @@ class MemoryProxy:
         """See Proxy.reload."""
         found = self._listening(stack, [slot])
         if not found:
-            raise ProxyError(f"nobody listens on the socket of slot {slot}")
+            raise ProxyError(f"the socket of slot {slot} accepts no connection")
         if stack.project not in self.files:
             raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
         for process in found:

@@ -1,7 +1,7 @@
 """The Proxy of a stack, done by HAProxy.
 
 The configuration on disk and the running workers are told the same: whoever starts or restarts finds the servers in
-the file, whoever runs already hears of them over its socket. A HAProxy whose socket nobody listens on has no traffic,
+the file, whoever runs already hears of them over its socket. A HAProxy whose socket accepts no connection has no traffic,
 so changes pass it by; one that listens and does not answer is an error.
 """
 

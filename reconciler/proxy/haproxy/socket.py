@@ -59,8 +59,8 @@ def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) ->
     """Send commands, one per line, and return as many answers, without their last line ends.
 
     An answer ends at an empty line; one that is nothing else means success to most commands. Raises ProxyAwayError
-    when nobody listens or a process that was named is gone, and ProxyError when there is no answer within `timeout`
-    seconds or none to some of the commands.
+    when the socket accepts no connection or a process that was named is gone, and ProxyError when there is no answer
+    within `timeout` seconds or none to some of the commands.
     """
     said = converse(master, commands, timeout=timeout)
     answers: list[str] = []
@@ -105,7 +105,7 @@ def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOU
                     raise ProxyError(f"HAProxy in slot {master.slot} answers without end")
     except (FileNotFoundError, ConnectionRefusedError) as error:
         raise ProxyAwayError(
-            f"HAProxy in slot {master.slot} is not running: nobody listens on its socket"
+            f"HAProxy in slot {master.slot} is not running: its socket accepts no connection"
         ) from error
     except TimeoutError as error:
         waited = max(0.0, deadline - began)
