@@ -62,7 +62,14 @@ def test_a_namespace_of_several_replicas_is_refused(key: str) -> None:
     assert stack(1, KEY=key, OWNER="web")
 
 
-def _container(wanted: Stack, name: str, id: str, started: float, joined: str | None = None) -> Container:
+def _container(
+    wanted: Stack,
+    name: str,
+    id: str,
+    started: float,
+    joined: str | None = None,
+    shared: tuple[str, ...] | None = None,
+) -> Container:
     (workload,) = (w for w in wanted.workloads if w.name == name)
     return Container(
         id=id.ljust(64, "0"),
@@ -76,12 +83,13 @@ def _container(wanted: Stack, name: str, id: str, started: float, joined: str | 
         started=NOW - timedelta(seconds=started),
         addresses=dict.fromkeys(workload.networks, "10.0.0.9"),
         joined=joined.ljust(64, "0") if joined else None,
+        shared=tuple(each.ljust(64, "0") for each in shared) if shared is not None else None,
     )
 
 
-def _recreated(*containers: Container) -> list[str]:
+def _recreated(*containers: Container, wanted: Stack | None = None) -> list[str]:
     seen = Observed(EngineObserved(containers), ProxyObserved("now", "now", {}))
-    judged: Judged = judge(stack(), seen, NOW)
+    judged: Judged = judge(wanted or stack(), seen, NOW)
     return [o.workload for o in plan(judged, History()).operations if isinstance(o, RecreateContainer)]
 
 
@@ -107,3 +115,55 @@ def test_a_sidecar_follows_an_owner_that_was_restarted() -> None:
 
 def test_without_an_owner_the_sidecar_waits() -> None:
     assert _recreated(_container(stack(), "sidecar", "b", 50, "a")) == []
+
+
+@pytest.mark.parametrize("key", ["pid", "ipc"])
+@pytest.mark.parametrize(
+    ("owner", "shared", "recreated"),
+    [
+        (("a", 60), ("a",), []),
+        # Replaced: the container of before is no more.
+        (("c", 60), ("a",), ["sidecar"]),
+        # Restarted: the namespace is a new one, and the sidecar is in that of before.
+        (("a", 10), ("a",), ["sidecar"]),
+        # Not inspected, or created before it shared anything: nothing is known.
+        (("c", 10), None, []),
+        (("c", 10), (), []),
+    ],
+)
+def test_who_shares_pid_or_ipc_follows_the_owner_too(
+    key: str, owner: tuple[str, float], shared: tuple[str, ...] | None, recreated: list[str]
+) -> None:
+    wanted = stack(KEY=key)
+    sidecar = _container(wanted, "sidecar", "b", 50, shared=shared)
+    assert _recreated(_container(wanted, "vpn", *owner), sidecar, wanted=wanted) == recreated
+    # Its process ends with that of a PID namespace's first, and it cannot start where its owner is not.
+    gone = replace(sidecar, state=State.EXITED, exit_code=137, started=None)
+    was_replaced = bool(shared) and owner[0] not in (shared or ())
+    found = _recreated(_container(wanted, "vpn", *owner), gone, wanted=wanted)
+    assert found == (["sidecar"] if was_replaced else [])
+
+
+def test_each_owner_of_a_namespace_is_followed() -> None:
+    wanted = stack()
+    workloads = tuple(
+        replace(w, joins="", shares=frozenset({"vpn", "web"})) if w.name == "sidecar" else w
+        for w in wanted.workloads
+    )
+    wanted = replace(wanted, workloads=workloads)
+    vpn, web = _container(wanted, "vpn", "a", 60), replace(_container(wanted, "web", "d", 60), role=Role.WEB)
+    for shared, recreated in ((("a", "d"), []), (("a", "e"), ["sidecar"]), (("e", "d"), ["sidecar"])):
+        sidecar = _container(wanted, "sidecar", "b", 50, shared=shared)
+        assert _recreated(vpn, web, sidecar, wanted=wanted) == recreated
+
+
+def test_a_job_that_is_complete_is_not_detached_from_an_owner_that_was_replaced() -> None:
+    wanted = stack(KEY="pid")
+    workloads = tuple(
+        replace(w, role=Role.JOB, one_shot=True) if w.name == "sidecar" else w for w in wanted.workloads
+    )
+    wanted = replace(wanted, workloads=workloads)
+    job = replace(
+        _container(wanted, "sidecar", "b", 50, shared=("a",)), role=Role.JOB, state=State.EXITED, exit_code=0
+    )
+    assert _recreated(_container(wanted, "vpn", "c", 10), job, wanted=wanted) == []

@@ -1,4 +1,4 @@
-"""A sidecar lives in its owner's network namespace, also after the owner was replaced or restarted."""
+"""A sidecar lives in its owner's namespaces, also after the owner was replaced or restarted."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ PLUGINS: Final = Path(__file__).parent / "plugins"
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
 
-def test_a_sidecar_follows_its_owner() -> None:
-    with staged(plugin="tunnel", replicas=1) as stage:
+@pytest.mark.parametrize(("key", "namespace"), [("network_mode", "net"), ("pid", "pid"), ("ipc", "ipc")])
+def test_a_sidecar_follows_its_owner(key: str, namespace: str) -> None:
+    with staged(plugin="tunnel", replicas=1, env={"VAULT_SHARED": key}) as stage:
         stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
         with stage.controller():
             stage.converged()
-            assert _shared(stage)
+            assert _shared(stage, namespace)
             (owner,), (sidecar,), web = (stage.replicas(name) for name in ("vpn", "sidecar", "whoami"))
 
-            stage.write(env={"VAULT_VPN_TUNING": "more"})
+            stage.write(env={"VAULT_VPN_TUNING": "more", "VAULT_SHARED": key})
             stage.converged()
-            assert _shared(stage)
+            assert _shared(stage, namespace)
             assert stage.replicas("vpn") != [owner]
             assert stage.replicas("sidecar") != [sidecar]
 
             (owner,) = stage.replicas("vpn")
             docker("restart", "--time=0", owner)
-            until("the sidecar is in the new namespace", lambda: _shared(stage))
+            until("the sidecar is in the new namespace", lambda: _shared(stage, namespace))
             stage.converged()
             assert stage.replicas("vpn") == [owner]
             assert stage.replicas() == web
 
 
-def _shared(stage: Stage) -> bool:
-    """Whether both containers run in one network namespace."""
-    look = ("readlink", "/proc/1/ns/net")
+def _shared(stage: Stage, namespace: str) -> bool:
+    """Whether both containers run in one namespace of this kind."""
+    look = ("readlink", f"/proc/self/ns/{namespace}")
     found = {
         docker("exec", container, *look, check=False)
         for name in ("vpn", "sidecar")

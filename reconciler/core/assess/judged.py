@@ -80,17 +80,22 @@ def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Inst
 
 
 def _in_its_namespace(instance: Instance, observed: Observed) -> Instance:
-    """A container lives in the namespace of the one that it was created for, which ends with that one's process."""
-    container, owner = instance.container, instance.workload.joins
-    if not owner or container.joined is None or container.stopping:
+    """A container lives in the namespaces of those that it was created for, which end with their processes."""
+    container, workload = instance.container, instance.workload
+    if container.stopping or instance.phase is Phase.COMPLETE:
         return instance
-    owners = {c.id: c for c in observed.of(owner)}
-    if not owners:
-        return instance
-    joined = owners.get(container.joined)
-    times = (joined.started if joined else None, container.started)
-    is_there = joined is not None and not (times[0] and times[1] and times[0] > times[1])
-    if is_there:
-        return instance
-    found = detached(f"network namespace of {owner}")
-    return replace(instance, phase=found.phase, reason=found.reason, is_detached=found.is_detached)
+    network = [("network namespace", workload.joins, (container.joined,))] if container.joined else []
+    others = [
+        ("the namespace", owner, container.shared) for owner in sorted(workload.shares) if container.shared
+    ]
+    for kind, owner, ids in (*network, *others):
+        owners = {c.id: c for c in observed.of(owner)} if owner else {}
+        if owners and not any(_is_since(owners[id], container) for id in ids if id in owners):
+            found = detached(f"{kind} of {owner}")
+            return replace(instance, phase=found.phase, reason=found.reason, is_detached=found.is_detached)
+    return instance
+
+
+def _is_since(owner: Container, container: Container) -> bool:
+    """Whether a container was started in the namespace that its owner has now, as far as that is known."""
+    return not (owner.started and container.started and owner.started > container.started)

@@ -44,9 +44,10 @@ class Container:
     `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
     names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
     the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
-    started as this one was created. `started` is exact for gateway and proxies, coarse for others, and
-    so is `ended`. `stopping` is true from the moment this controller asked for a stop, also when it has ended. `image` is
-    the ID of what it was created from.
+    started as this one was created. `shared` are the IDs of the containers whose PID or IPC namespace it lives in, None
+    when that was not asked. `started` is exact for gateway and proxies, coarse for others, and so is `ended`. `stopping` is
+    true from the moment this controller asked for a stop, also when it has ended. `image` is the ID of what it was
+    created from.
     """
 
     id: str
@@ -66,6 +67,7 @@ class Container:
     slot: int | None = None
     joined: str | None = None
     namespace: datetime | None = None
+    shared: tuple[str, ...] | None = None
     stopping: bool = False
     image: str = ""
 

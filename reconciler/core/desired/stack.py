@@ -43,7 +43,7 @@ class Workload:
     `revisions` holds the revision of the same definition under every formula that we still read, so that an upgrade
     of the controller replaces nothing; `revision` is the one written on new containers. `one_shot`: ending with 0
     completes it. `awaited`: another service says that it waits for that. `done`: it was complete once, and is never
-    started again. `joins`: the workload whose network namespace it lives in.
+    started again. `joins`: the workload whose network namespace it lives in; `shares`: those whose PID or IPC namespace.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Workload:
     awaited: bool = False
     done: bool = False
     joins: str = ""
+    shares: frozenset[str] = frozenset()
 
     def accepts(self, revision: str) -> bool:
         """Whether a container with this revision label runs the current definition."""

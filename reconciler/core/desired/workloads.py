@@ -87,6 +87,7 @@ class FragmentReader:
             networks=frozenset(definition.get("networks", ())),
             needs=fragment.needs[name],
             joins=shared.get("network_mode", ""),
+            shares=frozenset(owner for key, owner in shared.items() if key != "network_mode"),
             port=port,
             stop_grace=_seconds(definition.get("stop_grace_period")),
             one_shot=nature.one_shot and not is_web,

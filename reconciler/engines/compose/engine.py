@@ -31,7 +31,7 @@ from reconciler.engines.compose.file import image_overlay, proxy_overlay
 from reconciler.engines.compose.informer import TRUST_SECONDS, Informer
 from reconciler.engines.compose.ports import owner_of
 from reconciler.engines.compose.pulls import Pulls
-from reconciler.engines.compose.rows import COMPOSE_PROJECT, network_names, read_row
+from reconciler.engines.compose.rows import COMPOSE_PROJECT, network_names, read_row, shared_namespaces
 from reconciler.engines.errors import EngineError
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class ComposeEngine:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._images: dict[str, tuple[int, float, Image]] = {}
         self._pulls = Pulls(self._cli.pull, monotonic)
+        self._shared: dict[str, tuple[str, ...]] = {}
         self._directories: tuple[float, tuple[str, ...]] = (0.0, ())
 
     def close(self) -> None:
@@ -86,9 +87,12 @@ class ComposeEngine:
         rows = self._api.rows(stack.project)
         now = datetime.now(UTC)
         seen = (read_row(row, names, now, stopping=row["Id"] in self._stopping) for row in rows)
-        present = [container for container in seen if container]
-        joined = {container.joined for container in present}
-        containers = tuple(self._with_start(c, shares=bool(c.joined) or c.id in joined) for c in present)
+        sharing = {workload.name for workload in stack.workloads if workload.shares}
+        present = [self._with_shared(c) if c.workload in sharing else c for c in seen if c]
+        joined = {id for c in present for id in (c.joined, *(c.shared or ()))}
+        containers = tuple(
+            self._with_start(c, shares=bool(c.joined or c.shared) or c.id in joined) for c in present
+        )
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
         images = self._present_images(stack)
@@ -101,6 +105,15 @@ class ComposeEngine:
             pulls=self._pulls.of(missing),
             taken_ports={} if is_open else self._taken_ports(stack.published),
         )
+
+    def _with_shared(self, container: Container) -> Container:
+        """Adds whose PID and IPC namespaces it was created for, which only an inspection tells and nothing changes."""
+        if container.id not in self._shared:
+            details = self._api.ask("inspect", lambda api: api.inspect_container(container.id), missing=None)
+            if details is None:
+                return container
+            self._shared[container.id] = shared_namespaces(details.get("HostConfig") or {})
+        return replace(container, shared=self._shared[container.id])
 
     def _with_start(self, container: Container, *, shares: bool) -> Container:
         """Adds when what has or shares a namespace started, which only an inspection tells: a restart makes a new one."""
@@ -188,6 +201,7 @@ class ComposeEngine:
         self._stopping.difference_update(containers)
 
     def _remove(self, container: str, *, anonymous_volumes: bool) -> None:
+        self._shared.pop(container, None)
         remove = partial(_remove_container, container, anonymous_volumes)
         self._api.ask("remove a container", remove, missing=None)
 

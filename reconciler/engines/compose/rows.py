@@ -95,6 +95,12 @@ def _read_row(
     )
 
 
+def shared_namespaces(host_config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The containers whose PID and IPC namespaces a container was created for; a row tells only of the network's."""
+    modes = (str(host_config.get(key) or "") for key in ("PidMode", "IpcMode"))
+    return tuple(mode.partition(":")[2] for mode in modes if mode.startswith("container:"))
+
+
 def network_names(stack: Stack) -> Mapping[str, str]:
     """The engine's name of every network of the stack, and the stack's own."""
     networks = stack.document.get("networks", {})

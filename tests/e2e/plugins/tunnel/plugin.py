@@ -1,4 +1,4 @@
-"""A web service beside a sidecar that lives in the network namespace of another dependency."""
+"""A web service beside a sidecar that lives in the namespaces of another dependency."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,8 +23,8 @@ class TunnelPlugin(VaultServicePlugin):
         return {
             "services": {
                 "whoami": WhoamiPlugin().build_compose(env)["services"]["whoami"],
-                "vpn": {**idle, **tuning, "networks": ["vault-net"]},
-                "sidecar": {**idle, "network_mode": "service:vpn"},
+                "vpn": {**idle, **tuning, "networks": ["vault-net"], "ipc": "shareable"},
+                "sidecar": {**idle, env.get("VAULT_SHARED", "network_mode"): "service:vpn"},
             }
         }
 
