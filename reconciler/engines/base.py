@@ -46,8 +46,11 @@ class Engine(Protocol):
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """Create containers (and the networks and volumes that they name) without starting them."""
 
-    def recreate(self, stack: Stack, workload: str) -> None:
-        """Replace a workload's container by one of its current definition; anonymous volumes move along."""
+    def recreate(self, stack: Stack, workload: str, image: str = "") -> None:
+        """Replace a workload's container by one of its current definition; anonymous volumes move along.
+
+        `image`: the ID of what it is created from, where that is no longer what the definition's tag means.
+        """
 
     def connect(self, stack: Stack, request: ConnectNetwork) -> None:
         """Connect a container to a network, which is made first if it is gone; one that is connected already is fine."""

@@ -223,7 +223,7 @@ def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
 
 
 def tags_are_followed(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rollout, "kept_image", lambda engine, workload, replicas: "")
+    patch.setattr(rollout, "kept_image", lambda engine, workload, containers: "")
 
 
 MUTATIONS: tuple[Mutate, ...] = (

@@ -66,8 +66,8 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             engine.start(tuple(o.container for o in batch if isinstance(o, StartContainer)))
         case PullImage(image=image):
             engine.pull(image)
-        case RecreateContainer(workload=workload):
-            engine.recreate(stack, workload)
+        case RecreateContainer(workload=workload, image=image):
+            engine.recreate(stack, workload, image)
         case StopContainer(container=container, grace=grace):
             engine.stop(container, grace)
         case RemoveContainer(anonymous=anonymous):

@@ -1,4 +1,4 @@
-"""Tags that mean another image than the one that runs: replicas of one revision run one content, and a move is told.
+"""Tags that mean another image than the one that runs: containers of one revision run one content, and a move is told.
 
 A moved tag is not followed by itself: the definition is the same, and no change was requested.
 """
@@ -9,22 +9,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler.core.assess.health import Replica
 from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.assess.observed import Container, EngineObserved
 from reconciler.core.desired.stack import Role, Workload
 
 SHOWN: Final = 19
 """Characters of an image's ID: its algorithm and twelve digits, as `docker images` shows them."""
 
+_WAY: Final = {
+    Role.WEB: "; vaultctl rollout restart {name} takes it",
+    Role.DEPENDENCY: "; rollout restart replaces web replicas only: name another version in the fragment to take one",
+    Role.PROXY: "; name another version in spec.proxy.image to take one",
+}
 
-def kept_image(engine: EngineObserved, workload: Workload, replicas: Iterable[Replica]) -> str:
-    """The image ID that new replicas get because those of their revision have it; "" when the tag means it too."""
-    contents = [
-        r.container.image
-        for r in replicas
-        if r.live and workload.accepts(r.container.revision) and r.container.image
-    ]
+
+def kept_image(engine: EngineObserved, workload: Workload, containers: Iterable[Container]) -> str:
+    """The image ID that new containers get because these, of their revision, have it; "" when the tag means it too."""
+    contents = [c.image for c in containers if workload.accepts(c.revision) and c.image]
     if not contents or workload.image not in engine.images:
         return ""
     # Of as many, the oldest one's: Counter keeps the order.
@@ -54,6 +55,4 @@ def moved(judged: Judged) -> Iterator[tuple[str, str]]:
         text = f"image {workload.image} has moved from {ids} to {present[:SHOWN]}"
         if len(set(runs)) > 1:
             text += f"; {sum(image == present for image in runs)} of {len(runs)} containers run the new one"
-        if workload.role is Role.WEB:
-            text += f"; vaultctl rollout restart {judged.stack.name} takes it"
-        yield workload.name, text
+        yield workload.name, text + _WAY[workload.role].format(name=judged.stack.name)

@@ -17,6 +17,7 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
 from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.moved import kept_image
 from reconciler.core.assess.observed import Health, Observed, State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, StrategyKind, Workload
@@ -91,9 +92,9 @@ def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
                 hold = True
                 if not quiet:
                     continue
-            step = list(_change(workload, changing))
+            step = list(_change(judged, workload, changing))
         else:
-            step = list(_complete(workload, instances, unmet, wait))
+            step = list(_complete(judged, workload, instances, unmet, wait))
         steps += step or [Wait(wait or NO_EVENT_LOOK, _explain(workload, instances, unmet))]
     return DependencyStep(
         Step.of(steps),
@@ -112,11 +113,16 @@ def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> 
             yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
 
 
-def _change(workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
+def _change(judged: Judged, workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
     """Stop what is outdated; once it has ended, put the new one in its place."""
     if any(instance.current for instance in changing):
         # Disconnected from a network: started again it would still be, and ended it would look as if it were not.
-        yield RecreateContainer(workload=workload.name, cause=Cause.DETACHED, detail=workload.revision)
+        yield RecreateContainer(
+            workload=workload.name,
+            image=_kept_image(judged, workload, changing),
+            cause=Cause.DETACHED,
+            detail=workload.revision,
+        )
         return
     for container in (instance.container for instance in changing):
         if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
@@ -127,8 +133,12 @@ def _change(workload: Workload, changing: Sequence[Instance]) -> Iterable[Operat
         yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
 
 
+def _kept_image(judged: Judged, workload: Workload, instances: Sequence[Instance]) -> str:
+    return kept_image(judged.observed.engine, workload, (instance.container for instance in instances))
+
+
 def _complete(
-    workload: Workload, instances: Sequence[Instance], unmet: Sequence[str], wait: float
+    judged: Judged, workload: Workload, instances: Sequence[Instance], unmet: Sequence[str], wait: float
 ) -> Iterable[Operation]:
     """Create what is missing, start what has ended, remove what is too much. What it needs has to be there first,
     unless it ran before.
@@ -139,6 +149,7 @@ def _complete(
             workload=workload.name,
             count=missing,
             existing=len(instances),
+            image=_kept_image(judged, workload, instances),
             cause=Cause.MISSING,
             detail=workload.revision,
         )

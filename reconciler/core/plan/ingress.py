@@ -15,6 +15,7 @@ from typing import Final
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import cause_of_end
 from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.moved import kept_image
 from reconciler.core.assess.observed import Container, Observed, ProxyInstance, State
 from reconciler.core.desired.stack import Stack, Workload
 from reconciler.core.plan.operations import (
@@ -132,6 +133,7 @@ class _Proxies:
     def __init__(self, judged: Judged, home: Container | None) -> None:
         stack, observed = judged.stack, judged.observed
         self._workload = stack.haproxy
+        self._engine = observed.engine
         self._expected = observed.proxy.expected
         self._home = home
         self._all = observed.of(self._workload.name)
@@ -220,6 +222,7 @@ class _Proxies:
             gateway=self._home.id,
             namespace=self._home.started,
             handover=heirs[0] if heirs else None,
+            image=kept_image(self._engine, self._workload, self._running),
             cause=Cause.OUTDATED if len(self._running) > len(self._fit) else Cause.MISSING,
         )
 

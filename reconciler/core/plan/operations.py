@@ -63,14 +63,15 @@ class CreateReplicas(Operation):
 
     @property
     def sentence(self) -> str:
-        return f"create {self.count} × {self.workload}" + (f" from {self.image[:19]}" if self.image else "")
+        return f"create {self.count} × {self.workload}{_from(self.image)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateProxy(Operation):
     """Create one HAProxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
 
-    `namespace` says when that gateway was started, which tells its namespace from those that it had before.
+    `namespace` says when that gateway was started, which tells its namespace from those that it had before. `image` as in
+    CreateReplicas.
     """
 
     workload: str
@@ -79,22 +80,27 @@ class CreateProxy(Operation):
     gateway: str
     namespace: datetime | None = None
     handover: int | None = None
+    image: str = ""
 
     @property
     def sentence(self) -> str:
         heir = f", taking over from slot {self.handover}" if self.handover is not None else ""
-        return f"create {self.workload} in slot {self.slot}{heir}"
+        return f"create {self.workload} in slot {self.slot}{_from(self.image)}{heir}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecreateContainer(Operation):
-    """Replace the container of a dependency by one of its current definition, keeping all its volumes."""
+    """Replace the container of a dependency by one of its current definition, keeping all its volumes.
+
+    `image` as in CreateReplicas.
+    """
 
     workload: str
+    image: str = ""
 
     @property
     def sentence(self) -> str:
-        return f"recreate {self.workload}"
+        return f"recreate {self.workload}{_from(self.image)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,6 +226,10 @@ class DeleteServer(ServerOperation):
     @property
     def sentence(self) -> str:
         return f"delete server {self.server}"
+
+
+def _from(image: str) -> str:
+    return f" from {image[:19]}" if image else ""
 
 
 END_LOOK: Final = 5.0

@@ -273,7 +273,7 @@ def _create(
             workload=workload.name,
             count=count,
             existing=len(mine) - removed,
-            image=kept_image(judged.observed.engine, workload, mine),
+            image=kept_image(judged.observed.engine, workload, (r.container for r in mine if r.live)),
             cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else Cause.MISSING,
             detail=f"{useful} of {workload.replicas} of {workload.revision}",
         )

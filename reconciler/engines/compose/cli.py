@@ -58,9 +58,9 @@ class ComposeCli:
         """Create containers up to these numbers without starting any or touching those there are."""
         self._up(stack, list(scales), overlay, scales=dict(scales), recreate=False)
 
-    def recreate(self, stack: Stack, workload: str) -> None:
+    def recreate(self, stack: Stack, workload: str, overlay: JSON | None = None) -> None:
         """Replace a stopped container; Compose moves its anonymous volumes to the new one."""
-        self._up(stack, [workload], None, force_recreate=True)
+        self._up(stack, [workload], overlay, force_recreate=True)
 
     def pull(self, image: str) -> None:
         """Fetch an image. Raises ImageMissingError when a person has to see to it, EngineError when time may help."""

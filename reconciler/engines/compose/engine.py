@@ -169,10 +169,10 @@ class ComposeEngine:
         finally:
             self._informer.changed(service=stack.name)
 
-    def recreate(self, stack: Stack, workload: str) -> None:
+    def recreate(self, stack: Stack, workload: str, image: str = "") -> None:
         """Replace a stopped container by one of the current definition."""
         try:
-            self._cli.recreate(stack, workload)
+            self._cli.recreate(stack, workload, image_overlay({workload: image}) if image else None)
         finally:
             self._informer.changed(service=stack.name)
 

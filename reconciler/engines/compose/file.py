@@ -35,6 +35,8 @@ def proxy_overlay(request: CreateProxy) -> JSON:
     marks = {SLOT: str(request.slot)}
     if request.namespace:
         marks[NAMESPACE] = request.namespace.isoformat()
+    if request.image:
+        own["image"] = request.image
     own |= {"network_mode": f"container:{request.gateway}", "labels": marks}
     return {"services": {request.workload: own}}
 

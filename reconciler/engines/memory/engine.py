@@ -162,15 +162,15 @@ class MemoryEngine:
             for surplus in mine[request.existing + count :]:
                 self.machine.remove(surplus)
             for _ in range(request.existing + count - len(mine)):
-                image = request.image if isinstance(request, CreateReplicas) else ""
-                self._create(stack, workload, request if isinstance(request, CreateProxy) else None, image)
+                proxy = request if isinstance(request, CreateProxy) else None
+                self._create(stack, workload, proxy, request.image)
 
-    def recreate(self, stack: Stack, workload: str) -> None:
+    def recreate(self, stack: Stack, workload: str, image: str = "") -> None:
         """See Engine.recreate."""
         for container in self._containers(stack, workload):
             self.machine.remove(container)
         for _ in range(_named(stack, workload).replicas):
-            self._create(stack, _named(stack, workload), None)
+            self._create(stack, _named(stack, workload), None, image)
 
     def connect(self, stack: Stack, request: ConnectNetwork) -> None:
         """See Engine.connect."""

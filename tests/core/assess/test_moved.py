@@ -32,6 +32,19 @@ def test_a_moved_tag_is_told_with_what_takes_it_and_changes_nothing() -> None:
     assert not plan(moved.judged, moved.history).operations
 
 
+def test_what_a_restart_does_not_take_says_so() -> None:
+    looked = read_scene(
+        f"about: moved\nwish: {{plugin: stateful}}\nimages: {{'database:1': '{NEW}', 'haproxy:3.0': '{NEW}'}}\n"
+        f"dependencies: [database-1 image={OLD}, migrate-1 exited code=0]\n"
+        f"proxies: [haproxy-1 slot=1 joined=gateway-1 image={OLD}]\nweb: [web-1 up, web-2 up, web-3 up]"
+    )
+    proxy, database = sorted(told(looked), key=lambda text: "database" in text)
+    assert proxy.endswith("name another version in spec.proxy.image to take one")
+    assert database.endswith(
+        "rollout restart replaces web replicas only: name another version in the fragment to take one"
+    )
+
+
 def test_mixed_content_is_told() -> None:
     (text,) = told(scene(OLD, NEW, OLD))
     assert "1 of 3 containers run the new one" in text

@@ -195,6 +195,19 @@ def test_an_image_that_is_nowhere_is_named_before_anything_is_created(
     assert containers(stack.project, everything=True) == []
 
 
+def test_a_dependency_is_recreated_from_what_its_tag_meant_before(
+    engine: ComposeEngine, make_stack: MakeStack
+) -> None:
+    stack = make_stack()
+    (before,) = _run(engine, stack, "box")
+    other = engine.observe(stack).images[stack.haproxy.image]
+    docker("stop", "--time=0", before.id)
+    engine.recreate(stack, "box", other)
+    (after,) = _seen(engine, stack, "box")
+    assert (after.image, after.revision) == (other, before.revision)
+    assert after.id != before.id
+
+
 def test_a_replica_can_be_created_from_what_its_tag_meant_before(
     engine: ComposeEngine, make_stack: MakeStack
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -12,7 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.engines.compose.file import dump
+from reconciler.core.assess.cause import Cause
+from reconciler.core.plan.operations import CreateProxy
+from reconciler.engines.compose.file import dump, proxy_overlay
 
 HOSTILE = [
     "$HOME ${HOME} $$ ${X:-y} ${X:?z} ${",
@@ -167,3 +170,11 @@ def test_what_was_written_is_what_is_read_with_every_dollar_doubled(values: dict
 
     read = yaml.safe_load(dump({"services": {"web": {"environment": values}}}))
     assert read["services"]["web"]["environment"] == {key: doubled(each) for key, each in values.items()}
+
+
+def test_a_haproxy_may_be_made_from_the_image_of_the_other_one() -> None:
+    request = CreateProxy(workload="haproxy", existing=1, slot=2, gateway="g" * 64, cause=Cause.MISSING)
+    own = proxy_overlay(request)["services"]["haproxy"]
+    assert "image" not in own
+    pinned = proxy_overlay(replace(request, image="sha256:a"))["services"]["haproxy"]
+    assert pinned == own | {"image": "sha256:a"}
