@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor
+from types import MappingProxyType
 from typing import Final, Protocol, TypeGuard
 
 from reconciler.core.assess.observed import (
@@ -168,8 +169,9 @@ class MemoryProxy:
         if stack.project not in self.files:
             raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
         for process in found:
+            former = process.workers[0].servers
             self._supersede(process)
-            process.workers.insert(0, self._worker(stack.project))
+            process.workers.insert(0, self._worker(stack.project, former))
 
     def add_server(
         self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
@@ -274,13 +276,19 @@ class MemoryProxy:
             workers=tuple(_seen(worker, now, successor) for worker in process.workers),
         )
 
-    def _worker(self, project: str) -> MemoryWorker:
+    def _worker(
+        self, project: str, former: Mapping[str, MemoryServer] = MappingProxyType({})
+    ) -> MemoryWorker:
+        """A worker that has read the file, and knows of the servers that the one before it has told it of."""
         file = self.files.get(project)
         self._pids += 1
         now = self._clock()
         servers = {
             name: MemoryServer(address, now) for name, address in (file.servers if file else {}).items()
         }
+        for name, server in servers.items():
+            if (known := former.get(name)) and known.address == server.address:
+                server.admin, server.up, server.changed = known.admin, known.up, known.changed
         return MemoryWorker(self._pids, file.structure if file else "", now, servers)
 
     def _supersede(self, process: MemoryProcess) -> None:

@@ -14,10 +14,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.api.errors import VaultError
 from reconciler.core.desired.stack import JSON, Stack
 from reconciler.core.environment import passes
 from reconciler.engines.compose.file import dump
-from reconciler.engines.errors import EngineError, ImageMissingError, RefusedError
+from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError, RefusedError
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -46,6 +47,9 @@ _INVALID: Final = re.compile(
     re.IGNORECASE,
 )
 """What Compose and the engine say of a definition that is wrong, and not of what time may change."""
+
+_AWAY: Final = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
+"""What the command line says when the engine does not answer."""
 
 
 class ComposeCli:
@@ -110,8 +114,7 @@ class ComposeCli:
             if error.return_code == TIMED_OUT:
                 raise EngineError(f"docker compose took longer than {COMMAND_SECONDS} s") from error
             said = _last_line(error)
-            refused = _INVALID.search(said)
-            raise (RefusedError if refused else EngineError)(f"docker compose: {said}") from error
+            raise _failure(said)(f"docker compose: {said}") from error
 
     def _docker(self, seconds: int, **compose: Any) -> DockerClient:
         from python_on_whales import DockerClient
@@ -120,6 +123,12 @@ class ComposeCli:
         withheld = [f"--unset={name}" for name in os.environ if not passes(name)]
         call = ["env", *withheld, "timeout", "--kill-after=5", str(seconds), "docker"]
         return DockerClient(host=self._host, client_call=call, client_type="docker", **compose)
+
+
+def _failure(said: str) -> type[VaultError]:
+    if _AWAY.match(said):
+        return EngineAwayError
+    return RefusedError if _INVALID.search(said) else EngineError
 
 
 def write_private(path: Path, text: str) -> None:

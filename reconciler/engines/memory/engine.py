@@ -8,15 +8,17 @@ controller that dies. Tests and simulations plan, create and kill against it tho
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
+from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.assess.observed import Container, EngineObserved, Health, Pull, State
+from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.base import EngineEvent, EngineInfo
-from reconciler.engines.errors import EngineError, ImageMissingError
+from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 
 LOOK_SECONDS: Final = 0.02
@@ -40,7 +42,10 @@ class MemoryEngine:
 
     def __init__(self, machine: Machine, behave: Behave = _answers_after_boot) -> None:
         self.machine = machine
+        self.away = False
+        """Whether it does not answer."""
         self.volumes: set[str] = set()
+        self.anonymous_volumes: set[str] = set()
         self.left_volumes: list[tuple[Role, str]] = []
         """The containers that were removed without their anonymous volumes: role and name."""
         self.missing_images: set[str] = set()
@@ -59,6 +64,7 @@ class MemoryEngine:
 
     def observe(self, stack: Stack) -> EngineObserved:
         """See Engine.observe."""
+        self.ping()
         containers = tuple(self._seen(container) for container in self.machine.of(stack.project))
         gateway = stack.gateway
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
@@ -151,6 +157,7 @@ class MemoryEngine:
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """See Engine.create; like Compose it is given how many there shall be, and removes what is more than that."""
+        self.ping()
         for request in requests:
             workload = _named(stack, request.workload)
             if workload.image in self.missing_images:
@@ -167,13 +174,17 @@ class MemoryEngine:
 
     def recreate(self, stack: Stack, workload: str, image: str = "") -> None:
         """See Engine.recreate."""
-        for container in self._containers(stack, workload):
+        self.ping()
+        former = sorted(self._containers(stack, workload), key=lambda container: container.number)
+        for container in former:
             self.machine.remove(container)
-        for _ in range(_named(stack, workload).replicas):
-            self._create(stack, _named(stack, workload), None, image)
+        for number in range(_named(stack, workload).replicas):
+            mounts = former[number].mounts if number < len(former) else {}
+            self._create(stack, _named(stack, workload), None, image, mounts=mounts)
 
     def connect(self, stack: Stack, request: ConnectNetwork) -> None:
         """See Engine.connect."""
+        self.ping()
         found = self.machine.containers.get(request.container)
         if found is None:
             raise EngineError(f"connect a container to a network: No such container: {request.container}")
@@ -182,6 +193,7 @@ class MemoryEngine:
 
     def start(self, containers: tuple[str, ...]) -> None:
         """See Engine.start."""
+        self.ping()
         for id in containers:
             container = self.machine.containers.get(id)
             if container is None or container.is_up:
@@ -190,7 +202,10 @@ class MemoryEngine:
             if port is not None and (self.machine.owner(port) or port in self.foreign_ports):
                 raise EngineError(f"start a container: port {port} is already allocated")
             gateway = self.machine.containers.get(container.joined) if container.joined else None
-            if container.joined and (gateway is None or not gateway.is_up):
+            if container.joined and gateway is None:
+                # "No such container", which is not asked of whom.
+                continue
+            if gateway and not gateway.is_up:
                 raise EngineError("start a container: cannot join network of a non running container")
             self.machine.start(container)
 
@@ -201,36 +216,46 @@ class MemoryEngine:
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
         """See Engine.remove; like Docker's forced removal it kills what still runs."""
+        self.ping()
         for container in containers:
             if found := self.machine.containers.get(container):
-                self.machine.remove(found)
-                if not anonymous_volumes:
-                    self.left_volumes.append((found.role, found.name))
+                self._remove(found, anonymous_volumes=anonymous_volumes)
+
+    def _remove(self, container: MemoryContainer, *, anonymous_volumes: bool) -> None:
+        self.machine.remove(container)
+        if anonymous_volumes:
+            self.anonymous_volumes.difference_update(container.mounts.values())
+        else:
+            self.left_volumes.append((container.role, container.name))
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """See Engine.tear_down."""
+        self.ping()
         for container in list(self.machine.of(project)):
-            self.machine.remove(container)
+            self._remove(container, anonymous_volumes=volumes or container.role is Role.WEB)
         if volumes:
             self.volumes = {volume for volume in self.volumes if not volume.startswith(f"{project}_")}
 
     def sweep(self) -> None:
         """See Engine.sweep; nothing is ever left behind."""
+        self.ping()
 
     # Telling
 
     def logs(self, container: str, lines: int) -> str:
         """See Engine.logs."""
+        self.ping()
         found = self.machine.containers.get(container)
-        return f"{found.name} ended with code {found.exit_code}\n" if found and found.exit_code else ""
+        return "".join(found.printed.splitlines(keepends=True)[-lines:]) if found else ""
 
     def follow(self, container: str, lines: int) -> Iterator[str]:
-        """See Engine.follow; nobody writes more than once."""
-        yield from self.logs(container, lines).splitlines(keepends=True)
+        """See Engine.follow; a container prints nothing but when it starts."""
+        yield from self.logs(container, lines).splitlines()
 
     def events(self) -> Iterator[EngineEvent]:
         """See Engine.events; the stream is never cut."""
         self.machine.subscribe(self._events.put)
+        yield EngineEvent("")
         while True:
             try:
                 yield EngineEvent(self._events.get(timeout=LOOK_SECONDS))
@@ -238,10 +263,13 @@ class MemoryEngine:
                 self.machine.settle()
 
     def ping(self) -> None:
-        """It always answers."""
+        """See Engine.ping."""
+        if self.away:
+            raise EngineAwayError("the engine in memory does not answer")
 
     def info(self) -> EngineInfo:
         """See Engine.info."""
+        self.ping()
         return EngineInfo(
             version="memory",
             compose_version="memory",
@@ -254,12 +282,26 @@ class MemoryEngine:
     def _containers(self, stack: Stack, workload: str) -> list[MemoryContainer]:
         return [c for c in self.machine.of(stack.project) if c.workload == workload]
 
-    def _create(self, stack: Stack, workload: Workload, proxy: CreateProxy | None, image: str = "") -> None:
-        if proxy and proxy.gateway not in self.machine.containers:
-            raise EngineError(f"docker compose: No such container: {proxy.gateway}")
+    def _create(
+        self,
+        stack: Stack,
+        workload: Workload,
+        proxy: CreateProxy | None,
+        image: str = "",
+        mounts: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._created += 1
         number = 1 + max((c.number for c in self._containers(stack, workload.name)), default=0)
-        restart = stack.document["services"][workload.name].get("restart", "no")
+        service = stack.document["services"][workload.name]
+        restart = service.get("restart", "no")
+        volumes = {
+            mount.target: f"{stack.project}_{mount.source}"
+            if mount.source
+            else f"anonymous-{self._created}-{at}"
+            for at, mount in enumerate(read_mounts(service.get("volumes")))
+            if not mount.is_bind
+        } | dict(mounts)
+        self.anonymous_volumes |= set(volumes.values()) - self.volumes
         self.machine.add(
             MemoryContainer(
                 id=f"{self._created:012x}".ljust(64, "0"),
@@ -280,6 +322,7 @@ class MemoryEngine:
                 joined=proxy.gateway if proxy else None,
                 namespace=proxy.namespace if proxy else None,
                 published=stack.published if workload.role is Role.GATEWAY else None,
+                mounts=volumes,
             )
         )
 

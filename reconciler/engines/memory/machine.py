@@ -34,7 +34,7 @@ class Behaviour:
     """How the process of a container behaves; all in seconds.
 
     It answers `boot` after its start, never for infinity; it ends `stop` after it was asked to, and by itself with
-    `exit_code` after `life`. `checked`: its image has a health check.
+    `exit_code` after `life`. `checked`: its image has a health check. `says` is what it prints when it starts.
     """
 
     boot: float = 2.0
@@ -42,13 +42,15 @@ class Behaviour:
     stop: float = 0.1
     life: float = inf
     exit_code: int = 1
+    says: str = ""
 
 
 @dataclass(slots=True, eq=False)
 class MemoryContainer:
     """One container. Times are of the machine's clock, but for `created` and what ends in `_at`, which are the wall's.
 
-    `told` is what the last look at it came to.
+    `told` is what the last look at it came to. `mounts` are its volumes by where they are mounted. `overdue`: what it was
+    asked to do takes longer than its grace.
     """
 
     id: str
@@ -84,6 +86,9 @@ class MemoryContainer:
     detached: frozenset[str] = frozenset()
     addresses: dict[str, str] = field(default_factory=dict)
     told: Container | None = None
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    overdue: bool = False
+    printed: str = ""
 
     @property
     def is_up(self) -> bool:
@@ -91,8 +96,8 @@ class MemoryContainer:
         return self.state in (State.RUNNING, State.PAUSED)
 
     def health(self, now: float) -> Health:
-        """What its health check says."""
-        if not self.behaviour.checked or not self.is_up:
+        """What its health check says; Docker says nothing of one that is frozen."""
+        if not self.behaviour.checked or self.state is not State.RUNNING:
             return Health.NONE
         if self.sick_since is not None:
             return Health.UNHEALTHY
@@ -167,8 +172,9 @@ class Machine:
         container.state = State.RUNNING
         container.started, container.started_at = moment, self.now()
         container.ends = moment + container.behaviour.life
-        container.exit_code, container.sick_since = None, None
-        container.asked = container.stopping = False
+        container.exit_code, container.ended_at, container.sick_since = None, None, None
+        container.asked = container.stopping = container.overdue = False
+        container.printed += container.behaviour.says
         container.well_since = -inf
         for network in sorted(container.networks - container.detached):
             self._attach(container, network)
@@ -176,14 +182,16 @@ class Machine:
         self._tell(container)
 
     def stop(self, container: MemoryContainer, grace: float) -> None:
-        """Ask it to end; a frozen process cannot, and one that ignores the request is killed after `grace`."""
+        """Ask it to end, which thaws it; one that ignores the request is killed after `grace`."""
         container.asked, container.comes_back = True, inf
+        if container.state is State.PAUSED:
+            self.pause(container)
         if container.state is State.RESTARTING:
             container.state = State.EXITED
             self._tell(container)
         elif container.is_up:
-            takes = container.behaviour.stop if container.state is State.RUNNING else inf
-            container.stopping = True
+            takes = container.behaviour.stop
+            container.stopping, container.overdue = True, takes > grace
             self.changes += 1
             container.ends = min(container.ends, self.clock() + min(takes, grace))
             self._due = min(self._due, container.ends)
@@ -193,7 +201,7 @@ class Machine:
         for container in self.containers.values():
             if container.stopping and container.is_up and container.behaviour.stop == inf:
                 container.ends = inf
-            container.stopping = False
+            container.stopping = container.overdue = False
 
     def kill(self, container: MemoryContainer, *, by_hand: bool) -> None:
         """End it at once. What ended by a hand stays down, what crashed comes back if it is told to."""
@@ -278,9 +286,10 @@ class Machine:
     def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
         self._release(container, moment)
         container.ends, container.ended_at = inf, self.now()
-        container.exit_code = (
-            (0 if container.asked else container.behaviour.exit_code) if code is None else code
-        )
+        if code is None:
+            asked = KILLED if container.overdue else 0
+            code = asked if container.asked else container.behaviour.exit_code
+        container.exit_code = code
         if container.asked or not container.restarts:
             container.state = State.EXITED
         else:

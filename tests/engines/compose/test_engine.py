@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container, Health, State
-from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.assess.observed import Container, State
+from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import CreateReplicas
 from reconciler.engines.compose import engine as compose
 from reconciler.engines.compose.address_pools import networks_left
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.file import dump
-from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
-from tests.e2e.docker_cli import containers, docker, inspect, remove_project
+from tests.e2e.docker_cli import containers, docker
 from tests.e2e.waiting import until
 
 if TYPE_CHECKING:
@@ -109,63 +105,6 @@ def test_no_setting_of_compose_leaks_in(
     assert [c.id for c in _seen(engine, stack, "box")] == [orphan.id]
 
 
-def test_what_is_created_is_not_started_and_carries_all_that_a_pass_needs(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    stack = make_stack()
-    _create(engine, stack, "web", 2)
-    created = _seen(engine, stack, "web")
-    (workload,) = stack.web
-    # By number: side by side, the second one may well have been created in the second before.
-    created = sorted(created, key=lambda container: container.number)
-    assert [(c.state, c.role, c.revision, c.port, c.number) for c in created] == [
-        (State.CREATED, Role.WEB, workload.revision, 8000, 1),
-        (State.CREATED, Role.WEB, workload.revision, 8000, 2),
-    ]
-
-    engine.start(tuple(c.id for c in created))
-    running = until("two are healthy", lambda: _all(_seen(engine, stack, "web"), lambda c: c.is_ready))
-    assert {c.health for c in running} == {Health.HEALTHY}
-    assert {c.addresses["vault-net"] for c in running} == {
-        inspect(c.id)["NetworkSettings"]["Networks"][f"{stack.project}_vault-net"]["IPAddress"]
-        for c in running
-    }
-    engine.start(tuple(c.id for c in running))
-    assert [c.id for c in _seen(engine, stack, "web")] == [c.id for c in running], (
-        "starting again does nothing"
-    )
-
-
-def test_more_of_another_definition_leave_those_there_are_alone(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    old, new = make_stack(VERSION="1"), make_stack(VERSION="2")
-    before = _run(engine, old, "web", 2)
-    _create(engine, new, "web", 1, existing=2)
-    after = _seen(engine, new, "web")
-    assert [c.id for c in after[:2]] == [c.id for c in before]
-    assert [c.state for c in after] == [State.RUNNING, State.RUNNING, State.CREATED]
-    assert [new.web[0].accepts(c.revision) for c in after] == [False, False, True]
-
-
-def test_a_dependency_that_is_recreated_keeps_its_volumes(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    old, new = make_stack(GREETING="hello"), make_stack(GREETING="goodbye")
-    (before,) = _run(engine, old, "box")
-    for place in ("anonymous", "named"):
-        docker("exec", before.id, "sh", "-c", f"echo kept >/{place}/file")
-    engine.stop(before.id, 5)
-    until("it has stopped", lambda: _all(_seen(engine, old, "box"), lambda c: c.state is State.EXITED))
-
-    engine.recreate(new, "box")
-    (after,) = _seen(engine, new, "box")
-    assert after.id != before.id
-    engine.start((after.id,))
-    assert docker("exec", after.id, "cat", "/anonymous/file", "/named/file") == "kept\nkept"
-    assert "GREETING=goodbye" in inspect(after.id)["Config"]["Env"]
-
-
 def test_what_an_image_declares_as_volumes_is_told(engine: ComposeEngine, make_stack: MakeStack) -> None:
     plain = make_stack()
     assert engine.observe(plain).volumes == {}
@@ -179,22 +118,6 @@ def test_what_an_image_declares_as_volumes_is_told(engine: ComposeEngine, make_s
         docker("image", "rm", tag)
 
 
-def test_an_image_that_is_nowhere_is_named_before_anything_is_created(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    image = "nowhere.invalid/image:1"
-    stack = make_stack(IMAGE=image)
-    assert engine.observe(stack).missing_images == {image}
-    engine.pull(image)
-    until("it was tried", lambda: not engine.observe(stack).pulls[image].running)
-    assert engine.observe(stack).pulls[image].lasting
-    with pytest.raises(ImageMissingError, match=f"docker pull {image}"):
-        engine.pull(image)
-    with pytest.raises(EngineError, match=r"nowhere\.invalid"):
-        _create(engine, stack, "web")
-    assert containers(stack.project, everything=True) == []
-
-
 def test_a_dependency_is_recreated_from_what_its_tag_meant_before(
     engine: ComposeEngine, make_stack: MakeStack
 ) -> None:
@@ -206,30 +129,6 @@ def test_a_dependency_is_recreated_from_what_its_tag_meant_before(
     (after,) = _seen(engine, stack, "box")
     assert (after.image, after.revision) == (other, before.revision)
     assert after.id != before.id
-
-
-def test_a_replica_can_be_created_from_what_its_tag_meant_before(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    tag = f"t-moved-{os.getpid()}:1"
-    docker("tag", "vault-reconciler/whoami:latest", tag)
-    try:
-        stack = make_stack(IMAGE=tag)
-        (first,) = _run(engine, stack, "web")
-        assert first.image == engine.observe(stack).images[tag]
-        docker("tag", "haproxy:3.0", tag)
-        with closing(ComposeEngine()) as other:
-            present = other.observe(stack).images[tag]
-        assert present not in ("", first.image)
-        request = CreateReplicas(workload="web", count=1, existing=1, cause=Cause.MISSING, image=first.image)
-        engine.create(stack, (request,))
-        assert [(c.image, c.revision) for c in _seen(engine, stack, "web")] == 2 * [
-            (first.image, first.revision)
-        ]
-        assert _seen(engine, stack, "web")[0].id == first.id
-    finally:
-        remove_project(make_stack().project)
-        docker("rmi", tag, check=False)
 
 
 # Ending
@@ -252,68 +151,6 @@ def test_a_container_that_was_asked_to_stop_is_seen_as_stopping(
     assert ended.stopping, "an end that we asked for is told from a death"
 
 
-def test_grace_has_an_end(engine: ComposeEngine, make_stack: MakeStack) -> None:
-    stack = make_stack(replicas=1)
-    (web,) = _run(engine, stack, "web")
-    until("it answers", lambda: _all(_seen(engine, stack, "web"), lambda c: c.is_ready))
-    stream = "curl -sN http://127.0.0.1:8000/stream?seconds=300 > /tmp/seen & until [ -s /tmp/seen ]; do sleep 0.1; done"
-    docker("exec", web.id, "timeout", "30", "sh", "-c", stream)
-    engine.stop(web.id, 1)
-    (ended,) = until(
-        "it has ended", lambda: _all(_seen(engine, stack, "web"), lambda c: c.state is State.EXITED)
-    )
-    assert ended.exit_code == 137
-
-
-def test_what_is_gone_can_be_started_stopped_and_removed_again(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    stack = make_stack(replicas=1)
-    (box,) = _run(engine, stack, "box")
-    engine.remove((box.id,))
-    assert _seen(engine, stack, "box") == []
-    engine.remove((box.id,))
-    engine.start((box.id,))
-    engine.stop(box.id, 1)
-    assert engine.logs(box.id, 10) == ""
-
-
-def test_removing_a_container_keeps_its_volumes(engine: ComposeEngine, make_stack: MakeStack) -> None:
-    stack = make_stack()
-    (box,) = _run(engine, stack, "box")
-    volumes = [mount["Name"] for mount in inspect(box.id)["Mounts"]]
-    engine.remove((box.id,))
-    assert len(volumes) == 2
-    docker("volume", "inspect", *volumes)
-    docker("volume", "rm", *volumes)
-
-
-def test_removing_a_replica_takes_its_anonymous_volumes_along_and_no_named_one(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    stack = make_stack()
-    (box,) = _run(engine, stack, "box")
-    volumes = {mount["Destination"]: mount["Name"] for mount in inspect(box.id)["Mounts"]}
-    engine.remove((box.id,), anonymous_volumes=True)
-    docker("volume", "inspect", volumes["/named"])
-    assert volumes["/anonymous"] not in docker("volume", "ls", "--quiet").split()
-    docker("volume", "rm", volumes["/named"])
-
-
-@pytest.mark.parametrize("volumes", [False, True])
-def test_tearing_down_keeps_volumes_unless_asked(
-    engine: ComposeEngine, make_stack: MakeStack, volumes: bool
-) -> None:
-    stack = make_stack()
-    for workload in ("gateway", "box", "web"):
-        _run(engine, stack, workload)
-    engine.tear_down(stack.project, volumes=volumes)
-    assert containers(stack.project, everything=True) == []
-    assert _labelled(stack, "network") == []
-    assert _labelled(stack, "volume") == ([] if volumes else [f"{stack.project}_named"])
-    engine.tear_down(stack.project, volumes=volumes)
-
-
 def _labelled(stack: Stack, kind: str) -> list[str]:
     label = f"--filter=label=com.docker.compose.project={stack.project}"
     return docker(kind, "ls", "--format={{.Name}}", label).split()
@@ -331,36 +168,6 @@ def test_only_our_project_is_seen_and_no_command_of_a_person(
     _compose(stack, "--file", file, "run", "--detach", "--no-deps", "--entrypoint", "sleep 60", "web")
     assert len(containers(stack.project)) == 2
     assert [c.id for c in engine.observe(stack).containers] == [web.id]
-
-
-def test_a_port_that_a_process_has_is_told_with_its_pid(engine: ComposeEngine, make_stack: MakeStack) -> None:
-    stack = make_stack()
-    assert engine.observe(stack).taken_ports == {}
-    with socket.create_server(("127.0.0.1", stack.published)):
-        taken = engine.observe(stack).taken_ports
-    assert list(taken) == [stack.published]
-    assert f"pid {os.getpid()}" in taken[stack.published]
-
-
-def test_a_port_that_a_container_has_is_told_with_its_project(
-    engine: ComposeEngine, make_stack: MakeStack
-) -> None:
-    stack = make_stack()
-    project = f"{stack.project}-other"
-    owner = docker(
-        *("run", "--detach", "--rm", f"--label=com.docker.compose.project={project}"),
-        *(f"--publish=127.0.0.1:{stack.published}:80", "--entrypoint=sleep", "haproxy:3.0", "60"),
-    )
-    try:
-        assert f"project {project!r}" in engine.observe(stack).taken_ports[stack.published]
-    finally:
-        docker("rm", "--force", owner)
-
-
-def test_the_port_of_our_own_gateway_is_not_taken(engine: ComposeEngine, make_stack: MakeStack) -> None:
-    stack = make_stack()
-    _run(engine, stack, "gateway")
-    assert engine.observe(stack).taken_ports == {}
 
 
 def test_logs_are_the_last_lines_of_both_streams(engine: ComposeEngine, make_stack: MakeStack) -> None:
@@ -394,13 +201,6 @@ def test_a_network_takes_a_subnet_of_the_address_pools(
     finally:
         docker("network", "rm", name)
     assert [left + 1] == without
-
-
-def test_an_engine_that_is_away_is_one_sentence(make_stack: MakeStack, library_leaks: None) -> None:
-    with closing(ComposeEngine("unix:///nowhere/docker.sock")) as engine:
-        for ask in (engine.ping, lambda: engine.observe(make_stack())):
-            with pytest.raises(EngineAwayError, match="is dockerd running"):
-                ask()
 
 
 # Side by side with people

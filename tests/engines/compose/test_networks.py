@@ -1,4 +1,4 @@
-"""Networks of a stack that a hand has touched: a container that was taken off one comes back, even if it is gone."""
+"""What others find in the networks of a stack after a container was connected again; see tests/contracts too."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observed import Container
 from reconciler.core.desired.stack import Stack
-from reconciler.core.names import CONTROL_NET, GATEWAY, VAULT_NET
+from reconciler.core.names import GATEWAY, VAULT_NET
 from reconciler.core.plan.operations import ConnectNetwork, CreateReplicas
 from reconciler.engines.compose.engine import ComposeEngine
 from tests.e2e.docker_cli import docker, inspect
@@ -25,21 +25,15 @@ def _gateway(engine: ComposeEngine, stack: Stack) -> Container:
     return gateway
 
 
-@pytest.mark.parametrize("gone", [False, True], ids=["the-network-is-there", "the-network-is-gone"])
-def test_a_container_is_connected_again(gone: bool, engine: ComposeEngine, make_stack: MakeStack) -> None:
+def test_a_container_that_is_connected_again_has_its_name_there(
+    engine: ComposeEngine, make_stack: MakeStack
+) -> None:
     stack = make_stack()
     engine.create(stack, (CreateReplicas(workload=GATEWAY, count=1, existing=0, cause=Cause.MISSING),))
     before = _gateway(engine, stack)
     engine.start((before.id,))
     network = f"{stack.project}_{VAULT_NET}"
     docker("network", "disconnect", "--force", network, before.id)
-    if gone:
-        docker("network", "rm", network)
-    assert set(_gateway(engine, stack).addresses) == {CONTROL_NET}
-
     request = ConnectNetwork.on(before, Cause.DETACHED, network=VAULT_NET, existing=1)
-    for _ in range(2):
-        engine.connect(stack, request)
-        after = _gateway(engine, stack)
-        assert (after.id, set(after.addresses)) == (before.id, {CONTROL_NET, VAULT_NET})
+    engine.connect(stack, request)
     assert GATEWAY in inspect(before.id)["NetworkSettings"]["Networks"][network]["Aliases"]

@@ -1,0 +1,364 @@
+"""The engines that the contract is tried on, each with what happens to it from outside.
+
+`EngineWorld` is what the tests are written against: an engine, stacks to create, and the changes that people, processes
+and the kernel make beside it. The real one does them with Docker's command line, the one in memory on its machine.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import secrets
+import socket
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from math import inf
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from reconciler.api import Metadata, Ports, Spec, VaultService
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.observed import Container
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Role, Site, Stack, Workload
+from reconciler.core.plan.operations import CreateReplicas
+from reconciler.engines.base import Engine
+from reconciler.engines.compose.engine import ComposeEngine
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Behaviour, Machine
+from tests.e2e import waiting
+from tests.e2e.docker_cli import PROJECT, docker, inspect, remove_project
+from tests.e2e.stage import free_port
+from vault_plugins import VaultServicePlugin
+
+IMAGE: Final = "vault-reconciler/whoami:latest"
+OTHER_IMAGE: Final = "haproxy:3.0"
+MISSED: Final = ""
+"""The name of an event that says that others may have been missed."""
+TICK: Final = 0.05
+BEGINNING: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+Seen = TypeVar("Seen")
+
+
+class BoxPlugin(VaultServicePlugin):
+    """A web server, a box that ignores SIGTERM and has volumes, and a job; settings say how they behave."""
+
+    metadata = VaultServicePlugin.Metadata(name="Box", slug="box", default_port=8000)
+    dependencies = ("box", "job")
+
+    def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
+        script = f"echo one; echo two; sleep {env.get('LIFE', '0.3')}; exit {env.get('CODE', '0')}"
+        return {
+            "services": {
+                "web": {
+                    "image": env.get("IMAGE", IMAGE),
+                    "environment": dict(env),
+                    "networks": ["vault-net"],
+                    "deploy": {"replicas": self.resolve_replicas(env)},
+                    "stop_grace_period": "20s",
+                    # A signal that comes before the server has a handler for it ends it too.
+                    "init": True,
+                },
+                "box": {
+                    "image": IMAGE,
+                    "entrypoint": ["sleep", "infinity"],
+                    "environment": {"GREETING": env.get("GREETING", "")},
+                    "volumes": ["/anonymous", "named:/named"],
+                    "stop_grace_period": "1s",
+                    "user": "root",
+                    "networks": ["vault-net"],
+                },
+                "job": {
+                    "image": IMAGE,
+                    "entrypoint": ["sh", "-c", script],
+                    "restart": "no",
+                    "networks": ["vault-net"],
+                },
+            },
+            "volumes": {"named": {}},
+        }
+
+    def get_containers(self) -> list[str]:
+        return ["web"]
+
+
+class EngineWorld(ABC):
+    """An engine, and a project on it that is removed afterwards."""
+
+    engine: Engine
+
+    def __init__(self, directory: Path) -> None:
+        self._site = Site(directory, os.geteuid(), os.getegid())
+        for mounted in (self._site.config, self._site.run):
+            mounted.mkdir(parents=True)
+        self._name = f"t-{secrets.token_hex(4)}"
+        self._port = free_port()
+
+    def stack(self, name: str = "", **env: str) -> Stack:
+        """The stack with these settings; all have one project, unless given another name."""
+        spec = Spec(plugin="box", replicas=2, ports=Ports(http=self._port), env=env)
+        service = VaultService(metadata=Metadata(name=f"{self._name}{name}"), spec=spec)
+        return build(service, BoxPlugin(), self._site, {}, lambda path: None)
+
+    # What a pass does with the engine
+
+    def create(self, stack: Stack, workload: str, count: int = 1, existing: int = 0, image: str = "") -> None:
+        """Create containers of a workload."""
+        request = CreateReplicas(
+            workload=workload, count=count, existing=existing, cause=Cause.MISSING, image=image
+        )
+        self.engine.create(stack, (request,))
+
+    def seen(self, stack: Stack, workload: str) -> list[Container]:
+        """The containers of a workload, in the order of their numbers."""
+        mine = (c for c in self.engine.observe(stack).containers if c.workload == workload)
+        return sorted(mine, key=lambda container: container.number)
+
+    def run(self, stack: Stack, workload: str, count: int = 1) -> list[Container]:
+        """Create containers of a workload and start them."""
+        self.create(stack, workload, count)
+        self.engine.start(tuple(container.id for container in self.seen(stack, workload)))
+        return self.seen(stack, workload)
+
+    def until_all(
+        self, stack: Stack, workload: str, holds: Callable[[Container], bool], what: str
+    ) -> list[Container]:
+        """Wait until there are containers of a workload and this holds for all of them."""
+
+        def look() -> list[Container]:
+            found = self.seen(stack, workload)
+            return found if all(map(holds, found)) else []
+
+        return self.until(what, look)
+
+    @abstractmethod
+    def until(self, what: str, look: Callable[[], Seen]) -> Seen:
+        """Look until the answer is true, and return it."""
+
+    # What others do
+
+    @abstractmethod
+    def restart_controller(self) -> None:
+        """Have an engine that remembers nothing of what was asked of it."""
+
+    @abstractmethod
+    def kill(self, container: str) -> None:
+        """Kill it by hand."""
+
+    @abstractmethod
+    def pause(self, container: str) -> None:
+        """Freeze its processes."""
+
+    @abstractmethod
+    def unpause(self, container: str) -> None:
+        """Let them go on."""
+
+    @abstractmethod
+    def disconnect(self, stack: Stack, container: str, network: str, *, gone: bool = False) -> None:
+        """Take it off a network; `gone`: remove that network."""
+
+    @abstractmethod
+    def tag(self, image: str, source: str) -> None:
+        """Let an image name mean what `source` means."""
+
+    @abstractmethod
+    def mounts(self, container: str) -> Mapping[str, str]:
+        """Its volumes, by where they are mounted."""
+
+    @abstractmethod
+    def has_volume(self, name: str) -> bool:
+        """Whether the engine has this volume."""
+
+    @abstractmethod
+    def left(self, stack: Stack) -> list[str]:
+        """The networks and the volumes with a name that there are of a project."""
+
+    @abstractmethod
+    def take(self, port: int) -> AbstractContextManager[None]:
+        """Let another process have a port of this host, in the block."""
+
+    @abstractmethod
+    def away(self) -> AbstractContextManager[Engine]:
+        """An engine that does not answer."""
+
+
+class ComposeWorld(EngineWorld):
+    """The engine of this machine."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.engine: ComposeEngine = ComposeEngine()
+        self._tags: list[str] = []
+
+    def close(self) -> None:
+        self.engine.close()
+        remove_project(self.stack().project)
+        if self._tags:
+            docker("rmi", *self._tags, check=False)
+
+    def until(self, what: str, look: Callable[[], Seen]) -> Seen:
+        return waiting.until(what, look)
+
+    def restart_controller(self) -> None:
+        self.engine.close()
+        self.engine = ComposeEngine()
+
+    def kill(self, container: str) -> None:
+        docker("kill", container)
+
+    def pause(self, container: str) -> None:
+        docker("pause", container)
+
+    def unpause(self, container: str) -> None:
+        docker("unpause", container)
+
+    def disconnect(self, stack: Stack, container: str, network: str, *, gone: bool = False) -> None:
+        name = f"{stack.project}_{network}"
+        docker("network", "disconnect", "--force", name, container)
+        if gone:
+            docker("network", "rm", name)
+
+    def tag(self, image: str, source: str) -> None:
+        docker("tag", source, image)
+        self._tags.append(image)
+
+    def mounts(self, container: str) -> Mapping[str, str]:
+        return {mount["Destination"]: mount["Name"] for mount in inspect(container)["Mounts"]}
+
+    def has_volume(self, name: str) -> bool:
+        return name in docker("volume", "ls", "--quiet").split()
+
+    def left(self, stack: Stack) -> list[str]:
+        label = f"--filter=label={PROJECT}={stack.project}"
+        kinds = ("network", "volume")
+        return [name for kind in kinds for name in docker(kind, "ls", "--format={{.Name}}", label).split()]
+
+    @contextmanager
+    def take(self, port: int) -> Iterator[None]:
+        with socket.create_server(("127.0.0.1", port)):
+            yield
+
+    @contextmanager
+    def away(self) -> Iterator[Engine]:
+        with closing(ComposeEngine("unix:///nowhere/docker.sock")) as engine:
+            yield engine
+
+
+def _behaves(stack: Stack, workload: Workload) -> Behaviour:
+    """What the fragment says, as far as containers in memory can do it."""
+    web, job = (stack.document["services"][name] for name in ("web", "job"))
+    match workload.name:
+        case "box":
+            return Behaviour(boot=0.0, checked=False, stop=inf)
+        case "job":
+            *_, life, code = job["entrypoint"][-1].replace("; exit", "").split(" ")
+            return Behaviour(
+                boot=inf, checked=False, stop=inf, life=float(life), exit_code=int(code), says="one\ntwo\n"
+            )
+        case "web" if web["environment"].get("FAIL") == "exit":
+            return Behaviour(boot=inf, life=0.1, exit_code=1)
+        case "web" if web["environment"].get("FAIL") == "unhealthy":
+            return Behaviour(boot=inf)
+        case "web":
+            return Behaviour(boot=1.0)
+    return Behaviour(boot=0.0, checked=False, stop=0.0 if workload.role is Role.GATEWAY else inf)
+
+
+class EngineInMemory(EngineWorld):
+    """An engine in memory; its time passes while something is waited for."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self._time = 0.0
+        self.machine = Machine(lambda: self._time, lambda: BEGINNING + timedelta(seconds=self._time))
+        self.engine: MemoryEngine = MemoryEngine(self.machine, _behaves)
+        self.engine.image_ids = {IMAGE: "sha256:1", OTHER_IMAGE: "sha256:2"}
+
+    def until(self, what: str, look: Callable[[], Seen]) -> Seen:
+        deadline = self._time + waiting.PATIENCE
+        while not (seen := look()):
+            assert self._time < deadline, f"not within {waiting.PATIENCE:g} s: {what} (last seen: {seen!r})"
+            self._time += TICK
+        return seen
+
+    def restart_controller(self) -> None:
+        self.machine.lose_grip()
+
+    def kill(self, container: str) -> None:
+        self.machine.kill(self.machine.containers[container], by_hand=True)
+
+    def pause(self, container: str) -> None:
+        self.machine.pause(self.machine.containers[container])
+
+    unpause = pause
+
+    def disconnect(self, stack: Stack, container: str, network: str, *, gone: bool = False) -> None:
+        self.machine.detach(self.machine.containers[container], network)
+
+    def tag(self, image: str, source: str) -> None:
+        self.engine.image_ids[image] = self.engine.image_ids[source]
+        self.engine.missing_images.discard(image)
+
+    def mounts(self, container: str) -> Mapping[str, str]:
+        return self.machine.containers[container].mounts
+
+    def has_volume(self, name: str) -> bool:
+        return name in self.engine.volumes | self.engine.anonymous_volumes
+
+    def left(self, stack: Stack) -> list[str]:
+        return [volume for volume in self.engine.volumes if volume.startswith(f"{stack.project}_")]
+
+    @contextmanager
+    def take(self, port: int) -> Iterator[None]:
+        self.engine.foreign_ports[port] = f"process pytest (pid {os.getpid()})"
+        yield
+        del self.engine.foreign_ports[port]
+
+    @contextmanager
+    def away(self) -> Iterator[Engine]:
+        self.engine.away = True
+        yield self.engine
+        self.engine.away = False
+
+
+@contextmanager
+def engine_world(kind: str, directory: Path) -> Iterator[EngineWorld]:
+    """The world of an engine: "compose" or "memory"."""
+    if kind == "memory":
+        yield EngineInMemory(directory)
+        return
+    with closing(ComposeWorld(directory)) as world:
+        world.engine.ping()
+        yield world
+
+
+class Heard:
+    """The names that an engine's events tell, collected by a thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._names: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._enough = False
+        self._thread = threading.Thread(target=self._listen, args=(engine,), daemon=True)
+        self._thread.start()
+
+    def _listen(self, engine: Engine) -> None:
+        for event in engine.events():
+            self._names.put(event.service)
+            if self._enough:
+                return
+
+    def wait_for(self, name: str) -> None:
+        """Read until there is an event of that name; fails when none comes."""
+        while self._names.get(timeout=waiting.PATIENCE) != name:
+            pass
+
+    def end(self, change: Callable[[], None]) -> None:
+        """Listen until the event of one more change."""
+        self._enough = True
+        change()
+        self._thread.join(waiting.PATIENCE)
+        assert not self._thread.is_alive(), "no event came"
