@@ -407,9 +407,10 @@ class Application:
 
     def _validate(self, image: str, directory: Path, user: str) -> None:
         from reconciler.core.desired.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
+        from reconciler.engines.base import Command
 
-        command = ["haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg"]
-        self.engine.run_once(image, command, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user)
+        words = ("haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg")
+        self.engine.run_once(Command(image, words, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user))
 
 
 def wire(options: Options) -> Application:

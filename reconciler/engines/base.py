@@ -6,13 +6,18 @@ EngineError with a sentence for people, and is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
 
+from reconciler.core.assess.capabilities import EngineCapabilities
 from reconciler.core.assess.observed import EngineObserved
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
+
+OUTPUT_CHARACTERS: Final = 4096
+"""Characters of what a command printed that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +29,48 @@ class EngineEvent:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself; `networks_left` is how many more its address pools have room for."""
+    """What an engine says of itself.
 
+    `parts` are the versions of what it needs beside itself, "" for what is not there. `outlives_restart`: instances go on
+    while the engine itself is away. `networks_left` is how many more networks it has addresses for.
+    """
+
+    name: str
     version: str
-    compose_version: str
-    live_restore: bool
-    root_directory: str
     operating_system: str
+    data_directory: str
+    outlives_restart: bool
     networks_left: int
+    parts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What runs once in a container of its own.
+
+    `mounts` are directories of the host by where they are read, `user` is "uid:gid"; `longest` is in seconds.
+    """
+
+    image: str
+    words: Sequence[str]
+    mounts: Mapping[Path, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: str = "65534:65534"
+    longest: float = 30.0
+
+
+def shortened(output: str) -> str:
+    """The beginning and the end of what a command printed: the first error is the cause, the last line the verdict."""
+    half = OUTPUT_CHARACTERS // 2
+    return (output if len(output) <= 2 * half else f"{output[:half]} […] {output[-half:]}").strip()
 
 
 class Engine(Protocol):
     """A container engine."""
+
+    @property
+    def capabilities(self) -> EngineCapabilities:
+        """What it can do; the same for as long as it lives, and part of what it observes."""
 
     def observe(self, stack: Stack) -> EngineObserved:
         """All containers of the stack's project in one request, with what a pass needs besides."""
@@ -44,7 +79,7 @@ class Engine(Protocol):
         """Begin to fetch an image and return; see EngineObserved.pulls. Raises what kept it from coming for good."""
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
-        """Create containers (and the networks and volumes that they name) without starting them."""
+        """Create containers, and the networks and volumes that they name; see EngineCapabilities for whether they start."""
 
     def recreate(self, stack: Stack, workload: str, image: str = "") -> None:
         """Replace a workload's container by one of its current definition; anonymous volumes move along.
@@ -63,6 +98,11 @@ class Engine(Protocol):
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
         """Remove containers side by side and no volume that has a name; one that is gone is fine."""
+
+    def run_once(self, command: Command) -> None:
+        """Run a command to its end, without a network. Raises EngineError with what it printed, the beginning and the end
+        of it, when it fails or takes too long; leaves no container.
+        """
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """Remove containers and networks of a project, and its volumes if asked."""

@@ -25,9 +25,9 @@ from reconciler.core.assess.observed import Container
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack, Workload
 from reconciler.core.plan.operations import CreateReplicas
-from reconciler.engines.base import Engine
+from reconciler.engines.base import Command, Engine
 from reconciler.engines.compose.engine import ComposeEngine
-from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.engine import Answer, MemoryEngine
 from reconciler.engines.memory.machine import Behaviour, Machine
 from tests.e2e import waiting
 from tests.e2e.docker_cli import PROJECT, docker, inspect, remove_project
@@ -182,6 +182,12 @@ class EngineWorld(ABC):
         """Let another process have a port of this host, in the block."""
 
     @abstractmethod
+    def command(
+        self, code: int = 0, printed: str = "", seconds: float = 0.0, longest: float = 30.0
+    ) -> Command:
+        """A command that prints this and ends with this code after so long."""
+
+    @abstractmethod
     def away(self) -> AbstractContextManager[Engine]:
         """An engine that does not answer."""
 
@@ -241,6 +247,14 @@ class ComposeWorld(EngineWorld):
     def take(self, port: int) -> Iterator[None]:
         with socket.create_server(("127.0.0.1", port)):
             yield
+
+    def command(
+        self, code: int = 0, printed: str = "", seconds: float = 0.0, longest: float = 30.0
+    ) -> Command:
+        # In pieces: one argument of a process has a length.
+        script = 'printf "%s" "$@"; ' + f"sleep {seconds}; exit {code}"
+        pieces = [printed[at : at + 10_000] for at in range(0, len(printed), 10_000)]
+        return Command(OTHER_IMAGE, ("sh", "-c", script, "sh", *pieces), user="99:99", longest=longest)
 
     @contextmanager
     def away(self) -> Iterator[Engine]:
@@ -317,6 +331,12 @@ class EngineInMemory(EngineWorld):
         self.engine.foreign_ports[port] = f"process pytest (pid {os.getpid()})"
         yield
         del self.engine.foreign_ports[port]
+
+    def command(
+        self, code: int = 0, printed: str = "", seconds: float = 0.0, longest: float = 30.0
+    ) -> Command:
+        self.engine.answer = lambda command: Answer(code, printed, seconds)
+        return Command(OTHER_IMAGE, ("sh", "-c", "…"), longest=longest)
 
     @contextmanager
     def away(self) -> Iterator[Engine]:

@@ -20,7 +20,7 @@ from reconciler.core.assess.observed import Container, Health, State
 from reconciler.core.desired.stack import Role
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy
-from reconciler.engines.base import Engine
+from reconciler.engines.base import OUTPUT_CHARACTERS, Command, Engine
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
 from reconciler.engines.memory.engine import MemoryEngine
@@ -361,6 +361,32 @@ def test_tearing_down_keeps_volumes_unless_asked(volumes: bool, world: EngineWor
         assert world.left(stack) == ([] if volumes else [mounts["/named"]])
 
 
+# Commands
+
+
+def test_a_command_that_ends_well_says_nothing_and_is_gone(world: EngineWorld) -> None:
+    world.engine.run_once(world.command(printed="all is well"))
+    assert world.engine.observe(world.stack()).containers == ()
+
+
+def test_a_command_that_fails_is_told_by_what_it_printed_or_by_its_exit_code(world: EngineWorld) -> None:
+    with pytest.raises(EngineError, match=r"^line 3 is wrong$"):
+        world.engine.run_once(world.command(code=1, printed="line 3 is wrong\n"))
+    with pytest.raises(EngineError, match=r"^sh in haproxy:3\.0 ended with exit code 7$"):
+        world.engine.run_once(world.command(code=7))
+
+
+def test_long_output_of_a_command_is_cut_in_the_middle(world: EngineWorld) -> None:
+    with pytest.raises(EngineError, match=r"^first\nx+ \[…\] x+\nlast$") as raised:
+        world.engine.run_once(world.command(code=1, printed=f"first\n{'x' * 50_000}\nlast\n"))
+    assert len(str(raised.value)) < OUTPUT_CHARACTERS + 10
+
+
+def test_a_command_that_takes_too_long_is_ended(world: EngineWorld) -> None:
+    with pytest.raises(EngineError, match="took longer than 1 s"):
+        world.engine.run_once(world.command(seconds=60, longest=1))
+
+
 # Telling
 
 
@@ -392,6 +418,7 @@ def test_an_engine_that_is_away_is_one_sentence(world: EngineWorld) -> None:
             "logs": lambda: engine.logs("0" * 64, 1),
             "follow": lambda: list(engine.follow("0" * 64, 1)),
             "info": lambda: engine.info(),
+            "run_once": lambda: engine.run_once(Command(OTHER_IMAGE, ("true",))),
             "recreate": lambda: engine.recreate(stack, "box"),
         }
         for name, call in calls.items():
@@ -403,5 +430,6 @@ def test_an_engine_that_is_away_is_one_sentence(world: EngineWorld) -> None:
 
 def test_what_an_engine_says_of_itself(world: EngineWorld) -> None:
     info = world.engine.info()
-    assert info.version
+    assert all((info.name, info.version, info.operating_system, info.data_directory))
     assert info.networks_left > 0
+    assert world.engine.observe(world.stack()).capabilities == world.engine.capabilities

@@ -13,6 +13,7 @@ from reconciler.controller.reconcile.world import World
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import Machine, MemoryContainer
@@ -26,12 +27,12 @@ BEGINNING = datetime(2026, 5, 1, 12, tzinfo=UTC)
 class MemoryWorld:
     """Everything that a pass can see, and the passes themselves. `real`: time passes by itself."""
 
-    def __init__(self, *, real: bool = False) -> None:
+    def __init__(self, *, real: bool = False, capabilities: EngineCapabilities = USUAL) -> None:
         self.time = 0.0
         self._began = time.monotonic()
         self._real = real
         self.machine = Machine(self.clock, self.now)
-        self.engine = MemoryEngine(self.machine, behaviour)
+        self.engine = MemoryEngine(self.machine, behaviour, capabilities)
         self.proxy = MemoryProxy(self.machine, self.clock)
         self.objects = MemoryObjects()
         self.records = MemoryRecords()

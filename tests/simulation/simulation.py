@@ -23,6 +23,7 @@ from reconciler.controller.reconcile import world
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.assess.history import History
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.observed import Admin, State
@@ -111,13 +112,13 @@ class Faulty:
 class Simulation:
     """The world of one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, capabilities: EngineCapabilities = USUAL) -> None:
         self.random = Random(seed)
         self._time = 0.0
         self._offset = 0.0
         self.story = Story(seed, self.clock)
         self.machine = Machine(self.clock, self.now)
-        self.engine = MemoryEngine(self.machine, behaviour)
+        self.engine = MemoryEngine(self.machine, behaviour, capabilities)
         self.proxy = MemoryProxy(self.machine, self.clock)
         self.objects = MemoryObjects()
         self.records = MemoryRecords()

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from reconciler.core.assess.capabilities import EngineCapabilities
 from tests.simulation.many import computing_for, live_through_all, quietly
 from tests.simulation.simulation import Simulation, live_through
 from tests.simulation.story import Violation
@@ -49,6 +50,12 @@ def test_the_same_seed_tells_the_same_story(seed: int) -> None:
             stories.append(str(simulation.story))
     assert stories[0] == stories[1]
     assert "is quiet from now on" in stories[0]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_an_engine_that_starts_what_it_creates_breaks_no_promise(seed: int) -> None:
+    with quietly():
+        Simulation(seed, EngineCapabilities(creates_stopped=False)).run()
 
 
 def test_a_history_without_an_end_is_a_violation_and_one_that_waits_is_none() -> None:

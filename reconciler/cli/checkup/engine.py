@@ -36,21 +36,22 @@ def check_engine(info: EngineInfo, userland_proxy: bool | None) -> Iterator[Find
         message = f"Docker {info.version} probes new replicas only every interval, so rollouts take longer"
         yield warn("engine", message, f"install {_dotted(PROBES_EARLY)} or newer")
     else:
-        yield ok("engine", f"Docker {info.version} on {info.operating_system}")
+        yield ok("engine", f"{info.name} {info.version} on {info.operating_system}")
 
-    if not info.compose_version:
+    compose = info.parts.get("compose", "")
+    if not compose:
         yield fail(
             "compose",
             "docker has no Compose v2",
             "install the docker-compose-v2 or docker-compose-plugin package",
         )
-    elif not is_at_least(info.compose_version, OLDEST_COMPOSE):
-        message = f"Compose {info.compose_version} is too old"
+    elif not is_at_least(compose, OLDEST_COMPOSE):
+        message = f"Compose {compose} is too old"
         yield fail("compose", message, f"install {_dotted(OLDEST_COMPOSE)} or newer")
     else:
-        yield ok("compose", f"Compose {info.compose_version}")
+        yield ok("compose", f"Compose {compose}")
 
-    if info.live_restore:
+    if info.outlives_restart:
         yield ok("live-restore", "containers outlive a restart of the daemon")
     else:
         message = "a restart of the Docker daemon stops all containers"

@@ -68,7 +68,7 @@ def _examine(application: Application, now: datetime) -> Iterator[Finding]:
     else:
         answers = True
         yield from check_engine(info, has_userland_proxy(_command_lines()))
-        yield from machine.check_disk("engine", Path(info.root_directory))
+        yield from machine.check_disk("engine", Path(info.data_directory))
     yield from machine.check_disk("state", state)
     yield from machine.check_state_directory(state)
     yield from machine.check_clock(state, now)

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
+from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.desired.stack import Role
 
 
@@ -171,7 +172,7 @@ class EngineObserved:
 
     `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
     are the IDs that the others mean now, `volumes` the paths that they declare as volumes, `pulls` those of the missing
-    images that were asked for.
+    images that were asked for. `capabilities` are the engine's.
     """
 
     containers: tuple[Container, ...]
@@ -180,6 +181,7 @@ class EngineObserved:
     images: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pulls: Mapping[str, Pull] = field(default_factory=dict)
+    capabilities: EngineCapabilities = USUAL
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bo
     steps += _retire(judged, retiring)
     if may_start:
         steps += _start(kept)
-    if may_start or not judged.replicas:
+    if may_start or (not judged.replicas and judged.observed.engine.capabilities.creates_stopped):
         # The first ones can be there already when what they need turns ready.
         steps += _create(judged, history, retiring, dead)
     steps += _explain(judged, kept)

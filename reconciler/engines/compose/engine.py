@@ -7,21 +7,21 @@ stops or removes one, because it tells no proxy.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core import labels
+from reconciler.core.assess.capabilities import USUAL
 from reconciler.core.assess.observed import Container, EngineObserved, State
 from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
-from reconciler.engines.base import EngineEvent, EngineInfo
+from reconciler.engines.base import Command, EngineEvent, EngineInfo
 from reconciler.engines.compose import events, logs, throwaway
 from reconciler.engines.compose.address_pools import networks_left
 from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
@@ -56,6 +56,8 @@ class Image:
 
 class ComposeEngine:
     """Docker with Compose v2. Threads may share it."""
+
+    capabilities: Final = USUAL
 
     def __init__(self, host: str | None = None) -> None:
         self._api = DockerApi(host)
@@ -104,6 +106,7 @@ class ComposeEngine:
             volumes={name: image.volumes for name, image in images.items() if image.volumes},
             pulls=self._pulls.of(missing),
             taken_ports={} if is_open else self._taken_ports(stack.published),
+            capabilities=self.capabilities,
         )
 
     def _with_shared(self, container: Container) -> Container:
@@ -253,20 +256,10 @@ class ComposeEngine:
         self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
         self._remove(container, anonymous_volumes=anonymous_volumes)
 
-    def run_once(
-        self,
-        image: str,
-        command: Sequence[str],
-        mounts: Mapping[Path, str],
-        environment: Mapping[str, str],
-        user: str,
-    ) -> None:
-        """Run a command as `user` ("uid:gid") in a throw-away container without a network.
-
-        Raises EngineError with what it printed.
-        """
+    def run_once(self, command: Command) -> None:
+        """Run a command in a throw-away container. Raises EngineError with what it printed."""
         try:
-            throwaway.run_once(self._api, throwaway.Command(image, command, mounts, environment, user))
+            throwaway.run_once(self._api, command)
         except EngineError:
             # The image may have been removed since it was seen, as in `create`.
             self._images.clear()
@@ -308,12 +301,13 @@ class ComposeEngine:
         facts = self._api.ask("say what it is", lambda api: api.info())
         networks = self._api.ask("list networks", lambda api: api.networks())
         return EngineInfo(
+            name="Docker",
             version=facts.get("ServerVersion", ""),
-            compose_version=self._cli.compose_version(),
-            live_restore=bool(facts.get("LiveRestoreEnabled")),
-            root_directory=facts.get("DockerRootDir", ""),
             operating_system=facts.get("OperatingSystem", ""),
+            data_directory=facts.get("DockerRootDir", ""),
+            outlives_restart=bool(facts.get("LiveRestoreEnabled")),
             networks_left=networks_left(facts.get("DefaultAddressPools"), networks),
+            parts={"compose": self._cli.compose_version()},
         )
 
 

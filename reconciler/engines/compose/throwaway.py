@@ -6,53 +6,43 @@ and it ends by SIGKILL. What a killed controller left behind is found by its lab
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from math import ceil
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core.labels import THROWAWAY
+from reconciler.engines.base import Command, shortened
 from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
 from reconciler.engines.errors import EngineError
 
 if TYPE_CHECKING:
     from docker import APIClient
 
-LONGEST_SECONDS: Final = 30
-"""How long a command may take; `haproxy -c` takes a tenth of a second."""
-LEFT_BEHIND_SECONDS: Final = LONGEST_SECONDS + 2 * CALL_SECONDS
-"""A throw-away container that is older belongs to no process that still waits for it."""
-OUTPUT_BYTES: Final = 4096
+MARGIN_SECONDS: Final = 2 * CALL_SECONDS
+"""How much older than its command may be a throw-away container is that no process waits for any more."""
+UNMARKED_SECONDS: Final = 30.0
+"""How long a command may take whose container does not say it; those of older controllers do not."""
 LOG_SIZE: Final = "1m"
 MEMORY: Final = "512m"
 PROCESSES: Final = 128
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """What to run; `mounts` are directories of the host by where they are read, `user` is "uid:gid"."""
-
-    image: str
-    words: Sequence[str]
-    mounts: Mapping[Path, str]
-    environment: Mapping[str, str]
-    user: str
-
-
-def run_once(api: DockerApi, command: Command, longest: int = LONGEST_SECONDS) -> None:
+def run_once(api: DockerApi, command: Command) -> None:
     """Run a command to its end. Raises EngineError with what it printed, or that it took too long."""
     sweep(api)
     with _container(api, command) as container:
         api.ask("start a container", lambda client: client.start(container))
-        code = _wait(api, container, longest)
+        code = _wait(api, container, command.longest)
         if code == 0:
             return
         said = _output(api, container)
     if code is None:
-        raise EngineError(f"{' '.join(command.words)} in {command.image} took longer than {longest} s")
+        raise EngineError(
+            f"{' '.join(command.words)} in {command.image} took longer than {command.longest:g} s"
+        )
     raise EngineError(said or f"{command.words[0]} in {command.image} ended with exit code {code}")
 
 
@@ -61,7 +51,9 @@ def sweep(api: DockerApi) -> None:
     filters = {"label": THROWAWAY}
     rows = api.ask("list containers", lambda client: client.containers(all=True, filters=filters))
     for row in rows:
-        if time() - row["Created"] > LEFT_BEHIND_SECONDS:
+        longest = row["Labels"].get(THROWAWAY, "")
+        seconds = float(longest) if longest.isdecimal() else UNMARKED_SECONDS
+        if time() - row["Created"] > seconds + MARGIN_SECONDS:
             api.ask("remove a container", partial(_remove, row["Id"]), missing=None)
 
 
@@ -92,18 +84,18 @@ def _create(command: Command, client: APIClient) -> Any:
         list(command.words),
         user=command.user,
         environment=dict(command.environment),
-        labels={THROWAWAY: "true"},
+        labels={THROWAWAY: str(ceil(command.longest))},
         host_config=host,
     )
 
 
-def _wait(api: DockerApi, container: str, longest: int) -> int | None:
+def _wait(api: DockerApi, container: str, longest: float) -> int | None:
     """The exit code, or None when the time is over."""
     import requests.exceptions
 
     def wait(client: APIClient) -> int | None:
         try:
-            return int(client.wait(container, timeout=longest)["StatusCode"])
+            return int(client.wait(container, timeout=ceil(longest))["StatusCode"])
         except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
             return None
 
@@ -112,13 +104,10 @@ def _wait(api: DockerApi, container: str, longest: int) -> int | None:
 
 
 def _output(api: DockerApi, container: str) -> str:
-    """The beginning and the end of what it printed: the first error is the cause, the last line often the verdict."""
+    """What it printed, shortened."""
     # The engine itself keeps no more of it than LOG_SIZE.
     said: bytes = api.ask("read logs", lambda client: client.logs(container))
-    if len(said) > OUTPUT_BYTES:
-        half = OUTPUT_BYTES // 2
-        said = said[:half] + " […] ".encode() + said[-half:]
-    return said.decode(errors="replace").strip()
+    return shortened(said.decode(errors="replace"))
 
 
 def _remove(container: str, client: APIClient) -> None:

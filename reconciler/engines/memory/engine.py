@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
 from typing import Final
 
+from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.assess.observed import Container, EngineObserved, Health, Pull, State
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
-from reconciler.engines.base import EngineEvent, EngineInfo
+from reconciler.engines.base import Command, EngineEvent, EngineInfo, shortened
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 
@@ -25,6 +27,15 @@ LOOK_SECONDS: Final = 0.02
 """How often `events` looks whether something has happened by itself."""
 
 Behave = Callable[[Stack, Workload], Behaviour]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What becomes of a command: its exit code, what it prints, and how long it would take."""
+
+    code: int = 0
+    printed: str = ""
+    seconds: float = 0.1
 
 
 def _answers_after_boot(stack: Stack, workload: Workload) -> Behaviour:
@@ -38,10 +49,20 @@ def _answers_after_boot(stack: Stack, workload: Workload) -> Behaviour:
 
 
 class MemoryEngine:
-    """Implements reconciler.engines.base.Engine over a Machine; `behave` says how new containers behave."""
+    """Implements reconciler.engines.base.Engine over a Machine; `behave` says how new containers behave.
 
-    def __init__(self, machine: Machine, behave: Behave = _answers_after_boot) -> None:
+    With `capabilities` it is another kind of engine: one that starts what it creates.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        behave: Behave = _answers_after_boot,
+        capabilities: EngineCapabilities = USUAL,
+    ) -> None:
         self.machine = machine
+        self.capabilities: Final = capabilities
+        self.answer: Callable[[Command], Answer] = lambda command: Answer()
         self.away = False
         """Whether it does not answer."""
         self.volumes: set[str] = set()
@@ -77,6 +98,7 @@ class MemoryEngine:
             volumes={image: paths for image, paths in self.image_volumes.items() if image not in missing},
             pulls=self._seen_pulls(missing),
             taken_ports={} if is_open else self._taken(stack.published),
+            capabilities=self.capabilities,
         )
 
     def _seen(self, container: MemoryContainer) -> Container:
@@ -195,19 +217,22 @@ class MemoryEngine:
         """See Engine.start."""
         self.ping()
         for id in containers:
-            container = self.machine.containers.get(id)
-            if container is None or container.is_up:
-                continue
-            port = container.published
-            if port is not None and (self.machine.owner(port) or port in self.foreign_ports):
-                raise EngineError(f"start a container: port {port} is already allocated")
-            gateway = self.machine.containers.get(container.joined) if container.joined else None
-            if container.joined and gateway is None:
-                # "No such container", which is not asked of whom.
-                continue
-            if gateway and not gateway.is_up:
-                raise EngineError("start a container: cannot join network of a non running container")
-            self.machine.start(container)
+            if found := self.machine.containers.get(id):
+                self._start(found)
+
+    def _start(self, container: MemoryContainer) -> None:
+        if container.is_up:
+            return
+        port = container.published
+        if port is not None and (self.machine.owner(port) or port in self.foreign_ports):
+            raise EngineError(f"start a container: port {port} is already allocated")
+        gateway = self.machine.containers.get(container.joined) if container.joined else None
+        if container.joined and gateway is None:
+            # The engine says "no such container", as of one that is gone itself.
+            return
+        if gateway and not gateway.is_up:
+            raise EngineError("start a container: cannot join network of a non running container")
+        self.machine.start(container)
 
     def stop(self, container: str, grace: float) -> None:
         """See Engine.stop."""
@@ -227,6 +252,21 @@ class MemoryEngine:
             self.anonymous_volumes.difference_update(container.mounts.values())
         else:
             self.left_volumes.append((container.role, container.name))
+
+    def run_once(self, command: Command) -> None:
+        """See Engine.run_once; `answer` is what it does, without taking time."""
+        self.ping()
+        if command.image in self.missing_images:
+            raise EngineError(f"the engine could not create a container: No such image: {command.image}")
+        done = self.answer(command)
+        if done.seconds > command.longest:
+            words = " ".join(command.words)
+            raise EngineError(f"{words} in {command.image} took longer than {command.longest:g} s")
+        if done.code:
+            said = shortened(done.printed)
+            raise EngineError(
+                said or f"{command.words[0]} in {command.image} ended with exit code {done.code}"
+            )
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """See Engine.tear_down."""
@@ -271,11 +311,11 @@ class MemoryEngine:
         """See Engine.info."""
         self.ping()
         return EngineInfo(
-            version="memory",
-            compose_version="memory",
-            live_restore=True,
-            root_directory="/",
+            name="memory",
+            version="1",
             operating_system="memory",
+            data_directory="/",
+            outlives_restart=True,
             networks_left=1000,
         )
 
@@ -302,29 +342,30 @@ class MemoryEngine:
             if not mount.is_bind
         } | dict(mounts)
         self.anonymous_volumes |= set(volumes.values()) - self.volumes
-        self.machine.add(
-            MemoryContainer(
-                id=f"{self._created:012x}".ljust(64, "0"),
-                name=f"{stack.project}-{workload.name}-{number}",
-                service=stack.name,
-                project=stack.project,
-                workload=workload.name,
-                role=workload.role,
-                revision=workload.revision,
-                behaviour=self._behave(stack, workload),
-                number=number,
-                image=image or self._image_id(workload.image),
-                created=self.machine.now(),
-                networks=workload.networks,
-                restarts=restart in ("always", "unless-stopped"),
-                port=workload.port,
-                slot=proxy.slot if proxy else None,
-                joined=proxy.gateway if proxy else None,
-                namespace=proxy.namespace if proxy else None,
-                published=stack.published if workload.role is Role.GATEWAY else None,
-                mounts=volumes,
-            )
+        made = MemoryContainer(
+            id=f"{self._created:012x}".ljust(64, "0"),
+            name=f"{stack.project}-{workload.name}-{number}",
+            service=stack.name,
+            project=stack.project,
+            workload=workload.name,
+            role=workload.role,
+            revision=workload.revision,
+            behaviour=self._behave(stack, workload),
+            number=number,
+            image=image or self._image_id(workload.image),
+            created=self.machine.now(),
+            networks=workload.networks,
+            restarts=restart in ("always", "unless-stopped"),
+            port=workload.port,
+            slot=proxy.slot if proxy else None,
+            joined=proxy.gateway if proxy else None,
+            namespace=proxy.namespace if proxy else None,
+            published=stack.published if workload.role is Role.GATEWAY else None,
+            mounts=volumes,
         )
+        self.machine.add(made)
+        if not self.capabilities.creates_stopped:
+            self._start(made)
 
 
 def _named(stack: Stack, name: str) -> Workload:

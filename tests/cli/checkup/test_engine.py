@@ -9,12 +9,13 @@ from reconciler.cli.checkup.engine import check_engine, has_userland_proxy, is_a
 from reconciler.engines.base import EngineInfo
 
 GOOD = EngineInfo(
+    name="Docker",
     version="26.1.5+dfsg1",
-    compose_version="2.26.1-4",
-    live_restore=True,
-    root_directory="/d",
     operating_system="Debian",
+    data_directory="/d",
+    outlives_restart=True,
     networks_left=100,
+    parts={"compose": "2.26.1-4"},
 )
 
 
@@ -40,11 +41,11 @@ def test_engine_versions(version: str, level: str) -> None:
     [("", "fail"), ("1.29.2", "fail"), ("v2.19.0", "fail"), ("v2.20.0", "ok"), ("5.0.1", "ok")],
 )
 def test_compose_versions(version: str, level: str) -> None:
-    assert levels(replace(GOOD, compose_version=version))["compose"] == level
+    assert levels(replace(GOOD, parts={"compose": version}))["compose"] == level
 
 
 def test_what_a_restart_of_the_daemon_would_cost_is_a_warning_with_its_fix() -> None:
-    findings = {each.check: each for each in check_engine(replace(GOOD, live_restore=False), True)}
+    findings = {each.check: each for each in check_engine(replace(GOOD, outlives_restart=False), True)}
     for check in ("live-restore", "userland-proxy"):
         assert findings[check].level.value == "warn"
         assert f'"{check}"' in findings[check].fix

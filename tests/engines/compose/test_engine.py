@@ -180,7 +180,7 @@ def test_logs_are_the_last_lines_of_both_streams(engine: ComposeEngine, make_sta
 def test_what_the_engine_says_of_itself(engine: ComposeEngine) -> None:
     info = engine.info()
     assert info.version == docker("version", "--format", "{{.Server.Version}}")
-    assert info.compose_version == docker("compose", "version", "--short").lstrip("v")
+    assert info.parts["compose"] == docker("compose", "version", "--short").lstrip("v")
 
 
 def test_a_network_takes_a_subnet_of_the_address_pools(
