@@ -6,10 +6,8 @@ lose power. Everything here raises TemporaryError with the path and the system's
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,10 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.api import TemporaryError
+from reconciler.files import PRIVATE, replace, try_lock
 from reconciler.store.base import STATE_MODE
 from reconciler.store.tree import remove_tree
 
-PRIVATE: Final = 0o600
+__all__ = ["PRIVATE", "disk_errors", "locked", "make_traversable", "read", "remove", "write"]
+
 TRAVERSABLE: Final = STATE_MODE
 
 OTHERS_WRITE: Final = 0o022
@@ -64,19 +64,7 @@ def read(path: Path) -> bytes | None:
 def write(path: Path, content: bytes, *, durable: bool) -> None:
     """Replace a file by one of mode 0600, at once for readers; `durable` returns when a power cut cannot undo it."""
     with disk_errors(path, "write"):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        if durable:
-            _sync_directory(path.parent)
+        replace(path, content, durable=durable)
 
 
 def remove(path: Path) -> None:
@@ -86,14 +74,6 @@ def remove(path: Path) -> None:
             remove_tree(path)
         else:
             path.unlink()
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -115,10 +95,12 @@ def _acquire(path: Path, deadline: float) -> int:
     while True:
         make_traversable(path.parent)
         with disk_errors(path, "lock"), suppress(FileNotFoundError):
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
-            if _try_lock(path, descriptor):
-                return descriptor
-            os.close(descriptor)
+            descriptor = try_lock(path)
+            if descriptor is not None:
+                # The one before may have removed what it held, and another file is there now.
+                if _is_at(path, descriptor):
+                    return descriptor
+                os.close(descriptor)
         if time.monotonic() >= deadline:
             raise TemporaryError(
                 f"cannot lock {path}: another process holds it; see who does with: fuser {path}"
@@ -126,9 +108,8 @@ def _acquire(path: Path, deadline: float) -> int:
         time.sleep(LOCK_PAUSE)
 
 
-def _try_lock(path: Path, descriptor: int) -> bool:
+def _is_at(path: Path, descriptor: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except (BlockingIOError, FileNotFoundError):
+    except FileNotFoundError:
         return False

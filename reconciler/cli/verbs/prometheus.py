@@ -14,6 +14,7 @@ from reconciler.cli.errors import Failure
 from reconciler.cli.output import warn
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import VerbGroup
+from reconciler.files import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.controller.report.board import Exporter
 
 DEFAULT_CONTROLLER: Final = "127.0.0.1:9180"
+READABLE: Final = 0o644
+"""Prometheus reads it as a user of its own."""
 REFRESH: Final = "15s"
 INTERVAL: Final = "15s"
 SCOPES: Final = ("global", "frontend", "backend")
@@ -133,9 +136,7 @@ def targets(session: Session, output: Path | None) -> None:
         click.echo(text)
         return
     try:
-        temporary = output.with_name(f".{output.name}.new")
-        temporary.write_text(f"{text}\n", encoding="utf-8")
-        temporary.replace(output)
+        replace(output, f"{text}\n".encode(), mode=READABLE)
     except OSError as error:
         raise Failure(f"cannot write {output}: {error.strerror}") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,6 +12,7 @@ from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import file_option, prepared
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
+from reconciler.files import PRIVATE, replace
 
 if TYPE_CHECKING:
     from reconciler.core.desired.stack import Stack
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 COMPOSE_FILE: Final = "compose.yaml"
 PROXY_DIRECTORY: Final = "haproxy"
-PRIVATE: Final = 0o600
 READABLE: Final = 0o644
 """HAProxy's files hold no secret, and the user that it runs as has to read them."""
 
@@ -80,19 +79,8 @@ def _write(target: Path, files: Mapping[str, str]) -> list[Path]:
         path = target / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _replace(path, text, PRIVATE if name == COMPOSE_FILE else READABLE)
+            replace(path, text.encode(), mode=PRIVATE if name == COMPOSE_FILE else READABLE, alone=True)
         except OSError as error:
             raise Failure(f"cannot write {path}: {error.strerror}") from error
         written.append(path)
     return written
-
-
-def _replace(path: Path, text: str, mode: int) -> None:
-    # Made anew, so that a file of another mode is neither followed nor readable for a moment.
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), mode)
-    temporary.replace(path)

@@ -6,14 +6,13 @@ having crashed.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from reconciler.api.errors import TemporaryError
+from reconciler.files import try_lock
 from reconciler.store.base import STATE_MODE
 
 RETRY_SECONDS = 0.5
@@ -28,16 +27,12 @@ def lease(path: Path) -> Iterator[None]:
     """Hold the lease that this file stands for. Raises LeaseTakenError at once when another process has it."""
     try:
         path.parent.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = try_lock(path)
     except OSError as error:
-        raise TemporaryError(f"{path} cannot be opened: {error.strerror}") from error
+        raise TemporaryError(f"{path} cannot be locked: {error.strerror}") from error
+    if file is None:
+        raise LeaseTakenError(f"another process holds {path}", RETRY_SECONDS)
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise TemporaryError(f"{path} cannot be locked: {error.strerror}") from error
-            raise LeaseTakenError(f"another process holds {path}", RETRY_SECONDS) from error
         yield
     finally:
         os.close(file)

@@ -19,6 +19,7 @@ from reconciler.core.desired.stack import JSON, Stack
 from reconciler.core.environment import passes
 from reconciler.engines.compose.file import dump
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError, RefusedError
+from reconciler.files import replace
 
 if TYPE_CHECKING:
     from python_on_whales import DockerClient
@@ -133,15 +134,13 @@ def _failure(said: str) -> type[VaultError]:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file that may hold secrets, unless it says the same already. Raises EngineError."""
-    temporary = path.with_name(f".{path.name}.new")
+    content = text.encode()
     try:
         with suppress(FileNotFoundError):
-            if path.read_text() == text:
+            if path.read_bytes() == content:
                 return
-        temporary.unlink(missing_ok=True)
-        temporary.touch(0o600)
-        temporary.write_text(text)
-        temporary.replace(path)
+        # One process at a time works on a service: no second unfinished file with secrets in it.
+        replace(path, content, alone=True)
     except OSError as error:
         raise EngineError(f"{path} cannot be written: {error.strerror}") from error
 

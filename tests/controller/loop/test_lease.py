@@ -73,7 +73,7 @@ def test_it_is_given_back_when_the_work_fails(tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_an_error_to_try_again(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TemporaryError, match="cannot be opened"), lease(tmp_path / "file" / "lock"):
+    with pytest.raises(TemporaryError, match="cannot be locked"), lease(tmp_path / "file" / "lock"):
         pass
 
 
