@@ -40,7 +40,6 @@ from reconciler.core.desired.stack import (
     Site,
     Stack,
     Strategy,
-    StrategyKind,
     Workload,
 )
 from reconciler.proxy.haproxy.proxy import HAProxy
@@ -248,7 +247,7 @@ def make_stack(directory: Path) -> Stack:
         proxy=ProxySettings(
             "web", HealthCheck("/healthz", "localhost", 0.5), hold_seconds=5.0, drain_seconds=10.0
         ),
-        strategy=Strategy(StrategyKind.ROLLING_UPDATE, 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
+        strategy=Strategy("RollingUpdate", 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
     )
 
 

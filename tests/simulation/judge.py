@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.core.assess.history import History
 from reconciler.core.assess.judged import Judged, judge
 from reconciler.core.assess.observed import Admin, Container, Health, Observed, State
-from reconciler.core.desired.stack import Role, Stack, StrategyKind
+from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.planner import plan as plan_now
 from reconciler.engines.memory.engine import MemoryEngine
@@ -86,9 +86,9 @@ class Judge:
         floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
         if _waits_for_an_image(stack, observed) and not _heals_a_dependency(stack, observed):
             floor = 1 if stack.is_single_active else stack.replicas
-        elif stack.strategy.kind is StrategyKind.RECREATE or _changes_a_dependency(stack, observed):
+        elif stack.strategy.kind == "Recreate" or _changes_a_dependency(stack, observed):
             floor = 0
-        surge = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.surge
+        surge = 0 if stack.strategy.kind == "Recreate" else stack.strategy.surge
         up = frozenset(
             c.short for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)
         )
@@ -305,7 +305,7 @@ class Judge:
 
     def _single_writers(self, stack: Stack) -> None:
         """What holds data runs once, and a workload that is recreated never in two revisions."""
-        recreates = stack.strategy.kind is StrategyKind.RECREATE
+        recreates = stack.strategy.kind == "Recreate"
         wanted = {workload.name for workload in stack.workloads}
         seen: dict[str, set[str]] = {}
         for container in self._containers(stack, Role.DEPENDENCY, Role.JOB, Role.WEB):

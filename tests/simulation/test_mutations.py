@@ -16,6 +16,7 @@ from reconciler.core.assess.observed import Observed
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan import dependencies, ingress, leaving, planner, rollout
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
+from reconciler.core.plan.strategies import Decision
 from tests.simulation.many import quietly
 from tests.simulation.simulation import live_through
 from tests.simulation.story import Violation
@@ -25,7 +26,7 @@ SEEDS = range(500, 1500)
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
-_floor = leaving._floor
+_decide = planner.decide
 _retire = rollout._retire
 _create = rollout._create
 _cause = leaving._cause
@@ -40,11 +41,17 @@ _judge_progress = service.judge_progress
 
 
 def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(leaving, "_floor", lambda stack: _floor(stack) - 1)
+    def decide(seen: judged.Judged) -> Decision:
+        return replace(decision := _decide(seen), floor=decision.floor - 1)
+
+    patch.setattr(planner, "decide", decide)
 
 
 def one_too_many_live(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Stack, "surge", property(lambda stack: stack.strategy.surge + 1))
+    def decide(seen: judged.Judged) -> Decision:
+        return replace(_decide(seen), surge=seen.stack.strategy.surge + 1)
+
+    patch.setattr(planner, "decide", decide)
 
 
 def nobody_waits_for_sessions(patch: pytest.MonkeyPatch) -> None:
@@ -103,8 +110,10 @@ def dead_servers_go_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_ill_are_kept(patch: pytest.MonkeyPatch) -> None:
-    def cause(stack: Stack, replica: health.Replica) -> Any:
-        return None if replica.current and replica.phase is Phase.UNHEALTHY else _cause(stack, replica)
+    def cause(stack: Stack, replica: health.Replica, kept_on: Any) -> Any:
+        return (
+            None if replica.current and replica.phase is Phase.UNHEALTHY else _cause(stack, replica, kept_on)
+        )
 
     patch.setattr(leaving, "_cause", cause)
 
@@ -119,15 +128,15 @@ def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, history: Any) -> dependencies.DependencyStep:
-        return replace(_plan_dependencies(replace(seen, members={}), history), hold=False)
+    def plan_dependencies(seen: judged.Judged, *known: Any) -> dependencies.DependencyStep:
+        return replace(_plan_dependencies(replace(seen, members={}), *known), hold=False)
 
     patch.setattr(planner, "plan_dependencies", plan_dependencies)
 
 
 def requests_are_let_in_too_soon(patch: pytest.MonkeyPatch) -> None:
-    def plan_web(seen: judged.Judged, history: Any, *, hold: bool, **_: bool) -> rollout.WebStep:
-        return _plan_web(seen, history, may_start=True, may_serve=True, hold=hold)
+    def plan_web(seen: judged.Judged, *known: Any, hold: bool, **_: bool) -> rollout.WebStep:
+        return _plan_web(seen, *known, may_start=True, may_serve=True, hold=hold)
 
     patch.setattr(planner, "plan_web", plan_web)
 
@@ -172,7 +181,7 @@ def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
 
 
 def images_come_last(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(planner, "lacking", lambda judged: frozenset())
+    patch.setattr(planner, "lacking", lambda judged, decision: frozenset())
 
 
 def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
@@ -183,8 +192,8 @@ def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, history: Any) -> dependencies.DependencyStep:
-        step = _plan_dependencies(seen, history)
+    def plan_dependencies(seen: judged.Judged, *known: Any) -> dependencies.DependencyStep:
+        step = _plan_dependencies(seen, *known)
         pending = any(not seen.is_complete(job) for job in seen.stack.of(Role.JOB))
         return replace(step, hold=step.hold or pending)
 
@@ -192,8 +201,8 @@ def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
 
 
 def new_replicas_do_not_wait_for_a_job(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, history: Any) -> dependencies.DependencyStep:
-        step = _plan_dependencies(seen, history)
+    def plan_dependencies(seen: judged.Judged, *known: Any) -> dependencies.DependencyStep:
+        step = _plan_dependencies(seen, *known)
         return replace(step, may_start=step.may_serve)
 
     patch.setattr(planner, "plan_dependencies", plan_dependencies)
@@ -219,7 +228,7 @@ def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
 
 
 def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dependencies, "_enough_serve", lambda seen: False)
+    patch.setattr(dependencies, "_enough_serve", lambda seen, enough: False)
 
 
 def tags_are_followed(patch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,6 @@ from reconciler.core.desired.stack import (
     Site,
     Stack,
     Strategy,
-    StrategyKind,
 )
 from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part, base_parts
 from reconciler.core.names import CONTROL_NET, VAULT_NET
@@ -149,9 +148,8 @@ def _strategy(service: VaultService, plugin: VaultServicePlugin, desired: int) -
     spec = service.spec.strategy
     surge = spec.rolling_update.max_surge.ceil_of(desired)
     unavailable = spec.rolling_update.max_unavailable.floor_of(desired)
-    default = StrategyKind.RECREATE if plugin.single_writer else StrategyKind.ROLLING_UPDATE
     return Strategy(
-        kind=StrategyKind(spec.type) if spec.type else default,
+        kind=spec.type or ("Recreate" if plugin.single_writer else "RollingUpdate"),
         surge=surge,
         unavailable=unavailable if surge or unavailable else 1,
         min_ready=spec.min_ready_seconds,

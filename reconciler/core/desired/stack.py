@@ -97,18 +97,14 @@ class ProxySettings:
         return max(0.0, self.hold_seconds - HOLD_MARGIN)
 
 
-class StrategyKind(StrEnum):
-    """How the replicas of the `web` workloads are replaced."""
-
-    ROLLING_UPDATE = "RollingUpdate"
-    RECREATE = "Recreate"
-
-
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """The budget of a rollout, already resolved to whole replicas of the pool; durations in seconds."""
+    """The budget of a rollout, already resolved to whole replicas of the pool; durations in seconds.
 
-    kind: StrategyKind
+    `kind`: the name of the strategy that spends it.
+    """
+
+    kind: str
     surge: int
     unavailable: int
     min_ready: float
@@ -226,11 +222,6 @@ class Stack:
     def serving(self) -> int:
         """How many replicas should take traffic at a time."""
         return 1 if self.is_single_active else self.replicas
-
-    @property
-    def surge(self) -> int:
-        """How many containers there may be above the desired number. Recreate has none: old and new never meet."""
-        return 0 if self.strategy.kind is StrategyKind.RECREATE else self.strategy.surge
 
     @cached_property
     def replicas(self) -> int:

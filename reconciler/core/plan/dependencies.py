@@ -20,7 +20,7 @@ from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
 from reconciler.core.assess.observed import Health, Observed, State
 from reconciler.core.assess.pool import Member
-from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, StrategyKind, Workload
+from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 from reconciler.core.plan.jobs import ENDED, plan_job
 from reconciler.core.plan.operations import (
     CreateReplicas,
@@ -32,6 +32,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
     Wait,
 )
+from reconciler.core.plan.strategies import Decision
 
 NO_EVENT_LOOK: Final = 5.0
 """Seconds between two looks at a dependency that is starting; an event comes sooner unless it was lost."""
@@ -55,13 +56,13 @@ class DependencyStep:
     hold: bool
 
 
-def plan_dependencies(judged: Judged, history: History) -> DependencyStep:
+def plan_dependencies(judged: Judged, history: History, decision: Decision) -> DependencyStep:
     """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
     stack, members = judged.stack, judged.members
     if not stack.of(Role.DEPENDENCY, Role.JOB):
         return DependencyStep(Step(), may_start=True, may_serve=True, hold=False)
     web = frozenset(workload.name for workload in stack.web)
-    ready = set(web) if _enough_serve(judged) else set()
+    ready = set(web) if _enough_serve(judged, decision.enough) else set()
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
@@ -194,13 +195,9 @@ def _in_order(stack: Stack) -> Iterable[Workload]:
     return [mine[name] for name in TopologicalSorter(graph).static_order()]
 
 
-def _enough_serve(judged: Judged) -> bool:
+def _enough_serve(judged: Judged, enough: int) -> bool:
     """Whether what needs the web service can rely on it: on as many replicas of this revision as a rollout leaves."""
-    stack = judged.stack
-    spared = 0 if stack.strategy.kind is StrategyKind.RECREATE else stack.strategy.unavailable
-    return sum(r.serving and (r.current or r.asked) for r in judged.replicas) >= max(
-        1, stack.serving - spared
-    )
+    return sum(r.serving and (r.current or r.asked) for r in judged.replicas) >= enough
 
 
 def _needed_by_web(stack: Stack) -> frozenset[str]:

@@ -25,6 +25,7 @@ from reconciler.core.plan.operations import (
     Wait,
 )
 from reconciler.core.plan.rotation import due_in
+from reconciler.core.plan.strategies import Decision
 
 PULL_LOOK: Final = 1.0
 """Seconds between two looks at an image that is being pulled."""
@@ -33,11 +34,11 @@ NEVER: Final = 1e9
 """Seconds until the next rotation while nothing can take the place of what would leave."""
 
 
-def lacking(judged: Judged) -> frozenset[str]:
+def lacking(judged: Judged, decision: Decision) -> frozenset[str]:
     """The workloads of which containers have to be created from an image that is not there."""
     missing = judged.observed.engine.missing_images
     return frozenset(
-        w.name for w in judged.stack.workloads if w.image in missing and not _is_complete(judged, w)
+        w.name for w in judged.stack.workloads if w.image in missing and not _is_complete(judged, w, decision)
     )
 
 
@@ -96,13 +97,13 @@ def _pull(image: str, observed: Observed) -> Iterator[Operation | Wait]:
         yield PullImage(image=image, cause=Cause.MISSING)
 
 
-def _is_complete(judged: Judged, workload: Workload) -> bool:
+def _is_complete(judged: Judged, workload: Workload, decision: Decision) -> bool:
     """Whether nothing of a workload has to be created to be as the stack wants it."""
     if workload.role is Role.WEB:
         replicas, stack = judged.replicas, judged.stack
         paused = stack.strategy.paused
         useful = sum(r.workload is workload and r.useful and (r.current or paused) for r in replicas)
-        wait = None if stack.is_single_active else due_in(stack, replicas, judged.now)
+        wait = None if decision.gates.turns else due_in(stack, replicas, judged.now)
         return useful >= workload.replicas and (wait is None or wait > 0)
     if workload.role in (Role.DEPENDENCY, Role.JOB):
         instances = judged.of(workload)

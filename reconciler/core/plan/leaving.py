@@ -6,28 +6,27 @@ N - unavailable that take traffic, so they are counted in one place.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from heapq import nsmallest
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.instance import Phase
-from reconciler.core.desired.stack import Stack, StrategyKind
+from reconciler.core.assess.judged import Judged
+from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.rotation import due_in
+from reconciler.core.plan.strategies import Decision
 
 
-def leaving(
-    stack: Stack, replicas: Sequence[Replica], now: datetime, *, can_drain: bool
-) -> dict[Replica, Cause]:
-    """The replicas that leave now, each with its cause: as many as the pool can spare, the least useful first.
-
-    `can_drain`: a proxy answers, so that what seems to serve nothing does serve nothing.
-    """
-    candidates = _candidates(stack, replicas, now)
+def leaving(judged: Judged, decision: Decision) -> dict[Replica, Cause]:
+    """The replicas that leave now, each with its cause: as many as the pool can spare, the least useful first."""
+    stack, replicas, floor = judged.stack, judged.replicas, decision.floor
+    candidates = _candidates(stack, decision, replicas, judged.now)
     if not candidates:
         return {}
-    floor = _floor(stack)
+    # Only when a proxy answers, what seems to serve nothing does serve nothing.
+    can_drain = bool(judged.slots)
     spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - floor
     well = sum(r.serving for r in replicas)
     found: dict[Replica, Cause] = {}
@@ -49,31 +48,29 @@ def leaving(
     return found
 
 
-def _floor(stack: Stack) -> int:
-    """The fewest replicas that may take traffic. Recreate gives up all of them at once, and HAProxy holds."""
-    if stack.strategy.kind is StrategyKind.RECREATE:
-        return 0
-    return 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
-
-
-def _candidates(stack: Stack, replicas: Sequence[Replica], now: datetime) -> dict[Replica, Cause]:
+def _candidates(
+    stack: Stack, decision: Decision, replicas: Sequence[Replica], now: datetime
+) -> dict[Replica, Cause]:
     """The replicas that should leave when there is room for it, oldest first within a cause."""
     found: dict[Replica, Cause] = {}
+    turns, kept_on = decision.gates.turns, decision.gates.kept_on
     for replica in replicas:
-        if replica.phase not in (Phase.DEAD, Phase.STOPPING) and (cause := _cause(stack, replica)):
+        if replica.phase not in (Phase.DEAD, Phase.STOPPING) and (cause := _cause(stack, replica, kept_on)):
             found[replica] = cause
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
         if len(rest) > workload.replicas:
-            surplus = nsmallest(len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r))
-            renewed = stack.rotation is not None and not stack.is_single_active
+            surplus = nsmallest(
+                len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r, turns=turns)
+            )
+            renewed = stack.rotation is not None and not turns
             found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else Cause.SURPLUS)
-    return found | _rotated(stack, replicas, found, now)
+    return found | _rotated(stack, decision, replicas, found, now)
 
 
-def _cause(stack: Stack, replica: Replica) -> Cause | None:
+def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | None:
     """Why this replica should leave whatever the others are, if it should."""
-    if not replica.current and not stack.strategy.paused:
+    if not replica.current and not stack.strategy.paused and replica.name not in kept_on:
         if replica.asked:
             return Cause.ROTATION
         return Cause.OUTDATED if replica.workload.replicas else Cause.SURPLUS
@@ -82,20 +79,24 @@ def _cause(stack: Stack, replica: Replica) -> Cause | None:
     return None
 
 
-def _worth(stack: Stack, replica: Replica) -> tuple[object, ...]:
+def _worth(stack: Stack, replica: Replica, *, turns: bool) -> tuple[object, ...]:
     """Sorts those of whom there are too many, the first to go first: what drains already, what does not serve, the oldest.
 
     Under rotation the young one that does not serve yet is the point of having too many, unless they take turns.
     """
-    spared = replica.serving and (stack.rotation is None or stack.is_single_active)
+    spared = replica.serving and (stack.rotation is None or turns)
     return (not replica.draining, spared, replica.container.age_key)
 
 
 def _rotated(
-    stack: Stack, replicas: Sequence[Replica], found: Mapping[Replica, Cause], now: datetime
+    stack: Stack,
+    decision: Decision,
+    replicas: Sequence[Replica],
+    found: Mapping[Replica, Cause],
+    now: datetime,
 ) -> dict[Replica, Cause]:
     """The replica whose time is over, where no other may come before it goes."""
-    if stack.is_single_active:
+    if decision.gates.turns:
         # Two take traffic while one takes over from the other; the one that has done so for longer is done.
         active = [r for r in replicas if r.taking_traffic and r not in found and r.member is not None]
         active.sort(key=lambda r: (r.member.since if r.member else 0.0, r.name))
@@ -105,7 +106,7 @@ def _rotated(
         ]
         return dict.fromkeys([*active[1:], *(r for r in former if r.draining or active)], Cause.ROTATION)
     wait = None if found else due_in(stack, replicas, now)
-    if stack.surge or wait is None or wait > 0:
+    if decision.surge or wait is None or wait > 0:
         return {}
     # There is none when all of them are on their way out already.
     oldest = next((r for r in replicas if r.useful), None)

@@ -10,17 +10,21 @@ from reconciler.core.plan.images import fetch, lacking, stand_still
 from reconciler.core.plan.ingress import plan_ingress
 from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
 from reconciler.core.plan.rollout import plan_web
+from reconciler.core.plan.strategies import decide
 
 
 def plan(judged: Judged, history: History) -> Plan:
     """The operations that are safe now. Pure and deterministic: the same arguments give the same plan."""
     stack, observed = judged.stack, judged.observed
-    if without_image := lacking(judged):
+    decision = decide(judged)
+    if without_image := lacking(judged, decision):
         judged = stand_still(judged, without_image)
-    dependencies = plan_dependencies(judged, history)
+        decision = decide(judged)
+    dependencies = plan_dependencies(judged, history, decision)
     web = plan_web(
         judged,
         history,
+        decision,
         may_start=dependencies.may_start,
         may_serve=dependencies.may_serve,
         hold=dependencies.hold,

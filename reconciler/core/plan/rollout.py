@@ -21,7 +21,6 @@ from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.desired.stack import StrategyKind
 from reconciler.core.plan.leaving import leaving
 from reconciler.core.plan.operations import (
     AddServer,
@@ -36,6 +35,7 @@ from reconciler.core.plan.operations import (
     Wait,
 )
 from reconciler.core.plan.rotation import active_due_in, choose_active, due_in
+from reconciler.core.plan.strategies import Decision
 
 DRAIN_LOOK: Final = 0.05
 """Seconds between two looks at a draining server, at first: HAProxy sends no event when its last session ends."""
@@ -62,14 +62,16 @@ class WebStep:
     servers: Mapping[str, str]
 
 
-def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bool, hold: bool) -> WebStep:
+def plan_web(
+    judged: Judged, history: History, decision: Decision, *, may_start: bool, may_serve: bool, hold: bool
+) -> WebStep:
     """The next step of all `web` workloads together.
 
     `may_start`: what new ones need is ready; `may_serve`: what those need that run is. `hold`: what they need is being
     changed, so the pool has to be empty and HAProxy holds the requests.
     """
     dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
-    retiring = leaving(judged.stack, judged.replicas, judged.now, can_drain=bool(judged.slots))
+    retiring = leaving(judged, decision)
     # One that answers, ill as it may be, is worth more than one that cannot be created.
     retiring = {
         r: cause
@@ -82,7 +84,7 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bo
         steps += _empty(judged, kept)
     elif may_serve or _is_served(judged) or (left := _left_to_hold(judged, kept)) <= 0:
         # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
-        steps += _admit(judged, kept)
+        steps += _admit(judged, decision, kept)
     elif left < inf:
         steps.append(Wait(left))
     steps += _retire(judged, retiring)
@@ -90,7 +92,7 @@ def plan_web(judged: Judged, history: History, *, may_start: bool, may_serve: bo
         steps += _start(kept)
     if may_start or (not judged.replicas and judged.observed.engine.capabilities.creates_stopped):
         # The first ones can be there already when what they need turns ready.
-        steps += _create(judged, history, retiring, dead)
+        steps += _create(judged, history, decision, retiring, dead)
     steps += _explain(judged, kept)
     return WebStep(Step.of(steps), {} if hold else _servers(judged, kept, steps))
 
@@ -120,12 +122,13 @@ def _forget_servers(judged: Judged) -> Iterator[Operation | Wait]:
 # Who serves
 
 
-def _admit(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+def _admit(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
     """Every ready replica that stays belongs into the pool, at the address that it has now."""
     if not judged.slots:
         return
-    ready = [r for r in kept if r.phase is Phase.READY and r.address is not None]
-    if judged.stack.is_single_active:
+    kept_out = decision.gates.kept_out
+    ready = [r for r in kept if r.phase is Phase.READY and r.address is not None and r.name not in kept_out]
+    if decision.gates.turns:
         ready, waits = _next_active(judged, ready)
         yield from waits
     for replica in ready:
@@ -242,14 +245,18 @@ def _start(kept: Sequence[Replica]) -> Iterator[Operation]:
 
 
 def _create(
-    judged: Judged, history: History, retiring: Mapping[Replica, Cause], dead: Sequence[Replica]
+    judged: Judged,
+    history: History,
+    decision: Decision,
+    retiring: Mapping[Replica, Cause],
+    dead: Sequence[Replica],
 ) -> Iterator[Operation | Wait]:
     stack, replicas = judged.stack, judged.replicas
-    if stack.strategy.kind is StrategyKind.RECREATE and any(r.live and not r.current for r in replicas):
+    if not decision.gates.create:
         return
-    room = stack.replicas + stack.surge - sum(r.live for r in replicas)
+    room = stack.replicas + decision.surge - sum(r.live for r in replicas)
     renewed = None
-    if stack.surge and not stack.is_single_active and set(retiring.values()) <= {Cause.ROTATION}:
+    if decision.surge and not decision.gates.turns and set(retiring.values()) <= {Cause.ROTATION}:
         # The next one may come while the last one still ends its requests, if there is room for both.
         wait = due_in(stack, replicas, judged.now)
         if wait is not None and wait > 0:

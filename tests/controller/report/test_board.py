@@ -17,7 +17,6 @@ from reconciler.core.desired.stack import (
     Site,
     Stack,
     Strategy,
-    StrategyKind,
     Workload,
 )
 from reconciler.core.names import VAULT_NET
@@ -37,7 +36,7 @@ STACK = Stack(
     document={},
     workloads=(workload("gateway", Role.GATEWAY), workload("haproxy", Role.PROXY)),
     proxy=ProxySettings("web", HealthCheck("/", "localhost", 1.0), hold_seconds=1.0, drain_seconds=1.0),
-    strategy=Strategy(StrategyKind.ROLLING_UPDATE, 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
+    strategy=Strategy("RollingUpdate", 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
 )
 GATEWAY = Container(
     "g",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reconciler.core.plan.leaving import leaving
-from tests.core.scenes import NOW, read_scene
+from reconciler.core.plan.strategies import decide
+from tests.core.scenes import read_scene
 
 OLD = "@1 up"
 NEW = "@2 up age=9"
@@ -16,8 +18,8 @@ NEW = "@2 up age=9"
 def who_leaves(lines: list[str], *, can_drain: bool = True, **wish: Any) -> dict[str, str]:
     named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
     scene = read_scene(f"about: leaving\nwish: { ({'version': '2'} | wish) }\nweb: {named}")
-    replicas = scene.judged.replicas
-    found = leaving(scene.stack, replicas, NOW, can_drain=can_drain)
+    judged = scene.judged if can_drain else replace(scene.judged, slots=())
+    found = leaving(judged, decide(judged))
     return {replica.container.name: cause.value for replica, cause in found.items()}
 
 

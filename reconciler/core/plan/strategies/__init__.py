@@ -1,0 +1,28 @@
+"""How replicas are exchanged: one file for each strategy, and the names under which a spec asks for them.
+
+A new strategy is a file here, a line in STRATEGIES and its name in the spec (api/strategy.py).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reconciler.core.assess.judged import Judged
+from reconciler.core.plan.strategies.base import Decision, Gates, Strategy
+from reconciler.core.plan.strategies.recreate import recreate
+from reconciler.core.plan.strategies.rolling_update import rolling_update
+from reconciler.core.plan.strategies.single_active import single_active
+
+__all__ = ["STRATEGIES", "Decision", "Gates", "Strategy", "decide"]
+
+STRATEGIES: Final[dict[str, Strategy]] = {
+    "RollingUpdate": rolling_update,
+    "Recreate": recreate,
+}
+"""By `spec.strategy.type`."""
+
+
+def decide(judged: Judged) -> Decision:
+    """What the strategy of this stack allows now."""
+    decision = STRATEGIES[judged.stack.strategy.kind](judged)
+    return single_active(decision) if judged.stack.is_single_active else decision

@@ -1,0 +1,46 @@
+"""What a strategy is: a pure function of one assessment that says how far replicas may change now.
+
+It answers with a value and does nothing. The arithmetic that carries it out (rollout.py, leaving.py) is the same for all
+strategies, so none of them can stop a container before its sessions have ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from reconciler.core.assess.judged import Judged
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """What has to wait, though the budget would allow it; open unless a strategy closes it.
+
+    `create`: new replicas may be created. `turns`: one replica serves at a time, and the next one joins the pool when its
+    turn comes. `kept_out`: names of ready replicas that do not join the pool yet. `kept_on`: names of outdated replicas
+    that stay for now; they leave for any other reason.
+    """
+
+    create: bool = True
+    turns: bool = False
+    kept_out: frozenset[str] = frozenset()
+    kept_on: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a strategy allows in this pass.
+
+    `floor`: the fewest replicas that may be left taking traffic. `surge`: containers above the desired number. `enough`:
+    how many have to serve before what needs the web service may rely on it. `holds`: the pool is emptied on purpose, and
+    the proxy holds the requests meanwhile.
+    """
+
+    floor: int
+    surge: int
+    enough: int
+    holds: bool = False
+    gates: Gates = Gates()
+
+
+Strategy = Callable[[Judged], Decision]

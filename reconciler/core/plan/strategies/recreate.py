@@ -1,0 +1,13 @@
+"""Recreate: the old replicas end before the new ones start, for data that bears one writer. Requests are held meanwhile."""
+
+from __future__ import annotations
+
+from reconciler.core.assess.judged import Judged
+from reconciler.core.plan.strategies.base import Decision, Gates
+
+
+def recreate(judged: Judged) -> Decision:
+    """All old replicas may leave at once, and nothing is created while one of them lives."""
+    old_lives = any(replica.live and not replica.current for replica in judged.replicas)
+    enough = max(1, judged.stack.serving)
+    return Decision(floor=0, surge=0, enough=enough, holds=True, gates=Gates(create=not old_lives))

@@ -1,0 +1,108 @@
+"""What each strategy decides, and that a strategy of another kind needs no change of what acts on the decision."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+
+from reconciler.api.strategy import StrategyType
+from reconciler.core.assess.judged import Judged
+from reconciler.core.plan.operations import AddServer, CreateReplicas, DrainServer
+from reconciler.core.plan.planner import plan
+from reconciler.core.plan.strategies import STRATEGIES, Decision, Gates, decide
+from tests.core.scenes import Scene, read_scene
+
+OLD = "@1 up"
+NEW = "@2 up age=9"
+TURNS = {"interval": "1h", "mode": "single-active"}
+
+
+def scene(lines: list[str], kind: str = "", **wish: Any) -> Scene:
+    named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
+    made = read_scene(f"about: a strategy\nwish: { ({'version': '2'} | wish) }\nweb: {named}")
+    if not kind:
+        return made
+    return replace(made, stack=replace(made.stack, strategy=replace(made.stack.strategy, kind=kind)))
+
+
+def test_every_name_that_a_spec_may_say_is_a_strategy() -> None:
+    assert set(get_args(StrategyType)) == set(STRATEGIES)
+
+
+@pytest.mark.parametrize(
+    ("wish", "decision"),
+    [
+        ({}, Decision(floor=3, surge=1, enough=3)),
+        ({"surge": 0, "unavailable": 2}, Decision(floor=1, surge=0, enough=1)),
+        ({"surge": 0, "unavailable": "100%"}, Decision(floor=0, surge=0, enough=1)),
+        ({"plugin": "single"}, Decision(floor=0, surge=0, enough=3, holds=True, gates=Gates(create=False))),
+        (
+            {"plugin": "single", "version": "1"},
+            Decision(floor=0, surge=0, enough=3, holds=True, gates=Gates(create=True)),
+        ),
+        ({"rotation": TURNS}, Decision(floor=1, surge=1, enough=1, gates=Gates(turns=True))),
+        (
+            {"rotation": TURNS, "surge": 0, "unavailable": "100%"},
+            Decision(floor=1, surge=0, enough=1, gates=Gates(turns=True)),
+        ),
+        (
+            {"rotation": TURNS, "plugin": "single"},
+            Decision(floor=0, surge=0, enough=1, holds=True, gates=Gates(create=False, turns=True)),
+        ),
+    ],
+)
+def test_what_is_decided(wish: dict[str, Any], decision: Decision) -> None:
+    assert decide(scene([OLD, OLD, OLD], **wish).judged) == decision
+
+
+def planned(made: Scene) -> list[str]:
+    operations = plan(made.judged, made.history).operations
+    wanted = (AddServer, CreateReplicas, DrainServer)
+    return [o.sentence for o in operations if isinstance(o, wanted)]
+
+
+def test_a_strategy_of_a_test_changes_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    def doubled(judged: Judged) -> Decision:
+        return replace(decision := STRATEGIES["RollingUpdate"](judged), surge=2 * decision.surge)
+
+    monkeypatch.setitem(STRATEGIES, "Doubled", doubled)
+    assert planned(scene([OLD, OLD, OLD])) == ["create 1 × web"]
+    assert planned(scene([OLD, OLD, OLD], "Doubled")) == ["create 2 × web"]
+
+
+def test_one_that_tries_a_single_new_replica_keeps_the_old_ones_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def canary(judged: Judged) -> Decision:
+        decision = STRATEGIES["RollingUpdate"](judged)
+        old = [r.name for r in judged.replicas if not r.current and r.live]
+        gates = Gates(
+            create=not any(r.current and r.useful for r in judged.replicas),
+            kept_on=frozenset(old[: judged.stack.replicas - 1]),
+        )
+        return replace(decision, gates=gates)
+
+    monkeypatch.setitem(STRATEGIES, "Canary", canary)
+    assert planned(scene([OLD, OLD, OLD], "Canary")) == ["create 1 × web"]
+    assert planned(scene([OLD, OLD, OLD, NEW], "Canary")) == ["drain server web-3_______"]
+    assert planned(scene([OLD, OLD, NEW], "Canary")) == []
+
+
+def test_one_that_lets_all_new_replicas_in_together_keeps_the_first_ones_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def blue_green(judged: Judged) -> Decision:
+        new = [r for r in judged.replicas if r.current]
+        complete = sum(r.phase == "ready" for r in new) >= judged.stack.replicas
+        kept_out = frozenset() if complete else frozenset(r.name for r in new)
+        wanted = judged.stack.replicas
+        return Decision(floor=wanted, surge=wanted, enough=wanted, gates=Gates(kept_out=kept_out))
+
+    monkeypatch.setitem(STRATEGIES, "BlueGreen", blue_green)
+    ready = "@2 age=9"
+    assert planned(scene([OLD, OLD], "BlueGreen", replicas=2)) == ["create 2 × web"]
+    assert planned(scene([OLD, OLD, ready, "@2 starting"], "BlueGreen", replicas=2)) == []
+    assert planned(scene([OLD, OLD, ready, ready], "BlueGreen", replicas=2)) == [
+        "add server web-3_______ at 10.0.0.4:8000",
+        "add server web-4_______ at 10.0.0.5:8000",
+    ]
