@@ -142,7 +142,7 @@ def requests_are_let_in_too_soon(patch: pytest.MonkeyPatch) -> None:
 
 
 def orphans_stay(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(planner, "plan_orphans", lambda stack, observed: Step())
+    patch.setattr(planner, "plan_orphans", lambda seen: Step())
 
 
 def a_second_database(patch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
 
 
 def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(dependencies, "_enough_serve", lambda seen, enough: False)
+    patch.setattr(judged.Judged, "relied_on", 0)
 
 
 def tags_are_followed(patch: pytest.MonkeyPatch) -> None:

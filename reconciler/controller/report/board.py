@@ -9,14 +9,12 @@ from datetime import UTC, datetime
 from metrics.snapshots import ServiceSnapshot
 from reconciler.api import Status, find_condition
 from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.counts import Counts
 from reconciler.core.assess.diff import count_by_kind
-from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.observed import Observed, State
 from reconciler.core.desired.base_stack import exporter_port
-from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.desired.stack import Stack
 from reconciler.core.names import VAULT_NET
-from reconciler.core.plan.rotation import next_rotation
 from reconciler.core.plan.sight import Sight
 from reconciler.store.base import StoredObject
 
@@ -48,12 +46,12 @@ class Board:
 
     def saw(self, stored: StoredObject, status: Status, sight: Sight) -> None:
         """A pass looked at everything."""
-        judged, stack, rotation = sight.judged, sight.stack, sight.stack.rotation
-        members = judged.members.values()
+        judged, stack, members = sight.judged, sight.stack, sight.judged.members.values()
+        due = judged.next_rotation
         web = [r for r in judged.replicas if r.live]
         self._snapshots[stored.name] = replace(
             _of(stored, status),
-            replicas={w.name: _counts(w, judged) for w in stack.workloads},
+            replicas={name: _by_state(counts) for name, counts in judged.counts.items()},
             pool={
                 "up": sum(m.up for m in members),
                 "down": sum(m.enabled and not m.up for m in members),
@@ -62,9 +60,7 @@ class Board:
             pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
             drift=count_by_kind(sight.differences),
             oldest_replica_created=min((r.container.created for r in web), default=None),
-            next_rotation=datetime.fromtimestamp(next_rotation(web, rotation), UTC)
-            if rotation and web
-            else None,
+            next_rotation=None if due is None else datetime.fromtimestamp(due, UTC),
             observed_at=judged.now,
         )
         self._exporters[stored.name] = exporters(stack, judged.observed)
@@ -115,23 +111,12 @@ def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:
     )
 
 
-def _counts(workload: Workload, judged: Judged) -> Mapping[str, int]:
-    """A workload's containers by catalog.REPLICA_STATES; what no pool serves is ready when it runs."""
-    if workload.role is Role.WEB:
-        mine = [r for r in judged.replicas if r.workload is workload and r.live]
-        return {
-            "desired": workload.replicas,
-            "current": len(mine),
-            "updated": sum(r.current for r in mine),
-            "ready": sum(r.phase is Phase.READY for r in mine),
-            "serving": sum(r.serving for r in mine),
-        }
-    instances = judged.of(workload)
-    well = sum(instance.phase in (Phase.READY, Phase.COMPLETE) for instance in instances)
+def _by_state(counts: Counts) -> Mapping[str, int]:
+    """A workload's containers by catalog.REPLICA_STATES."""
     return {
-        "desired": 0 if workload.done else workload.replicas,
-        "current": len(instances),
-        "updated": sum(instance.current for instance in instances),
-        "ready": well,
-        "serving": well,
+        "desired": counts.desired,
+        "current": counts.current,
+        "updated": counts.updated,
+        "ready": counts.ready,
+        "serving": counts.serving,
     }

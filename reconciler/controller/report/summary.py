@@ -20,12 +20,9 @@ from reconciler.api import (
 )
 from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.api.reasons import Reason
-from reconciler.core.assess.health import Replica
-from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.moved import moved
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
-from reconciler.core.plan.rotation import next_rotation
 from reconciler.core.plan.sight import Sight
 from reconciler.store.base import StoredObject
 
@@ -34,18 +31,6 @@ SHOWN: Final = 5
 
 Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
-
-
-def counts(stack: Stack, replicas: tuple[Replica, ...]) -> ReplicaCounts:
-    """How many web replicas there are, from wanted to useful."""
-    live = [replica for replica in replicas if replica.live]
-    return ReplicaCounts(
-        desired=stack.replicas,
-        current=len(live),
-        updated=sum(r.current for r in live),
-        ready=sum(r.phase is Phase.READY for r in live),
-        serving=sum(r.serving for r in live),
-    )
 
 
 def is_converged(sight: Sight, replicas: ReplicaCounts) -> bool:
@@ -97,13 +82,17 @@ def drifted(before: Status, stored: StoredObject, sight: Sight, message: str) ->
 
 def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
     """The facts of a status: counts, revision, commit and the next rotation."""
-    stack = sight.stack
-    live = [replica for replica in sight.replicas if replica.live]
-    due = next_rotation(live, stack.rotation) if stack.rotation and live else None
+    pool, due = sight.judged.pool, sight.judged.next_rotation
     facts = {
         "observed_generation": stored.generation,
-        "replicas": counts(stack, sight.replicas),
-        "revision": stack.revision,
+        "replicas": ReplicaCounts(
+            desired=pool.desired,
+            current=pool.current,
+            updated=pool.updated,
+            ready=pool.ready,
+            serving=pool.serving,
+        ),
+        "revision": sight.stack.revision,
         "last_applied_revision": stored.origin.commit or None,
         "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
     }

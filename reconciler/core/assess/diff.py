@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.core.assess.health import Replica
-from reconciler.core.assess.instance import Instance, Phase
+from reconciler.core.assess.counts import Counts
+from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import moved
 from reconciler.core.desired.stack import Role, Workload
@@ -49,33 +49,26 @@ class Difference:
 
 def diff(judged: Judged) -> tuple[Difference, ...]:
     """All differences, workload by workload in the order of the stack."""
-    stack, observed, replicas = judged.stack, judged.observed, judged.replicas
     found: list[Difference] = []
-    enough = sum(r.serving for r in replicas) >= stack.serving
-    for workload in stack.workloads:
-        if workload.role is Role.WEB:
-            found += _of_web(workload, [r for r in replicas if r.workload is workload], enough=enough)
-        else:
-            found += _of_others(workload, judged.of(workload))
+    for workload in judged.stack.workloads:
+        found += _of_web(workload, judged) if workload.role is Role.WEB else _of_others(workload, judged)
     found += _of_proxy(judged)
     found += [Difference(Kind.IMAGE, name, text) for name, text in moved(judged)]
-    known = {workload.name for workload in stack.workloads}
     found += [
         Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
-        for container in observed.engine.containers
-        if container.workload not in known
+        for container in judged.orphans
     ]
     return tuple(found)
 
 
-def _of_web(workload: Workload, replicas: list[Replica], *, enough: bool) -> Iterable[Difference]:
-    """`enough`: as many serve as should, so that whoever does not stands by."""
-    current = [r for r in replicas if (r.current or r.asked) and r.useful]
-    outdated = sum(not r.current and not r.asked and r.live for r in replicas)
-    yield from _counts(workload, workload.replicas, len(current), outdated)
-    if asked := sum(r.asked for r in current):
-        yield Difference(Kind.OUTDATED, workload.name, f"{_containers(asked)} to be rotated")
-    for replica in replicas:
+def _of_web(workload: Workload, judged: Judged) -> Iterable[Difference]:
+    counts = judged.counts[workload.name]
+    # When as many serve as should, the others stand by.
+    enough = judged.pool.serving >= judged.stack.serving
+    yield from _counts(workload, counts, counts.desired)
+    if counts.asked:
+        yield Difference(Kind.OUTDATED, workload.name, f"{_containers(counts.asked)} to be rotated")
+    for replica in (r for r in judged.replicas if r.workload is workload):
         if replica.phase in (Phase.UNHEALTHY, Phase.DEAD):
             yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
         elif replica.current and not replica.serving and not enough:
@@ -84,22 +77,22 @@ def _of_web(workload: Workload, replicas: list[Replica], *, enough: bool) -> Ite
             )
 
 
-def _of_others(workload: Workload, instances: tuple[Instance, ...]) -> Iterable[Difference]:
-    current = [instance for instance in instances if instance.current]
+def _of_others(workload: Workload, judged: Judged) -> Iterable[Difference]:
+    counts = judged.counts[workload.name]
     # What was complete once is not missed.
-    wanted = len(current) if workload.done else workload.replicas
-    yield from _counts(workload, wanted, len(current), len(instances) - len(current))
-    for instance in current:
-        if instance.phase not in (Phase.READY, Phase.COMPLETE):
+    yield from _counts(workload, counts, counts.usable if workload.done else counts.desired)
+    for instance in judged.of(workload):
+        if instance.current and not instance.is_well:
             yield Difference(
                 Kind.UNHEALTHY, instance.container.name, instance.reason or f"is {instance.phase.value}"
             )
 
 
-def _counts(workload: Workload, wanted: int, current: int, outdated: int) -> Iterable[Difference]:
-    if outdated:
+def _counts(workload: Workload, counts: Counts, wanted: int) -> Iterable[Difference]:
+    current = counts.usable
+    if counts.outdated:
         yield Difference(
-            Kind.OUTDATED, workload.name, f"{outdated} of another revision than {workload.revision}"
+            Kind.OUTDATED, workload.name, f"{counts.outdated} of another revision than {workload.revision}"
         )
     if current < wanted:
         yield Difference(

@@ -1,4 +1,7 @@
-"""What runs, judged: the verdicts of health.py and pool.py on one look, made once for all who plan, compare or tell."""
+"""What runs, judged: the verdicts of health.py and pool.py on one look, made once for all who plan, compare or tell.
+
+What several of them count or look up is derived here as well, when it is first asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
+from reconciler.core.assess.age import next_rotation
+from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
 from reconciler.core.assess.instance import Instance, detached, judge_instance
 from reconciler.core.assess.observed import Container, Observed
@@ -37,19 +42,54 @@ class Judged:
         """The instances of one workload of the stack, oldest first."""
         return self._by_workload.get(workload.name, ())
 
-    @cached_property
-    def _by_workload(self) -> Mapping[str, tuple[Instance, ...]]:
-        found: dict[str, list[Instance]] = {}
-        for instance in (*self.others, *self.replicas):
-            found.setdefault(instance.workload.name, []).append(instance)
-        return {workload: tuple(instances) for workload, instances in found.items()}
-
     def is_complete(self, workload: Workload) -> bool:
         """Whether all instances of a workload that no pool serves are there, of the current definition, and well."""
         instances = self.of(workload)
         return workload.done or (
             len(instances) == workload.replicas and all(instance.is_well for instance in instances)
         )
+
+    @cached_property
+    def counts(self) -> Mapping[str, Counts]:
+        """How many containers each workload of the stack has."""
+        return {
+            w.name: count_replicas(w.replicas, self._replicas_of(w))
+            if w.role is Role.WEB
+            else count_instances(w, self.of(w))
+            for w in self.stack.workloads
+        }
+
+    @cached_property
+    def pool(self) -> Counts:
+        """How many replicas there are in all, those of services that are gone included."""
+        return count_replicas(self.stack.replicas, self.replicas)
+
+    @property
+    def relied_on(self) -> int:
+        """How many replicas serve that will not leave for another revision."""
+        return sum(r.serving and (r.current or r.asked) for r in self.replicas)
+
+    @cached_property
+    def orphans(self) -> tuple[Container, ...]:
+        """The containers of services that the stack does not have, oldest first."""
+        names = {workload.name for workload in self.stack.workloads}
+        return tuple(c for c in self.observed.containers if c.workload not in names)
+
+    @cached_property
+    def next_rotation(self) -> float | None:
+        """The Unix time of the next rotation, or None when nothing is rotated by age."""
+        rotation, live = self.stack.rotation, [replica for replica in self.replicas if replica.live]
+        return next_rotation(live, rotation) if rotation and live else None
+
+    def _replicas_of(self, workload: Workload) -> tuple[Replica, ...]:
+        return tuple(replica for replica in self.replicas if replica.workload is workload)
+
+    @cached_property
+    def _by_workload(self) -> Mapping[str, tuple[Instance, ...]]:
+        found: dict[str, list[Instance]] = {}
+        for instance in (*self.others, *self.replicas):
+            found.setdefault(instance.workload.name, []).append(instance)
+        return {workload: tuple(instances) for workload, instances in found.items()}
 
 
 def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:

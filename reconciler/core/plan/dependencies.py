@@ -18,7 +18,7 @@ from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observed import Health, Observed, State
+from reconciler.core.assess.observed import Health, State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 from reconciler.core.plan.jobs import ENDED, plan_job
@@ -62,7 +62,7 @@ def plan_dependencies(judged: Judged, history: History, decision: Decision) -> D
     if not stack.of(Role.DEPENDENCY, Role.JOB):
         return DependencyStep(Step(), may_start=True, may_serve=True, hold=False)
     web = frozenset(workload.name for workload in stack.web)
-    ready = set(web) if _enough_serve(judged, decision.enough) else set()
+    ready = set(web) if judged.relied_on >= decision.enough else set()
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
@@ -175,12 +175,11 @@ def _explain(workload: Workload, instances: Sequence[Instance], unmet: Sequence[
     return f"{workload.name} is not ready: {reason}" if reason else f"{workload.name} is not ready yet"
 
 
-def plan_orphans(stack: Stack, observed: Observed) -> Step:
+def plan_orphans(judged: Judged) -> Step:
     """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
-    names = {workload.name for workload in stack.workloads}
     operations: list[Operation] = []
-    for container in observed.containers:
-        if container.workload in names or container.role is Role.WEB:
+    for container in judged.orphans:
+        if container.role is Role.WEB:
             continue
         if container.state in ENDED:
             operations.append(RemoveContainer.on(container, Cause.ORPHAN))
@@ -193,11 +192,6 @@ def _in_order(stack: Stack) -> Iterable[Workload]:
     mine = {workload.name: workload for workload in stack.of(Role.DEPENDENCY, Role.JOB)}
     graph = {name: [other for other in workload.needs if other in mine] for name, workload in mine.items()}
     return [mine[name] for name in TopologicalSorter(graph).static_order()]
-
-
-def _enough_serve(judged: Judged, enough: int) -> bool:
-    """Whether what needs the web service can rely on it: on as many replicas of this revision as a rollout leaves."""
-    return sum(r.serving and (r.current or r.asked) for r in judged.replicas) >= enough
 
 
 def _needed_by_web(stack: Stack) -> frozenset[str]:

@@ -33,7 +33,7 @@ def plan(judged: Judged, history: History) -> Plan:
     if ingress.blocked and not observed.engine.containers:
         return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)
 
-    steps = (dependencies.step, ingress.step, web.step, plan_orphans(stack, observed), _endings(observed))
+    steps = (dependencies.step, ingress.step, web.step, plan_orphans(judged), _endings(observed))
     planned = [operation for step in steps for operation in step.operations]
     able, pulls = fetch(stack, observed, without_image, planned)
     pulling = Step.of(pulls)

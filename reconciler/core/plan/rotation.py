@@ -10,14 +10,9 @@ import random
 from collections.abc import Sequence
 from datetime import datetime
 
+from reconciler.core.assess.age import interval_of, next_rotation
 from reconciler.core.assess.health import Replica
 from reconciler.core.desired.stack import Rotation, Stack
-
-
-def next_rotation(replicas: Sequence[Replica], rotation: Rotation) -> float:
-    """The Unix time of the next rotation: interval ± jitter after the youngest replica was created."""
-    youngest = max(replicas, key=lambda r: r.container.age_key).container
-    return youngest.created.timestamp() + _interval(rotation, youngest.id)
 
 
 def due_in(stack: Stack, replicas: Sequence[Replica], now: datetime) -> float | None:
@@ -36,7 +31,7 @@ def active_due_in(rotation: Rotation, active: Replica) -> float:
     """Seconds until the active replica has served its time; at once when it is not fit to serve any longer."""
     if not active.current or not active.serving or active.member is None:
         return 0.0
-    return _interval(rotation, active.container.id) - active.member.since
+    return interval_of(rotation, active.container.id) - active.member.since
 
 
 def choose_active(candidates: Sequence[Replica], before: Replica | None) -> Replica | None:
@@ -46,7 +41,3 @@ def choose_active(candidates: Sequence[Replica], before: Replica | None) -> Repl
         return None
     seed = before.container.id if before else "".join(r.name for r in others)
     return random.Random(seed).choice(others)
-
-
-def _interval(rotation: Rotation, seed: str) -> float:
-    return rotation.interval * (1 + random.Random(seed).uniform(-rotation.jitter, rotation.jitter))

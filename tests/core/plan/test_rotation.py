@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.core.assess.age import next_rotation
 from reconciler.core.assess.health import Replica
 from reconciler.core.desired.stack import Stack
-from reconciler.core.plan.rotation import active_due_in, choose_active, due_in, next_rotation
+from reconciler.core.plan.rotation import active_due_in, choose_active, due_in
 from tests.core.scenes import NOW, read_scene
 
 

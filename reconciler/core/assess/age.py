@@ -1,0 +1,20 @@
+"""How old replicas may become. Chance is drawn from container IDs, so that each look comes to the same moment."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from reconciler.core.assess.health import Replica
+from reconciler.core.desired.stack import Rotation
+
+
+def interval_of(rotation: Rotation, seed: str) -> float:
+    """Seconds from one rotation to the next: the interval, give or take the jitter."""
+    return rotation.interval * (1 + random.Random(seed).uniform(-rotation.jitter, rotation.jitter))
+
+
+def next_rotation(replicas: Sequence[Replica], rotation: Rotation) -> float:
+    """The Unix time of the next rotation: interval ± jitter after the youngest replica was created."""
+    youngest = max(replicas, key=lambda r: r.container.age_key).container
+    return youngest.created.timestamp() + interval_of(rotation, youngest.id)
