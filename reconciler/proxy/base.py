@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from reconciler.core.assess.observed import Container, ProxyObserved
+from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container, ProxyObserved
 from reconciler.core.desired.stack import Stack
 
 
@@ -23,16 +23,34 @@ class Proxy(Protocol):
     def events(self) -> Iterator[str]:
         """The name of a stack for each of its servers that goes UP or DOWN, for ever; some may be missed."""
 
-    def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
-        """Render, validate and atomically write the configuration with these servers (name, "address:port")."""
+    def configure(
+        self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
+    ) -> None:
+        """Render, validate and atomically write the configuration with these servers (name, "address:port").
+
+        `weights` (name, weight) are those that are not the default.
+        """
 
     def reload(self, stack: Stack, slot: int) -> None:
         """Start a new worker in this HAProxy; returns when it serves, raises with its log when it does not."""
 
     def add_server(
-        self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
+        self,
+        stack: Stack,
+        slots: Sequence[int],
+        server: str,
+        address: str,
+        *,
+        trusted: bool,
+        weight: int = DEFAULT_WEIGHT,
     ) -> None:
-        """Make the server exist at this address, and at no other, and take traffic in the current workers."""
+        """Make the server exist at this address, and at no other, and take traffic in the current workers.
+
+        One that takes traffic already keeps its weight.
+        """
+
+    def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
+        """Give the server this share of new requests, 0 to 256, in the current workers; none of its sessions ends."""
 
     def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
         """Send nothing new to the server, in all workers."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, Protocol, TypeGuard
 
 from reconciler.core.assess.observed import (
+    DEFAULT_WEIGHT,
     Admin,
     Container,
     ProxyInstance,
@@ -60,6 +61,7 @@ class MemoryServer:
     changed: float
     admin: Admin = Admin.READY
     up: bool = True
+    weight: int = DEFAULT_WEIGHT
     sessions: list[float] = field(default_factory=list)
 
     def settle(self, network: Network, now: float) -> None:
@@ -116,6 +118,7 @@ class MemoryFile:
     structure: str
     servers: Mapping[str, str]
     image: str
+    weights: Mapping[str, int] = field(default_factory=dict)
 
 
 class MemoryProxy:
@@ -148,6 +151,7 @@ class MemoryProxy:
             expected=structure(stack.proxy),
             written=file.structure if file and file.image == stack.haproxy.image else None,
             configured=dict(file.servers) if file else {},
+            weights=dict(file.weights) if file else {},
             instances=tuple(
                 ProxyInstance(id, answering=False, silent=silent[id])
                 if id in silent
@@ -156,10 +160,14 @@ class MemoryProxy:
             ),
         )
 
-    def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
+    def configure(
+        self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
+    ) -> None:
         """See Proxy.configure."""
         self.processes(stack)
-        self.files[stack.project] = MemoryFile(structure(stack.proxy), dict(servers), stack.haproxy.image)
+        self.files[stack.project] = MemoryFile(
+            structure(stack.proxy), dict(servers), stack.haproxy.image, dict(weights)
+        )
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See Proxy.reload."""
@@ -174,7 +182,14 @@ class MemoryProxy:
             process.workers.insert(0, self._worker(stack.project, former))
 
     def add_server(
-        self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
+        self,
+        stack: Stack,
+        slots: Sequence[int],
+        server: str,
+        address: str,
+        *,
+        trusted: bool,
+        weight: int = DEFAULT_WEIGHT,
     ) -> None:
         """See Proxy.add_server."""
         now = self._clock()
@@ -185,6 +200,13 @@ class MemoryProxy:
                 worker.servers[server] = known
             if known.admin is not Admin.READY:
                 known.admin, known.up, known.changed = Admin.READY, trusted, now
+                known.weight = weight
+
+    def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
+        """See Proxy.set_weight."""
+        for worker in self._current(stack, slots):
+            if known := worker.servers.get(server):
+                known.weight = weight
 
     def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
         """See Proxy.drain_server."""
@@ -249,10 +271,11 @@ class MemoryProxy:
     ) -> str:
         """Let a request come to the HAProxy in `container` and last `seconds`.
 
-        Returns the name of the server that got it, or "" when it is held because the pool is empty.
+        `choose` picks one of the servers, each of which is there as often as its weight says. Returns the name of the one
+        that got it, or "" when it is held because the pool is empty.
         """
         worker = self.processes(stack)[container].workers[0]
-        up = [name for name, server in worker.servers.items() if server.up]
+        up = [name for name, server in worker.servers.items() if server.up for _ in range(server.weight)]
         if not up or not worker.current:
             return ""
         name = choose(up)
@@ -283,13 +306,16 @@ class MemoryProxy:
         file = self.files.get(project)
         self._pids += 1
         now = self._clock()
+        if file is None:
+            return MemoryWorker(self._pids, "", now, {})
         servers = {
-            name: MemoryServer(address, now) for name, address in (file.servers if file else {}).items()
+            name: MemoryServer(address, now, weight=file.weights.get(name, DEFAULT_WEIGHT))
+            for name, address in file.servers.items()
         }
         for name, server in servers.items():
             if (known := former.get(name)) and known.address == server.address:
                 server.admin, server.up, server.changed = known.admin, known.up, known.changed
-        return MemoryWorker(self._pids, file.structure if file else "", now, servers)
+        return MemoryWorker(self._pids, file.structure, now, servers)
 
     def _supersede(self, process: MemoryProcess) -> None:
         for worker in process.workers:
@@ -317,6 +343,7 @@ def _seen(worker: MemoryWorker, now: float, successor: float) -> ProxyWorker:
             up=server.up and worker.current,
             sessions=len(server.sessions),
             since=float(floor(_since(server, now, successor, current=worker.current))),
+            weight=server.weight,
         )
         for name, server in worker.servers.items()
         if worker.current or server.sessions

@@ -22,6 +22,7 @@ import yaml
 from reconciler.core.assess.history import History
 from reconciler.core.assess.judged import Judged, judge
 from reconciler.core.assess.observed import (
+    DEFAULT_WEIGHT,
     Admin,
     Container,
     EngineObserved,
@@ -86,6 +87,7 @@ def read_scene(text: str) -> Scene:
     ]
     expected = STRUCTURE
     in_file = {line.short: line.address for line in read if line.server in ("up", "down")}
+    shares = {line.short: line.weight for line in read if line.weight != DEFAULT_WEIGHT}
     observed = Observed(
         EngineObserved(
             containers=tuple(line.container for line in read if line.container),
@@ -99,6 +101,7 @@ def read_scene(text: str) -> Scene:
             written={"now": STRUCTURE, "old": "structure-old", "none": None}[told.get("written", "now")],
             configured=told.get("configured", in_file),
             instances=tuple(line.instance(servers) for line in read if line.is_asked),
+            weights=shares,
         ),
     )
     deaths = {
@@ -123,6 +126,7 @@ class _Line:
         workload_name = self.name.rpartition("-")[0] or self.name
         version = next((word[1:] for word in flags if word.startswith("@")), None)
         self._options = options
+        self.weight = int(options.get("weight", DEFAULT_WEIGHT))
         self.short = f"{self.name:_<12}"[:12]
         self._number = int(self.name.lstrip("abcdefghijklmnopqrstuvwxyz-") or 0)
         self.server = next((word for word in ("up", "down", "drained") if word in flags), "")
@@ -194,6 +198,7 @@ class _Line:
             sessions=int(self._options.get("old" if old else "sessions", 0)),
             since=float(self._options.get("since", 60)),
             check=self._options.get("check", "").replace("_", " "),
+            weight=self.weight,
         )
 
 

@@ -166,11 +166,17 @@ class World:
     def signal(self, slot: int, name: str) -> None:
         docker("kill", f"--signal={name}", self.containers[slot].id)
 
-    def configure(self, *replicas: Replica, stack: Stack | None = None) -> None:
-        self.proxy.configure(stack or self.stack, [(replica.name, replica.address) for replica in replicas])
+    def configure(self, *replicas: Replica, stack: Stack | None = None, **weights: int) -> None:
+        servers = [(replica.name, replica.address) for replica in replicas]
+        self.proxy.configure(stack or self.stack, servers, list(weights.items()))
 
-    def add(self, replica: Replica, *, trusted: bool = True) -> None:
-        self.proxy.add_server(self.stack, self.slots, replica.name, replica.address, trusted=trusted)
+    def add(self, replica: Replica, *, trusted: bool = True, weight: int = 1) -> None:
+        self.proxy.add_server(
+            self.stack, self.slots, replica.name, replica.address, trusted=trusted, weight=weight
+        )
+
+    def weigh(self, replica: Replica, weight: int) -> None:
+        self.proxy.set_weight(self.stack, self.slots, replica.name, weight)
 
     def drain(self, replica: Replica) -> None:
         self.proxy.drain_server(self.stack, self.slots, replica.name)

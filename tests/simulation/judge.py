@@ -334,6 +334,7 @@ class Judge:
                 name
                 for name, server in process.workers[0].servers.items()
                 if server.up
+                and server.weight
                 and (name in unseen or ((found := by_name.get(name)) and self._can_answer(found, server)))
             )
             for process in accepting

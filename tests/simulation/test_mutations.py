@@ -97,7 +97,7 @@ def the_file_is_never_written_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         ingress,
         "_configuration",
-        lambda observed, servers: [] if observed.proxy.written else configuration(observed, servers),
+        lambda observed, *wanted: [] if observed.proxy.written else configuration(observed, *wanted),
     )
 
 

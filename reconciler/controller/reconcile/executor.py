@@ -25,6 +25,7 @@ from reconciler.core.plan.operations import (
     RecreateContainer,
     ReloadProxy,
     RemoveContainer,
+    SetWeight,
     StartContainer,
     StopContainer,
 )
@@ -75,12 +76,14 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             engine.remove(containers, anonymous_volumes=anonymous)
         case ConnectNetwork() as connection:
             engine.connect(stack, connection)
-        case ConfigureProxy(servers=servers):
-            proxy.configure(stack, servers)
+        case ConfigureProxy(servers=servers, weights=weights):
+            proxy.configure(stack, servers, weights)
         case ReloadProxy(slot=slot):
             proxy.reload(stack, slot)
-        case AddServer(server=server, slots=slots, address=address, trusted=trusted):
-            proxy.add_server(stack, slots, server, address, trusted=trusted)
+        case AddServer(server=server, slots=slots, address=address, trusted=trusted, weight=weight):
+            proxy.add_server(stack, slots, server, address, trusted=trusted, weight=weight)
+        case SetWeight(server=server, slots=slots, weight=weight):
+            proxy.set_weight(stack, slots, server, weight)
         case DrainServer(server=server, slots=slots):
             proxy.drain_server(stack, slots, server)
         case DeleteServer(server=server, slots=slots, force=force):

@@ -33,12 +33,13 @@ from reconciler.core.plan.operations import (
     DrainServer,
     Operation,
     RemoveContainer,
+    SetWeight,
     StartContainer,
     StopContainer,
 )
 from reconciler.store.base import EventType, Records, Rejection
 
-ROUTINE: Final = (AddServer, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
+ROUTINE: Final = (AddServer, SetWeight, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
 """Steps on the way of something that has an event of its own; they are logged, not told to people."""
 
 _log = logging.getLogger(__name__)

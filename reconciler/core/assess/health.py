@@ -121,7 +121,10 @@ def judge(
         member=member,
         address=address,
         in_pool=found is not None and found.enabled,
-        taking_traffic=found is not None and found.up and seen.phase is not Phase.STOPPING,
+        taking_traffic=found is not None
+        and found.up
+        and found.is_weighted
+        and seen.phase is not Phase.STOPPING,
         reason=seen.reason,
         is_detached=seen.is_detached,
         asked=accepted and asked,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from typing import Final
 
 from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.desired.stack import Role
@@ -99,11 +100,16 @@ class Admin(StrEnum):
     DRAIN = "drain"
 
 
+DEFAULT_WEIGHT: Final = 1
+MAX_WEIGHT: Final = 256
+
+
 @dataclass(frozen=True)
 class Server:
     """One server of the pool as one HAProxy worker sees it; `since` is how many seconds its status has lasted.
 
-    `check`: what the last check came to, in HAProxy's words, such as "L7STS 401".
+    `check`: what the last check came to, in HAProxy's words, such as "L7STS 401". `weight`: its share of new requests
+    beside that of the others, 0 for none; `up` says what its checks say, also then.
     """
 
     name: str
@@ -113,6 +119,7 @@ class Server:
     sessions: int
     since: float
     check: str = ""
+    weight: int = DEFAULT_WEIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +150,15 @@ class ProxyObserved:
     """The proxy side of a stack.
 
     `expected` is the digest of the configuration without its servers, as it would be rendered now; `written` and
-    `configured` (server name to address) are what the file on disk says.
+    `configured` (server name to address) are what the file on disk says, and so are `weights` where they are not the
+    default.
     """
 
     expected: str
     written: str | None
     configured: Mapping[str, str]
     instances: tuple[ProxyInstance, ...] = ()
+    weights: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.assess.observed import Admin, Container, Observed, ProxyInstance, Server, State
+from reconciler.core.assess.observed import (
+    DEFAULT_WEIGHT,
+    Admin,
+    Container,
+    Observed,
+    ProxyInstance,
+    Server,
+    State,
+)
 
 
 @dataclass(frozen=True)
 class Member:
     """A server of the pool over all proxies.
 
-    `addresses`: where the processes that take new connections reach it. `enabled`: takes traffic everywhere. `up`:
-    enabled and its checks pass everywhere; `up_somewhere`: in one at least. `draining`: takes new traffic nowhere.
+    `addresses`: where the processes that take new connections reach it. `enabled`: drained nowhere. `up`: enabled and its
+    checks pass everywhere; `up_somewhere`: takes new traffic in one at least. `draining`: takes new traffic nowhere.
     `sessions`: open in all processes together. `since`: seconds that its status has lasted in the process that changed
-    it last. `check`: what the last check came to where it fails.
+    it last. `check`: what the last check came to where it fails. `weights`: its share of new requests in the processes that
+    take them.
     """
 
     name: str
@@ -31,6 +40,12 @@ class Member:
     sessions: int
     since: float
     check: str = ""
+    weights: frozenset[int] = frozenset({DEFAULT_WEIGHT})
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether it has a share of new requests everywhere; one without may be well and not drained."""
+        return 0 not in self.weights
 
 
 def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
@@ -68,9 +83,10 @@ def _member(name: str, views: Sequence[Server], current: Sequence[Server], liste
         addresses=frozenset([server.address for server in current]),
         enabled=enabled,
         up=enabled and all(ready),
-        up_somewhere=any(ready),
+        up_somewhere=any(s.up and s.weight > 0 for s in current if s.admin is Admin.READY),
         draining=all(server.admin is Admin.DRAIN for server in views),
         sessions=sum([server.sessions for server in views]),
         since=min([server.since for server in views]),
         check=next((server.check for server in current if not server.up and server.check), ""),
+        weights=frozenset([server.weight for server in current]),
     )

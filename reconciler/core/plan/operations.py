@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container
+from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +168,13 @@ class ConnectNetwork(ContainerOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureProxy(Operation):
-    """Write haproxy.cfg with these servers (name and address), after the proxy's own binary accepted it."""
+    """Write haproxy.cfg with these servers (name and address), after the proxy's own binary accepted it.
+
+    `weights`: by name, where it is not the default.
+    """
 
     servers: tuple[tuple[str, str], ...]
+    weights: tuple[tuple[str, int], ...] = ()
 
     @property
     def sentence(self) -> str:
@@ -202,10 +206,23 @@ class AddServer(ServerOperation):
 
     address: str
     trusted: bool
+    weight: int = DEFAULT_WEIGHT
 
     @property
     def sentence(self) -> str:
-        return f"add server {self.server} at {self.address}"
+        share = f" with weight {self.weight}" if self.weight != DEFAULT_WEIGHT else ""
+        return f"add server {self.server} at {self.address}{share}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetWeight(ServerOperation):
+    """Give a server of the pool another share of new requests; with 0 it gets none, and is not drained."""
+
+    weight: int
+
+    @property
+    def sentence(self) -> str:
+        return f"set weight {self.weight} of server {self.server}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

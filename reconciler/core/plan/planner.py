@@ -29,7 +29,7 @@ def plan(judged: Judged, history: History) -> Plan:
         may_serve=dependencies.may_serve,
         hold=dependencies.hold,
     )
-    ingress = plan_ingress(judged, web.servers)
+    ingress = plan_ingress(judged, web.servers, web.weights)
     if ingress.blocked and not observed.engine.containers:
         return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)
 

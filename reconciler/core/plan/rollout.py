@@ -21,6 +21,7 @@ from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
+from reconciler.core.assess.observed import DEFAULT_WEIGHT
 from reconciler.core.plan.leaving import leaving
 from reconciler.core.plan.operations import (
     AddServer,
@@ -29,6 +30,7 @@ from reconciler.core.plan.operations import (
     DrainServer,
     Operation,
     RemoveContainer,
+    SetWeight,
     StartContainer,
     Step,
     StopContainer,
@@ -56,10 +58,14 @@ LONGEST_LOOK: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WebStep:
-    """The next step of the pool, and the servers (name to address) that haproxy.cfg has to name from now on."""
+    """The next step of the pool, and the servers (name to address) that haproxy.cfg has to name from now on.
+
+    `weights`: those of them that do not have the default.
+    """
 
     step: Step
     servers: Mapping[str, str]
+    weights: Mapping[str, int]
 
 
 def plan_web(
@@ -85,6 +91,7 @@ def plan_web(
     elif may_serve or _is_served(judged) or (left := _left_to_hold(judged, kept)) <= 0:
         # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
         steps += _admit(judged, decision, kept)
+        steps += _weigh(judged, decision, kept)
     elif left < inf:
         steps.append(Wait(left))
     steps += _retire(judged, retiring)
@@ -94,7 +101,13 @@ def plan_web(
         # The first ones can be there already when what they need turns ready.
         steps += _create(judged, history, decision, retiring, dead)
     steps += _explain(judged, kept)
-    return WebStep(Step.of(steps), {} if hold else _servers(judged, kept, steps))
+    servers = {} if hold else _servers(judged, kept, steps)
+    weights = {
+        name: weight
+        for name, weight in decision.weights.items()
+        if name in servers and weight != DEFAULT_WEIGHT
+    }
+    return WebStep(Step.of(steps), servers, weights)
 
 
 # Who is gone
@@ -141,8 +154,17 @@ def _admit(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Itera
             slots=judged.slots,
             address=replica.address,
             trusted=replica.is_trusted,
+            weight=decision.weights.get(replica.name, DEFAULT_WEIGHT),
             cause=Cause.STALE if moved else Cause.READY,
         )
+
+
+def _weigh(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation]:
+    """Give the servers that are in the pool the shares that the strategy asks for."""
+    for replica in kept:
+        wanted = decision.weights.get(replica.name, DEFAULT_WEIGHT)
+        if replica.in_pool and replica.member and replica.member.weights != {wanted}:
+            yield SetWeight(server=replica.name, slots=judged.slots, weight=wanted, cause=Cause.STALE)
 
 
 def _is_served(judged: Judged) -> bool:
@@ -296,9 +318,9 @@ def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
         yield Wait((rotated_at - judged.now).total_seconds())
     for replica in kept:
         name = replica.container.name
-        if replica.in_pool and not replica.taking_traffic:
-            check = f" ({replica.member.check})" if replica.member and replica.member.check else ""
-            look = _next_look(CHECK_LOOK, replica.member.since if replica.member else 0.0)
+        if replica.in_pool and replica.member and not replica.member.up:
+            check = f" ({replica.member.check})" if replica.member.check else ""
+            look = _next_look(CHECK_LOOK, replica.member.since)
             yield Wait(look, f"{name} does not pass HAProxy's check yet{check}")
         elif replica.phase is Phase.WARMING:
             left = strategy.progress_deadline - replica.container.age(judged.now)

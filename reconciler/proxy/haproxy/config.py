@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from math import isfinite
 from pathlib import Path
 from typing import Final
 
+from reconciler.core.assess.observed import DEFAULT_WEIGHT, MAX_WEIGHT
 from reconciler.core.desired.base_stack import (
     CONFIG_MOUNT,
     EXPORTER_PREFIX,
@@ -38,6 +39,7 @@ __all__ = [
     "render",
     "state_file",
     "structure",
+    "weighed",
 ]
 
 CONFIG_FILE: Final = "haproxy.cfg"
@@ -77,7 +79,7 @@ _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,399}")
 
 _ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
 _DESCRIPTION: Final = re.compile(r"^    description .*\n", re.MULTILINE)
-_SERVER: Final = re.compile(r"^    server (\S+) (\S+)\n", re.MULTILINE)
+_SERVER: Final = re.compile(r"^    server (\S+) (\S+)(?: weight (0|[1-9][0-9]{0,2}))?\n", re.MULTILINE)
 _HERE: Final = Path(__file__).parent
 
 
@@ -99,24 +101,32 @@ class Timeouts:
 @dataclass(frozen=True, slots=True)
 class Written:
     """What the files in a configuration directory say: structure, servers (name to address), and the image
-    whose HAProxy accepted it.
+    whose HAProxy accepted it. `weights`: by name, where it is not the default.
     """
 
     structure: str
     servers: Mapping[str, str]
     image: str
+    weights: Mapping[str, int] = field(default_factory=dict)
 
 
-def render(settings: ProxySettings, servers: Iterable[tuple[str, str]], image: str) -> dict[str, str]:
+def render(
+    settings: ProxySettings,
+    servers: Iterable[tuple[str, str]],
+    image: str,
+    weights: Iterable[tuple[str, int]] = (),
+) -> dict[str, str]:
     """All files of the configuration directory, by relative path.
 
-    `servers` are pairs of name and "IPv4:port"; they are written in order of name. Raises ValueError, naming the
-    field, for a value that HAProxy could read as anything but that value.
+    `servers` are pairs of name and "IPv4:port"; they are written in order of name. `weights` are pairs of name and weight.
+    Raises ValueError, naming the field, for a value that HAProxy could read as anything but that value.
     """
     pairs = sorted((_matching("server name", _NAME, name), _address(address)) for name, address in servers)
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError("server name: given twice")
-    text = _text(settings, tuple(pairs), structure(settings), _matching("image", _IMAGE, image))
+    shares = {name: weighed(weight) for name, weight in weights if weight != DEFAULT_WEIGHT}
+    lines = tuple((n, f"{where} weight {shares[n]}" if n in shares else where) for n, where in pairs)
+    text = _text(settings, lines, structure(settings), _matching("image", _IMAGE, image))
     return {**_assets(), CONFIG_FILE: text}
 
 
@@ -134,9 +144,17 @@ def read_back(files: Mapping[str, str]) -> Written | None:
     accepted = _ACCEPTED.search(text)
     return Written(
         structure=_digest({name: files.get(name, "") for name in _assets()}, text),
-        servers=dict(_SERVER.findall(text)),
+        servers={name: address for name, address, _ in _SERVER.findall(text)},
         image=accepted[1] if accepted else "",
+        weights={name: int(weight) for name, _, weight in _SERVER.findall(text) if weight},
     )
+
+
+def weighed(weight: int) -> int:
+    """A weight, if HAProxy has such a one."""
+    if not 0 <= weight <= MAX_WEIGHT:
+        raise ValueError(f"server weight: {weight!r} is not from 0 to {MAX_WEIGHT}")
+    return weight
 
 
 def state_file(slot: int | str) -> str:

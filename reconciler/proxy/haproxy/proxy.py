@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.assess.observed import Container, ProxyInstance, ProxyObserved, State
+from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container, ProxyInstance, ProxyObserved, State
 from reconciler.core.desired.stack import Stack
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
@@ -70,6 +70,7 @@ class HAProxy:
             # A file that this image's HAProxy has not accepted yet is none, although it may well be right.
             written=written.structure if written and written.image == stack.haproxy.image else None,
             configured=written.servers if written else {},
+            weights=written.weights if written else {},
             instances=tuple(
                 _instance(id, workers, names, successor)
                 if workers is not None
@@ -82,10 +83,12 @@ class HAProxy:
         """See Proxy.events."""
         return self._events.follow()
 
-    def configure(self, stack: Stack, servers: Sequence[tuple[str, str]]) -> None:
+    def configure(
+        self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
+    ) -> None:
         """See Proxy.configure."""
         image = stack.haproxy.image
-        files = _checked(render, stack.proxy, servers, image)
+        files = _checked(render, stack.proxy, servers, image, weights)
         before = _written(stack)
         if before is not None:
             self._accepted.add((before.structure, before.image))
@@ -111,13 +114,26 @@ class HAProxy:
             raise ProxyError(f"cannot hand the servers' states to HAProxy's next worker: {error}") from error
 
     def add_server(
-        self, stack: Stack, slots: Sequence[int], server: str, address: str, *, trusted: bool
+        self,
+        stack: Stack,
+        slots: Sequence[int],
+        server: str,
+        address: str,
+        *,
+        trusted: bool,
+        weight: int = DEFAULT_WEIGHT,
     ) -> None:
         """See Proxy.add_server."""
         checks = check_options(stack.proxy.health)
         for runtime in self._runtimes(stack, slots):
             with suppress(ProxyAwayError):
-                runtime.add_server(server, address, checks, trusted=trusted)
+                runtime.add_server(server, address, checks, trusted=trusted, weight=weight)
+
+    def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
+        """See Proxy.set_weight."""
+        for runtime in self._runtimes(stack, slots):
+            with suppress(ProxyAwayError):
+                runtime.set_weight(server, weight)
 
     def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
         """See Proxy.drain_server."""

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.core.assess.observed import Admin
+from reconciler.core.assess.observed import DEFAULT_WEIGHT, Admin
 from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
+from reconciler.proxy.haproxy.config import weighed
 from reconciler.proxy.haproxy.files import handed_over
 from reconciler.proxy.haproxy.socket import CURRENT, Master, ask, converse, process
 from reconciler.proxy.haproxy.stats import Info, Process, find, old_pids, read_info, read_servers
@@ -58,7 +59,9 @@ class Runtime:
             )
         return (current, *filter(None, (self._old(pid) for pid in old)))
 
-    def add_server(self, name: str, address: str, checks: str, *, trusted: bool) -> None:
+    def add_server(
+        self, name: str, address: str, checks: str, *, trusted: bool, weight: int = DEFAULT_WEIGHT
+    ) -> None:
         """Make the server exist at this address and take traffic: at once when trusted, else after its first
         good check. `checks` are the keywords that say how it is checked.
         """
@@ -74,17 +77,20 @@ class Runtime:
         server = f"{self.pool}/{name}"
         commands = [] if known else [(f"add server {server} {address} {checks}", _ADDED)]
         commands.append((f"enable health {server}", _DONE))
-        if trusted:
-            commands.append((f"set server {server} weight 1", _DONE))
-            commands.append((f"set server {server} state ready", _DONE))
-        else:
-            # Leaving maintenance makes a server UP until its checks say otherwise. Without weight it gets no
-            # request until it has been told that it is DOWN.
-            commands.append((f"set server {server} weight 0", _DONE))
-            commands.append((f"set server {server} state ready", _DONE))
+        commands.append((f"set server {server} weight {weighed(weight)}", _DONE))
+        if not trusted:
+            # Leaving maintenance makes a server UP until its checks say otherwise. Drained, it gets no request until it
+            # has been told that it is DOWN.
+            commands.append((f"set server {server} state drain", _DONE))
             commands.append((f"set server {server} health down", _DONE))
-            commands.append((f"set server {server} weight 1", _DONE))
+        commands.append((f"set server {server} state ready", _DONE))
         self._expect(commands)
+
+    def set_weight(self, name: str, weight: int) -> None:
+        """Give the server this share of new requests. An absent server has none."""
+        current = self._current()
+        if not current.info.stopping and find(current.servers, name):
+            self._expect([(f"set server {self.pool}/{name} weight {weighed(weight)}", _DONE, _NO_SERVER)])
 
     def drain_server(self, name: str) -> None:
         """Send nothing new to the server; what runs on it ends by itself. An absent server is drained.

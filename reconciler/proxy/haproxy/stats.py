@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.core.assess.observed import Admin, ProxyWorker, Server
+from reconciler.core.assess.observed import MAX_WEIGHT, Admin, ProxyWorker, Server
 from reconciler.proxy.errors import quoted
 
 __all__ = ["Info", "Process", "as_worker", "find", "old_pids", "read_info", "read_servers"]
@@ -138,12 +138,14 @@ def find(servers: Iterable[Server], name: str) -> Server | None:
 
 
 def _server(row: dict[str, str]) -> Server:
-    # Weight 0 is how a server that must pass a check first is kept from traffic while it is being set up.
     if not (_SERVER_NAME.fullmatch(row["svname"]) and _ADDRESS.fullmatch(row["addr"])):
         raise ValueError(
             f"show stat tells of a server without a proper name or address: {quoted(row['svname'])!r}"
         )
-    out = row["status"].startswith(("MAINT", "DRAIN")) or row["uweight"] == "0"
+    # A server whose weight is 0 is UP or DOWN like any other: only what was taken out is MAINT or DRAIN.
+    out = row["status"].startswith(("MAINT", "DRAIN"))
+    if (weight := _number(row["uweight"])) > MAX_WEIGHT:
+        raise ValueError(f"show stat tells of a server of weight {weight}, more than {MAX_WEIGHT}")
     return Server(
         name=row["svname"],
         address=row["addr"],
@@ -153,6 +155,7 @@ def _server(row: dict[str, str]) -> Server:
         sessions=_number(row["qcur"]) + max(_number(row["scur"]), _number(row["used_conn_cur"])),
         since=float(_number(row["lastchg"])),
         check=_check(row),
+        weight=weight,
     )
 
 

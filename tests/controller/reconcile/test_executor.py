@@ -22,6 +22,7 @@ from reconciler.core.plan.operations import (
     RecreateContainer,
     ReloadProxy,
     RemoveContainer,
+    SetWeight,
     StartContainer,
     StopContainer,
 )
@@ -76,12 +77,13 @@ PROXY = CreateProxy(workload="haproxy", existing=0, slot=1, gateway="g", **WHY)
         (StopContainer(**container("a"), grace=7.0), "stop a 7.0"),
         (RemoveContainer(**container("a")), "remove ('a',) False"),
         (CONNECTION, f"connect {CONNECTION}"),
-        (ConfigureProxy(servers=(("a", "1:2"),), **WHY), "configure (('a', '1:2'),)"),
+        (ConfigureProxy(servers=(("a", "1:2"),), **WHY), "configure (('a', '1:2'),) ()"),
         (ReloadProxy(**container("a"), slot=3), "reload 3"),
         (
             AddServer(server="a", slots=(1, 2), address="1:2", trusted=True, **WHY),
-            "add_server (1, 2) a 1:2 True",
+            "add_server (1, 2) a 1:2 True 1",
         ),
+        (SetWeight(server="a", slots=(1,), weight=3, **WHY), "set_weight (1,) a 3"),
         (DrainServer(server="a", slots=(1,), **WHY), "drain_server (1,) a"),
         (DeleteServer(server="a", slots=(1,), force=False, **WHY), "delete_server (1,) a False"),
     ],

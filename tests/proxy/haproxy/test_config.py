@@ -131,11 +131,26 @@ def test_a_missing_page_is_seen() -> None:
 
 def test_a_changed_server_line_is_seen() -> None:
     files = render(SETTINGS, SERVERS, IMAGE)
-    files[CONFIG_FILE] = files[CONFIG_FILE].replace("10.0.0.1:8000", "10.0.0.1:8000 weight 9")
+    files[CONFIG_FILE] = files[CONFIG_FILE].replace("10.0.0.1:8000", "10.0.0.1:8000 backup")
 
     assert (written := read_back(files)) is not None
     assert written.structure != structure(SETTINGS)
     assert set(written.servers) == {"b"}
+
+
+def test_weights_are_written_and_read_back() -> None:
+    files = render(SETTINGS, SERVERS, IMAGE, [("a", 9), ("b", 1)])
+
+    assert "server a 10.0.0.1:8000 weight 9\n" in files[CONFIG_FILE]
+    assert (written := read_back(files)) is not None
+    assert written.weights == {"a": 9}
+    assert (written.structure, set(written.servers)) == (structure(SETTINGS), {"a", "b"})
+
+
+@pytest.mark.parametrize("weight", [-1, 257])
+def test_a_weight_that_haproxy_does_not_have_is_refused(weight: int) -> None:
+    with pytest.raises(ValueError, match="server weight"):
+        render(SETTINGS, SERVERS, IMAGE, [("a", weight)])
 
 
 HOSTILE = [

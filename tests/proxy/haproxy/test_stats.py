@@ -76,14 +76,17 @@ def test_what_is_no_info_is_refused(text: str) -> None:
         ("MAINT", 1, Admin.DRAIN, False),
         ("MAINT (via web/b)", 1, Admin.DRAIN, False),
         ("DRAIN", 1, Admin.DRAIN, False),
-        # Left in the middle of being added.
-        ("UP", 0, Admin.DRAIN, False),
+        # No share is not drained: it is as well as its checks say.
+        ("UP", 0, Admin.READY, True),
+        ("DOWN", 0, Admin.READY, False),
+        ("DRAIN", 0, Admin.DRAIN, False),
+        ("UP", 256, Admin.READY, True),
     ],
 )
 def test_status(status: str, weight: int, admin: Admin, up: bool) -> None:
     (read,) = read_servers(table(f"web,a,0,0,{status},{weight},,7,10.0.0.1:80,0,"))
 
-    assert read == server(admin=admin, up=up)
+    assert read == server(admin=admin, up=up, weight=weight)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ strategies, so none of them can stop a container before its sessions have ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from reconciler.core.assess.judged import Judged
 
@@ -33,13 +33,15 @@ class Decision:
 
     `floor`: the fewest replicas that may be left taking traffic. `surge`: containers above the desired number. `enough`:
     how many have to serve before what needs the web service may rely on it. `holds`: the pool is emptied on purpose, and
-    the proxy holds the requests meanwhile.
+    the proxy holds the requests meanwhile. `weights`: a server's share of new requests, by its name, where it is not the
+    default; one with 0 gets none and does not count for the floor.
     """
 
     floor: int
     surge: int
     enough: int
     holds: bool = False
+    weights: Mapping[str, int] = field(default_factory=dict)
     gates: Gates = Gates()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.api.strategy import StrategyType
 from reconciler.core.assess.judged import Judged
-from reconciler.core.plan.operations import AddServer, CreateReplicas, DrainServer
+from reconciler.core.plan.operations import AddServer, ConfigureProxy, CreateReplicas, DrainServer, SetWeight
 from reconciler.core.plan.planner import plan
 from reconciler.core.plan.strategies import STRATEGIES, Decision, Gates, decide
 from tests.core.scenes import Scene, read_scene
@@ -59,7 +59,7 @@ def test_what_is_decided(wish: dict[str, Any], decision: Decision) -> None:
 
 def planned(made: Scene) -> list[str]:
     operations = plan(made.judged, made.history).operations
-    wanted = (AddServer, CreateReplicas, DrainServer)
+    wanted = (AddServer, CreateReplicas, DrainServer, SetWeight)
     return [o.sentence for o in operations if isinstance(o, wanted)]
 
 
@@ -106,3 +106,44 @@ def test_one_that_lets_all_new_replicas_in_together_keeps_the_first_ones_out(
         "add server web-3_______ at 10.0.0.4:8000",
         "add server web-4_______ at 10.0.0.5:8000",
     ]
+
+
+def weighing(judged: Judged) -> Decision:
+    """Old replicas have nine times the share of new ones."""
+    decision = STRATEGIES["RollingUpdate"](judged)
+    return replace(decision, weights={r.name: 9 for r in judged.replicas if not r.current})
+
+
+def test_servers_get_the_shares_that_a_strategy_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "Weighing", weighing)
+    before = scene([OLD, "@2 age=9"], "Weighing", replicas=1)
+    made = plan(before.judged, before.history).operations
+    assert [str(o) for o in made if isinstance(o, AddServer | SetWeight)] == [
+        "add server web-2_______ at 10.0.0.3:8000 (ready)",
+        "set weight 9 of server web-1_______ (stale)",
+    ]
+    file = next(o for o in made if isinstance(o, ConfigureProxy))
+    assert file.weights == (("web-1_______", 9),)
+
+
+def test_a_share_is_given_with_the_server_and_not_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "Weighing", weighing)
+    ready = scene(["@1", "@1 starting age=9"], "Weighing", replicas=2, paused=True)
+    assert "add server web-1_______ at 10.0.0.2:8000 with weight 9" in planned(ready)
+    settled = scene([OLD + " weight=9", OLD + " weight=9"], "Weighing", replicas=2, paused=True)
+    assert planned(settled) == []
+
+
+def test_without_a_wish_every_server_goes_back_to_the_default() -> None:
+    assert planned(scene([NEW + " weight=9"], replicas=1)) == ["set weight 1 of server web-1_______"]
+
+
+def test_one_without_a_share_is_well_and_spares_no_other() -> None:
+    """It takes no traffic, so that none of the others may leave in its favour; nor is it ill, or awaited."""
+    made = scene([OLD, "@2 up age=9 weight=0"], replicas=1)
+    (old, new) = made.judged.replicas
+    assert (new.phase, new.in_pool, new.taking_traffic, new.draining) == ("ready", True, False, False)
+    done = plan(made.judged, made.history)
+    assert not any(isinstance(o, DrainServer) for o in done.operations)
+    assert done.waiting == ()
+    assert old.taking_traffic

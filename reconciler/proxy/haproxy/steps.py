@@ -54,8 +54,10 @@ class IngressStep:
     blocked: str = ""
 
 
-def plan_ingress(judged: Judged, servers: Mapping[str, str]) -> IngressStep:
-    """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on."""
+def plan_ingress(judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int]) -> IngressStep:
+    """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on, and `weights` are
+    those that are not the default.
+    """
     stack, observed = judged.stack, judged.observed
     # One that we have stopped is still there, to be removed, when it has ended.
     gateways = [
@@ -68,7 +70,7 @@ def plan_ingress(judged: Judged, servers: Mapping[str, str]) -> IngressStep:
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
     # Before there is a namespace to run HAProxy in, nobody would read it.
     is_read = home is not None or proxies.exist
-    configuration = _configuration(observed, servers) if is_read else []
+    configuration = _configuration(observed, servers, weights) if is_read else []
     operations = [*gateway_operations, *configuration, *proxies.operations()]
     port_looks = [Wait(PORT_LOOK)] if blocked else []
     return IngressStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)
@@ -115,16 +117,19 @@ def _connections(gateways: list[Container], workload: Workload, existing: int) -
                 yield ConnectNetwork.on(container, Cause.DETACHED, network=network, existing=existing)
 
 
-def _configuration(observed: Observed, servers: Mapping[str, str]) -> list[Operation]:
+def _configuration(
+    observed: Observed, servers: Mapping[str, str], weights: Mapping[str, int]
+) -> list[Operation]:
     """The file comes before any runtime command: whoever restarts finds the same truth."""
     proxy = observed.proxy
     if proxy.written != proxy.expected:
         cause = Cause.MISSING if proxy.written is None else Cause.OUTDATED
-    elif dict(proxy.configured) != dict(servers):
+    elif (dict(proxy.configured), dict(proxy.weights)) != (dict(servers), dict(weights)):
         cause = Cause.STALE
     else:
         return []
-    return [ConfigureProxy(servers=tuple(sorted(servers.items())), cause=cause)]
+    named, shares = tuple(sorted(servers.items())), tuple(sorted(weights.items()))
+    return [ConfigureProxy(servers=named, weights=shares, cause=cause)]
 
 
 class _Proxies:

@@ -1,0 +1,73 @@
+"""A strategy that weighs servers lives through histories like any other. No shipped one does: it is made here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+
+from reconciler.core.assess.judged import Judged
+from reconciler.core.names import VAULT_NET
+from reconciler.core.plan.strategies import STRATEGIES, Decision
+from reconciler.core.plan.strategies.rolling_update import rolling_update
+from reconciler.proxy.memory import MemoryProxy
+from tests.simulation.many import quietly
+from tests.simulation.services import Wish
+from tests.simulation.simulation import live_through
+from tests.simulation.test_memory import Hands
+
+SEEDS = range(20)
+
+
+def weighing(judged: Judged) -> Decision:
+    """New replicas have a fifth of the share of old ones until no old one is left."""
+    decision = rolling_update(judged)
+    new = [replica.name for replica in judged.replicas if replica.current]
+    old = [replica.name for replica in judged.replicas if not replica.current]
+    return replace(decision, weights=dict.fromkeys(old, 5) if new else {})
+
+
+def test_no_promise_is_broken_while_servers_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights: Counter[int] = Counter()
+    told = MemoryProxy.set_weight
+
+    def counted(proxy: MemoryProxy, stack: Any, slots: Any, server: str, weight: int) -> None:
+        weights[weight] += 1
+        told(proxy, stack, slots, server, weight)
+
+    monkeypatch.setattr(MemoryProxy, "set_weight", counted)
+    monkeypatch.setitem(STRATEGIES, "RollingUpdate", weighing)
+    with quietly():
+        for seed in SEEDS:
+            live_through(seed)
+    assert weights[5] > 0
+
+
+def test_requests_spread_by_weight_and_a_restart_finds_it_in_the_file() -> None:
+    hands = Hands(Wish("web"))
+    hands.open()
+    first, address = hands.serve()
+    hands.create(1, existing=1)
+    hands.start()
+    hands.time += 5
+    second = next(web.short for web in hands.seen() if web.short != first)
+    other = next(f"{web.addresses[VAULT_NET]}:8000" for web in hands.seen() if web.short == second)
+    hands.proxy.add_server(hands.stack, [1], second, other, trusted=True)
+    hands.proxy.set_weight(hands.stack, [1], first, 9)
+    hands.proxy.configure(hands.stack, [(first, address), (second, other)], [(first, 9)])
+    (process,) = hands.proxy.processes(hands.stack)
+    random = Random(1)
+
+    def shares() -> Counter[str]:
+        return Counter(hands.proxy.request(hands.stack, process, 0.1, random.choice) for _ in range(1000))
+
+    assert 850 < shares()[first] < 950
+    hands.proxy.reload(hands.stack, 1)
+    assert 850 < shares()[first] < 950
+    hands.proxy.set_weight(hands.stack, [1], first, 0)
+    assert shares() == {second: 1000}
+    hands.proxy.drain_server(hands.stack, [1], second)
+    assert shares() == {"": 1000}
