@@ -30,6 +30,7 @@ from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import Machine
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryProxy
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
 from vault_plugins.whoami.plugin import WhoamiPlugin
@@ -123,7 +124,7 @@ class Town:
             proxy=proxy,
             build=_build,
             journal=Journal(self._records, self._recorder),
-            board=Board(Stopwatch(self._recorder)),
+            board=Board(Stopwatch(self._recorder), FRONT),
             now=self.now,
             clock=self.clock,
         )
@@ -168,7 +169,7 @@ def _service(number: int, replicas: int) -> VaultService:
 
 
 def _build(service: VaultService) -> Stack:
-    return build(service, WhoamiPlugin(), Site(Path("/state/services") / service.name, 99, 99))
+    return build(service, WhoamiPlugin(), Site(Path("/state/services") / service.name, 99, 99), front=FRONT)
 
 
 if __name__ == "__main__":

@@ -178,7 +178,7 @@ class Application:
         from reconciler.controller.report.board import Board
         from reconciler.controller.report.stopwatch import Stopwatch
 
-        return Board(Stopwatch(self.recorder))
+        return Board(Stopwatch(self.recorder), self.proxy.front)
 
     @cached_property
     def policy(self) -> Policy:
@@ -210,11 +210,18 @@ class Application:
     def builder(self) -> Builder:
         """From VaultServices to stacks."""
         from reconciler.controller.reconcile.builder import Builder
+        from reconciler.proxy.haproxy.front import FRONT
         from reconciler.store.revision_key import read_key
 
         key = read_key(self.options.state_dir)
         return Builder(
-            self.registry, self.objects.directory, self.policy, self.secrets, self.objects.precedes, key
+            self.registry,
+            self.objects.directory,
+            self.policy,
+            FRONT,
+            self.secrets,
+            self.objects.precedes,
+            key,
         )
 
     # Questions
@@ -406,8 +413,8 @@ class Application:
             return DEFAULTS
 
     def _validate(self, image: str, directory: Path, user: str) -> None:
-        from reconciler.core.desired.base_stack import CONFIG_MOUNT, SLOT_VARIABLE
         from reconciler.engines.base import Command
+        from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, SLOT_VARIABLE
 
         words = ("haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg")
         self.engine.run_once(Command(image, words, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user))

@@ -12,10 +12,15 @@ from typing import Protocol
 
 from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container, ProxyObserved
 from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.front import FrontDoor
 
 
 class Proxy(Protocol):
     """The load balancers of a stack."""
+
+    @property
+    def front(self) -> FrontDoor:
+        """How they are defined and replaced, for the plan."""
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
         """Ask each running HAProxy container for its workers and servers; one that does not answer is a fact, no error."""

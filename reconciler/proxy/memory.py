@@ -24,8 +24,10 @@ from reconciler.core.assess.observed import (
     State,
 )
 from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.front import FrontDoor
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.config import structure
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.silence import Silence
 
 BOOT: Final = 0.1
@@ -123,6 +125,8 @@ class MemoryFile:
 
 class MemoryProxy:
     """Implements reconciler.proxy.base.Proxy. `mute` names the containers whose sockets do not answer."""
+
+    front: Final[FrontDoor] = FRONT
 
     def __init__(self, network: Network, clock: Callable[[], float]) -> None:
         self._network = network

@@ -13,6 +13,7 @@ from reconciler.api import Spec, VaultService
 from reconciler.api.revisioned import is_revisioned, revisioned_fields, with_revision_of
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site, Stack
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
 SITE = Site(Path("/state/services/files"), 99, 99)
@@ -81,7 +82,7 @@ PLUGINS = {"mirror": Mirror(), "other": Other()}
 def stack_of(spec: Spec) -> Stack:
     service = VaultService.model_validate({"metadata": {"name": "files"}, "spec": spec.to_document()})
     secrets = {f"SECRET_{number}": entry.file for number, entry in enumerate(spec.env_from)}
-    return build(service, PLUGINS[spec.plugin], SITE, secrets)
+    return build(service, PLUGINS[spec.plugin], SITE, secrets, front=FRONT)
 
 
 def changed(name: str) -> Spec:

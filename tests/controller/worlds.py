@@ -17,6 +17,7 @@ from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import Machine, MemoryContainer
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryProxy
 from tests.simulation.services import NAME, Wish, behaviour, build_stack
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
@@ -44,7 +45,7 @@ class MemoryWorld:
             proxy=self.proxy,
             build=self.build,
             journal=Journal(self.records, self.recorder),
-            board=Board(Stopwatch(self.recorder)),
+            board=Board(Stopwatch(self.recorder), FRONT),
             now=self.now,
             clock=self.clock,
         )

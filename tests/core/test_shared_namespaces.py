@@ -19,6 +19,7 @@ from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.core.plan.operations import RecreateContainer
 from reconciler.core.plan.planner import plan
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -46,7 +47,7 @@ class Tunnel(VaultServicePlugin):
 def stack(replicas: int = 1, **env: str) -> Stack:
     spec = {"plugin": "tunnel", "replicas": replicas, "ports": {"http": 8080}, "env": env}
     service = VaultService.model_validate({"metadata": {"name": "files"}, "spec": spec})
-    return build(service, Tunnel(), Site(Path("/state/services/files"), 99, 99))
+    return build(service, Tunnel(), Site(Path("/state/services/files"), 99, 99), front=FRONT)
 
 
 @pytest.mark.parametrize("key", ["network_mode", "pid", "ipc"])
@@ -90,7 +91,7 @@ def _container(
 def _recreated(*containers: Container, wanted: Stack | None = None) -> list[str]:
     seen = Observed(EngineObserved(containers), ProxyObserved("now", "now", {}))
     judged: Judged = judge(wanted or stack(), seen, NOW)
-    return [o.workload for o in plan(judged, History()).operations if isinstance(o, RecreateContainer)]
+    return [o.workload for o in plan(judged, History(), FRONT).operations if isinstance(o, RecreateContainer)]
 
 
 def test_a_sidecar_in_the_namespace_of_its_owner_is_left_alone() -> None:

@@ -17,6 +17,7 @@ from reconciler.api import Metadata, Ports, Spec, VaultService
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.engines.compose.engine import ComposeEngine
+from reconciler.proxy.haproxy.front import FRONT
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import free_port
 from vault_plugins import VaultServicePlugin
@@ -78,7 +79,12 @@ def make_stack(tmp_path: Path) -> Iterator[MakeStack]:
         spec = Spec(plugin="box", replicas=replicas, ports=Ports(http=port), env=env)
         site = Site(tmp_path, os.geteuid(), os.getegid())
         return build(
-            VaultService(metadata=Metadata(name=name), spec=spec), BoxPlugin(), site, {}, lambda path: None
+            VaultService(metadata=Metadata(name=name), spec=spec),
+            BoxPlugin(),
+            site,
+            {},
+            lambda path: None,
+            front=FRONT,
         )
 
     yield make

@@ -20,6 +20,7 @@ from reconciler.core.admission import ANNOTATION, Policy
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site
 from reconciler.engines.compose.file import dump
+from reconciler.proxy.haproxy.front import FRONT
 from tests.fuzz.pieces import FIELDS, SETTINGS, Piece
 from vault_plugins import VaultServicePlugin
 
@@ -111,7 +112,7 @@ def differences(fragments: Mapping[int, Mapping[str, Piece]]) -> Iterator[Differ
     top: dict[str, Any] = {}
     for seed, pieces in fragments.items():
         plugin = _Plugin({"image": "db:1", **{field: piece.written for field, piece in pieces.items()}})
-        document = build(_SERVICE, plugin, _SITE, policy=_POLICY).document
+        document = build(_SERVICE, plugin, _SITE, policy=_POLICY, front=FRONT).document
         services[f"s{seed}"] = document["services"]["db"]
         top = {section: document[section] for section in (*_TOP, "networks")}
     read = compose_reads({"name": "vault-files", "services": services, **top})["services"]

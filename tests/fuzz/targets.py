@@ -33,6 +33,7 @@ from reconciler.engines.compose.file import dump
 from reconciler.engines.compose.rows import read_row, service_of_event
 from reconciler.engines.errors import EngineError
 from reconciler.proxy.haproxy.config import read_back
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.web.hooks import PATH, Branch, hook_route
@@ -98,7 +99,7 @@ def fragment(random: Random, _: Path) -> None:
         data = mutate_data(data, random, _KEYS)
     web: Any = ["web"] if random.randrange(20) else mutate_data(["web"], random, ["db", "gateway"])
     try:
-        stack = build(seeds.SERVICE, _Plugin(data, web), _SITE)
+        stack = build(seeds.SERVICE, _Plugin(data, web), _SITE, front=FRONT)
     except VaultError as error:
         _says(error, "'fuzz'")
     else:

@@ -32,7 +32,6 @@ from reconciler.core.assess.observed import (
     Server,
     State,
 )
-from reconciler.core.desired.base_stack import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
 from reconciler.core.desired.stack import (
     HealthCheck,
     ProxySettings,
@@ -42,6 +41,7 @@ from reconciler.core.desired.stack import (
     Strategy,
     Workload,
 )
+from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
 from reconciler.proxy.haproxy.proxy import HAProxy
 
 IMAGE = "haproxy:3.0"

@@ -19,6 +19,7 @@ from reconciler.core.plan.planner import plan as plan_now
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import MemoryContainer
 from reconciler.proxy.haproxy.config import Timeouts
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryProcess, MemoryProxy, MemoryServer, MemoryWorker
 from tests.simulation.story import Violation
 
@@ -128,7 +129,7 @@ class Judge:
             replace(observed.engine, containers=tuple(containers)),
             replace(observed.proxy, instances=tuple(instances)),
         )
-        if (again := plan_now(judge(judged.stack, shuffled, judged.now), history)) != made:
+        if (again := plan_now(judge(judged.stack, shuffled, judged.now), history, FRONT)) != made:
             raise Violation(f"the plan depends on the order of what was seen:\n{made}\n-- or --\n{again}")
 
     # Around a call

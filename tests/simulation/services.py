@@ -14,6 +14,7 @@ from reconciler.api import VaultService
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack, Workload
 from reconciler.engines.memory.machine import Behaviour
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
 NAME = "files"
@@ -234,7 +235,7 @@ def build_stack(service: VaultService) -> Stack:
     if key not in _STACKS:
         if len(_STACKS) > 5000:
             _STACKS.clear()
-        _STACKS[key] = build(service, PLUGINS[service.spec.plugin], SITE)
+        _STACKS[key] = build(service, PLUGINS[service.spec.plugin], SITE, front=FRONT)
     return _STACKS[key]
 
 

@@ -30,11 +30,13 @@ from reconciler.core.assess.observed import Admin, State
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan import planner
+from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.operations import Plan
 from reconciler.engines.errors import EngineError
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
 from tests.simulation.judge import Judge
 from tests.simulation.services import (
@@ -87,7 +89,7 @@ class _SometimesBoard(Board):
     """Looks at every tenth pass: what Prometheus is shown takes longer than to plan, and changes nothing."""
 
     def __init__(self, random: Random) -> None:
-        super().__init__(Stopwatch(_RECORDER))
+        super().__init__(Stopwatch(_RECORDER), FRONT)
         self._random = random
 
     def saw(self, *seen: Any) -> None:
@@ -101,6 +103,8 @@ class Faulty:
     def __init__(self, target: object, call: Callable[..., Any]) -> None:
         self._target = target
         self._call = call
+        # No call, and nothing that could fail.
+        self.front = FRONT
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         wired = partial(self._call, name, getattr(self._target, name))
@@ -589,8 +593,8 @@ def _does_well(container: MemoryContainer, workload: Workload) -> bool:
 def _seen_by(simulation: Simulation) -> Iterator[None]:
     """While it lasts, the simulation sees every plan that the controller makes."""
 
-    def plan(judged: Judged, history: History) -> Plan:
-        made = planner.plan(judged, history)
+    def plan(judged: Judged, history: History, front: FrontDoor) -> Plan:
+        made = planner.plan(judged, history, front)
         simulation.planned(judged, history, made)
         return made
 

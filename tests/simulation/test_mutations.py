@@ -14,9 +14,10 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.observed import Observed
 from reconciler.core.desired.stack import Role, Stack
-from reconciler.core.plan import dependencies, ingress, leaving, planner, rollout
+from reconciler.core.plan import dependencies, leaving, planner, rollout
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
 from reconciler.core.plan.strategies import Decision
+from reconciler.proxy.haproxy import steps
 from tests.simulation.many import quietly
 from tests.simulation.simulation import live_through
 from tests.simulation.story import Violation
@@ -93,9 +94,9 @@ def the_file_forgets(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_file_is_never_written_again(patch: pytest.MonkeyPatch) -> None:
-    configuration = ingress._configuration
+    configuration = steps._configuration
     patch.setattr(
-        ingress,
+        steps,
         "_configuration",
         lambda observed, *wanted: [] if observed.proxy.written else configuration(observed, *wanted),
     )
@@ -119,12 +120,12 @@ def the_ill_are_kept(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
-    def end_superseded(proxies: ingress._Proxies) -> Iterator[Any]:
+    def end_superseded(proxies: steps._Proxies) -> Iterator[Any]:
         for container in proxies._running:
             if container not in proxies._fit:
-                yield ingress._stop(container, proxies._workload, Cause.OUTDATED)
+                yield steps._stop(container, proxies._workload, Cause.OUTDATED)
 
-    patch.setattr(ingress._Proxies, "_end_superseded", end_superseded)
+    patch.setattr(steps._Proxies, "_end_superseded", end_superseded)
 
 
 def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
@@ -158,18 +159,18 @@ def order_decides(patch: pytest.MonkeyPatch) -> None:
 
 def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
     """What the planner once did: a HAProxy that seems to be in a namespace of the past is stopped on the spot."""
-    operations = ingress._Proxies.operations
+    operations = steps._Proxies.operations
 
-    def stop_at_once(proxies: ingress._Proxies) -> Iterator[Any]:
+    def stop_at_once(proxies: steps._Proxies) -> Iterator[Any]:
         for container in proxies._running:
             gateway = proxies._gateways.get(container.joined or "")
             if gateway is None or (
                 gateway.started and container.started and gateway.started > container.started
             ):
-                yield ingress._stop(container, proxies._workload, Cause.DETACHED)
+                yield steps._stop(container, proxies._workload, Cause.DETACHED)
         yield from operations(proxies)
 
-    patch.setattr(ingress._Proxies, "operations", stop_at_once)
+    patch.setattr(steps._Proxies, "operations", stop_at_once)
 
 
 def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:

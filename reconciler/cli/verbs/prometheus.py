@@ -152,7 +152,7 @@ def _exporters(session: Session) -> Iterator[Exporter]:
             continue
         try:
             stack = application.build(stored.service)
-            yield from exporters(stack, application.observe(stack).observed)
+            yield from exporters(application.proxy.front, stack, application.observe(stack).observed)
         except VaultError as error:
             warn(f"{name}: {error}")
 

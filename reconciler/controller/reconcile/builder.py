@@ -16,6 +16,7 @@ from reconciler.controller.reconcile.mounted_files import MountedFiles
 from reconciler.controller.secrets import Secrets
 from reconciler.core.admission import Policy
 from reconciler.core.desired.build import build
+from reconciler.core.desired.front import Front
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.redaction import redact, redacted
 from vault_plugins.contract import PluginError
@@ -34,6 +35,7 @@ class Builder:
     registry: Registry
     directory: Callable[[str], Path]
     policy: Policy
+    front: Front
     secrets: Secrets = field(default_factory=Secrets)
     precedes: Callable[[str, str], bool] = lambda first, second: False
     key: bytes = b""
@@ -62,6 +64,7 @@ class Builder:
                 self.policy,
                 lambda other: self.precedes(other, service.name),
                 self.key,
+                front=self.front,
             )
         except PermanentError as error:
             redact(error, secrets.values())

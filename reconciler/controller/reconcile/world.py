@@ -47,4 +47,4 @@ def look(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: date
     revisions = {workload.name: workload.revisions for workload in stack.workloads}
     history = History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
     judged = judge(stack, observed, now)
-    return Sight(judged, history, plan(judged, history))
+    return Sight(judged, history, plan(judged, history, proxy.front))

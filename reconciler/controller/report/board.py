@@ -11,10 +11,9 @@ from reconciler.api import Status, find_condition
 from reconciler.controller.report.stopwatch import Stopwatch
 from reconciler.core.assess.counts import Counts
 from reconciler.core.assess.diff import count_by_kind
-from reconciler.core.assess.observed import Observed, State
-from reconciler.core.desired.base_stack import exporter_port
+from reconciler.core.assess.observed import Observed
 from reconciler.core.desired.stack import Stack
-from reconciler.core.names import VAULT_NET
+from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.sight import Sight
 from reconciler.store.base import StoredObject
 
@@ -31,8 +30,9 @@ class Exporter:
 class Board:
     """Snapshots by name. Threads may share it: each entry is replaced whole."""
 
-    def __init__(self, stopwatch: Stopwatch) -> None:
+    def __init__(self, stopwatch: Stopwatch, front: FrontDoor) -> None:
         self._stopwatch = stopwatch
+        self._front = front
         self._snapshots: dict[str, ServiceSnapshot] = {}
         self._exporters: dict[str, tuple[Exporter, ...]] = {}
 
@@ -63,7 +63,7 @@ class Board:
             next_rotation=None if due is None else datetime.fromtimestamp(due, UTC),
             observed_at=judged.now,
         )
-        self._exporters[stored.name] = exporters(stack, judged.observed)
+        self._exporters[stored.name] = exporters(self._front, stack, judged.observed)
         reconciling = find_condition(status.conditions, "Reconciling")
         settled = reconciling is not None and reconciling.status == "False"
         self._stopwatch.saw(stored.name, judged.replicas, settled=settled, now=judged.now)
@@ -85,16 +85,9 @@ class Board:
         self._stopwatch.forget(name)
 
 
-def exporters(stack: Stack, observed: Observed) -> tuple[Exporter, ...]:
-    """Where the running HAProxies of a stack serve their own metrics: in the namespace of their gateway."""
-    gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(stack.gateway.name)}
-    return tuple(
-        Exporter(stack.name, container.slot, f"{address}:{exporter_port(container.slot)}")
-        for container in observed.of(stack.haproxy.name)
-        if container.state is State.RUNNING
-        and container.slot is not None
-        and (address := gateways.get(container.joined or ""))
-    )
+def exporters(front: FrontDoor, stack: Stack, observed: Observed) -> tuple[Exporter, ...]:
+    """Where the running proxies of a stack serve their own metrics."""
+    return tuple(Exporter(stack.name, slot, address) for slot, address in front.exporters(stack, observed))
 
 
 def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from reconciler.api import VaultService
 from reconciler.core.admission import Policy, admit, check_names, check_proxy_image, profile_of
 from reconciler.core.compose.fragment import BuildError, Fragment, asking, read_fragment
+from reconciler.core.desired.front import Front
 from reconciler.core.desired.stack import (
     HealthCheck,
     ProxySettings,
@@ -23,7 +24,7 @@ from reconciler.core.desired.stack import (
     Stack,
     Strategy,
 )
-from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part, base_parts
+from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part
 from reconciler.core.names import CONTROL_NET, VAULT_NET
 from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
 
@@ -62,8 +63,10 @@ def build(
     policy: Policy = DEFAULT_POLICY,
     was_first: Callable[[str], bool] = lambda other: False,
     key: bytes = b"",
+    *,
+    front: Front,
 ) -> Stack:
-    """The stack that should run.
+    """The stack that should run; `front` adds what stands in front of its replicas.
 
     `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
     file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one;
@@ -81,7 +84,7 @@ def build(
     health, port, replicas = _resolve(plugin, settings)
     reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file, key)
     parts = (
-        *base_parts(service, site, policy.bind, key),
+        *front.parts(service, site, policy.bind, key),
         *(reader.part(name) for name in fragment.services),
     )
     return Stack(

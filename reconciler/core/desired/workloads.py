@@ -1,6 +1,6 @@
 """Workloads from their Compose services: what is added to a service, what moves to HAProxy, and what names its revision.
 
-A service of a fragment and one of the base stack come out alike: a Workload to plan with, and a definition with our labels
+A service of a fragment and one of the front door come out alike: a Workload to plan with, and a definition with our labels
 for the document.
 """
 
@@ -20,10 +20,9 @@ from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.needs import COMPLETED
 from reconciler.core.compose.networks import fixed_addresses
 from reconciler.core.compose.ports import Port, read_ports
-from reconciler.core.desired import base_stack
 from reconciler.core.desired.revision import digest, revision_of, revisions_of
-from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Site, Workload
-from reconciler.core.names import GATEWAY, HAPROXY, VAULT_NET
+from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Workload
+from reconciler.core.names import VAULT_NET
 from vault_plugins.contract import VaultServicePlugin
 
 MAX_STOP_GRACE: Final = 86400.0
@@ -93,7 +92,7 @@ class FragmentReader:
             one_shot=nature.one_shot and not is_web,
             awaited=nature.awaited and not is_web,
         )
-        return _labelled(self.service.name, workload, definition, body.get("container_name"))
+        return labelled(self.service.name, workload, definition, body.get("container_name"))
 
     def _starts_beside(self) -> bool:
         """Whether a replica is started while the one that it replaces still runs."""
@@ -181,49 +180,6 @@ class FragmentReader:
         return targets.pop() if self.port not in targets and len(targets) == 1 else self.port
 
 
-def base_parts(service: VaultService, site: Site, bind: str = "", key: bytes = b"") -> tuple[Part, Part]:
-    """The gateway and HAProxy."""
-    spec = service.spec
-    image, drain = spec.proxy.image, spec.strategy.drain_seconds
-    gateway = base_stack.gateway(spec.ports.http, image, bind)
-    haproxy = base_stack.haproxy(site, image, drain) | {"deploy": {"replicas": spec.proxy.replicas}}
-    # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision. Another address
-    # cannot be opened beside the old one either, so it is for gateways to come.
-    held = revisions_of({"ports": base_stack.gateway(spec.ports.http, image)["ports"]}, key)
-    proxy = revisions_of(haproxy, key)
-    return (
-        _labelled(
-            service.name,
-            Workload(
-                name=GATEWAY,
-                role=Role.GATEWAY,
-                replicas=1,
-                image=image,
-                revision=held[0],
-                revisions=frozenset(held),
-                networks=frozenset(gateway["networks"]),
-                stop_grace=0.0,
-            ),
-            gateway,
-        ),
-        _labelled(
-            service.name,
-            Workload(
-                name=HAPROXY,
-                role=Role.PROXY,
-                replicas=spec.proxy.replicas,
-                image=image,
-                revision=proxy[0],
-                revisions=frozenset(proxy),
-                networks=frozenset(),
-                needs=(GATEWAY,),
-                stop_grace=drain + base_stack.HARD_STOP_MARGIN,
-            ),
-            haproxy,
-        ),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _Nature:
     """Whether a service runs once, and whether that is all that it is there for."""
@@ -273,9 +229,10 @@ def _with_files(definition: Service, digest_file: FileDigest, fragment: Fragment
     return {**definition, "x-content": content} if content else definition
 
 
-def _labelled(
+def labelled(
     service: str, workload: Workload, definition: Service, container_name: str | None = None
 ) -> Part:
+    """The part of the stack of `service` that a workload comes to, with the labels that its containers are found by."""
     ours = {labels.SERVICE: service, labels.ROLE: workload.role.value, labels.REVISION: workload.revision}
     if workload.port is not None:
         ours[labels.PORT] = str(workload.port)

@@ -56,8 +56,13 @@ class DependencyStep:
     hold: bool
 
 
-def plan_dependencies(judged: Judged, history: History, decision: Decision) -> DependencyStep:
-    """Start what is missing in the order of needs, replace what is outdated once the pool is quiet."""
+def plan_dependencies(
+    judged: Judged, history: History, decision: Decision, *, can_hold: bool = True
+) -> DependencyStep:
+    """Start what is missing in the order of needs, replace what is outdated once the pool is quiet.
+
+    Without a proxy that can hold requests an empty pool would answer none of them, so it is not emptied.
+    """
     stack, members = judged.stack, judged.members
     if not stack.of(Role.DEPENDENCY, Role.JOB):
         return DependencyStep(Step(), may_start=True, may_serve=True, hold=False)
@@ -89,7 +94,7 @@ def plan_dependencies(judged: Judged, history: History, decision: Decision) -> D
         changing = [i for i in instances if is_replaceable and (not i.current or i.is_detached)]
         if changing and web.isdisjoint(unmet):
             in_use = any(i.phase is Phase.READY or i.is_detached for i in changing)
-            if in_use and workload.name in needed and (members or judged.silent):
+            if can_hold and in_use and workload.name in needed and (members or judged.silent):
                 hold = True
                 if not quiet:
                     continue

@@ -7,8 +7,8 @@ decides nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -71,7 +71,8 @@ class CreateProxy(Operation):
     """Create one HAProxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
 
     `namespace` says when that gateway was started, which tells its namespace from those that it had before. `image` as in
-    CreateReplicas.
+    CreateReplicas. `overlay`: what sets this container apart from the others of its workload, as fields of a Compose
+    service.
     """
 
     workload: str
@@ -81,6 +82,7 @@ class CreateProxy(Operation):
     namespace: datetime | None = None
     handover: int | None = None
     image: str = ""
+    overlay: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def sentence(self) -> str:

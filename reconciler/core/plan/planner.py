@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from reconciler.core.assess.history import History
 from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.observed import Observed, State
 from reconciler.core.plan.dependencies import plan_dependencies, plan_orphans
+from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.images import fetch, lacking, stand_still
-from reconciler.core.plan.ingress import plan_ingress
 from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
 from reconciler.core.plan.rollout import plan_web
 from reconciler.core.plan.strategies import decide
 
 
-def plan(judged: Judged, history: History) -> Plan:
-    """The operations that are safe now. Pure and deterministic: the same arguments give the same plan."""
+def plan(judged: Judged, history: History, front: FrontDoor) -> Plan:
+    """The operations that are safe now. Pure and deterministic: the same arguments give the same plan.
+
+    `front` is what serves the pool, and what it can do is all that is asked of it.
+    """
     stack, observed = judged.stack, judged.observed
     decision = decide(judged)
     if without_image := lacking(judged, decision):
         judged = stand_still(judged, without_image)
         decision = decide(judged)
-    dependencies = plan_dependencies(judged, history, decision)
+    if not front.capabilities.weights:
+        decision = replace(decision, weights={})
+    dependencies = plan_dependencies(judged, history, decision, can_hold=front.capabilities.hold)
     web = plan_web(
         judged,
         history,
@@ -29,18 +36,18 @@ def plan(judged: Judged, history: History) -> Plan:
         may_serve=dependencies.may_serve,
         hold=dependencies.hold,
     )
-    ingress = plan_ingress(judged, web.servers, web.weights)
-    if ingress.blocked and not observed.engine.containers:
-        return Plan(blocked=ingress.blocked, requeue_after=ingress.step.requeue_after)
+    door = front.steps(judged, web.servers, web.weights)
+    if door.blocked and not observed.engine.containers:
+        return Plan(blocked=door.blocked, requeue_after=door.step.requeue_after)
 
-    steps = (dependencies.step, ingress.step, web.step, plan_orphans(judged), _endings(observed))
+    steps = (dependencies.step, door.step, web.step, plan_orphans(judged), _endings(observed))
     planned = [operation for step in steps for operation in step.operations]
     able, pulls = fetch(stack, observed, without_image, planned)
     pulling = Step.of(pulls)
     return Plan(
         operations=(*able, *pulling.operations),
         waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
-        blocked=ingress.blocked,
+        blocked=door.blocked,
         requeue_after=_soonest((*steps, pulling)),
     )
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from reconciler.api.yaml_writing import document as written
 from reconciler.core.compose.interpolation import escape
-from reconciler.core.desired.base_stack import slot_overlay
 from reconciler.core.desired.stack import JSON
 from reconciler.core.labels import NAMESPACE, SLOT
 from reconciler.core.plan.operations import CreateProxy
@@ -30,8 +29,8 @@ def _readable(service: JSON) -> JSON:
 
 
 def proxy_overlay(request: CreateProxy) -> JSON:
-    """The override that sets one HAProxy container apart: its slot, its predecessor and the namespace it joins."""
-    own: dict[str, Any] = slot_overlay(request.slot, request.handover)
+    """The override that sets one proxy container apart: what its proxy asks for, its slot and the namespace it joins."""
+    own: dict[str, Any] = dict(request.overlay)
     marks = {SLOT: str(request.slot)}
     if request.namespace:
         marks[NAMESPACE] = request.namespace.isoformat()

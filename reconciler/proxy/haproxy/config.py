@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.core.assess.observed import DEFAULT_WEIGHT, MAX_WEIGHT
-from reconciler.core.desired.base_stack import (
+from reconciler.core.desired.stack import HealthCheck, ProxySettings
+from reconciler.proxy.haproxy.containers import (
     CONFIG_MOUNT,
     EXPORTER_PREFIX,
     HARD_STOP_MARGIN,
@@ -26,7 +27,6 @@ from reconciler.core.desired.base_stack import (
     RUN_MOUNT,
     SLOT_VARIABLE,
 )
-from reconciler.core.desired.stack import HealthCheck, ProxySettings
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
 
 __all__ = [

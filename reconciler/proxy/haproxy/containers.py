@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from reconciler.core.desired.stack import Site
-from reconciler.core.names import CONTROL_NET, GATEWAY, VAULT_NET
+from reconciler.api import VaultService
+from reconciler.core.desired.revision import revisions_of
+from reconciler.core.desired.stack import Role, Site, Workload
+from reconciler.core.desired.workloads import Part, labelled
+from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 
 INNER_PORT: Final = 8080
 """TCP port that HAProxy listens on inside the gateway's namespace; fixed, so that publishing elsewhere changes no proxy."""
@@ -32,7 +35,7 @@ def exporter_port(slot: int) -> int:
     return int(f"{EXPORTER_PREFIX}{slot}")
 
 
-def gateway(published: int, image: str, bind: str = "") -> dict[str, Any]:
+def _gateway(published: int, image: str, bind: str = "") -> dict[str, Any]:
     """The Compose service that holds the namespace and publishes the port, on the address `bind` or on all.
 
     It runs any image that has `sleep`; the proxy's own saves pulling a second one.
@@ -56,7 +59,7 @@ def _host(bind: str) -> str:
     return "" if not bind else f"[{bind}]:" if ":" in bind else f"{bind}:"
 
 
-def haproxy(site: Site, image: str, drain_seconds: float) -> dict[str, Any]:
+def _haproxy(site: Site, image: str, drain_seconds: float) -> dict[str, Any]:
     """The Compose service of HAProxy, in the first slot and without a predecessor."""
     return {
         "image": image,
@@ -90,3 +93,46 @@ def slot_overlay(slot: int, handover: int | None) -> dict[str, Any]:
     if handover is not None:
         command += ["-x", f"{RUN_MOUNT}/admin-{handover}.sock"]
     return {"command": command, "environment": {SLOT_VARIABLE: str(slot)}}
+
+
+def parts(service: VaultService, site: Site, bind: str = "", key: bytes = b"") -> tuple[Part, Part]:
+    """The gateway and HAProxy."""
+    spec = service.spec
+    image, drain = spec.proxy.image, spec.strategy.drain_seconds
+    gateway = _gateway(spec.ports.http, image, bind)
+    haproxy = _haproxy(site, image, drain) | {"deploy": {"replicas": spec.proxy.replicas}}
+    # A gateway is disruptive to replace and does nothing but hold ports: only those are its revision. Another address
+    # cannot be opened beside the old one either, so it is for gateways to come.
+    held = revisions_of({"ports": _gateway(spec.ports.http, image)["ports"]}, key)
+    proxy = revisions_of(haproxy, key)
+    return (
+        labelled(
+            service.name,
+            Workload(
+                name=GATEWAY,
+                role=Role.GATEWAY,
+                replicas=1,
+                image=image,
+                revision=held[0],
+                revisions=frozenset(held),
+                networks=frozenset(gateway["networks"]),
+                stop_grace=0.0,
+            ),
+            gateway,
+        ),
+        labelled(
+            service.name,
+            Workload(
+                name=HAPROXY,
+                role=Role.PROXY,
+                replicas=spec.proxy.replicas,
+                image=image,
+                revision=proxy[0],
+                revisions=frozenset(proxy),
+                networks=frozenset(),
+                needs=(GATEWAY,),
+                stop_grace=drain + HARD_STOP_MARGIN,
+            ),
+            haproxy,
+        ),
+    )

@@ -15,10 +15,12 @@ from typing import Final, ParamSpec, TypeVar
 from reconciler.api.errors import PermanentError
 from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container, ProxyInstance, ProxyObserved, State
 from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.front import FrontDoor
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
+from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.proxy.haproxy.stats import Process, as_worker
@@ -42,6 +44,8 @@ class HAProxy:
     configurations differ in nothing but servers starts one container to check them, not one for each. `clock` gives
     seconds that only grow.
     """
+
+    front: Final[FrontDoor] = FRONT
 
     def __init__(self, validate: Validate, clock: Callable[[], float]) -> None:
         self._validate = validate

@@ -8,7 +8,6 @@ first; the old one goes when the last HAProxy in its namespace has gone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -18,6 +17,7 @@ from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
 from reconciler.core.assess.observed import Container, Observed, ProxyInstance, State
 from reconciler.core.desired.stack import Stack, Workload
+from reconciler.core.plan.front import FrontStep
 from reconciler.core.plan.operations import (
     END_LOOK,
     ConfigureProxy,
@@ -32,6 +32,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
     Wait,
 )
+from reconciler.proxy.haproxy.containers import slot_overlay
 
 ANSWER_SECONDS: Final = 10.0
 """How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
@@ -46,15 +47,9 @@ _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
 """A gateway does nothing but exist: frozen by a hand, it serves as well."""
 
 
-@dataclass(frozen=True, slots=True)
-class IngressStep:
-    """The next step of the way in; `blocked` says what a person has to mend before a gateway can open."""
-
-    step: Step
-    blocked: str = ""
-
-
-def plan_ingress(judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int]) -> IngressStep:
+def plan_front(
+    judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int], *, can_hand_over: bool
+) -> FrontStep:
     """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on, and `weights` are
     those that are not the default.
     """
@@ -66,14 +61,14 @@ def plan_ingress(judged: Judged, servers: Mapping[str, str], weights: Mapping[st
     home = next(
         (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
     )
-    proxies = _Proxies(judged, home)
+    proxies = _Proxies(judged, home, can_hand_over=can_hand_over)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
     # Before there is a namespace to run HAProxy in, nobody would read it.
     is_read = home is not None or proxies.exist
     configuration = _configuration(observed, servers, weights) if is_read else []
     operations = [*gateway_operations, *configuration, *proxies.operations()]
     port_looks = [Wait(PORT_LOOK)] if blocked else []
-    return IngressStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)
+    return FrontStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)
 
 
 def _gateway(
@@ -135,7 +130,8 @@ def _configuration(
 class _Proxies:
     """The HAProxy containers of a stack, sorted by what they are good for."""
 
-    def __init__(self, judged: Judged, home: Container | None) -> None:
+    def __init__(self, judged: Judged, home: Container | None, *, can_hand_over: bool) -> None:
+        self._can_hand_over = can_hand_over
         stack, observed = judged.stack, judged.observed
         self._workload = stack.haproxy
         self._engine = observed.engine
@@ -220,13 +216,16 @@ class _Proxies:
             if c.joined == self._home.id and self._answers(c) and not self._lost_namespace(c)
         ]
         gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
+        slot = next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
+        handover = heirs[0] if heirs and self._can_hand_over else None
         yield CreateProxy(
             workload=self._workload.name,
             existing=len(self._all) - gone,
-            slot=next(slot for slot in range(1, len(slots) + 2) if slot not in slots),
+            slot=slot,
             gateway=self._home.id,
             namespace=self._home.started,
-            handover=heirs[0] if heirs else None,
+            handover=handover,
+            overlay=slot_overlay(slot, handover),
             image=kept_image(self._engine, self._workload, self._running),
             cause=Cause.OUTDATED if len(self._running) > len(self._fit) else Cause.MISSING,
         )

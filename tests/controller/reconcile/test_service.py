@@ -15,8 +15,8 @@ from reconciler.core.assess.diff import Difference, Kind
 from reconciler.core.assess.observed import State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan import sight
-from reconciler.core.plan.ingress import PORT_LOOK
 from reconciler.engines.errors import EngineError, ImageMissingError
+from reconciler.proxy.haproxy.steps import PORT_LOOK
 from reconciler.proxy.memory import MemoryServer
 from tests.controller.worlds import BEGINNING, MemoryWorld
 from tests.simulation.services import NAME, build_stack

@@ -20,6 +20,7 @@ from reconciler.core.desired.stack import (
     Workload,
 )
 from reconciler.core.names import VAULT_NET
+from reconciler.proxy.haproxy.front import FRONT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -72,4 +73,6 @@ def test_each_running_haproxy_is_on_the_address_of_its_gateway(
     containers: tuple[Container, ...], found: list[tuple[int, str]]
 ) -> None:
     observed = Observed(EngineObserved(containers), ProxyObserved("", None, {}))
-    assert list(exporters(STACK, observed)) == [Exporter("files", slot, address) for slot, address in found]
+    assert list(exporters(FRONT, STACK, observed)) == [
+        Exporter("files", slot, address) for slot, address in found
+    ]

@@ -26,6 +26,7 @@ from reconciler.core.admission.roots import Kind, Seen, normal
 from reconciler.core.admission.rules import ADVICE, FIELDS, RULES
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 from vault_plugins.registry import discover
 
@@ -458,12 +459,12 @@ def test_authors_are_told_what_is_refused_and_what_will_be_regretted() -> None:
 
 def test_a_stack_is_built_only_from_what_was_let_in() -> None:
     with pytest.raises(AdmissionError, match=r"services\.web\.privileged: .*\(privileged\)"):
-        build(sample(), Sample(privileged=True), SITE)
+        build(sample(), Sample(privileged=True), SITE, front=FRONT)
     trusted = sample(annotations={ANNOTATION: "privileged"})
     with pytest.raises(AdmissionError, match="--allow-privileged files"):
-        build(trusted, Sample(privileged=True), SITE)
+        build(trusted, Sample(privileged=True), SITE, front=FRONT)
     policy = Policy(allow_privileged=frozenset({"files"}))
-    stack = build(trusted, Sample(privileged=True), SITE, policy=policy)
+    stack = build(trusted, Sample(privileged=True), SITE, policy=policy, front=FRONT)
     assert stack.document["services"]["web"]["privileged"] is True
 
 
@@ -472,11 +473,11 @@ def test_a_reference_to_a_setting_is_resolved_before_it_is_judged() -> None:
         {"metadata": {"name": "files"}, "spec": {"plugin": "sample", "env": {"NET": "host"}}}
     )
     with pytest.raises(AdmissionError, match=r"services\.web\.pid: 'host'"):
-        build(service, Sample(pid="${NET}"), SITE)
+        build(service, Sample(pid="${NET}"), SITE, front=FRONT)
 
 
 def test_advice_becomes_warnings_of_the_stack() -> None:
-    assert build(sample(), Sample(image="example/web:latest"), SITE).warnings == (
+    assert build(sample(), Sample(image="example/web:latest"), SITE, front=FRONT).warnings == (
         "services.web.image: is another image tomorrow (image); "
         "name a version, so that a new one is a rollout that can be undone",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.core.assess.diff import Kind, diff
 from reconciler.core.plan.planner import plan
+from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import Scene, read_scene
 
 OLD, NEW = "sha256:aaaaaaaaaaaaaaaa", "sha256:bbbbbbbbbbbbbbbb"
@@ -29,7 +30,7 @@ def test_a_moved_tag_is_told_with_what_takes_it_and_changes_nothing() -> None:
     (text,) = told(moved)
     assert text.startswith("web: image web:1 has moved from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb")
     assert "vaultctl rollout restart files" in text
-    assert not plan(moved.judged, moved.history).operations
+    assert not plan(moved.judged, moved.history, FRONT).operations
 
 
 def test_what_a_restart_does_not_take_says_so() -> None:

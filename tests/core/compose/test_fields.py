@@ -17,6 +17,7 @@ from reconciler.core.compose.fragment import BuildError
 from reconciler.core.compose.page import page
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Stack
+from reconciler.proxy.haproxy.front import FRONT
 from tests.core.compose.test_forms import SITE, Plain
 
 KEYS = [
@@ -179,6 +180,7 @@ def stack_of(content: dict[str, Any]) -> Stack:
         Plain(content),
         SITE,
         policy=Policy(allow_privileged=frozenset({"files"})),
+        front=FRONT,
     )
 
 

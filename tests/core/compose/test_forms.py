@@ -14,6 +14,7 @@ from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.ports import read_ports
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site, Stack
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
 SITE = Site(Path("/state/services/files"), 99, 99)
@@ -41,7 +42,7 @@ def built(
         **top,
     }
     body = {"metadata": {"name": "files"}, "spec": {"plugin": "plain", **(spec or {})}}
-    return build(VaultService.model_validate(body), Plain(fragment), SITE)
+    return build(VaultService.model_validate(body), Plain(fragment), SITE, front=FRONT)
 
 
 def warned(stack: Stack, text: str) -> bool:
@@ -139,6 +140,7 @@ def test_a_service_that_could_not_be_found_by_its_name_is_refused() -> None:
             VaultService.model_validate({"metadata": {"name": "files"}, "spec": {"plugin": "plain"}}),
             Plain({"services": {"web": {"image": "a:1"}, "d" * 64: {"image": "a:1"}}}),
             SITE,
+            front=FRONT,
         )
 
 

@@ -10,6 +10,7 @@ import pytest
 from reconciler.api import VaultService
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 from vault_plugins.registry import discover
 
@@ -66,7 +67,7 @@ class Forms(VaultServicePlugin):
 
 def revisions(plugin: VaultServicePlugin, **spec: Any) -> dict[str, str]:
     body = {"metadata": {"name": "files"}, "spec": {"plugin": plugin.metadata.slug, **spec}}
-    stack = build(VaultService.model_validate(body), plugin, SITE, SECRETS)
+    stack = build(VaultService.model_validate(body), plugin, SITE, SECRETS, front=FRONT)
     # Revisions of the gateway and HAProxy are pinned, too.
     return {workload.name: workload.revision for workload in stack.workloads}
 
@@ -110,7 +111,7 @@ def test_what_ran_with_an_environment_that_was_read_wrongly_is_not_replaced() ->
     service = VaultService.model_validate(
         {"metadata": {"name": "files"}, "spec": {"plugin": "forms", "env": {"TOKEN": "t"}}}
     )
-    stack = build(service, PassedThrough(), SITE)
+    stack = build(service, PassedThrough(), SITE, front=FRONT)
     web, db = (next(w for w in stack.workloads if w.name == name) for name in ("web", "db"))
     # As the release before this reading computed them.
     assert web.accepts("v1-5d7db3d43f3e")

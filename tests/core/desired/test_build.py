@@ -15,6 +15,7 @@ from reconciler.core import labels
 from reconciler.core.compose.fragment import BuildError
 from reconciler.core.desired.build import build, project_of, resolve_settings
 from reconciler.core.desired.stack import Role, RotationMode, Site, Stack
+from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
 SITE = Site(Path("/state/services/files"), 99, 99)
@@ -53,7 +54,7 @@ def one(image: str = "web:1", **body: Any) -> dict[str, Any]:
 def built(
     fragment: Any, web: Any = ("web",), *, attributes: Mapping[str, Any] | None = None, **fields: Any
 ) -> Stack:
-    return build(spec(**fields), Sample(fragment, web, **(attributes or {})), SITE)
+    return build(spec(**fields), Sample(fragment, web, **(attributes or {})), SITE, front=FRONT)
 
 
 def environment(stack: Stack, service: str = "web") -> Mapping[str, str]:
@@ -198,10 +199,13 @@ def test_the_content_of_mounted_files_is_part_of_the_revision() -> None:
     files = {"/srv/app.conf": "1", "/srv/site.conf": "1"}
     policy = {"metadata": {"name": "files"}, "spec": {"plugin": "sample"}}
     service, plugin = VaultService.model_validate(policy), Sample(fragment)
-    before = build(service, plugin, SITE, digest_file=files.get).revision
-    assert build(service, plugin, SITE, digest_file=files.get).revision == before
+    before = build(service, plugin, SITE, digest_file=files.get, front=FRONT).revision
+    assert build(service, plugin, SITE, digest_file=files.get, front=FRONT).revision == before
     for path in tuple(files):
-        assert build(service, plugin, SITE, digest_file=(files | {path: "2"}).get).revision != before
+        assert (
+            build(service, plugin, SITE, digest_file=(files | {path: "2"}).get, front=FRONT).revision
+            != before
+        )
 
 
 def test_needs_come_from_depends_on_and_from_the_plugin() -> None:

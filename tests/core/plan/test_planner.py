@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.planner import plan
+from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import read_scene
 
 PLANS = Path(__file__).parent / "plans"
@@ -26,7 +27,7 @@ def cases() -> list[Path]:
 def test_plan(path: Path) -> None:
     told, _, expected = path.read_text().partition(f"{DASHES}\n")
     scene = read_scene(told)
-    made = str(plan(scene.judged, scene.history))
+    made = str(plan(scene.judged, scene.history, FRONT))
     for revision, name in scene.names.items():
         made = made.replace(revision, name)
     if os.environ.get("UPDATE_PLANS"):

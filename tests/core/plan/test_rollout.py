@@ -25,6 +25,7 @@ from reconciler.core.plan.operations import (
 )
 from reconciler.core.plan.planner import plan
 from reconciler.core.plan.rollout import CHECK_LOOK, CONNECT_SECONDS, DRAIN_LOOK
+from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import NOW, Scene, read_scene
 
 STATES = ("running", "running", "running", "running", "created", "exited", "restarting", "paused", "dead")
@@ -70,7 +71,7 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 
 def planned(scene: Scene) -> tuple[Operation, ...]:
-    return plan(scene.judged, scene.history).operations
+    return plan(scene.judged, scene.history, FRONT).operations
 
 
 def _stops_a_member(scene: Scene, made: tuple[Operation, ...]) -> bool:
@@ -120,7 +121,7 @@ def test_the_scenes_have_what_the_rules_are_about(
 @settings(deadline=None)
 @given(scenes())
 def test_the_same_look_gives_the_same_plan(scene: Scene) -> None:
-    assert plan(scene.judged, scene.history) == plan(scene.judged, scene.history)
+    assert plan(scene.judged, scene.history, FRONT) == plan(scene.judged, scene.history, FRONT)
 
 
 @settings(deadline=None, max_examples=300)
@@ -209,7 +210,7 @@ def test_recreate_never_makes_a_new_one_beside_an_old_one(scene: Scene) -> None:
 @settings(deadline=None)
 @given(scenes(), st.integers(-7200, 7200))
 def test_any_clock_gives_a_plan(scene: Scene, jump: int) -> None:
-    made = plan(judge(scene.stack, scene.observed, NOW + timedelta(seconds=jump)), scene.history)
+    made = plan(judge(scene.stack, scene.observed, NOW + timedelta(seconds=jump)), scene.history, FRONT)
     assert str(made)
     assert made.requeue_after is None or made.requeue_after == made.requeue_after
 
@@ -227,7 +228,7 @@ def test_what_drains_for_long_is_looked_at_less_often_and_not_after_its_deadline
         web: ["web-1 @1 running drained sessions=1 since={since}", "web-2 @2 running healthy up since=4000"]
         """
     )
-    assert plan(scene.judged, scene.history).requeue_after == pytest.approx(look)
+    assert plan(scene.judged, scene.history, FRONT).requeue_after == pytest.approx(look)
 
 
 @pytest.mark.parametrize(("since", "look"), [(0, CHECK_LOOK), (10, CHECK_LOOK), (30, 3.0), (300, 5.0)])
@@ -239,4 +240,4 @@ def test_what_does_not_pass_its_check_for_long_is_looked_at_less_often(since: in
         web: ["web-1 @1 running healthy down since={since}"]
         """
     )
-    assert plan(scene.judged, scene.history).requeue_after == pytest.approx(look)
+    assert plan(scene.judged, scene.history, FRONT).requeue_after == pytest.approx(look)

@@ -12,6 +12,7 @@ from reconciler.core.assess.judged import Judged
 from reconciler.core.plan.operations import AddServer, ConfigureProxy, CreateReplicas, DrainServer, SetWeight
 from reconciler.core.plan.planner import plan
 from reconciler.core.plan.strategies import STRATEGIES, Decision, Gates, decide
+from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import Scene, read_scene
 
 OLD = "@1 up"
@@ -58,7 +59,7 @@ def test_what_is_decided(wish: dict[str, Any], decision: Decision) -> None:
 
 
 def planned(made: Scene) -> list[str]:
-    operations = plan(made.judged, made.history).operations
+    operations = plan(made.judged, made.history, FRONT).operations
     wanted = (AddServer, CreateReplicas, DrainServer, SetWeight)
     return [o.sentence for o in operations if isinstance(o, wanted)]
 
@@ -117,7 +118,7 @@ def weighing(judged: Judged) -> Decision:
 def test_servers_get_the_shares_that_a_strategy_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STRATEGIES, "Weighing", weighing)
     before = scene([OLD, "@2 age=9"], "Weighing", replicas=1)
-    made = plan(before.judged, before.history).operations
+    made = plan(before.judged, before.history, FRONT).operations
     assert [str(o) for o in made if isinstance(o, AddServer | SetWeight)] == [
         "add server web-2_______ at 10.0.0.3:8000 (ready)",
         "set weight 9 of server web-1_______ (stale)",
@@ -143,7 +144,7 @@ def test_one_without_a_share_is_well_and_spares_no_other() -> None:
     made = scene([OLD, "@2 up age=9 weight=0"], replicas=1)
     (old, new) = made.judged.replicas
     assert (new.phase, new.in_pool, new.taking_traffic, new.draining) == ("ready", True, False, False)
-    done = plan(made.judged, made.history)
+    done = plan(made.judged, made.history, FRONT)
     assert not any(isinstance(o, DrainServer) for o in done.operations)
     assert done.waiting == ()
     assert old.taking_traffic

@@ -1,0 +1,19 @@
+"""What the desired state needs of whatever stands in front of the replicas: the services that it adds to a stack."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reconciler.api import VaultService
+from reconciler.core.desired.stack import Site
+from reconciler.core.desired.workloads import Part
+
+
+class Front(Protocol):
+    """Adds the parts of a stack that no plugin writes."""
+
+    def parts(self, service: VaultService, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
+        """The services in front of the replicas, with their workloads and revisions.
+
+        `bind` is the address of the host that ports are published on, empty for all; `key` is that of revisions.
+        """

@@ -1,0 +1,55 @@
+"""The front door of a stack, as the plan sees it: it serves a pool, and knows itself how it is opened and replaced.
+
+What it is made of (containers, sockets, reloads) and when it takes its steps belongs to the proxy that implements it; the
+rest of the plan speaks of pools and their servers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.observed import Observed
+from reconciler.core.desired.front import Front
+from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.operations import Step
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyCapabilities:
+    """What a proxy can do beside sending requests to servers.
+
+    `hold`: it keeps requests while the pool is empty; without it a dependency is changed without emptying the pool.
+    `handover`: a new proxy takes the connections over from an old one. `weights`: servers have shares of new requests.
+    """
+
+    hold: bool = True
+    handover: bool = True
+    weights: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FrontStep:
+    """The next step of a front door; `blocked` says what a person has to mend before it can open."""
+
+    step: Step
+    blocked: str = ""
+
+
+class FrontDoor(Front, Protocol):
+    """What stands in front of the replicas of every stack; pure, like the plan that asks it."""
+
+    @property
+    def capabilities(self) -> ProxyCapabilities:
+        """What its proxies can do."""
+
+    def steps(self, judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int]) -> FrontStep:
+        """What to do next with it, so that it serves the pool with these servers (name to address).
+
+        `weights` are those that are not the default.
+        """
+
+    def exporters(self, stack: Stack, observed: Observed) -> tuple[tuple[int, str], ...]:
+        """The running proxies' own Prometheus metrics: the name of each one, and its "IPv4:port"."""
