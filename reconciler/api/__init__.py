@@ -1,8 +1,8 @@
 """The resource that users write and read: VaultService, its status, its errors.
 
-This package is the bottom of the reconciler: it imports nothing of it, does no I/O beyond reading the files
-it is given, and is what every other package speaks in. A name is imported from its module when it is first asked for,
-so that whoever only raises an error builds no models.
+This package is the bottom layer of the reconciler: it imports no other package of it and does no I/O beyond reading
+the files it is given. A name is imported from its module on first use, so that code which only raises an error does
+not build the models.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in name
 
 
 def __getattr__(name: str) -> Any:
-    """The name, from its own module. Raises AttributeError for one that is not of this package."""
+    """Import the name from its module. Raises AttributeError for a name that this package does not export."""
     if name not in _HOME_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

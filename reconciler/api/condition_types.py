@@ -1,4 +1,4 @@
-"""Which conditions there are, and how one of them is found: all that is needed to read them without making models."""
+"""The types of conditions and how to find one: what is needed to read conditions without building the models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 CONDITION_TYPES: Final[tuple[ConditionType, ...]] = ("Ready", "Reconciling", "Stalled", "Degraded")
 
 LONGEST_MESSAGE: Final = 32768
-"""Characters that a condition can hold, as in Kubernetes."""
+"""Longest message of a condition in characters, as in Kubernetes."""
 
 
 class Typed(Protocol):
@@ -21,7 +21,7 @@ class Typed(Protocol):
 
     @property
     def type(self) -> ConditionType:
-        """Which of the four it is."""
+        """The type of the condition."""
 
 
 Found = TypeVar("Found", bound=Typed)

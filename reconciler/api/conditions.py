@@ -1,8 +1,8 @@
-"""Conditions say in a few words how a VaultService is doing, the way kstatus and `kubectl wait` expect it.
+"""Conditions summarise the state of a VaultService in the form that kstatus and `kubectl wait` expect.
 
-`Ready` is the summary. `Reconciling` and `Stalled` tell "still moving" from "will not move until you act".
-`Degraded` means that it serves, but not with what was asked for. Pure functions: a pass computes new
-conditions, nothing here reads a clock.
+`Ready` is the summary. `Reconciling` means that progress continues, `Stalled` that a user has to act first.
+`Degraded` means that the service serves, but not with what was asked for. The functions are pure: `now` is a
+parameter.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Condition(ApiModel):
     """One aspect of the current state, with the reason for it and the time of its last change."""
 
     type: ConditionType = Field(description="Which aspect: Ready, Reconciling, Stalled or Degraded.")
-    status: ConditionStatus = Field(description="True, False, or Unknown when nobody could look.")
+    status: ConditionStatus = Field(description="True, False, or Unknown when it could not be observed.")
     reason: Reason = Field(description="One CamelCase word for programs, for instance RolloutComplete.")
     message: str = Field(
         default="", max_length=LONGEST_MESSAGE, description="One sentence for people; never holds a secret."
@@ -38,17 +38,16 @@ class Condition(ApiModel):
         default=None, description="When `status` last changed its value (RFC 3339, UTC)."
     )
     observed_generation: int = Field(
-        default=0, ge=0, description="The metadata.generation that this condition speaks of."
+        default=0, ge=0, description="The metadata.generation that this condition refers to."
     )
 
 
 def set_condition(
     conditions: Iterable[Condition], condition: Condition, now: datetime
 ) -> tuple[Condition, ...]:
-    """`conditions` with `condition` in the place of the one of its type, in the order of CONDITION_TYPES.
+    """`conditions` with `condition` replacing the one of its type, in the order of CONDITION_TYPES.
 
-    `lastTransitionTime` becomes `now` (aware) only if `status` changes: a new reason or message is news about
-    the same state.
+    `lastTransitionTime` becomes `now` (aware) only if `status` changes, not for a new reason or message.
     """
     by_type = {other.type: other for other in conditions}
     previous = by_type.get(condition.type)

@@ -1,7 +1,7 @@
-"""What is wrong only when manifests stand side by side: a name or port used twice, dependencies in a circle.
+"""Finds conflicts between manifests: a name or port that is used twice, and circular dependencies.
 
-Each service on its own is valid, so no model can find these; a controller that found them later would already
-have started one of the two.
+Each service on its own is valid, so the models cannot find these. They are found before the controller starts one of
+the two services.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Conflict", "Document", "Manifest", "conflicts"]
 
 @dataclass(frozen=True)
 class Manifest:
-    """A VaultService and where it was written; `line` is that of its document, from 1."""
+    """A VaultService and its position; `line` is the first line of its document, from 1."""
 
     service: VaultService
     path: Path
@@ -29,13 +29,13 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Document:
-    """A manifest with the tree that it was read from, for the positions of its fields."""
+    """A manifest with its YAML tree, which has the positions of its fields."""
 
     manifest: Manifest
     root: Node
 
     def problem(self, field: str, message: str, suggestion: str) -> Problem:
-        """A Problem at `field`, or at the nearest thing around it that was written."""
+        """A Problem at `field`, or at its nearest parent that exists in the document."""
         node, _ = locate(self.root, field.split("."))
         return Problem(self.manifest.path, node.line, node.column, field, message, suggestion)
 
@@ -53,7 +53,7 @@ class Conflict:
 
 
 def conflicts(documents: Sequence[Document]) -> Iterator[Conflict]:
-    """One Conflict for each second use of a name or a published port, and one for a circle of dependencies."""
+    """One Conflict for each second use of a name or a published port, and one for a circular dependency."""
     names: dict[str, Document] = {}
     ports: dict[int, Document] = {}
     for document in documents:
@@ -79,8 +79,7 @@ def _circle(documents: dict[str, Document]) -> Iterator[Conflict]:
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
-        # From each service to the one it waits for, beginning with the first name, so that the text is
-        # stable.
+        # Begins with the first name in sorted order, so that the text is stable.
         circle = list(reversed(error.args[1][1:]))
         start = circle.index(min(circle))
         circle = circle[start:] + circle[:start]

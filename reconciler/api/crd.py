@@ -1,9 +1,8 @@
 """Writes crds/: the CustomResourceDefinition for Kubernetes tools and the JSON schema for editors.
 
-Compose needs neither. They are here so that `kubectl`, policy engines and editors that already speak these
-formats can check our resources, and so that the resource cannot drift away from what Kubernetes accepts:
-structural schemas forbid much that JSON Schema allows. `python -m reconciler.api.crd` writes the files; a
-test compares them with the models.
+Compose needs neither. They let `kubectl`, policy engines and editors validate the resources, and they keep the
+resource within what Kubernetes accepts: structural schemas forbid much that JSON Schema allows.
+`python -m reconciler.api.crd` writes the files; a test compares them with the models.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ __all__ = [
 
 HEADER: Final = "# Generated from reconciler/api by `python -m reconciler.api.crd`; do not edit.\n"
 
-# Keywords that mean the same in both worlds. Whatever else pydantic may emit one day fails loudly
-# in `structural`. Kubernetes prunes unknown fields by itself, so additionalProperties: false goes.
+# Keywords with the same meaning in JSON Schema and in structural schemas. `structural` raises for any other keyword.
+# Kubernetes prunes unknown fields by itself, so additionalProperties: false is dropped.
 _COPIED: Final = frozenset(
     {
         "type",
@@ -79,7 +78,7 @@ def structural(schema: Schema) -> Schema:
 
 
 def _int_or_string(choices: list[Schema]) -> Schema:
-    # Kubernetes knows one union, and only in this spelling. Fractions of a second need the text form there.
+    # Kubernetes allows a single union, in this form. There, fractions of a second have to be written as text.
     pattern = next(choice["pattern"] for choice in choices if choice["type"] == "string")
     union: Schema = {"anyOf": [{"type": "integer"}, {"type": "string"}], "x-kubernetes-int-or-string": True}
     return {**union, "pattern": pattern}
@@ -100,7 +99,7 @@ def custom_resource_definition(kind: Kind = VAULT_SERVICE) -> dict[str, Any]:
     schema["properties"] |= {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},
-        # The API server owns metadata; a CRD may restrict the name and nothing else.
+        # The API server owns metadata; a CRD may restrict only the name and generateName.
         "metadata": {"type": "object", "properties": {"name": {**name, "type": "string"}}},
     }
     del schema["properties"]["metadata"]["properties"]["name"]["description"]
@@ -144,7 +143,7 @@ def _scale(kind: Kind) -> dict[str, Any]:
 
 
 def editor_schema(kind: Kind = VAULT_SERVICE) -> Schema:
-    """JSON Schema 2020-12 for editors: completion, hover texts and red underlines while typing."""
+    """JSON Schema 2020-12 for editors: completion, hover texts and errors while typing."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind.name,

@@ -1,7 +1,7 @@
-"""Turns what pydantic found into what a user can act on: the place, the rule in plain words, the likely fix.
+"""Turns pydantic's findings into messages for users: the position, the rule and the likely fix.
 
-A value is never repeated in a message unless its field takes one of a few fixed words: anything else may be a
-password that went into the wrong line.
+A message repeats a value only if its field takes one of a few fixed words: any other value may be a password in the
+wrong line.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from reconciler.api.yaml_nodes import Node, ScalarNode, field_path, locate
 
 __all__ = ["diagnose", "nearest"]
 
-# Each finding costs a search for the nearest name; nobody reads more than these at once.
+# Bounds the time: each finding costs a search for the nearest name.
 MAX_FINDINGS: Final = 100
 
 Location = tuple[str | int, ...]
 
-# YAML 1.1 words that many still take for booleans.
+# Words that are booleans in YAML 1.1.
 _FALSE_WORDS: Final = frozenset({"no", "off", "n", "false", "0"})
 _TRUE_WORDS: Final = frozenset({"yes", "on", "y", "true", "1"})
-# pydantic's name for a rule, and the rule as this project words it.
+# pydantic's name of a rule, and the message of this project.
 _RULES: Final = {
     "missing": "is required",
     "int_type": "must be a whole number",
@@ -48,9 +48,7 @@ _RULES: Final = {
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that was probably meant by `word`, or None. Case, '_' and '-' do not count as
-    differences.
-    """
+    """The candidate closest to `word`, or None. Case, '_' and '-' are ignored."""
     known = {_folded(candidate): candidate for candidate in candidates}
     begun = [candidate for candidate in known if len(word) > 2 and candidate.startswith(_folded(word))]
     close = begun or difflib.get_close_matches(_folded(word), known, n=1, cutoff=0.7)
@@ -60,11 +58,11 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
 def diagnose(error: ValidationError, root: Node, path: Path) -> Iterator[Problem]:
     """One Problem for each finding of `error` about the document `root`, which was read from `path`.
 
-    Beyond MAX_FINDINGS the rest is only counted.
+    Findings beyond MAX_FINDINGS are only counted.
     """
     details = error.errors(include_url=False, include_input=False)
     if (more := len(details) - MAX_FINDINGS) > 0:
-        yield Problem(path, root.line, root.column, "", f"has {more} more problems", "solve the others first")
+        yield Problem(path, root.line, root.column, "", f"has {more} more problems", "fix the others first")
     for detail in details[:MAX_FINDINGS]:
         context = detail.get("ctx", {})
         about_key = detail["loc"][-1:] == ("[key]",)

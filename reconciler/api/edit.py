@@ -1,9 +1,8 @@
-"""Changes single values of a manifest and leaves every other character as its author wrote it.
+"""Changes single values of a manifest and leaves every other character unchanged.
 
-Writing the whole document again would reflow it, whatever library does it: comments move, quotes and indentation
-change, and the review of a one-line change becomes hard. So the document is composed for the positions of its values,
-one stretch of text is replaced or one line added, and the result is read again: it must be what was there before with
-the wished change, and nothing else.
+Serialising the whole document again would reflow it: comments move, quotes and indentation change, and a one-line
+change becomes hard to review. So the document is parsed for the positions of its values and one range of text is
+replaced or one line added. The result is parsed again and has to equal the old document with only the requested change.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ FieldPath = tuple[str, ...]
 ComposedNode = ScalarNode | MappingNode | SequenceNode
 
 KEPT_DEPTH: Final = 2
-"""Steps down to a field of `spec`: what is above is never taken out with the last field in it."""
+"""Depth of a field of `spec`: removing the last field of a mapping never removes a mapping above that depth."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A manifest before and after a change: `before` and `after` are whole texts, `old` the values that were changed,
-    by the names that were given for them; None for what was not there.
+    """A manifest before and after a change: `before` and `after` are whole texts, `old` has the previous values by the
+    field names of the request; None for a field that was absent.
     """
 
     path: Path
@@ -47,22 +46,22 @@ class Edit:
 
     @property
     def is_change(self) -> bool:
-        """Whether anything differs."""
+        """Whether the texts differ."""
         return self.before != self.after
 
     def diff(self, shown: str) -> str:
-        """The change as a unified diff of a file called `shown`."""
+        """The change as a unified diff; `shown` is the file name in it."""
         before, after = self.before.splitlines(keepends=True), self.after.splitlines(keepends=True)
         lines = difflib.unified_diff(before, after, f"a/{shown}", f"b/{shown}")
         return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
 def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
-    """The change of `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the VaultService `name`; None
-    takes a field out.
+    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the VaultService `name`; None removes a
+    field.
 
-    Nothing is written. Raises PermanentError when the file has no such service or the place cannot be changed on its
-    own, ManifestError with every problem when the result is no valid manifest.
+    Nothing is written. Raises PermanentError if the file has no such service or the field cannot be changed alone,
+    ManifestError with every problem if the result is not a valid manifest.
     """
     try:
         content = path.read_bytes()
@@ -80,8 +79,8 @@ def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
 
 
 def edit_text(text: str, path: Path, name: str, changes: Mapping[FieldPath, Scalar]) -> str:
-    """`text` with these fields of a VaultService changed, or taken out where the value is None; `path` names it in
-    errors, which are PermanentErrors.
+    """`text` with these fields of a VaultService changed, or removed where the value is None. `path` is the file name in
+    errors. Raises PermanentError.
     """
     for field, value in changes.items():
         wanted = _plain(text, path)
@@ -97,23 +96,23 @@ def edit_text(text: str, path: Path, name: str, changes: Mapping[FieldPath, Scal
                 continue
             changed = editor.set(index, field, value)
         if _plain(changed, path) != wanted:
-            raise _by_hand(path, field, "is written in a way that does not allow to change it alone")
+            raise _by_hand(path, field, "is written in a way that cannot be changed alone")
         text = changed
     return text
 
 
 def _steps(key: str) -> FieldPath:
-    # The names of settings may hold dots.
+    # The name of a setting may contain dots.
     head, dot, rest = key.partition(".")
     return ("spec", head, rest) if dot and head == "env" else ("spec", *key.split("."))
 
 
 def _plain(text: str, path: Path) -> list[Any]:
-    """The documents as values. Raises PermanentError for what the strict reader refuses."""
+    """The documents as plain values. Raises PermanentError for YAML that the strict reader refuses."""
     reader = YamlReader(text, path)
     documents = [to_plain(root) if isinstance(root, MapNode) else {} for root in reader.documents()]
     if reader.problems:
-        raise PermanentError(f"{reader.problems[0]}: correct it first")
+        raise PermanentError(f"{reader.problems[0]}: fix it first")
     return documents
 
 
@@ -122,7 +121,7 @@ def _index(documents: list[Any], name: str, path: Path) -> int:
         metadata = document.get("metadata")
         if isinstance(metadata, dict) and metadata.get("name") == name:
             return index
-    raise PermanentError(f"{path} holds no VaultService {name!r} any more; look with: git log -- {path}")
+    raise PermanentError(f"{path} no longer holds VaultService {name!r}; see: git log -- {path}")
 
 
 def _get(document: Any, field: FieldPath) -> Any:
@@ -132,7 +131,7 @@ def _get(document: Any, field: FieldPath) -> Any:
 
 
 def _set(document: dict[str, Any], field: FieldPath, value: Scalar) -> bool:
-    """Make the change in plain values; returns whether it is one."""
+    """Apply the change to plain values; returns whether anything changed."""
     for step in field[:-1]:
         inner = document.get(step)
         if not isinstance(inner, dict):
@@ -145,11 +144,11 @@ def _set(document: dict[str, Any], field: FieldPath, value: Scalar) -> bool:
 
 
 def _remove(document: dict[str, Any], field: FieldPath) -> FieldPath | None:
-    """Take a field out of plain values, and what holds nothing else; returns the entry that went, if there was one."""
+    """Remove a field from plain values, with parents that become empty; returns the removed entry, if any."""
     parent = _get(document, field[:-1])
     if not isinstance(parent, dict) or field[-1] not in parent:
         return None
-    # `spec` itself stays: a plugin is always in it.
+    # `spec` itself stays: it always has a plugin.
     if len(parent) == 1 and len(field) > KEPT_DEPTH:
         return _remove(document, field[:-1])
     del parent[field[-1]]
@@ -157,12 +156,12 @@ def _remove(document: dict[str, Any], field: FieldPath) -> FieldPath | None:
 
 
 def _same(one: object, other: object) -> bool:
-    # To Python, True is 1.
+    # In Python, True == 1.
     return type(one) is type(other) and one == other
 
 
 def _by_hand(path: Path, field: FieldPath, reason: str) -> PermanentError:
-    return PermanentError(f"{path}: {'.'.join(field)} {reason}; change it by hand")
+    return PermanentError(f"{path}: {'.'.join(field)} {reason}; edit the file yourself")
 
 
 class _Editor:
@@ -175,7 +174,7 @@ class _Editor:
 
     def set(self, index: int, field: FieldPath, value: Scalar) -> str:
         """The text with one field changed or added."""
-        # Empty documents are no documents to the strict reader either.
+        # The strict reader does not count empty documents either.
         roots = [node for node in YAML(pure=True).compose_all(self._text) if isinstance(node, MappingNode)]
         node: ComposedNode = roots[index]
         key: ScalarNode | None = None
@@ -192,7 +191,7 @@ class _Editor:
         return self._fill(key, node, field, len(field), value)
 
     def remove(self, index: int, field: FieldPath) -> str:
-        """The text without one entry: without its lines, or without its place in the braces."""
+        """The text without one entry: its lines, or its range in a flow mapping, are removed."""
         roots = [node for node in YAML(pure=True).compose_all(self._text) if isinstance(node, MappingNode)]
         mapping: ComposedNode = roots[index]
         for step in field[:-1]:
@@ -200,7 +199,7 @@ class _Editor:
             mapping = found[1] if found else mapping
         entry = _child(mapping, field[-1]) if isinstance(mapping, MappingNode) else None
         if entry is None or not isinstance(mapping, MappingNode):
-            raise _by_hand(self._path, field, "is written in a way that does not allow to take it out alone")
+            raise _by_hand(self._path, field, "is written in a way that cannot be removed alone")
         key, value = entry
         start, end = key.start_mark.index, max(key.end_mark.index + 1, self._end(value))
         if mapping.flow_style:
@@ -211,7 +210,7 @@ class _Editor:
         )
 
     def _without_comma(self, start: int, end: int) -> str:
-        """The text without an entry in braces, and without the comma that set it apart."""
+        """The text without one entry of a flow mapping and its comma."""
         before, after = self._text[:start], self._text[end:]
         if after.lstrip().startswith(","):
             return before + after.lstrip()[1:].lstrip(" ")
@@ -220,15 +219,15 @@ class _Editor:
     def _fill(
         self, key: ScalarNode | None, node: ComposedNode, field: FieldPath, depth: int, value: Scalar
     ) -> str:
-        """Replace a scalar; an empty one may become a mapping."""
+        """Replace a scalar; an empty scalar may become a mapping."""
         start: int = node.start_mark.index
         end: int = node.end_mark.index
         if not isinstance(node, ScalarNode) or node.start_mark.line != node.end_mark.line:
-            raise _by_hand(self._path, field, "spans several lines or is no single value")
+            raise _by_hand(self._path, field, "spans several lines or is not a single value")
         rest = field[depth:]
         new = flow(_nested(rest, value)) if rest else scalar(value, node.style)
         if start == end and key is not None:
-            # Where nothing is written, the place is behind the colon of the key.
+            # An empty value is inserted after the colon of its key.
             before, colon, _ = self._text[key.end_mark.index :].partition(":")
             if not colon or before.strip():
                 raise _by_hand(self._path, field, "has a key without a colon")
@@ -237,7 +236,7 @@ class _Editor:
         return self._text[:start] + new + self._text[end:]
 
     def _add(self, mapping: MappingNode, key: str, value: Any, field: FieldPath) -> str:
-        """Add an entry to a mapping: in its braces, or as a line after its last entry."""
+        """Add an entry to a mapping: inside its braces (flow style), or as a line after its last entry."""
         entry = f"{scalar(key, None)}: {flow(value)}"
         if mapping.flow_style:
             start = mapping.start_mark.index + 1
@@ -253,10 +252,10 @@ class _Editor:
         return f"{before}{indent}{entry}{self._newline}{after}"
 
     def _end(self, node: ComposedNode) -> int:
-        """Where a node ends; its own end mark may lie behind comments and empty lines."""
+        """The end of a node; its own end mark may be after trailing comments and empty lines."""
         if isinstance(node, MappingNode) and not node.flow_style and node.value:
             key, value = node.value[-1]
-            # An alias has the marks of what it stands for, and nothing has those of what comes next.
+            # An alias has the marks of its anchor, and an empty scalar has the marks of the next token.
             is_elsewhere = value.start_mark.index < key.end_mark.index or _is_nothing(value)
             return self._end(key if is_elsewhere else value)
         if isinstance(node, SequenceNode) and not node.flow_style and node.value:

@@ -1,7 +1,7 @@
 """Reads the KEY=VALUE files that `envFrom` names: settings and secrets that stay out of manifests.
 
-The dialect is the part on which shells, Docker and Compose agree; where they differ (spaces, interpolation,
-open quotes) this one refuses instead of guessing. Nothing here ever repeats a value, not even in an error.
+The dialect is the subset on which shells, Docker and Compose agree; where they differ (spaces, interpolation,
+open quotes) the file is refused. No message repeats a value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ESCAPES: Final = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 def load_env_file(path: Path) -> dict[str, str]:
-    """The settings of a file, in its order. Raises ManifestError with every problem as file:line:column.
+    """The settings of a file, in file order. Raises ManifestError with every problem as file:line:column.
 
     `#` starts a comment, `export` before a name is allowed. Unquoted values end at a ` #` and lose trailing
     space; values in single quotes are literal; in double quotes \\n, \\r, \\t, \\" and \\\\ are escapes. `$`

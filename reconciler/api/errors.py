@@ -2,12 +2,11 @@
 
     VaultError
     ├── ManifestError     a manifest is wrong; carries every Problem found, each with its place
-    ├── TemporaryError    the outside world is not ready; the same pass may succeed later
-    └── PermanentError    asking again cannot help until the spec changes
+    ├── TemporaryError    an external system is not ready; the same pass may succeed later
+    └── PermanentError    a retry cannot help until the spec changes
 
-They live in one file so that a layer above can catch by meaning (retry, give up, show) instead of by origin.
-`str()` of any of them is what the command line prints: it never holds a secret and never needs a traceback to
-be understood.
+A caller catches them by what to do (retry, give up, show), not by origin. The command line prints `str()` of an error:
+it holds no secret and can be understood without a traceback.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class VaultError(Exception):
 
 
 class TemporaryError(VaultError):
-    """Worth another try: after `delay` seconds, or after the queue's own backoff when `delay` is None."""
+    """Retry after `delay` seconds, or after the queue's own backoff if `delay` is None."""
 
     reason = Reason.TEMPORARY
 
@@ -45,16 +44,15 @@ class TemporaryError(VaultError):
 
 
 class PermanentError(VaultError):
-    """Not worth another try until somebody changes the spec, a file it names, or the machine."""
+    """A retry cannot succeed until the spec, a file that it names, or the machine is changed."""
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong in one place.
+    """One mistake at one position.
 
-    `line` and `column` count from 1; 0 means that the problem belongs to the whole file. `field` is the
-    dotted path of the value ("spec.ports.http"), empty when there is none. `suggestion` says what to do and
-    may be empty.
+    `line` and `column` count from 1; 0 means the whole file. `field` is the dotted path of the value
+    ("spec.ports.http") or empty. `suggestion` says what to do and may be empty.
     """
 
     path: Path
@@ -66,9 +64,7 @@ class Problem:
 
     @property
     def place(self) -> str:
-        """`file:line:column`, or `file` alone for a problem of the whole file; editors and terminals make it
-        a link.
-        """
+        """`file:line:column`, or `file` for a problem of the whole file; editors and terminals link it."""
         return f"{self.path}:{self.line}:{self.column}" if self.line else str(self.path)
 
     def __str__(self) -> str:
@@ -78,9 +74,7 @@ class Problem:
 
 
 class ManifestError(VaultError):
-    """A manifest cannot be used. `problems` holds everything that is wrong, in file order, so that one edit
-    can fix it all.
-    """
+    """A manifest cannot be used. `problems` holds every mistake, in file order, so that one edit can fix them all."""
 
     reason = Reason.MANIFEST
 

@@ -1,7 +1,7 @@
-"""`vaultctl explain VaultService.spec.strategy`: the documentation of one field, where the user already is.
+"""`vaultctl explain VaultService.spec.strategy`: the documentation of one field, in the terminal.
 
-The words come from the models by way of the schema, so that they cannot differ from what the loader accepts.
-`reference.py` uses the same descriptions of types and defaults for the whole page.
+The text comes from the schema of the models, so it cannot differ from what the loader accepts. `reference.py` uses the
+same descriptions of types and defaults for the whole page.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ WIDTH: Final = 80
 def explain(path: str) -> str:
     """Type, default, description and sub-fields of a field such as "VaultService.spec.ports" or "spec.ports".
 
-    Raises VaultError for a path that does not exist; its message names the nearest one.
+    Raises VaultError for a path that does not exist; its message names the closest field.
     """
     steps = [step for step in path.strip(".").split(".") if step]
     kind = (kind_called(steps[0]) if steps else None) or VAULT_SERVICE
@@ -39,9 +39,7 @@ def explain(path: str) -> str:
 
 
 def type_text(schema: Schema) -> str:
-    """What may be written there, in words: "integer, 1 to 65535", "one of Delete, Orphan", "duration such as
-    2s".
-    """
+    """The allowed values in words: "integer, 1 to 65535", "one of Delete, Orphan", "duration such as 2s"."""
     body, _ = without_null(schema)
     if "const" in body:
         return str(body["const"])
@@ -59,9 +57,7 @@ def type_text(schema: Schema) -> str:
 
 
 def default_text(schema: Schema) -> str:
-    """The default as a user would write it, or an empty string when there is none (or it is that of the sub-
-    fields).
-    """
+    """The default as a user writes it, or an empty string if there is none or only its sub-fields have one."""
     body, _ = without_null(schema)
     if "default" not in body or "properties" in body or body["default"] in ({}, []):
         return ""
@@ -75,7 +71,7 @@ def fields_of(schema: Schema) -> dict[str, Schema]:
 
 
 def required_fields(schema: Schema) -> frozenset[str]:
-    """The sub-fields that must be written."""
+    """The required sub-fields."""
     body, _ = without_null(schema)
     return frozenset(body.get("items", body).get("required", ()))
 

@@ -1,8 +1,8 @@
 """The text formats of the resource: names, paths, hosts, images.
 
-A value of one of these types is safe to put into a container name, a label, a Compose file and an HAProxy
-configuration line: no white space, no quotes, no `$`, nothing that starts a directive. Everything that
-reaches HAProxy has passed through here.
+A value of one of these types is safe in a container name, a label, a Compose file and a line of an HAProxy
+configuration: no white space, no quotes, no `$`, nothing that starts a directive. Every value that reaches HAProxy has
+one of these types.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TextFormat:
-    """A regular expression for the whole text, a length in characters, and the same in words for people."""
+    """A regular expression for the whole text, a maximum length in characters, and a description for users."""
 
     pattern: str
     max_length: int
@@ -93,7 +93,7 @@ HeaderPattern = Annotated[
     TextFormat(
         r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*(?:\*|-\*)?",
         64,
-        "the name of a header: letters, digits and '-', with a '*' at the end for all that begin like this",
+        "the name of a header: letters, digits and '-', with a '*' at the end for a prefix",
     ),
 ]
 ImageReference = Annotated[

@@ -1,7 +1,7 @@
-"""`.vaultignore`: which files below a directory of manifests are not looked at, in the patterns of .gitignore.
+"""`.vaultignore`: files below a directory of manifests that are not read, in the pattern syntax of .gitignore.
 
-Others keep YAML in the same repository. What it says is no concern of ours, and a large tree of it costs time at each
-look. Only the file in the top directory counts, so that one look says what is left out.
+A repository may hold YAML files of other programs, and reading a large tree of them costs time at every load. Only the
+file in the top directory counts, so that all patterns are in one place.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class _Rule:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """The rules of one file; the last one that matches decides."""
+    """The rules of one file; the last matching rule decides."""
 
     rules: tuple[_Rule, ...] = ()
 
     def holds(self, path: PurePath, *, is_directory: bool) -> bool:
-        """Whether a path, relative to the top directory, is left out; what is in an ignored directory is not asked."""
+        """Whether a path, relative to the top directory, is ignored. The caller does not descend into ignored ones."""
         for rule in reversed(self.rules):
             if (is_directory or not rule.directories_only) and rule.pattern.fullmatch(path.as_posix()):
                 return rule.ignores
@@ -44,7 +44,7 @@ class Ignored:
 
 
 def read_ignored(directory: Path) -> Ignored:
-    """The rules of the file in this directory; none when it is not there. Raises ManifestError if it is unreadable."""
+    """The rules of the file in this directory; none if it does not exist. Raises ManifestError if it is unreadable."""
     file = directory / NAME
     if not file.exists() and not file.is_symlink():
         return Ignored()
@@ -53,7 +53,7 @@ def read_ignored(directory: Path) -> Ignored:
 
 def _rules(text: str) -> Iterator[_Rule]:
     for line in text.splitlines():
-        # A backslash keeps a space at the end, as in .gitignore.
+        # A backslash keeps a trailing space, as in .gitignore.
         written = line.rstrip() if not line.rstrip(" ").endswith("\\") else line
         if not written or written.startswith("#"):
             continue
@@ -62,7 +62,7 @@ def _rules(text: str) -> Iterator[_Rule]:
         directories_only, pattern = pattern.endswith("/"), pattern.rstrip("/")
         if not pattern:
             continue
-        # One with a slash is of the top directory, one without matches at any depth.
+        # A pattern with a slash is relative to the top directory, one without matches at any depth.
         anywhere = "/" not in pattern
         expression = ("(?:.*/)?" if anywhere else "") + _translated(pattern.removeprefix("/"))
         try:

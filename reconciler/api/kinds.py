@@ -1,8 +1,8 @@
-"""The registry of kinds: what has to be said of a resource once, so that everything else can be derived.
+"""The registry of kinds: the properties of each kind of resource, from which everything else is derived.
 
-A manifest is read, a CRD is written, a field is explained and a name on the command line is understood by looking the
-kind up here. A further kind is a module with its model, and one line in KINDS. The model is named, not imported: a verb
-that only prints names builds none.
+The manifest reader, the CRD, `explain` and the command line look kinds up here. A new kind is a module with its model
+and one line in KINDS. The model is given by name, not imported, so that a command which only prints names does not build
+it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ API_VERSION: Final = "vault.internal/v1alpha1"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`: its title, and where in the document its value is (JSONPath of Kubernetes)."""
+    """A column of `kubectl get`: its title and the JSONPath of its value (Kubernetes dialect)."""
 
     title: str
     type: Literal["string", "integer", "date"]
@@ -42,8 +42,8 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of resource. `model` is the module and the class that users' documents are checked with; `scale` are the
-    paths of the replicas that are wanted and that are there, for kinds that have replicas.
+    """One kind of resource. `model` is the module and class that validates documents; `scale` are the paths of the
+    desired and the current number of replicas, for kinds that have replicas.
     """
 
     name: str
@@ -55,22 +55,22 @@ class Kind:
 
     @property
     def singular(self) -> str:
-        """The kind in small letters, as in `vaultservice/files`."""
+        """The kind in lower case, as in `vaultservice/files`."""
         return self.name.lower()
 
     def load_model(self) -> type[ApiModel]:
-        """The class of its documents."""
+        """Import the model class."""
         module, name = self.model
         return cast("type[ApiModel]", getattr(import_module(module), name))
 
     def is_called(self, name: str) -> bool:
-        """Whether `name` means this kind, in any of the spellings that kubectl understands."""
+        """Whether `name` is one of the names of this kind that kubectl accepts."""
         return name.lower() in {self.singular, self.plural, *self.short_names, f"{self.plural}.{API_GROUP}"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
-    """Which object: the key of queues, leases and whatever else is kept for one. It reads as `vaultservice/files`."""
+    """Identifies an object: the key of queues, leases and other per-object data. As text: `vaultservice/files`."""
 
     kind: str
     name: str
@@ -95,16 +95,16 @@ VAULT_SERVICE: Final = Kind(
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (VAULT_SERVICE,)}
-"""Every kind that is served, by name, in the order in which pages list them."""
+"""Every served kind by name, in the order of the generated pages."""
 
 
 def kind_called(name: str, kinds: Iterable[Kind] | None = None) -> Kind | None:
-    """The kind that is meant by a word such as "vs", "VaultService" or "vaultservices.vault.internal"."""
+    """The kind with a name such as "vs", "VaultService" or "vaultservices.vault.internal"."""
     return next((kind for kind in kinds or KINDS.values() if kind.is_called(name)), None)
 
 
 def ref_of(text: str) -> Ref | None:
-    """The object that a person means by `NAME` or `KIND/NAME`; None for a kind that is not served."""
+    """Parse `NAME` or `KIND/NAME`; None for a kind that is not served."""
     word, slash, name = text.rpartition("/")
     kind = kind_called(word) if slash else VAULT_SERVICE
     return Ref(kind.name, name) if kind else None

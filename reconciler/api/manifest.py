@@ -1,8 +1,7 @@
-"""Reads manifests: a file or a directory of YAML in, checked VaultServices out.
+"""Reads manifests: a YAML file or a directory in, validated VaultServices out.
 
-Everything that is wrong is reported at once, with file, line and column: a user who has made three mistakes
-should need one more run, not three. A document is taken whole or not at all, so that a half-read directory
-can never look like a deletion.
+Every mistake is reported at once, with file, line and column, so that three mistakes need one more run, not three. A
+document is read as a whole or not at all, so that a partly read directory cannot look like a deletion.
 """
 
 from __future__ import annotations
@@ -30,20 +29,19 @@ __all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey"]
 _NAMES: Final = " or ".join(KINDS)
 
 MARK: Final = re.compile(f"{re.escape(API_GROUP)}/|\\b(?:{'|'.join(KINDS)})\\b".encode())
-"""What tells that a file holds, or was to hold, a manifest, if it cannot be read."""
+"""Marks a file that cannot be parsed as one that is meant to be a manifest."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What was found: the services that can be acted on, and everything that is wrong with the others.
+    """The services that can be acted on, and every problem of the others.
 
-    A document with a mistake, every document of a file that is no strict YAML, and both sides of a conflict
-    are missing from `manifests`. So a name that is missing while there are problems says nothing: it must not
-    be taken for a deletion.
+    `manifests` lacks documents with a mistake, all documents of a file that is not strict YAML, and both sides of a
+    conflict. So a name that is missing while there are problems must not be treated as a deletion.
 
-    `foreign` are files of a directory that were passed over, in whole or in part, because others wrote them. `doubts`
-    say where nothing in the text tells whose it is: where a VaultService came from such a file before, it is missing by
-    a mistake.
+    `foreign` are files of a directory that were skipped, wholly or partly, because they belong to other programs.
+    `doubts` are documents whose owner cannot be determined: if a VaultService came from such a file before, it is
+    missing by mistake.
     """
 
     manifests: tuple[Manifest, ...]
@@ -52,7 +50,7 @@ class Survey:
     doubts: tuple[Problem, ...] = ()
 
     def all_or_nothing(self) -> list[Manifest]:
-        """The manifests, if nothing is wrong anywhere. Raises ManifestError with every problem otherwise."""
+        """The manifests if there is no problem. Raises ManifestError with every problem otherwise."""
         if self.problems:
             raise ManifestError(self.problems)
         return list(self.manifests)
@@ -72,14 +70,12 @@ def load_directory(path: Path) -> list[Manifest]:
 
 
 def parse(text: str, path: Path) -> list[Manifest]:
-    """Like `load`, for a text that was read already. `path` names it in problems; `envFrom` is relative to
-    it.
-    """
+    """Like `load`, for a text. `path` is the file name in problems, and `envFrom` is relative to it."""
     return _combine([_read(text, path)], path).all_or_nothing()
 
 
 def survey(path: Path) -> Survey:
-    """Like `load`, for those who go on with the services that are right. Raises nothing."""
+    """Like `load`, for callers that continue with the valid services. Raises nothing."""
     return _survey_directory(path) if path.is_dir() else _survey_file(path)
 
 
@@ -104,11 +100,11 @@ def _survey_file(file: Path) -> Survey:
 
 
 def _read_found(file: Path) -> _Reading:
-    """A file that no argument named, so that it may belong to another program."""
+    """Read a file that was found in a directory; it may belong to another program."""
     try:
         content = read_bytes(file)
     except ManifestError as error:
-        # What cannot be opened may be ours.
+        # A file that cannot be opened may be a manifest.
         return _Reading(problems=[*error.problems])
     try:
         return _read(decode(content, file), file, named=False)
@@ -119,14 +115,14 @@ def _read_found(file: Path) -> _Reading:
 
 
 def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
-    """The documents of a text. Those of other programs are passed over; in a file that was `named`, one that does not
-    say what it is counts as a mistake.
+    """The documents of a text. Documents of other programs are skipped; in a file that was `named`, a document without
+    apiVersion and kind is a mistake.
     """
     reader = YamlReader(text, path)
     reading = _Reading()
     is_ours, is_strict = named, True
     for root in reader.documents():
-        # What YAML could not say about this document; of others, strictness is not asked.
+        # YAML problems count only for our own documents: those of other programs need not be strict YAML.
         unclear, reader.problems = reader.problems, []
         if _is_foreign(root) or not (named or _is_meant_for_us(root)):
             reading.foreign = [path]
@@ -137,7 +133,7 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
         is_ours, is_strict = True, is_strict and not unclear
         reading.problems += _without_repeats([*unclear], [*_take(root, path, reading.documents)])
     if reader.problems:
-        # The text is no YAML from here on, so what follows is not known.
+        # The text is not YAML from here on, so the rest of the documents is unknown.
         if is_ours or MARK.search(text.encode()):
             reading.documents.clear()
             return _Reading(problems=_without_repeats(reader.problems, reading.problems))
@@ -148,18 +144,18 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
 
 
 def _without_repeats(first: list[Problem], others: list[Problem]) -> list[Problem]:
-    # What YAML could not say is not worth a second complaint about the same place.
+    # A position with a YAML problem gets no second problem.
     taken = {(problem.line, problem.column) for problem in first}
     return [*first, *(problem for problem in others if (problem.line, problem.column) not in taken)]
 
 
 def _take(root: Node, path: Path, documents: list[Document]) -> Iterator[Problem]:
-    """Add what a document of ours says to `documents`, or yield what is wrong with it."""
+    """Add a validated document to `documents`, or yield its problems."""
     identity = list(_identity_problems(root, path))
     if identity or not isinstance(root, MapNode):
         yield from identity
         return
-    # Like an API server: what a user sends as status is dropped, so that `get -o yaml` can be applied again.
+    # As in an API server, a status that a user sends is dropped, so that `get -o yaml` can be applied again.
     written = {key: value for key, value in to_plain(root).items() if key != "status"}
     try:
         service = VaultService.model_validate(written, by_alias=True, by_name=False)
@@ -169,7 +165,7 @@ def _take(root: Node, path: Path, documents: list[Document]) -> Iterator[Problem
 
 
 def _is_foreign(root: Node) -> bool:
-    """Whether a document says that it is of another program, as objects of Kubernetes do."""
+    """Whether a document declares another API group or format, as Kubernetes objects do."""
     if not isinstance(root, MapNode):
         return False
     version, kind = _text(root, "apiVersion"), _text(root, "kind")
@@ -179,7 +175,7 @@ def _is_foreign(root: Node) -> bool:
 
 
 def _is_meant_for_us(root: Node) -> bool:
-    """Whether a document that does not say what it is may be a manifest with a mistake, or one half written."""
+    """Whether a document without apiVersion and kind may be an incorrect or unfinished manifest."""
     if not isinstance(root, MapNode):
         return isinstance(root, ScalarNode) and f"apiVersion: {API_VERSION}".startswith(root.text)
     version, kind, spec = _text(root, "apiVersion"), _text(root, "kind"), root.values.get("spec")

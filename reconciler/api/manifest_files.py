@@ -1,4 +1,4 @@
-"""Which files of a directory can hold manifests: the same answer for those who read it and for those who watch it."""
+"""Finds the files of a directory that can hold manifests, for the reader and for the watcher."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SUFFIXES: Final = frozenset({".yaml", ".yml"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The files, sorted; the directories that were read to find them; and what could not be read."""
+    """The files, sorted; the directories that were listed; and problems with unreadable ones."""
 
     files: tuple[Path, ...]
     directories: tuple[Path, ...]
@@ -25,13 +25,13 @@ class Found:
 
 
 def find(directory: Path) -> Found:
-    """All *.yaml and *.yml files below a directory, without hidden ones and those that .vaultignore leaves out."""
+    """All *.yaml and *.yml files below a directory, except hidden ones and those that .vaultignore names."""
     files: list[Path] = []
     directories: list[Path] = []
     problems: list[Problem] = []
 
     def note(error: OSError) -> None:
-        # A directory that cannot be listed must not look like an empty one.
+        # An unreadable directory must not look like an empty one.
         place, reason = Path(error.filename or directory), os.strerror(error.errno or 0)
         advice = "check the path and its permissions"
         problems.append(Problem(place, 0, 0, "", f"cannot be listed: {reason}", advice))

@@ -1,8 +1,7 @@
-"""The base of everything that has a place in a VaultService document.
+"""The base class of all models of a VaultService document.
 
-One configuration for all of them: strict types (a "3" is not a 3), unknown fields refused, immutable once
-made, camelCase in documents and snake_case in Python. Error texts never repeat an input, because an input may
-be a password.
+They share one configuration: strict types (a "3" is not a 3), unknown fields refused, immutable instances, camelCase in
+documents and snake_case in Python. Error texts never repeat an input, because an input may be a password.
 """
 
 from __future__ import annotations
@@ -15,11 +14,11 @@ from pydantic.alias_generators import to_camel
 __all__ = ["AS_STORED", "ApiModel"]
 
 AS_STORED: Final = {"stored": True}
-"""Validation context of what this program wrote down: a rule that came later does not take from it what was accepted."""
+"""Validation context for stored objects: rules that were added later do not reject what was accepted before."""
 
 
 class ApiModel(BaseModel):
-    """A part of the resource. `to_document` writes what a user reads."""
+    """A part of the resource; `to_document` is its form for users."""
 
     model_config = ConfigDict(
         strict=True,
@@ -34,7 +33,5 @@ class ApiModel(BaseModel):
     )
 
     def to_document(self) -> dict[str, Any]:
-        """Plain dicts, lists and scalars under their document names, without the fields that are unset
-        (None).
-        """
+        """Plain dicts, lists and scalars by document names, without unset (None) fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -1,8 +1,7 @@
 """Amounts that users write with a unit: durations, percentages, points in time.
 
-Each keeps the notation that operators know from Kubernetes ("1m30s", "25%", RFC 3339) in documents and is a
-plain number (or a small value object, where rounding matters) in Python, so that nothing behind this package
-parses text again.
+Documents use the notation of Kubernetes ("1m30s", "25%", RFC 3339). In Python each is a plain number, or a value object
+where rounding matters, so that no other package parses text.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ def parse_duration(value: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The short notation that `parse_duration` reads back to the same millisecond: 90.0 -> "1m30s"."""
+    """The short notation, exact to the millisecond when parsed again: 90.0 -> "1m30s"."""
     milliseconds = round(seconds * 1000)
     if milliseconds % 1000 and milliseconds < 60_000:
         return f"{milliseconds}ms"
@@ -88,8 +87,7 @@ def _parse_timestamp(value: object) -> datetime:
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC)
     if isinstance(value, str) and _TIMESTAMP.fullmatch(value):
-        # A well-formed 31st of February, or a year that leaves the calendar in UTC, is refused like any other
-        # text.
+        # Also refused: 31 February, and a year that is out of range in UTC.
         with suppress(ValueError, OverflowError):
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
     raise ValueError('must be a point in time such as "2026-05-01T12:00:00Z" (RFC 3339)')
@@ -144,12 +142,12 @@ Timestamp = Annotated[
 TimestampText = Annotated[
     str, AfterValidator(_check_timestamp_text), WithJsonSchema({"type": "string", "format": "date-time"})
 ]
-"""RFC 3339 text that is compared and hashed as it was written."""
+"""RFC 3339 text that is compared and hashed exactly as written."""
 
 
 @dataclass(frozen=True)
 class IntOrPercent:
-    """A count of replicas, or a percentage of the desired ones; the caller chooses how to round."""
+    """A number of replicas or a percentage of the desired ones; the caller chooses the rounding."""
 
     amount: int
     is_percent: bool = False
@@ -167,7 +165,7 @@ class IntOrPercent:
 
     @classmethod
     def parse(cls, value: object) -> IntOrPercent:
-        """From 2 or "25%". Raises ValueError for anything else, also if negative or above 100%."""
+        """Parse 2 or "25%". Raises ValueError for other values, negative numbers and more than 100%."""
         if isinstance(value, cls):
             return value
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_COUNT:

@@ -1,7 +1,7 @@
 """Writes docs/resource.md: one annotated manifest, then a table of fields for each object.
 
-The example and the prose stand in this file, the tables come from the models. `python -m
-reconciler.api.reference` writes the page; tests compare it with the models and load the example.
+The example and the text are in this file, the tables come from the models. `python -m reconciler.api.reference` writes
+the page; tests compare it with the models and load the example.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ metadata:
   name: files                 # prefix of the Compose project, containers and networks
   labels: {team: storage}
 spec:
-  plugin: whoami              # the only field that a spec must have
+  plugin: whoami              # the only required field of a spec
   replicas: 3
   ports:
     http: 8080                # on the host
@@ -34,15 +34,15 @@ spec:
     host: localhost
     interval: 2s
   env:
-    VERSION: "1.10"           # text: without the quotes this is the number 1.1, and refused
+    VERSION: "1.10"           # text: without quotes this is the number 1.1, which is refused
   envFrom:
     - file: files.env         # secrets; relative to this manifest, mode 0600, not in Git
   proxy:
-    replicas: 2               # a pair: the crash of one HAProxy costs what is in flight on it
+    replicas: 2               # a pair: a crash of one HAProxy loses only the requests in flight on it
     image: haproxy:3.0
     holdSeconds: 30
-    maxHeaderKiB: 32          # of one request or answer
-    dropHeaders: [Remote-User, X-Auth-*, X-Client-IP]   # no client may set these
+    maxHeaderKiB: 32          # of one request or response
+    dropHeaders: [Remote-User, X-Auth-*, X-Client-IP]   # clients may not set these
   strategy:
     type: RollingUpdate
     rollingUpdate: {maxSurge: 25%, maxUnavailable: 0}
@@ -63,22 +63,22 @@ _PROLOGUE: Final = f"""\
 
 # The resource: {KIND}
 
-Everything that you can ask for, on one page. The same words are in `vaultctl explain {KIND}.spec` and,
-while you type, in every editor that reads `crds/vaultservice.schema.json`. For Kubernetes tools there is
-`crds/vaultservices.vault.internal.yaml`; it wants fractions of a second in their text form ("500ms").
+All fields of the resource. `vaultctl explain {KIND}.spec` prints the same descriptions, and editors that read
+`crds/vaultservice.schema.json` show them while you type. Kubernetes tools read
+`crds/vaultservices.vault.internal.yaml`; there, fractions of a second have to be written as text ("500ms").
 
 ```yaml
 {EXAMPLE}```
 
 ## How a manifest is read
 
-- A file holds one or more documents. A directory is read with everything below it: `*.yaml` and `*.yml` in
-  sorted order, without hidden files and directories. Documents of other API groups are passed over.
-- All or nothing: with one mistake anywhere nothing is applied, and what runs keeps running. Every mistake
-  is reported at once, as `file:line:column`. A directory in which there is no {KIND} at all is a mistake
-  too, never a request to delete everything.
+- A file holds one or more documents. A directory is read recursively: `*.yaml` and `*.yml` in sorted order,
+  without hidden files and directories. Documents of other API groups are skipped.
+- All or nothing: if there is any mistake, nothing is applied and running services stay as they are. All
+  mistakes are reported at once, as `file:line:column`. A directory without any {KIND} is a mistake too, never
+  a request to delete everything.
 - Names and published ports (`spec.ports.http`) must be unique within what is read, and `dependsOn` must not
-  go round in a circle.
+  be circular.
 - Only `true` and `false` are booleans; `yes`, `no`, `on` and `off` are text. Only plain decimal numbers are
   numbers: `22:22`, `0x1F`, `010` and `1_000` are text, and so are dates. An empty value and `null` mean
   unset.
@@ -88,9 +88,9 @@ while you type, in every editor that reads `crds/vaultservice.schema.json`. For 
 
 ## Settings files (`envFrom`)
 
-One `KEY=VALUE` on a line; `#` starts a comment, `export` before the name is allowed. An unquoted value ends
+One `KEY=VALUE` a line; `#` starts a comment, `export` before the name is allowed. An unquoted value ends
 at ` #`. In single quotes everything is literal; in double quotes `\\n`, `\\r`, `\\t`, `\\"` and `\\\\` are
-escapes. `$` is an ordinary character. A file that every user of the machine can read is warned about.
+escapes. `$` is an ordinary character. A file that every user of the machine can read causes a warning.
 """
 
 

@@ -1,8 +1,8 @@
-"""Which fields of a spec belong to its revisions, read from the models.
+"""The fields of a spec that belong to its revisions, derived from the models.
 
-A field says so itself, by the marker `REVISIONED` beside its type. Rolling back, `rollout undo` and the history page ask
-here, so that a new field cannot be missing from one of them: a field that changes a revision and does not go back with it
-would make a failed rollout look as if there were nothing to go back to.
+A field has the marker `REVISIONED` beside its type. Rollback, `rollout undo` and the history page all use this module, so
+that a new field cannot be missing from one of them. If a field changed the revision but were not restored with it, a
+failed rollout would seem to have no earlier revision.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Revisioned:
-    """Marks a field that is restored with the revision that it was part of; use the one instance REVISIONED."""
+    """Marks a field that is restored with its revision; use the instance REVISIONED."""
 
 
 REVISIONED: Final = Revisioned()
 
 
 def is_revisioned(field: FieldInfo) -> bool:
-    """Whether this field, with everything below it, belongs to a revision."""
+    """Whether this field, with all its sub-fields, belongs to a revision."""
     return any(isinstance(mark, Revisioned) for mark in field.metadata)
 
 
@@ -40,7 +40,7 @@ def revisioned_fields(model: type[BaseModel]) -> tuple[str, ...]:
 
 
 def with_revision_of(good: Spec, present: Spec) -> Spec:
-    """`present` with the revisioned fields of `good`: how many replicas there are and how they are handled stays."""
+    """`present` with the revisioned fields of `good`; the number of replicas and their handling stay."""
     return _merged(good, present)
 
 
@@ -64,6 +64,6 @@ def _merged(good: Model, present: Model) -> Model:
 
 
 def _model_of(field: FieldInfo) -> type[BaseModel] | None:
-    """The model that a field always holds. Optional models hold no revisioned field, which a test keeps so."""
+    """The model that a field always holds. Optional models hold no revisioned field; a test checks this."""
     annotation = field.annotation
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None

@@ -1,10 +1,8 @@
-"""The JSON schema of each kind, taken from the models once and read by everything that documents or
-suggests.
+"""The JSON schema of each kind, generated from the models once.
 
-pydantic's own output points at shared definitions and prints defaults as Python holds them; here every
-definition stands where it is used and every default reads as a user would write it ("2s", "20%"). Editors get
-this schema as it is, `crd.py` makes the Kubernetes form of it, `explain.py` and `reference.py` turn it into
-words.
+pydantic's own output uses `$ref` and Python defaults; here every definition is inlined and every default is written as
+in a manifest ("2s", "20%"). Editors read this schema, `crd.py` makes the Kubernetes form of it, `explain.py` and
+`reference.py` turn it into text.
 """
 
 from __future__ import annotations
@@ -25,12 +23,12 @@ _NULL: Final = {"type": "null"}
 
 @cache
 def resource_schema(kind: Kind = VAULT_SERVICE) -> Schema:
-    """The whole document of a kind, without `$ref`. Treat it as read-only: it is made once."""
+    """The whole document of a kind, without `$ref`. Read-only: it is cached."""
     model = kind.load_model()
     raw = model.model_json_schema(by_alias=True, mode="validation")
     definitions = {name: _with_written_defaults(name, body) for name, body in raw.pop("$defs").items()}
     schema: Schema = _inline(_with_written_defaults(model.__name__, raw), definitions)
-    # Python code may leave these two out, a document may not: they are how a reader knows what it reads.
+    # Python code may omit these two; a document may not, because they identify it.
     schema["required"] = ["apiVersion", "kind", *schema["required"]]
     for name in ("apiVersion", "kind"):
         del schema["properties"][name]["default"]

@@ -1,7 +1,7 @@
-"""What the controller saw and did last, in the shape that `kubectl` users know how to read.
+"""The status of a VaultService, in the form of a Kubernetes status.
 
-It is derived from containers, HAProxy and the history, and written for people, for `vaultctl get -o json` and for
-`--wait`. Deleting it loses nothing; a pass asks it only whether a change was carried out before (`spec.drift`).
+It is derived from containers, HAProxy and the history, for `vaultctl get` and `--wait`. Deleting it loses no state; a
+pass reads from it only whether a change was carried out before (`spec.drift`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ __all__ = ["ReplicaCounts", "Status"]
 
 
 class ReplicaCounts(ApiModel):
-    """How many web replicas there are, from wanted to useful."""
+    """Numbers of web replicas, from desired to serving."""
 
     desired: int = Field(default=0, ge=0, description="Replicas that the spec (or the plugin) asks for.")
     current: int = Field(
         default=0, ge=0, description="Containers that exist, of any revision and in any state."
     )
-    updated: int = Field(default=0, ge=0, description="Containers of the wanted revision.")
+    updated: int = Field(default=0, ge=0, description="Containers of the desired revision.")
     ready: int = Field(default=0, ge=0, description="Healthy for at least strategy.minReadySeconds.")
     serving: int = Field(default=0, ge=0, description="Ready, and UP in the HAProxy pool.")
 

@@ -1,7 +1,7 @@
-"""How running replicas are exchanged for new ones: by a changed spec (strategy) or by age (rotation).
+"""How running replicas are replaced: because of a changed spec (strategy) or their age (rotation).
 
-The defaults lose no request and never serve with fewer replicas than asked for: one extra replica at a time,
-nothing taken away before its substitute serves.
+The defaults lose no request and never serve with fewer replicas than desired: one extra replica at a time, and a replica
+is removed only after its replacement serves.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Strategy(ApiModel):
     )
     drain_seconds: Seconds = Field(
         default=30.0,
-        description="Seconds that open connections get to finish before their replica is stopped.",
+        description="Seconds that open connections have to finish before their replica is stopped.",
     )
     auto_rollback: bool = Field(
         default=True,
@@ -80,7 +80,7 @@ class Strategy(ApiModel):
             default = "" if "progress_deadline_seconds" in self.model_fields_set else ", the default"
             raise PydanticCustomError(
                 "cross_field",
-                "must be less than progressDeadlineSeconds ({deadline}{default}): each rollout would be given up "
+                "must be less than progressDeadlineSeconds ({deadline}{default}): each rollout would fail "
                 "before a replica counts as ready",
                 {"field": "minReadySeconds", "deadline": f"{deadline:g}", "default": default},
             )
@@ -93,7 +93,7 @@ class Rotation(ApiModel):
     interval: Duration = Field(description="Time between two replacements, for instance 120s; at least 1s.")
     jitter: Percent = Field(
         default=0.2,
-        description="How far an interval may be off at random, so that nobody can guess its end; 0% to 100%.",
+        description="How far an interval may be off at random, so that its end cannot be guessed; 0% to 100%.",
     )
     mode: RotationMode = Field(
         default="rolling",

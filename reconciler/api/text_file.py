@@ -1,6 +1,6 @@
-"""Reads a file that a user names: bounded in size, regular, UTF-8, and every failure a Problem with a place.
+"""Reads a file that a user names: a regular UTF-8 file of bounded size; every failure is a Problem.
 
-Manifests and settings files share these rules. A pipe is refused because reading it could wait for ever.
+Manifests and settings files share these rules. A pipe is refused because reading it could block for ever.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(content: bytes, path: Path) -> str:
-    """`content` as text, without a byte order mark. Raises ManifestError when it is too long or not UTF-8."""
+    """`content` as text, without a byte order mark. Raises ManifestError if it is too long or not UTF-8."""
     if len(content) > MAX_BYTES:
         raise _problem(path, f"is larger than {MAX_BYTES // 1024} KiB", "split it")
     try:

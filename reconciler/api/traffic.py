@@ -1,6 +1,6 @@
-"""How requests reach the replicas: the published port, the health check and the HAProxy in between.
+"""How requests reach the replicas: the published port, the health check and HAProxy.
 
-What is left unset is decided by the plugin, through the VAULT_WEB_* settings of the plugin contract.
+The plugin decides fields that are unset, through the VAULT_WEB_* settings of the plugin contract.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ CLIENT_ADDRESSES: Final = (
     "X-Remote-Addr",
     "X-Remote-IP",
 )
-"""Headers by which a CDN or a proxy tells an application where a request came from. Without one in front of HAProxy, they
-are a client's own word."""
+"""Headers in which a CDN or a proxy passes on the client's address. Without a CDN in front of HAProxy, any client can
+set them."""
 
 NEEDED: Final = (
     "connection",
@@ -60,7 +60,7 @@ NEEDED: Final = (
     "transfer-encoding",
     "upgrade",
 )
-"""Headers without which a request would be another one."""
+"""Headers that change the meaning of a request if they are dropped."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -78,7 +78,7 @@ class Ports(ApiModel):
 
 
 class HealthCheck(ApiModel):
-    """How HAProxy finds out whether a replica can serve."""
+    """How HAProxy checks whether a replica can serve."""
 
     path: UrlPath | None = Field(
         default=None,
@@ -106,7 +106,7 @@ class Proxy(ApiModel):
     """The HAProxy in front of the replicas."""
 
     replicas: int = Field(
-        default=1, ge=1, le=2, description="1, or 2 for a pair that survives the crash of one."
+        default=1, ge=1, le=2, description="1, or 2 for a pair that survives a crash of one."
     )
     image: ImageReference = Field(default="haproxy:3.0", description="HAProxy image; 3.0 or newer.")
     hold_seconds: Seconds = Field(
@@ -119,7 +119,7 @@ class Proxy(ApiModel):
         le=MAX_HEADER_KIB,
         alias="maxHeaderKiB",
         description=(
-            "KiB that the headers of a request or an answer may have together (16 to 256); a longer request is "
+            "Maximum size of all headers of a request or a response in KiB (16 to 256); a larger request is "
             "answered 400. HAProxy needs up to twice as much memory for each request in progress."
         ),
     )
@@ -127,9 +127,9 @@ class Proxy(ApiModel):
         default=list(CLIENT_ADDRESSES),
         max_length=MAX_DROPPED,
         description=(
-            "Headers of requests that do not reach the replicas, in any case and with any mark for '-'; 'X-Auth-*' is "
-            "all that begin so. What is set replaces the default, which are the headers by which CDNs tell a client's "
-            "address. X-Forwarded-*, Forwarded, X-Real-* and Proxy are always dropped."
+            "Request headers that are removed before a request reaches a replica, in any case and with any character "
+            "for '-'; 'X-Auth-*' is a prefix. A list replaces the default, the headers in which CDNs pass on the "
+            "client's address. X-Forwarded-*, Forwarded, X-Real-* and Proxy are always removed."
         ),
     )
 

@@ -1,8 +1,7 @@
-"""The custom resource: what a user writes, field by field.
+"""The custom resource VaultService, field by field.
 
-The descriptions in this file are the documentation: the CRD, the editor schema, `vaultctl explain` and
-docs/resource.md are all generated from them. Defaults are chosen so that `spec: {plugin: whoami}` is a
-complete and safe service.
+The CRD, the editor schema, `vaultctl explain` and docs/resource.md are generated from the descriptions in this file. The
+defaults make `spec: {plugin: whoami}` a complete and safe service.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ KIND: Final = VAULT_SERVICE.name
 
 
 def _quoted(value: object) -> object:
-    # The value itself stays out of the message: it may be a password made of digits.
+    # The message omits the value: it may be a password made of digits.
     if isinstance(value, bool | int | float):
         kind = "a boolean" if isinstance(value, bool) else "a number"
         reason = f"must be text, but YAML reads it as {kind}"
@@ -71,18 +70,18 @@ EnvValue = Annotated[str, BeforeValidator(_quoted), AfterValidator(_passable), F
 
 
 class Metadata(ApiModel):
-    """Who the VaultService is."""
+    """Identity of the VaultService."""
 
     name: ServiceName = Field(
         description="Unique name; prefix of the Compose project, its containers and networks."
     )
     labels: Mapping[LabelKey, LabelValue] = Field(
-        default={}, description="Free labels, for selecting and grouping."
+        default={}, description="Labels for selecting and grouping."
     )
     annotations: Mapping[LabelKey, str] = Field(
         default={},
         description=(
-            "Free notes. The controller reads two: vault.internal/admission (restricted, baseline or privileged) and "
+            "Annotations. The controller reads two: vault.internal/admission (restricted, baseline or privileged) and "
             "vault.internal/allow-prune."
         ),
     )
@@ -113,7 +112,7 @@ class Spec(ApiModel):
     )
     env: Annotated[Mapping[EnvName, EnvValue], REVISIONED] = Field(
         default={},
-        # Secrets belong into envFrom, but who puts one here shall not find it in a log.
+        # Secrets belong in envFrom; if one is written here, it still must not appear in a log.
         repr=False,
         description="Settings for the plugin and its containers, as text: quote numbers and booleans.",
     )
@@ -125,11 +124,11 @@ class Spec(ApiModel):
         default=Strategy(), description="How replicas of an old revision are replaced."
     )
     rotation: Rotation | None = Field(
-        default=None, description="Replacing replicas because of their age. Unset: never."
+        default=None, description="Replacement of replicas because of their age. Unset: never."
     )
     suspend: bool = Field(
         default=False,
-        description="Whether the controller leaves this service alone; what runs keeps running.",
+        description="Whether the controller makes no changes to this service; its containers keep running.",
     )
     restarted_at: Annotated[TimestampText | None, REVISIONED] = Field(
         default=None, description="A new value replaces every web replica once, by the strategy (RFC 3339)."
@@ -144,18 +143,18 @@ class Spec(ApiModel):
     deletion_policy: Literal["Delete", "Orphan"] = Field(
         default="Delete",
         description=(
-            "What happens to the containers when the manifest goes away: Delete removes them, Orphan leaves "
+            "What happens to the containers when the manifest is removed: Delete removes them, Orphan leaves "
             "them running. Volumes are kept in both cases."
         ),
     )
     drift: Literal["heal", "warn", "ignore"] = Field(
         default="heal",
-        description="When somebody else changed what runs: heal it, warn about it, or ignore it.",
+        description="What to do when running objects were changed from outside: heal, warn or ignore.",
     )
     drift_ignore: Annotated[tuple[str, ...], Strict(False)] = Field(
         default=(),
         description=(
-            "Differences that drift: warn says nothing about, as KIND/SUBJECT with shell wildcards, "
+            "Differences that drift: warn does not report, as KIND/SUBJECT with shell wildcards, "
             "for instance proxy/* or */vault-files-db-1."
         ),
     )
@@ -165,7 +164,7 @@ class Spec(ApiModel):
         if self.rotation is not None and self.drift != "heal":
             raise ValueError("spec.rotation changes what runs; it needs spec.drift: heal")
         if self.drift_ignore and self.drift != "warn":
-            raise ValueError("spec.driftIgnore says what not to warn about; it needs spec.drift: warn")
+            raise ValueError("spec.driftIgnore applies to warnings only; it needs spec.drift: warn")
         return self
 
     @field_validator("depends_on")
@@ -177,16 +176,16 @@ class Spec(ApiModel):
 
 
 class VaultService(ApiModel):
-    """A web service that runs as a load-balanced Docker Compose project, kept as its spec says."""
+    """A web service that runs as a load-balanced Docker Compose project."""
 
     api_version: Literal["vault.internal/v1alpha1"] = Field(
         default=API_VERSION, description="Always vault.internal/v1alpha1."
     )
     kind: Literal["VaultService"] = Field(default="VaultService", description="Always VaultService.")
-    metadata: Metadata = Field(description="Who the VaultService is.")
+    metadata: Metadata = Field(description="Identity of the VaultService.")
     spec: Spec = Field(description="What the user wants.")
     status: Status | None = Field(
-        default=None, description="What the controller saw last; ignored in manifests."
+        default=None, description="State that the controller observed last; ignored in manifests."
     )
 
     @property

@@ -1,10 +1,9 @@
-"""Strict YAML: text to a tree in which every value knows its line and column.
+"""Strict YAML: text to a tree in which every value has its line and column.
 
-A manifest is a security boundary and often a typo. The stock loaders keep the last of two equal keys, read
-`22:22` as 1342 and `no` as False, and expand aliases without end. This one works on the parser's events, so
-that it can stop before any of that costs something, and follows the YAML 1.2 core schema in its narrow form:
-only `true` and `false` are booleans, only plain decimal numbers are numbers, only an empty value, `~` and
-`null` are null; everything else is text.
+A manifest is untrusted input and often has typos. PyYAML's loaders keep the last of two equal keys, read `22:22` as 1342
+and `no` as False, and expand aliases without a limit. This loader works on the parser's events, so that it can stop
+early, and follows a narrow YAML 1.2 core schema: only `true` and `false` are booleans, only plain decimal numbers are
+numbers, only an empty value, `~` and `null` are null; everything else is text.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ MAX_PROBLEMS: Final = 100
 
 _NULLS: Final = frozenset({"", "~", "null"})
 _BOOLEANS: Final = {"true": True, "false": False}
-# Longer runs of digits stay text: no field holds such a number, and converting them is quadratic.
+# Longer sequences of digits stay text: no field holds such a number, and their conversion is quadratic.
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
 _FLOAT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
-# What a value is called without a tag anyway; "!" and !!str also force text, as quotes would.
+# Tags that equal the implicit type of a value; "!" and !!str also force text, as quotes do.
 _ALLOWED_TAGS: Final = frozenset({"!", *(f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq"))})
 
 Place = tuple[int, int]
@@ -39,7 +38,7 @@ FieldPath = tuple[str | int, ...]
 
 
 class _Mark(Protocol):
-    # The parser in C and the one in Python have each their own class for a position.
+    # The C parser and the Python parser have different classes for a position.
     line: int
     column: int
 
@@ -49,7 +48,7 @@ class _UnreadableError(Exception):
 
 
 class YamlReader:
-    """Reads the documents of one text. What is wrong on the way is appended to `problems`, not raised."""
+    """Reads the documents of one text. Mistakes are appended to `problems`, not raised."""
 
     def __init__(self, text: str, path: Path) -> None:
         self.problems: list[Problem] = []
@@ -62,7 +61,7 @@ class YamlReader:
         self._nodes = 0
 
     def documents(self) -> Iterator[Node]:
-        """The root of each document that is not empty, up to the first place where the text is no YAML."""
+        """The root of each document that is not empty, up to the first YAML syntax error."""
         try:
             while not isinstance(event := self._next(), yaml.StreamEndEvent):
                 if isinstance(event, yaml.DocumentStartEvent):
@@ -193,7 +192,7 @@ def _place(mark: _Mark | None) -> Place:
 
 
 def plain_scalar(text: str) -> Scalar:
-    """What a value without quotes and tags means."""
+    """The value of a scalar without quotes and tags."""
     if text in _NULLS:
         return None
     if text in _BOOLEANS:

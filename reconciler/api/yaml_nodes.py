@@ -1,7 +1,6 @@
-"""The tree that a YAML text becomes: plain values plus the place where each was written.
+"""The tree of a YAML text: plain values and their positions.
 
-Positions are the whole reason for it: a validation error names a path such as spec.ports.http, and only the
-tree can turn that into a line and a column that an editor can jump to.
+A validation error names a path such as spec.ports.http; the tree maps it to a line and a column.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ Scalar = str | int | float | bool | None
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """One value; `text` is how it was written. Lines and columns count from 1, here and below."""
+    """One value; `text` is its source text. Lines and columns count from 1, also in the classes below."""
 
     value: Scalar
     text: str
@@ -42,7 +41,7 @@ class ListNode:
 
 @dataclass(frozen=True, slots=True)
 class MapNode:
-    """A mapping, with the nodes of its keys kept for their positions."""
+    """A mapping; the nodes of its keys have their positions."""
 
     keys: dict[str, ScalarNode]
     values: dict[str, Node]
@@ -56,7 +55,7 @@ Node = ScalarNode | ListNode | MapNode
 
 
 def to_plain(node: Node) -> Any:
-    """Dicts, lists and scalars, as a YAML library would have returned them."""
+    """Dicts, lists and scalars, as a YAML library returns them."""
     if isinstance(node, MapNode):
         return {key: to_plain(value) for key, value in node.values.items()}
     if isinstance(node, ListNode):
@@ -65,7 +64,7 @@ def to_plain(node: Node) -> Any:
 
 
 def locate(root: Node, path: Sequence[str | int]) -> tuple[Node, ScalarNode | None]:
-    """The node at `path` and its key; where the path leaves the tree, the last node and key on the way."""
+    """The node at `path` and its key; if the path is not in the tree, the last node and key that are."""
     node: Node = root
     key: ScalarNode | None = None
     for step in path:
@@ -81,7 +80,7 @@ def locate(root: Node, path: Sequence[str | int]) -> tuple[Node, ScalarNode | No
 
 
 def field_path(path: Sequence[str | int]) -> str:
-    """`spec.envFrom[0].file`. Keys are cut and escaped: a key may hold anything, terminal codes too."""
+    """`spec.envFrom[0].file`. Keys are truncated and escaped: they may hold any characters, such as terminal codes."""
     text = ""
     for step in path:
         if isinstance(step, int):

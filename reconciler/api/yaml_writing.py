@@ -1,8 +1,8 @@
-"""Writes YAML that means the same to every reader: quotes wherever any of them could take a text for something else.
+"""Writes YAML with the same meaning in YAML 1.1 and 1.2: text is quoted wherever one of them reads another type.
 
-PyYAML, which reads manifests, knows YAML 1.1; Compose knows YAML 1.2 with leftovers of 1.1. They differ about numbers
-(`1e3`, `0o17`, `0089`, `25921e05`) and words (`yes`, `on`), so a text is written without quotes only if it looks like
-neither to either of them.
+PyYAML, which reads manifests, implements YAML 1.1; Compose implements YAML 1.2 with parts of 1.1. They differ in numbers
+(`1e3`, `0o17`, `0089`, `25921e05`) and words (`yes`, `on`), so a text is written without quotes only if both read it as
+text.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from reconciler.api.yaml_nodes import Scalar, ScalarNode
 __all__ = ["document", "flow", "is_text_to_all", "scalar"]
 
 _NUMBER_LIKE: Final = re.compile(r"[-+.~]?[0-9._][0-9a-fA-FoOxX._:,eEpP+-]*|[-+.].*")
-"""Anything that begins like a number and has no character that no number has; wider than any reader's own rule."""
+"""Text that starts like a number and has only characters of numbers; wider than the rule of any YAML reader."""
 _WORDS: Final = frozenset({
     "", "~", "<<", "=", "null", "true", "false", "yes", "no", "on", "off", "y", "n", "t", "f", "nan", "inf", "infinity",
 })  # fmt: skip
-"""Texts that some reader takes for something else, in lower case."""
+"""Words in lower case that some YAML reader does not read as text."""
 _UNFOLDED: Final = float("inf")
 
 
 def document(value: Any, *, readable: bool = False) -> str:
-    """A whole document in block style. With `readable`, letters outside of ASCII stand as themselves."""
-    # A reader should see each part whole, so there are no anchors; and no line is folded.
+    """A whole document in block style. With `readable`, non-ASCII letters are not escaped."""
+    # No anchors and no folded lines, so that each part can be read alone.
     return yaml.dump(
         value,
         Dumper=_Dumper,
@@ -42,19 +42,19 @@ def document(value: Any, *, readable: bool = False) -> str:
 
 
 def is_text_to_all(value: str) -> bool:
-    """Whether this text, written without quotes, is a text to readers of YAML 1.1 and 1.2 alike."""
+    """Whether readers of YAML 1.1 and of YAML 1.2 both read this text, written without quotes, as text."""
     return value.lower() not in _WORDS and _NUMBER_LIKE.fullmatch(value) is None
 
 
 def flow(value: Any) -> str:
-    """A value, or a mapping of values in braces, as one piece of a line."""
+    """A value or a mapping of values in flow style, on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{scalar(key, None)}: {flow(each)}" for key, each in value.items()) + "}"
     return scalar(value, None)
 
 
 def scalar(value: Scalar, style: str | None) -> str:
-    """A value as YAML that may stand anywhere; `style` is the quote that it had before, if any."""
+    """A value as YAML for any context; `style` is the quote that it had before, if any."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -65,7 +65,7 @@ def scalar(value: Scalar, style: str | None) -> str:
         return "'" + value.replace("'", "''") + "'"
     if style != '"' and _is_plain(value):
         return value
-    # JSON is YAML, if the few characters are escaped that only JSON allows.
+    # JSON is YAML if the characters that only JSON allows are escaped.
     quoted = json.dumps(value, ensure_ascii=False)
     return "".join(each if each.isprintable() else _escaped(each) for each in quoted)
 
@@ -76,7 +76,7 @@ def _escaped(character: str) -> str:
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a text may stand without quotes, wherever: only letters, digits and marks that mean nothing."""
+    """Whether a text needs no quotes in any context: only letters, digits and marks without meaning in YAML."""
     if not is_text_to_all(value) or not value.isascii() or not (value[0].isalnum() or value[0] in "/._"):
         return False
     if not all(each.isalnum() or each in "/._-+%@:" for each in value) or ":" in (value[-1], value[0]):

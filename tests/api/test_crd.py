@@ -1,4 +1,4 @@
-"""The two schemas in crds/ are what the models say, legal in their worlds, and agree with the loader."""
+"""The two schemas in crds/ match the models, are valid for their tools, and agree with the loader."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""Every file in bad/ is a manifest, a line of dashes, and all that must be said about it."""
+"""Every file in bad/ is a manifest, a line of dashes, and all expected messages."""
 
 from pathlib import Path
 

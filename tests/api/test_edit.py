@@ -82,7 +82,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_changed_alone_is_refused(text: str) -> None:
-    with pytest.raises(PermanentError, match=r"files\.yaml: spec\.replicas .* by hand"):
+    with pytest.raises(PermanentError, match=r"files\.yaml: spec\.replicas .* edit the file yourself"):
         edit_text(HEAD + text, PATH, "files", {("spec", "replicas"): 5})
 
 
@@ -123,7 +123,7 @@ def test_a_result_that_is_not_valid_is_refused_with_its_place(tmp_path: Path) ->
 def test_a_file_without_the_service_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "files.yaml"
     path.write_text(HEAD + "spec: {plugin: whoami}\n")
-    with pytest.raises(PermanentError, match="holds no VaultService 'wiki'"):
+    with pytest.raises(PermanentError, match="no longer holds VaultService 'wiki'"):
         edit_manifest(path, "wiki", {"replicas": 0})
     with pytest.raises(PermanentError, match="No such file"):
         edit_manifest(tmp_path / "gone.yaml", "wiki", {"replicas": 0})

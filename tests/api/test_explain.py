@@ -11,7 +11,7 @@ def test_a_scalar_has_type_default_and_description() -> None:
         "TYPE:     number, 0 to 86400\n"
         "DEFAULT:  30\n"
         "\n"
-        "Seconds that open connections get to finish before their replica is stopped."
+        "Seconds that open connections have to finish before their replica is stopped."
     )
 
 
@@ -21,14 +21,14 @@ def test_an_object_lists_its_fields() -> None:
         "TYPE:     object\n"
         "REQUIRED: no\n"
         "\n"
-        "Replacing replicas because of their age. Unset: never.\n"
+        "Replacement of replicas because of their age. Unset: never.\n"
         "\n"
         "FIELDS:\n"
         "  interval <duration such as 500ms, 2s or 1m30s, or a number of seconds> (required)\n"
         "      Time between two replacements, for instance 120s; at least 1s.\n"
         "  jitter <percentage such as 20%>\n"
-        "      How far an interval may be off at random, so that nobody can guess its\n"
-        "      end; 0% to 100%.\n"
+        "      How far an interval may be off at random, so that its end cannot be\n"
+        "      guessed; 0% to 100%.\n"
         "  mode <one of rolling, single-active>\n"
         "      rolling keeps all replicas serving and replaces the oldest one.\n"
         "      single-active lets one replica serve at a time, the next one chosen at\n"

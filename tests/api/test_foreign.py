@@ -1,4 +1,4 @@
-"""YAML of other programs in a directory of manifests: passed over and named; what may be ours is never passed over."""
+"""YAML of other programs in a directory of manifests is skipped and reported; a possible manifest is never skipped."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_manifest_that_is_half_written_is_never_taken_for_a_foreign_one(
 
 @pytest.mark.parametrize("what", ["compose", "template", "no UTF-8", "large", "list"])
 def test_where_nothing_tells_whose_a_file_is_there_is_a_doubt(what: str, tmp_path: Path) -> None:
-    """If a service came from that file before, it is not gone but broken."""
+    """If a service came from that file before, the file is broken, not removed."""
     (tmp_path / "web.yaml").write_bytes(FOREIGN[what].encode(errors="surrogateescape"))
     assert {doubt.path for doubt in survey(tmp_path).doubts} == {tmp_path / "web.yaml"}
 

@@ -1,4 +1,4 @@
-"""The patterns of .vaultignore mean what they mean in .gitignore; git itself is asked."""
+"""The patterns of .vaultignore have the meaning of .gitignore; compared with git itself."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_without_the_file_nothing_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
-    """Else what was to be left out would be read, or deleted."""
+    """Otherwise ignored files would be read, or their services deleted."""
     (tmp_path / NAME).write_bytes(b"\xff")
     with pytest.raises(ManifestError, match="UTF-8"):
         read_ignored(tmp_path)

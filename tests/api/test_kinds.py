@@ -1,4 +1,4 @@
-"""A kind is said once: everything that reads, explains or describes resources finds it in the registry."""
+"""A kind is declared once: all code that reads, explains or describes resources finds it in the registry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LampSpec(ApiModel):
 
 
 class Lamp(ApiModel):
-    """A resource that nothing but this test knows."""
+    """A resource that exists only in this test."""
 
     api_version: Literal["vault.internal/v1alpha1"] = Field(
         default="vault.internal/v1alpha1", description="Always vault.internal/v1alpha1."

@@ -1,4 +1,4 @@
-"""`reconciler.api` gives each of its names, and imports a module only when one of them is asked for."""
+"""`reconciler.api` exports each of its names and imports a module only on first use of one of them."""
 
 from __future__ import annotations
 

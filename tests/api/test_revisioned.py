@@ -1,4 +1,4 @@
-"""Which fields go back with a revision, and that no field can change a revision without going back with it."""
+"""Which fields are restored with a revision, and that every field that changes a revision is restored with it."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ OTHER: dict[str, Any] = {
     "drift": "heal",
     "driftIgnore": [],
 }
-"""Another value for each field of a spec. `drift` and `driftIgnore` bear no other value beside a rotation."""
+"""Another value for each field of a spec. `drift` and `driftIgnore` allow no other value beside a rotation."""
 
 
 class Mirror(VaultServicePlugin):
-    """Everything that it is told is in its container, except how many there are."""
+    """A plugin that puts every setting into its container, except the number of replicas."""
 
     metadata = VaultServicePlugin.Metadata(name="Mirror", slug="mirror", default_port=8000)
 

@@ -160,7 +160,7 @@ def test_the_number_of_aliases_is_bounded() -> None:
 
 
 def test_an_alias_bomb_is_stopped_before_it_grows() -> None:
-    # Each level holds the one before twice: 2**30 values from thirty lines, within the cap of aliases.
+    # Each level contains the previous one twice: 2**30 values from thirty lines, within the limit of aliases.
     lines = ["l0: &l0 [boom, boom]", *(f"l{n}: &l{n} [*l{n - 1}, *l{n - 1}]" for n in range(1, 31))]
     started = time.process_time()
     _, problems = read("\n".join(lines))

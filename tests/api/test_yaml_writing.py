@@ -1,4 +1,4 @@
-"""What is written is read as what was meant, in whatever place."""
+"""Values that are written are read back unchanged, in any context."""
 
 from __future__ import annotations
 
