@@ -1,1 +1,1 @@
-"""What must survive a restart: the objects that users applied, and the history of what was done for them."""
+"""Persistent state: the objects that users applied, and the history of events and rollouts."""

@@ -1,7 +1,7 @@
-"""What the controller needs of the state directory: objects as in an API server, and a record of what happened.
+"""The interfaces of the state directory: objects as in an API server, and records of what happened.
 
-Objects are the truth about what users want; losing them stops the reconciler from knowing its services. Records
-are history only: they never raise into a pass, because a full disk must not keep anything from being healed.
+Objects are the desired state; without them the reconciler does not know its services. Records are history only: they
+never raise into a pass, because a full disk must not prevent healing.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from reconciler.api import Status, VaultService
 
 STATE_MODE: Final = 0o711
-"""Of directories on the way to what containers of other users mount: passed through, not listed, not written."""
+"""Mode of directories above those that containers of other users mount: traversable, not listable, not writable."""
 
 BELL: Final = ".changed"
-"""File beside the services' directories that is touched whenever an object has changed. Kernels tell late or never what
-happens in a directory that has just been made; this file is in one that is watched already."""
+"""File beside the services' directories that is touched whenever an object changes. inotify can miss events in a newly
+created directory; this file is in a directory that is already watched."""
 
 EventType = Literal["Normal", "Warning"]
 Result = Literal["", "Complete", "RolledBack", "Superseded"]
-"""How the rollout of a revision ended; empty while it goes on."""
+"""How the rollout of a revision ended; empty while it is in progress."""
 Covers = Literal["stack", "web"]
 
 
 Hide = Callable[[str, str], str]
-"""What takes the secrets of a service (the second argument, its name) out of a text that is about to be stored."""
+"""Removes the secrets of a service (the second argument is its name) from a text before it is stored."""
 
 
 def as_it_is(text: str, service: str) -> str:
-    """A Hide that knows no secrets."""
+    """A Hide without secrets: returns the text unchanged."""
     return text
 
 
@@ -52,7 +52,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Somebody asked for the end of a service; the object stays until a pass has torn everything down."""
+    """A requested deletion of a service; the object stays until a pass has removed everything."""
 
     volumes: bool
     requested_at: datetime
@@ -60,12 +60,12 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """A VaultService as it was last applied; `problem` says why its newest manifest cannot be used, or is empty;
-    `problem_reason` is that in one CamelCase word.
+    """A VaultService as it was last applied. `problem` says why its newest manifest cannot be used, or is empty;
+    `problem_reason` is the same as one CamelCase word.
 
     `service.metadata.generation` counts changes of its spec, and the files of `spec.env_from` are absolute.
-    `requested_at` marks the last time that a pass was requested, whether or not the spec changed; the status has the
-    mark of the last one that was answered.
+    `requested_at` marks the last request for a pass, whether or not the spec changed; the status has the mark of the
+    last request that a pass has answered.
     """
 
     service: VaultService
@@ -88,9 +88,9 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth telling a person; `count` times the same between `first_time` and `last_time`.
+    """An event for users; it occurred `count` times between `first_time` and `last_time`.
 
-    `service` is empty for what concerns the whole machine.
+    `service` is empty if the event concerns the whole machine.
     """
 
     service: str
@@ -117,7 +117,7 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """One rollout of a service: what it was to become, who caused it, how it ended.
+    """One rollout of a service: its target, its cause and its result.
 
     `spec` is the JSON text that was handed to `open_revision`; `finished_at` is None while it goes on. `covers` says
     which workloads `revision` stands for: all of them, or those of the pool, as it did in earlier releases. `rejection`
@@ -138,8 +138,8 @@ class RevisionRecord:
 
 
 class Objects(Protocol):
-    """The objects of one state directory. Raises TemporaryError when the disk refuses, PermanentError for a file
-    that cannot be understood.
+    """The objects of one state directory. Raises TemporaryError for disk errors, PermanentError for a file that cannot
+    be parsed.
     """
 
     def names(self) -> tuple[str, ...]:
@@ -151,35 +151,35 @@ class Objects(Protocol):
     def apply(
         self, service: VaultService, origin: Origin, *, requested_at: str | None = None
     ) -> StoredObject:
-        """Store what a user wants and return it as stored; TemporaryError while the old one is being deleted.
+        """Store a spec and return the stored object; TemporaryError while the old object is being deleted.
 
-        With `requested_at`, a mark of its own, what was seen before is no answer any more.
+        `requested_at` is a unique mark: a status from an earlier pass does not answer this request.
         """
 
     def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
-        """Ask for the end of a service; a second request can only add the volumes. No object: nothing to do."""
+        """Request the deletion of a service; a second request can only add the volumes. No-op without an object."""
 
     def remove(self, name: str) -> None:
         """Remove an object and all files of its service."""
 
     def orphan(self, name: str) -> None:
-        """Remove an object and leave the files that its containers go on using."""
+        """Remove an object and keep the files that its containers still use."""
 
     def status(self, name: str) -> Status:
-        """What was last seen of a service; an empty Status if nothing was."""
+        """The last status of a service; an empty Status if there is none."""
 
     def put_status(self, name: str, status: Status) -> None:
-        """Remember what was seen; writes only what differs."""
+        """Store the status; writes only if it differs."""
 
     def directory(self, name: str) -> Path:
         """The directory of a service's files."""
 
 
 class Records(Protocol):
-    """What happened. Nothing here raises: without a working disk writes are lost and reads are empty."""
+    """The history. No method raises: without a working disk, writes are lost and reads are empty."""
 
     def record_event(
         self,
@@ -192,24 +192,24 @@ class Records(Protocol):
         revision: str = "",
         commit: str = "",
     ) -> None:
-        """Tell people; the same again within ten minutes only counts up."""
+        """Record an event; the same event within ten minutes only increments its count."""
 
     def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
         """The newest `limit` events of one service or of all, oldest first."""
 
     def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
-        """A replica ended without being asked to."""
+        """Record that a replica exited unexpectedly."""
 
     def deaths(
         self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
     ) -> Mapping[str, tuple[datetime, ...]]:
-        """Per workload, when replicas of these revisions of it died after `since`, oldest first."""
+        """Times per workload at which replicas of these revisions died after `since`, oldest first."""
 
     def open_revision(
         self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
     ) -> int:
-        """The number of the rollout towards `revision`: the newest one's if that goes on or is Complete, else a new
-        one, which supersedes what was unfinished. 0 when nothing can be written.
+        """The number of the rollout to `revision`: the newest rollout if it is in progress or Complete, else a new one,
+        which supersedes unfinished ones. 0 if nothing can be written.
         """
 
     def finish_revision(
@@ -218,21 +218,21 @@ class Records(Protocol):
         """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final."""
 
     def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
-        """All rollouts that are remembered, oldest first."""
+        """All stored rollouts, oldest first."""
 
     def last_good(self, service: str) -> RevisionRecord | None:
         """The newest rollout that is Complete."""
 
     def newest(self, service: str) -> RevisionRecord | None:
-        """The newest rollout. If it was rolled back, its revision is not to be tried again until another one is opened;
-        rolling back opens none, so it cannot be undone by itself.
+        """The newest rollout. If it was rolled back, its revision is not retried until another rollout is opened; a
+        rollback opens none, so the next pass cannot undo it.
         """
 
     def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
-        """A job of this revision has ended well."""
+        """Record that a job of this revision has succeeded."""
 
     def completions(self, service: str) -> Mapping[str, frozenset[str]]:
-        """Per job of a service, the revisions of it that have ended well."""
+        """The successful revisions of each job of a service."""
 
     def forget(self, service: str) -> None:
-        """Forget all about a service."""
+        """Delete the history of a service."""

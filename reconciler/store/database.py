@@ -1,7 +1,7 @@
-"""A SQLite file that may fail without failing anybody: what it cannot write is lost, what it cannot read is empty.
+"""A SQLite file whose failures do not propagate: failed writes are lost, failed reads are empty.
 
-A damaged file is put aside and a new one begun. Another process, or a hand, may replace the file at any time; it is
-noticed before the next statement.
+A damaged file is moved aside and a new one is created. Another process or a user may replace the file at any time; this
+is detected before the next statement.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from reconciler.api import VaultError
 from reconciler.store import files
 
 BUSY_TIMEOUT: Final = 2.0
-"""Seconds to wait for another process that writes."""
+"""Seconds to wait for another writing process."""
 
 LOCK_TIMEOUT: Final = 5.0
 
@@ -31,13 +31,13 @@ log = logging.getLogger(__name__)
 
 
 class _UnusableError(VaultError):
-    """The file is sound, but not ours to write."""
+    """The file is sound, but this version may not write it."""
 
 
 class Database:
-    """One file, one connection, one statement at a time. `migrations` are scripts; the first n make version n.
+    """One file, one connection, one statement at a time. `migrations` are scripts; the first n produce version n.
 
-    `begun_anew` is told where a damaged file was put, once the new one works.
+    `begun_anew` is called with the new path of a damaged file, once its replacement works.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Database:
         self._complained = False
 
     def write(self, work: Callable[[sqlite3.Connection], Answer], otherwise: Answer) -> Answer:
-        """What `work` returns, done whole or not at all; `otherwise` when the file cannot be written."""
+        """Run `work` in a transaction and return its result; `otherwise` if the file cannot be written."""
 
         def transaction(sql: sqlite3.Connection) -> Answer:
             sql.execute("BEGIN IMMEDIATE")
@@ -73,7 +73,7 @@ class Database:
         return self._attempt(transaction, otherwise)
 
     def read(self, query: str, values: Sequence[Value]) -> list[sqlite3.Row]:
-        """The rows of a query; none when the file cannot be read."""
+        """The rows of a query; none if the file cannot be read."""
         return self._attempt(lambda sql: sql.execute(query, values).fetchall(), [])
 
     def close(self) -> None:
@@ -126,7 +126,7 @@ class Database:
         if _version(connection) == len(self._migrations):
             return
         connection.execute("BEGIN IMMEDIATE")
-        # Asked again: another process may have migrated while this one waited.
+        # Checked again: another process may have migrated while this one waited for the lock.
         version = _version(connection)
         if version > len(self._migrations):
             raise _UnusableError(f"it was written by a newer version (schema {version})")
@@ -137,7 +137,7 @@ class Database:
         connection.execute("COMMIT")
 
     def _put_aside(self) -> Path | None:
-        """Where the damaged file went; None if it is sound after all or cannot be moved."""
+        """Move the damaged file and return its new path; None if it is sound after all or cannot be moved."""
         try:
             with files.locked(self._path.with_name(f".{self._path.name}.lock"), LOCK_TIMEOUT):
                 if _is_sound(self._path):
@@ -148,7 +148,7 @@ class Database:
                         Path(f"{self._path}{companion}").replace(f"{aside}{companion}")
                 return aside
         except (OSError, VaultError):
-            # The second attempt fails for the same reason and says so.
+            # The second attempt fails for the same reason and logs it.
             return None
 
     def _complain(self, error: Exception) -> None:

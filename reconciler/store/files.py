@@ -1,7 +1,7 @@
-"""Files that are either the old or the new ones, never half of each, and a lock that two processes respect.
+"""Atomic replacement of files, and a lock between processes.
 
-The state directory is written by the controller and by `vaultctl` at once, on disks that fill up and machines that
-lose power. Everything here raises TemporaryError with the path and the system's own reason.
+The controller and `vaultctl` write to the state directory concurrently, disks fill up and machines lose power. All
+functions raise TemporaryError with the path and the system's reason.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LOCK_PAUSE: Final = 0.01
 
 @contextmanager
 def disk_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn an OSError into a TemporaryError that says what could not be done with `path`, and why."""
+    """Turn an OSError into a TemporaryError with the failed action, `path` and the reason."""
     try:
         yield
     except OSError as error:
@@ -39,9 +39,9 @@ def disk_errors(path: Path, doing: str) -> Iterator[None]:
 
 
 def make_traversable(directory: Path) -> None:
-    """Make a directory and its parents, or mend an existing one: others pass through it and write nothing in it."""
+    """Create a directory and its parents, or fix the mode of an existing one: others can traverse, not write it."""
     with disk_errors(directory, "make"):
-        # Each with its mode: `parents=True` would give those between the umask's, which may let all write.
+        # One by one: `parents=True` would use the umask for the parents, which may make them world-writable.
         for each in [directory, *directory.parents][::-1]:
             if not each.exists():
                 each.mkdir(mode=TRAVERSABLE, exist_ok=True)
@@ -53,7 +53,7 @@ def make_traversable(directory: Path) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """The content of a file, or None when there is none."""
+    """The content of a file, or None if it does not exist."""
     with disk_errors(path, "read"):
         try:
             return path.read_bytes()
@@ -62,13 +62,13 @@ def read(path: Path) -> bytes | None:
 
 
 def write(path: Path, content: bytes, *, durable: bool) -> None:
-    """Replace a file by one of mode 0600, at once for readers; `durable` returns when a power cut cannot undo it."""
+    """Replace a file atomically by one of mode 0600; with `durable`, it is synced to disk on return."""
     with disk_errors(path, "write"):
         replace(path, content, durable=durable)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a whole directory; one that is gone is fine. Symbolic links are never followed."""
+    """Remove a file or a directory tree, if it exists. Symbolic links are never followed."""
     with disk_errors(path, "remove"), suppress(FileNotFoundError):
         if path.is_dir() and not path.is_symlink():
             remove_tree(path)
@@ -78,10 +78,10 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path, timeout: float) -> Iterator[None]:
-    """Hold the lock file `path`, which is made with its directory when missing. Raises TemporaryError after `timeout`
+    """Hold the lock file `path`; it and its directory are created if missing. Raises TemporaryError after `timeout`
     seconds.
 
-    The holder may remove the file and the directory; whoever waited for it then starts anew with what is there.
+    The holder may remove the file and the directory; a waiting process then starts again with the new file.
     """
     deadline = time.monotonic() + timeout
     descriptor = _acquire(path, deadline)
@@ -102,9 +102,7 @@ def _acquire(path: Path, deadline: float) -> int:
                     return descriptor
                 os.close(descriptor)
         if time.monotonic() >= deadline:
-            raise TemporaryError(
-                f"cannot lock {path}: another process holds it; see who does with: fuser {path}"
-            )
+            raise TemporaryError(f"cannot lock {path}: another process holds it; find it with: fuser {path}")
         time.sleep(LOCK_PAUSE)
 
 

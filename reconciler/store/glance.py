@@ -1,8 +1,8 @@
-"""Objects as a table shows them, read without making their models.
+"""Reads objects for tables without building their models.
 
-Importing and building the models takes a command longer than everything else that a table needs. What was written by
-`ObjectStore` was checked when it was written, so a look at it needs no second check; whatever does not look as expected
-is left to the models, which know how to say what is wrong.
+Importing and building the models takes longer than everything else that a table needs. `ObjectStore` validates objects
+when it writes them, so they need no second validation. If a file does not look as expected, the models read it, because
+they report what is wrong.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from reconciler.store.objects import ObjectStore
 
 _NULLABLE: Final = frozenset({"deletion", "revision", "requested_at", "last_handled_reconcile_at"})
-"""Fields that are not written while they are None; any other one that is missing is a reason to ask the models."""
+"""Fields that are omitted while they are None; if any other field is missing, the models read the file."""
 
 
 class Glance:
-    """A JSON object whose fields are attributes, by the names that the models give them: `observed_generation` is
-    `observedGeneration`. Raises AttributeError for a field that is not there.
+    """A JSON object whose fields are attributes with the names of the models: `observed_generation` is
+    `observedGeneration`. Raises AttributeError for a missing field.
     """
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ class Glance:
 
 
 class Glances:
-    """Reads what `ObjectStore` has written; `models` is asked for what cannot be read in passing."""
+    """Reads the files of `ObjectStore`; falls back to `models` for files that do not look as expected."""
 
     def __init__(self, state_dir: Path, models: Callable[[], ObjectStore]) -> None:
         self._services = services_of(state_dir)
@@ -59,7 +59,7 @@ class Glances:
         return names_in(self._services)
 
     def get(self, name: str) -> StoredObject | None:
-        """What looks like the object of that name. Raises PermanentError for a file that cannot be understood."""
+        """The object of that name, not validated. Raises PermanentError for a file that cannot be parsed."""
         seen = self._read(name, OBJECT)
         if seen is None or not _has(
             seen, "service.metadata.generation", "service.spec.suspend", "problem_reason"
@@ -69,14 +69,14 @@ class Glances:
         return cast("StoredObject", Glance(fields))
 
     def status(self, name: str) -> Status:
-        """What looks like its status."""
+        """Its status, not validated."""
         seen = self._read(name, STATUS)
         if seen is None or not _has(seen, "observed_generation", "replicas.serving", "conditions"):
             return self._models().status(name)
         return cast("Status", seen)
 
     def _read(self, name: str, file: str) -> Glance | None:
-        # A name that is not in the list may be anything, a path out of the directory too.
+        # A name that is not in the list may be anything, such as a path out of the directory.
         content = files.read(self._services / name / file) if name in self.names() else None
         try:
             fields = json.loads(content or "null")
@@ -92,7 +92,7 @@ def _seen(value: Any) -> Any:
 
 
 def _has(seen: Glance, *paths: str) -> bool:
-    """Whether all these fields are there."""
+    """Whether all these fields exist."""
     try:
         for path in paths:
             field: Any = seen

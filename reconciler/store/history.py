@@ -1,8 +1,7 @@
-"""What happened, in SQLite: events for people, rollouts to go back to, deaths that make the next start patient, jobs that
-are done.
+"""The history in SQLite: events, rollouts to roll back to, deaths for the restart backoff, and completed jobs.
 
-Losing it loses history, never service. So nothing here raises into a pass: a damaged database is put aside and a
-new one begun, and on a full or read-only disk writes are dropped, which is logged once until it works again.
+Losing it loses history, never service. So no method raises into a pass: a damaged database is moved aside and a new one
+is created, and on a full or read-only disk writes are dropped, which is logged once until it works again.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ KEPT_DEATHS: Final = 1000
 KEPT_COMPLETIONS: Final = 1000
 """All of them for each service."""
 
-# Times are whole microseconds since 1970 in UTC. A column or table is never changed here once it was released:
-# append a script.
+# Times are whole microseconds since 1970 in UTC. A released script is never changed: append a new one.
 MIGRATIONS: Final = (
     """
     CREATE TABLE events (
@@ -80,9 +78,9 @@ def _utc_now() -> datetime:
 
 
 class HistoryStore:
-    """The history in one file, for any number of threads and processes; `clock` dates a file found damaged.
+    """The history in one file, for any number of threads and processes; `clock` dates a damaged file.
 
-    `hide` takes the secrets of a service out of what is told about it.
+    `hide` removes the secrets of a service from texts about it.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now, hide: Hide = as_it_is) -> None:
@@ -105,7 +103,7 @@ class HistoryStore:
         revision: str = "",
         commit: str = "",
     ) -> None:
-        """Tell people; the same again within SAME_EVENT_WITHIN of the last time only counts up."""
+        """Record an event; the same event within SAME_EVENT_WITHIN of the last time only increments its count."""
         same = (service, type_, reason, self._hide(message, service))
 
         def write(sql: sqlite3.Connection) -> None:
@@ -137,7 +135,7 @@ class HistoryStore:
         return tuple(_event(row) for row in reversed(rows))
 
     def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
-        """A replica ended without being asked to; told twice with the same time and detail, it is one death."""
+        """Record that a replica exited unexpectedly; the same time and detail twice are one death."""
         detail = self._hide(detail, service)
 
         def write(sql: sqlite3.Connection) -> None:
@@ -156,7 +154,7 @@ class HistoryStore:
     def deaths(
         self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
     ) -> Mapping[str, tuple[datetime, ...]]:
-        """Per workload of `revisions`, when replicas of these revisions of it died after `since`, oldest first."""
+        """Times per workload of `revisions` at which its replicas died after `since`, oldest first."""
         found: dict[str, list[datetime]] = {workload: [] for workload in revisions}
         for row in self._database.read(
             "SELECT * FROM deaths WHERE service = ? AND time > ? ORDER BY time", (service, _number(since))
@@ -168,10 +166,10 @@ class HistoryStore:
     def open_revision(
         self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
     ) -> int:
-        """The number of the rollout towards `revision`, counted from 1; 0 when nothing can be written.
+        """The number of the rollout to `revision`, counted from 1; 0 if nothing can be written.
 
-        The newest one's if that was towards the same and goes on or is Complete. Else a new one is begun, and what
-        was unfinished is Superseded.
+        The newest rollout is reused if it has the same revision and is in progress or Complete. Otherwise a new one is
+        opened, and unfinished ones become Superseded.
         """
 
         def write(sql: sqlite3.Connection) -> int:
@@ -190,7 +188,7 @@ class HistoryStore:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, '', 'stack')",
                 (service, number, revision, spec, cause, commit, _number(now)),
             )
-            # However long ago it was: the last good one stays, or there is nothing to go back to.
+            # The last Complete rollout is kept whatever its age, because a rollback needs it.
             sql.execute(
                 "DELETE FROM revisions WHERE service = ?1 AND number <= ?2 AND number IS NOT "
                 "(SELECT max(number) FROM revisions WHERE service = ?1 AND result = 'Complete')",
@@ -220,7 +218,7 @@ class HistoryStore:
         )
 
     def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
-        """All rollouts that are remembered, oldest first."""
+        """All stored rollouts, oldest first."""
         rows = self._database.read("SELECT * FROM revisions WHERE service = ? ORDER BY number", (service,))
         return tuple(_revision(row) for row in rows)
 
@@ -240,7 +238,7 @@ class HistoryStore:
         return _revision(rows[0]) if rows else None
 
     def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
-        """A job of this revision has ended well; told twice, it is one completion."""
+        """Record that a job of this revision has succeeded; idempotent."""
 
         def write(sql: sqlite3.Connection) -> None:
             sql.execute(
@@ -256,14 +254,14 @@ class HistoryStore:
         self._database.write(write, None)
 
     def completions(self, service: str) -> Mapping[str, frozenset[str]]:
-        """Per job of a service, the revisions of it that have ended well."""
+        """The successful revisions of each job of a service."""
         found: dict[str, set[str]] = {}
         for row in self._database.read("SELECT * FROM completions WHERE service = ?", (service,)):
             found.setdefault(row["workload"], set()).add(row["revision"])
         return {workload: frozenset(revisions) for workload, revisions in found.items()}
 
     def forget(self, service: str) -> None:
-        """Forget all about a service."""
+        """Delete the history of a service."""
 
         def write(sql: sqlite3.Connection) -> None:
             sql.execute("DELETE FROM events WHERE service = ?", (service,))

@@ -1,8 +1,8 @@
-"""Objects in the state directory: `<state>/services/<name>/object.json`, what a user wants, and `status.json`.
+"""Objects in the state directory: `<state>/services/<name>/object.json`, the desired state, and `status.json`.
 
-This is the API server of the reconciler, made of files: sources and `vaultctl apply` write objects, the loop reads
-them, and any process may do so at any time. Another file of the same directory is nobody's business here, except
-that removing an object removes them too.
+This is the reconciler's API server, made of files: sources and `vaultctl apply` write objects and the loop reads them,
+from any process at any time. Other files of the same directory are ignored, except that removing an object removes them
+too.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from reconciler.store.ours import require_ours
 LOCK: Final = ".object.lock"
 LOCK_TIMEOUT: Final = 5.0
 MAX_NAME: Final = 255
-"""Characters of a file's name."""
+"""Longest file name in characters."""
 
 _OBJECTS: Final = TypeAdapter(StoredObject)
-# base.py names the model for type checkers only, so that who just reads history does not import it.
+# base.py imports the model for type checkers only, so that reading the history does not import it.
 _OBJECTS.rebuild(_types_namespace={"VaultService": VaultService})
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(ServiceName)
 
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 class ObjectStore:
     """The objects of one state directory, for any number of threads and processes.
 
-    `hide` takes the secrets of a service out of what is told about it.
+    `hide` removes the secrets of a service from texts about it.
     """
 
     def __init__(self, state_dir: Path, hide: Hide = as_it_is) -> None:
@@ -55,7 +55,7 @@ class ObjectStore:
         return names_in(self._services)
 
     def directory(self, name: str) -> Path:
-        """The directory of a service's files. Raises PermanentError if it is no valid name."""
+        """The directory of a service's files. Raises PermanentError for an invalid name."""
         try:
             return self._services / _NAMES.validate_python(name)
         except ValidationError as error:
@@ -63,13 +63,13 @@ class ObjectStore:
             raise PermanentError(f"{name!r} cannot be the name of a VaultService: it {rule}") from None
 
     def precedes(self, first: str, second: str) -> bool:
-        """Whether there is an object `first`, and it was first applied before `second`, if that is there at all."""
+        """Whether an object `first` exists and was applied before `second`, or `second` does not exist."""
         since = self._since(first) if len(first) <= MAX_NAME else None
         other = self._since(second)
         return since is not None and (other is None or (since, first) < (other, second))
 
     def _since(self, name: str) -> int | None:
-        # The lock is made with the directory and nothing is ever written into it.
+        # The lock file is created with the directory and never written to, so its time is that of the first apply.
         directory = self._services / name
         try:
             return (directory / LOCK).stat().st_mtime_ns if (directory / OBJECT).exists() else None
@@ -77,7 +77,7 @@ class ObjectStore:
             return None
 
     def get(self, name: str) -> StoredObject | None:
-        """The object of that name. Raises PermanentError for a file that cannot be understood."""
+        """The object of that name. Raises PermanentError for a file that cannot be parsed."""
         path = self.directory(name) / OBJECT
         content = files.read(path)
         if content is None:
@@ -86,13 +86,13 @@ class ObjectStore:
             return _OBJECTS.validate_json(content, context=AS_STORED)
         except ValidationError as error:
             raise PermanentError(
-                f"{path} cannot be understood ({_first(error)}): apply the manifest again to write it anew"
+                f"{path} cannot be understood ({_first(error)}): apply the manifest again to replace it"
             ) from None
 
     def apply(
         self, service: VaultService, origin: Origin, *, requested_at: str | None = None
     ) -> StoredObject:
-        """Store what a user wants and return it as stored.
+        """Store a spec and return the stored object.
 
         The generation is 1, or one more than before if the spec differs. Raises TemporaryError while the object of
         that name is being deleted.
@@ -122,7 +122,7 @@ class ObjectStore:
         self._change(name, lambda stored: replace(stored, problem=problem, problem_reason=reason))
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
-        """Ask for the end of a service; a second request can only add the volumes."""
+        """Request the deletion of a service; a second request can only add the volumes."""
 
         def requested(stored: StoredObject) -> StoredObject:
             first = stored.deletion or Deletion(volumes, now)
@@ -133,7 +133,7 @@ class ObjectStore:
     def remove(self, name: str) -> None:
         """Remove an object and all files of its service.
 
-        The object goes last: as long as anything else is left, it is there to say that the removal is not finished.
+        The object file is removed last: while it exists, the removal is not finished.
         """
         directory = self.directory(name)
         if not directory.is_dir():
@@ -143,11 +143,11 @@ class ObjectStore:
             for path in [*(path for path in directory.iterdir() if path not in last), *last]:
                 files.remove(path)
             with suppress(OSError):
-                # Whoever waited for the lock may have made the directory anew, which is then theirs.
+                # A process that waited for the lock may have created the directory again; it must stay.
                 directory.rmdir()
 
     def orphan(self, name: str) -> None:
-        """Remove an object and leave the files that its containers go on using."""
+        """Remove an object and keep the files that its containers still use."""
         directory = self.directory(name)
         if directory.is_dir():
             with self._locked(name):
@@ -155,7 +155,7 @@ class ObjectStore:
                 files.remove(directory / OBJECT)
 
     def status(self, name: str) -> Status:
-        """What was last seen of a service; an empty Status if nothing was, or if its file is damaged."""
+        """The last status of a service; an empty Status if there is none or its file is damaged."""
         path = self.directory(name) / STATUS
         content = files.read(path)
         if content is None:
@@ -167,7 +167,7 @@ class ObjectStore:
             return Status()
 
     def put_status(self, name: str, status: Status) -> None:
-        """Remember what was seen; writes only what differs, and nothing once the object is gone."""
+        """Store the status; writes only if it differs, and not after the object was removed."""
         path = self.directory(name) / STATUS
         told = tuple(
             condition.model_copy(update={"message": self._hide(condition.message, name)})
@@ -188,7 +188,7 @@ class ObjectStore:
 
     def _generation(self, before: StoredObject | None, name: str, spec: Spec) -> int:
         if before is None:
-            # More than 1 only if a damaged object is written anew: what was seen must not look up to date.
+            # More than 1 only if a damaged object is replaced: its old status must not look up to date.
             return self.status(name).observed_generation + 1
         generation = before.service.metadata.generation
         return generation if spec == before.service.spec else generation + 1
@@ -208,7 +208,7 @@ class ObjectStore:
 
 
 def _absolute(env_from: tuple[EnvFrom, ...], origin: Origin) -> tuple[EnvFrom, ...]:
-    # Links are left as they are: a file that is replaced by switching one is to be read where it then points to.
+    # Links are not resolved: if a link is switched, the file that it then points to has to be read.
     base = origin.manifest.parent
     try:
         return tuple(EnvFrom(file=str((base / each.file).absolute())) for each in env_from)

@@ -1,6 +1,6 @@
-"""The key of revisions: 32 random bytes in the state directory, made once, so that no revision tells a secret.
+"""The key of revisions: 32 random bytes in the state directory, so that a revision hash does not reveal a secret.
 
-Losing it costs one replacement of every container, since the names of their definitions are others then.
+Losing the key costs one replacement of every container, because all revisions change.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BYTES: Final = 32
 
 
 def read_key(state_dir: Path) -> bytes:
-    """The key; nothing when there is none, or when it is not for us to read. Raises PermanentError if it is damaged."""
+    """The key; empty if there is none or it may not be read. Raises PermanentError if it is damaged."""
     path = state_dir / NAME
     try:
         text = path.read_text(encoding="ascii").strip()
@@ -29,14 +29,14 @@ def read_key(state_dir: Path) -> bytes:
         key = b""
     if len(key) != BYTES:
         raise PermanentError(
-            f"{path} is no key of revisions: restore it from a backup; without it, remove the file, "
+            f"{path} is not a revision key: restore it from a backup; without one, remove the file, "
             "and every container is replaced once"
         )
     return key
 
 
 def ensure_key(state_dir: Path) -> bytes:
-    """The key, made if there is none yet. Raises PermanentError or TemporaryError."""
+    """The key, created if there is none yet. Raises PermanentError or TemporaryError."""
     if key := read_key(state_dir):
         return key
     files.make_traversable(state_dir)
@@ -44,7 +44,7 @@ def ensure_key(state_dir: Path) -> bytes:
     beside = state_dir / f".{NAME}.{secrets.token_hex(8)}"
     files.write(beside, secrets.token_hex(BYTES).encode() + b"\n", durable=True)
     with files.disk_errors(path, "write"):
-        # A link fails where another process was first; its key is the one that counts.
+        # The link fails if another process was first; then the key of that process is used.
         with suppress(FileExistsError):
             path.hardlink_to(beside)
         beside.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
-"""Removing a directory, whatever a container has put into it.
+"""Removes a directory, whatever a container has put into it.
 
-A container that may write to a directory can nest thousands of others in it, deeper than a recursion or the descriptors of
-a process go, and then its service could never be deleted. So only two levels are ever open: what lies deeper is moved up.
+A container that may write to a directory can nest thousands of directories, deeper than recursion or the file descriptors
+of a process allow; its service could then never be deleted. So only two levels are open at a time: deeper directories are
+moved up.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory and all in it. What a link leads to stays. Raises OSError."""
+    """Remove a directory and its content. Links are not followed. Raises OSError."""
     top = os.open(path, _DIRECTORY)
     try:
         while names := [entry.name for entry in os.scandir(top)]:
@@ -29,11 +30,11 @@ def remove_tree(path: Path) -> None:
 
 
 def _remove(top: int, name: str) -> None:
-    """Remove a name in `top`; the directories in it come to lie beside it."""
+    """Remove an entry of `top`; its subdirectories are moved into `top`."""
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=top)
     except OSError:
-        # A file, a link or a socket; what else is wrong, this raises.
+        # A file, a link or a socket; any other error is raised by this.
         os.unlink(name, dir_fd=top)
         return
     try:

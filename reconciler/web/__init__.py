@@ -1,1 +1,1 @@
-"""HTTP: metrics and health for machines, and whatever routes are added beside them."""
+"""HTTP: metrics, health checks, and the routes that other packages add."""

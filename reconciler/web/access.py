@@ -1,6 +1,6 @@
-"""Who may read what the controller serves: everybody on the loopback by default, holders of a credential elsewhere.
+"""Access control of the controller's HTTP server: open on the loopback by default, with credentials elsewhere.
 
-Credentials are compared as digests in constant time, and neither a log nor an answer ever repeats one.
+Credentials are compared as digests in constant time, and no log or response repeats one.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from reconciler.api.errors import PermanentError
 __all__ = ["OPEN_PATHS", "Access", "AccessError", "AccessMiddleware"]
 
 OPEN_PATHS: Final = ("/healthz", "/readyz", "/hooks/git")
-"""Supervisors have no credentials, and a webhook carries a signature of its own."""
+"""Supervisors have no credentials, and a webhook is authenticated by its signature."""
 
 EXAMPLE: Final = '"bearer TOKEN" or "basic USER:PASSWORD"'
 MINIMUM_LENGTH: Final = 12
-"""Characters of a token or a password: below that, guessing over a network is no longer hopeless."""
+"""Minimum length of a token or a password: a shorter one could be guessed over a network."""
 OTHERS: Final = 0o077
 
 
@@ -34,7 +34,7 @@ class AccessError(PermanentError):
 
 
 class Access:
-    """The credentials that open the door."""
+    """The accepted credentials."""
 
     def __init__(self, *, tokens: Collection[str] = (), logins: Collection[str] = ()) -> None:
         """`tokens` for the Bearer scheme, `logins` ("user:password") for Basic."""
@@ -47,7 +47,7 @@ class Access:
     def read(cls, path: Path) -> Access:
         """Read a file with one credential on each line, and comments after `#` at the start of a line.
 
-        Raises AccessError, without quoting the file, for one that others may read or that says something else.
+        Raises AccessError, without quoting the file, if others may read it or a line is invalid.
         """
         try:
             if path.stat().st_mode & OTHERS:
@@ -76,25 +76,25 @@ class Access:
             except (binascii.Error, ValueError):
                 return False
         digest = _digest(presented)
-        # No early end: how long a refusal takes must not tell how far the list was read.
+        # No early return: the time of a refusal must not reveal the position in the list.
         known = self._digests.get(scheme.lower(), ())
         return sum(hmac.compare_digest(digest, each) for each in known) > 0
 
 
 class AccessMiddleware:
-    """Answers 401 to everything but OPEN_PATHS that comes without a credential."""
+    """Answers 401 to requests without a credential, except for OPEN_PATHS."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what is open or allowed."""
+        """Pass on requests that are open or allowed."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._access.allows(_header(scope)):
             await self._app(scope, receive, send)
             return
         answer = JSONResponse(
-            {"error": "this needs a credential"},
+            {"error": "a credential is required"},
             status_code=401,
             headers={
                 "WWW-Authenticate": 'Basic realm="vault-reconciler", Bearer',

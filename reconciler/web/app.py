@@ -1,6 +1,6 @@
-"""The one ASGI application of the controller: /metrics, /healthz, /readyz, and routes that others add.
+"""The ASGI application of the controller: /metrics, /healthz, /readyz, and routes that other packages add.
 
-It is given callables and knows nothing of the controller, so it can be tested without one and cannot change
+It receives callables and does not depend on the controller, so it can be tested without one and cannot change
 anything.
 """
 
@@ -27,7 +27,7 @@ from reconciler.web.health import Check, Health, Probe
 MAX_BODY_BYTES: Final = 1024 * 1024
 ANSWER_SECONDS: Final = 5.0
 
-# What is said here is true at this moment only, and the text is never a page.
+# Responses are valid at this moment only, and are never HTML.
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _log = logging.getLogger(__name__)
@@ -45,13 +45,13 @@ def create_app(
 ) -> Starlette:
     """The application.
 
-    `metrics` gets the value of an Accept header and returns a body and its content type. `routes` are served
-    beside our own; a larger body gets 413, and no response started after `answer_seconds` means 503. With `access`,
-    everything but its OPEN_PATHS wants a credential.
+    `metrics` gets the value of an Accept header and returns a body and its content type. `routes` are served in
+    addition; a larger body gets 413, and a response that has not started after `answer_seconds` becomes 503. With
+    `access`, everything except OPEN_PATHS requires a credential.
     """
 
     async def serve_metrics(request: Request) -> Response:
-        # A client may send its choices in several headers of this name.
+        # A client may send several Accept headers.
         accept = ",".join(request.headers.getlist("accept"))
         try:
             body, content_type = await _in_thread(lambda: metrics(accept))
@@ -97,13 +97,13 @@ def _look(probe: Probe) -> tuple[Check, ...]:
     try:
         return tuple(probe())
     except Exception:
-        # The exception may quote anything, so it goes to the log and not to whoever asks.
+        # The exception may contain anything, so it goes to the log and not to the client.
         _log.exception("a health check failed to run")
         return (Check("health", ok=False, detail="the check itself failed; the log says why"),)
 
 
 async def _in_thread(ask: Callable[[], _Answer]) -> _Answer:
-    # Abandoned when the deadline passes: a thread cannot be ended, but the client need not wait for it.
+    # Abandoned after the deadline: a thread cannot be stopped, but the client need not wait for it.
     return await to_thread.run_sync(ask, abandon_on_cancel=True)
 
 

@@ -1,7 +1,7 @@
-"""Bounds on open connections, in all and for each client, so that one client cannot starve the others.
+"""Limits on open connections, in total and for each client, so that one client cannot starve the others.
 
-When a bound is reached, the connection that has been silent longest makes room for the new one: its client can connect
-again, whereas a refused one would wait for a stranger. Only when each of them is being answered, the new one is closed.
+At a limit, the connection that has been idle longest is closed for the new one: its client can connect again. The new
+connection is closed only if a request is being answered on every other one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 MAX_CONNECTIONS: Final = 256
 MAX_PER_CLIENT: Final = 64
 FILES_FOR_OTHERS: Final = 4
-"""Of so many file descriptors of the process one at most is a connection."""
+"""At most one in this many file descriptors of the process is a connection."""
 QUIET_SECONDS: Final = 60.0
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Connections:
         self._counts: Counter[str] = Counter()
 
     def add(self, new: Connection) -> None:
-        """Take a new connection in, and close the one that has to make room."""
+        """Add a connection, and close another one if a limit is reached."""
         self._open.add(new)
         self._counts[new.client_address] += 1
         if self._counts[new.client_address] > self._most_of_one:
@@ -52,7 +52,7 @@ class Connections:
             self._make_room(max(self._counts, key=self._counts.__getitem__), new)
 
     def remove(self, closed: Connection) -> None:
-        """Forget one; safe to repeat."""
+        """Remove a connection; safe to repeat."""
         if closed in self._open:
             self._open.remove(closed)
             self._counts[closed.client_address] -= 1
@@ -70,20 +70,20 @@ class Connections:
 
 
 def affordable() -> int:
-    """How many connections the limit of file descriptors of this process allows for."""
+    """How many connections the file descriptor limit of this process allows."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MAX_CONNECTIONS if soft < 0 else max(1, min(MAX_CONNECTIONS, soft // FILES_FOR_OTHERS))
 
 
 class RareErrors:
-    """An asyncio exception handler that tells of used-up file descriptors once a minute instead of at each accept."""
+    """An asyncio exception handler that logs exhausted file descriptors once a minute instead of at each accept."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._told: float | None = None
 
     def __call__(self, loop: Any, context: Mapping[str, Any]) -> None:
-        """Handle what the event loop could not."""
+        """Handle an exception of the event loop."""
         error = context.get("exception")
         if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
             loop.default_exception_handler(context)

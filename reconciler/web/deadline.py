@@ -1,6 +1,6 @@
-"""A deadline for every request, so that nothing behind a route can keep a client waiting.
+"""A deadline for every request, so that a route cannot keep a client waiting.
 
-A lock that is held for ever must show as a failing health check, not as a check that never answers.
+A deadlock must show as a failing health check, not as a check without an answer.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class DeadlineMiddleware:
-    """Answers 503 when the response has not started after `seconds`; one that has started may take its time."""
+    """Answers 503 if the response has not started after `seconds`; a started response has no deadline."""
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
         self._app = app
         self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, and watch for the start of a response."""
+        """Pass the request on and wait for the start of its response."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

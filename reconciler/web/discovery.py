@@ -1,7 +1,7 @@
-"""Tells Prometheus where the HAProxies are, in the form of its `http_sd_configs`.
+"""Lists the HAProxy containers for Prometheus, in the format of `http_sd_configs`.
 
-They come and go with rollouts of their own, so a list that somebody keeps by hand is wrong by tomorrow. When the
-controller is away, Prometheus keeps the last list that it got.
+HAProxy containers are added and removed with services, so a static list would become outdated. While the controller is
+down, Prometheus keeps the last list.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ DISCOVERY_PATH: Final = "/discovery/proxies"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One thing to scrape: "host:port", and the labels of everything that comes from it."""
+    """One scrape target: "host:port", and the labels of its series."""
 
     address: str
     labels: Mapping[str, str]
 
 
 def target_groups(targets: Iterable[Target]) -> list[dict[str, object]]:
-    """The targets as `http_sd_configs` and `file_sd_configs` want them, in a stable order."""
+    """The targets in the format of `http_sd_configs` and `file_sd_configs`, in a stable order."""
     ordered = sorted(targets, key=lambda target: (sorted(target.labels.items()), target.address))
     return [{"targets": [target.address], "labels": dict(target.labels)} for target in ordered]
 
 
 def discovery_route(targets: Callable[[], Iterable[Target]]) -> Route:
-    """The route that answers with what `targets` returns, which has to come from memory."""
+    """The route that serves `targets`, which must return from memory."""
 
     async def serve(request: Request) -> JSONResponse:
         return JSONResponse(target_groups(targets()), headers={"Cache-Control": "no-store"})

@@ -1,7 +1,7 @@
-"""The two questions that a supervisor asks, and the shape of an answer.
+"""The liveness and readiness checks of a supervisor, and their result.
 
-`live` is about this process alone: when it fails, a restart helps. `ready` is about the world as well: engine,
-sources, workers. A restart does not bring an engine back, so an engine that is away must never fail `live`.
+`live` covers this process alone: if it fails, a restart helps. `ready` also covers the engine, the sources and the
+workers. A restart does not bring an engine back, so an unavailable engine must never fail `live`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at. `detail` is a sentence for people and goes out over HTTP: no secrets.
+    """The result of one check. `detail` is a sentence for users and is sent over HTTP: no secrets.
 
-    Of a check that failed it says what is wrong and what to do.
+    If the check failed, it says what is wrong and what to do.
     """
 
     name: str
@@ -24,12 +24,12 @@ class Check:
 
 
 Probe: TypeAlias = Callable[[], Iterable[Check]]
-"""Answers from memory, at once, in any thread."""
+"""Returns from memory, without blocking, in any thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What `/healthz` and `/readyz` report. All checks must be ok; no checks at all are ok."""
+    """The checks of `/healthz` and `/readyz`. All checks must be ok; an empty list is ok."""
 
     live: Probe
     ready: Probe

@@ -1,7 +1,7 @@
-"""`POST /hooks/git`: a Git server says that somebody pushed, and the source that follows the branch looks at once.
+"""`POST /hooks/git`: a Git server reports a push, and the source that follows the branch fetches at once.
 
-A delivery is a hint and never an instruction. It proves that it comes from somebody who knows the secret; what was
-pushed is then found out by fetching, so a delivery that is lost, doubled or late does no harm.
+A delivery is only a hint: its signature proves that the sender knows the secret, and a fetch finds out what was pushed.
+So a lost, duplicate or late delivery does no harm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SIGNATURES: Final = (
     ("x-gitea-signature", ""),
     ("x-gogs-signature", ""),
 )
-"""Headers with the HMAC-SHA256 of the body, and what stands before it: GitHub's, Forgejo's and Gitea's."""
+"""Headers with the HMAC-SHA256 of the body, and the prefix of the value: GitHub's, Forgejo's and Gitea's."""
 
 TOKEN: Final = "x-gitlab-token"
 EVENTS: Final = ("x-github-event", "x-forgejo-event", "x-gitea-event", "x-gogs-event", "x-gitlab-event")
@@ -52,13 +52,13 @@ class Branch:
 def hook_route(
     secret: bytes, targets: Sequence[Branch], count: Callable[[Answered], None] = lambda answered: None
 ) -> Route:
-    """The route. `secret` is what the Git server signs with, or, from GitLab, sends. Raises ValueError if it is empty.
+    """The route. The Git server signs with `secret`, or sends it (GitLab). Raises ValueError if it is empty.
 
-    Answers 202 with the sources that will look, 204 when the push is about none, 401 without proof, 400 for what
-    is no delivery. `count` is told how each was answered.
+    Answers 202 with the sources that will fetch, 204 if the push concerns no source, 401 without a valid signature or
+    token, 400 for a body that is not a delivery. `count` is called with the result of each delivery.
     """
     if not secret:
-        raise ValueError("without a secret anybody could ask for fetches")
+        raise ValueError("the webhook needs a secret, or any client could trigger fetches")
 
     async def receive(request: Request) -> Response:
         try:
@@ -87,13 +87,13 @@ def _is_proven(headers: Mapping[str, str], body: bytes, secret: bytes) -> bool:
 
 
 def _poke(headers: Mapping[str, str], body: bytes, targets: Sequence[Branch]) -> list[str]:
-    """Tell the sources whose branch was pushed to; returns their names."""
+    """Wake the sources whose branch was pushed to; returns their names."""
     event = next((headers[name] for name in EVENTS if name in headers), "")
     if event.lower() not in PUSHES:
         return []
     ref = _payload(headers, body).get("ref")
     if not isinstance(ref, str):
-        # A system hook of GitLab also tells of users and projects.
+        # A system hook of GitLab also reports users and projects.
         return []
     poked = [target for target in targets if ref == HEADS + target.ref]
     for target in poked:
@@ -110,5 +110,5 @@ def _payload(headers: Mapping[str, str], body: bytes) -> Mapping[str, Any]:
     except (ValueError, KeyError, RecursionError):
         payload = None
     if not isinstance(payload, dict):
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body is no delivery of a webhook in JSON")
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body is not a webhook delivery in JSON")
     return payload

@@ -1,7 +1,7 @@
-"""Serves the application from a thread of its own, for exactly as long as it is wanted.
+"""Serves the application from its own thread, from `start` until `stop`.
 
-The socket is bound before the thread starts: a port that is taken is one clear error in the caller's hands and
-not a line in a log, and with port 0 the real one is known at once.
+The socket is bound before the thread starts: a port that is in use raises an error in the caller instead of a line in a
+log, and with port 0 the real port is known at once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DEFAULT_PORT: Final = 9180
 
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 5.0
-# How long a connection may be silent: before its first request, and between two.
+# How long a connection may be idle: before its first request, and between two requests.
 IDLE_SECONDS: Final = 10
 MAX_HEADER_BYTES: Final = 16 * 1024
 BACKLOG: Final = 128
@@ -48,20 +48,20 @@ _log = logging.getLogger(__name__)
 
 
 class ListenError(PermanentError):
-    """The address cannot be listened on: taken, not ours, or not an address."""
+    """Cannot listen on the address: in use, not of this machine, or not an address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The files, in PEM, that make it HTTPS: the certificate with its chain, and the private key."""
+    """The PEM files for HTTPS: the certificate with its chain, and the private key."""
 
     certificate: Path
     key: Path
 
     def check(self) -> None:
-        """Raises ListenError when the two cannot be used, before anything depends on them."""
+        """Raises ListenError if the files cannot be used, before the server depends on them."""
         try:
-            # An encrypted key would make OpenSSL ask on the terminal; the empty answer is refused instead.
+            # OpenSSL would ask for the password of an encrypted key on the terminal; an empty password fails instead.
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key, password="")
         except ssl.SSLError as error:
             reason = f"are not a certificate and its unencrypted key, both in PEM ({error.reason})"
@@ -79,7 +79,7 @@ class Server:
     ) -> None:
         """Bind `host:port` (0: any free port); nothing is served before `start`. With `tls` it is HTTPS.
 
-        Raises ListenError when the address cannot be had, or the certificate cannot be used.
+        Raises ListenError if the address or the certificate cannot be used.
         """
         if tls:
             tls.check()
@@ -111,7 +111,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it is served, without a slash at the end."""
+        """The base URL, without a slash at the end."""
         return f"{self._scheme}://{_authority(self.host, self.port)}"
 
     @property
@@ -120,7 +120,7 @@ class Server:
         return self._server.started and self._thread.is_alive()
 
     def start(self) -> None:
-        """Return once requests are answered. Raises VaultError when that takes longer than START_SECONDS."""
+        """Return once requests are answered. Raises VaultError if that takes longer than START_SECONDS."""
         self._thread.start()
         self._server.settled.wait(START_SECONDS)
         if not self.alive:
@@ -128,10 +128,10 @@ class Server:
             raise VaultError(f"the HTTP server on {self.url} did not start; the log says why")
 
     def stop(self) -> None:
-        """Take no more requests, let those that run end for up to STOP_SECONDS, and return. Safe to repeat."""
+        """Accept no more requests, wait up to STOP_SECONDS for running ones, and return. Safe to repeat."""
         self._server.end()
         if self._thread.ident is not None:
-            # The server cancels what is left at its own deadline; a second more is for its tidying up.
+            # The server cancels running requests at its own deadline; the extra second is for its cleanup.
             self._thread.join(STOP_SECONDS + 1)
             if self._thread.is_alive():
                 _log.warning("the HTTP server on %s did not end in time", self.url)
@@ -156,17 +156,17 @@ class Server:
 
 
 class _Server(uvicorn.Server):
-    """One that sleeps until it is asked to end; uvicorn's own looks ten times a second, all day long."""
+    """A server that sleeps until `end` is called; uvicorn's own main loop polls ten times a second."""
 
     _loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.settled = threading.Event()
-        """Set when it answers, or never will."""
+        """Set when the server answers, or has failed to start."""
 
     async def main_loop(self) -> None:
-        """Return when `end` was called."""
+        """Return after `end` was called."""
         self.settled.set()
         self._asked = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -175,7 +175,7 @@ class _Server(uvicorn.Server):
             await self._asked.wait()
 
     def end(self) -> None:
-        """Ask it to end, from another thread."""
+        """Request the end, from another thread."""
         self.should_exit = True
         if self._loop is not None:
             with suppress(RuntimeError):  # it has ended already
@@ -183,10 +183,10 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 that hangs up on clients which never send a whole request, and looks at the clock when one comes.
+    """HTTP/1.1 that closes connections without a complete request, and reads the clock for each request.
 
-    Uvicorn has a deadline between two requests only, and half a header stops it: idle connections could use up
-    every file descriptor.
+    Uvicorn has a deadline only between two requests, and half a header stops it: idle connections could exhaust the
+    file descriptors.
     """
 
     crowd: Connections
@@ -195,7 +195,7 @@ class _Protocol(H11Protocol):
     _heard = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to watch the new connection."""
+        """Register the new connection."""
         super().connection_made(transport)
         self.client_address = self.client[0] if self.client else ""
         self._heard = self.loop.time()
@@ -203,13 +203,13 @@ class _Protocol(H11Protocol):
         self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another."""
+        """Unregister the connection."""
         self.crowd.remove(self)
         super().connection_lost(exc)
 
     @property
     def silent_since(self) -> float | None:
-        """When the client was last heard, None while it is being answered."""
+        """When the client last sent data, None while a request is being answered."""
         return self._heard if self._waiting else None
 
     def hang_up(self) -> None:
@@ -218,7 +218,7 @@ class _Protocol(H11Protocol):
 
     @property
     def _waiting(self) -> bool:
-        # There is no cycle before the first request, whatever uvicorn's annotation says.
+        # Before the first request there is no cycle, despite uvicorn's annotation.
         return getattr(self.cycle, "response_complete", True)
 
     def data_received(self, data: bytes) -> None:
@@ -238,14 +238,14 @@ class _Protocol(H11Protocol):
 
 
 def _bounded(connections: Connections) -> type[_Protocol]:
-    """The protocol of one server, whose connections are counted together."""
+    """The protocol class of one server, whose connections are counted together."""
     return type("_BoundedProtocol", (_Protocol,), {"crowd": connections})
 
 
 def parse_listen(text: str) -> tuple[str, int]:
     """Host and port of "127.0.0.1:9180", "localhost:0" or "[::1]:9180". Raises ListenError for anything else.
 
-    The host must be there: to listen on all addresses is written out as "0.0.0.0:9180".
+    The host is required: to listen on all addresses, write "0.0.0.0:9180".
     """
     parts = _LISTEN.fullmatch(text)
     if parts is None or int(parts["port"]) > MAX_PORT:
@@ -261,7 +261,7 @@ def _bind(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         sock = socket.socket(family, kind, protocol)
-        # Without it a controller that is restarted would have to wait for its old connections to be forgotten.
+        # Otherwise a restarted controller would have to wait until its old connections leave TIME_WAIT.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
         sock.listen(BACKLOG)
@@ -274,11 +274,11 @@ def _bind(host: str, port: int) -> socket.socket:
 
 def _explain(error: OSError) -> str:
     if isinstance(error, socket.gaierror):
-        return "this machine does not know that host; use one of its own addresses"
+        return "this machine cannot resolve that host; use one of its own addresses"
     advice = {
-        errno.EADDRINUSE: "another program has that port; stop it, or choose another port",
+        errno.EADDRINUSE: "another program uses that port; stop it, or choose another port",
         errno.EADDRNOTAVAIL: "this machine does not have that address; use one of its own",
-        errno.EACCES: "ports below 1024 need more rights; choose a higher one",
+        errno.EACCES: "ports below 1024 need more privileges; choose a higher one",
     }
     return advice.get(error.errno or 0, os.strerror(error.errno) if error.errno else str(error))
 

@@ -1,4 +1,4 @@
-"""Disks that are too small, mounted for one test each, and the manifests and moments that all tests here use."""
+"""Fixtures: small disks that are mounted for one test each, and the manifests and times that all tests here use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         command = ["mount", "-t", "tmpfs", "-o", f"size={size}k,mode=0711", "tmpfs", str(place)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
         if done.returncode:
-            pytest.skip(f"this machine lets nobody mount a small disk: {done.stderr.strip()}")
+            pytest.skip(f"this machine does not allow mounting a small disk: {done.stderr.strip()}")
         mounted.append(place)
         return place
 
@@ -45,7 +45,7 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
 
 @pytest.fixture
 def written() -> Written:
-    """The VaultService `name` as it is read from a manifest with these lines in its spec."""
+    """The VaultService `name`, read from a manifest with these lines in its spec."""
 
     def parsed(name: str, *lines: str, labels: str = "{}") -> VaultService:
         text = "\n  ".join(

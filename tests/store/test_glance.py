@@ -1,4 +1,4 @@
-"""A glance shows what the models show, and leaves to them what it cannot read."""
+"""A glance has the same values as the models, and falls back to them for files that it cannot read."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ STATUS = Status(
 
 
 class Shelf:
-    """A state directory with one service, seen in both ways."""
+    """A state directory with one service, read in both ways."""
 
     def __init__(self, state: Path) -> None:
         self.models = ObjectStore(state)

@@ -258,7 +258,7 @@ def test_a_damaged_object_is_named_does_not_disturb_others_and_is_mended_by_an_a
         objects.get("files")
     assert objects.get("wiki") is not None
     assert objects.names() == ("files", "wiki")
-    # What was seen of generation 6 must not pass for an observation of the new object.
+    # The status of generation 6 must not count as one of the new object.
     assert objects.apply(written("files"), ORIGIN).service.metadata.generation == 7
     assert objects.get("files") is not None
 

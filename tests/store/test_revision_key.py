@@ -1,4 +1,4 @@
-"""The key of revisions: made once, private, the same for all who ask, and never made anew in silence."""
+"""The key of revisions: created once, private, the same for all processes, and never replaced silently."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def test_all_who_make_it_at_once_have_the_same(tmp_path: Path) -> None:
 def test_a_damaged_key_is_not_replaced(content: str, tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(content, encoding="utf-8")
     for ask in (read_key, ensure_key):
-        with pytest.raises(PermanentError, match=f"{NAME} is no key of revisions: restore it"):
+        with pytest.raises(PermanentError, match=f"{NAME} is not a revision key: restore it"):
             ask(tmp_path)

@@ -12,7 +12,7 @@ from reconciler.store.tree import remove_tree
 
 
 def nest(directory: Path, depth: int) -> None:
-    """Directories in directories, deeper than a path may be long."""
+    """Nested directories whose path is longer than the limit."""
     here = os.open(directory, os.O_RDONLY)
     for _ in range(depth):
         os.mkdir("d", dir_fd=here)

@@ -1,4 +1,4 @@
-"""Asks an ASGI application without a socket in between."""
+"""Sends requests to an ASGI application without a socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 
 
 class Client:
-    """One request at a time, each on a connection of its own."""
+    """One request at a time, each on its own connection."""
 
     def __init__(self, app: Starlette) -> None:
         self._transport = httpx.ASGITransport(app, raise_app_exceptions=False)

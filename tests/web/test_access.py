@@ -1,4 +1,4 @@
-"""A credential opens everything, nothing else opens more than the health checks, and no answer repeats one."""
+"""A credential allows all requests; without one only health checks are open; no response repeats a credential."""
 
 import base64
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The routes answer what they are told to, in time, and refuse the rest in one shape."""
+"""The routes answer with what their callables return, in time, and all errors have one format."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""Prometheus' http_sd wants a JSON list of targets with labels, and gets one that does not jump about."""
+"""The route returns a JSON list of targets with labels for Prometheus' http_sd, in a stable order."""
 
 from starlette.applications import Starlette
 

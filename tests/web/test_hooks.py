@@ -1,4 +1,4 @@
-"""Deliveries as the three kinds of servers make them, and those of people who do not know the secret."""
+"""Deliveries in the formats of the three kinds of servers, and deliveries without the secret."""
 
 from __future__ import annotations
 
@@ -138,5 +138,5 @@ def test_only_post_is_served(hook: Hook) -> None:
 
 
 def test_no_secret_is_no_hook() -> None:
-    with pytest.raises(ValueError, match="anybody"):
+    with pytest.raises(ValueError, match="needs a secret"):
         hook_route(b"", ())

@@ -1,4 +1,4 @@
-"""The server listens where it is told, answers real connections, and goes away when it is stopped."""
+"""The server listens on the given address, answers real connections, and closes them when it is stopped."""
 
 import socket
 import ssl
@@ -130,7 +130,7 @@ def test_a_taken_port_is_one_clear_error(server: Server) -> None:
     with pytest.raises(ListenError) as error:
         Server(APP, port=server.port)
     assert str(error.value) == (
-        f"cannot listen on 127.0.0.1:{server.port}: another program has that port; stop it, or choose another port"
+        f"cannot listen on 127.0.0.1:{server.port}: another program uses that port; stop it, or choose another port"
     )
     assert isinstance(error.value, PermanentError)
 
@@ -139,7 +139,7 @@ def test_a_taken_port_is_one_clear_error(server: Server) -> None:
     ("host", "message"),
     [
         ("192.0.2.1", "cannot listen on 192.0.2.1:0: this machine does not have that address"),
-        ("no-such-host.invalid", "this machine does not know that host"),
+        ("no-such-host.invalid", "this machine cannot resolve that host"),
         ("2001:db8::1", r"cannot listen on \[2001:db8::1\]:0: "),
     ],
 )
