@@ -1,1 +1,1 @@
-"""Where manifests come from: each source loads all that there is and says when it may have changed."""
+"""Sources of manifests: each source loads all its manifests and says when they may have changed."""

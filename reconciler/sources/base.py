@@ -1,7 +1,7 @@
-"""What the controller needs of a place where manifests are written.
+"""The interface of a source of manifests.
 
-A source answers one question, "what is there now?", and says when it is worth asking again. It never says what
-changed: a change that is missed, doubled or late then cannot do harm.
+A source loads its current manifests and says when to load again. It never says what changed, so a missed, duplicate or
+late notification does no harm.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Setback:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """All that a source holds now.
+    """The current content of a source.
 
-    One bad file does not hide the others: `manifests` are what can be used, `problems` what is wrong with the rest.
-    `complete` is True only when every manifest of the source was read; otherwise a missing one means nothing.
-    `foreign` files are of other programs and were passed over; `doubts` say where nothing tells whose a file is, so that
-    it can hide only what came from it before. `commit` is empty outside of Git. `touched` names the services whose
-    settings files differ from those at the last load; None when the source cannot tell, so that any may.
+    One invalid file does not hide the others: `manifests` are the valid ones, `problems` the mistakes in the rest.
+    `complete` is True only if every manifest of the source was read; otherwise a missing one is not a deletion.
+    `foreign` files belong to other programs and were skipped. `doubts` are files whose owner cannot be determined; they
+    protect only services that came from them before. `commit` is empty outside of Git. `touched` names the services whose
+    settings files have changed since the last load; None if the source does not know, so that any may have.
     """
 
     manifests: tuple[Manifest, ...]
@@ -47,9 +47,9 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """One look at a place far away: how many seconds it took, the commit that is served since, and what was wrong.
+    """One fetch from a remote: its duration in seconds, the commit that is used afterwards, and the setback if it failed.
 
-    `is_news` says that the commit or the setback is another than after the look before.
+    `is_news` says that the commit or the setback differs from the previous fetch.
     """
 
     seconds: float
@@ -59,20 +59,20 @@ class Fetch:
 
 
 class Source(Protocol):
-    """A place where manifests are written; (`kind`, `place`) tells it from others, also after a restart."""
+    """A source of manifests; (`kind`, `place`) identifies it, also after a restart."""
 
     @property
     def kind(self) -> Literal["directory", "git"]:
-        """What sort of place it is."""
+        """The type of the source."""
 
     @property
     def place(self) -> str:
         """Its path or URL."""
 
     def load(self) -> Loaded:
-        """Read everything. Never raises: what cannot be read is a problem."""
+        """Read everything. Never raises: unreadable files become problems."""
 
     def watch(self, stop: threading.Event) -> Iterator[None]:
-        """Yield whenever a new `load` may differ from the last one, until `stop` is set. Never raises, and a change
-        while the caller loads leads to another yield.
+        """Yield whenever the result of `load` may have changed, until `stop` is set. Never raises; a change during a
+        load leads to another yield.
         """

@@ -1,8 +1,8 @@
-"""Manifests in a directory or a single file, watched by the kernel.
+"""Manifests in a directory or a single file, watched with inotify.
 
-A yield of `watch` means "what is on disk differs from what `load` last saw", found by comparing stamps of all
-files. Kernel events only say when to compare, so it does not matter how an editor saves, which link a volume
-switches, or what happens while nobody looks.
+`watch` yields when the files on disk differ from those of the last `load`, by comparing the stamps of all files. inotify
+events only say when to compare, so the way in which an editor saves, a volume that switches a link, and missed events do
+not matter.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from reconciler.api.manifest_files import find
 from reconciler.sources.base import Loaded
 
 POLL: Final = 1.0
-"""Seconds between looks without an event: for what the kernel does not report, such as a directory that is missing."""
+"""Seconds between comparisons without an event: inotify does not report everything, such as a missing directory."""
 
 QUIET: Final = 0.03
 DEBOUNCE: Final = 0.1
 FRESH: Final = 10.0
-"""Seconds in which a file that is empty may be one that is being saved."""
+"""Seconds in which an empty file may be in the middle of a save."""
 
 """A save is often several events: wait until QUIET seconds pass without one, but not much longer than DEBOUNCE."""
 
 CHANGES: Final = (
     "CREATE", "MODIFY", "CLOSE_WRITE", "ATTRIB", "DELETE", "MOVED_FROM", "MOVED_TO", "DELETE_SELF", "MOVE_SELF",
 )  # fmt: skip
-"""All that can make a file another one, in the words of inotify(7)."""
+"""The inotify(7) events that can change a file."""
 
 log = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int] | None
-"""Time of change in nanoseconds, size and inode of a file, or None if there is none."""
+"""Modification time in nanoseconds, size and inode of a file, or None if it does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """The manifest files with their stamps, and the directories (with inodes) that had to be read to find them."""
+    """The manifest files with their stamps, and the directories (with inodes) that were listed to find them."""
 
     files: Mapping[Path, Stamp]
     directories: Mapping[Path, int]
@@ -55,13 +55,13 @@ class _Look:
 class DirectorySource:
     """All *.yaml and *.yml files below a directory, without hidden ones; or one file.
 
-    The files that `envFrom` names are watched as well, wherever they are, but not read.
+    The files that `envFrom` names are watched too, wherever they are, but not read.
     """
 
     kind: Final[Literal["directory"]] = "directory"
 
     def __init__(self, path: Path, *, is_settled: bool = False) -> None:
-        """`is_settled`: no program is writing there, so that an empty file is really empty."""
+        """`is_settled`: no program writes to the directory, so an empty file is not in the middle of a save."""
         self._path = path.absolute()
         self._is_settled = is_settled
         self._told: frozenset[Path] = frozenset()
@@ -74,18 +74,18 @@ class DirectorySource:
         return str(self._path)
 
     def load(self) -> Loaded:
-        """Read everything. Incomplete if something is wrong or was written meanwhile."""
+        """Read everything. Incomplete if there is a mistake or a file was written meanwhile."""
         before = self._look()
         found = survey(self._path)
         problems = [problem for problem in found.problems if not self._is_only_empty(problem, before)]
         emptied = dict(_emptied(before.files))
         doubts = [*found.doubts, *emptied.values()]
-        # Many programs save by emptying a file first; this must not look like a deletion.
+        # Many programs truncate a file before they write it; this must not look like a deletion.
         if not self._is_settled:
             problems += [emptied[path] for path in emptied if self._is_fresh(path, before)]
         self._tell(found.foreign)
         self._env_files = frozenset(_env_files(found.manifests))
-        # Settings are read by whoever is told of this load, so later than their stamps are taken here.
+        # The caller reads the settings files after this load, so their stamps are taken before that.
         self._seen = {**before.files, **self._stamps_beside()}
         complete = not problems and before.files == self._look().files
         return Loaded(
@@ -97,13 +97,13 @@ class DirectorySource:
         )
 
     def watch(self, stop: threading.Event) -> Iterator[None]:
-        """Yield whenever the files are others than at the last `load`, until `stop` is set."""
+        """Yield whenever the files differ from those of the last `load`, until `stop` is set."""
         while not stop.is_set():
             directories = self._directories()
             with _kernel(directories) as kernel:
                 events: Collection[Path] = ()
                 while not stop.is_set():
-                    # Stamps are coarse: two saves within one tick of the kernel's clock are told apart by the event.
+                    # Stamps are coarse: only the event distinguishes two saves within one tick of the kernel's clock.
                     if self._stamps() != self._seen or not self._seen.keys().isdisjoint(events):
                         yield
                     if self._directories() != directories or not directories.keys().isdisjoint(events):
@@ -120,7 +120,7 @@ class DirectorySource:
         return {**self._look().files, **self._stamps_beside()}
 
     def _stamps_beside(self) -> Mapping[Path, Stamp]:
-        """Of files that are no manifests and decide what is read."""
+        """Stamps of files that are not manifests but affect what is read."""
         return _stamps([*self._env_files, self._path / ignore_file.NAME])
 
     def _is_fresh(self, path: Path, look: _Look) -> bool:
@@ -130,9 +130,9 @@ class DirectorySource:
         return time.time() - stamp[0] / 1e9 < FRESH
 
     def _tell(self, foreign: Collection[Path]) -> None:
-        """Name the files that are passed over, each of them once."""
+        """Log each skipped file once."""
         for path in sorted({*foreign} - self._told):
-            log.info("%s is passed over: it holds what is no VaultService", path)
+            log.info("%s is skipped: it holds documents that are not VaultServices", path)
         self._told = frozenset(foreign)
 
     def _directories(self) -> Mapping[Path, int]:
@@ -142,8 +142,8 @@ class DirectorySource:
         return {**self._look().directories, **_inodes(beside)}
 
     def _is_only_empty(self, problem: Problem, look: _Look) -> bool:
-        # To read a directory without any VaultService is no mistake here. Whether that may delete those that were
-        # there before is for the reader to decide.
+        # A directory without any VaultService is not a mistake here. The caller decides whether that may delete the
+        # services that were in it before.
         return problem.path == self._path and self._path.is_dir() and look.sound
 
 
@@ -180,16 +180,16 @@ def _inodes(directories: Iterable[Path]) -> dict[Path, int]:
 
 
 class _Kernel:
-    """What inotify(7) reports of these directories. Raises OSError if it cannot."""
+    """inotify(7) events of these directories. Raises OSError if they cannot be watched."""
 
     def __init__(self, directories: Iterable[Path]) -> None:
-        # Late: it takes longer to import than some commands take to run.
+        # Imported here because the import takes longer than some commands.
         from inotify_simple import INotify, flags
 
         mask = reduce(or_, (flags[name] for name in CHANGES))
         self._inotify = INotify()
         try:
-            # None below them: settings may lie in a directory such as /etc, and hidden directories can be huge.
+            # Not recursive: settings may be in a directory such as /etc, and hidden directories can be huge.
             self._directories = {self._inotify.add_watch(each, mask): each for each in directories}
         except OSError:
             self.close()
@@ -200,13 +200,13 @@ class _Kernel:
         self._inotify.close()
 
     def changes(self) -> Collection[Path]:
-        """The next paths that something happens to; none if nothing does for POLL seconds."""
+        """The paths of the next events; none after POLL seconds without an event."""
         changes: set[Path] = set()
         patience, deadline = POLL, time.monotonic() + POLL + DEBOUNCE
         while events := list(self._inotify.read(timeout=int(patience * 1000))):
             if not changes:
                 patience, deadline = QUIET, time.monotonic() + DEBOUNCE
-            # An overflow is of no directory; it is an event all the same.
+            # A queue overflow has no directory, but is an event too.
             changes |= {self._directories.get(event.wd, Path()) / event.name for event in events}
             if time.monotonic() > deadline:
                 break
@@ -217,8 +217,8 @@ def _kernel(directories: Collection[Path]) -> AbstractContextManager[_Kernel | N
     try:
         return closing(_Kernel(directories)) if directories else nullcontext()
     except OSError as error:
-        # A directory just went away, or the kernel has no watches left: looking every POLL seconds still works.
-        log.info("looking for changes every %g s, as the kernel cannot report them: %s", POLL, error)
+        # A directory was just removed, or no inotify watches are left: polling every POLL seconds still works.
+        log.info("polling for changes every %g s because inotify does not work: %s", POLL, error)
         return nullcontext()
 
 

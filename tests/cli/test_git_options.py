@@ -35,9 +35,9 @@ def test_what_belongs_together_is_said(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--git", "ext::sh"], "is no URL of a repository"),
+        (["--git", "ext::sh"], "is not the URL of a repository"),
         (["--git", "/srv/x", "--branch=-f"], "cannot be the name of a branch"),
-        (["--git", "/srv/x", "--path", "../y"], "is no path inside a repository"),
+        (["--git", "/srv/x", "--path", "../y"], "is not a path inside a repository"),
     ],
 )
 def test_what_is_no_address_is_said(

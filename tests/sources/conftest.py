@@ -1,4 +1,4 @@
-"""Repositories and their servers, made for one test each."""
+"""Git repositories and servers, created for one test each."""
 
 from __future__ import annotations
 

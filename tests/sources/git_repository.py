@@ -1,4 +1,4 @@
-"""A repository as people have it: a bare one that serves, and a working copy that pushes to it."""
+"""A repository for tests: a bare one that is served, and a working copy that pushes to it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PERSON = {
 
 
 def sh(*command: str, cwd: Path, **environ: str) -> str:
-    """Run a command as the person who works with the repository."""
+    """Run a command as the user of the repository."""
     done = subprocess.run(
         command,
         cwd=cwd,
@@ -39,7 +39,7 @@ def sh(*command: str, cwd: Path, **environ: str) -> str:
 
 
 def manifest(name: str, spec: str = "") -> str:
-    """A VaultService with a port of its own."""
+    """A VaultService with its own port."""
     port = 8000 + sum(name.encode())
     return (
         "apiVersion: vault.internal/v1alpha1\nkind: VaultService\n"
@@ -78,14 +78,14 @@ class Repository:
 
 
 class Signing:
-    """SSH keys by name, made when they are first asked for."""
+    """SSH keys by name, created on first use."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
         self._directory = directory
 
     def options(self, name: str) -> tuple[str, ...]:
-        """What signs a commit with the key of that name."""
+        """The git settings that sign a commit with the key of that name."""
         key = self._directory / name
         if not key.exists():
             sh("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key), cwd=self._directory)

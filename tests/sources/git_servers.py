@@ -1,4 +1,4 @@
-"""The servers that people push to: git's own smart HTTP backend, and OpenSSH."""
+"""Git servers for tests: git's smart HTTP backend, and OpenSSH."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.sources.git_repository import PERSON, SECONDS, sh
 
 
 class _Backend(BaseHTTPRequestHandler):
-    """git http-backend as a CGI program; with `credentials`, only for who knows them."""
+    """git http-backend as a CGI program; with `credentials`, it requires them."""
 
     projects: Path
     credentials: str = ""
@@ -32,7 +32,7 @@ class _Backend(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Tests speak for themselves."""
+        """No log output in tests."""
 
     def _serve(self) -> None:
         if self.credentials and self.headers.get("Authorization") != f"Basic {self.credentials}":
@@ -82,7 +82,7 @@ class _Backend(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(projects: Path, credentials: str = "", port: int = 0) -> Iterator[str]:
-    """Serve the repositories below `projects` and yield the URL; `credentials` is what Basic asks for."""
+    """Serve the repositories below `projects` and yield the URL; `credentials` are those of Basic authentication."""
     handler = type("Backend", (_Backend,), {"projects": projects, "credentials": credentials})
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -103,7 +103,7 @@ class SSH:
 
 
 def find_sshd(place: Path) -> list[str]:
-    """The command line of the machine's sshd, or else of the one of its package, unpacked in `place` and not installed."""
+    """The command line of the machine's sshd, or of one from its package, unpacked in `place` without installing it."""
     found = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
     if found:
         return [found]
@@ -111,7 +111,7 @@ def find_sshd(place: Path) -> list[str]:
     for package in place.glob("*.deb"):
         sh("dpkg-deb", "--extract", package.name, "root", cwd=place)
     (library,) = place.glob("root/**/libwrap.so.0")
-    # What the package's installation would have added to the machine is there for this program alone.
+    # The user that the package's installation would add exists only for this program.
     passwd = place / "passwd"
     passwd.write_text(Path("/etc/passwd").read_text() + "sshd:x:65533:65534::/run/sshd:/usr/sbin/nologin\n")
     alone = 'mount --bind "$1" /etc/passwd && shift && exec "$@"'
@@ -137,7 +137,7 @@ def serving_ssh(sshd: list[str], directory: Path, bare: Path) -> Iterator[SSH]:
         f"Port {port}\nListenAddress 127.0.0.1\nHostKey {directory}/host\nAuthorizedKeysFile {authorized}\n"
         f"PidFile {directory}/pid\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n"
     )
-    # OpenSSH insists on this empty directory for its unprivileged half.
+    # OpenSSH requires this empty directory for privilege separation.
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with _running([*sshd, "-D", "-e", "-f", str(config)], port):
         yield SSH(f"ssh://{getpass.getuser()}@127.0.0.1:{port}{bare}", directory / "user", known)

@@ -1,4 +1,4 @@
-"""Real files are changed the way editors, deployments and volumes do it, and a real watcher has to notice in time."""
+"""Files are changed as editors, deployments and volumes do it, and a real watcher has to notice in time."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from reconciler.sources.directory import POLL, DirectorySource
 
 DEADLINE = 60.0
 SELDOM = 40.0
-"""Seconds between two looks without an event, where a test is about events."""
+"""Polling interval in seconds in tests about events."""
 
 QUIET = 0.3
-"""Seconds after which nothing is still on its way from the kernel."""
+"""Seconds after which all pending kernel events have arrived."""
 
 
 def manifest(name: str, port: int = 8080, spec: str = "") -> str:
@@ -42,7 +42,7 @@ class Watched:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.source.load()
         self.thread.start()
-        # Whatever the start itself may cause is over before a test changes something.
+        # Events of the start are handled before a test changes something.
         self.settle()
 
     def _run(self) -> None:
@@ -51,7 +51,7 @@ class Watched:
             self.loads.put((time.monotonic(), tuple(each.service.name for each in loaded.manifests)))
 
     def settle(self) -> None:
-        """Wait until nothing happens any more, and forget what did."""
+        """Wait until there are no more events, and discard the past ones."""
         try:
             while True:
                 self.loads.get(timeout=QUIET)
@@ -59,7 +59,7 @@ class Watched:
             pass
 
     def seconds_until(self, wanted: Callable[[tuple[str, ...]], bool] = lambda names: True) -> float:
-        """Seconds from now to the end of the first load that has what is wanted."""
+        """Seconds until the end of the first load with the expected result."""
         started = time.monotonic()
         while True:
             when, names = self.loads.get(timeout=DEADLINE)
@@ -67,7 +67,7 @@ class Watched:
                 return max(0.0, when - started)
 
     def end(self) -> None:
-        """Stop, without waiting for the next look."""
+        """Stop, without waiting for the next poll."""
         self.stop.set()
         if self.path.is_dir():
             (self.path / "wakes.yaml").touch()
@@ -82,7 +82,7 @@ class Watched:
 
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing be noticed in time without an event."""
+    """Make polling too slow, so that only events are noticed in time."""
     monkeypatch.setattr(directory_module, "POLL", SELDOM)
 
 
@@ -203,7 +203,7 @@ def test_what_is_written_while_it_is_read_is_not_complete(
     with monkeypatch.context() as patched:
         patched.setattr("reconciler.sources.directory.survey", slow)
         assert not source.load().complete
-    # The watcher sees to it that the change is not lost.
+    # The watcher yields again, so the change is not lost.
     assert next(source.watch(threading.Event()), "nothing") is None
     assert source.load().complete
 
@@ -243,7 +243,7 @@ def test_a_saved_file_is_loaded_within_50_ms(
         save(path, manifest(f"new-{number}", 8081))
         delays.append(watched.seconds_until(lambda found, n=number: f"new-{n}" in found))
         watched.settle()
-    # The machine may be busy now and then; a watcher that polls would be late every time.
+    # A busy machine may be late sometimes; a watcher that polls would be late every time.
     assert min(delays) < 0.05
 
 
@@ -343,8 +343,8 @@ def test_a_directory_that_is_not_there_yet_or_is_replaced_is_found(
     watched.seconds_until(lambda found: found == ("zoo",))
     watched.settle()
     monkeypatch.setattr(directory_module, "POLL", SELDOM)
-    time.sleep(2 * POLL)  # until the look is over that began before
-    # The new directory may have the inode of the old one, and is watched all the same.
+    time.sleep(2 * POLL)  # until a poll that is in progress has ended
+    # The new directory may have the inode of the old one, and has to be watched anyway.
     (directory / "zoo.yaml").write_text(manifest("zoo2"))
     assert watched.seconds_until() < SELDOM / 2
 

@@ -1,1 +1,1 @@
-"""Manifests from a branch of a Git repository, with signatures and bounds."""
+"""Manifests from a branch of a Git repository, with signature checks and size limits."""

@@ -1,10 +1,10 @@
-"""A shallow clone in the state directory, and the files of one commit that others may read at any time.
+"""A shallow clone in the state directory, and the files of one commit, which can be read at any time.
 
     repository/       bare, one commit deep
     trees/SHA.xxxx/   the files of a commit, written once and never changed
-    current           a link to one of them, switched in one step
+    current           a link to one of them, switched atomically
 
-A pass may read a settings file while a new commit arrives. It sees all of the old commit or all of the new one.
+A pass may read a settings file while a new commit arrives. It sees the whole old commit or the whole new one.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ CLONE_SECONDS: Final = 300.0
 EXPORT_SECONDS: Final = 120.0
 
 LARGEST_PACK: Final = 512 * 1024 * 1024
-"""Bytes of a fetch, and of the files of a commit."""
+"""Maximum bytes of a fetch, and of the files of a commit."""
 
 MOST_FILES: Final = 50_000
 ADVICE: Final = "keep manifests in a repository of their own"
 DEPTHS: Final = (50, 1000, 20_000)
-"""How many commits are fetched, in turn, to find the one that is served among the ancestors of the newest."""
+"""Depths of successive fetches that look for the current commit among the ancestors of the newest one."""
 
 
 class Clone:
@@ -46,15 +46,15 @@ class Clone:
 
     @property
     def commit(self) -> str:
-        """The commit whose files are to be read, or nothing when there is none yet."""
+        """The commit of `current`, or an empty text if there is none yet."""
         if not self.current.is_dir():
             return ""
         return self.current.readlink().name.partition(".")[0]
 
     def fetch(self) -> str:
-        """Get the newest commit of the branch and return its name. Raises GitError.
+        """Fetch the newest commit of the branch and return its hash. Raises GitError.
 
-        A clone that is damaged is replaced; so is one that cannot follow what a force-push left behind.
+        A damaged clone is replaced, and so is one that cannot fetch after a force-push.
         """
         with _disk_errors():
             self._trees.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -63,19 +63,19 @@ class Clone:
             return self.renew()
         try:
             commit = self._fetch_into(self.repository, FETCH_SECONDS)
-            # What was fetched before stays for weeks, and adds up.
+            # git keeps objects of earlier fetches for weeks, and they add up.
             return commit if _size(self.repository) <= LARGEST_PACK else self.renew()
         except (GitTimeoutError, TooLargeError):
             raise
         except GitError as error:
-            # Which of the two is broken, clone or server? What works for a new clone is the clone's fault.
+            # If a new clone works, the old clone was broken; otherwise the server is.
             try:
                 return self.renew()
             except GitError:
                 raise error from None
 
     def renew(self) -> str:
-        """Clone beside, then take the old clone's place. Raises GitError, and then nothing has changed."""
+        """Make a new clone and replace the old one by it. Raises GitError, and then nothing has changed."""
         beside = self._directory / "repository.new"
         with _disk_errors():
             shutil.rmtree(beside, ignore_errors=True)
@@ -87,7 +87,7 @@ class Clone:
         return commit
 
     def descends(self, commit: str, ancestor: str) -> bool:
-        """Whether a commit that was fetched follows another one, as far as DEPTHS reach. Raises GitError."""
+        """Whether a fetched commit is a descendant of another one, within DEPTHS. Raises GitError."""
         for depth in DEPTHS:
             known = self._git.attempt("merge-base", "--is-ancestor", ancestor, commit, cwd=self.repository)[0]
             if known == 0:
@@ -102,7 +102,7 @@ class Clone:
         return self._git.run("rev-list", "--count", commit, cwd=self.repository)
 
     def publish(self, commit: str) -> None:
-        """Let `current` be the files of that commit. Raises GitError, and then it is what it was."""
+        """Switch `current` to the files of that commit. Raises GitError, and then it is unchanged."""
         with _disk_errors():
             self._measure(commit)
             tree = Path(tempfile.mkdtemp(prefix=f"{commit}.", dir=self._trees))
@@ -116,14 +116,14 @@ class Clone:
             except BaseException:
                 shutil.rmtree(tree, ignore_errors=True)
                 raise
-            # Somebody may be reading the tree before this one; nobody is any more in those before it.
+            # A pass may still read the previous tree, but not older ones.
             for old in self._trees.iterdir():
                 if old not in (tree, self._trees.resolve() / before.name, self._trees / before.name):
                     shutil.rmtree(old, ignore_errors=True)
 
     def _measure(self, commit: str) -> None:
-        """Raises TooLargeError for more or larger files than we export. A tree that names itself many times is small
-        in the repository and endless on disk, so its list is cut off while it is read.
+        """Raises TooLargeError for more or larger files than the limits. A tree that contains the same subtree many times
+        is small in the repository but huge on disk, so reading of its list stops at the limit.
         """
         sizes = self._git.head(
             *("ls-tree", "-r", "-l", "-z", "--full-tree", commit),
@@ -177,7 +177,7 @@ class Clone:
 
 
 def _size(directory: Path) -> int:
-    """Bytes of all files below a directory, as far as they are still there."""
+    """Bytes of all files below a directory that still exist."""
     total = 0
     for path in directory.rglob("*"):
         with suppress(OSError):

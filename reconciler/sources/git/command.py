@@ -1,7 +1,7 @@
-"""Runs git: it never asks a question, always has a deadline, and nothing secret is in what it says.
+"""Runs git: without prompts, with a deadline, and without secrets in its messages.
 
-Everything that decides about trust is set here for every call, so that neither the environment of the controller nor
-a file in a repository can run a program: no hooks, no exotic transports, no symbolic links out of a checkout.
+Every security-related setting is set here for every call, so that neither the environment of the controller nor a file in
+a repository can run a program: no hooks, no unusual transports, no symbolic links out of a checkout.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reconciler.api import TemporaryError
 from reconciler.api.reasons import Reason
 
 LOCAL_SECONDS: Final = 30.0
-"""Deadline of what needs no network."""
+"""Deadline of local commands."""
 
 MAX_MESSAGE: Final = 400
 
@@ -39,18 +39,18 @@ CONFIG: Final = (
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "20"),
 )
-"""Settings of calls on the controller's own clone; a working copy of a person keeps its hooks."""
+"""Settings for the controller's own clone; a user's working copy keeps its hooks."""
 
 _SSH: Final = ("ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10")
 _KEPT: Final = re.compile(r"GIT_(SSL_|TRACE|CONFIG_(GLOBAL|SYSTEM|NOSYSTEM)$|AUTHOR_|COMMITTER_)")
-"""Variables of git that mean the same wherever it runs; GIT_DIR, GIT_INDEX_FILE and their like do not."""
+"""Variables of git that do not depend on the repository, unlike GIT_DIR, GIT_INDEX_FILE and so on."""
 
 _USERINFO: Final = re.compile(r"(?<=://)[^/@\s]+@")
 _NOISE: Final = re.compile(r"hint:|[Ww]arning:|Please make sure|and the repository exists")
 
 
 class GitError(TemporaryError):
-    """git could not do something; the text is git's own, without credentials."""
+    """A git command failed; the text is git's own, without credentials."""
 
 
 class RefusedError(GitError):
@@ -60,20 +60,20 @@ class RefusedError(GitError):
 
 
 class TooLargeError(RefusedError):
-    """A repository that is beyond the limits."""
+    """A repository exceeds the limits."""
 
     reason = Reason.REPOSITORY_TOO_LARGE
 
 
 class GitTimeoutError(GitError):
-    """git did not end in time and was killed."""
+    """git exceeded its deadline and was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Files that prove who we are; where one is None, the user's own configuration of git and ssh decides.
+    """Files with credentials; for one that is None, the user's configuration of git and ssh is used.
 
-    `store` is in the format of git-credential-store: one `https://user:token@host` a line.
+    `store` has the format of git-credential-store: one `https://user:token@host` a line.
     """
 
     store: Path | None = None
@@ -81,15 +81,15 @@ class Credentials:
     known_hosts: Path | None = None
 
     def config(self) -> tuple[tuple[str, str], ...]:
-        """The settings of git that use the credential store."""
+        """The git settings for the credential store."""
         if self.store is None:
             return ()
-        # The empty one forgets helpers of other configurations, which might ask somebody.
+        # The empty value removes helpers of other configurations, which might prompt.
         helper = f"store --file={shlex.quote(str(self.store.absolute()))}"
         return (("credential.helper", ""), ("credential.helper", helper))
 
     def ssh_command(self) -> str:
-        """The ssh command line that never asks."""
+        """The ssh command line, without prompts."""
         words = [*_SSH]
         if self.ssh_key is not None:
             words += ["-o", "IdentitiesOnly=yes", "-i", str(self.ssh_key.absolute())]
@@ -100,7 +100,7 @@ class Credentials:
 
 
 class Git:
-    """git with one set of credentials and settings. `secrets` are texts that no message may hold."""
+    """git with one set of credentials and settings. `secrets` are texts that no message may contain."""
 
     def __init__(
         self,
@@ -119,11 +119,11 @@ class Git:
             },
             "LC_ALL": "C",
             "GIT_TERMINAL_PROMPT": "0",
-            # Present but empty: git then looks for no other program that could open a window.
+            # Set but empty: git then does not look for another askpass program.
             "GIT_ASKPASS": "",
             "GIT_SSH_COMMAND": credentials.ssh_command(),
             "GIT_ALLOW_PROTOCOL": "file:http:https:ssh",
-            # Settings travel in the environment: arguments can be read by every user of the machine.
+            # Settings are passed in the environment: every user of the machine can read arguments.
             "GIT_CONFIG_COUNT": str(len(settings)),
             **{f"GIT_CONFIG_KEY_{index}": key for index, (key, _) in enumerate(settings)},
             **{f"GIT_CONFIG_VALUE_{index}": value for index, (_, value) in enumerate(settings)},
@@ -137,7 +137,7 @@ class Git:
         environ: Mapping[str, str] | None = None,
         largest_file: int = resource.RLIM_INFINITY,
     ) -> str:
-        """What `git ARGUMENTS` prints, without the last line's end.
+        """The output of `git ARGUMENTS`, without the trailing newline.
 
         Raises GitError with git's reason, GitTimeoutError after `timeout` seconds, TooLargeError if git writes a file of
         more bytes than `largest_file`.
@@ -159,7 +159,7 @@ class Git:
         environ: Mapping[str, str] | None = None,
         largest_file: int = resource.RLIM_INFINITY,
     ) -> tuple[int, str, str]:
-        """Exit code, output and error output, for questions to which a failure is an answer."""
+        """Exit code, stdout and stderr, for commands whose failure is a result."""
         try:
             process = subprocess.Popen(
                 ["git", *arguments],
@@ -179,13 +179,13 @@ class Git:
             raise GitError(f"git cannot be started: {error.strerror}") from error
         with process:
             if largest_file != resource.RLIM_INFINITY:
-                # Its children inherit it: what receives a pack writes it into one file.
+                # Its children inherit the limit: they write a received pack into one file.
                 with suppress(ProcessLookupError):
                     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (largest_file, largest_file))
             try:
                 out, err = process.communicate(timeout=timeout)
             except BaseException as error:
-                # git leaves ssh and its other helpers behind when it alone is killed.
+                # Killing only git would leave ssh and its other helpers running.
                 os.killpg(process.pid, signal.SIGKILL)
                 if isinstance(error, subprocess.TimeoutExpired):
                     raise GitTimeoutError(f"git {_verb(arguments)} took longer than {timeout:g} s") from None
@@ -193,7 +193,7 @@ class Git:
         return process.returncode, out, err
 
     def head(self, *arguments: str, cwd: Path, timeout: float, records: int) -> list[str]:
-        """The first `records` records, which end in NUL, of what `git ARGUMENTS` prints; git is ended after them.
+        """The first `records` NUL-terminated records that `git ARGUMENTS` prints; git is stopped after them.
 
         Raises GitError.
         """
@@ -230,23 +230,23 @@ class Git:
         return read[:records]
 
     def _reason(self, text: str) -> str:
-        """The lines of an error output that tell why, as one line."""
+        """The lines of stderr with the reason, as one line."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         lines = [line.strip() for line in _USERINFO.sub("", text).splitlines() if line.strip()]
         telling = [line for line in lines if not _NOISE.match(line)] or lines
         said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[-3:])
-        # What a server says may hold anything, also codes that rewrite a terminal.
+        # The output of a server may contain anything, also terminal control codes.
         return "".join(each if each.isprintable() else " " for each in said)[:MAX_MESSAGE]
 
 
 def _wrote_too_much(code: int, err: str) -> bool:
-    """Whether RLIMIT_FSIZE ended git or a child of it."""
+    """Whether RLIMIT_FSIZE stopped git or a child process."""
     return code in (-signal.SIGXFSZ, 128 + signal.SIGXFSZ) or "signal 25" in err or "File too large" in err
 
 
 def _verb(arguments: Sequence[str]) -> str:
-    """The first word that is no option and no option's value."""
+    """The first argument that is not an option or the value of one."""
     words = iter(arguments)
     for word in words:
         if word in ("-c", "-C"):

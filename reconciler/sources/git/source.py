@@ -1,7 +1,7 @@
-"""Manifests in a branch of a Git repository: polled, and looked at at once when a webhook says so.
+"""Manifests in a branch of a Git repository: polled, and fetched at once after a webhook.
 
-What is served is always a whole commit that was fetched and, where asked for, whose signature was checked. When the
-newest cannot be had or is not trusted, the last good one goes on, and `Loaded.setback` says why.
+The source always uses a complete commit, with a checked signature if required. If the newest commit cannot be fetched or
+is not trusted, the last good one stays in use, and `Loaded.setback` says why.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from reconciler.sources.git.command import Git, GitError, RefusedError
 from reconciler.sources.git.trust import RewoundError, Trust
 
 MIN_GAP: Final = 1.0
-"""Seconds between two fetches: of many pushes in a row the first and the last are seen at once, and few between."""
+"""Minimum seconds between two fetches, so that many pushes in a row cause few fetches."""
 
 EARLY: Final = 0.1
-"""Share of the interval by which a poll may come early, so that many controllers do not ask in step."""
+"""Fraction of the interval by which a poll may be early, so that many controllers do not poll at the same time."""
 
 STOP_SECONDS: Final = 0.2
-"""How often a wait looks whether it shall end."""
+"""Seconds between two checks of `stop` during a wait."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What decides whether a load would differ from the last one."""
+    """The state whose change makes a load differ from the last one."""
 
     commit: str
     setback: Setback | None
@@ -51,7 +51,7 @@ class _Seen:
 class GitSource:
     """A directory in a branch. `interval` is in seconds; settings files outside of it must be below `secrets`.
 
-    `observe` is told of every fetch, in the thread of `watch`; it must not raise.
+    `observe` is called after every fetch, in the thread of `watch`; it must not raise.
     """
 
     kind: Final[Literal["git"]] = "git"
@@ -87,7 +87,7 @@ class GitSource:
         self._seen: _Seen | None = None
         self._manifests: tuple[Manifest, ...] = ()
         self.held: Loaded | None = None
-        """What `load` gave last."""
+        """The last result of `load`."""
 
     @property
     def place(self) -> str:
@@ -95,11 +95,11 @@ class GitSource:
         return self.address.place
 
     def poke(self) -> None:
-        """Somebody pushed: look now. Any thread may say so, as often as it likes."""
+        """Fetch now, because of a push. Any thread may call this, at any rate."""
         self._poked.set()
 
     def load(self) -> Loaded:
-        """The manifests of the newest commit that can be had and is trusted."""
+        """The manifests of the newest commit that was fetched and is trusted."""
         if self._fetched_at is None:
             self.look()
         commit, setback, before = self._clone.commit, self._setback, self._seen
@@ -125,7 +125,7 @@ class GitSource:
         return self.held
 
     def watch(self, stop: threading.Event) -> Iterator[None]:
-        """Yield whenever there is another commit, another problem or another settings file."""
+        """Yield whenever the commit, the setback or a settings file has changed."""
         while not stop.is_set():
             if self._seen != _Seen(self._clone.commit, self._setback, self._settings()):
                 yield
@@ -134,8 +134,8 @@ class GitSource:
                 self.look()
 
     def look(self) -> None:
-        """Fetch, and let what is new and trusted be what `load` gives. Never raises; only the thread of `watch` may."""
-        # Cleared first: who pushes from here on may not be seen by this fetch, so another one has to follow.
+        """Fetch, and use the new commit if it is trusted. Never raises; to be called only in the thread of `watch`."""
+        # Cleared first: this fetch may miss a push from here on, so another fetch has to follow.
         self._poked.clear()
         started = self._clock()
         before = (self._clone.commit, self._setback)
@@ -155,7 +155,7 @@ class GitSource:
         self._observe(Fetch(self._fetched_at - started, self._clone.commit, self._setback, news))
 
     def _wait(self, stop: threading.Event) -> None:
-        """Until it is time to fetch, sooner when somebody pushed."""
+        """Wait until the next fetch is due, or a push."""
         last = self._fetched_at if self._fetched_at is not None else self._clock()
         due = last + self._interval * (1 - self._chance.uniform(0, EARLY))
         while not stop.is_set() and (left := due - self._clock()) > 0:
@@ -173,7 +173,7 @@ class GitSource:
         except RefusedError:
             raise
         except GitError:
-            # Objects that the clone claims to have can be damaged: only a new one is sure to have them.
+            # Objects of the clone can be damaged although it lists them: only a new clone is sure to have them.
             self._take(self._clone.renew())
 
     def _take(self, commit: str) -> None:
@@ -185,7 +185,7 @@ class GitSource:
         self._published = commit
 
     def _check_order(self, commit: str) -> None:
-        """Raises RewoundError for a commit that does not follow the one that is served: signed once is not wanted now."""
+        """Raises RewoundError for a commit that does not follow the current one: an old signed commit may be unwanted."""
         served = self._clone.commit
         if not served or commit == served or self._allow_rewind or self._clone.descends(commit, served):
             return
@@ -196,7 +196,7 @@ class GitSource:
 
     def _goes_on(self, problem: str) -> str:
         commit = self._clone.commit
-        return f"{problem}; {commit[:12]} goes on" if commit else problem
+        return f"{problem}; still using {commit[:12]}" if commit else problem
 
     def _settings(self) -> Mapping[str, str]:
         """A digest of the settings files of each service."""
@@ -204,7 +204,7 @@ class GitSource:
 
 
 def _confined(loaded: Loaded, checkout: Path, secrets: tuple[Path, ...]) -> Loaded:
-    """Without the manifests that name files which a push must not be able to read; paths become absolute."""
+    """Drop manifests with settings files that a push must not be able to read; paths become absolute."""
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for manifest in loaded.manifests:
@@ -236,7 +236,7 @@ def _confined(loaded: Loaded, checkout: Path, secrets: tuple[Path, ...]) -> Load
 
 
 def _lexical(path: Path) -> Path:
-    """Without `..`, and with links as they are: a checkout has none, and those of the secrets are the owner's."""
+    """Resolve `..` but not links: a checkout has none, and links in the secrets directory are set by its owner."""
     return Path(os.path.normpath(path.absolute()))
 
 

@@ -1,7 +1,7 @@
-"""Decides whether a commit may be applied: somebody whose key is on a list has signed it.
+"""Decides whether a commit may be applied: it has to be signed with an allowed key.
 
-The newest commit is what is checked, because it names every file of its tree. Keys come from the machine, never from
-the repository, and what the user who runs the controller trusts otherwise does not count.
+Only the newest commit is checked, because it identifies every file of its tree. Keys come from the machine, never from
+the repository, and the GnuPG and SSH settings of the controller's user do not count.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from reconciler.api.reasons import Reason
 from reconciler.sources.git.command import Git, RefusedError
 
 GOOD: Final = "GU"
-"""git's letters for a good signature; U: good, but nobody said how far the key is trusted, which a keyring of only
-trusted keys makes true.
+"""git's letters for a good signature. U is good with unknown validity of the key, which is enough because the keyring has
+only trusted keys.
 """
 
 _MEANINGS: Final = {
@@ -30,13 +30,13 @@ _MEANINGS: Final = {
 
 
 class UntrustedError(RefusedError):
-    """A commit that nobody on the list has signed."""
+    """A commit without a signature of an allowed key."""
 
     reason = Reason.UNTRUSTED_COMMIT
 
 
 class RewoundError(RefusedError):
-    """A signed commit that does not follow the one that is served: the branch was set back, or its history replaced."""
+    """A commit that does not follow the current one: the branch was reset, or its history replaced."""
 
     reason = Reason.REWOUND_BRANCH
 
@@ -49,7 +49,7 @@ class Trust:
     keyring: Path | None = None
 
     def check(self, git: Git, repository: Path, commit: str) -> str:
-        """Return who signed the commit. Raises UntrustedError that says who signed what, and what to do."""
+        """Return the signer of the commit. Raises UntrustedError with the signer, the commit and what to do."""
         environ = self._environ()
         code, _, _ = git.attempt(*self._config(), "verify-commit", commit, cwd=repository, environ=environ)
         form = "--format=%G?%n%GS%n%GK%n%an <%ae>"
@@ -59,7 +59,7 @@ class Trust:
         letter, signer, key, author = (told.split("\n") + [""] * 4)[:4]
         if code == 0 and letter in GOOD:
             return signer or key
-        # A valid signature of somebody unknown: git has a letter for it only with GnuPG.
+        # A valid signature with an unknown key: git has a letter for it only with GnuPG.
         state = _MEANINGS[letter] if letter in _MEANINGS else _MEANINGS["E"]
         by = f" ({key})" if key else ""
         raise UntrustedError(

@@ -1,7 +1,7 @@
-"""A working copy of a person, in which a change becomes a commit that the person could have made by hand.
+"""A user's working copy, in which a change of `vaultctl` becomes a commit of that user.
 
-Their own configuration, identity and hooks count. Whatever is unfinished in there stops us before anything is written:
-a commit holds one change and nothing that happened to lie around.
+The user's configuration, identity and hooks apply. Uncommitted changes are an error before anything is written, so that a
+commit holds only the one change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class WorkTree:
 
     @classmethod
     def clone(cls, address: Address, directory: Path, environ: Mapping[str, str]) -> WorkTree:
-        """A new working copy of the branch, as `directory`, which must be empty. Raises GitError."""
+        """Clone the branch into `directory`, which must be empty. Raises GitError."""
         git = Git(environ, config=address.config(), secrets=address.secrets)
         words = ("clone", "--quiet", "--depth=1", f"--branch={address.branch}", "--", address.url, ".")
         git.run(*words, cwd=directory, timeout=CLONE_SECONDS)
@@ -41,7 +41,7 @@ class WorkTree:
 
     @property
     def branch(self) -> str:
-        """The branch that is checked out. Raises PermanentError when there is none."""
+        """The current branch. Raises PermanentError if HEAD is detached."""
         code, out, _ = self._git.attempt("symbolic-ref", "--quiet", "--short", "HEAD", cwd=self.root)
         if code:
             raise PermanentError(
@@ -60,7 +60,7 @@ class WorkTree:
         return not self._git.attempt("ls-files", "--error-unmatch", "--", str(path), cwd=self.root)[0]
 
     def check(self, *, push: bool) -> None:
-        """Raises PermanentError that says what to do when a commit, or a push, would not be clean."""
+        """Raises PermanentError that says what to do if a commit, or a push, would include other changes."""
         branch = self.branch
         if changed := self._git.run("status", "--porcelain", "--untracked-files=no", cwd=self.root):
             first = changed.splitlines()[0][3:]
@@ -85,17 +85,17 @@ class WorkTree:
             raise PermanentError(f"{branch} {state}; run: git pull --rebase")
 
     def commit(self, path: Path, message: str) -> str:
-        """Commit one file, whatever else there is, and return the commit. Raises GitError with git's reason."""
+        """Commit only this file and return the commit. Raises GitError with git's reason."""
         self._git.run("commit", "--quiet", f"--message={message}", "--only", "--", str(path), cwd=self.root)
         return self._git.run("rev-parse", "HEAD", cwd=self.root)
 
     def push(self) -> None:
-        """Push the branch to where it comes from. Raises GitError."""
+        """Push the branch to its upstream. Raises GitError."""
         remote, ref = self._upstream(self.branch)
         self._git.run("push", "--quiet", "--", remote, f"HEAD:{ref}", cwd=self.root, timeout=FETCH_SECONDS)
 
     def _upstream(self, branch: str) -> tuple[str, str]:
-        """The remote and the branch there that a branch follows."""
+        """The remote and the upstream branch of a branch."""
         remote, ref = (
             self._git.run("config", "--get", f"branch.{branch}.{key}", cwd=self.root)
             for key in ("remote", "merge")
@@ -104,7 +104,7 @@ class WorkTree:
 
 
 def _comparable(url: str) -> PurePosixPath | str:
-    """A URL in which only what matters is left."""
+    """A URL in a form that can be compared."""
     try:
         shown = parse_address(url, "main").url
     except PermanentError:

@@ -1,4 +1,4 @@
-"""URLs are shown without what is secret in them, and nothing that a user writes becomes an option of git."""
+"""URLs are shown without their secrets, and no input of a user becomes an option of git."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_what_is_no_branch_is_refused(branch: str) -> None:
 
 @pytest.mark.parametrize("path", ["/etc", "..", "apps/../..", "a\nb"])
 def test_what_leaves_the_repository_is_refused(path: str) -> None:
-    with pytest.raises(PermanentError, match="no path inside a repository"):
+    with pytest.raises(PermanentError, match="not a path inside a repository"):
         parse_address("/srv/x", "main", path)
 
 

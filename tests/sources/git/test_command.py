@@ -1,4 +1,4 @@
-"""git does not wait for anybody, leaves no process behind, and says why without saying what is secret."""
+"""git never prompts, leaves no process behind, and its messages have the reason without secrets."""
 
 from __future__ import annotations
 

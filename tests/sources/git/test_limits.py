@@ -1,4 +1,4 @@
-"""What a push cannot do: go back to an older signed commit, fill the disk, keep git busy, or hide in names."""
+"""A push cannot go back to an older signed commit, fill the disk, keep git busy, or inject text through names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Make = Callable[..., GitSource]
 
 @pytest.fixture
 def history(repository: Repository, signing: Signing) -> tuple[str, str]:
-    """Two signed commits, of which the second one took a mistake back."""
+    """Two signed commits; the second one reverts a mistake."""
     return (
         repository.commit({"apps/wiki.yaml": manifest("wiki", ", replicas: 9")}, *signing.options("ada")),
         repository.commit({"apps/wiki.yaml": manifest("wiki", ", replicas: 2")}, *signing.options("ada")),
@@ -73,7 +73,7 @@ def test_going_back_can_be_asked_for(
 
 
 def test_many_commits_at_once_follow(make: Make, repository: Repository, signing: Signing) -> None:
-    """More than are fetched at the first look into the past; those between need no signature."""
+    """More commits than the first depth fetches; intermediate ones need no signature."""
     source = make(repository.bare, trust=Trust(signing.allow("ada")))
     repository.commit({"apps/wiki.yaml": manifest("wiki")}, *signing.options("ada"))
     source.load()
@@ -107,7 +107,7 @@ def test_more_files_than_the_limit_are_not_taken(
 
 
 def test_a_tree_that_multiplies_itself_is_not_written_out(make: Make, repository: Repository) -> None:
-    """Ten levels of ten names for the same tree: a few hundred bytes that would be ten thousand million files."""
+    """Ten levels of ten names for the same tree: a few hundred bytes that expand to 10 billion files."""
     source = make(repository.bare)
     before = source.load()
     entry = "100644 blob " + repository.git("rev-parse", "HEAD:apps/files.yaml")
@@ -126,7 +126,7 @@ def test_a_tree_that_multiplies_itself_is_not_written_out(make: Make, repository
 def test_larger_files_than_the_limit_are_not_taken(
     content: str, make: Make, repository: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither those that are small in the pack nor a pack that is large itself."""
+    """Neither files that are small in the pack nor a large pack."""
     monkeypatch.setattr(clone, "LARGEST_PACK", 1024 * 1024)
     source = make(repository.bare)
     before = source.load()
@@ -140,7 +140,7 @@ def test_larger_files_than_the_limit_are_not_taken(
 
 
 def test_a_submodule_is_an_empty_place(make: Make, repository: Repository, tmp_path: Path) -> None:
-    """Its address is not asked, whatever .gitmodules says."""
+    """The address in .gitmodules is not contacted."""
     mark = tmp_path / "mark"
     url = f"ext::sh -c touch% {mark}"
     (repository.work / ".gitmodules").write_text(

@@ -1,4 +1,4 @@
-"""A real repository is pushed to, broken and taken away; the source goes on with the last good commit."""
+"""A real repository is pushed to, broken and removed; the source keeps using the last good commit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Follow = Callable[[GitSource], "Followed"]
 
 @pytest.fixture
 def make(tmp_path: Path, environ: dict[str, str]) -> Make:
-    """Makes a source of a URL; the state directory is the same for all of a test."""
+    """Creates sources of a URL; all sources of a test share one state directory."""
 
     def source(
         url: Path | str,
@@ -114,7 +114,7 @@ def replicas(loaded: Loaded) -> int | None:
 
 
 def again(source: GitSource) -> Loaded:
-    """Let a source look at its repository once more."""
+    """Let a source fetch its repository once more."""
     source.look()
     return source.load()
 
@@ -190,7 +190,7 @@ def test_a_push_is_seen_at_once_after_a_poke(make: Make, follow: Follow, reposit
     for wanted in (5, 3):
         commit = repository.commit({"apps/files.yaml": manifest("files", f", replicas: {wanted}")})
         followed.source.poke()
-        # It looks by itself NEVER.
+        # The polling interval is NEVER.
         assert replicas(followed.until(commit)) == wanted
 
 
@@ -246,7 +246,7 @@ def test_a_server_that_is_away_changes_nothing_but_what_is_said(
     assert not loaded.complete
     assert loaded.setback is not None
     assert loaded.setback.reason == "FetchFailed"
-    assert f"{before.commit[10:22]} goes on" in loaded.setback.message
+    assert f"still using {before.commit[10:22]}" in loaded.setback.message
     # A controller that starts meanwhile finds the last good commit too.
     restarted = make(f"{url}/infra.git").load()
     assert (names(restarted), restarted.commit) == (["files"], before.commit)
@@ -327,7 +327,7 @@ def test_readers_see_one_whole_commit(make: Make, repository: Repository, tmp_pa
     after = again(source)
     assert after.manifests[0].path == before
     assert before.resolve() != tree
-    # Whoever was reading goes on reading.
+    # A reader that is in progress continues.
     assert "replicas" not in tree.read_text()
     for number in range(3):
         repository.commit({"apps/files.yaml": manifest("files", f", replicas: {number + 2}")})
@@ -375,7 +375,7 @@ def test_a_link_in_a_repository_leads_nowhere(make: Make, repository: Repository
     repository.commit({})
     loaded = make(repository.bare).load()
     assert names(loaded) == ["files"]
-    # It is a file with a path in it, and no manifest.
+    # The file holds a path and is not a manifest.
     assert [file.name for file in loaded.foreign] == ["link.yaml"]
 
 
@@ -422,7 +422,7 @@ def test_a_commit_of_nobody_we_know_is_not_applied(
     assert loaded.setback is not None
     assert loaded.setback.reason == "UntrustedCommit"
     assert f"{bad[:12]} by Ada <ada@example.com> {says}" in loaded.setback.message
-    assert f"{good[:12]} goes on" in loaded.setback.message
+    assert f"still using {good[:12]}" in loaded.setback.message
     better = repository.commit({"apps/more.yaml": manifest("more")}, *signing.options("ada"))
     loaded = again(source)
     assert (loaded.commit, loaded.setback) == (f"main@sha1:{better}", None)
@@ -465,7 +465,7 @@ def test_a_keyring_says_who_may_sign_with_gnupg(
         assert loaded.manifests == ()
         assert loaded.setback is not None
         assert loaded.setback.reason == "UntrustedCommit"
-    # A keyring does not open the door for keys of SSH.
+    # A keyring does not allow SSH keys.
     repository.commit({}, *signing.options("ada"))
     trusting.look()
     refused = trusting.load().setback
