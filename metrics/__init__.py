@@ -1,1 +1,1 @@
-"""Every metric of the project: its catalogue, its recorder and its exposition."""
+"""The metrics of the project: catalogue, recorder and exposition."""

@@ -1,8 +1,8 @@
 """Every metric of the project: names, labels, units, buckets and help, as one table.
 
-Nothing is exported that is not listed here, and docs/metrics.md is generated from it. The controller's
-metrics follow controller-runtime, `workqueue_*` has its very names and buckets so that existing dashboards
-work, and the objects' metrics follow kube-state-metrics.
+Only metrics in this table are exported, and docs/metrics.md is generated from it. The controller's metrics follow
+controller-runtime, `workqueue_*` has the same names and buckets so that existing dashboards work, and the objects'
+metrics follow kube-state-metrics.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POOL_STATES: Final = ("up", "down", "draining")
 
 _WORKLOAD = Label("workload", "Service of the Compose project.")
 _QUEUE = Label("name", "Name of the queue.")
-_SOURCE = Label("source", "Name of the Git source; never its URL, which may hold a token.")
+_SOURCE = Label("source", "Name of the Git source; never its URL, which may contain a token.")
 _KIND = Label("kind", "Kind of operation, such as `StartContainer`.")
 _RESULT = Label("result", "How it ended.", (SUCCESS, ERROR))
 
@@ -39,7 +39,7 @@ RECONCILE_TOTAL: Final = Metric(
         SERVICE,
         Label(
             "result",
-            "`success`: nothing left to do; `requeue_after`: asked to be called again; `error`: will be "
+            "`success`: nothing left to do; `requeue_after`: scheduled again; `error`: will be "
             "retried; `terminal_error`: waits for a change; `panic`: a defect of the controller.",
             (SUCCESS, "requeue_after", ERROR, "terminal_error", "panic"),
         ),
@@ -48,28 +48,28 @@ RECONCILE_TOTAL: Final = Metric(
 RECONCILE_DURATION: Final = Metric(
     "vault_reconcile_duration_seconds",
     Type.HISTOGRAM,
-    "Length of a pass, from taking the key to its last operation.",
+    "Duration of a pass, from taking the key to its last operation.",
     (SERVICE,),
     "seconds",
     _CALL_BUCKETS,
 )
-ACTIVE_WORKERS: Final = Metric("vault_active_workers", Type.GAUGE, "Workers that are in a pass right now.")
+ACTIVE_WORKERS: Final = Metric("vault_active_workers", Type.GAUGE, "Workers that are running a pass.")
 WORKERS: Final = Metric("vault_workers", Type.GAUGE, "Workers that are alive, busy or not.")
 EVENT_STREAM_RECONNECTS: Final = Metric(
     "vault_event_stream_reconnects_total",
     Type.COUNTER,
-    "Times that the stream of engine events was opened again after it ended; a resync follows.",
+    "Reconnects of the engine's event stream after it ended; each is followed by a resync.",
 )
 BUILD: Final = Metric(
     "vault_build_info",
     Type.INFO,
-    "Always 1; its labels say what runs.",
+    "Always 1; the labels have the versions.",
     (Label("version", "Version of the controller."), Label("python", "Version of Python.")),
 )
 
 WORKQUEUE_DEPTH: Final = Metric("workqueue_depth", Type.GAUGE, "Keys that wait for a worker.", (_QUEUE,))
 WORKQUEUE_ADDS: Final = Metric(
-    "workqueue_adds_total", Type.COUNTER, "Keys added, those merged with a waiting one left out.", (_QUEUE,)
+    "workqueue_adds_total", Type.COUNTER, "Keys added, without those merged with a waiting one.", (_QUEUE,)
 )
 WORKQUEUE_RETRIES: Final = Metric(
     "workqueue_retries_total", Type.COUNTER, "Keys added again with backoff after a failed pass.", (_QUEUE,)
@@ -93,14 +93,14 @@ WORKQUEUE_WORK_DURATION: Final = Metric(
 WORKQUEUE_UNFINISHED_WORK: Final = Metric(
     "workqueue_unfinished_work_seconds",
     Type.GAUGE,
-    "Time spent so far on keys that are being worked on, summed; growing without end means stuck workers.",
+    "Sum of the time spent so far on keys in progress; steady growth means stuck workers.",
     (_QUEUE,),
     "seconds",
 )
 WORKQUEUE_LONGEST_RUNNING: Final = Metric(
     "workqueue_longest_running_processor_seconds",
     Type.GAUGE,
-    "How long the worker that is busy for the longest time has had its key.",
+    "How long the longest running worker has had its key.",
     (_QUEUE,),
     "seconds",
 )
@@ -108,18 +108,18 @@ WORKQUEUE_LONGEST_RUNNING: Final = Metric(
 SERVICE_INFO: Final = Metric(
     "vault_service_info",
     Type.INFO,
-    "Always 1; its labels say what is deployed.",
+    "Always 1; the labels say what is deployed.",
     (
         SERVICE,
         Label("plugin", "Slug of the plugin."),
-        Label("revision", "Revision of the web workload that the spec asks for; empty until one was built."),
+        Label("revision", "Desired revision of the web workload; empty until one was built."),
         Label("commit", "Git commit of the manifest; empty when it did not come from Git."),
     ),
 )
 SERVICE_CONDITION: Final = Metric(
     "vault_service_condition",
     Type.GAUGE,
-    "1 for the status that a condition has, 0 for the other two.",
+    "1 for the current status of a condition, 0 for the other two.",
     (
         SERVICE,
         Label("type", "Type of the condition: `Ready`, `Reconciling`, `Stalled`, `Degraded`."),
@@ -136,20 +136,20 @@ SUSPENDED: Final = Metric("vault_suspended", Type.GAUGE, "1 while `spec.suspend`
 OBSERVED_AT: Final = Metric(
     "vault_observed_timestamp_seconds",
     Type.GAUGE,
-    "Unix time of the look at engine and proxy that the values of this object come from.",
+    "Unix time of the observation of engine and proxy that the values of this object come from.",
     (SERVICE,),
     "seconds",
 )
 REPLICAS: Final = Metric(
     "vault_replicas",
     Type.GAUGE,
-    "Replicas of a workload, by how far they are.",
+    "Replicas of a workload by state.",
     (
         SERVICE,
         _WORKLOAD,
         Label(
             "state",
-            "`desired`: wanted; `current`: existing; `updated`: of the wanted revision; `ready`: healthy; "
+            "`desired`: wanted; `current`: existing; `updated`: of the desired revision; `ready`: healthy; "
             "`serving`: ready and up in the pool. A replica counts in each state that it has reached.",
             REPLICA_STATES,
         ),
@@ -159,7 +159,7 @@ POOL_SERVERS: Final = Metric(
     "vault_pool_servers",
     Type.GAUGE,
     "Servers of the HAProxy pool.",
-    (SERVICE, Label("state", "What HAProxy says of the server.", POOL_STATES)),
+    (SERVICE, Label("state", "State of the server in HAProxy.", POOL_STATES)),
 )
 POOL_MINIMUM: Final = Metric(
     "vault_pool_minimum_servers", Type.GAUGE, "Fewest servers that the strategy allows to be up.", (SERVICE,)
@@ -167,7 +167,7 @@ POOL_MINIMUM: Final = Metric(
 DRIFT: Final = Metric(
     "vault_drift",
     Type.GAUGE,
-    "Differences between the stack and what runs, as the last look saw them.",
+    "Differences between the stack and the observed state.",
     (SERVICE, Label("kind", "Kind of difference.")),
 )
 ROTATION_AGE: Final = Metric(
@@ -184,13 +184,13 @@ NEXT_ROTATION: Final = Metric(
 OPERATIONS: Final = Metric(
     "vault_operations_total",
     Type.COUNTER,
-    "Calls that changed something.",
-    (SERVICE, _KIND, Label("cause", "What asked for it, such as `outdated` or `rotation`."), _RESULT),
+    "Operations: calls that change something.",
+    (SERVICE, _KIND, Label("cause", "Cause of the operation, such as `outdated` or `rotation`."), _RESULT),
 )
 OPERATION_DURATION: Final = Metric(
     "vault_operation_duration_seconds",
     Type.HISTOGRAM,
-    "Length of one call that changed something.",
+    "Duration of one operation.",
     (_KIND,),
     "seconds",
     _CALL_BUCKETS,
@@ -198,7 +198,7 @@ OPERATION_DURATION: Final = Metric(
 CONVERGE_DURATION: Final = Metric(
     "vault_converge_seconds",
     Type.HISTOGRAM,
-    "Time from noticing a change (of the spec or of what runs) to having nothing left to do.",
+    "Time from detecting a change (of the spec or the running state) until nothing is left to do.",
     (),
     "seconds",
     _ROLLOUT_BUCKETS,
@@ -206,7 +206,7 @@ CONVERGE_DURATION: Final = Metric(
 ROLLOUT_DURATION: Final = Metric(
     "vault_rollout_duration_seconds",
     Type.HISTOGRAM,
-    "Time from the first replica of a new revision to the last one of an old.",
+    "Time from the first replica of a new revision to the removal of the last old one.",
     (Label("result", "How the rollout ended.", ("completed", "rolled_back", "superseded")),),
     "seconds",
     _ROLLOUT_BUCKETS,
@@ -229,7 +229,7 @@ ROLLOUT_PHASE_DURATION: Final = Metric(
 DRAIN_DURATION: Final = Metric(
     "vault_drain_seconds",
     Type.HISTOGRAM,
-    "Time from leaving the pool to the last session's end or the drain deadline.",
+    "Time from leaving the pool to the end of the last session or the drain deadline.",
     (),
     "seconds",
     _WAIT_BUCKETS,
@@ -241,7 +241,7 @@ SESSIONS_CUT: Final = Metric(
     (SERVICE,),
 )
 ROLLBACKS: Final = Metric(
-    "vault_rollbacks_total", Type.COUNTER, "Revisions that were given up for the last good one.", (SERVICE,)
+    "vault_rollbacks_total", Type.COUNTER, "Rollbacks to the last good revision.", (SERVICE,)
 )
 ROTATIONS: Final = Metric(
     "vault_rotations_total", Type.COUNTER, "Replicas replaced because of their age.", (SERVICE, _RESULT)
@@ -257,7 +257,7 @@ GIT_FETCHES: Final = Metric("vault_git_fetches_total", Type.COUNTER, "Fetches.",
 GIT_FETCH_DURATION: Final = Metric(
     "vault_git_fetch_duration_seconds",
     Type.HISTOGRAM,
-    "Length of a fetch, failed ones included.",
+    "Duration of a fetch, including failed ones.",
     (_SOURCE,),
     "seconds",
     _CALL_BUCKETS,
@@ -265,7 +265,7 @@ GIT_FETCH_DURATION: Final = Metric(
 GIT_LAST_FETCH: Final = Metric(
     "vault_git_last_fetch_timestamp_seconds",
     Type.GAUGE,
-    "Unix time of the last fetch that succeeded; absent until one did.",
+    "Unix time of the last successful fetch; absent until there is one.",
     (_SOURCE,),
     "seconds",
 )
@@ -279,7 +279,7 @@ GIT_REFUSED: Final = Metric(
 WEBHOOKS: Final = Metric(
     "vault_webhooks_total",
     Type.COUNTER,
-    "Webhook deliveries by how they were answered.",
+    "Webhook deliveries by result.",
     (Label("result", "How it was answered.", ("accepted", "ignored", "rejected")),),
 )
 
@@ -302,9 +302,9 @@ REQUEST_HOLD: Final = Metric(
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Metrics that belong together, under the heading that introduces them in the documentation.
+    """A group of metrics with its heading and introduction in the documentation.
 
-    `exported` is false for what HAProxy serves itself.
+    `exported` is false for metrics that HAProxy serves.
     """
 
     title: str
@@ -316,8 +316,8 @@ class Section:
 SECTIONS: Final = (
     Section(
         "Objects",
-        "One set for each VaultService, read from the last observation when Prometheus scrapes. The series "
-        "vanish with their object.",
+        "One set for each VaultService, read from the last observation at each scrape. The series are removed "
+        "with their object.",
         (
             SERVICE_INFO,
             SERVICE_CONDITION,
@@ -335,7 +335,7 @@ SECTIONS: Final = (
     ),
     Section(
         "Changes",
-        "What was done to make the machine match its specs, and how long it took.",
+        "Operations and their duration.",
         (
             OPERATIONS,
             OPERATION_DURATION,
@@ -382,7 +382,7 @@ SECTIONS: Final = (
 )
 
 CATALOG: Final = tuple(metric for section in SECTIONS if section.exported for metric in section.metrics)
-"""Everything that the controller exports."""
+"""All metrics that the controller exports."""
 
 EVERYTHING: Final = tuple(metric for section in SECTIONS for metric in section.metrics)
-"""Everything that the project exports, HAProxy's part included."""
+"""All metrics of the project, including those that HAProxy serves."""

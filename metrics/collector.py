@@ -1,7 +1,7 @@
-"""Turns the last observation into gauges at the moment of a scrape.
+"""Turns the last observation into gauges at each scrape.
 
-No value is kept between two scrapes. So a gauge cannot go stale by a forgotten update, and the series of a
-VaultService vanish with its snapshot.
+No value is kept between scrapes, so a gauge cannot become stale, and the series of a VaultService are removed with its
+snapshot.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from metrics.metric import Metric, Type
 from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
 
 _COLLECTED: Final = tuple(metric for metric in CATALOG if metric.type in (Type.GAUGE, Type.INFO))
-# Labels that no service has any more fall out when room is needed.
+# The cache evicts labels that are no longer used.
 _REMEMBERED_SERIES: Final = 50_000
 _LABEL_NAMES: Final = {metric.name: metric.label_names for metric in _COLLECTED}
 
 
 class StateCollector:
-    """A Prometheus collector of everything that is a state.
+    """A Prometheus collector of all gauges.
 
-    The callables answer from memory, at once; they may be called from several threads. `now` gives an aware
-    datetime.
+    The callables return from memory without blocking, from any thread. `now` returns an aware datetime.
     """
 
     def __init__(
@@ -50,15 +49,15 @@ class StateCollector:
         self._sources = sources
 
     def describe(self) -> Iterator[Family]:
-        """The families without samples; the registry uses them to refuse a name that is taken."""
+        """The families without samples; the registry uses them to refuse duplicate names."""
         yield from _families().values()
 
     def collect(self) -> Iterator[Family]:
-        """The families with a sample for each fact of the snapshots."""
+        """The families with the samples of the snapshots."""
         scrape = _Scrape()
         scrape.set(catalog.BUILD, 1, *self._build)
         now = self._now()
-        # By name: one series that is there twice makes Prometheus reject the whole scrape.
+        # By name, because Prometheus rejects a scrape with a duplicate series.
         for service in {each.name: each for each in self._services()}.values():
             _add_service(scrape, service, now)
         for source in {each.name: each for each in self._sources()}.values():

@@ -1,8 +1,7 @@
-"""What Prometheus reads: every collector's samples as text, in the format that the scraper asks for.
+"""Renders the samples of every collector as text, in the format that the scraper requests.
 
-The formats are written here and not by the client library, whose writer takes about 10 µs for each sample: a
-machine with 200 replicas has thousands of them, and a scrape shares its interpreter with the rollouts. Tests
-read the result back with the library's own parsers.
+The formats are written here because the client library takes about 10 µs for each sample: a machine with 200 replicas has
+thousands, and a scrape shares the interpreter with the rollouts. Tests parse the result with the library's own parsers.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ TEXT: Final = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 _OPENMETRICS_VERSIONS: Final = ("", "1.0.0")
-# The text format has no quotes around help, so none are escaped in it.
+# In the text format, HELP is not quoted, so quotes are not escaped.
 _TEXT_HELP_ESCAPES: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
-# OpenMetrics has a suffix for these; in the text format the suffix is part of the family's name.
+# In OpenMetrics these types have a suffix; in the text format the suffix is part of the family's name.
 _TEXT_SUFFIXES: Final = {"counter": "_total", "info": "_info"}
 _NOT_FINITE: Final = {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}
-# Most numbers are small and come again and again.
+# Cached, because most numbers are small and repeat.
 _REMEMBERED_NUMBERS: Final = 4_096
 _TEXT_TYPES: Final = {"info": "gauge", "unknown": "untyped"}
 
@@ -44,8 +43,7 @@ class Exposition:
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """All samples and their content type, for the value of a request's Accept header.
 
-        A header that makes no sense gets the text format: a scraper that is picky about types must not go
-        blind.
+        An invalid header gets the text format, so that the scrape still works.
         """
         if _wants_openmetrics(accept):
             lines = (line for family in self._registry.collect() for line in _openmetrics(family))
@@ -78,7 +76,7 @@ def _quality(parameters: Mapping[str, str]) -> float:
 
 
 def _encode(lines: Iterator[str]) -> bytes:
-    # Label values come from outside; half a surrogate pair in one must not cost the whole scrape.
+    # Label values come from outside; an invalid surrogate in one must not fail the whole scrape.
     return "".join(lines).encode("utf-8", "replace")
 
 

@@ -1,6 +1,6 @@
 """The labels of a series, with the text that a scrape writes for them.
 
-Values change from scrape to scrape and labels do not, so their text is made once: it is most of what a scrape writes.
+Labels do not change between scrapes, so their text is cached: it is most of the output of a scrape.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 class Labels(dict[str, str]):
-    """Labels by name, in order, not to be changed; `text` is how both formats write them."""
+    """Labels by name, in order; immutable. `text` is their form in both formats."""
 
     __slots__ = ("text",)
 
@@ -24,7 +24,7 @@ class Labels(dict[str, str]):
 
 
 def label_text(labels: Mapping[str, str]) -> str:
-    """`{name="value",…}`, or nothing when there are none."""
+    """`{name="value",…}`, or an empty text without labels."""
     if isinstance(labels, Labels):
         return labels.text
     pairs = [f'{name}="{value.translate(ESCAPES)}"' for name, value in labels.items()]

@@ -1,8 +1,7 @@
-"""Counts and times what happens, for as long as the process lives.
+"""Counters and histograms of the process.
 
-Only events are recorded here: counters and histograms. Whatever is a state (replicas, conditions, drift) is
-read from the last observation by the collector when Prometheus asks, because a gauge that is set by hand goes
-stale.
+Only events are recorded here. States (replicas, conditions, drift) are read from the last observation by the collector at
+each scrape, because a gauge that code has to update becomes stale.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ _Series: TypeAlias = dict[tuple[str, ...], CounterSeries] | dict[tuple[str, ...]
 class Recorder:
     """The counters and histograms of one process; a Prometheus collector. Every method is thread-safe.
 
-    Counters whose series are known beforehand start at 0: to Prometheus, a series that appears with the value
-    1 has not increased, and an alert on the first rollback would never fire.
+    Counters whose series are known in advance start at 0: for Prometheus, a series that appears with the value 1 has not
+    increased, so an alert on the first rollback would not fire.
     """
 
     def __init__(self, catalog: Iterable[Metric] = CATALOG) -> None:
@@ -49,13 +48,12 @@ class Recorder:
     ) -> None:
         """Add a non-negative `amount` to a counter.
 
-        `exemplar` (at most 128 characters in all) names an example of what was counted, such as a reconcile
-        id. Raises ValueError for labels that the catalogue does not list and for a metric that is not a
-        counter.
+        `exemplar` (at most 128 characters in all) identifies one counted event, such as a reconcile id. Raises ValueError
+        for labels that the catalogue does not list and for a metric that is not a counter.
         """
         series = self._counters.get(metric)
         if series is None:
-            raise ValueError(f"{metric.name} is no counter of this recorder")
+            raise ValueError(f"{metric.name} is not a counter of this recorder")
         values = metric.values_of(labels)
         with self._lock:
             if values not in series:
@@ -65,14 +63,14 @@ class Recorder:
     def observe(
         self, metric: Metric, value: float, /, *, exemplar: Mapping[str, str] | None = None, **labels: str
     ) -> None:
-        """Put one value, in the metric's unit, into a histogram.
+        """Add one value, in the metric's unit, to a histogram.
 
         Raises ValueError for labels that the catalogue does not list and for a metric that is not a
         histogram.
         """
         series = self._histograms.get(metric)
         if series is None:
-            raise ValueError(f"{metric.name} is no histogram of this recorder")
+            raise ValueError(f"{metric.name} is not a histogram of this recorder")
         values = metric.values_of(labels)
         with self._lock:
             if values not in series:
@@ -80,12 +78,12 @@ class Recorder:
             series[values].observe(value, exemplar)
 
     def introduce(self, name: str) -> None:
-        """Let the counters of the VaultService `name` start at 0; those it has already keep their values."""
+        """Create the counters of the VaultService `name` with 0; existing ones keep their values."""
         self._start_at_zero(service=name)
 
     def forget(self, name: str) -> None:
-        """Drop every series of the VaultService `name`. Call it after the last pass: a later event brings the
-        series back.
+        """Drop every series of the VaultService `name`. Call it after the last pass: a later event recreates the
+        series.
         """
         with self._lock:
             for metric, series in self._everything():
@@ -95,7 +93,7 @@ class Recorder:
                         series.pop(values)
 
     def describe(self) -> Iterator[Family]:
-        """The families without samples; the registry uses them to refuse a name that is taken."""
+        """The families without samples; the registry uses them to refuse duplicate names."""
         for metric, _ in self._everything():
             yield _family(metric)
 

@@ -1,7 +1,7 @@
-"""Where counts live: one value for each series, ready to be handed to a scrape.
+"""Series of counters and histograms, with cached labels.
 
-The client library's own counters build every sample twice and every label set anew at each scrape, which made up half
-of its cost. These keep the labels that they were made with. They are not thread-safe: the recorder holds the lock.
+The client library's counters build every sample twice and every label set again at each scrape, which was half of its
+cost. These keep their labels. They are not thread-safe: the recorder holds the lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from metrics.metric import Metric
 __all__ = ["CounterSeries", "HistogramSeries"]
 
 EXEMPLAR_CHARACTERS: Final = 128
-"""What OpenMetrics allows the names and values of one exemplar to have together."""
+"""Limit of OpenMetrics for all names and values of one exemplar together."""
 
 
 class CounterSeries:
@@ -35,7 +35,7 @@ class CounterSeries:
         self._exemplar: Exemplar | None = None
 
     def add(self, amount: float, exemplar: Mapping[str, str] | None) -> None:
-        """Count `amount` more. Raises ValueError when it is negative."""
+        """Add `amount`. Raises ValueError if it is negative."""
         if amount < 0:
             raise ValueError(f"{self._name}: counters take non-negative amounts, not {amount}")
         self._value += amount
@@ -43,7 +43,7 @@ class CounterSeries:
             self._exemplar = _exemplar(exemplar, amount)
 
     def samples(self) -> Iterator[Sample]:
-        """The one sample of it."""
+        """Its only sample."""
         yield Sample(self._name, self._labels, self._value, None, self._exemplar)
 
 
@@ -63,7 +63,7 @@ class HistogramSeries:
         self._sum = 0.0
 
     def observe(self, value: float, exemplar: Mapping[str, str] | None) -> None:
-        """Put one value into the first bucket whose upper bound is not below it."""
+        """Count one value in the first bucket whose upper bound is not below it."""
         index = bisect_left(self._bounds, value)
         self._counts[index] += 1
         self._sum += value
@@ -71,7 +71,7 @@ class HistogramSeries:
             self._exemplars[index] = _exemplar(exemplar, value)
 
     def samples(self) -> Iterator[Sample]:
-        """Buckets, each with all below it, then count and sum."""
+        """Cumulative buckets, then count and sum."""
         bucket, total = f"{self._name}_bucket", 0.0
         for labels, count, exemplar in zip(self._buckets, self._counts, self._exemplars, strict=True):
             total += count

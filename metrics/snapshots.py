@@ -1,7 +1,7 @@
-"""What the controller hands over to be exported: plain values, taken from its last observation.
+"""Plain values from the controller's last observation, to be exported.
 
-They stand between the two packages so that `metrics` knows nothing of the controller, and so that a scrape
-reads memory only and never waits for an engine.
+They separate the two packages: `metrics` does not depend on the controller, and a scrape reads only memory and never
+waits for an engine.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSnapshot:
-    """One VaultService as it was last seen. Times are aware datetimes; what is None is not exported.
+    """One VaultService as it was last observed. Times are aware datetimes; None values are not exported.
 
     `conditions` maps a type to "True", "False" or "Unknown"; `replicas` maps a workload to counts by
-    catalog.REPLICA_STATES; `pool` maps catalog.POOL_STATES to counts; a state that is left out counts 0.
-    `drift` maps a kind to a count: keep a healed kind with 0, so that its series says "healed" and not
-    "unknown".
+    catalog.REPLICA_STATES; `pool` maps catalog.POOL_STATES to counts; a missing state counts 0. `drift` maps a kind to a
+    count: keep a healed kind with 0, so that its series does not end with the last positive value.
     """
 
     name: str
@@ -40,7 +39,7 @@ class ServiceSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSnapshot:
-    """One work queue and its workers right now. Durations are seconds."""
+    """The current state of one work queue and its workers. Durations are seconds."""
 
     name: str
     depth: int

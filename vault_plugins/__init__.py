@@ -1,7 +1,7 @@
 """What a plugin imports: `from vault_plugins import VaultServicePlugin`.
 
-Only the contract is re-exported. Discovery lives in `vault_plugins.registry` and is never imported from here:
-the registry imports plugins, plugins import this package, and it has to be whole by then.
+Only the contract is re-exported. Discovery is in `vault_plugins.registry` and is never imported here, to avoid an import
+cycle: the registry imports plugins, and plugins import this package.
 """
 
 from vault_plugins.contract import (

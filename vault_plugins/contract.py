@@ -1,11 +1,11 @@
-"""The class that every plugin subclasses, and the few rules that come with it.
+"""The base class of all plugins, and the rules of the contract.
 
-A plugin turns settings into a Compose fragment and says which of its services answer web requests; the base
-stack, HAProxy and rollouts are somebody else's work. The module is a leaf, so that a plugin imports quickly
-and can be tested without the controller.
+A plugin turns settings into a Compose fragment and names the services that answer web requests; the controller adds the
+base stack, HAProxy and rollouts. The module imports no other one, so that a plugin imports quickly and can be tested
+without the controller.
 
 PluginError
-├── PluginMetadataError   a plugin describes itself wrongly
+├── PluginMetadataError   the metadata of a plugin is invalid
 └── PluginSettingError    a setting is missing or unusable
 """
 
@@ -18,23 +18,23 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 DEFAULT_HEALTHCHECK_HOST: Final = "localhost"
 MAX_PORT: Final = 65535
-# A plugin that makes one service per replica would otherwise build a dict of any size from one typing error.
+# Limits the fragment of a plugin that makes one service per replica: a typing error could ask for millions.
 MAX_REPLICAS: Final = 1000
 
 _TEXT = re.compile(r".*\S.*")
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
-# Narrower than a URL allows: no quote, '$', '[' or '#', which mean something in the proxy's configuration.
+# Narrower than a URL: no quote, '$', '[' or '#', which have a meaning in the proxy's configuration.
 _URL_PATH = re.compile(r"/[A-Za-z0-9._~&+,=:@%/?-]*")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(:[0-9]{1,5})?")
 
 
 class PluginError(Exception):
-    """Base of everything that goes wrong with a plugin. `str()` is a sentence for the user."""
+    """Base of all errors of plugins. `str()` is a sentence for the user."""
 
 
 class PluginMetadataError(PluginError, ValueError):
-    """A plugin describes itself in a way that nothing can be built from."""
+    """The metadata of a plugin is invalid."""
 
 
 class PluginSettingError(PluginError, ValueError):
@@ -42,7 +42,7 @@ class PluginSettingError(PluginError, ValueError):
 
 
 class Healthcheck(NamedTuple):
-    """What a replica is asked for to learn whether it can serve: `GET path` with `Host: host`."""
+    """The request of a health check: `GET path` with `Host: host`."""
 
     path: str
     host: str
@@ -50,10 +50,10 @@ class Healthcheck(NamedTuple):
 
 @dataclass(frozen=True)
 class PluginMetadata:
-    """How a plugin introduces itself. Plugins reach it as `VaultServicePlugin.Metadata`.
+    """The metadata of a plugin. Plugins use it as `VaultServicePlugin.Metadata`.
 
-    `slug` is what a manifest says in `spec.plugin`; `default_port` is the TCP port inside the container.
-    Raises PluginMetadataError for a slug, port, path or host that could not be used.
+    `slug` is the value of `spec.plugin` in a manifest; `default_port` is the TCP port inside the container.
+    Raises PluginMetadataError for an invalid slug, port, path or host.
     """
 
     name: str
@@ -68,7 +68,7 @@ class PluginMetadata:
         is_port = type(self.default_port) is int and 1 <= self.default_port <= MAX_PORT
         is_host = self.healthcheck_host is None or _is(_HOST, self.healthcheck_host)
         for field, valid, rule in (
-            ("name", _is(_TEXT, self.name), "a name for people, like 'My Service'"),
+            ("name", _is(_TEXT, self.name), "a display name, like 'My Service'"),
             ("slug", _is(_SLUG, self.slug), "1 to 40 of a-z, 0-9 and '-', the first one a letter"),
             ("default_port", is_port, f"a number from 1 to {MAX_PORT}"),
             ("healthcheck_path", _is(_URL_PATH, self.healthcheck_path), "a path like '/healthz', no spaces"),
@@ -80,11 +80,11 @@ class PluginMetadata:
 
 
 class VaultServicePlugin(ABC):
-    """One service that the operator can run.
+    """One type of service.
 
-    `env` is the same everywhere: `default_environment`, then the settings of the manifest, then the `VAULT_*`
-    overrides. `build_compose` runs before `get_containers` and on the same instance, so a plugin that makes
-    one service per replica may remember the names that it made.
+    `env` is the same in all methods: `default_environment`, then the settings of the manifest, then the `VAULT_*`
+    overrides. `build_compose` runs before `get_containers` and on the same instance, so a plugin that makes one service
+    per replica may store their names.
     """
 
     Metadata: TypeAlias = PluginMetadata
@@ -93,11 +93,11 @@ class VaultServicePlugin(ABC):
     dependencies: Sequence[str] = ()
     """Services that start before the web services, in this order."""
     min_replicas: int = 1
-    """How many web replicas there are when nobody asks, and the fewest there may be."""
+    """The default and the minimum number of web replicas."""
     default_environment: Mapping[str, str] = MappingProxyType({})
     """Environment variables of the plugin's services, which a manifest may override."""
     single_writer: bool = False
-    """The data bears one writing replica at a time: the old one stops before the new one starts."""
+    """The data allows one writing replica at a time: the old one stops before the new one starts."""
 
     @abstractmethod
     def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
@@ -110,7 +110,7 @@ class VaultServicePlugin(ABC):
     def resolve_port(self, env: Mapping[str, str]) -> int:
         """Return the TCP port inside the container: `VAULT_WEB_PORT`, or the plugin's own.
 
-        Raises PluginSettingError when the variable is not a port number.
+        Raises PluginSettingError if the variable is not a port number.
         """
         value = _setting(env, "VAULT_WEB_PORT")
         if value is None:
@@ -123,7 +123,7 @@ class VaultServicePlugin(ABC):
     def resolve_replicas(self, env: Mapping[str, str]) -> int:
         """Return how many web replicas to run: `VAULT_WEB_REPLICAS`, but never fewer than `min_replicas`.
 
-        Raises PluginSettingError when the variable is not a count.
+        Raises PluginSettingError if the variable is not a count.
         """
         value = _setting(env, "VAULT_WEB_REPLICAS")
         if value is None:
@@ -134,10 +134,10 @@ class VaultServicePlugin(ABC):
         return max(replicas, self.min_replicas)
 
     def resolve_healthcheck(self, env: Mapping[str, str]) -> Healthcheck:
-        """Return what to ask a replica for, after the `VAULT_WEB_HEALTHCHECK_*` overrides.
+        """Return the health check request, after the `VAULT_WEB_HEALTHCHECK_*` overrides.
 
-        `VAULT_HEALTH_PATH` is the short name of `VAULT_WEB_HEALTHCHECK_PATH`, which wins when both are set.
-        Raises PluginSettingError when a variable is not a URL path or not a host name.
+        `VAULT_HEALTH_PATH` is the short name of `VAULT_WEB_HEALTHCHECK_PATH`, which wins if both are set.
+        Raises PluginSettingError if a variable is not a URL path or not a host name.
         """
         full, short = "VAULT_WEB_HEALTHCHECK_PATH", "VAULT_HEALTH_PATH"
         variable = full if _setting(env, full) else short
@@ -156,7 +156,7 @@ def _is(pattern: re.Pattern[str], value: object) -> bool:
 
 
 def _setting(env: Mapping[str, str], variable: str) -> str | None:
-    # An `.env` file says "not set" with `NAME=`.
+    # In an `.env` file, `NAME=` means "not set".
     return env.get(variable, "").strip() or None
 
 

@@ -1,7 +1,7 @@
-"""Says in one line what went wrong inside a plugin, and where.
+"""Describes an error inside a plugin in one line, with its position.
 
-Plugins are other people's code and may raise anything, when they are imported as well as when they build. The
-user needs the last line of the traceback and the place in the plugin's own files, not thirty lines of ours.
+Plugins are third-party code and may raise any exception, on import and in every method. The user needs the last line of
+the traceback and the position in the plugin's own files, not the whole traceback.
 """
 
 import traceback
@@ -29,7 +29,7 @@ class BrokenPlugin:
 
 
 class BrokenPluginError(PluginError):
-    """A plugin that was asked for cannot be used; `broken` says where and why."""
+    """A requested plugin cannot be used; `broken` has the position and the reason."""
 
     def __init__(self, broken: BrokenPlugin) -> None:
         super().__init__(str(broken))
@@ -37,7 +37,7 @@ class BrokenPluginError(PluginError):
 
 
 def broken_by(error: BaseException, name: str, path: Path) -> BrokenPlugin:
-    """Return what to tell about an error that came out of the plugin whose `plugin.py` is `path`."""
+    """Describe an error that was raised by the plugin whose `plugin.py` is `path`."""
     file, line = _place(error, path)
     return BrokenPlugin(name, file, _last_line(error), line)
 

@@ -1,7 +1,7 @@
-"""Checks a plugin for what operators trip over: undocumented settings, floating images, ignored replicas.
+"""Checks a plugin for common mistakes: undocumented settings, floating image tags, ignored replicas.
 
-None of it keeps a plugin from running, the contract sees to that. Each rule is one function over the same
-subject; a new rule is a new function and an entry in RULES.
+A finding does not prevent a plugin from running; the contract checks do. Each rule is one function over the same subject;
+a new rule is a new function and an entry in RULES.
 """
 
 import re
@@ -15,7 +15,7 @@ from vault_plugins.loading import LoadedPlugin
 
 README_SECTIONS: Final = ("settings", "credentials", "security")
 VAULT_NET: Final = "vault-net"
-# Built from this repository, never pulled: the tag cannot move behind the operator's back.
+# Images that are built from this repository and never pulled, so their tags cannot change remotely.
 OWN_IMAGES: Final = "vault-reconciler/"
 
 _HEADING = re.compile(r"^#{2,}\s+(.+)$", re.MULTILINE)
@@ -33,7 +33,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Subject:
-    """What the rules look at. `scaled` is built for two more replicas, None if the plugin refuses them."""
+    """The input of the rules. `scaled` is built for two more replicas, None if the plugin refuses them."""
 
     loaded: LoadedPlugin
     readme: str | None
@@ -48,10 +48,10 @@ Rule: TypeAlias = Callable[[Subject], Iterator[Finding]]
 
 
 def lint(loaded: LoadedPlugin, env: Mapping[str, str], readme: str | None) -> tuple[Finding, ...]:
-    """Return what could be better about a plugin; nothing for a good one.
+    """Return the findings about a plugin.
 
-    `env` are settings as a manifest gives them, without the plugin's defaults; `readme` is the text of its
-    README.md, None without one. A fragment that cannot be built is then the only finding. Raises nothing.
+    `env` are settings as in a manifest, without the plugin's defaults; `readme` is the text of its README.md, None
+    without one. If the fragment cannot be built, that is the only finding. Raises nothing.
     """
     settings = {**loaded.plugin.default_environment, **env}
     try:
@@ -66,7 +66,7 @@ def lint(loaded: LoadedPlugin, env: Mapping[str, str], readme: str | None) -> tu
 
 
 def readme_of(loaded: LoadedPlugin) -> str | None:
-    """Return the text of the README.md beside the plugin, None when there is none."""
+    """Return the text of the README.md beside the plugin, None if there is none."""
     path = loaded.path.with_name("README.md")
     return path.read_text(encoding="utf-8") if path.is_file() else None
 
@@ -154,9 +154,11 @@ def _images(subject: Subject) -> Iterator[Finding]:
         if not image:
             yield Finding("image", f"services.{name} has no image", "name one; images are not built here")
         elif tag in ("", "latest") and "@" not in image and not image.startswith(OWN_IMAGES):
-            message = f"services.{name}: {image} is another image tomorrow"
+            message = f"services.{name}: {image} has a tag that can change"
             yield Finding(
-                "image", message, "name a version, so that a new one is a rollout that can be undone"
+                "image",
+                message,
+                "use the tag of a version, so that an upgrade is a rollout that can be undone",
             )
 
 
@@ -180,9 +182,7 @@ def _healthchecks(subject: Subject) -> Iterator[Finding]:
     for name, service in subject.services.items():
         if not service.get("healthcheck"):
             message = f"services.{name} has no healthcheck"
-            yield Finding(
-                "healthcheck", message, "add one, so that it is used when it is ready and not before"
-            )
+            yield Finding("healthcheck", message, "add one, so that it is used only once it is ready")
 
 
 def _secrets(subject: Subject) -> Iterator[Finding]:
@@ -196,7 +196,7 @@ def _secrets(subject: Subject) -> Iterator[Finding]:
         )
         for key, value in (pair for pair in pairs if len(pair) == 2):
             if _SECRET_NAME.search(key) and value and str(value) not in given:
-                message = f"services.{name}: {key} has a value that nobody set"
+                message = f"services.{name}: {key} has a value that is not from the settings"
                 yield Finding(
                     "secret", message, "take it from the settings and raise PluginSettingError without it"
                 )

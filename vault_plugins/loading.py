@@ -1,7 +1,7 @@
-"""Turns one place where a plugin may live into a plugin that runs, or into a sentence about why it does not.
+"""Imports a plugin from a candidate location, or reports why it cannot be used.
 
-Importing a plugin can raise anything, even SystemExit. All of that ends here, so that the registry only ever
-sees a LoadedPlugin or a BrokenPluginError, and one broken plugin stops nothing else.
+Importing a plugin can raise any exception, even SystemExit. All are caught here, so that the registry gets a LoadedPlugin
+or a BrokenPluginError, and a broken plugin does not affect the others.
 """
 
 import importlib
@@ -24,7 +24,7 @@ from vault_plugins.failures import BrokenPlugin, BrokenPluginError, broken_by
 from vault_plugins.permissions import open_to_others
 
 MAX_DEPTH: Final = 4
-"""Directories below a plugin's own in which a changed file is noticed."""
+"""Depth of directories below a plugin's own in which a changed file is noticed."""
 
 # sys.modules belongs to the process, so two registries must not import the same plugin at once.
 _IMPORTS = threading.Lock()
@@ -81,7 +81,7 @@ Candidate: TypeAlias = PackagedPlugin | DirectoryPlugin | EntryPointPlugin
 
 @dataclass(frozen=True)
 class LoadedPlugin:
-    """A plugin that was imported and checked. `plugin` is there to be read; stacks come from `create()`."""
+    """A plugin that was imported and checked. `plugin` is for its metadata; build stacks with `create()`."""
 
     plugin: VaultServicePlugin
     path: Path
@@ -94,7 +94,7 @@ class LoadedPlugin:
     def create(self) -> VaultServicePlugin:
         """Return a new instance, since a plugin may keep state between `build_compose` and `get_containers`.
 
-        Raises BrokenPluginError when its constructor does not come back with one.
+        Raises BrokenPluginError if its constructor fails.
         """
         try:
             return type(self.plugin)()
@@ -106,8 +106,8 @@ Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 
 
 def stamp_of(candidate: Candidate) -> Stamp:
-    """What changes when one of a plugin's own files does: name, time, size and inode of each. Empty for a plugin of an
-    installed distribution, which a running process cannot exchange.
+    """The stamp of a plugin's own files: name, time, size and inode of each. Empty for a plugin of an installed
+    distribution, which a running process cannot reload.
     """
     if isinstance(candidate, EntryPointPlugin):
         return ()
@@ -131,7 +131,7 @@ def _stamps(directory: str, depth: int = 0) -> Iterator[tuple[str, int, int, int
 
 
 def load(candidate: Candidate, *, again: bool = False) -> LoadedPlugin:
-    """Import a candidate and check what it says about itself. Raises BrokenPluginError, whatever happens.
+    """Import a candidate and check its metadata. Raises BrokenPluginError for every failure.
 
     `again`: its files have changed since it was imported.
     """
@@ -150,7 +150,7 @@ def load(candidate: Candidate, *, again: bool = False) -> LoadedPlugin:
 
 @contextmanager
 def _no_bytecode() -> Iterator[None]:
-    """Python takes a compiled file for fresh by whole seconds and size: a second edit within one would go unnoticed."""
+    """Disable bytecode: Python compares it by whole seconds and size, so it would miss a second edit within a second."""
     before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield
@@ -159,8 +159,8 @@ def _no_bytecode() -> Iterator[None]:
 
 
 def _forget(package_name: str) -> None:
-    """Let the next import read the files of this package."""
-    # A copy, made at once: other threads import meanwhile.
+    """Remove this package from sys.modules, so that the next import reads its files."""
+    # A copy, because other threads may import at the same time.
     for name in list(sys.modules):
         if name == package_name or name.startswith(f"{package_name}."):
             del sys.modules[name]
@@ -179,7 +179,7 @@ def _plugin_class(module: ModuleType, attribute: str) -> type[VaultServicePlugin
     exported = [getattr(module, attribute)] if attribute else list(vars(module).values())
     found = {value for value in exported if isinstance(value, type) and issubclass(value, VaultServicePlugin)}
     found.discard(VaultServicePlugin)
-    # What a module imports to build on is not what it exports, unless it defines nothing itself.
+    # Classes that a module imports do not count, unless it defines none itself.
     found = {plugin for plugin in found if plugin.__module__ == module.__name__} or found
     leaves = [plugin for plugin in found if not any(plugin in other.__mro__[1:] for other in found)]
     if not leaves:
@@ -198,7 +198,7 @@ def _check(plugin: VaultServicePlugin) -> None:
             "it has no metadata; write `metadata = VaultServicePlugin.Metadata(name=..., slug=...)`"
         )
     dependencies: object = plugin.dependencies
-    # A text is a sequence of texts too: `("db")` would wait for the services 'd' and 'b'.
+    # A string is a sequence of strings too: `("db")` would mean the services 'd' and 'b'.
     if isinstance(dependencies, str) or not _all_text(dependencies):
         raise PluginError(f"dependencies is {dependencies!r}; make it a tuple of service names, like ('db',)")
     min_replicas: object = plugin.min_replicas

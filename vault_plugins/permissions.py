@@ -1,4 +1,4 @@
-"""Whether other users of the machine can change a plugin, which runs with all the rights of the controller."""
+"""Checks whether other users of the machine can change a plugin, which runs with the controller's privileges."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,18 +6,18 @@ from stat import S_ISVTX, S_IWOTH
 from typing import Final
 
 MAX_FILES: Final = 1000
-"""Files of a plugin that are looked at; code has fewer."""
+"""Maximum number of files that are checked; a plugin has fewer."""
 
 
 def open_to_others(directory: Path) -> str | None:
-    """A sentence about what every user may write to: the plugin, its search path, or a directory around; or None."""
+    """A warning if every user may write to the plugin, its search path or a parent directory; else None."""
     for path in _files(directory):
         if _mode(path) & S_IWOTH:
             return _sentence(path)
     if _mode(directory.parent) & S_IWOTH:
         return _sentence(directory.parent)
     for path in directory.parent.parents:
-        # In a sticky directory a user cannot rename the files of another one.
+        # In a sticky directory, users cannot rename the files of other users.
         if _mode(path) & S_IWOTH and not _mode(path) & S_ISVTX:
             return _sentence(path)
     return None

@@ -1,11 +1,11 @@
-"""Finds plugins without wiring: in this package, in installed distributions, in the search path.
+"""Discovers plugins: in this package, in installed distributions and in the search path.
 
-Finding lists names and imports nothing; a plugin is imported when it is asked for. A command that needs one
-plugin pays for one, and a broken plugin is the problem of those who use it.
+Discovery lists names and imports nothing; a plugin is imported on first use. So a command imports only the plugin that it
+needs, and a broken plugin affects only the services that use it.
 
 PluginError
-├── UnknownPluginError   nothing has that name
-└── BrokenPluginError    something has, and it cannot be used
+├── UnknownPluginError   no plugin has that name
+└── BrokenPluginError    the plugin exists and cannot be used
 """
 
 import difflib
@@ -39,7 +39,7 @@ PLUGIN_FILE: Final = "plugin.py"
 
 
 class UnknownPluginError(PluginError):
-    """There is no plugin of that name; `available` are the slugs there are."""
+    """There is no plugin of that name; `available` are the known slugs."""
 
     def __init__(self, slug: str, available: Sequence[str], broken: Sequence[str]) -> None:
         near = difflib.get_close_matches(slug, [*available, *broken], n=1, cutoff=0.5)
@@ -53,9 +53,7 @@ class UnknownPluginError(PluginError):
 
 
 class Registry:
-    """The plugins that `discover` found, imported when they are first asked for, and again when a file of theirs has
-    changed since. Threads may share it.
-    """
+    """The discovered plugins, imported on first use, and again after one of their files has changed. Thread-safe."""
 
     def __init__(self, candidates: Iterable[Candidate], broken: Iterable[BrokenPlugin] = ()) -> None:
         self._candidates: dict[str, Candidate] = {}
@@ -72,7 +70,7 @@ class Registry:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names under which plugins were found, sorted. Imports nothing, so the slugs may differ."""
+        """The names of the discovered plugins, sorted. Imports nothing, so the slugs may differ."""
         return tuple(sorted({*self._candidates, *self._outcomes}))
 
     @property
@@ -86,9 +84,9 @@ class Registry:
         return self._load_all()[1]
 
     def get(self, slug: str) -> LoadedPlugin:
-        """Return the plugin with this slug, importing no other when a directory or entry point has that name.
+        """Return the plugin with this slug; imports no other plugin if a directory or entry point has that name.
 
-        Raises BrokenPluginError when it is there and cannot be used, UnknownPluginError when it is not there.
+        Raises BrokenPluginError if it exists and cannot be used, UnknownPluginError if it does not exist.
         """
         named = self._named(slug)
         if isinstance(named, LoadedPlugin) and named.slug == slug:
@@ -101,14 +99,14 @@ class Registry:
         return plugins[slug]
 
     def stamps(self) -> Mapping[str, Stamp]:
-        """What is different when a file of a plugin that was asked for has changed."""
+        """The stamps of all used plugins; they differ after a file of one has changed."""
         with self._lock:
             return {name: stamp_of(self._candidates[name]) for name in self._stamps}
 
     def _named(self, name: str) -> LoadedPlugin | BrokenPlugin | None:
         with self._lock:
             known, is_loaded = name in self._outcomes, name in self._stamps
-            # What was broken before it was tried, such as a name that is there twice, stays so.
+            # A plugin that was broken at discovery, such as a duplicate name, stays broken.
             if name in self._candidates and (is_loaded or not known):
                 stamp = stamp_of(self._candidates[name])
                 if not is_loaded or stamp != self._stamps[name]:
@@ -132,7 +130,7 @@ class Registry:
             paths = [claimant.path for claimant in claimants.values()]
             paths += [unusable[slug].path] if slug in unusable else []
             for name, claimant in claimants.items():
-                # `get` asks the place that is named like the slug and looks at no other, so it wins here too.
+                # As in `get`, the candidate that is named like the slug wins.
                 if name == slug or len(paths) == 1:
                     plugins[slug] = claimant
                 else:
@@ -149,8 +147,8 @@ def search_path_from(environ: Mapping[str, str]) -> tuple[Path, ...]:
 def discover(search_path: Iterable[Path] | None = None) -> Registry:
     """Find every plugin there is: packaged, installed, and `<dir>/<name>/plugin.py` in the search path.
 
-    Without a search path, the environment's `VAULT_PLUGIN_PATH` counts. Imports no plugin and raises nothing:
-    a directory that is not there, a name that is taken twice and a plugin that does not import are `broken`.
+    Without a search path, the environment's `VAULT_PLUGIN_PATH` is used. Imports no plugin and raises nothing: missing
+    directories, duplicate names and plugins that fail to import are `broken`.
     """
     candidates: dict[Path, Candidate] = {}
     broken: list[BrokenPlugin] = []
@@ -160,7 +158,7 @@ def discover(search_path: Iterable[Path] | None = None) -> Registry:
     for directory in search_path_from(os.environ) if search_path is None else search_path:
         try:
             for path in _plugin_files(directory.resolve()):
-                # The same file may be reached twice, through a link or because the path lists this package.
+                # The same file may be found twice, through a link or because the path lists this package.
                 candidates.setdefault(path.resolve(), DirectoryPlugin(_name(path), path))
         except OSError as error:
             problem = f"{SEARCH_PATH_VARIABLE} lists it, but it cannot be read: {error.strerror}"
@@ -181,7 +179,7 @@ def _name(plugin_file: Path) -> str:
 
 
 def _installed(entry: EntryPoint) -> EntryPointPlugin:
-    # The file of a top-level name is found without running anything of it. Only messages show it.
+    # Finding the file of a top-level name does not execute it. The path is used only in messages.
     try:
         spec = find_spec(entry.module.partition(".")[0])
     except (ImportError, ValueError, AttributeError):
@@ -192,4 +190,4 @@ def _installed(entry: EntryPoint) -> EntryPointPlugin:
 
 def _duplicate(name: str, slug: str, path: Path, places: Iterable[Path]) -> BrokenPlugin:
     listed = " and ".join(sorted({str(place) for place in places}))
-    return BrokenPlugin(name, path, f"{slug!r} is there more than once, rename or remove one: {listed}")
+    return BrokenPlugin(name, path, f"{slug!r} exists more than once; rename or remove one: {listed}")

@@ -1,4 +1,4 @@
-"""Writes the first version of a new plugin, so that its author starts from one that passes the lint."""
+"""Writes a new plugin from a template that passes the lint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +15,11 @@ DEFAULT_PORT: Final = 8080
 def scaffold(slug: str, directory: Path) -> tuple[Path, ...]:
     """Write `<directory>/<slug>/` with `__init__.py`, `plugin.py` and `README.md`, and return their paths.
 
-    Raises PluginMetadataError for a slug that no plugin could have, and PluginError when there is something
-    already or the files cannot be written.
+    Raises PluginMetadataError for an invalid slug, PluginError if the target exists or the files cannot be written.
     """
     name = slug.replace("-", " ").strip().title()
     metadata = PluginMetadata(name=name or "New Plugin", slug=slug, default_port=DEFAULT_PORT)
-    # A directory with a '-' in its name is no Python package that others could import from.
+    # A directory with a '-' in its name cannot be imported as a Python package.
     target = directory / slug.replace("-", "_")
     values = {
         "slug": metadata.slug,
@@ -32,7 +31,7 @@ def scaffold(slug: str, directory: Path) -> tuple[Path, ...]:
         target.mkdir(parents=True)
         return tuple(_write(template, target, values) for template in sorted(TEMPLATES.glob(f"*{SUFFIX}")))
     except FileExistsError as error:
-        raise PluginError(f"{target} is there already; choose another slug or remove it") from error
+        raise PluginError(f"{target} already exists; choose another slug or remove it") from error
     except OSError as error:
         raise PluginError(f"cannot write {target}: {error.strerror}") from error
 

@@ -1,1 +1,1 @@
-"""Grafana dashboards: written as data in pages.py, committed as the JSON that Grafana loads."""
+"""Grafana dashboards: defined as data in pages.py, committed as the JSON that Grafana loads."""

@@ -1,4 +1,4 @@
-"""`python -m metrics.dashboards` writes the JSON files beside it; a test compares them with what pages.py says."""
+"""`python -m metrics.dashboards` writes the JSON files of this directory; a test compares them with pages.py."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Turns a page of panels into Grafana's JSON model.
+"""Converts a page of panels to Grafana's JSON model.
 
-The model is long and repeats itself: data source, grid position and reference letters of every panel follow from what
-the panel is, so they are computed here and written nowhere.
+The model is long and repetitive: data source, grid position and reference letters of every panel are derived here.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ SERVICE_VARIABLE: Final = "service"
 
 
 class Kind(StrEnum):
-    """How a panel draws its series, in Grafana's words."""
+    """Panel types of Grafana."""
 
     LINES = "timeseries"
     NUMBER = "stat"
@@ -35,7 +34,7 @@ _SIZES: Final = {Kind.LINES: (8, 8), Kind.NUMBER: (4, 4), Kind.STATES: (24, 6), 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One PromQL expression, and how its series are called."""
+    """One PromQL expression and the legend of its series."""
 
     expr: str
     legend: str = ""
@@ -43,7 +42,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture. `unit` is Grafana's name of it; `help` is shown when one points at the title."""
+    """One panel. `unit` is Grafana's name of the unit; `help` is the tooltip of the title."""
 
     title: str
     kind: Kind
@@ -55,7 +54,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One dashboard. `rows` are headings with the panels under them; `marks` are drawn into all its time series."""
+    """One dashboard. `rows` are headings with their panels; `marks` are annotations in all time series."""
 
     slug: str
     title: str
@@ -70,7 +69,7 @@ class Page:
 
 
 def to_json(page: Page) -> str:
-    """The dashboard as Grafana's file provisioning reads it."""
+    """The dashboard as JSON for Grafana's file provisioning."""
     model = {
         "uid": f"vault-{page.slug}",
         "title": page.title,

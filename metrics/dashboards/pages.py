@@ -1,7 +1,7 @@
-"""What the dashboards show: every panel with its queries.
+"""The panels of the dashboards with their queries.
 
-The overview answers "is anything wrong, and where", the service page "what is wrong with it", the controller page "is
-it the controller". HAProxy's numbers are of the `public` frontend, which is what clients saw.
+The overview shows which services have problems, the service page why, and the controller page whether the controller is
+the cause. HAProxy's numbers are those of the `public` frontend, which clients use.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ OVERVIEW: Final = Page(
                 _number(
                     "Not Ready",
                     'count(vault_service_condition{type="Ready", status="true"} == 0) or vector(0)',
-                    help="Services that are not, or not yet, as their manifests want them.",
+                    help="Services that do not, or not yet, match their manifests.",
                 ),
                 _number("Suspended", "sum(vault_suspended)"),
                 _number("Rollbacks in 24 h", "sum(increase(vault_rollbacks_total[24h]))"),
@@ -61,7 +61,7 @@ OVERVIEW: Final = Page(
                 _number(
                     "Failed in rollouts",
                     "sum(vault:requests_failed_in_rollout:increase1m) or vector(0)",
-                    help="5xx answers in the last minute, of services that were being changed: 0 is the promise.",
+                    help="5xx responses of the last minute, of services with a change in progress: has to be 0.",
                 ),
             ),
         ),
@@ -112,7 +112,7 @@ OVERVIEW: Final = Page(
                         "{{name}}",
                     ),
                     unit="reqps",
-                    help="Answers with a 5xx status, as clients got them.",
+                    help="Responses with a 5xx status, as clients received them.",
                 ),
                 _lines(
                     "Drift", ("sum by (name) (vault_drift)", "{{name}}"), help="Differences from the spec."
@@ -132,7 +132,7 @@ OVERVIEW: Final = Page(
         (
             "Changes",
             (
-                _quantiles("From a change to rest", "vault_converge_seconds"),
+                _quantiles("Time to converge", "vault_converge_seconds"),
                 _quantiles("Rollouts", "vault_rollout_duration_seconds", by="result"),
                 _quantiles("Phases of a replica", "vault_rollout_phase_duration_seconds", by="phase"),
                 _quantiles("Draining", "vault_drain_seconds"),
@@ -140,7 +140,7 @@ OVERVIEW: Final = Page(
                     "Requests held",
                     "vault_request_hold_seconds",
                     by="result",
-                    help="Requests that waited in HAProxy because no replica could take them.",
+                    help="Requests that waited in HAProxy because no replica was available.",
                 ),
                 _lines(
                     "Operations",
@@ -189,7 +189,7 @@ SERVICE: Final = Page(
             ),
         ),
         (
-            "Traffic, as HAProxy counts it",
+            "Traffic (HAProxy)",
             (
                 _lines(
                     "Answers by status",
@@ -209,7 +209,7 @@ SERVICE: Final = Page(
                     help="Means over HAProxy's last 1024 requests; it keeps no histogram.",
                 ),
                 _lines(
-                    "Trouble with replicas",
+                    "Replica failures",
                     (f"sum(rate(haproxy_backend_connection_errors_total{{{_MINE}}}[{_RATE}]))", "refused"),
                     (
                         f"sum(rate(haproxy_backend_response_errors_total{{{_MINE}}}[{_RATE}]))",
@@ -298,9 +298,9 @@ CONTROLLER: Final = Page(
                 ),
                 _quantiles("Length of a pass", "vault_reconcile_duration_seconds"),
                 _lines("Workers", ("vault_active_workers", "busy"), ("vault_workers", "alive")),
-                _quantiles("Length of an operation", "vault_operation_duration_seconds", by="kind"),
+                _quantiles("Duration of an operation", "vault_operation_duration_seconds", by="kind"),
                 _lines(
-                    "Event stream opened again",
+                    "Event stream reconnects",
                     (f"rate(vault_event_stream_reconnects_total[{_RATE}])", "reconnects"),
                     unit="ops",
                 ),
@@ -311,7 +311,7 @@ CONTROLLER: Final = Page(
             (
                 _lines("Depth", (f"workqueue_depth{_QUEUE}", "waiting")),
                 _lines(
-                    "Added and tried again",
+                    "Added and retried",
                     (f"rate(workqueue_adds_total{_QUEUE}[{_RATE}])", "added"),
                     (f"rate(workqueue_retries_total{_QUEUE}[{_RATE}])", "tried again"),
                     unit="ops",
@@ -338,7 +338,7 @@ CONTROLLER: Final = Page(
                     unit="ops",
                 ),
                 _lines(
-                    "Since the last fetch that succeeded",
+                    "Since the last successful fetch",
                     ("time() - vault_git_last_fetch_timestamp_seconds", "{{source}}"),
                     unit="s",
                 ),

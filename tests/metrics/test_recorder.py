@@ -130,7 +130,7 @@ def test_an_exemplar_stays_with_its_count() -> None:
 
 
 def test_a_catalogue_of_its_own_knows_no_other_metric() -> None:
-    with pytest.raises(ValueError, match="vault_rollbacks_total is no counter of this recorder"):
+    with pytest.raises(ValueError, match="vault_rollbacks_total is not a counter of this recorder"):
         Recorder(()).add(catalog.ROLLBACKS, name="files")
 
 

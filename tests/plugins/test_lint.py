@@ -68,13 +68,13 @@ MISTAKES = [
     ("names", '("db",)', '("db", "cache")', "dependencies names 'cache', the services are: web, db"),
     ("names", 'return ["web"]', "return []", "get_containers() names no service"),
     ("replicas", "self.resolve_replicas(env)", "1", "VAULT_WEB_REPLICAS changes nothing in the fragment"),
-    ("image", "files:1.0", "files:latest", "services.web: example/files:latest is another image tomorrow"),
-    ("image", "files:1.0", "files", "services.web: example/files is another image tomorrow"),
+    ("image", "files:1.0", "files:latest", "services.web: example/files:latest has a tag that can change"),
+    ("image", "files:1.0", "files", "services.web: example/files has a tag that can change"),
     (
         "image",
         "example/files:1.0",
         "host:5000/files",
-        "services.web: host:5000/files is another image tomorrow",
+        "services.web: host:5000/files has a tag that can change",
     ),
     ("image", '"image": "example/files:1.0",', "", "services.web has no image"),
     ("network", '["vault-net"]', '["control-net"]', "services.web is not on vault-net"),
@@ -90,13 +90,13 @@ MISTAKES = [
         "secret",
         '"API_TOKEN", ""',
         '"API_TOKEN", "changeme"',
-        "services.web: API_TOKEN has a value that nobody set",
+        "services.web: API_TOKEN has a value that is not from the settings",
     ),
     (
         "secret",
         '{"MODE": env',
         '{"DB_PASS": "x", "MODE": env',
-        "services.web: DB_PASS has a value that nobody set",
+        "services.web: DB_PASS has a value that is not from the settings",
     ),
 ]
 
@@ -117,7 +117,7 @@ def test_environment_as_a_list_is_read_too(load: Callable[[str], LoadedPlugin]) 
         '"healthcheck": {"x": 1}, "environment": ["A", "X_TOKEN=1"]}\n',
     )
     findings = lint(load(source), {}, README)
-    assert [finding.message for finding in findings] == ["services.db: X_TOKEN has a value that nobody set"]
+    assert [finding.message for finding in findings] == ["services.db: X_TOKEN has a value that is not from the settings"]
 
 
 @pytest.mark.parametrize("section", ["settings", "credentials", "security"])

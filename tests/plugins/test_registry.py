@@ -124,7 +124,7 @@ def test_a_name_that_is_there_twice_is_an_error_that_names_both(
 ) -> None:
     paths = [write_plugin("files", root=tmp_path / root) for root in ("a", "b")]
     registry = discover([tmp_path / "a", tmp_path / "b"])
-    with pytest.raises(BrokenPluginError, match="'files' is there more than once") as caught:
+    with pytest.raises(BrokenPluginError, match="'files' exists more than once") as caught:
         registry.get("files")
     assert all(str(path) in str(caught.value) for path in paths)
     assert "files" not in registry.plugins

@@ -39,7 +39,7 @@ def test_a_slug_that_no_plugin_could_have_writes_nothing(tmp_path: Path, slug: s
 def test_what_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "my_notes").mkdir()
     (tmp_path / "my_notes" / "plugin.py").write_text("mine")
-    with pytest.raises(PluginError, match=r"is there already; choose another slug or remove it"):
+    with pytest.raises(PluginError, match=r"already exists; choose another slug or remove it"):
         scaffold("my-notes", tmp_path)
     assert [path.read_text() for path in (tmp_path / "my_notes").iterdir()] == ["mine"]
 

@@ -1,7 +1,7 @@
 """File Browser: a directory of files in the web browser, with users and shares.
 
-Its users and settings live in one BoltDB file that one process at a time can open, which decides everything
-else: one replica, and a change stops the old container before the new one starts.
+Its users and settings are in one BoltDB file that only one process at a time can open. So there is one replica, and a
+change stops the old container before the new one starts.
 """
 
 from collections.abc import Mapping

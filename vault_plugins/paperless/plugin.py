@@ -1,7 +1,7 @@
 """Paperless-ngx: a searchable archive of scanned documents, with PostgreSQL and Redis.
 
-The example of a service with dependencies: the database and the broker start first, on a network of their own
-that HAProxy is not in. Every secret comes from the settings; none has a default, so none can be forgotten.
+The example of a service with dependencies: the database and the broker start first, on their own network, which HAProxy is
+not in. Every secret comes from the settings and has no default, so that a forgotten one is an error.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ class PaperlessPlugin(VaultServicePlugin):
                 f"{' and '.join(missing)} must be set: write each with a value of your own, for example from "
                 "`openssl rand -hex 32`, into a file that spec.envFrom names"
             )
-        # A setting that only the web service reads must not be a reason to replace the database.
+        # A setting that only the web service reads must not replace the database.
         database = {
             "POSTGRES_DB": env.get("PAPERLESS_DBNAME") or "paperless",
             "POSTGRES_USER": env.get("PAPERLESS_DBUSER") or "paperless",
@@ -115,7 +115,7 @@ class PaperlessPlugin(VaultServicePlugin):
                 "resources": {"limits": {"memory": "2G", "pids": 512}},
             },
             "restart": "unless-stopped",
-            # Long enough to finish the page that is being recognised.
+            # Long enough to finish the page that OCR is processing.
             "stop_grace_period": "60s",
             "security_opt": ["no-new-privileges:true"],
         }
@@ -129,7 +129,7 @@ def _database(env: Mapping[str, str], environment: Mapping[str, str]) -> dict[st
         "volumes": [f"{DATABASE}:/var/lib/postgresql/data"],
         "networks": [BACKEND],
         "healthcheck": {
-            # Over TCP: while it sets itself up for the first time it already answers on its socket.
+            # Over TCP: during its initialisation PostgreSQL already answers on its socket.
             "test": ["CMD", "pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", name],
             "interval": "5s",
             "timeout": "5s",

@@ -1,6 +1,6 @@
-"""The demo service: several identical replicas whose answers name the replica, so that one sees what happens.
+"""The demo service: several identical replicas whose responses name the replica.
 
-Nothing in it keeps state, which makes it the service that rollouts, rotation and failures are tried on.
+It is stateless, so it is used to try rollouts, rotation and failures.
 """
 
 from collections.abc import Mapping
@@ -30,13 +30,12 @@ class WhoamiPlugin(VaultServicePlugin):
             "networks": ["vault-net"],
             "healthcheck": {
                 "test": ["CMD", "curl", "-fsS", "-o", "/dev/null", f"http://127.0.0.1:{port}/healthz"],
-                # HAProxy notices sooner by itself; this is only for a container that is to be replaced.
+                # HAProxy detects a failure sooner; this is only for the replacement of the container.
                 "interval": "5s",
                 "timeout": "2s",
                 "retries": 3,
                 "start_period": "60s",
-                # A replica that is ready is put to use this soon. Looking costs a process each time, which a start that
-                # is waited for could use as well.
+                # A ready replica is used within this time. Each check costs a process, which slows down the start.
                 "start_interval": "250ms",
             },
             "deploy": {
@@ -44,7 +43,7 @@ class WhoamiPlugin(VaultServicePlugin):
                 "resources": {"limits": {"memory": "128M", "pids": 64}},
             },
             "restart": "unless-stopped",
-            # Process 1 ignores a signal that it has no handler for yet: while it boots, none would end it.
+            # Process 1 ignores signals without a handler, so SIGTERM would not stop it while it boots.
             "init": True,
             "stop_grace_period": "30s",
             "read_only": True,
@@ -62,5 +61,5 @@ class WhoamiPlugin(VaultServicePlugin):
 
 
 def _passed_on(env: Mapping[str, str]) -> dict[str, str]:
-    # Settings of the operator and of this plugin are no business of the server's.
+    # Settings of the controller and of this plugin are not passed to the server.
     return {key: value for key, value in env.items() if not key.startswith(("VAULT_", "WHOAMI_"))}

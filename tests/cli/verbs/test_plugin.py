@@ -52,7 +52,7 @@ def test_a_new_plugin_is_one_without_findings(vaultctl: Vaultctl, tmp_path: Path
     assert checked.exit_code == 0, checked.stdout
     again = vaultctl("plugin", "new", "my-service", tmp_path / "plugins")
     assert again.exit_code == 1
-    assert "is there already" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_findings_and_broken_plugins_are_exit_1(vaultctl: Vaultctl, broken: Path) -> None:
