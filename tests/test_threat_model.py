@@ -27,7 +27,7 @@ def rows(title: str) -> list[str]:
 
 
 LINES = [*rows("What is defended"), *rows("Injection, place by place")]
-PROMISES = re.split(r"^- ", section(SECURITY, "What you can rely on"), flags=re.M)[1:]
+PROMISES = re.split(r"^- ", section(SECURITY, "Guarantees"), flags=re.M)[1:]
 
 
 @pytest.mark.parametrize(("file", "name"), sorted({*proofs(TEXT), *proofs(SECURITY)}))

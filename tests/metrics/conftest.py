@@ -1,4 +1,4 @@
-"""Prometheus' own tools, so that rules and configuration are judged by what will read them."""
+"""Prometheus' own tools, which check the rules and the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The metrics that a PromQL expression names, found by taking away everything that is no metric."""
+"""Finds the metrics of a PromQL expression by removing everything else."""
 
 from __future__ import annotations
 

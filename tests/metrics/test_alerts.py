@@ -1,4 +1,4 @@
-"""Rules are what Prometheus accepts, every alert is proven both ways, and each leads to a page that helps."""
+"""Prometheus accepts the rules, every alert is tested firing and silent, and each has a runbook."""
 
 from __future__ import annotations
 

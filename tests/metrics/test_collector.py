@@ -1,4 +1,4 @@
-"""Gauges say what the last snapshot says, and nothing else remains of an earlier one."""
+"""Gauges have the values of the last snapshot, without values of earlier ones."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The text that is kept is the text that would be written."""
+"""The cached text of labels equals the rendered one."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""A metric refuses labels that would open a series by mistake."""
+"""A metric refuses labels that would create a series by mistake."""
 
 import pytest
 

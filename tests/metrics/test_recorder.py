@@ -1,4 +1,4 @@
-"""Counters and histograms count what they are told, from any thread, and vanish with their service."""
+"""Counters and histograms are thread-safe, and are removed with their service."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Series count what the client library's own would have counted, sample for sample."""
+"""Series have the same samples as those of the client library."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What the tests of plugins share: plugins written into a directory, as their authors would."""
+"""Shared fixtures: plugins that are written into a directory, as their authors would do it."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The contract: what a plugin may say about itself, and how the VAULT_* overrides resolve."""
+"""The contract: valid metadata, and how the VAULT_* overrides are resolved."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""One line about a failure inside a plugin: the last one of the traceback, and the place in the plugin's files."""
+"""A failure inside a plugin is one line: the last one of the traceback, and the position in the plugin's files."""
 
 from pathlib import Path
 

@@ -117,7 +117,9 @@ def test_environment_as_a_list_is_read_too(load: Callable[[str], LoadedPlugin]) 
         '"healthcheck": {"x": 1}, "environment": ["A", "X_TOKEN=1"]}\n',
     )
     findings = lint(load(source), {}, README)
-    assert [finding.message for finding in findings] == ["services.db: X_TOKEN has a value that is not from the settings"]
+    assert [finding.message for finding in findings] == [
+        "services.db: X_TOKEN has a value that is not from the settings"
+    ]
 
 
 @pytest.mark.parametrize("section", ["settings", "credentials", "security"])

@@ -1,4 +1,4 @@
-"""Importing a plugin: everything that can be wrong with one is a BrokenPluginError that says what to do."""
+"""Importing a plugin: every possible mistake is a BrokenPluginError that says what to do."""
 
 import sys
 from pathlib import Path
@@ -152,7 +152,7 @@ def test_what_was_edited_is_what_is_loaded_next(tmp_path: Path) -> None:
 
 
 class ImportedMeanwhile(str):
-    """The name of a module whose neighbour in sys.modules appears while somebody looks at it."""
+    """The name of a module; reading it adds another module to sys.modules."""
 
     def startswith(self, prefix: str | tuple[str, ...], *span: Any) -> bool:
         sys.modules["appeared_meanwhile"] = ModuleType("appeared_meanwhile")

@@ -1,4 +1,4 @@
-"""docs/plugins.md: every code block in it works, and its tables name what there is."""
+"""docs/plugins.md: every code block works, and its tables are complete."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The plugins that come with the package: their fragments as snapshots, and what their READMEs promise."""
+"""The shipped plugins: their fragments as snapshots, and the statements of their READMEs."""
 
 import re
 from pathlib import Path

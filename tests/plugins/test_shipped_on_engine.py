@@ -1,4 +1,4 @@
-"""The fragments of the shipped plugins on a real engine: Compose accepts them, and what they start turns healthy."""
+"""The fragments of the shipped plugins on a real engine: Compose accepts them, and their containers become healthy."""
 
 import json
 import subprocess
