@@ -1,4 +1,4 @@
-"""The images keep the contracts by which manifests, plugins and tests know them, wherever they were built."""
+"""The images fulfil the contracts that manifests, plugins and tests rely on, wherever they were built."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
 
 @pytest.fixture
 def start() -> Iterator[Start]:
-    """Starts a container from `docker run` arguments and gives its name; it is gone after the test."""
+    """Starts a container from `docker run` arguments and returns its name; it is removed after the test."""
     started: list[str] = []
 
     def run(*arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""`python -m tests.mutants FILE...`: which small mistakes in these modules does no test notice?
+"""`python -m tests.mutants FILE...`: lists small mistakes in these modules that no test detects.
 
 Each mutant lives in a copy of the checkout and is given to the tests of its module (by name, and those of TESTS). One that
 survives is a question: a test that cannot fail, a test that is missing, or code that makes no difference. Not in CI: it
@@ -20,7 +20,7 @@ from tests.mutants.mutate import mutants
 
 ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = 120
-"""After which a mutant counts as noticed: a suite that hangs has failed."""
+"""Seconds after which a mutant counts as detected: a suite that hangs has failed."""
 LOWEST_PRIORITY: Final = 19
 
 CONTROLLER: Final = ("tests/controller",)

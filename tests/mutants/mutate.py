@@ -1,4 +1,4 @@
-"""Small mistakes in Python code, one at a time: a condition turned round, a bound moved by one, a call left out."""
+"""Small mistakes in Python code, one at a time: an inverted condition, a bound off by one, a missing call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each mutant is one mistake, and the code around it is as it was."""
+"""Each mutant has one mistake, and the other code is unchanged."""
 
 from __future__ import annotations
 

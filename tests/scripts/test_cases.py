@@ -1,4 +1,4 @@
-"""The table of `make cases`: a case that is not right fails it, whatever the way in which it is not."""
+"""The table of `make cases`: it fails for every case that is not right."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_words_choose_by_name(tmp_path: Path) -> None:
 
 def test_nothing_to_try_is_no_success(tmp_path: Path) -> None:
     assert "there is no case" in run(tmp_path).stderr
-    assert "no directory" in run(tmp_path / "missing").stderr
+    assert "not a directory" in run(tmp_path / "missing").stderr
     assert [run(tmp_path).returncode, run(tmp_path / "missing").returncode] == [1, 1]
 
 

@@ -1,4 +1,4 @@
-"""The bill of materials keeps to its schema, names everything that is locked, and says the same each time."""
+"""The bill of materials is valid, lists every locked package, and is deterministic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run of pytest ended, as a value and as a JSON file. `make` and shells pass on too little: that something failed.
+"""The result of a pytest run, as a value and as a JSON file. An exit code says only that something failed.
 
 As a plugin (`-p tests.suite.outcome`) it writes the file that SUITE_OUTCOME names. With workers, their controller does.
 """
@@ -16,7 +16,7 @@ import pytest
 VARIABLE: Final = "SUITE_OUTCOME"
 PLUGIN: Final = "tests.suite.outcome"
 ONCE: Final = "promise"
-"""The marker of tests that never run twice: what they hold up was promised, and once is too often."""
+"""The marker of tests that are never repeated: they check guarantees, where one failure is too many."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The suite, and once more the few tests that failed beside others: a small, busy machine may starve one of them.
+"""Runs the suite, and repeats a few failed tests alone: on a small, busy machine a test may exceed its deadline.
 
 A second run hides what fails sometimes, so it is for few, it is told, and it is not for everything: only after pytest has
 said that tests failed, and never for what was promised (zero loss, crashes, security) or for a test that took its worker

@@ -1,4 +1,4 @@
-"""A test that hangs is ended, also where no signal interrupts it, and says where it hung."""
+"""A hanging test is stopped, even where no signal interrupts it, and its position is reported."""
 
 from __future__ import annotations
 

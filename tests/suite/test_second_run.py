@@ -1,4 +1,4 @@
-"""What is run again, and what a second run can and cannot make good: real runs of pytest over small suites."""
+"""Which tests are repeated, and the result of a second run: real runs of pytest over small suites."""
 
 from __future__ import annotations
 
