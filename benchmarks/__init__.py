@@ -1,5 +1,5 @@
-"""Ours beside what a user would pick instead, and beside the least that this machine could do.
+"""Compares the project with its alternatives and with the limits of the machine.
 
-Each module is a family of rows and a script of its own; `python -m benchmarks` runs all of them and writes
-docs/benchmarks.md. `harness/` is what families share: what a row is, alternating rounds, contestants, the page.
+Each module is a family of rows and a script; `python -m benchmarks` runs all of them and writes docs/benchmarks.md.
+`harness/` has the shared code: rows, alternating rounds, contestants, the page.
 """

@@ -1,7 +1,6 @@
 """`python -m benchmarks [FAMILY...]`: every family of rows, or some.
 
-A whole run writes docs/benchmarks.md; a part of it only prints. A family that breaks is said to have, and costs the others
-nothing.
+A whole run writes docs/benchmarks.md; a partial run only prints. A family that fails is reported, and the others still run.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ FAMILIES: Final = (
 
 
 def main(names: Sequence[str]) -> None:
-    """Run these families, or all, and print each row as soon as it is there. Exits with 1 if a family breaks."""
+    """Run these families, or all, and print each row as soon as it is measured. Exits with 1 if a family fails."""
     if unknown := set(names) - set(FAMILIES):
         sys.exit(f"no such family: {', '.join(sorted(unknown))}; there are {', '.join(FAMILIES)}")
     began = time.monotonic()
@@ -39,13 +38,13 @@ def main(names: Sequence[str]) -> None:
                 for row in import_module(f"benchmarks.{name}").rows(lab):
                     print(page.text([row]), flush=True)
                     found.append(row)
-            except Exception as error:  # whatever it is, the others are worth measuring
+            except Exception as error:  # the other families still run
                 traceback.print_exc()
                 failures[name] = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
             else:
                 del failures[name]
             if not names:
-                # What is measured is kept, even if somebody ends this run.
+                # Results are stored even if this run is interrupted.
                 results.save_rows(_about(time.monotonic() - began, failures), found)
     missed = [row.what for row in found if row.holds is False]
     print(

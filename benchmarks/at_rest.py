@@ -1,9 +1,9 @@
-"""What the controller costs while nothing happens: processor time, memory, and requests that it does not slow down.
+"""The cost of an idle controller: CPU time, memory, and its effect on the throughput of HAProxy.
 
     .venv/bin/python benchmarks/at_rest.py
 
-Ten services of ten replicas that do nothing. The resync of every minute is part of the rest. HAProxy is asked as fast as
-a few connections can, in turn with the controller at work and stopped by SIGSTOP.
+Ten idle services of ten replicas. The resync of every minute is included. A few connections send requests through HAProxy
+as fast as they can, in turn with the controller running and stopped by SIGSTOP.
 """
 
 from __future__ import annotations
@@ -60,13 +60,13 @@ def _rest() -> Iterator[Row]:
     resync = "one pass over each service a minute"
     yield Row(f"{what}: of a core", PERCENT, tuple(shares), resync, goal=Goal(at_most=0.5))
     bare = f"a Python that does nothing: {_bare_memory():.0f} MB"
-    flat = "Whether memory stays flat is what the soak below shows; nobody has watched it for an hour."
+    flat = "The soak below shows whether memory stays constant; there was no run of an hour."
     yield Row(f"{what}: RSS", MEGABYTES, tuple(memory), bare, goal=Goal(at_most=90), note=flat)
 
 
 def _processor_seconds(process: psutil.Process) -> float:
     times = process.cpu_times()
-    # Compose and docker are children; what they use is the controller's doing too.
+    # Compose and docker are child processes; their use counts for the controller.
     return times.user + times.system + times.children_user + times.children_system
 
 
@@ -95,7 +95,7 @@ def _throughput() -> Row:
 
 
 async def _answers(port: int, seconds: float) -> float:
-    """Answers a second: each connection asks again as soon as it has its answer."""
+    """Responses a second: each connection sends the next request as soon as it has a response."""
     end = time.monotonic() + seconds
     counts = await asyncio.gather(*(_ask(port, end) for _ in range(CONNECTIONS)))
     return sum(counts) / seconds

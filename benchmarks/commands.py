@@ -1,9 +1,9 @@
-"""How long a user waits for an answer: `vaultctl version`, `get` and `diff` beside Compose's own.
+"""The run time of `vaultctl version`, `get` and `diff`, compared with Compose's commands.
 
     .venv/bin/python benchmarks/commands.py
 
-Whole processes, from their start to their exit. `diff` asks the engine and HAProxy what runs; `docker compose config` only
-reads a file, but nothing that Compose has comes nearer.
+Whole processes, from start to exit. `diff` queries the engine and HAProxy; `docker compose config` only reads a file, but
+is the closest command of Compose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ GOAL: Final = Goal(ratio_at_most=1.5)
 
 
 def rows(lab: Lab) -> Iterator[Row]:
-    """One for each verb."""
+    """One row for each command."""
     with staged(plugin="whoami", replicas=REPLICAS) as stage:
         stage.apply()
         env = os.environ | stage.env

@@ -1,9 +1,9 @@
-"""A stack of five services from nothing: `vaultctl apply --wait` beside `docker compose up -d --wait`.
+"""The first apply of a stack of five services: `vaultctl apply --wait` compared with `docker compose up -d --wait`.
 
     .venv/bin/python benchmarks/first_apply.py
 
-A web service waits for four others to be healthy. Compose gets the same five and an HAProxy in front; ours has a gateway
-besides, and its HAProxy's configuration is checked by the binary that will run it.
+A web service waits for four others to be healthy. Compose has the same five and an HAProxy; ours also has a gateway and
+validates HAProxy's configuration with its binary.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _compose() -> float:
         del service["networks"]
     with tempfile.TemporaryDirectory(prefix="vr-") as directory:
         root = Path(directory)
-        # For HAProxy's user, who is none of this machine's.
+        # For HAProxy's user, which does not exist on this machine.
         root.chmod(0o755)
         run = root / "run"
         run.mkdir()

@@ -1,9 +1,9 @@
-"""From a push to what it asks for: 3 replicas become 5 and 3 again, told by a webhook, and found out by polling.
+"""The time from a push to the desired state: 3 replicas become 5 and 3 again, with a webhook and with polling.
 
     .venv/bin/python benchmarks/gitops.py
 
-Git is served over HTTP by git's own backend. A change has arrived when the service is Ready at it, and HAProxy calls just
-as many replicas UP as it asks for. The same change of a plain file takes turns with both: what is more is Git's part.
+git's own backend serves Git over HTTP. A change has arrived when the service is Ready with it and HAProxy has exactly the
+desired number of replicas UP. The same change of a plain file takes turns with both; the difference is the cost of Git.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ POLL: Final = f"polling every {POLL_SECONDS} s"
 FILE: Final = "a plain file"
 
 Change = Callable[[int], float]
-"""Asks for these many replicas, and returns since when that is known to whom it concerns."""
+"""Requests this number of replicas, and returns the time at which the request was published."""
 
 
 def rows(lab: Lab) -> Iterator[Row]:
-    """There and back, by both ways."""
+    """Both directions, in both ways."""
     seconds: dict[tuple[str, int], list[float]] = {}
     with ExitStack() as stack:
         ways = {way: begin(stack) for way, begin in WAYS.items()}

@@ -1,9 +1,8 @@
-"""What a pass costs that has nothing to do, beside the least that anybody could do and beside `docker compose up -d`.
+"""The cost of a pass with nothing to do, compared with a single call of the engine and with `docker compose up -d`.
 
     .venv/bin/python benchmarks/noop.py [REPLICAS...]
 
-One service with idle replicas. Each round times all candidates in turn. How many requests the engine gets is counted on
-the way to it.
+One service with idle replicas. Each round times all candidates in turn. A proxy counts the requests to the engine.
 """
 
 from __future__ import annotations
@@ -97,7 +96,7 @@ def _candidates(lab: Lab, application: Application, stage: Stage) -> Mapping[str
         BARE_CALL: lambda: lab.engine.containers(all=True, filters=filters),
         FRESH: lambda: _idle(reconcile(stage.name, world).did),
         COLD: lambda: _idle(reconcile(stage.name, cold).did),
-        # HAProxy is left out: Compose would take what sets our containers of it apart for a change.
+        # Without HAProxy: Compose would treat the differences of our HAProxy containers as a change.
         UP: command(*up, "--no-deps", "--quiet-pull", SERVICE),
     }
 

@@ -1,9 +1,9 @@
-"""What planning costs the controller itself, and how that grows: no engine, no files, only its own arithmetic.
+"""The cost of planning and its growth: no engine and no files, only computation.
 
     .venv/bin/python benchmarks/planning.py
 
-Services live in memory (reconciler/engines/memory), have converged, and are looked at again and again: build, observe,
-judge, plan, and the status that is written. Every number of services is measured over the same code path as a real one.
+The services are in memory (reconciler/engines/memory) and converged. Each pass builds, observes, assesses, plans and writes
+the status, with the same code path as a real one.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ REPLICAS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 REPLICAS_OF_EACH: Final = 10
 ROUNDS: Final = 5
 PASSES_OF_A_ROUND: Final = 20
-"""Passes that are timed together, so that a clock's tick and a garbage collection weigh little."""
+"""Passes that are timed together, to reduce the effect of clock resolution and garbage collection."""
 TO_CONVERGE: Final = 40
 BEGINNING: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 GOAL: Final = Goal(at_most=0.001)
 
 
 class StillEngine(MemoryEngine):
-    """Knows what it saw last, as the informer of the real engine does while nothing happens."""
+    """Caches its last observation, as the informer of the real engine does without events."""
 
     def __init__(self, seen: Mapping[str, EngineObserved], machine: Machine) -> None:
         super().__init__(machine)
@@ -71,7 +71,7 @@ class StillProxy(MemoryProxy):
 
 
 class Town:
-    """Many services that have converged, and nothing happens to any of them."""
+    """Many converged services without changes."""
 
     def __init__(self, services: int, replicas: int) -> None:
         self._time = 0.0
@@ -96,7 +96,7 @@ class Town:
         return BEGINNING + timedelta(seconds=self._time)
 
     def plan(self) -> None:
-        """Look at every service and plan."""
+        """Observe every service and plan."""
         world = self._world
         for stack in self.stacks:
             look(stack, world.engine, world.proxy, world.records, world.now())
@@ -131,7 +131,7 @@ class Town:
 
 
 def rows(lab: Lab) -> Iterator[Row]:
-    """One for each number of services."""
+    """One row for each number of services."""
     for services in SERVICES:
         each = tuple(seconds / services for seconds in _rounds(_town(services, REPLICAS_OF_EACH), Town.plan))
         what = f"planning, {services:,} VaultServices × {REPLICAS_OF_EACH} replicas, each"

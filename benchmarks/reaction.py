@@ -1,9 +1,10 @@
-"""How soon something is done: after a replica was killed, and after a manifest was saved.
+"""The reaction time after a replica was killed, and after a manifest was saved.
 
     .venv/bin/python benchmarks/reaction.py
 
-A replica gets SIGKILL through the engine's API. The engine's own event says when it died; our log says when the first
-operation began, the engine says when Swarm's next task was created. "Full" is what HAProxy and the health checks say.
+A replica gets SIGKILL through the engine's API. The engine's event has the time of its death, our log the start of the
+first operation, and the engine the creation of Swarm's next task. HAProxy and the health checks decide when the
+pool is full.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ from benchmarks.harness.row import SECONDS, Goal, Row
 ROUNDS: Final = 5
 SETTING: Final = Setting(replicas=3, boot=0.2)
 CALM_SECONDS: Final = 0.5
-"""Between two rounds, so that a crash is not answered in the middle of the last one's work."""
+"""Seconds between two rounds, so that the work of the last one is done before the next crash."""
 
 SWARM_NOTE: Final = "Swarm with `--restart-delay 0s`; its default waits 5 s before it does anything."
-BY_HAND: Final = "The command is given in the moment of the crash: nobody is that quick by hand."
+BY_HAND: Final = "The command is run at the moment of the crash; an operator would be slower."
 
 
 def rows(lab: Lab) -> Iterator[Row]:
-    """Reaction, healing, and the way from a saved file."""
+    """Reaction, healing, and the reaction to a saved file."""
     with ExitStack() as stack:
         mine = stack.enter_context(ours(SETTING))
         operations = _operations(mine)
@@ -103,7 +104,7 @@ def _saved(mine: Subject, operations: OperationLog) -> Row:
 
 
 def _crash(subject: Subject) -> tuple[float, float]:
-    """Kill a replica; the wall-clock moment of its death, and how many seconds later the pool was full again."""
+    """Kill a replica; returns the wall-clock time of its death, and the seconds until the pool was full again."""
     wait_until("a full pool", lambda: is_full(subject, SETTING.replicas))
     time.sleep(CALM_SECONDS)
     victim = subject.rows()[0]["Id"]
@@ -112,13 +113,13 @@ def _crash(subject: Subject) -> tuple[float, float]:
     died = _moment(subject.engine, asked, {"event": "die", "container": victim})
     began = time.monotonic() - (time.time() - died)
     subject.heal()
-    # Compose starts the same container again, the others make a new one.
+    # Compose restarts the same container, the others create a new one.
     full = wait_until("a full pool", lambda: is_full(subject, SETTING.replicas))
     return died, full - began
 
 
 def _renew(mine: Subject, version: str) -> None:
-    """Let all be of a new release: replicas that die again and again are replaced ever more slowly, on purpose."""
+    """Roll out a new release, because repeated deaths of the same revision increase the backoff."""
     before = {row["Id"] for row in mine.rows()}
     mine.release(version)
     wait_until("all replicas are new", lambda: is_replaced(mine, before))

@@ -1,9 +1,9 @@
-"""Replicas of a new release, ours beside what else there is on one machine: how long, and how many requests fail.
+"""The duration and the failed requests of a rollout, compared with the alternatives on one machine.
 
     .venv/bin/python benchmarks/rollout.py [ROUNDS]
 
-The release takes 2 s to boot and exits at once on SIGTERM. Clients that never retry go on all the time. Every round
-tries all contestants in turn; who is not installed, or refuses to work on this engine, is left out with the reason.
+The release takes 2 s to boot and exits at once on SIGTERM. Clients without retries send requests all the time. Every round
+runs all contestants in turn; those that are not installed or do not work on this engine are left out with the reason.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROUNDS: Final = {Setting(replicas=3): 3, Setting(replicas=20): 1}
 MARGIN: Final = 1.2
 """Seconds that a rollout may take beyond the boot of its replicas."""
 RATE: Final = 60.0
-"""Requests a second: enough to meet every moment, and few enough to leave the cores to the contestants."""
+"""Requests a second: enough to detect short outages, few enough to leave the CPU to the contestants."""
 MIX: Final = (FRESH_GET, KEPT_GET, FRESH_POST, KEPT_POST)
 OURS: Final = "ours"
 COMPOSE: Final = "`docker compose up -d`"
@@ -59,7 +59,7 @@ class Rolled:
 
 
 def rows(lab: Lab, rounds: Mapping[Setting, int] = ROUNDS) -> Iterator[Row]:
-    """Time and failed requests beside each of the others; then one replica whose data bears one writer."""
+    """Time and failed requests, compared with each alternative; then one replica with a single writer."""
     for setting, times in rounds.items():
         results, refused = compete(_contestants(setting, lab), times)
         yield from _rows(setting, lab, results, refused)
@@ -92,7 +92,7 @@ def _recreate_rows(setting: Setting, lab: Lab, times: int) -> Iterator[Row]:
 
 
 def compete(contestants: Contestants, rounds: int) -> tuple[Mapping[str, list[Rolled]], Mapping[str, str]]:
-    """What each came to, and why some did not take part."""
+    """The results of each contestant, and why some were left out."""
     results: dict[str, list[Rolled]] = {name: [] for name in contestants}
     refused: dict[str, str] = {}
     for _ in range(rounds):
@@ -108,13 +108,13 @@ def compete(contestants: Contestants, rounds: int) -> tuple[Mapping[str, list[Ro
 
 
 def measure(subject: Subject) -> Rolled:
-    """Roll under load; it is done when as many others as there were are UP and nobody is left of the first."""
+    """Roll under load; it is done when the same number of new replicas are UP and no old one is left."""
     before = {row["Id"] for row in subject.rows()}
     wait_until("the first ones are UP", lambda: is_full(subject, len(before)))
     phases: dict[str, float] = {}
 
     def is_done() -> bool:
-        # One question for all: what the measuring costs the engine is missing where two cores are all there is.
+        # One query for all containers, because measuring takes CPU time from the contestants on two cores.
         rows = subject.rows()
         fresh = [row["Status"] for row in rows if row["Id"] not in before]
         if len(fresh) >= len(before):
@@ -126,11 +126,11 @@ def measure(subject: Subject) -> Rolled:
     with Load(subject.port, rate=RATE, mix=MIX) as load:
         began = time.monotonic()
         rolling = threading.Thread(target=subject.release, args=("2",))
-        # Some give the command back only at the end.
+        # Some commands return only at the end.
         rolling.start()
         seconds = wait_until("all replicas are new", is_done) - began
         rolling.join()
-    # Who has replicas that are not asked how they are is healthy when HAProxy says so, at the end.
+    # Replicas without a Docker health check count as healthy when HAProxy reports it, at the end.
     created, healthy = (phases.get(name, seconds) for name in ("created", "healthy"))
     return Rolled(created, healthy, seconds, len(load.lost), len(load.shots), load.slowest)
 

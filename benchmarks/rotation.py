@@ -1,9 +1,9 @@
-"""Replicas that are replaced every two seconds, for as long as asked: requests lost, things left over, memory.
+"""Rotation every two seconds for a given time: lost requests, leftovers, memory.
 
     .venv/bin/python benchmarks/rotation.py [MINUTES]
 
-Ten minutes make some 200 to 300 rotations, which is what a service with `interval: 2m` sees in a working day. The
-controller's memory is looked at all the time; what it gains between the first and the last third says whether it leaks.
+Ten minutes have 200 to 300 rotations, as many as a service with `interval: 2m` has in a working day. The controller's
+memory is sampled all the time; growth between the first and the last third shows a leak.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEGABYTE: Final = 1 << 20
 
 @dataclass
 class Watched:
-    """What was seen of replicas and of the controller's memory (bytes)."""
+    """Observed replicas, and samples of the controller's memory (bytes)."""
 
     replicas: set[str] = field(default_factory=set)
     memory: list[int] = field(default_factory=list)
@@ -43,10 +43,10 @@ class Watched:
 
 
 def main(minutes: float) -> None:
-    """Rotate under load and print what came of it; exits with 1 if a request was lost or anything is left over."""
+    """Rotate under load and print the results; exits with 1 if a request was lost or anything is left over."""
     with staged(plugin="whoami", replicas=REPLICAS) as stage:
         env = {"GRACEFUL": "0", "WHOAMI_LEDGER_DIR": str(stage.ledger)}
-        # Room for the next one while the last one still ends its connections.
+        # Allows the next replica while the last one still drains.
         budget = {"maxSurge": "100%"}
         stage.write(strategy={"rollingUpdate": budget, "drainSeconds": 10}, env=env)
         with stage.controller() as controller:
@@ -84,7 +84,7 @@ def _watch(stage: Stage, controller: psutil.Process, seconds: float) -> Watched:
 
 
 def _things(stage: Stage) -> dict[str, int]:
-    """How many there are of everything that a rotation makes or touches."""
+    """The number of objects of each kind that a rotation creates or changes."""
     label = f"--filter=label=com.docker.compose.project={stage.project}"
     return {
         "containers": len(containers(stage.project, everything=True)),

@@ -1,8 +1,8 @@
-"""From two replicas to fifty and back under load, beside `docker compose up -d --scale`.
+"""Scaling from two replicas to fifty and back under load, compared with `docker compose up -d --scale`.
 
     .venv/bin/python benchmarks/scale.py
 
-It is done when HAProxy calls all of them UP, and on the way back when only two containers are left and both are UP.
+Scaling up is done when all replicas are UP in HAProxy; scaling down when only two containers are left and both are UP.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ CONTESTANTS: Final[dict[str, Callable[[], AbstractContextManager[Subject]]]] = {
 
 
 def rows(lab: Lab) -> Iterator[Row]:
-    """Up, down, and what the clients lost."""
+    """Up, down, and failed requests."""
     up: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     down: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
     lost: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
@@ -56,7 +56,7 @@ def rows(lab: Lab) -> Iterator[Row]:
 
 def _scaled(subject: Subject, replicas: int) -> float:
     def scale() -> None:
-        # Compose gives the command back only at the end.
+        # Compose's command returns only at the end.
         asking = threading.Thread(target=subject.scale, args=(replicas,))
         asking.start()
         wait_until(f"{replicas} replicas are UP", lambda: is_full(subject, replicas))

@@ -1,10 +1,9 @@
-"""What one scrape costs when many replicas run, and how many series it has.
+"""The cost of one scrape with many replicas, and its number of series.
 
 Usage: python benchmarks/scrape.py [REPLICAS]
 
-Half the services have rotation, all have history in every counter and histogram that belongs to a service: more than a
-quiet controller has. Collecting and rendering is what is timed, in CPU time; nothing else happens in a scrape, which
-reads memory and waits for nobody.
+Half the services have rotation, and all have values in every counter and histogram of a service, more than an idle
+controller has. Collection and rendering are timed, in CPU time; a scrape does nothing else and never blocks.
 """
 
 from __future__ import annotations
@@ -63,7 +62,7 @@ def service(number: int) -> ServiceSnapshot:
 
 
 def with_history(names: list[str]) -> Recorder:
-    """A recorder in which every service has been through everything."""
+    """A recorder with values in all series of every service."""
     recorder = Recorder()
     for name in names:
         recorder.introduce(name)

@@ -1,12 +1,12 @@
-"""A controller that has no quiet moment: does it grow, does it lose a request, does it leave anything behind?
+"""A controller under continuous change: checks for memory growth, lost requests and leftovers.
 
     .venv/bin/python benchmarks/soak.py [MINUTES]
 
-Three services under one controller. Every two seconds one thing happens to one of them: a replica is killed, the number
-of replicas changes, there is a new release, all replicas are to be rotated, or a service goes and comes back. Clients ask
-the first service all the time; what a replica was just running when it was killed is lost with it, unless it can be run
-again, and is counted apart. Memory, file descriptors and threads are looked at every second; a leak is a difference
-between the first and the last third. A run of the full length is kept and becomes a part of docs/benchmarks.md.
+Three services under one controller. Every two seconds one of them changes: a replica is killed, the number of replicas
+changes, there is a new release, all replicas are rotated, or a service is removed and created again. Clients send requests
+to the first service all the time; requests in flight on a killed replica that cannot be repeated are lost, and are counted
+separately. Memory, file descriptors and threads are sampled every second; a leak is a difference between the first and the
+last third. A run of the full length is stored and becomes a part of docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ SEED: Final = 7
 CHURN_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 1.0
 RATE: Final = 60.0
-"""Requests a second: enough to meet every moment, too few to be what is measured."""
+"""Requests a second: enough to detect short outages, too few to affect the measurement."""
 MEGABYTE: Final = 1 << 20
 NOTICE_SECONDS: Final = 1.0
-"""Within which HAProxy's checks see that a replica died."""
+"""Seconds within which HAProxy's checks detect a dead replica."""
 SPEC: Final[Mapping[str, Any]] = {
     "plugin": "whoami",
     "replicas": 3,
@@ -51,7 +51,7 @@ SPEC: Final[Mapping[str, Any]] = {
 
 @dataclass
 class Churn:
-    """What happens to services, one thing at a time. The first service keeps its manifest: clients ask it."""
+    """Changes of services, one at a time. The first service keeps its manifest, because clients use it."""
 
     services: Crowd
     chance: random.Random
@@ -72,19 +72,19 @@ class Churn:
         self.done += 1
 
     def interrupted(self, shot: Shot) -> bool:
-        """Whether a request that is lost cannot be run again and was under way while a replica was killed."""
+        """Whether a lost request cannot be repeated and was in flight while a replica was killed."""
         return shot.is_bound and any(
             shot.began <= dead + NOTICE_SECONDS and shot.ended >= killed for killed, dead in self.kills
         )
 
     def settle(self) -> None:
-        """Let everything be as it was at first."""
+        """Restore the initial state."""
         for name in self.services.names:
             self._change(name, replicas=SPEC["replicas"])
         wait_until("everything is Ready again", lambda: self.services.is_ready and not self.surplus())
 
     def surplus(self) -> str:
-        """What is there and should not be, or the other way round; empty when all is right."""
+        """Surplus and missing objects; empty if there are none."""
         wrong = []
         for name in self.services.names:
             label = f"--filter=label={PROJECT}={project_of(name)}"
@@ -100,7 +100,7 @@ class Churn:
     def _kill(self, name: str) -> None:
         if running := containers(project_of(name), "whoami"):
             killed = time.monotonic()
-            # It may be on its way out anyway.
+            # The replica may be stopping already.
             docker("kill", self.chance.choice(running), check=False)
             if name == self.services.names[0]:
                 self.kills.append((killed, time.monotonic()))
@@ -126,7 +126,7 @@ class Churn:
 
 
 def main(minutes: float) -> None:
-    """Soak, and say what came of it; exits with 1 if a request was lost or something is left over."""
+    """Run the soak and print the results; exits with 1 if a request was lost or something is left over."""
     with crowd(SERVICES, **SPEC) as services, services.stage.controller() as controller:
         wait_until("all services are Ready", lambda: services.is_ready)
         churn = Churn(services, random.Random(SEED))

@@ -1,10 +1,10 @@
-"""A whole suite at once: many VaultServices in one directory, beside one Compose project after the other.
+"""Many VaultServices in one directory at once, compared with one Compose project after the other.
 
     .venv/bin/python benchmarks/suite.py
 
-Each is one replica, its gateway and its HAProxy; Compose starts the same containers. What bounds both is how many
-containers the engine starts in a second; the share of it that we reach is the figure to look at. A stack has two networks,
-and Docker's default address pools end at about 30: only an engine with wider pools has room for all.
+Each has one replica, its gateway and its HAProxy; Compose starts the same containers. The limit of both is the engine's
+rate of container starts; the result is our share of it. A stack has two networks, and Docker's default address pools
+have about 30: all services need an engine with larger pools.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SERVICES: Final = 100
 CONTAINERS_OF_EACH: Final = 3
 NETWORKS_OF_EACH: Final = 2
 DEFAULT_NETWORKS: Final = 30
-"""What Docker's default address pools come to."""
+"""Networks in Docker's default address pools."""
 OTHERS: Final = 6
-"""Networks that an engine has besides."""
+"""Other networks of an engine."""
 SECONDS_FOR_EACH: Final = 3.0
 SAMPLE: Final = 10
-"""Compose projects that are started; as many services as there are would take as much longer."""
+"""Compose projects that are started; the time for all services is extrapolated."""
 
 
 def rows(lab: Lab) -> Iterator[Row]:
@@ -53,7 +53,7 @@ def rows(lab: Lab) -> Iterator[Row]:
 
 
 def _networks(lab: Lab) -> int:
-    """How many networks the engine's address pools have room for."""
+    """How many networks fit into the engine's address pools."""
     pools = lab.engine.info().get("DefaultAddressPools") or ()
     return (
         sum(1 << (pool["Size"] - int(pool["Base"].partition("/")[2])) for pool in pools) or DEFAULT_NETWORKS
@@ -70,7 +70,7 @@ def _apply(services: Crowd) -> None:
 
 
 def _compose(services: Crowd, count: int) -> Iterator[float]:
-    """Some of the same stacks, from the files that ours were made of."""
+    """A sample of the same stacks, from our own files."""
     for name in services.names[:count]:
         project = project_of(name)
         remove_project(project)

@@ -1,1 +1,1 @@
-"""What the families of rows share."""
+"""Shared code of the families of rows."""

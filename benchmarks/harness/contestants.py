@@ -1,8 +1,8 @@
-"""One web service with replicas behind HAProxy, kept by each of those whom a user could pick.
+"""One web service with replicas behind HAProxy, run by the project and by each alternative.
 
-All of them run the same image, and all have an HAProxy in front that checks replicas by itself. Ours is told of them by
-its controller; those of the others find them by Docker's DNS, which is the way that their documentation shows. Swarm alone
-needs Docker's health check as well: without one it takes a replica for ready as soon as it runs.
+All contestants run the same image and have an HAProxy that checks the replicas. Our controller configures the servers of
+ours; the others use Docker's DNS, as in their documentation. Only Swarm also needs Docker's health check: without one, it
+treats a replica as ready as soon as it runs.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ backend web
 
 
 class RefusedError(Exception):
-    """A contestant cannot take part here; says why."""
+    """A contestant cannot run here; has the reason."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Setting:
 
     @property
     def slots(self) -> int:
-        """Room for twice as many replicas as there are at once."""
+        """Server slots for twice the number of replicas."""
         return 2 * max(self.replicas, self.most)
 
 
@@ -108,7 +108,7 @@ class Subject:
 
 @contextmanager
 def ours(setting: Setting, **strategy: Any) -> Iterator[Subject]:
-    """A controller follows a manifest, and the manifest is edited."""
+    """A controller with a manifest, which is edited."""
     budget = strategy or {"rollingUpdate": {"maxSurge": "100%"}}
     command = (*VAULTCTL, "--log-format", "json")
     spec = {"plugin": PLUGIN, "replicas": setting.replicas, "strategy": budget, "env": setting.env}
@@ -228,7 +228,7 @@ def _proxy_directories(host: str, setting: Setting) -> Iterator[tuple[Path, Path
     try:
         for directory in (root, config, run):
             directory.mkdir(exist_ok=True)
-            # For HAProxy's user, who is none of this machine's.
+            # For HAProxy's user, which does not exist on this machine.
             directory.chmod(0o777 if directory is run else 0o755)
         (config / "haproxy.cfg").write_text(HAPROXY.format(host=host, slots=setting.slots))
         yield config, run

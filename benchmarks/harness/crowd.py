@@ -1,4 +1,4 @@
-"""Many VaultServices under one controller, all of the same kind."""
+"""Many similar VaultServices under one controller."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import Stage, free_ports
 
 REMOVERS: Final = 4
-"""Projects that are removed side by side."""
+"""Projects that are removed in parallel."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +38,21 @@ class Crowd:
 
     @property
     def is_ready(self) -> bool:
-        """Whether all that are written down are Ready, at the generation of their newest spec."""
+        """Whether all services are Ready, at the generation of their newest spec."""
         return next(self.unready(), None) is None
 
     def unready(self) -> Iterator[str]:
-        """Which are not, and why."""
+        """The services that are not Ready, and why."""
         objects = self.stage.application.objects
         for name in self.names:
             stored, ready = objects.get(name), find_condition(objects.status(name).conditions, "Ready")
             if stored is None or ready is None or ready.observed_generation != stored.generation:
-                yield f"{name}: its newest spec is not looked at yet"
+                yield f"{name}: its newest spec was not observed yet"
             elif ready.status != "True":
                 yield f"{name}: {ready.message}"
 
     def write(self, name: str, spec: Mapping[str, Any]) -> None:
-        """Write a manifest down, in one step."""
+        """Write a manifest atomically."""
         document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}}
         document |= {"spec": {**spec, "ports": {"http": self.ports[name]}}}
         temporary = self.manifest(name).with_suffix(".new")
@@ -60,7 +60,7 @@ class Crowd:
         temporary.replace(self.manifest(name))
 
     def manifest(self, name: str) -> Path:
-        """Where it is written down."""
+        """The path of its manifest."""
         return self.stage.manifests / f"{name}.yaml"
 
 

@@ -1,4 +1,4 @@
-"""What the whole run shares: the limits of this machine, each measured once, and an engine for Swarm."""
+"""Shared by the whole run: the limits of this machine, each measured once, and an engine for Swarm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from benchmarks.harness.private_engine import EngineRefusedError, private_engine
 from benchmarks.harness.rounds import timed
 
 STARTS: Final = 24
-"""Containers that the engine is to create and start as fast as it can, to know what that is."""
+"""Number of containers for measuring the engine's maximum rate."""
 SIDE_BY_SIDE: Final = 8
 ALONE: Final = 5
 INTERPRETERS: Final = 10
@@ -27,11 +27,11 @@ COMMAND: Final = ["sleep", "infinity"]
 
 
 class Lab(ExitStack):
-    """Use as a context manager; what it started ends with it."""
+    """Use as a context manager, which stops everything that it started."""
 
     @cached_property
     def swarm(self) -> str:
-        """The URL of an engine that Swarm can have for itself. Raises RefusedError."""
+        """The URL of a separate engine for Swarm. Raises RefusedError."""
         try:
             return self.enter_context(private_engine(IMAGES))
         except EngineRefusedError as error:
@@ -54,7 +54,7 @@ class Lab(ExitStack):
 
     @cached_property
     def interpreter_seconds(self) -> float:
-        """How long a Python takes that does nothing."""
+        """Run time of an empty Python program."""
         nothing = [sys.executable, "-I", "-c", ""]
         return statistics.median(
             timed(lambda: subprocess.run(nothing, check=True)) for _ in range(INTERPRETERS)
@@ -79,16 +79,16 @@ class Lab(ExitStack):
         return float(statistics.median(delays))
 
     def one_event(self) -> str:
-        """The limit of whatever answers an event."""
+        """The limit of a reaction to an event."""
         return f"the event on its way: {self.event_seconds * 1000:.1f} ms"
 
     def rate(self, containers: int) -> str:
-        """The limit of whatever needs these many containers, as a row says it."""
+        """The limit for this number of containers, as text for a row."""
         rate = self.starts_per_second
         return f"{containers} bare starts: {containers / rate:.1f} s ({rate:.1f}/s)"
 
     def one_start(self, boot: float = 0.0) -> str:
-        """The limit of whatever needs a container, and has to wait until it has booted."""
+        """The limit for one container that has to boot, as text for a row."""
         seconds = self.start_seconds + boot
         return (
             f"boot and one bare start: {seconds:.2f} s"
@@ -115,7 +115,7 @@ class Lab(ExitStack):
             with ThreadPoolExecutor(side_by_side) as pool:
                 return timed(lambda: list(pool.map(start, range(count))))
         finally:
-            # After the pool has ended: a start that failed leaves others under way.
+            # After the pool has ended, because other starts may still run when one fails.
             started = self.engine.containers(all=True, filters={"label": mark})
             with ThreadPoolExecutor(side_by_side) as pool:
                 list(pool.map(remove, [row["Id"] for row in started]))

@@ -1,4 +1,4 @@
-"""When operations began, from the controller's own log: one JSON line for each, written as it ends, with its length."""
+"""Start times of operations, from the controller's log: one JSON line for each, written at its end with its duration."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOK_SECONDS: Final = 0.01
 
 @dataclass
 class OperationLog:
-    """The log of a `vaultctl --log-format json run`; what was there already is not looked at."""
+    """The log of a `vaultctl --log-format json run`; existing lines are skipped."""
 
     path: Path
 
@@ -32,7 +32,7 @@ class OperationLog:
             if begun:
                 return min(begun)
             time.sleep(LOOK_SECONDS)
-        raise RefusedError("the controller does nothing")
+        raise RefusedError("the controller started no operation")
 
     def _news(self) -> list[float]:
         with self.path.open("rb") as file:

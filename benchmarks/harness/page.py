@@ -1,4 +1,4 @@
-"""Rows as people read them: on the terminal while a family runs alone, and as docs/benchmarks.md after a whole run."""
+"""Formats rows: on the terminal while a family runs alone, and as docs/benchmarks.md after a whole run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ VERDICTS: Final = {True: "kept", False: "**MISSED**", None: ""}
 INTRODUCTION: Final = """\
 # Benchmarks
 
-`make bench` measures all of this in one go on one machine and writes this page; `make soak` adds a section at its end.
-Contestants take turns, round by round. A figure is the median of its rounds with the least and the most in brackets; a
-ratio is that of ours to theirs in the same round, so less is better wherever time is measured. A goal that is not kept
-says so."""
+`make bench` measures everything in one run on one machine and writes this page; `make soak` adds the last section.
+Contestants take turns, round by round. A figure is the median of its rounds, with minimum and maximum in brackets; a ratio
+is ours divided by theirs in the same round, so less is better for times. A missed goal is marked."""
 
 
 def text(rows: Iterable[Row]) -> str:
@@ -67,7 +66,7 @@ def page(results: Mapping[str, Any], rows: Sequence[Row], soak: Mapping[str, Any
         markdown(rows),
         *(f"Not measured: {name}, because {reason}." for name, reason in results["failures"].items()),
         "## How cost grows",
-        "A pass with nothing to do, over an engine in memory: what the controller itself costs. "
+        "The controller's own cost of a pass with nothing to do, with an engine in memory. "
         "`scripts/benchmark-picture` draws it.",
         "![Pass time over replicas and services](pass-time.png)",
         _growth(growth),
@@ -96,8 +95,8 @@ def _soak(soak: Mapping[str, Any]) -> str:
     for name, (first, last) in soak["series"].items():
         lines[-1] += "\n" + _line((name, f"{first:,.1f}", f"{last:,.1f}", f"{last - first:+.1f}"))
     lines.append(
-        f"{soak['requests']:,} requests, {soak['lost']} lost. Besides, {soak['kills']} replicas were killed, and "
-        f"{soak['interrupted']} requests with them that cannot be run twice: POSTs, and those whose answer had begun. "
+        f"{soak['requests']:,} requests, {soak['lost']} lost. In addition, {soak['kills']} replicas were killed, with "
+        f"{soak['interrupted']} requests that cannot be repeated: POSTs, and those whose response had begun. "
         f"Left over afterwards: {soak['left'] or 'nothing'}."
     )
     return "\n\n".join(lines)

@@ -1,4 +1,4 @@
-"""Whether a pool is full: asked of the engine, of HAProxy and of the replicas, alike for every contestant."""
+"""Checks whether a pool is full with the engine, HAProxy and the replicas, in the same way for every contestant."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PORT: Final = 8000
 
 
 def servers_up(admin: Path) -> frozenset[str]:
-    """IP addresses of the servers that HAProxy calls UP, in any of its backends."""
+    """IP addresses of the servers that are UP in HAProxy, in any backend."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(ANSWER_SECONDS)
         connection.connect(str(admin))
@@ -40,7 +40,7 @@ def addresses(row: Mapping[str, Any]) -> frozenset[str]:
 
 
 def is_full(subject: Subject, replicas: int) -> bool:
-    """Whether just these many replicas run, and all are UP and answer."""
+    """Whether exactly this number of replicas run, and all are UP and answer."""
     return _are_full(subject, subject.rows(), replicas)
 
 
@@ -54,7 +54,7 @@ def _are_full(subject: Subject, rows: Sequence[Mapping[str, Any]], replicas: int
 def is_replaced(
     subject: Subject, before: Collection[str], rows: Sequence[Mapping[str, Any]] | None = None
 ) -> bool:
-    """Whether the pool is as full as it was, with replicas that are none of `before` (IDs); `rows` are those just seen."""
+    """Whether the pool is full again without replicas of `before` (IDs); `rows` are the current containers."""
     rows = subject.rows() if rows is None else rows
     return not any(row["Id"] in before for row in rows) and _are_full(subject, rows, len(before))
 
@@ -75,7 +75,7 @@ def _answers(row: Mapping[str, Any]) -> bool:
 
 
 def wait_until(what: str, look: Callable[[], bool], seconds: float = DEADLINE) -> float:
-    """The monotonic moment at which it was seen to be so. Raises RefusedError when it was not within `seconds`."""
+    """Poll until it is true; returns the monotonic time. Raises RefusedError after `seconds`."""
     deadline = time.monotonic() + seconds
     while not look():
         if time.monotonic() > deadline:

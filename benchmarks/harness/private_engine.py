@@ -1,8 +1,8 @@
-"""A second dockerd for Swarm, which refuses an engine with live-restore, and live-restore is what our users need.
+"""A second dockerd for Swarm, which does not support live-restore, although our users need live-restore.
 
-It has its own directories, addresses and bridge: one that is told to have no bridge removes docker0, which is the other
-one's. It leaves the host's packet filter alone, because two daemons would flush each other's rules; ports are published by
-its userland proxy instead.
+It has its own directories, addresses and bridge: without a bridge, dockerd would remove docker0 of the other engine. It
+does not change the host's packet filter, because two daemons would flush each other's rules; its userland proxy publishes
+ports.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ ADDRESSES: Final = "base=10.213.0.0/16,size=24"
 BRIDGE: Final = "vr-bench0"
 BRIDGE_ADDRESS: Final = "10.214.0.1/24"
 SWARM_BRIDGE: Final = "docker_gwbridge"
-"""What a Swarm makes in the host's namespace and leaves there."""
+"""Network devices that a Swarm creates in the host's namespace and does not remove."""
 
 
 class EngineRefusedError(Exception):
-    """No second engine can be had here; says why."""
+    """A second engine cannot run here; has the reason."""
 
 
 @contextmanager
 def private_engine(images: Sequence[str]) -> Iterator[str]:
-    """The URL of an engine of its own that has these images; it is ended afterwards, with all that ran on it.
+    """The URL of a separate engine with these images; it is stopped afterwards, with its containers.
 
     Raises EngineRefusedError.
     """
@@ -78,7 +78,7 @@ def private_engine(images: Sequence[str]) -> Iterator[str]:
 
 
 def _ip(*words: str) -> bool:
-    """Whether the command succeeded; a bridge that cannot be had is what dockerd will complain of."""
+    """Whether the command succeeded; dockerd itself reports a missing bridge."""
     return subprocess.run(["ip", *words], capture_output=True, check=False).returncode == 0
 
 

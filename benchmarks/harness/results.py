@@ -1,4 +1,4 @@
-"""What was measured, kept as JSON: docs/benchmarks.md is made of it, and so is the picture."""
+"""Results as JSON, from which docs/benchmarks.md and the picture are generated."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SOAK: Final = "soak.json"
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """The machine and software of the measurement."""
     return {
         "cpus": os.cpu_count(),
         "kernel": f"{platform.system()} {platform.release()}",
@@ -32,17 +32,17 @@ def machine() -> dict[str, object]:
 
 
 def save_rows(about: Mapping[str, Any], rows: Sequence[Row]) -> None:
-    """Keep a whole run, and write the page anew."""
+    """Store a whole run, and regenerate the page."""
     _write(BENCH, {**about, "rows": [to_json(row) for row in rows]})
 
 
 def save_soak(soak: Mapping[str, Any]) -> None:
-    """Keep a soak, and write the page anew."""
+    """Store a soak, and regenerate the page."""
     _write(SOAK, soak)
 
 
 def render() -> str:
-    """The page that the kept results come to. Raises FileNotFoundError before the first whole run."""
+    """The page of the stored results. Raises FileNotFoundError before the first whole run."""
     bench = json.loads((RESULTS / BENCH).read_text())
     soak = json.loads((RESULTS / SOAK).read_text()) if (RESULTS / SOAK).exists() else None
     return page(bench, [from_json(row) for row in bench["rows"]], soak)

@@ -1,4 +1,4 @@
-"""Taking turns: every round tries all candidates, so that whatever else the machine does falls on all of them alike."""
+"""Alternating rounds: every round runs all candidates, so that other load of the machine affects all of them equally."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def alternate(
 
 
 def timed(run: Callable[[], object]) -> float:
-    """How many seconds it took."""
+    """Its run time in seconds."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
@@ -36,7 +36,7 @@ def timed(run: Callable[[], object]) -> float:
 def command(
     *words: str, env: Mapping[str, str] | None = None, codes: Sequence[int] = (0,)
 ) -> Callable[[], None]:
-    """A command line to be run and timed as a whole; another exit code than `codes` ends the benchmark with its words."""
+    """A command line that is timed as a whole; an exit code not in `codes` stops the benchmark with its output."""
 
     def run() -> None:
         done = subprocess.run(

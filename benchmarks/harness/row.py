@@ -1,6 +1,6 @@
-"""One line of the table: what was measured, beside whom, what it should have come to, and whether it did.
+"""One row of the table: measurement, comparison, goal and verdict.
 
-A row is data. Families make rows, the page prints them, and nobody but this module decides whether a goal holds.
+A row is data. Families create rows, the page prints them, and only this module decides whether a goal is kept.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Goal:
     ratio_at_least: float | None = None
 
     def text(self, unit: str) -> str:
-        """The bounds as the table shows them."""
+        """The bounds as text for the table."""
         bounds = []
         if self.at_most is not None:
             bounds.append(f"≤ {amount(self.at_most, unit)}")
@@ -80,7 +80,7 @@ class Row:
 
 
 def amount(value: float, unit: str) -> str:
-    """A number with its unit, with as many digits as anybody can use."""
+    """A number with its unit and a sensible number of digits."""
     if unit != SECONDS:
         digits = 0 if value >= 100 or value == round(value) else 2 if value < 10 else 1
         return f"{value:,.{digits}f}{' ' if unit else ''}{unit}"
@@ -90,7 +90,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def spread(values: Sequence[float], unit: str) -> str:
-    """The median with the least and the most; the number alone when all are the same."""
+    """The median with minimum and maximum; only the number if all are equal."""
     if not values:
         return "–"
     middle, least, most = (amount(value, unit) for value in (median(values), min(values), max(values)))
@@ -98,7 +98,7 @@ def spread(values: Sequence[float], unit: str) -> str:
 
 
 def to_json(row: Row) -> dict[str, Any]:
-    """A row as JSON can hold it."""
+    """A row as JSON data."""
     return asdict(row)
 
 

@@ -1,4 +1,4 @@
-"""docs/benchmarks.md is made of what was measured, and says so where a goal is missed."""
+"""docs/benchmarks.md is generated from the stored results, and marks missed goals."""
 
 from __future__ import annotations
 

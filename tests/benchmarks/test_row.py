@@ -1,4 +1,4 @@
-"""A row decides whether its goal holds; nobody else does, so it had better be right."""
+"""A row decides whether its goal is kept."""
 
 from __future__ import annotations
 

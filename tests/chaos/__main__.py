@@ -1,6 +1,6 @@
-"""`python -m tests.chaos [WORD]`: every crash point and every fault, a line for each; then docs/reliability.md anew.
+"""`python -m tests.chaos [WORD]`: runs every crash point and fault, prints a line for each, writes docs/reliability.md.
 
-With a WORD only those that have it in their name are tried, and the page stays as it is.
+With a WORD, only those with it in their name are run, and the page is not written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INPUTS: Final = 20_000
 
 
 def crash(points: Sequence[CrashPoint]) -> list[Outcome]:
-    """Try crash points on one stage."""
+    """Run crash points on one stage."""
     if not points:
         return []
     survived = []
@@ -44,7 +44,7 @@ def crash(points: Sequence[CrashPoint]) -> list[Outcome]:
 
 
 def suffer(faults: Sequence[Fault]) -> list[Outcome]:
-    """Bring faults upon services, one after the other; those of the engine on an engine of their own."""
+    """Run faults on services, one after the other; those of the engine on a separate engine."""
     outcomes = []
     for fault in faults:
         if fault.daemon is None:
@@ -56,7 +56,7 @@ def suffer(faults: Sequence[Fault]) -> list[Outcome]:
 
 
 def _told(fault: Fault, live: Callable[[Fault], Outcome]) -> Outcome:
-    """The outcome, which is printed; that it never healed is one as well, and keeps no other from its turn."""
+    """Print and return the outcome; a service that never healed is an outcome too, so the next fault still runs."""
     try:
         outcome = live(fault)
     except (AssertionError, RuntimeError, SubprocessError) as error:
@@ -66,7 +66,7 @@ def _told(fault: Fault, live: Callable[[Fault], Outcome]) -> Outcome:
 
 
 def chaos(word: str) -> bool:
-    """Try what has this word in its name, everything if it is empty; whether it all went as promised."""
+    """Run everything with this word in its name, or all if it is empty; returns whether all guarantees were kept."""
     began = time.monotonic()
     survived = crash([point for point in POINTS if word in str(point)])
     outcomes = suffer([fault for fault in FAULTS if word in fault.name])
@@ -75,13 +75,13 @@ def chaos(word: str) -> bool:
         unforeseen = try_the_unforeseen(HISTORIES, INPUTS)
         print(unforeseen)
         good = good and not (unforeseen.violations or unforeseen.finds)
-        # Also when something went wrong: then the difference in the page says what.
+        # Also after a failure: the diff of the page then shows it.
         PAGE.write_text(render(survived, FAULTS, outcomes, unforeseen), encoding="utf-8")
     print(f"{len(survived)} crash points and {len(outcomes)} faults in {time.monotonic() - began:.0f} s")
     return good
 
 
 if __name__ == "__main__":
-    # Like Ctrl-C, so that what was started is swept.
+    # Like Ctrl-C, so that everything that was started is removed.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(not chaos(" ".join(sys.argv[1:])))

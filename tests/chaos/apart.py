@@ -1,6 +1,6 @@
-"""A fault that harms the engine, in a network namespace of its own: `python -m tests.chaos.apart ROOT NAME`, in `unshare`.
+"""Runs a fault of the engine in a separate network namespace: `python -m tests.chaos.apart ROOT NAME`, in `unshare`.
 
-Prints the outcome as the last line; everything before it is for people.
+Prints the outcome as the last line, after messages for users.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS: Final = 400.0
 
 
 def live_through_apart(fault: Fault, root: Path) -> Outcome:
-    """As `live_through`, on an engine below `root` that nobody else uses. Raises RuntimeError with what was said."""
+    """As `live_through`, on a private engine below `root`. Raises RuntimeError with the output."""
     done = subprocess.run(
         ["unshare", "--net", sys.executable, "-m", "tests.chaos.apart", str(root), fault.name],
         capture_output=True,

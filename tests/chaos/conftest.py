@@ -1,4 +1,4 @@
-"""The engine that the end-to-end tests ask for is asked for here as well."""
+"""Requires the engine of the end-to-end tests."""
 
 from tests.e2e.conftest import engine
 

@@ -1,4 +1,4 @@
-"""Faults of containers and networks: those that die, and those that a hand has touched."""
+"""Faults of containers and networks: crashes and manual changes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HAND_SECONDS: Final = 10.0
 
 
 def _kill(*victims: str) -> None:
-    """`kill -9` from outside; the engine sees a death that nobody asked for. Returns when the engine has noticed."""
+    """`kill -9` from outside; for the engine an unexpected exit. Returns when the engine has noticed."""
     before = {victim: _life(victim) for victim in victims}
     for victim in victims:
         os.kill(inspect(victim)["State"]["Pid"], signal.SIGKILL)
@@ -62,7 +62,7 @@ def _everything_is_removed(scene: Scene) -> Iterator[None]:
 def _a_replica_is_renamed(scene: Scene) -> Iterator[None]:
     yield
     docker("rename", scene.stage.replicas()[0], f"{scene.stage.project}-by-hand")
-    # Nothing is wrong with a name. It has to go like any other when it is time.
+    # A renamed container is valid, and has to be replaced like any other in a rollout.
     scene.change()
 
 
@@ -76,12 +76,12 @@ def _the_networks_are_removed(scene: Scene) -> Iterator[None]:
     yield
     project = scene.stage.project
     for network in docker("network", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split():
-        # The controller heals in between: a network with somebody on it again cannot be removed.
+        # The controller heals in between: a network that has containers again cannot be removed.
         until("the hand is quicker than the controller", partial(_is_removed, network, project), HAND_SECONDS)
 
 
 def _is_removed(network: str, project: str) -> bool:
-    """Whether the network is gone after one more try."""
+    """Whether the network is removed after one more attempt."""
     for container in containers(project):
         docker("network", "disconnect", "--force", network, container, check=False)
     docker("network", "rm", network, check=False)
@@ -94,9 +94,9 @@ CONTAINER_FAULTS: Final = (
     Fault("`kill -9` of one HAProxy of a pair", Promise.IN_FLIGHT, _one_haproxy_dies, PAIR),
     Fault("`kill -9` of the only HAProxy", Promise.AWAY, _one_haproxy_dies),
     Fault("`kill -9` of the gateway", Promise.AWAY, _the_gateway_dies),
-    Fault("a replica is removed by hand", Promise.IN_FLIGHT, _a_replica_is_removed),
-    Fault("all containers are removed by hand", Promise.AWAY, _everything_is_removed),
-    Fault("a replica is renamed by hand, then a rollout", Promise.NONE, _a_replica_is_renamed),
+    Fault("a replica is removed manually", Promise.IN_FLIGHT, _a_replica_is_removed),
+    Fault("all containers are removed manually", Promise.AWAY, _everything_is_removed),
+    Fault("a replica is renamed manually, then a rollout", Promise.NONE, _a_replica_is_renamed),
     Fault("a replica is disconnected from its network", Promise.IN_FLIGHT, _a_replica_is_disconnected),
-    Fault("all networks are removed by hand", Promise.AWAY, _the_networks_are_removed),
+    Fault("all networks are removed manually", Promise.AWAY, _the_networks_are_removed),
 )

@@ -1,4 +1,4 @@
-"""Faults of the engine itself: dockerd is restarted or killed, with the options that we ask for and with its defaults."""
+"""Faults of the engine: dockerd is restarted or killed, with the recommended options and with its defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.chaos.fault import Fault, Promise, Scene
 
 AWAY_SECONDS: Final = 3.0
 CAREFUL: Final = ("--live-restore", "--userland-proxy=false")
-"""What docs/deployment.md asks for."""
+"""The options that docs/deployment.md recommends."""
 DEFAULTS: Final[tuple[str, ...]] = ()
 
 

@@ -1,7 +1,7 @@
-"""What a fault is, and what is promised for the time of it.
+"""Faults, and the guarantees during them.
 
-A fault is told as a story: a generator that prepares the scene, yields, does the harm under load, and ends. Whatever it
-holds in `with` statements over its first `yield` is put right after everything was judged.
+A fault is a generator that prepares the scene, yields, causes the fault under load, and ends. Its `with` statements around
+the first `yield` are left after the outcome was checked.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from tests.chaos.private_engine import PrivateEngine
 
 NOTICED_SECONDS: Final = 1.0
-"""HAProxy has noticed by then that a server is gone: it takes three failed connections."""
+"""Seconds within which HAProxy detects a dead server, after three failed connections."""
 RULES_SECONDS: Final = 1.0
-"""Longer than dockerd takes at its start between forgetting all rules of its firewall and writing those of our port."""
+"""Longer than dockerd takes at its start from removing its firewall rules to writing those of our port."""
 
 
 class Promise(StrEnum):
@@ -33,12 +33,12 @@ class Promise(StrEnum):
     NONE = "none"
     IN_FLIGHT = "those in flight on it"
     RULES = "new connections, for less than a second"
-    AWAY = "those that come until it is back"
+    AWAY = "those that arrive until it is restored"
 
 
 @dataclass
 class Scene:
-    """One service under load and the controller that keeps it. `lasts` is how long a fault goes on, in seconds."""
+    """One service under load and its controller. `lasts` is the duration of a fault in seconds."""
 
     stage: Stage
     lasts: float
@@ -60,16 +60,16 @@ class Scene:
         return self.controllers[-1]
 
     def change(self) -> None:
-        """Ask for another release, so that there is work to do while something is wrong."""
+        """Apply another release, so that there is work to do during the fault."""
         self.stage.write(**NEW_VERSION)
         self.changed = True
 
     def endure(self) -> None:
-        """Let the fault go on for its time."""
+        """Wait for the duration of the fault."""
         time.sleep(self.lasts)
 
     def close(self) -> None:
-        """End the controllers; those that still run have to do so by themselves."""
+        """Stop the controllers; those that still run have to exit by themselves."""
         self._open.close()
 
 

@@ -1,4 +1,4 @@
-"""One fault from beginning to end: a service is brought up, put under load, harmed, and looked at when it has healed."""
+"""Runs one fault: a service is started, put under load, the fault is caused, and the service is checked after healing."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.e2e.proof import harsh_stage, runs_version
 from tests.e2e.waiting import until
 
 HEAL_SECONDS: Final = 150.0
-"""More than the longest timeout that a pass may have to wait for."""
+"""Longer than the longest timeout of a pass."""
 ANSWER_SECONDS: Final = 12.0
-"""Longer than HAProxy holds a request; what has no answer by then will never have one."""
+"""Longer than HAProxy holds a request; a request without a response by then has failed."""
 SERVICE: Final[dict[str, Any]] = {
     "env": {"BOOT_SECONDS": "0.5"},
-    # Longer than any request of the load; what is left after it has lost its other side.
+    # Longer than any request of the load; connections that are left after it have lost their peer.
     "strategy": {"drainSeconds": 5},
     "proxy": {"holdSeconds": 10},
 }
 
 
 def live_through(fault: Fault, engine: PrivateEngine | None = None) -> Outcome:
-    """Bring a fault upon a service, `engine` being the one that it runs on, if not the machine's."""
+    """Cause a fault of a service; `engine` is its engine, if not that of the machine."""
     with harsh_stage(**SERVICE | fault.spec) as stage:
         scene = Scene(stage, fault.lasts, engine)
         story = fault.story(scene)

@@ -1,7 +1,7 @@
-"""An engine that may be harmed: a second dockerd with everything of its own, its network namespace included.
+"""An engine for destructive tests: a second dockerd with its own directories and network namespace.
 
-It runs where this process runs, so `apart` first starts this process in such a namespace. In the machine's own one it
-would take over the chains of the other engine's firewall.
+It runs in the namespace of this process, so `apart` first starts this process in a new one. In the machine's own namespace
+it would change the firewall chains of the other engine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults of what the controller stands on: its own process, its state directory, its ways to the engine."""
+"""Faults of the controller's environment: its process, its state directory, its access to the engine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.e2e.waiting import until
 
 STOPPED_SECONDS: Final = 60.0
 HANGING_SECONDS: Final = 45.0
-"""Longer than one call to the engine may take."""
+"""Longer than the timeout of one call to the engine."""
 DISK_SECONDS: Final = 10.0
 DISK_SIZE: Final = "16m"
 RIVALS: Final = 3
@@ -74,7 +74,7 @@ def _small_disk(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Lazily: our own eyes on the state directory may still hold a file of it open.
+        # Lazily, because this process may still have a file of the state directory open.
         subprocess.run(["umount", "--lazy", str(directory)], check=True, timeout=10)
 
 
@@ -90,7 +90,7 @@ def _fill(path: Path) -> None:
 
 def _the_disk_is_read_only(scene: Scene) -> Iterator[None]:
     yield
-    # What is open for writing keeps a file system from becoming read-only; nothing keeps a file from becoming immutable.
+    # A file system with files open for writing cannot become read-only, but a file can always become immutable.
     with _immutable(scene.stage.state):
         scene.change()
         scene.endure()

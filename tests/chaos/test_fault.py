@@ -1,4 +1,4 @@
-"""A promise excuses what it covers and nothing else: the judge of the real runs, on ledgers that are made up."""
+"""A promise excuses exactly what it covers: the check of the real runs, on made-up ledgers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMPTY: Final = "IncompleteReadError: 0 bytes"
 
 
 class LedgerOnly:
-    """All that the judge asks of a stage."""
+    """The part of a stage that the check uses."""
 
     def __init__(self, ledger: Path) -> None:
         self.ledger = ledger

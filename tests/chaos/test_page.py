@@ -1,4 +1,4 @@
-"""docs/reliability.md says what the code tries: each crash point, each fault with its promise, and the template's words."""
+"""docs/reliability.md matches the code: each crash point, each fault with its promise, and the text of the template."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nobody thought of: a share of the simulated histories and of the bad inputs, for the figures of the page."""
+"""Random tests: a part of the simulated histories and of the invalid inputs, for the figures of the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.simulation.many import live_through_all
 
 @dataclass(frozen=True)
 class Unforeseen:
-    """How much was tried, and how much of it went wrong."""
+    """Numbers of runs and failures."""
 
     histories: int
     violations: int
@@ -29,7 +29,7 @@ class Unforeseen:
 
 
 def try_the_unforeseen(histories: int, inputs: int) -> Unforeseen:
-    """Live through histories, then feed every way in with its share of the inputs; seeds from 0."""
+    """Run histories, then send every interface its share of the inputs; seeds from 0."""
     total = live_through_all(range(histories))
     share = inputs // len(TARGETS)
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:

@@ -1,4 +1,4 @@
-"""A web service that needs four others, all of which are quick to start: what is measured is who starts them."""
+"""A web service that needs four others, which all start quickly, so that the orchestration is measured."""
 
 from collections.abc import Mapping
 from typing import Any

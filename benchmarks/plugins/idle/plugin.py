@@ -1,4 +1,4 @@
-"""Replicas that do nothing, not even check their own health: what is measured is the controller, not the containers."""
+"""Idle replicas without health checks, so that the controller is measured and not the containers."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
 """The demo's web server without a Docker health check, so that HAProxy's own check decides who is ready.
 
-Docker runs a process in the container for each check. Several of them a second in each of many replicas that start is all
-that two cores can do; HAProxy asks over a connection, which costs nearly nothing.
+Docker runs a process in the container for each check. Several a second in many starting replicas would use up two cores; a
+check of HAProxy is one request and costs almost nothing.
 """
 
 from collections.abc import Mapping
