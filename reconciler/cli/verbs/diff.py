@@ -17,7 +17,7 @@ from reconciler.cli.tables import indented, printable
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.cli.manifests import Prepared
+    from reconciler.app.preparing import Prepared
     from reconciler.wiring import Application, Look
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from reconciler.core.assess.age import next_rotation
 from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
-from reconciler.core.assess.instance import Instance, detached, judge_instance
+from reconciler.core.assess.instance import Instance, Phase, detached, judge_instance
 from reconciler.core.assess.observed import Container, Observed
 from reconciler.core.assess.pool import Member, merge, silent
 from reconciler.core.desired.stack import Role, Stack, Workload
