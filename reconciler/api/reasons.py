@@ -138,6 +138,7 @@ class Reason(StrEnum):
     RELOAD_PROXY = "ReloadProxy", "operations", "An HAProxy takes over its new configuration."
     ADD_SERVER = "AddServer", "operations", "A replica is added to the pool."
     DRAIN_SERVER = "DrainServer", "operations", "A replica gets no new sessions."
+    SET_WEIGHT = "SetWeight", "operations", "A server of the pool gets another share of the requests."
     DELETE_SERVER = "DeleteServer", "operations", "A replica is taken out of the pool."
 
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from reconciler.api.manifest import Manifest
-from reconciler.cli.manifests import Prepared
+from reconciler.app.preparing import Prepared
 from reconciler.cli.verbs.diff import look_at
 from reconciler.core.assess.judged import judge
 from reconciler.core.assess.observed import EngineObserved, Observed, ProxyObserved
