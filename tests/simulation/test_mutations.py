@@ -129,8 +129,8 @@ def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, *known: Any) -> dependencies.DependencyStep:
-        return replace(_plan_dependencies(replace(seen, members={}), *known), hold=False)
+    def plan_dependencies(seen: judged.Judged, *known: Any, **named: Any) -> dependencies.DependencyStep:
+        return replace(_plan_dependencies(replace(seen, members={}), *known, **named), hold=False)
 
     patch.setattr(planner, "plan_dependencies", plan_dependencies)
 
@@ -193,8 +193,8 @@ def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, *known: Any) -> dependencies.DependencyStep:
-        step = _plan_dependencies(seen, *known)
+    def plan_dependencies(seen: judged.Judged, *known: Any, **named: Any) -> dependencies.DependencyStep:
+        step = _plan_dependencies(seen, *known, **named)
         pending = any(not seen.is_complete(job) for job in seen.stack.of(Role.JOB))
         return replace(step, hold=step.hold or pending)
 
@@ -202,8 +202,8 @@ def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
 
 
 def new_replicas_do_not_wait_for_a_job(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, *known: Any) -> dependencies.DependencyStep:
-        step = _plan_dependencies(seen, *known)
+    def plan_dependencies(seen: judged.Judged, *known: Any, **named: Any) -> dependencies.DependencyStep:
+        step = _plan_dependencies(seen, *known, **named)
         return replace(step, may_start=step.may_serve)
 
     patch.setattr(planner, "plan_dependencies", plan_dependencies)
