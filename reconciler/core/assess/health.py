@@ -18,7 +18,7 @@ from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
 
 EJECTED_SECONDS: Final = 10.0
-"""How long HAProxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
+"""How long a proxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
 
 CREATED_RESOLUTION: Final = timedelta(seconds=1)
 """The engine tells when a container was created in whole seconds, rounded down."""
@@ -29,7 +29,7 @@ class Replica(Instance):
     """One container of a `web` workload with its judgement.
 
     `asked`: it runs the current definition, and a fresh one was asked for in its place. `in_pool`: new requests may reach
-    it, at its present address. `taking_traffic`: HAProxy sends it requests, whatever Docker thinks of it; one that we are
+    it, at its present address. `taking_traffic`: the proxies send it requests, whatever Docker says; one that we are
     ending is no help any more.
     """
 
@@ -56,12 +56,12 @@ class Replica(Instance):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether it is known to be well before HAProxy has checked it."""
+        """Whether it is known to be well before a proxy has checked it."""
         return self.container.health is Health.HEALTHY
 
     @property
     def idle(self) -> bool:
-        """Whether no HAProxy sends it requests, not even one that has not heard what the others have."""
+        """Whether no proxy sends it requests, not even one that has not heard what the others have."""
         return self.member is None or not self.member.up_somewhere
 
     @property
@@ -80,7 +80,7 @@ class Replica(Instance):
 
     @property
     def doubt(self) -> str:
-        """Why it is not in service, as far as anything is known: its own reason, or what HAProxy's check comes to."""
+        """Why it is not in service, as far as anything is known: its own reason, or what the proxy's check comes to."""
         if self.reason or self.member is None or not self.member.check or self.taking_traffic:
             return self.reason
         return f"HAProxy's check: {self.member.check}"
@@ -107,7 +107,7 @@ def judge(
     host = container.addresses.get(VAULT_NET)
     # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
     address = f"{host}:{container.port or workload.port}" if host else None
-    # What HAProxy found at another address says nothing about it.
+    # What a proxy found at another address says nothing about it.
     found = member if member is not None and member.addresses == {address} else None
     accepted = workload.accepts(container.revision)
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
@@ -157,7 +157,7 @@ def _gone(name: str) -> Workload:
 
 
 def _find_phase(container: Container, workload: Workload, member: Member | None, in_time: bool) -> Found:
-    """What the engine can tell, and HAProxy's check where there is no other."""
+    """What the engine can tell, and the proxy's check where there is no other."""
     seen = find_phase(container, workload, in_time=in_time)
     unchecked = seen.phase is Phase.READY and container.health is Health.NONE
     if unchecked and member is not None and member.enabled and not member.up:

@@ -1,6 +1,6 @@
 """What one container of any workload is good for: where it is in its life, and in a few words why.
 
-Replicas of the pool, databases, jobs and HAProxy's own containers are all judged here, once in a pass, so that the plan,
+Replicas of the pool, databases, jobs and the proxies' own containers are all judged here, once in a pass, so that the plan,
 the differences, the metrics and the end of a rollout never tell different stories.
 """
 

@@ -44,7 +44,7 @@ class Container:
     """One container of a stack.
 
     `number` is Compose's, which only grows among the containers there are. `addresses` maps the stack's network
-    names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for HAProxy:
+    names to IPv4 addresses; `port` is where a web replica listens. `slot`, `joined` and `namespace` are set for a proxy:
     the name of its sockets, the ID of the container whose network namespace it lives in, and when that one had been
     started as this one was created. `shared` are the IDs of the containers whose PID or IPC namespace it lives in, None
     when that was not asked. `started` is exact for gateway and proxies, coarse for others, and so is `ended`. `stopping` is
@@ -106,9 +106,9 @@ MAX_WEIGHT: Final = 256
 
 @dataclass(frozen=True)
 class Server:
-    """One server of the pool as one HAProxy worker sees it; `since` is how many seconds its status has lasted.
+    """One server of the pool as one worker of a proxy sees it; `since` is how many seconds its status has lasted.
 
-    `check`: what the last check came to, in HAProxy's words, such as "L7STS 401". `weight`: its share of new requests
+    `check`: what the last check came to, in the proxy's words, such as "L7STS 401". `weight`: its share of new requests
     beside that of the others, 0 for none; `up` says what its checks say, also then.
     """
 
@@ -124,7 +124,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class ProxyWorker:
-    """One HAProxy process; after a reload the old ones live on until their last session ends."""
+    """One process of a proxy; after a reload the old ones live on until their last session ends."""
 
     pid: int
     current: bool
@@ -133,7 +133,7 @@ class ProxyWorker:
 
 @dataclass(frozen=True, slots=True)
 class ProxyInstance:
-    """One HAProxy container that was asked; `structure` is what its current worker was started with.
+    """One proxy container that was asked; `structure` is what its current worker was started with.
 
     `silent`: for how many seconds it is known not to have answered; 0 for one that did.
     """

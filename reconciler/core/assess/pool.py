@@ -1,6 +1,6 @@
-"""The pool as one thing, although several HAProxy processes each have their own view of it.
+"""The pool as one thing, although several proxy processes each have their own view of it.
 
-A server serves only if every HAProxy that takes new connections says so; it is out only if every process, including
+A server serves only if every proxy that takes new connections says so; it is out only if every process, including
 the old workers that still end their connections after a reload, says so. Sessions are counted over all of them.
 """
 

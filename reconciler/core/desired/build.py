@@ -129,7 +129,7 @@ def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[H
         health = plugin.resolve_healthcheck(settings)
         port = plugin.resolve_port(settings)
         replicas = plugin.resolve_replicas(settings)
-    # A plugin may override these; what comes back gets into haproxy.cfg and into arithmetic.
+    # A plugin may override these; what comes back gets into a configuration and into arithmetic.
     for method, value, is_right in (
         ("resolve_healthcheck", health, isinstance(health, Healthcheck)),
         ("resolve_port", port, type(port) is int and 1 <= port <= MAX_PORT),

@@ -1,7 +1,7 @@
 """The whole desired state of one VaultService, as plain values.
 
 A Stack is what a manifest and a plugin come to: a Compose document, the workloads in it with their roles and
-revisions, the pool that HAProxy serves, and how replicas may be replaced. Everything downstream compares a Stack
+revisions, the pool that is served, and how replicas may be replaced. Everything downstream compares a Stack
 with what runs; nothing downstream asks a plugin or a manifest again.
 """
 
@@ -18,7 +18,7 @@ from typing import Any, Final
 from reconciler.core.desired.revision import digest, formula_of
 
 HOLD_MARGIN: Final = 1.0
-"""Seconds before the end of `holdSeconds` by which requests have to be let in: HAProxy counts whole seconds."""
+"""Seconds before the end of `holdSeconds` by which requests have to be let in: a proxy may count whole seconds."""
 
 JSON = Mapping[str, Any]
 
@@ -69,7 +69,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How HAProxy asks a replica whether it can serve; `interval` in seconds."""
+    """How a proxy asks a replica whether it can serve; `interval` in seconds."""
 
     path: str
     host: str
@@ -78,7 +78,7 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
-    """Everything in haproxy.cfg that is not a server; durations in seconds.
+    """Everything that a proxy is told beside its servers; durations in seconds.
 
     `header_kib` is the room for the headers of one request; `drop_headers` are names, or beginnings with a `*`, of those
     that do not reach a replica.
@@ -93,7 +93,7 @@ class ProxySettings:
 
     @property
     def patience(self) -> float:
-        """For how long the pool may be empty before HAProxy gives up the first request that it holds."""
+        """For how long the pool may be empty before the proxy gives up the first request that it holds."""
         return max(0.0, self.hold_seconds - HOLD_MARGIN)
 
 
@@ -132,7 +132,7 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the files of one VaultService are on the host, and which user HAProxy runs as to share them."""
+    """Where the files of one VaultService are on the host, and which user the proxy runs as to share them."""
 
     directory: Path
     uid: int
@@ -140,7 +140,7 @@ class Site:
 
     @property
     def config(self) -> Path:
-        """The directory of haproxy.cfg; mounted whole, so that a renamed file is seen inside."""
+        """The directory of the proxy's configuration; mounted whole, so that a renamed file is seen inside."""
         return self.directory / "haproxy"
 
     @property
@@ -189,7 +189,7 @@ class Stack:
 
     @cached_property
     def haproxy(self) -> Workload:
-        """The workload that runs HAProxy."""
+        """The workload that runs the proxies."""
         return self.of(Role.PROXY)[0]
 
     @cached_property
@@ -199,7 +199,7 @@ class Stack:
 
     @cached_property
     def revision(self) -> str:
-        """What a rollout goes towards: one name for the revisions of all its workloads but gateway and HAProxy."""
+        """What a rollout goes towards: one name for the revisions of all its workloads but gateway and proxy."""
         return _one_name([w.revision for w in self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)])
 
     @cached_property

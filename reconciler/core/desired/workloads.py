@@ -1,4 +1,4 @@
-"""Workloads from their Compose services: what is added to a service, what moves to HAProxy, and what names its revision.
+"""Workloads from their Compose services: what is added to a service, what moves to the proxy, and what names its revision.
 
 A service of a fragment and one of the front door come out alike: a Workload to plan with, and a definition with our labels
 for the document.
@@ -131,7 +131,7 @@ class FragmentReader:
         return {**body, "environment": {**inherited, **body["environment"]}}
 
     def _take_over(self, name: str, definition: Service, replicas: int) -> int:
-        """Fit a web service behind HAProxy, which publishes its port instead; returns the port inside its containers."""
+        """Fit a web service behind the proxy, which publishes its port instead; returns the port inside its containers."""
         warnings, spec = self.fragment.warnings, self.service.spec
         if "network_mode" in definition:
             raise BuildError(
@@ -163,7 +163,7 @@ class FragmentReader:
         return port
 
     def _listens_on(self, name: str, ports: Sequence[Port]) -> int:
-        """The port of the web server. Raises BuildError for one that HAProxy could never serve."""
+        """The port of the web server. Raises BuildError for one that the proxy could never serve."""
         for port in ports:
             if not port.may_be_http and port.target != self.port:
                 raise BuildError(

@@ -1,7 +1,7 @@
 """What runs beside the web replicas: databases and caches that they need, and workers that need them.
 
 They hold data, so there is never a second one beside the first: a changed dependency is stopped and recreated in place,
-volumes and all, while HAProxy holds the requests. A dependency that merely ended is started again. One-shot jobs are the
+volumes and all, while the proxy holds the requests. A dependency that merely ended is started again. One-shot jobs are the
 business of jobs.py.
 """
 
@@ -71,7 +71,7 @@ def plan_dependencies(
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
-    # Nobody can see what a HAProxy that does not answer does; it is replaced, and then what it needs is changed.
+    # What a proxy that does not answer does cannot be seen; it is replaced, and then what it needs is changed.
     # Beyond the time for which requests can be held, waiting for a session costs all others.
     longest = min(stack.strategy.drain, stack.proxy.patience)
     quiet = not judged.silent and all(_is_quiet(member, longest) for member in members.values())

@@ -68,7 +68,7 @@ class CreateReplicas(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateProxy(Operation):
-    """Create one HAProxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
+    """Create one proxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
 
     `namespace` says when that gateway was started, which tells its namespace from those that it had before. `image` as in
     CreateReplicas. `overlay`: what sets this container apart from the others of its workload, as fields of a Compose
@@ -170,7 +170,7 @@ class ConnectNetwork(ContainerOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigureProxy(Operation):
-    """Write haproxy.cfg with these servers (name and address), after the proxy's own binary accepted it.
+    """Write the proxy's configuration with these servers (name and address), after the proxy's own binary accepted it.
 
     `weights`: by name, where it is not the default.
     """
@@ -185,7 +185,7 @@ class ConfigureProxy(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadProxy(ContainerOperation):
-    """Let one HAProxy start a worker with the written configuration; the old one ends with its last session."""
+    """Let one proxy start a worker with the written configuration; the old one ends with its last session."""
 
     slot: int
 
@@ -196,7 +196,7 @@ class ReloadProxy(ContainerOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOperation(Operation):
-    """Base of the operations on one server; each is told to the HAProxy in every one of `slots`."""
+    """Base of the operations on one server; each is told to the proxy in every one of `slots`."""
 
     server: str
     slots: tuple[int, ...]

@@ -40,11 +40,11 @@ from reconciler.core.plan.rotation import active_due_in, choose_active, due_in
 from reconciler.core.plan.strategies import Decision
 
 DRAIN_LOOK: Final = 0.05
-"""Seconds between two looks at a draining server, at first: HAProxy sends no event when its last session ends."""
+"""Seconds between two looks at a draining server, at first: no event tells when its last session ends."""
 
 CONNECT_SECONDS: Final = 4.0
 """Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address at which nobody
-answers; they go to another replica when HAProxy's `timeout connect`, 2 s, has passed. Its clock counts whole seconds,
+answers; they go to another replica when the proxy's time to connect, 2 s, has passed. Its clock counts whole seconds,
 and the turn of another server that has died as well may come first.
 """
 
@@ -58,7 +58,7 @@ LONGEST_LOOK: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class WebStep:
-    """The next step of the pool, and the servers (name to address) that haproxy.cfg has to name from now on.
+    """The next step of the pool, and the servers (name to address) that the proxy's file has to name from now on.
 
     `weights`: those of them that do not have the default.
     """
@@ -74,7 +74,7 @@ def plan_web(
     """The next step of all `web` workloads together.
 
     `may_start`: what new ones need is ready; `may_serve`: what those need that run is. `hold`: what they need is being
-    changed, so the pool has to be empty and HAProxy holds the requests.
+    changed, so the pool has to be empty and the proxy holds the requests.
     """
     dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
     retiring = leaving(judged, decision)
@@ -147,7 +147,7 @@ def _admit(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Itera
     for replica in ready:
         if replica.in_pool or replica.address is None:
             continue
-        # HAProxy drops what it has at another address by itself, and only there: one of a pair may know better.
+        # A proxy drops what it has at another address by itself, and only there: one of a pair may know better.
         moved = replica.member is not None and bool(replica.member.addresses - {replica.address})
         yield AddServer(
             server=replica.name,
@@ -172,7 +172,7 @@ def _is_served(judged: Judged) -> bool:
 
 
 def _left_to_hold(judged: Judged, kept: Sequence[Replica]) -> float:
-    """Seconds until HAProxy gives up requests that it holds for a dependency; infinity when it holds none for it.
+    """Seconds until the proxy gives up requests that it holds for a dependency; infinity when it holds none for it.
 
     A replica that is ready by its own check answers them at least as well as the 503 that they would get.
     """
@@ -207,10 +207,10 @@ def _empty(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait
 
 
 def _servers(judged: Judged, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
-    """What haproxy.cfg has to name: a worker that starts from it must serve what the running ones serve.
+    """What the proxy's file has to name: a worker that starts from it must serve what the running ones serve.
 
     That includes what only one of them serves. While none answers, the file names whoever could serve: who is healthy, or
-    has been in the file before. What HAProxy reads there it takes for UP until it has checked.
+    has been in the file before. What a proxy reads there it takes for UP until it has checked.
     """
     added = {step.server for step in steps if isinstance(step, AddServer)}
     named = judged.observed.proxy.configured

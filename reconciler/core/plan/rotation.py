@@ -1,6 +1,6 @@
 """Moving-target defence: no replica serves for long, and nobody can tell which one is next.
 
-All that is needed is in containers and in HAProxy: when a replica was created, and since when it serves. Chance is drawn
+All that is needed is in containers and in the pool: when a replica was created, and since when it serves. Chance is drawn
 from container IDs, so that a plan is the same however often it is made and a restart of the controller forgets nothing.
 """
 
