@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from reconciler.api.condition_types import find_condition
-from reconciler.api.conditions import CONDITION_TYPES, Condition, set_condition
+from reconciler.api.condition_types import CONDITION_TYPES, find_condition
+from reconciler.api.conditions import Condition, set_condition
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)

@@ -65,7 +65,7 @@ def test_a_reference_is_read_and_written() -> None:
 
 def test_a_further_kind_is_one_line_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its CRD, its schema and its documentation follow."""
-    monkeypatch.setitem(KINDS, "Lamp", LAMP)  # type: ignore[arg-type]
+    monkeypatch.setitem(KINDS, "Lamp", LAMP)
     definition = custom_resource_definition(LAMP)["spec"]
     assert definition["names"]["shortNames"] == ["lp"]
     (version,) = definition["versions"]

@@ -33,7 +33,7 @@ def live_through(fault: Fault, engine: PrivateEngine | None = None) -> Outcome:
     with harsh_stage(**SERVICE | fault.spec) as stage:
         scene = Scene(stage, fault.lasts, engine)
         story = fault.story(scene)
-        with closing(story):
+        with closing(story):  # type: ignore[type-var]
             next(story)
             with closing(scene):
                 scene.start_controller()

@@ -136,18 +136,14 @@ def test_an_image_that_is_nowhere_is_told_and_nothing_is_created_of_it(world: En
     assert world.engine.observe(stack).containers == ()
 
     world.tag(image, OTHER_IMAGE)
-    seen = world.until("it is there", lambda: _without_missing(world, image))
+    world.until("it is there", lambda: image not in world.engine.observe(stack).missing_images)
+    seen = world.engine.observe(stack)
     assert (seen.pulls, image in seen.images) == ({}, True)
 
 
 def _ended_pull(world: EngineWorld, image: str) -> tuple[bool, bool] | None:
     pull = world.engine.observe(world.stack(IMAGE=image)).pulls[image]
     return None if pull.running else (pull.lasting, bool(pull.error))
-
-
-def _without_missing(world: EngineWorld, image: str) -> object:
-    seen = world.engine.observe(world.stack(IMAGE=image))
-    return None if seen.missing_images else seen
 
 
 def test_a_port_that_another_has_is_told_and_our_own_is_not(world: EngineWorld) -> None:

@@ -50,6 +50,7 @@ def failing(secret: str) -> BuildError:
             raise BuildError(f"plugin 'p' is broken: {error}") from error
     except BuildError as error:
         return error
+    raise AssertionError(f"{secret!r} is a number")
 
 
 def test_neither_message_nor_traceback_has_it() -> None:

@@ -141,7 +141,8 @@ def compose_reads(document: Mapping[str, Any]) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return _single(json.loads(done.stdout))
+    read: dict[str, Any] = _single(json.loads(done.stdout))
+    return read
 
 
 def _single(value: Any) -> Any:

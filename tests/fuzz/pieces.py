@@ -178,7 +178,8 @@ def healthcheck(random: Random) -> Piece:
         (["CMD-SHELL", doubled(test)], ["CMD-SHELL", test]),
     )
     given, found = random.choice(forms)
-    written, read = {"test": given}, {"test": found}
+    written: dict[str, Any] = {"test": given}
+    read: dict[str, Any] = {"test": found}
     for field in ("interval", "timeout", "start_period", "start_interval"):
         if random.randrange(2):
             time = duration(random)
@@ -264,6 +265,7 @@ def volumes(random: Random) -> Piece:
 def _volume(random: Random, target: str) -> tuple[Any, dict[str, Any]]:
     read_only = random.random() < 0.5
     access: dict[str, Any] = {"read_only": True} if read_only else {}
+    given: dict[str, Any]
     source = random.choice(("/srv/a", "/srv/0089", "/srv/a b", "/srv/$x", "/srv/grüße"))
     match random.randrange(7):
         case 0:
@@ -274,13 +276,13 @@ def _volume(random: Random, target: str) -> tuple[Any, dict[str, Any]]:
             bind = {"create_host_path": True} | (
                 {"selinux": options[-1]} if options[-1:] in (["z"], ["Z"]) else {}
             )
-            given = ":".join([doubled(source), target, *([",".join(options)] if options else [])])
-            return given, {"type": "bind", "source": source, "target": target, **access, "bind": bind}
+            short = ":".join([doubled(source), target, *([",".join(options)] if options else [])])
+            return short, {"type": "bind", "source": source, "target": target, **access, "bind": bind}
         case 1:
             options = [*(["ro"] if read_only else []), *random.choice(([], ["nocopy"]))]
             volume = {"nocopy": True} if "nocopy" in options else {}
-            given = ":".join(["data", target, *([",".join(options)] if options else [])])
-            return given, {"type": "volume", "source": "data", "target": target, **access, "volume": volume}
+            short = ":".join(["data", target, *([",".join(options)] if options else [])])
+            return short, {"type": "volume", "source": "data", "target": target, **access, "volume": volume}
         case 2:
             return target, {"type": "volume", "target": target, "volume": {}}
         case 3:

@@ -25,7 +25,8 @@ from starlette.applications import Starlette
 
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
 from reconciler.api.text_file import decode
-from reconciler.core.admission.rules import FIELDS, RULES, Profile
+from reconciler.core.admission.policy import Profile
+from reconciler.core.admission.rules import FIELDS, RULES
 from reconciler.core.compose.interpolation import escape
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site

@@ -38,7 +38,7 @@ def test_a_defect_is_found_and_its_seed_finds_it_again(monkeypatch: pytest.Monke
     def fragile(random: Random, _: Path) -> None:
         assert "$" not in mutate_text("a b", random, ["x"])
 
-    monkeypatch.setitem(TARGETS, "fragile", fragile)  # type: ignore[arg-type]
+    monkeypatch.setitem(TARGETS, "fragile", fragile)
     finds = attack("fragile", 0, 500).finds
     assert finds
     assert attack("fragile", finds[0].seed, 1).finds[0].seed == finds[0].seed

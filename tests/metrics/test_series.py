@@ -44,7 +44,7 @@ def test_an_exemplar_is_the_last_one_of_its_bucket() -> None:
     for value, name in [(0.5, "a"), (0.6, "b"), (2.0, "c"), (100.0, "d")]:
         series.observe(value, {"reconcile_id": name})
     exemplars = [(sample.labels["le"], sample.exemplar) for sample in series.samples() if sample.exemplar]
-    assert [(le, each.labels["reconcile_id"], each.value) for le, each in exemplars if each] == [
+    assert [(le, each.labels["reconcile_id"], each.value) for le, each in exemplars] == [
         ("1.0", "b", 0.6),
         ("2.5", "c", 2.0),
         ("+Inf", "d", 100.0),

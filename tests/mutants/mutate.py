@@ -93,7 +93,7 @@ def _swap_and_with_or(node: ast.AST) -> None:
 def _leave_out(node: ast.AST) -> None:
     assert isinstance(node, ast.Expr | ast.Raise)
     # The node itself stays, since a parent holds it: an expression that does nothing.
-    node.__class__ = ast.Expr  # type: ignore[assignment]
+    node.__class__ = ast.Expr
     node.value = ast.Constant(None)  # type: ignore[union-attr]
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -181,6 +182,10 @@ class World:
     def drain(self, replica: Replica) -> None:
         self.proxy.drain_server(self.stack, self.slots, replica.name)
 
+    def until_free(self, replica: Replica) -> None:
+        """Wait until the server of a replica has no session."""
+        until(lambda: self.servers()[replica.name].sessions == 0)
+
     def delete(self, replica: Replica, *, force: bool = False) -> None:
         self.proxy.delete_server(self.stack, self.slots, replica.name, force=force)
 
@@ -205,7 +210,7 @@ class World:
     def up(self) -> set[str]:
         return {name for name, server in self.servers().items() if server.up and server.admin is Admin.READY}
 
-    def get(self, path: str = "/", **headers: str) -> tuple[int, http.client.HTTPMessage, dict[str, object]]:
+    def get(self, path: str = "/", **headers: str) -> tuple[int, http.client.HTTPMessage, dict[str, Any]]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request(
             "GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import World
+    from tests.proxy.conftest import World
 
 pytestmark = pytest.mark.docker
 

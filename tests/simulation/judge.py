@@ -180,10 +180,10 @@ class Judge:
         self._new_workers(call, now, pool)
         if call == "create":
             self._budget(now)
-        left = {process.container for process in accepting}
-        now.closed |= self._ways_in - left
+        open_still = {process.container for process in accepting}
+        now.closed |= self._ways_in - open_still
         # One that was thawed after the pass had looked was no way in for it.
-        if call == "stop" and (self._ways_in - left) & now.ways_in and not now.ways_in - now.closed:
+        if call == "stop" and (self._ways_in - open_still) & now.ways_in and not now.ways_in - now.closed:
             raise Violation("the last HAProxy that took connections was stopped")
         if call == "configure":
             self._file(now)

@@ -157,7 +157,9 @@ class Wish:
 def first_wish(random: Random) -> Wish:
     """What somebody wants at first."""
     slug = random.choice(["web", "web", "web", "plain", "single", "stateful", "separate"])
-    surge, unavailable = random.choice([(1, 0), (1, 0), ("100%", 0), (0, 1), (1, 1), (2, 1), ("50%", "50%")])
+    budgets: list[tuple[int | str, int | str]]
+    budgets = [(1, 0), (1, 0), ("100%", 0), (0, 1), (1, 1), (2, 1), ("50%", "50%")]
+    surge, unavailable = random.choice(budgets)
     return Wish(
         plugin=slug,
         replicas=random.choice([1, 2, 3, 3, 4]),
@@ -199,7 +201,7 @@ def other_wish(wish: Wish, random: Random, now: datetime) -> Wish:
 
 
 def _some_rotation(random: Random) -> Mapping[str, Any] | None:
-    often, seldom = OFTEN | ONE_AT_A_TIME, HOURLY | ONE_AT_A_TIME
+    often, seldom = {**OFTEN, **ONE_AT_A_TIME}, {**HOURLY, **ONE_AT_A_TIME}
     return random.choice([None, None, None, None, OFTEN, HOURLY, often, seldom])
 
 

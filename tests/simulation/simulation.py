@@ -249,7 +249,7 @@ class Simulation:
             objects=self.objects,
             records=self.records,
             engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
-            proxy=Faulty(self.proxy, self._call),  # type: ignore[arg-type]
+            proxy=Faulty(self.proxy, self._call),
             build=self._build,
             journal=Journal(self.records, _RECORDER),
             board=_SometimesBoard(self.random),
@@ -598,11 +598,11 @@ def _seen_by(simulation: Simulation) -> Iterator[None]:
         simulation.planned(judged, history, made)
         return made
 
-    before, world.plan = world.plan, plan
+    before, world.plan = world.plan, plan  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        world.plan = before
+        world.plan = before  # type: ignore[attr-defined]
 
 
 def live_through(seed: int) -> Figures:

@@ -11,7 +11,7 @@ from reconciler.core.assess.observed import Container, State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.operations import CreateProxy, CreateReplicas
-from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.engine import MemoryEngine, answers_after_boot
 from reconciler.engines.memory.machine import Behaviour, Machine
 from reconciler.proxy.memory import SEES_DOWN_AFTER, SEES_UP_AFTER, MemoryProxy
 from tests.simulation.services import Wish, build_stack
@@ -25,7 +25,7 @@ class Hands:
         self.machine = Machine(
             lambda: self.time, lambda: datetime(2026, 5, 1, tzinfo=UTC) + timedelta(seconds=self.time)
         )
-        self.engine = MemoryEngine(self.machine, *([lambda *_: behaviour] if behaviour else []))
+        self.engine = MemoryEngine(self.machine, (lambda *_: behaviour) if behaviour else answers_after_boot)
         self.proxy = MemoryProxy(self.machine, lambda: self.time)
         self.stack: Stack = build_stack(wish.service())
 

@@ -37,8 +37,8 @@ _change = dependencies._change
 _complete = dependencies._complete
 _plan_web = rollout.plan_web
 _plan_dependencies = dependencies.plan_dependencies
-_plan_job = dependencies.plan_job
-_judge_progress = service.judge_progress
+_plan_job = dependencies.plan_job  # type: ignore[attr-defined]
+_judge_progress = service.judge_progress  # type: ignore[attr-defined]
 
 
 def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def one_too_many_live(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_waits_for_sessions(patch: pytest.MonkeyPatch) -> None:
-    def retire(pool: rollout.Pool, retiring: Any) -> Iterator[Any]:
+    def retire(pool: Any, retiring: Any) -> Iterator[Any]:
         for replica, cause in retiring.items():
             if replica.draining and replica.phase is not Phase.CREATED:
                 yield rollout._stop(replica, cause)
@@ -67,7 +67,7 @@ def nobody_waits_for_sessions(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_drains(patch: pytest.MonkeyPatch) -> None:
-    def retire(pool: rollout.Pool, retiring: Any) -> Iterator[Any]:
+    def retire(pool: Any, retiring: Any) -> Iterator[Any]:
         for replica, cause in retiring.items():
             if replica.phase is Phase.CREATED:
                 yield rollout._remove(replica, cause)

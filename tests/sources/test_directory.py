@@ -241,10 +241,15 @@ def test_a_saved_file_is_loaded_within_50_ms(
     delays = []
     for number in range(5):
         save(path, manifest(f"new-{number}", 8081))
-        delays.append(watched.seconds_until(lambda found, n=number: f"new-{n}" in found))
+        delays.append(watched.seconds_until(having(f"new-{number}")))
         watched.settle()
     # A busy machine may be late sometimes; a watcher that polls would be late every time.
     assert min(delays) < 0.05
+
+
+def having(name: str) -> Callable[[tuple[str, ...]], bool]:
+    """Whether a load has this service."""
+    return lambda found: name in found
 
 
 def test_files_and_directories_that_appear_and_disappear_are_noticed(

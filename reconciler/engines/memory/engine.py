@@ -38,7 +38,7 @@ class Answer:
     seconds: float = 0.1
 
 
-def _answers_after_boot(stack: Stack, workload: Workload) -> Behaviour:
+def answers_after_boot(stack: Stack, workload: Workload) -> Behaviour:
     """A web server with a health check; proxies leave when they have no session, the gateway never by itself."""
     match workload.role:
         case Role.GATEWAY:
@@ -57,7 +57,7 @@ class MemoryEngine:
     def __init__(
         self,
         machine: Machine,
-        behave: Behave = _answers_after_boot,
+        behave: Behave = answers_after_boot,
         capabilities: EngineCapabilities = USUAL,
     ) -> None:
         self.machine = machine

@@ -67,7 +67,7 @@ def test_a_place_that_cannot_be_written(vaultctl: Vaultctl, manifest: Manifest, 
 
 @pytest.mark.docker
 def test_compose_and_haproxy_accept_it(rendered: Path) -> None:
-    compose = ["docker", "compose", "-f", rendered / "compose.yaml", "config", "--format", "json"]
+    compose = ["docker", "compose", "-f", str(rendered / "compose.yaml"), "config", "--format", "json"]
     done = subprocess.run(compose, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     # Compose doubles every '$' of what it prints, so a literal "pa$$word${X}" comes out like this.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -162,7 +162,7 @@ def test_an_orphan_is_let_go_and_still_due_for_a_pass(objects: ObjectStore) -> N
     ],
 )
 def test_much_at_once_is_deleted_only_when_that_is_allowed(
-    objects: ObjectStore, left: list[str], options: dict[str, bool], deleted: int, says: str
+    objects: ObjectStore, left: list[str], options: dict[str, Any], deleted: int, says: str
 ) -> None:
     sync(whole(*map(manifest, "abc")), objects, SOURCE, NOW)
     sync(whole(*map(manifest, left)), objects, SOURCE, NOW, **options)

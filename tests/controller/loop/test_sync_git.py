@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -130,13 +130,13 @@ def test_a_setback_is_told_by_all_and_changes_no_spec(objects: ObjectStore) -> N
 )
 def test_what_vanishes_is_deleted_only_as_far_as_was_allowed(
     objects: ObjectStore,
-    before: dict[str, str],
-    after: dict[str, str],
-    options: dict[str, int],
+    before: dict[str, Any],
+    after: dict[str, Any],
+    options: dict[str, Any],
     gone: tuple[str, ...],
 ) -> None:
     told(objects, at("1", **before))
-    told(objects, at("2", **after), **options)  # type: ignore[arg-type]
+    told(objects, at("2", **after), **options)
     assert tuple(name for name in before if stored(objects, name).deletion) == gone
     for name in before.keys() - after.keys() - set(gone):
         assert "nothing is deleted" in stored(objects, name).problem

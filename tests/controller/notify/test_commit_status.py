@@ -166,7 +166,7 @@ def test_a_service_that_heals_takes_nothing_back(branch: Branch, chat: Chat, tel
     branch.load(FIRST, "files")
     branch.store()
     for ready in ("True", "False", "True"):
-        branch.turn("files", Ready=(ready, "Said"))  # type: ignore[arg-type]
+        branch.turn("files", Ready=(ready, "Said"))
         look_twice(teller)
     assert [each["state"] for each in chat.messages] == ["success"]
 

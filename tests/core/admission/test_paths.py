@@ -159,7 +159,7 @@ def test_a_mount_below_what_any_container_can_write_is_refused() -> None:
 
 
 def test_a_config_below_what_a_container_can_write_is_refused() -> None:
-    sections = {
+    sections: dict[str, Any] = {
         "services": {"a": {"image": "x", "volumes": ["/srv/a:/a"]}},
         "configs": {"c": {"file": "/srv/a/c"}, "d": {"file": "/srv/d"}},
     }

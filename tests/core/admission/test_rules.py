@@ -325,7 +325,7 @@ def test_restricted_refuses_what_baseline_tolerates(rule: str, service: dict[str
 
 @pytest.mark.parametrize("section", ["configs", "secrets"])
 def test_restricted_mounts_no_file_of_the_host_either(section: str) -> None:
-    file = {section: {"settings": {"file": "/srv/x"}}}
+    file: dict[str, Any] = {section: {"settings": {"file": "/srv/x"}}}
     assert reviewed({}, **file) == ()
     assert [(f.rule, f.path) for f in reviewed({}, Profile.RESTRICTED, **file)] == [
         ("no-host-paths", f"{section}.settings.file")

@@ -101,7 +101,8 @@ def test_ranges_are_several_ports_and_what_is_no_port_is_none() -> None:
 
 
 def test_notes_at_the_top_are_passed_over() -> None:
-    stack = built(**{"x-common": {"init": True}, "version": "3.8"})
+    more: dict[str, Any] = {"x-common": {"init": True}, "version": "3.8"}
+    stack = built(**more)
     assert "x-common" not in stack.document
     assert not warned(stack, "x-common")
 

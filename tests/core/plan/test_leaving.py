@@ -72,5 +72,5 @@ def test_everybody_leaves_for_a_cause(lines: list[str], wish: dict[str, Any], ca
 
 
 def test_a_rotation_that_is_due_waits_while_all_are_on_their_way_out() -> None:
-    rotation = {"surge": 0, "replicas": 1, "rotation": {"interval": "60s"}}
+    rotation: dict[str, Any] = {"surge": 0, "replicas": 1, "rotation": {"interval": "60s"}}
     assert who_leaves(["@2 stopping drained age=90"], **rotation) == {}

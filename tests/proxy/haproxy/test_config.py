@@ -180,7 +180,8 @@ HOSTILE = [
     "field", ["pool", "path", "host", "server name", "server address", "image", "header"]
 )
 def test_refuses_what_could_say_more(field: str, value: str) -> None:
-    with_, servers, image = SETTINGS, SERVERS, IMAGE
+    with_, image = SETTINGS, IMAGE
+    servers: tuple[tuple[str, str], ...] = SERVERS
     match field:
         case "pool":
             with_ = replace(SETTINGS, pool=value)
@@ -214,8 +215,9 @@ def test_refuses_addresses(address: str) -> None:
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -1.0, 1e12])
 @pytest.mark.parametrize("field", ["hold_seconds", "drain_seconds"])
 def test_refuses_durations(field: str, seconds: float) -> None:
+    wrong: dict[str, Any] = {field: seconds}
     with pytest.raises(ValueError, match=field.replace("_", " ")):
-        render(replace(SETTINGS, **{field: seconds}), (), IMAGE)
+        render(replace(SETTINGS, **wrong), (), IMAGE)
 
 
 @pytest.mark.parametrize("kib", [-1, 0, 1025])
@@ -235,7 +237,8 @@ def test_no_value_adds_a_line_or_an_expansion(value: str, field: str) -> None:
     if field == "pool":
         with_ = replace(SETTINGS, pool=value)
     if field in ("path", "host"):
-        with_ = replace(SETTINGS, health=replace(SETTINGS.health, **{field: value}))
+        given: dict[str, Any] = {field: value}
+        with_ = replace(SETTINGS, health=replace(SETTINGS.health, **given))
     server = (value if field == "name" else "a", value if field == "address" else "10.0.0.1:80")
     try:
         text = render(with_, [server], value if field == "image" else IMAGE)[CONFIG_FILE]

@@ -23,7 +23,7 @@ from reconciler.core.desired.stack import Stack
 from reconciler.proxy.errors import ProxyError
 
 if TYPE_CHECKING:
-    from conftest import Replica, World
+    from tests.proxy.conftest import Replica, World
 
 pytestmark = pytest.mark.docker
 
@@ -142,7 +142,7 @@ def test_servers_come_and_go_under_load_without_a_lost_request(world: World, rep
             for coming, going in ((two, one), (three, two), (one, three)):
                 world.add(coming)
                 world.drain(going)
-                world.until(lambda going=going: world.servers()[going.name].sessions == 0)
+                world.until_free(going)
                 world.delete(going)
     assert [load.lost for load in loads] == [[], [], [], []]
     assert {name for load in loads for name in load.replicas} == {"one", "two", "three"}

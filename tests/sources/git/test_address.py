@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from hypothesis import given
@@ -124,5 +124,5 @@ def test_a_place_can_be_read_again(url: str, branch: str, path: str) -> None:
 
 
 def test_a_manifest_has_a_path_in_its_repository() -> None:
-    manifest = PurePosixPath("/state/git/0123/current/apps/current/files.yaml")
+    manifest = Path("/state/git/0123/current/apps/current/files.yaml")
     assert in_repository(manifest, "current") == PurePosixPath("apps/current/files.yaml")

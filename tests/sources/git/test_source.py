@@ -282,7 +282,7 @@ def truncate_objects(repository: Path) -> None:
             path.write_bytes(b"")
 
 
-DAMAGES: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], object]] = {
     "no HEAD": lambda repository: (repository / "HEAD").unlink(),
     "a HEAD of nothing": lambda repository: repository.joinpath("HEAD").write_bytes(b"\0"),
     "empty objects": truncate_objects,
