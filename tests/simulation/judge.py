@@ -216,11 +216,13 @@ class Judge:
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
         if call not in ("reload", "start"):
             return
+        # A reload hands over what is drained: its worker offers as little as the one before it.
+        former = [len(p) for w, p in self._pool.items() if w not in pool] if call == "reload" else []
         for worker, names in pool.items():
             # Who has ended or was frozen since the pass looked was not taken away by this call.
             known = [len(p & self._pool.get(w, p) - now.taken) for w, p in now.pool.items() if w in pool]
             broken = {name for w, p in now.pool.items() for name in p - self._pool.get(w, p) - now.taken}
-            if worker not in self._pool and known and len(names | broken) < min(now.floor, *known):
+            if worker not in self._pool and known and len(names | broken) < min(now.floor, *known, *former):
                 raise Violation(
                     f"{call} starts a HAProxy worker with {len(names)} servers, {min(known)} serve"
                 )
