@@ -130,6 +130,8 @@ def nested_fields_other_than(closed: Mapping[str, frozenset[str]]) -> Check:
 
     def check(value: Any, _: Subject) -> Hits:
         for steps, known in paths:
+            if steps[0] not in value:
+                continue
             for place, inner in _mappings(value, steps, ""):
                 yield from (
                     (f"{place}.{key}", "") for key in inner if key not in known and not key.startswith("x-")

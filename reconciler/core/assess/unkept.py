@@ -25,9 +25,12 @@ def unkept(judged: Judged) -> Iterator[str]:
 
     A mount around such a path covers nothing: the engine puts the volume into it.
     """
+    if not judged.observed.engine.volumes:
+        return
     services = judged.stack.document["services"]
     for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY):
-        declared = judged.observed.engine.volumes.get(workload.image, ())
+        if not (declared := judged.observed.engine.volumes.get(workload.image)):
+            continue
         covered = _covered(services[workload.name])
         if bare := sorted(path for path in {normal(each) for each in declared} if path not in covered):
             yield (
