@@ -71,6 +71,7 @@ def test_no_reason_is_written_elsewhere() -> None:
 
 
 def descendants(kind: type) -> Iterator[type]:
+    each: type
     for each in kind.__subclasses__():
         yield each
         yield from descendants(each)

@@ -41,8 +41,15 @@ def test_undo_sets_what_the_chosen_revision_was_made_of(
     earlier = make_service(env={"TAG": "1"})
     records = [
         RevisionRecord(
-            *("files", number, f"v1-{number}", spec.model_dump_json(by_alias=True)),
-            *("spec", "", NOW, "Complete", NOW),
+            service="files",
+            number=number,
+            revision=f"v1-{number}",
+            spec=spec.model_dump_json(by_alias=True),
+            cause="spec",
+            commit="",
+            created_at=NOW,
+            result="Complete",
+            finished_at=NOW,
         )
         for number, spec in enumerate((earlier.spec, stored.service.spec), 1)
     ]

@@ -29,6 +29,7 @@ from reconciler.engines.base import Command, Engine
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.memory.engine import Answer, MemoryEngine
 from reconciler.engines.memory.machine import Behaviour, Machine
+from reconciler.proxy.haproxy.front import FRONT
 from tests.e2e import waiting
 from tests.e2e.docker_cli import PROJECT, docker, inspect, remove_project
 from tests.e2e.stage import free_port
@@ -102,7 +103,7 @@ class EngineWorld(ABC):
         """The stack with these settings; all have one project, unless given another name."""
         spec = Spec(plugin="box", replicas=2, ports=Ports(http=self._port), env=env)
         service = VaultService(metadata=Metadata(name=f"{self._name}{name}"), spec=spec)
-        return build(service, BoxPlugin(), self._site, {}, lambda path: None)
+        return build(service, BoxPlugin(), self._site, {}, lambda path: None, front=FRONT)
 
     # What a pass does with the engine
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.api import Status, VaultService
+from reconciler.api.reasons import Reason
 from reconciler.store.base import (
-    INVALID_MANIFEST,
     Deletion,
     Event,
     EventType,
@@ -49,7 +49,7 @@ class MemoryObjects:
         self._objects[service.name] = stored
         return stored
 
-    def mark_problem(self, name: str, text: str, reason: str = INVALID_MANIFEST) -> None:
+    def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
         self._objects[name] = replace(self._objects[name], problem=text)
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:

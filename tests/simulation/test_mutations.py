@@ -17,6 +17,7 @@ from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan import dependencies, leaving, planner, rollout
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
 from reconciler.core.plan.strategies import Decision
+from reconciler.core.plan.strategies import decide as _decide
 from reconciler.proxy.haproxy import steps
 from tests.simulation.many import quietly
 from tests.simulation.simulation import live_through
@@ -27,7 +28,6 @@ SEEDS = range(500, 1500)
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
-_decide = planner.decide
 _retire = rollout._retire
 _create = rollout._create
 _cause = leaving._cause

@@ -20,7 +20,7 @@ from reconciler.store.objects import ObjectStore
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROOT = Path("/state/git/0/current")
-SETBACK = Setback("FetchFailed", "cannot fetch: it is away; 111 goes on")
+SETBACK = Setback(Reason.FETCH_FAILED, "cannot fetch: it is away; 111 goes on")
 
 
 @dataclass

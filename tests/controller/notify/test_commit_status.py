@@ -21,6 +21,7 @@ from reconciler.api import (
     Status,
     VaultService,
 )
+from reconciler.api.reasons import Reason
 from reconciler.controller.notify.commit_status import CommitStatus, standing, statuses_at
 from reconciler.controller.notify.notify import SendError
 from reconciler.sources.base import Loaded, Setback
@@ -175,7 +176,7 @@ def test_while_an_older_commit_goes_on_nothing_is_said(
     branch: Branch, teller: CommitStatus, chat: Chat
 ) -> None:
     loaded = branch.load(FIRST, "files")
-    branch.held = replace(loaded, setback=Setback("FetchFailed", "it is away"))
+    branch.held = replace(loaded, setback=Setback(Reason.FETCH_FAILED, "it is away"))
     branch.store()
     look_twice(teller)
     assert chat.messages == []

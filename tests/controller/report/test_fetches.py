@@ -9,13 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from metrics.recorder import Recorder
+from reconciler.api.reasons import Reason
 from reconciler.controller.report.fetches import FetchJournal
 from reconciler.sources.base import Fetch, Setback
 from reconciler.store.history import HistoryStore
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-AWAY = Setback("FetchFailed", "it is away")
-UNSIGNED = Setback("UntrustedCommit", "nobody signed it")
+AWAY = Setback(Reason.FETCH_FAILED, "it is away")
+UNSIGNED = Setback(Reason.UNTRUSTED_COMMIT, "nobody signed it")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from metrics.recorder import Recorder
 from reconciler.api import Spec, TemporaryError
+from reconciler.api.reasons import Reason
 from reconciler.controller.report.executed import Executed
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.trace import tracing
@@ -91,7 +92,7 @@ def test_a_rollout_is_timed_by_how_it_ended(desk: Desk) -> None:
     desk.journal.complete(stack("r1"), at(10))
     desk.begin("r2", 20)
     desk.begin("r3", 25)
-    desk.journal.reject(stack("r3"), Failure("CrashLoop", "died"), "", "", at(32))
+    desk.journal.reject(stack("r3"), Failure(Reason.CRASH_LOOP, "died"), "", "", at(32))
     sums = {
         result: desk.value("vault_rollout_duration_seconds_sum", result=result)
         for result in ("completed", "superseded", "rolled_back")
