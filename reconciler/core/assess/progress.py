@@ -46,7 +46,9 @@ def judge_progress(judged: Judged, history: History, started: datetime | None) -
         return failure
     moments = [judged.now - timedelta(seconds=r.member.since) for r in available if r.member]
     moments += [moment for i in judged.others if (moment := _well_since(i))]
-    if (judged.now - max([started, *moments])).total_seconds() <= strategy.progress_deadline:
+    # A clock that was set back leaves moments that are still to come: they would put the deadline off until then.
+    last = max([started, *(moment for moment in moments if moment <= judged.now)])
+    if (judged.now - last).total_seconds() <= strategy.progress_deadline:
         return None
     told = [_told(workload, judged.of(workload)) for workload in lacking]
     if len(available) < stack.serving:

@@ -137,6 +137,12 @@ DATABASE, JOB, WORKER = "database-1 @db1 healthy", "migrate-1 @job2 exited code=
         ),
         # What has just turned ready moves the deadline.
         (["database-1 @db1 healthy age=60", JOB], 500, None),
+        # What is still to come by a clock that was set back moves nothing.
+        (
+            ["database-1 @db1 healthy age=-3600", JOB],
+            500,
+            "ProgressDeadlineExceeded: no progress for 120 s: worker is not ready",
+        ),
     ],
 )
 def test_every_workload_is_judged(dependencies: list[str], began: float, told: str | None) -> None:
