@@ -104,6 +104,11 @@ class Reason(StrEnum):
     ROLLOUT_COMPLETE = "RolloutComplete", "events", "All replicas run the newest revision."
     REPLICA_DIED = "ReplicaDied", "events", "A container ended, or turned unhealthy, without being asked to."
     IMAGE_MOVED = "ImageMoved", "events", "The tag of an image means another image than the one that runs."
+    ADMISSION_WARNING = (
+        "AdmissionWarning",
+        "events",
+        "A field of the fragment has no effect, or a limit is missing; `vaultctl validate` says the same.",
+    )
     DATA_NOT_KEPT = (
         "DataNotKept",
         "events",

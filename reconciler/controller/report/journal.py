@@ -148,15 +148,20 @@ class Journal:
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
     def noticed(self, judged: Judged) -> None:
-        """Tell once of what a look has shown and no pass mends: tags that were moved, data that nothing keeps."""
+        """Tell once of what a look has shown and no pass mends: advice on the fragment, tags that were moved, and data
+        that no mount keeps. Advice is no Warning: it was given when the manifest was validated.
+        """
         name = judged.stack.name
-        found = [(Reason.IMAGE_MOVED, text) for _, text in moved(judged)]
-        found += [(Reason.DATA_NOT_KEPT, text) for text in unkept(judged)]
-        for reason, text in found:
+        found: list[tuple[EventType, Reason, str]] = [
+            *(("Normal", Reason.ADMISSION_WARNING, text) for text in judged.stack.warnings),
+            *(("Warning", Reason.IMAGE_MOVED, text) for _, text in moved(judged)),
+            *(("Warning", Reason.DATA_NOT_KEPT, text) for text in unkept(judged)),
+        ]
+        for type_, reason, text in found:
             if (reason, text) not in self._noticed.get(name, ()):
                 _log.warning("%s: %s", reason, text, extra={"service": name})
-                self._tell(judged.stack, "Warning", reason, text, judged.now)
-        self._noticed[name] = frozenset(found)
+                self._tell(judged.stack, type_, reason, text, judged.now)
+        self._noticed[name] = frozenset((reason, text) for _, reason, text in found)
 
     def forget(self, service: str) -> None:
         """A service is gone."""

@@ -150,3 +150,19 @@ def test_data_that_nothing_keeps_is_told_once_until_something_does(tmp_path: Pat
     assert noticed("/a", "/b") == [told]
     assert noticed("/b") == [told]
     assert noticed("/a", "/b", "/c")[1:] == [told.replace("/a as a volume", "/a and /c as volumes")]
+
+
+def test_advice_on_a_fragment_is_a_normal_event(tmp_path: Path) -> None:
+    """Where manifests come from Git, no person reads what validate says."""
+    history = HistoryStore(tmp_path / "history.sqlite3")
+    journal = Journal(history, Recorder())
+    advised = replace(built(db={}), warnings=("services.db: set a limit",))
+    for _ in range(2):
+        journal.noticed(judge(advised, Observed(EngineObserved(()), ProxyObserved("x", None, {})), NOW))
+    (event,) = history.events("files")
+    assert (event.type, event.reason, event.message, event.count) == (
+        "Normal",
+        "AdmissionWarning",
+        "services.db: set a limit",
+        1,
+    )
