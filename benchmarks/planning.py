@@ -21,11 +21,11 @@ from benchmarks.harness.row import SECONDS, Goal, Row
 from metrics.recorder import Recorder
 from reconciler.api import VaultService
 from reconciler.controller.reconcile.service import reconcile
-from reconciler.controller.reconcile.world import World, look
+from reconciler.controller.reconcile.world import World, preview_of
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.stopwatch import Stopwatch
-from reconciler.core.assess.observed import Container, EngineObserved, ProxyObserved
+from reconciler.core.assess.observation import Container, EngineObservation, ProxyObservation
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.engines.memory.engine import MemoryEngine
@@ -49,11 +49,11 @@ GOAL: Final = Goal(at_most=0.001)
 class StillEngine(MemoryEngine):
     """Caches its last observation, as the informer of the real engine does without events."""
 
-    def __init__(self, seen: Mapping[str, EngineObserved], machine: Machine) -> None:
+    def __init__(self, seen: Mapping[str, EngineObservation], machine: Machine) -> None:
         super().__init__(machine)
         self._remembered = seen
 
-    def observe(self, stack: Stack) -> EngineObserved:
+    def observe(self, stack: Stack) -> EngineObservation:
         """See Engine.observe."""
         return self._remembered[stack.name]
 
@@ -61,11 +61,11 @@ class StillEngine(MemoryEngine):
 class StillProxy(MemoryProxy):
     """Likewise."""
 
-    def __init__(self, seen: Mapping[str, ProxyObserved], machine: Machine) -> None:
+    def __init__(self, seen: Mapping[str, ProxyObservation], machine: Machine) -> None:
         super().__init__(machine, machine.clock)
         self._remembered = seen
 
-    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """See Proxy.observe."""
         return self._remembered[stack.name]
 
@@ -77,8 +77,8 @@ class Town:
         self._time = 0.0
         self._recorder, self._objects, self._records = Recorder(), MemoryObjects(), MemoryRecords()
         self.stacks: list[Stack] = []
-        engines: dict[str, EngineObserved] = {}
-        proxies: dict[str, ProxyObserved] = {}
+        engines: dict[str, EngineObservation] = {}
+        proxies: dict[str, ProxyObservation] = {}
         for number in range(services):
             stored = self._objects.apply(_service(number, replicas), ORIGIN)
             stack = _build(stored.service)
@@ -99,14 +99,14 @@ class Town:
         """Observe every service and plan."""
         world = self._world
         for stack in self.stacks:
-            look(stack, world.engine, world.proxy, world.records, world.now())
+            preview_of(stack, world.engine, world.proxy, world.records, world.now())
 
     def pass_over_all(self) -> None:
         """A whole pass over every service."""
         for stack in self.stacks:
             reconcile(stack.name, self._world)
 
-    def _converge(self, stack: Stack) -> tuple[EngineObserved, ProxyObserved]:
+    def _converge(self, stack: Stack) -> tuple[EngineObservation, ProxyObservation]:
         machine = Machine(self.clock, self.now)
         world = self._made_of(MemoryEngine(machine), MemoryProxy(machine, self.clock))
         for _ in range(TO_CONVERGE):

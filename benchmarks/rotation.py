@@ -30,7 +30,7 @@ MEGABYTE: Final = 1 << 20
 
 @dataclass
 class Watched:
-    """Observed replicas, and samples of the controller's memory (bytes)."""
+    """Observation replicas, and samples of the controller's memory (bytes)."""
 
     replicas: set[str] = field(default_factory=set)
     memory: list[int] = field(default_factory=list)

@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     from reconciler.controller.report.outcome import Outcome, Report
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
-    from reconciler.core.assess.diff import Difference
-    from reconciler.core.assess.judged import Judged
+    from reconciler.core.assess.assessment import Assessment
     from reconciler.core.desired.stack import Stack
-    from reconciler.core.plan.operations import Plan
+    from reconciler.core.plan.preview import Preview
     from reconciler.engines.compose.engine import ComposeEngine
     from reconciler.proxy.haproxy.proxy import HAProxy
     from reconciler.sources.base import Source
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
     from reconciler.sources.git.command import Credentials
     from reconciler.sources.git.source import GitSource
     from reconciler.sources.git.trust import Trust
-    from reconciler.store.glance import Glances
     from reconciler.store.history import HistoryStore
+    from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
     from vault_plugins.registry import Registry
 
@@ -82,25 +81,11 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Followed:
+class GitFollow:
     """A branch that a controller follows."""
 
     source: GitSource
     journal: FetchJournal
-
-
-@dataclass(frozen=True)
-class Look:
-    """A VaultService beside what runs, and what would be done next; nothing was changed to get it."""
-
-    judged: Judged
-    plan: Plan
-    differences: tuple[Difference, ...]
-
-    @property
-    def stack(self) -> Stack:
-        """What is wanted."""
-        return self.judged.stack
 
 
 def utc_now() -> datetime:
@@ -131,11 +116,11 @@ class Application:
         return ObjectStore(self.options.state_dir, self.secrets.hide)
 
     @cached_property
-    def glances(self) -> Glances:
+    def object_views(self) -> ObjectViews:
         """What users want and how it is doing, for those who only show it."""
-        from reconciler.store.glance import Glances
+        from reconciler.store.object_view import ObjectViews
 
-        return Glances(self.options.state_dir, lambda: self.objects)
+        return ObjectViews(self.options.state_dir, lambda: self.objects)
 
     @cached_property
     def history(self) -> HistoryStore:
@@ -230,16 +215,15 @@ class Application:
         """The stack that a VaultService comes to; see Builder."""
         return self.builder.build(service, base)
 
-    def observe(self, stack: Stack) -> Judged:
+    def observe(self, stack: Stack) -> Assessment:
         """One look at what runs."""
-        return self.look(stack).judged
+        return self.preview(stack).assessment
 
-    def look(self, stack: Stack) -> Look:
-        """What differs and what would be done."""
-        from reconciler.controller.reconcile.world import look
+    def preview(self, stack: Stack) -> Preview:
+        """What differs and what would be done; nothing is changed to get it."""
+        from reconciler.controller.reconcile.world import preview_of
 
-        sight = look(stack, self.engine, self.proxy, self.history, utc_now())
-        return Look(sight.judged, sight.plan, sight.differences)
+        return preview_of(stack, self.engine, self.proxy, self.history, utc_now())
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""
@@ -282,7 +266,7 @@ class Application:
         with `allow_empty`, any number.
         """
         from reconciler.controller.loop.backoff import Backoff
-        from reconciler.controller.loop.following import Following
+        from reconciler.controller.loop.following import SourceOptions
         from reconciler.controller.loop.manager import Controller
 
         return Controller(
@@ -290,7 +274,7 @@ class Application:
             self.options.state_dir,
             self.recorder,
             Backoff(random.Random()),
-            following=Following(sources, max_prune, allow_empty),
+            following=SourceOptions(sources, max_prune, allow_empty),
             workers=self.options.workers,
             resync=self.options.resync,
             on_progress=on_progress,
@@ -306,7 +290,7 @@ class Application:
         trust: Trust | None,
         allow_rewind: bool = False,
         secrets: tuple[Path, ...],
-    ) -> Followed:
+    ) -> GitFollow:
         """A branch as a source, with the journal of its fetches; `interval` is in seconds."""
         from reconciler.controller.report.fetches import FetchJournal
         from reconciler.core.environment import passed
@@ -332,7 +316,7 @@ class Application:
             secrets=secrets,
             observe=journal.saw,
         )
-        return Followed(source, journal)
+        return GitFollow(source, journal)
 
     def notifier(self, url: str, choice: Choice) -> Notifier:
         """What tells others about events, as JSON posted to `url`. Raises PermanentError for what is no such URL."""
@@ -344,7 +328,7 @@ class Application:
         except ValueError as error:
             raise PermanentError(str(error)) from error
 
-    def commit_status(self, followed: Followed, url: str, token: str, name: str) -> CommitStatus:
+    def commit_status(self, followed: GitFollow, url: str, token: str, name: str) -> CommitStatus:
         """What tells a Git server how its commits fare, posted below `url`. Raises PermanentError for no such URL."""
         from reconciler.api import PermanentError
         from reconciler.controller.notify.commit_status import CommitStatus, statuses_at

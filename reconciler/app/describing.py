@@ -14,14 +14,14 @@ from vault_plugins.contract import PluginError
 if TYPE_CHECKING:
     from reconciler.api import Status
     from reconciler.app.preparing import Build
-    from reconciler.core.assess.judged import Judged
+    from reconciler.core.assess.assessment import Assessment
     from reconciler.core.desired.stack import Stack
     from reconciler.store.base import Event, Objects, Records, StoredObject
 
 __all__ = ["Description", "Instance", "describe", "instances"]
 
 
-Observe = Callable[["Stack"], "Judged"]
+Observe = Callable[["Stack"], "Assessment"]
 """Looks at what runs of a stack. Raises VaultError."""
 
 
@@ -66,12 +66,12 @@ def describe(
     return Description(stored, status, summarize(stored, status), found, unseen, told)
 
 
-def instances(judged: Judged) -> tuple[Instance, ...]:
+def instances(assessment: Assessment) -> tuple[Instance, ...]:
     """Every container of a stack, by role and age."""
-    members = judged.members
-    accepts = {workload.name: workload.accepts for workload in judged.stack.workloads}
+    members = assessment.members
+    accepts = {workload.name: workload.accepts for workload in assessment.stack.workloads}
     found = []
-    for container in sorted(judged.observed.engine.containers, key=lambda c: (c.role, c.created, c.id)):
+    for container in sorted(assessment.observed.engine.containers, key=lambda c: (c.role, c.created, c.id)):
         accepted, member = accepts.get(container.workload), members.get(container.short)
         state = container.state.value
         if container.exit_code is not None and state == "exited":

@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from reconciler.api.errors import VaultError
-from reconciler.core.assess.observed import State
+from reconciler.core.assess.observation import State
 
 if TYPE_CHECKING:
-    from reconciler.core.assess.observed import Container
+    from reconciler.core.assess.observation import Container
     from reconciler.core.desired.stack import Stack
     from reconciler.engines.base import Engine
 

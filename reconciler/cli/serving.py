@@ -27,9 +27,9 @@ from reconciler.web.access import Access
 from reconciler.web.app import create_app
 from reconciler.web.discovery import Target, discovery_route
 from reconciler.web.health import Check, Health
-from reconciler.web.hooks import Branch, hook_route
+from reconciler.web.hooks import HookTarget, hook_route
 from reconciler.web.server import Server, Tls, parse_listen
-from reconciler.wiring import Application, Followed, utc_now
+from reconciler.wiring import Application, GitFollow, utc_now
 
 __all__ = ["EngineWatch", "health_of", "serving", "target_of"]
 
@@ -93,7 +93,7 @@ def serving(
     *,
     tls: Tls | None = None,
     access: Access | None = None,
-    followed: Sequence[Followed] = (),
+    followed: Sequence[GitFollow] = (),
     webhook_secret: bytes = b"",
 ) -> Iterator[str]:
     """Serve metrics, health and discovery of `controller` on `listen` ("HOST:PORT") and yield the URL.
@@ -125,9 +125,10 @@ def serving(
         yield server.url
 
 
-def _hook(application: Application, followed: Sequence[Followed], secret: bytes) -> Route:
+def _hook(application: Application, followed: Sequence[GitFollow], secret: bytes) -> Route:
     branches = [
-        Branch(each.source.address.name, each.source.address.branch, each.source.poke) for each in followed
+        HookTarget(each.source.address.name, each.source.address.branch, each.source.poke)
+        for each in followed
     ]
     return hook_route(
         secret, branches, lambda answered: application.recorder.add(catalog.WEBHOOKS, result=answered)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.core.assess.capabilities import EngineCapabilities
-from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 
@@ -72,11 +72,11 @@ class Engine(Protocol):
     def capabilities(self) -> EngineCapabilities:
         """What it can do; the same for as long as it lives, and part of what it observes."""
 
-    def observe(self, stack: Stack) -> EngineObserved:
+    def observe(self, stack: Stack) -> EngineObservation:
         """All containers of the stack's project in one request, with what a pass needs besides."""
 
     def pull(self, image: str) -> None:
-        """Begin to fetch an image and return; see EngineObserved.pulls. Raises what kept it from coming for good."""
+        """Begin to fetch an image and return; see EngineObservation.pulls. Raises what kept it from coming for good."""
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """Create containers, and the networks and volumes that they name; see EngineCapabilities for whether they start."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container, ProxyObserved
+from reconciler.core.assess.observation import DEFAULT_WEIGHT, Container, ProxyObservation
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 
@@ -22,7 +22,7 @@ class Proxy(Protocol):
     def front(self) -> FrontDoor:
         """How they are defined and replaced, for the plan."""
 
-    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """Ask each running HAProxy container for its workers and servers; one that does not answer is a fact, no error."""
 
     def events(self) -> Iterator[str]:

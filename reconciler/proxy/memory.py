@@ -13,12 +13,12 @@ from math import floor
 from types import MappingProxyType
 from typing import Final, Protocol, TypeGuard
 
-from reconciler.core.assess.observed import (
+from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
     Admin,
     Container,
     ProxyInstance,
-    ProxyObserved,
+    ProxyObservation,
     ProxyWorker,
     Server,
     State,
@@ -144,14 +144,14 @@ class MemoryProxy:
         """See Proxy.events; all of them are missed."""
         return iter(())
 
-    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """See Proxy.observe."""
         processes = self.processes(stack)
         file = self.files.get(stack.project)
         running = [c.id for c in containers if c.state is State.RUNNING and c.slot is not None]
         answering = {id: process for id in running if self._answers(process := processes.get(id))}
         silent = self._silence.of(stack.project, [id for id in running if id not in answering])
-        return ProxyObserved(
+        return ProxyObservation(
             expected=structure(stack.proxy),
             written=file.structure if file and file.image == stack.haproxy.image else None,
             configured=dict(file.servers) if file else {},

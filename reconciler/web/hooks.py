@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-__all__ = ["PATH", "Answered", "Branch", "hook_route"]
+__all__ = ["PATH", "Answered", "HookTarget", "hook_route"]
 
 PATH: Final = "/hooks/git"
 HEADS: Final = "refs/heads/"
@@ -41,7 +41,7 @@ Answered = Literal["accepted", "ignored", "rejected"]
 
 
 @dataclass(frozen=True, slots=True)
-class Branch:
+class HookTarget:
     """A source that follows the branch `ref`; `poke` returns at once."""
 
     name: str
@@ -50,7 +50,7 @@ class Branch:
 
 
 def hook_route(
-    secret: bytes, targets: Sequence[Branch], count: Callable[[Answered], None] = lambda answered: None
+    secret: bytes, targets: Sequence[HookTarget], count: Callable[[Answered], None] = lambda answered: None
 ) -> Route:
     """The route. The Git server signs with `secret`, or sends it (GitLab). Raises ValueError if it is empty.
 
@@ -86,7 +86,7 @@ def _is_proven(headers: Mapping[str, str], body: bytes, secret: bytes) -> bool:
     return hmac.compare_digest(headers.get(TOKEN, "").encode(), secret)
 
 
-def _poke(headers: Mapping[str, str], body: bytes, targets: Sequence[Branch]) -> list[str]:
+def _poke(headers: Mapping[str, str], body: bytes, targets: Sequence[HookTarget]) -> list[str]:
     """Wake the sources whose branch was pushed to; returns their names."""
     event = next((headers[name] for name in EVENTS if name in headers), "")
     if event.lower() not in PUSHES:

@@ -11,7 +11,7 @@ import pytest
 
 from reconciler.api import PermanentError, Status, TemporaryError, VaultService
 from reconciler.app.describing import describe
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.desired.stack import Stack
 from reconciler.store.base import Origin, StoredObject
 from reconciler.store.history import HistoryStore
@@ -52,7 +52,7 @@ def test_what_cannot_be_built_is_told_in_its_place(
 def test_an_engine_that_is_away_is_told_too(
     stored: StoredObject, objects: ObjectStore, tmp_path: Path
 ) -> None:
-    def observe(stack: Stack) -> Judged:
+    def observe(stack: Stack) -> Assessment:
         raise TemporaryError(f"the engine is away, asked for {stack.name}")
 
     build = wire(Options(state_dir=tmp_path / "state")).build

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.api import VaultError
 from reconciler.app.logs import containers_of, follow, last, workloads_of
-from reconciler.core.assess.observed import Container, EngineObserved, State
+from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.desired.stack import Stack
 from reconciler.engines.base import Engine
 
@@ -44,8 +44,8 @@ class Writing:
     containers: list[Seen]
     asked: list[tuple[str, int]] = field(default_factory=list)
 
-    def observe(self, stack: Stack) -> EngineObserved:
-        return cast(EngineObserved, self)
+    def observe(self, stack: Stack) -> EngineObservation:
+        return cast(EngineObservation, self)
 
     def logs(self, container: str, lines: int) -> str:
         self.asked.append((container, lines))

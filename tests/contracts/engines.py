@@ -21,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 from reconciler.api import Metadata, Ports, Spec, VaultService
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container
+from reconciler.core.assess.observation import Container
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack, Workload
 from reconciler.core.plan.operations import CreateReplicas

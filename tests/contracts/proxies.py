@@ -16,11 +16,11 @@ from math import inf
 from pathlib import Path
 from typing import Final, TypeVar
 
-from reconciler.core.assess.observed import (
+from reconciler.core.assess.observation import (
     Admin,
     Container,
     Health,
-    ProxyObserved,
+    ProxyObservation,
     ProxyWorker,
     Server,
     State,
@@ -114,7 +114,7 @@ class ProxyWorld(ABC):
         """The slots that have a HAProxy."""
         return list(self.containers)
 
-    def observe(self) -> ProxyObserved:
+    def observe(self) -> ProxyObservation:
         """One look."""
         return self.proxy.observe(self.stack, list(self.containers.values()))
 

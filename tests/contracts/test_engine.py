@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.assess.observed import Admin, State
+from reconciler.core.assess.observation import Admin, State
 from reconciler.proxy.base import Proxy
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.proxy import HAProxy

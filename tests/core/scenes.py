@@ -19,17 +19,17 @@ from typing import Any
 
 import yaml
 
+from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.history import History
-from reconciler.core.assess.judged import Judged, judge
-from reconciler.core.assess.observed import (
+from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
     Admin,
     Container,
-    EngineObserved,
+    EngineObservation,
     Health,
-    Observed,
+    Observation,
     ProxyInstance,
-    ProxyObserved,
+    ProxyObservation,
     ProxyWorker,
     Pull,
     Server,
@@ -53,14 +53,14 @@ class Scene:
 
     about: str
     stack: Stack
-    observed: Observed
+    observed: Observation
     history: History
     names: Mapping[str, str]
 
     @property
-    def judged(self) -> Judged:
+    def assessment(self) -> Assessment:
         """What a look at NOW comes to."""
-        return judge(self.stack, self.observed, NOW)
+        return assess(self.stack, self.observed, NOW)
 
 
 def read_scene(text: str) -> Scene:
@@ -88,15 +88,15 @@ def read_scene(text: str) -> Scene:
     expected = STRUCTURE
     in_file = {line.short: line.address for line in read if line.server in ("up", "down")}
     shares = {line.short: line.weight for line in read if line.weight != DEFAULT_WEIGHT}
-    observed = Observed(
-        EngineObserved(
+    observed = Observation(
+        EngineObservation(
             containers=tuple(line.container for line in read if line.container),
             missing_images=frozenset(told.get("missing_images", ())),
             images=told.get("images", {}),
             pulls={image: Pull(**pull) for image, pull in told.get("pulls", {}).items()},
             taken_ports=told.get("taken_ports", {}),
         ),
-        ProxyObserved(
+        ProxyObservation(
             expected=expected,
             written={"now": STRUCTURE, "old": "structure-old", "none": None}[told.get("written", "now")],
             configured=told.get("configured", in_file),

@@ -11,9 +11,16 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
+from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.history import History
-from reconciler.core.assess.judged import Judged, judge
-from reconciler.core.assess.observed import Container, EngineObserved, Health, Observed, ProxyObserved, State
+from reconciler.core.assess.observation import (
+    Container,
+    EngineObservation,
+    Health,
+    Observation,
+    ProxyObservation,
+    State,
+)
 from reconciler.core.compose.fragment import BuildError
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack
@@ -89,9 +96,11 @@ def _container(
 
 
 def _recreated(*containers: Container, wanted: Stack | None = None) -> list[str]:
-    seen = Observed(EngineObserved(containers), ProxyObserved("now", "now", {}))
-    judged: Judged = judge(wanted or stack(), seen, NOW)
-    return [o.workload for o in plan(judged, History(), FRONT).operations if isinstance(o, RecreateContainer)]
+    seen = Observation(EngineObservation(containers), ProxyObservation("now", "now", {}))
+    assessment: Assessment = assess(wanted or stack(), seen, NOW)
+    return [
+        o.workload for o in plan(assessment, History(), FRONT).operations if isinstance(o, RecreateContainer)
+    ]
 
 
 def test_a_sidecar_in_the_namespace_of_its_owner_is_left_alone() -> None:

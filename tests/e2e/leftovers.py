@@ -19,11 +19,11 @@ LOCK_SUFFIX = ".lock"
 
 def left_overs(stage: Stage) -> list[str]:
     """One line for each container, network, volume, server, file or lease too many or too few; no controller may run."""
-    look = stage.look()
-    stack = look.stack
+    preview = stage.preview()
+    stack = preview.stack
     return [
-        *(f"difference: {each}" for each in look.differences),
-        *(f"still to do: {each}" for each in look.plan.operations),
+        *(f"difference: {each}" for each in preview.differences),
+        *(f"still to do: {each}" for each in preview.plan.operations),
         *_containers(stack),
         *_networks_and_volumes(stack),
         *_servers(stage, stack),

@@ -29,7 +29,8 @@ import yaml
 from reconciler.api import Spec, VaultError, find_condition, load
 from reconciler.core import labels
 from reconciler.core.desired.build import POOL, project_of
-from reconciler.wiring import Application, Look, Options, wire
+from reconciler.core.plan.preview import Preview
+from reconciler.wiring import Application, Options, wire
 from tests import canary
 from tests.e2e.docker_cli import SERVICE, containers, docker, inspect, remove_project
 from tests.e2e.waiting import PATIENCE, until
@@ -193,11 +194,11 @@ class Stage:
         assert isinstance(status, dict)
         return status
 
-    def look(self) -> Look:
+    def preview(self) -> Preview:
         """What differs from the manifest, and what would be done next."""
         (manifest,) = load(self.manifest)
         application = self.application
-        return application.look(application.build(manifest.service, self.manifest.parent))
+        return application.preview(application.build(manifest.service, self.manifest.parent))
 
     def converged(self, within: float = PATIENCE) -> None:
         """Wait until the controller has acted on the manifest, says Ready, and nothing is left to be done."""
@@ -219,10 +220,10 @@ class Stage:
             if not acted():
                 return False
             try:
-                look = application.look(application.build(manifest.service, self.manifest.parent))
+                preview = application.preview(application.build(manifest.service, self.manifest.parent))
             except VaultError:
                 return False
-            return not (look.differences or look.plan.operations or look.plan.blocked)
+            return not (preview.differences or preview.plan.operations or preview.plan.blocked)
 
         try:
             until(f"{self.name} converged", settled, within)
@@ -234,8 +235,8 @@ class Stage:
         log = self.root / "controller.log"
         parts = [self.application.objects.status(self.name).model_dump_json(indent=1, exclude_none=True)]
         try:
-            look = self.look()
-            parts += [*map(str, look.differences), str(look.plan)]
+            preview = self.preview()
+            parts += [*map(str, preview.differences), str(preview.plan)]
         except VaultError as error:
             parts.append(str(error))
         parts += log.read_text().splitlines()[-60:] if log.exists() else []

@@ -40,7 +40,7 @@ def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 def test_a_sample_applies_and_answers(stage: Stage) -> None:
     stage.apply()
-    status, _, _ = stage.get(stage.look().stack.proxy.health.path)
+    status, _, _ = stage.get(stage.preview().stack.proxy.health.path)
     assert status == 200
     stage.vaultctl("diff", "-f", str(stage.manifest), code=0)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api import VaultService
-from reconciler.core.desired.stack import HealthCheck, ProxySettings
+from reconciler.core.desired.stack import Probe, ProxySettings
 from reconciler.proxy.haproxy.config import CONFIG_FILE, render
 
 CANARY: Final = "canary/2c9f41"
@@ -124,7 +124,7 @@ EVENTS: Final[tuple[dict[str, Any], ...]] = (
 )
 
 CONFIG: Final = render(
-    ProxySettings("web", HealthCheck("/healthz", "localhost", 2.0), 30.0, 30.0),
+    ProxySettings("web", Probe("/healthz", "localhost", 2.0), 30.0, 30.0),
     [("0123456789ab", "172.18.0.2:8080"), ("ba9876543210", "172.18.0.3:8080")],
     "haproxy:3.0",
 )[CONFIG_FILE]

@@ -37,7 +37,7 @@ from reconciler.proxy.haproxy.config import read_back
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
-from reconciler.web.hooks import PATH, Branch, hook_route
+from reconciler.web.hooks import PATH, HookTarget, hook_route
 from tests.fuzz import seeds
 from tests.fuzz.mutate import mutate_bytes, mutate_data, mutate_text
 from vault_plugins import VaultServicePlugin
@@ -176,7 +176,7 @@ def _deliver(fields: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
     return messages[0]["status"], b"".join(message.get("body", b"") for message in messages[1:])
 
 
-_APP: Final = Starlette(routes=[hook_route(seeds.SECRET, [Branch("files", "main", lambda: None)])])
+_APP: Final = Starlette(routes=[hook_route(seeds.SECRET, [HookTarget("files", "main", lambda: None)])])
 
 TARGETS: Final[Mapping[str, Target]] = {
     "manifest": manifest,

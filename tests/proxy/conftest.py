@@ -24,17 +24,17 @@ from typing import Any
 import pytest
 
 from reconciler.api.traffic import CLIENT_ADDRESSES
-from reconciler.core.assess.observed import (
+from reconciler.core.assess.observation import (
     Admin,
     Container,
     Health,
-    ProxyObserved,
+    ProxyObservation,
     ProxyWorker,
     Server,
     State,
 )
 from reconciler.core.desired.stack import (
-    HealthCheck,
+    Probe,
     ProxySettings,
     Role,
     Site,
@@ -193,7 +193,7 @@ class World:
     def slots(self) -> list[int]:
         return list(self.containers)
 
-    def observe(self) -> ProxyObserved:
+    def observe(self) -> ProxyObservation:
         return self.proxy.observe(self.stack, list(self.containers.values()))
 
     def workers(self, slot: int = 1) -> tuple[ProxyWorker, ...]:
@@ -255,9 +255,7 @@ def make_stack(directory: Path) -> Stack:
         site=Site(directory, HAPROXY_USER, HAPROXY_USER),
         document={},
         workloads=(haproxy,),
-        proxy=ProxySettings(
-            "web", HealthCheck("/healthz", "localhost", 0.5), hold_seconds=5.0, drain_seconds=10.0
-        ),
+        proxy=ProxySettings("web", Probe("/healthz", "localhost", 0.5), hold_seconds=5.0, drain_seconds=10.0),
         strategy=Strategy("RollingUpdate", 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
     )
 

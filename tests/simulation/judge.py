@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
+from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.history import History
-from reconciler.core.assess.judged import Judged, judge
-from reconciler.core.assess.observed import Admin, Container, Health, Observed, State
+from reconciler.core.assess.observation import Admin, Container, Health, Observation, State
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.planner import plan as plan_now
@@ -74,16 +74,16 @@ class Judge:
 
     # Around a plan
 
-    def planned(self, judged: Judged, history: History, made: Plan) -> None:
+    def planned(self, assessment: Assessment, history: History, made: Plan) -> None:
         """A pass has looked and planned."""
-        prepared = self._is_prepared(judged.stack, judged.observed)
+        prepared = self._is_prepared(assessment.stack, assessment.observed)
         # Most plans say to wait, and what a pass knew that calls nothing is asked by nobody.
-        self._pass = self._known_to(judged, prepared) if made.operations else None
+        self._pass = self._known_to(assessment, prepared) if made.operations else None
         if self._random.random() < 0.05:
-            self._same_again(judged, history, made)
+            self._same_again(assessment, history, made)
 
-    def _known_to(self, judged: Judged, prepared: bool) -> Pass:
-        stack, observed = judged.stack, judged.observed
+    def _known_to(self, assessment: Assessment, prepared: bool) -> Pass:
+        stack, observed = assessment.stack, assessment.observed
         floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
         if _waits_for_an_image(stack, observed) and not _heals_a_dependency(stack, observed):
             floor = 1 if stack.is_single_active else stack.replicas
@@ -107,7 +107,7 @@ class Judge:
             ways_in=frozenset(process.container for process in accepting),
             holds=_lacks_a_dependency(stack, observed)
             and not self._taking(stack)
-            and not _held_for_too_long(judged),
+            and not _held_for_too_long(assessment),
             in_use=frozenset(
                 c.id
                 for c in observed.engine.containers
@@ -118,18 +118,18 @@ class Judge:
             images=dict(self._engine.image_ids),
         )
 
-    def _same_again(self, judged: Judged, history: History, made: Plan) -> None:
+    def _same_again(self, assessment: Assessment, history: History, made: Plan) -> None:
         """The order in which an engine lists its containers means nothing."""
-        observed = judged.observed
+        observed = assessment.observed
         containers = list(observed.engine.containers)
         instances = list(observed.proxy.instances)
         self._random.shuffle(containers)
         self._random.shuffle(instances)
-        shuffled = Observed(
+        shuffled = Observation(
             replace(observed.engine, containers=tuple(containers)),
             replace(observed.proxy, instances=tuple(instances)),
         )
-        if (again := plan_now(judge(judged.stack, shuffled, judged.now), history, FRONT)) != made:
+        if (again := plan_now(assess(assessment.stack, shuffled, assessment.now), history, FRONT)) != made:
             raise Violation(f"the plan depends on the order of what was seen:\n{made}\n-- or --\n{again}")
 
     # Around a call
@@ -234,7 +234,7 @@ class Judge:
             if len(names & known) < min(now.floor, len(known - now.taken)):
                 raise Violation(f"haproxy.cfg names {_names(names & known)} of {_names(known)}")
 
-    def _is_prepared(self, stack: Stack, observed: Observed) -> bool:
+    def _is_prepared(self, stack: Stack, observed: Observation) -> bool:
         """Whether every job of the stack has ended well, now or before; remembers those that have."""
         prepared = True
         for job in stack.of(Role.JOB):
@@ -405,7 +405,7 @@ class Judge:
         return [c for c in self._engine.machine.of(stack.project) if c.role in wanted]
 
 
-def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
+def _changes_a_dependency(stack: Stack, observed: Observation) -> bool:
     """Whether requests have to be held, because what answers them needs something that is being replaced."""
     return any(
         not workload.accepts(c.revision)
@@ -416,7 +416,7 @@ def _changes_a_dependency(stack: Stack, observed: Observed) -> bool:
     )
 
 
-def _heals_a_dependency(stack: Stack, observed: Observed) -> bool:
+def _heals_a_dependency(stack: Stack, observed: Observation) -> bool:
     """Whether a dependency that was cut from a network is recreated from an image that is there: nothing that serves can
     reach it meanwhile, whatever else waits for an image.
     """
@@ -430,7 +430,7 @@ def _heals_a_dependency(stack: Stack, observed: Observed) -> bool:
     )
 
 
-def _waits_for_an_image(stack: Stack, observed: Observed) -> bool:
+def _waits_for_an_image(stack: Stack, observed: Observation) -> bool:
     """Whether something is to be replaced by what has no image yet, so that all that serves has to serve on."""
     return any(
         workload.image in observed.engine.missing_images and not workload.accepts(c.revision)
@@ -439,13 +439,13 @@ def _waits_for_an_image(stack: Stack, observed: Observed) -> bool:
     )
 
 
-def _held_for_too_long(judged: Judged) -> bool:
+def _held_for_too_long(assessment: Assessment) -> bool:
     """Whether HAProxy is about to answer for the replicas, so that they may as well answer themselves."""
-    longest = max((member.since for member in judged.members.values() if member.draining), default=0.0)
-    return longest >= judged.stack.proxy.hold_seconds - 1
+    longest = max((member.since for member in assessment.members.values() if member.draining), default=0.0)
+    return longest >= assessment.stack.proxy.hold_seconds - 1
 
 
-def _lacks_a_dependency(stack: Stack, observed: Observed) -> bool:
+def _lacks_a_dependency(stack: Stack, observed: Observation) -> bool:
     return any(
         not observed.of(workload.name)
         or any(

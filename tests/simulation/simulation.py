@@ -23,10 +23,10 @@ from reconciler.controller.reconcile import world
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.stopwatch import Stopwatch
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.assess.history import History
-from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import Admin, State
+from reconciler.core.assess.observation import Admin, State
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan import planner
@@ -264,12 +264,12 @@ class Simulation:
             self._spec, self._stack = service.spec, build_stack(service)
         return self._stack
 
-    def planned(self, judged: Judged, history: History, made: Plan) -> None:
+    def planned(self, assessment: Assessment, history: History, made: Plan) -> None:
         """A pass has planned."""
         self._plans += 1
         if made.operations or made.blocked:
             self.story.tell("plan", made)
-        self.judge.planned(judged, history, made)
+        self.judge.planned(assessment, history, made)
 
     # Calls, and what may become of them
 
@@ -593,9 +593,9 @@ def _does_well(container: MemoryContainer, workload: Workload) -> bool:
 def _seen_by(simulation: Simulation) -> Iterator[None]:
     """While it lasts, the simulation sees every plan that the controller makes."""
 
-    def plan(judged: Judged, history: History, front: FrontDoor) -> Plan:
-        made = planner.plan(judged, history, front)
-        simulation.planned(judged, history, made)
+    def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
+        made = planner.plan(assessment, history, front)
+        simulation.planned(assessment, history, made)
         return made
 
     before, world.plan = world.plan, plan  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container, State
+from reconciler.core.assess.observation import Container, State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.operations import CreateProxy, CreateReplicas

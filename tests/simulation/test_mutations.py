@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from reconciler.controller.reconcile import service
-from reconciler.core.assess import health, judged, pool
+from reconciler.core.assess import assessment, health, pool
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.observed import Observed
+from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan import dependencies, leaving, planner, rollout
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
@@ -42,14 +42,14 @@ _judge_progress = service.judge_progress  # type: ignore[attr-defined]
 
 
 def one_too_few_serve(patch: pytest.MonkeyPatch) -> None:
-    def decide(seen: judged.Judged) -> Decision:
+    def decide(seen: assessment.Assessment) -> Decision:
         return replace(decision := _decide(seen), floor=decision.floor - 1)
 
     patch.setattr(planner, "decide", decide)
 
 
 def one_too_many_live(patch: pytest.MonkeyPatch) -> None:
-    def decide(seen: judged.Judged) -> Decision:
+    def decide(seen: assessment.Assessment) -> Decision:
         return replace(_decide(seen), surge=seen.stack.strategy.surge + 1)
 
     patch.setattr(planner, "decide", decide)
@@ -86,7 +86,9 @@ def old_workers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 
 
 def one_proxy_speaks_for_both(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(judged, "merge", lambda instances: pool.merge([i for i in instances if i.answering][:1]))
+    patch.setattr(
+        assessment, "merge", lambda instances: pool.merge([i for i in instances if i.answering][:1])
+    )
 
 
 def the_file_forgets(patch: pytest.MonkeyPatch) -> None:
@@ -129,14 +131,16 @@ def the_old_proxy_goes_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def nothing_is_held(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, *known: Any, **named: Any) -> dependencies.DependencyStep:
+    def plan_dependencies(
+        seen: assessment.Assessment, *known: Any, **named: Any
+    ) -> dependencies.DependencyStep:
         return replace(_plan_dependencies(replace(seen, members={}), *known, **named), hold=False)
 
     patch.setattr(planner, "plan_dependencies", plan_dependencies)
 
 
 def requests_are_let_in_too_soon(patch: pytest.MonkeyPatch) -> None:
-    def plan_web(seen: judged.Judged, *known: Any, hold: bool, **_: bool) -> rollout.WebStep:
+    def plan_web(seen: assessment.Assessment, *known: Any, hold: bool, **_: bool) -> rollout.WebStep:
         return _plan_web(seen, *known, may_start=True, may_serve=True, hold=hold)
 
     patch.setattr(planner, "plan_web", plan_web)
@@ -154,7 +158,7 @@ def a_second_database(patch: pytest.MonkeyPatch) -> None:
 
 
 def order_decides(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Observed, "containers", property(lambda observed: observed.engine.containers))
+    patch.setattr(Observation, "containers", property(lambda observed: observed.engine.containers))
 
 
 def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
@@ -178,11 +182,11 @@ def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rollout, "_next_active", lambda judged, ready: (ready, []))
+    patch.setattr(rollout, "_next_active", lambda assessment, ready: (ready, []))
 
 
 def images_come_last(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(planner, "lacking", lambda judged, decision: frozenset())
+    patch.setattr(planner, "lacking", lambda assessment, decision: frozenset())
 
 
 def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
@@ -193,7 +197,9 @@ def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, *known: Any, **named: Any) -> dependencies.DependencyStep:
+    def plan_dependencies(
+        seen: assessment.Assessment, *known: Any, **named: Any
+    ) -> dependencies.DependencyStep:
         step = _plan_dependencies(seen, *known, **named)
         pending = any(not seen.is_complete(job) for job in seen.stack.of(Role.JOB))
         return replace(step, hold=step.hold or pending)
@@ -202,7 +208,9 @@ def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:
 
 
 def new_replicas_do_not_wait_for_a_job(patch: pytest.MonkeyPatch) -> None:
-    def plan_dependencies(seen: judged.Judged, *known: Any, **named: Any) -> dependencies.DependencyStep:
+    def plan_dependencies(
+        seen: assessment.Assessment, *known: Any, **named: Any
+    ) -> dependencies.DependencyStep:
         step = _plan_dependencies(seen, *known, **named)
         return replace(step, may_start=step.may_serve)
 
@@ -221,7 +229,7 @@ def a_second_run_beside_the_first(patch: pytest.MonkeyPatch) -> None:
 
 
 def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
-    def judge_progress(seen: judged.Judged, *known: Any) -> Any:
+    def judge_progress(seen: assessment.Assessment, *known: Any) -> Any:
         web = tuple(w for w in seen.stack.workloads if w.role not in (Role.DEPENDENCY, Role.JOB))
         return _judge_progress(replace(seen, stack=replace(seen.stack, workloads=web), others=()), *known)
 
@@ -229,7 +237,7 @@ def only_web_replicas_are_judged(patch: pytest.MonkeyPatch) -> None:
 
 
 def workers_are_never_started(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(judged.Judged, "relied_on", 0)
+    patch.setattr(assessment.Assessment, "relied_on", 0)
 
 
 def tags_are_followed(patch: pytest.MonkeyPatch) -> None:

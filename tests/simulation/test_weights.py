@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.strategies import STRATEGIES, Decision
 from reconciler.core.plan.strategies.rolling_update import rolling_update
@@ -22,11 +22,11 @@ from tests.simulation.test_memory import Hands
 SEEDS = range(20)
 
 
-def weighing(judged: Judged) -> Decision:
+def weighing(assessment: Assessment) -> Decision:
     """New replicas have a fifth of the share of old ones until no old one is left."""
-    decision = rolling_update(judged)
-    new = [replica.name for replica in judged.replicas if replica.current]
-    old = [replica.name for replica in judged.replicas if not replica.current]
+    decision = rolling_update(assessment)
+    new = [replica.name for replica in assessment.replicas if replica.current]
+    old = [replica.name for replica in assessment.replicas if not replica.current]
     return replace(decision, weights=dict.fromkeys(old, 5) if new else {})
 
 

@@ -15,7 +15,7 @@ from metrics.exposition import Exposition
 from metrics.recorder import Recorder
 from reconciler.web.app import create_app
 from reconciler.web.health import Health
-from reconciler.web.hooks import Answered, Branch, hook_route
+from reconciler.web.hooks import Answered, HookTarget, hook_route
 
 SECRET = b"correct horse"
 PUSH = json.dumps({"ref": "refs/heads/main", "after": "0" * 40}).encode()
@@ -28,7 +28,7 @@ class Hook:
         self.pokes: list[str] = []
         self.counts: list[Answered] = []
         targets = [
-            Branch(name, branch, lambda name=name: self.pokes.append(name))  # type: ignore[misc]
+            HookTarget(name, branch, lambda name=name: self.pokes.append(name))  # type: ignore[misc]
             for name, branch in (("infra@main", "main"), ("infra@production", "production"))
         ]
         route = hook_route(SECRET, targets, self.counts.append)

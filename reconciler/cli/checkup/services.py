@@ -11,7 +11,7 @@ from reconciler.cli.checkup.finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
-    from reconciler.core.assess.observed import EngineObserved
+    from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
     from reconciler.wiring import Application
     from vault_plugins.registry import Registry
@@ -52,7 +52,7 @@ def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]
             yield warn(check, warning.message, warning.fix)
 
 
-def check_needs(check: str, stack: Stack, observed: EngineObserved) -> Iterator[Finding]:
+def check_needs(check: str, stack: Stack, observed: EngineObservation) -> Iterator[Finding]:
     """Whether images are there and the published port is free, or already our own."""
     missing = sorted(observed.missing_images)
     for image in missing:

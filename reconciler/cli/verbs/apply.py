@@ -78,9 +78,9 @@ def command(
 
 
 def _show_differences(application: Application, wanted: Sequence[Prepared]) -> None:
-    from reconciler.cli.verbs.diff import look_at, text_of
+    from reconciler.cli.verbs.diff import previews, text_of
 
-    click.echo(text_of(look_at(application, wanted)))
+    click.echo(text_of(previews(application, wanted)))
 
 
 def _origin(manifest: Manifest) -> Origin:

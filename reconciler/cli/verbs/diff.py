@@ -18,7 +18,8 @@ from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.app.preparing import Prepared
-    from reconciler.wiring import Application, Look
+    from reconciler.core.plan.preview import Preview
+    from reconciler.wiring import Application
 
 
 @click.command(
@@ -45,36 +46,36 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
     from reconciler.app.differing import difference_document, differs
 
     application = session.application
-    looks = look_at(application, prepared(session, files))
-    write(output, [difference_document(look) for look in looks], lambda: text_of(looks))
-    context.exit(exit_codes.CHANGES if any(map(differs, looks)) else exit_codes.OK)
+    found = previews(application, prepared(session, files))
+    write(output, [difference_document(preview) for preview in found], lambda: text_of(found))
+    context.exit(exit_codes.CHANGES if any(map(differs, found)) else exit_codes.OK)
 
 
-def look_at(application: Application, wanted: Sequence[Prepared]) -> list[Look]:
+def previews(application: Application, wanted: Sequence[Prepared]) -> list[Preview]:
     """A look at each service; what only the engine can tell of its images is warned about."""
     from reconciler.core.assess.unkept import unkept
 
-    looks = []
+    found = []
     for each in wanted:
-        looks.append(application.look(each.stack))
-        for warning in unkept(looks[-1].judged):
+        found.append(application.preview(each.stack))
+        for warning in unkept(found[-1].assessment):
             warn(f"{each.manifest.path}:{each.manifest.line}: {each.name}: {warning}")
-    return looks
+    return found
 
 
-def text_of(looks: Sequence[Look]) -> str:
+def text_of(found: Sequence[Preview]) -> str:
     """What differs, for people."""
-    return "\n".join(_text(look) for look in looks)
+    return "\n".join(_text(preview) for preview in found)
 
 
-def _text(look: Look) -> str:
+def _text(preview: Preview) -> str:
     from reconciler.app.differing import differs
 
-    if not differs(look):
-        return f"{qualified(look.stack.name)}: nothing differs"
-    count = len(look.differences)
-    title = f"{qualified(look.stack.name)}: {count} {'difference' if count == 1 else 'differences'}"
-    parts = [title, *(indented(str(difference)) for difference in look.differences)]
-    if look.plan or look.plan.blocked or look.plan.waiting:
-        parts += ["first operations:" if look.plan else "now:", indented(str(look.plan))]
+    if not differs(preview):
+        return f"{qualified(preview.stack.name)}: nothing differs"
+    count = len(preview.differences)
+    title = f"{qualified(preview.stack.name)}: {count} {'difference' if count == 1 else 'differences'}"
+    parts = [title, *(indented(str(difference)) for difference in preview.differences)]
+    if preview.plan or preview.plan.blocked or preview.plan.waiting:
+        parts += ["first operations:" if preview.plan else "now:", indented(str(preview.plan))]
     return printable("\n".join(parts))

@@ -63,7 +63,7 @@ def _show(
     """Write what is not as in `known`, and return all as it is now."""
     from reconciler.app.listing import look_up
 
-    objects = application.objects if output in DOCUMENTS else application.glances
+    objects = application.objects if output in DOCUMENTS else application.object_views
     # With --watch a service may go between two looks.
     now = look_up(objects, names, tuple(known))
     news = [seen for name, seen in now.items() if seen != known.get(name)]

@@ -14,7 +14,7 @@ from reconciler.cli.tables import printable
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.core.assess.observed import Container
+    from reconciler.core.assess.observation import Container
 
 COLORS: Final = ("cyan", "green", "yellow", "blue", "magenta")
 ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)")

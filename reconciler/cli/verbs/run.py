@@ -25,7 +25,7 @@ from reconciler.cli.verb import Verb
 if TYPE_CHECKING:
     from reconciler.controller.notify.notify import Choice
     from reconciler.sources.base import Source
-    from reconciler.wiring import Application, Followed
+    from reconciler.wiring import Application, GitFollow
 
 _log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def command(
         controller.run(stop)
 
 
-def _follow(application: Application, git: GitFlags) -> tuple[Followed, ...]:
+def _follow(application: Application, git: GitFlags) -> tuple[GitFollow, ...]:
     """The branch to follow, if one was named."""
     from reconciler.sources.git.address import parse_address
     from reconciler.sources.git.command import Credentials

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Following:
+class SourceOptions:
     """The sources of one controller, and how much of what vanishes from them may be deleted at once; see sync."""
 
     sources: Sequence[Source] = ()
@@ -29,12 +29,12 @@ class Following:
     allow_empty: bool = False
 
 
-class Follower:
+class SourceFollower:
     """Keeps the objects as the sources say; `wake` is told every name that is due for a pass."""
 
     def __init__(
         self,
-        following: Following,
+        following: SourceOptions,
         objects: Objects,
         wake: Callable[[str], object],
         now: Callable[[], datetime],

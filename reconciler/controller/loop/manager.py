@@ -25,7 +25,7 @@ from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
-from reconciler.controller.loop.following import Follower, Following
+from reconciler.controller.loop.following import SourceFollower, SourceOptions
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers
 from reconciler.controller.reconcile.service import Result, reconcile
@@ -52,7 +52,7 @@ class Controller:
         recorder: Recorder,
         backoff: Backoff,
         *,
-        following: Following,
+        following: SourceOptions,
         workers: int,
         resync: float,
         on_progress: Report | None = None,
@@ -68,7 +68,7 @@ class Controller:
         service = Reconciler(VAULT_SERVICE, partial(reconcile, world=world), self._failed)
         self._services = Workers(service, state_dir, recorder, backoff, self._after)
         self._stop = threading.Event()
-        self._follower = Follower(following, world.objects, self.wake, world.now, self._stop)
+        self._follower = SourceFollower(following, world.objects, self.wake, world.now, self._stop)
         self._passed = threading.Condition()
         self._streamed = False
 

@@ -26,7 +26,7 @@ SendTo = Callable[[str], Send]
 """What posts a status of the commit with this hash."""
 
 
-class Branch(Protocol):
+class CommitSource(Protocol):
     """A source that follows a branch."""
 
     @property
@@ -50,7 +50,7 @@ class Standing:
 class CommitStatus:
     """Posts the standing of what `branch` holds whenever it is another one; `name` is its context. One thread looks."""
 
-    def __init__(self, branch: Branch, objects: Objects, send: SendTo, name: str) -> None:
+    def __init__(self, branch: CommitSource, objects: Objects, send: SendTo, name: str) -> None:
         self._branch = branch
         self._objects = objects
         self._send = send

@@ -13,13 +13,13 @@ from reconciler.api.reasons import Reason
 from reconciler.controller.report import summary
 from reconciler.controller.report.journal import Journal
 from reconciler.core.assess.diff import Difference
-from reconciler.core.plan.sight import Sight
+from reconciler.core.plan.preview import Preview
 from reconciler.store.base import StoredObject
 
 
-def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
+def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> bool:
     """Whether this pass found drift and the spec says not to touch it."""
-    if stored.service.spec.drift == "heal" or not sight.plan:
+    if stored.service.spec.drift == "heal" or not preview.plan:
         return False
     ready = find_condition(before.conditions, "Ready")
     return (
@@ -29,21 +29,21 @@ def is_to_be_left(stored: StoredObject, before: Status, sight: Sight) -> bool:
     )
 
 
-def report(stored: StoredObject, before: Status, sight: Sight, journal: Journal) -> Status:
+def report(stored: StoredObject, before: Status, preview: Preview, journal: Journal) -> Status:
     """The status of a service that is left as it is: under `warn` it says what differs, and so does an event."""
-    differences = _worth_telling(stored.service.spec, sight)
+    differences = _worth_telling(stored.service.spec, preview)
     if not differences:
-        return summary.seen(before, stored, sight)
+        return summary.seen(before, stored, preview)
     more = f" and {len(differences) - summary.SHOWN} more" if len(differences) > summary.SHOWN else ""
     message = f"{'; '.join(map(str, differences[: summary.SHOWN]))}{more}; spec.drift is warn"
-    journal.failed(stored.name, Reason.DRIFTED, message, sight.now)
-    return summary.drifted(before, stored, sight, message)
+    journal.failed(stored.name, Reason.DRIFTED, message, preview.now)
+    return summary.drifted(before, stored, preview, message)
 
 
-def _worth_telling(spec: Spec, sight: Sight) -> list[Difference]:
+def _worth_telling(spec: Spec, preview: Preview) -> list[Difference]:
     if spec.drift == "ignore":
         return []
-    found = sight.differences
+    found = preview.differences
     return [
         each for each in found if not any(fnmatchcase(each.path, pattern) for pattern in spec.drift_ignore)
     ]

@@ -15,12 +15,12 @@ from reconciler.api.reasons import Reason
 from reconciler.controller.reconcile import drift
 from reconciler.controller.reconcile.executor import execute
 from reconciler.controller.reconcile.target import Target, choose_target, former_good
-from reconciler.controller.reconcile.world import World, look
+from reconciler.controller.reconcile.world import World, preview_of
 from reconciler.controller.report import summary
 from reconciler.controller.report.journal import death_of
 from reconciler.core.assess.progress import Failure, judge_progress, look_in
 from reconciler.core.desired.build import project_of
-from reconciler.core.plan.sight import Sight
+from reconciler.core.plan.preview import Preview
 from reconciler.store.base import StoredObject
 
 LOG_LINES: Final = 10
@@ -68,62 +68,62 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     target = choose_target(stored.service, world.build, world.records)
     if target.is_wanted:
         world.journal.begin(target.stack, stored.service.spec, stored.origin.commit, world.now())
-    sight = look(target.stack, world.engine, world.proxy, world.records, world.now())
-    world.journal.completed(sight.judged)
-    failure = _failure(target, sight, world)
+    preview = preview_of(target.stack, world.engine, world.proxy, world.records, world.now())
+    world.journal.completed(preview.assessment)
+    failure = _failure(target, preview, world)
     if failure:
-        obstacle = _give_up(stored, sight, failure, world)
+        obstacle = _give_up(stored, preview, failure, world)
         if not obstacle:
             return Result(requeue_after=0.0)
         failure = replace(failure, message=f"{failure.message}; {obstacle}")
-    if drift.is_to_be_left(stored, before, sight):
-        return _rest(stored, drift.report(stored, before, sight, world.journal), world, sight=sight)
+    if drift.is_to_be_left(stored, before, preview):
+        return _rest(stored, drift.report(stored, before, preview, world.journal), world, preview=preview)
 
-    status = _summarise(stored, before, target, sight, failure, world)
+    status = _summarise(stored, before, target, preview, failure, world)
     _put_status(stored, status, world)
-    world.board.saw(stored, status, sight)
-    world.journal.noticed(sight.judged)
+    world.board.saw(stored, status, preview)
+    world.journal.noticed(preview.assessment)
     try:
-        _carry_out(stored, sight, world)
+        _carry_out(stored, preview, world)
     except PermanentError as error:
         # This revision cannot even be started, for example because its image is nowhere to be found.
         given_up = Failure(error.reason, str(error))
-        if target.is_wanted and not _give_up(stored, sight, given_up, world):
+        if target.is_wanted and not _give_up(stored, preview, given_up, world):
             return Result(requeue_after=0.0)
         raise
-    converged = summary.is_converged(sight, status.replicas)
+    converged = summary.is_converged(preview, status.replicas)
     if converged and target.is_wanted:
-        world.journal.complete(sight.stack, world.now())
-    return Result(_again(sight, world), converged, did=str(sight.plan) if sight.plan else "")
+        world.journal.complete(preview.stack, world.now())
+    return Result(_again(preview, world), converged, did=str(preview.plan) if preview.plan else "")
 
 
-def _failure(target: Target, sight: Sight, world: World) -> Failure | None:
+def _failure(target: Target, preview: Preview, world: World) -> Failure | None:
     """Why the rollout under way has failed, if it has. Going back is not judged: there is nothing to go back to."""
     if not target.is_wanted:
         return None
-    began = world.journal.began(sight.stack)
-    return judge_progress(sight.judged, sight.history, began)
+    began = world.journal.began(preview.stack)
+    return judge_progress(preview.assessment, preview.history, began)
 
 
-def _give_up(stored: StoredObject, sight: Sight, failure: Failure, world: World) -> str:
+def _give_up(stored: StoredObject, preview: Preview, failure: Failure, world: World) -> str:
     """Reject a revision if there is a good one to go back to; else why it was not."""
-    if not sight.stack.strategy.auto_rollback:
+    if not preview.stack.strategy.auto_rollback:
         return "strategy.autoRollback is false, so nothing is rolled back"
     former = former_good(stored.service, world.build, world.records)
     if former is None:
         return "there is no earlier revision to go back to"
-    if former.revision == sight.stack.revision:
+    if former.revision == preview.stack.revision:
         return "the last good spec comes to this revision too: its plugin or a file that it reads has changed since"
     log = _last_words(failure.container, world) if failure.container else ""
-    world.journal.reject(sight.stack, failure, log, stored.origin.commit, world.now())
+    world.journal.reject(preview.stack, failure, log, stored.origin.commit, world.now())
     return ""
 
 
-def _carry_out(stored: StoredObject, sight: Sight, world: World) -> None:
-    operations = sight.plan.operations
+def _carry_out(stored: StoredObject, preview: Preview, world: World) -> None:
+    operations = preview.plan.operations
     words = {d.container: _last_words(d.container, world) for o in operations if (d := death_of(o))}
-    for call in execute(sight.stack, operations, world.engine, world.proxy, world.clock):
-        world.journal.executed(sight.stack, call, words, stored.origin.commit, world.now())
+    for call in execute(preview.stack, operations, world.engine, world.proxy, world.clock):
+        world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
         if call.error:
             raise call.error
 
@@ -136,19 +136,24 @@ def _last_words(container: str, world: World) -> str:
         return ""
 
 
-def _again(sight: Sight, world: World) -> float | None:
+def _again(preview: Preview, world: World) -> float | None:
     """When to look next, if nothing happens: at once after operations, else when time itself can have changed something."""
-    if sight.plan:
+    if preview.plan:
         return 0.0
-    deadline = look_in(sight.stack, world.journal.began(sight.stack), sight.now)
-    return min((each for each in (sight.plan.requeue_after, deadline) if each is not None), default=None)
+    deadline = look_in(preview.stack, world.journal.began(preview.stack), preview.now)
+    return min((each for each in (preview.plan.requeue_after, deadline) if each is not None), default=None)
 
 
 def _summarise(
-    stored: StoredObject, before: Status, target: Target, sight: Sight, failure: Failure | None, world: World
+    stored: StoredObject,
+    before: Status,
+    target: Target,
+    preview: Preview,
+    failure: Failure | None,
+    world: World,
 ) -> Status:
-    generation, now = stored.generation, sight.now
-    status = summary.after_pass(before, stored, sight)
+    generation, now = stored.generation, preview.now
+    status = summary.after_pass(before, stored, preview)
     if failure:
         words = _last_words(failure.container, world) if failure.container else ""
         status = summary.with_problem(status, generation, failure.reason, failure.message, now, words)
@@ -161,14 +166,18 @@ def _summarise(
 
 
 def _rest(
-    stored: StoredObject, status: Status, world: World, again: float | None = None, sight: Sight | None = None
+    stored: StoredObject,
+    status: Status,
+    world: World,
+    again: float | None = None,
+    preview: Preview | None = None,
 ) -> Result:
     """End a pass that is not to touch anything."""
     _put_status(stored, status, world)
-    if sight is None:
+    if preview is None:
         world.board.waits(stored, status)
     else:
-        world.board.saw(stored, status, sight)
+        world.board.saw(stored, status, preview)
     return Result(requeue_after=again)
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.history import FORGET_AFTER, History
-from reconciler.core.assess.judged import judge
-from reconciler.core.assess.observed import Observed
+from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.planner import plan
-from reconciler.core.plan.sight import Sight
+from reconciler.core.plan.preview import Preview
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
@@ -38,13 +38,13 @@ class World:
     clock: Callable[[], float]
 
 
-def look(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Sight:
+def preview_of(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Preview:
     """Look at everything that the stack says something about, and plan; changes nothing. Raises VaultError."""
     completions = records.completions(stack.name) if stack.of(Role.JOB) else {}
     stack = stack.with_done(lambda job: not job.revisions.isdisjoint(completions.get(job.name, ())))
     seen = engine.observe(stack)
-    observed = Observed(seen, proxy.observe(stack, [c for c in seen.containers if c.role is Role.PROXY]))
+    observed = Observation(seen, proxy.observe(stack, [c for c in seen.containers if c.role is Role.PROXY]))
     revisions = {workload.name: workload.revisions for workload in stack.workloads}
     history = History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
-    judged = judge(stack, observed, now)
-    return Sight(judged, history, plan(judged, history, proxy.front))
+    assessment = assess(stack, observed, now)
+    return Preview(assessment, history, plan(assessment, history, proxy.front))

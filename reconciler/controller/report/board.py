@@ -11,10 +11,10 @@ from reconciler.api import Status, find_condition
 from reconciler.controller.report.stopwatch import Stopwatch
 from reconciler.core.assess.counts import Counts
 from reconciler.core.assess.diff import count_by_kind
-from reconciler.core.assess.observed import Observed
+from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
-from reconciler.core.plan.sight import Sight
+from reconciler.core.plan.preview import Preview
 from reconciler.store.base import StoredObject
 
 
@@ -44,29 +44,29 @@ class Board:
         """Where every HAProxy that ran at the last look serves metrics of its own."""
         return tuple(exporter for each in list(self._exporters.values()) for exporter in each)
 
-    def saw(self, stored: StoredObject, status: Status, sight: Sight) -> None:
+    def saw(self, stored: StoredObject, status: Status, preview: Preview) -> None:
         """A pass looked at everything."""
-        judged, stack, members = sight.judged, sight.stack, sight.judged.members.values()
-        due = judged.next_rotation
-        web = [r for r in judged.replicas if r.live]
+        assessment, stack, members = preview.assessment, preview.stack, preview.assessment.members.values()
+        due = assessment.next_rotation
+        web = [r for r in assessment.replicas if r.live]
         self._snapshots[stored.name] = replace(
             _of(stored, status),
-            replicas={name: _by_state(counts) for name, counts in judged.counts.items()},
+            replicas={name: _by_state(counts) for name, counts in assessment.counts.items()},
             pool={
                 "up": sum(m.up for m in members),
                 "down": sum(m.enabled and not m.up for m in members),
                 "draining": sum(m.draining for m in members),
             },
             pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
-            drift=count_by_kind(sight.differences),
+            drift=count_by_kind(preview.differences),
             oldest_replica_created=min((r.container.created for r in web), default=None),
             next_rotation=None if due is None else datetime.fromtimestamp(due, UTC),
-            observed_at=judged.now,
+            observed_at=assessment.now,
         )
-        self._exporters[stored.name] = exporters(self._front, stack, judged.observed)
+        self._exporters[stored.name] = exporters(self._front, stack, assessment.observed)
         reconciling = find_condition(status.conditions, "Reconciling")
         settled = reconciling is not None and reconciling.status == "False"
-        self._stopwatch.saw(stored.name, judged.replicas, settled=settled, now=judged.now)
+        self._stopwatch.saw(stored.name, assessment.replicas, settled=settled, now=assessment.now)
 
     def waits(self, stored: StoredObject, status: Status) -> None:
         """A pass could not or should not look; what was seen before still stands."""
@@ -85,7 +85,7 @@ class Board:
         self._stopwatch.forget(name)
 
 
-def exporters(front: FrontDoor, stack: Stack, observed: Observed) -> tuple[Exporter, ...]:
+def exporters(front: FrontDoor, stack: Stack, observed: Observation) -> tuple[Exporter, ...]:
     """Where the running proxies of a stack serve their own metrics."""
     return tuple(Exporter(stack.name, slot, address) for slot, address in front.exporters(stack, observed))
 

@@ -18,8 +18,8 @@ from reconciler.api.reasons import Reason
 from reconciler.controller.report import trace
 from reconciler.controller.report.executed import Executed
 from reconciler.controller.report.recorded import is_towards
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import moved
 from reconciler.core.assess.progress import Failure
 from reconciler.core.assess.unkept import unkept
@@ -126,12 +126,12 @@ class Journal:
         self._time(rollout.started, "completed", now)
         self._tell(stack, "Normal", Reason.ROLLOUT_COMPLETE, f"all replicas run {stack.revision}", now)
 
-    def completed(self, judged: Judged) -> None:
+    def completed(self, assessment: Assessment) -> None:
         """Remember each job that has ended well, so that it is never run again."""
-        for instance in judged.others:
+        for instance in assessment.others:
             job = instance.workload
             if job.role is Role.JOB and instance.is_well and not job.done:
-                self._records.record_completion(judged.stack.name, job.name, job.revision, judged.now)
+                self._records.record_completion(assessment.stack.name, job.name, job.revision, assessment.now)
 
     def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
         """A revision is given up; it is not tried again until the spec changes."""
@@ -147,20 +147,20 @@ class Journal:
         _log.warning("rolled back: %s", message, extra={"service": stack.name})
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
-    def noticed(self, judged: Judged) -> None:
+    def noticed(self, assessment: Assessment) -> None:
         """Tell once of what a look has shown and no pass mends: advice on the fragment, tags that were moved, and data
         that no mount keeps. Advice is no Warning: it was given when the manifest was validated.
         """
-        name = judged.stack.name
+        name = assessment.stack.name
         found: list[tuple[EventType, Reason, str]] = [
-            *(("Normal", Reason.ADMISSION_WARNING, text) for text in judged.stack.warnings),
-            *(("Warning", Reason.IMAGE_MOVED, text) for _, text in moved(judged)),
-            *(("Warning", Reason.DATA_NOT_KEPT, text) for text in unkept(judged)),
+            *(("Normal", Reason.ADMISSION_WARNING, text) for text in assessment.stack.warnings),
+            *(("Warning", Reason.IMAGE_MOVED, text) for _, text in moved(assessment)),
+            *(("Warning", Reason.DATA_NOT_KEPT, text) for text in unkept(assessment)),
         ]
         for type_, reason, text in found:
             if (reason, text) not in self._noticed.get(name, ()):
                 _log.warning("%s: %s", reason, text, extra={"service": name})
-                self._tell(judged.stack, type_, reason, text, judged.now)
+                self._tell(assessment.stack, type_, reason, text, assessment.now)
         self._noticed[name] = frozenset((reason, text) for _, reason, text in found)
 
     def forget(self, service: str) -> None:

@@ -23,7 +23,7 @@ from reconciler.api.reasons import Reason
 from reconciler.core.assess.moved import moved
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
-from reconciler.core.plan.sight import Sight
+from reconciler.core.plan.preview import Preview
 from reconciler.store.base import StoredObject
 
 SHOWN: Final = 5
@@ -33,26 +33,30 @@ Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
 
 
-def is_converged(sight: Sight, replicas: ReplicaCounts) -> bool:
+def is_converged(preview: Preview, replicas: ReplicaCounts) -> bool:
     """Whether nothing is left to do or to wait for, and nothing differs."""
-    plan, serving = sight.plan, sight.stack.serving
+    plan, serving = preview.plan, preview.stack.serving
     complete = replicas.desired == replicas.current == replicas.updated and replicas.serving == serving
     idle = not plan.operations and not plan.waiting and not plan.blocked
-    return idle and complete and not sight.unsettled
+    return idle and complete and not preview.unsettled
 
 
-def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
+def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status:
     """The status after a pass that could look at everything."""
-    stack, plan = sight.stack, sight.plan
-    facts = seen(before, stored, sight)
+    stack, plan = preview.stack, preview.plan
+    facts = seen(before, stored, preview)
     replicas = facts.replicas
     doing = _doing(plan)
     if not doing and not plan.blocked:
-        doing = "; ".join(map(str, sight.unsettled[:SHOWN]))
+        doing = "; ".join(map(str, preview.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
-    if is_converged(sight, replicas):
+    if is_converged(preview, replicas):
         # A moved tag does not harm what serves: it is reported, and followed on request.
-        ready = ("True", Reason.SERVING, "; ".join([progress, *(text for _, text in moved(sight.judged))]))
+        ready = (
+            "True",
+            Reason.SERVING,
+            "; ".join([progress, *(text for _, text in moved(preview.assessment))]),
+        )
         reconciling = ("False", Reason.CONVERGED, "")
     else:
         ready = (
@@ -66,23 +70,23 @@ def after_pass(before: Status, stored: StoredObject, sight: Sight) -> Status:
         )
     stalled = ("True", Reason.BLOCKED, plan.blocked) if plan.blocked else ("False", Reason.WORKING, "")
     outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
-    return _with(facts, stored.generation, sight.now, outcomes | _degraded(stack, replicas))
+    return _with(facts, stored.generation, preview.now, outcomes | _degraded(stack, replicas))
 
 
-def drifted(before: Status, stored: StoredObject, sight: Sight, message: str) -> Status:
+def drifted(before: Status, stored: StoredObject, preview: Preview, message: str) -> Status:
     """The status of a service that somebody else changed and that is to be left like that."""
-    facts = seen(before, stored, sight)
+    facts = seen(before, stored, preview)
     outcomes: Outcomes = {
         "Ready": ("False", Reason.DRIFTED, message),
         "Reconciling": ("False", Reason.DRIFTED, "nothing is touched"),
         "Stalled": ("False", Reason.WORKING, ""),
     }
-    return _with(facts, stored.generation, sight.now, outcomes | _degraded(sight.stack, facts.replicas))
+    return _with(facts, stored.generation, preview.now, outcomes | _degraded(preview.stack, facts.replicas))
 
 
-def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
+def seen(before: Status, stored: StoredObject, preview: Preview) -> Status:
     """The facts of a status: counts, revision, commit and the next rotation."""
-    pool, due = sight.judged.pool, sight.judged.next_rotation
+    pool, due = preview.assessment.pool, preview.assessment.next_rotation
     facts = {
         "observed_generation": stored.generation,
         "replicas": ReplicaCounts(
@@ -92,7 +96,7 @@ def seen(before: Status, stored: StoredObject, sight: Sight) -> Status:
             ready=pool.ready,
             serving=pool.serving,
         ),
-        "revision": sight.stack.revision,
+        "revision": preview.stack.revision,
         "last_applied_revision": stored.origin.commit or None,
         "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
     }

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.counts import Counts
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import moved
 from reconciler.core.desired.stack import Role, Workload
 
@@ -47,28 +47,30 @@ class Difference:
         return f"{self.subject}: {self.text}"
 
 
-def diff(judged: Judged) -> tuple[Difference, ...]:
+def diff(assessment: Assessment) -> tuple[Difference, ...]:
     """All differences, workload by workload in the order of the stack."""
     found: list[Difference] = []
-    for workload in judged.stack.workloads:
-        found += _of_web(workload, judged) if workload.role is Role.WEB else _of_others(workload, judged)
-    found += _of_proxy(judged)
-    found += [Difference(Kind.IMAGE, name, text) for name, text in moved(judged)]
+    for workload in assessment.stack.workloads:
+        found += (
+            _of_web(workload, assessment) if workload.role is Role.WEB else _of_others(workload, assessment)
+        )
+    found += _of_proxy(assessment)
+    found += [Difference(Kind.IMAGE, name, text) for name, text in moved(assessment)]
     found += [
         Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
-        for container in judged.orphans
+        for container in assessment.orphans
     ]
     return tuple(found)
 
 
-def _of_web(workload: Workload, judged: Judged) -> Iterable[Difference]:
-    counts = judged.counts[workload.name]
+def _of_web(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
+    counts = assessment.counts[workload.name]
     # When as many serve as should, the others stand by.
-    enough = judged.pool.serving >= judged.stack.serving
+    enough = assessment.pool.serving >= assessment.stack.serving
     yield from _counts(workload, counts, counts.desired)
     if counts.asked:
         yield Difference(Kind.OUTDATED, workload.name, f"{_containers(counts.asked)} to be rotated")
-    for replica in (r for r in judged.replicas if r.workload is workload):
+    for replica in (r for r in assessment.replicas if r.workload is workload):
         if replica.phase in (Phase.UNHEALTHY, Phase.DEAD):
             yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
         elif replica.current and not replica.serving and not enough:
@@ -77,11 +79,11 @@ def _of_web(workload: Workload, judged: Judged) -> Iterable[Difference]:
             )
 
 
-def _of_others(workload: Workload, judged: Judged) -> Iterable[Difference]:
-    counts = judged.counts[workload.name]
+def _of_others(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
+    counts = assessment.counts[workload.name]
     # What was complete once is not missed.
     yield from _counts(workload, counts, counts.usable if workload.done else counts.desired)
-    for instance in judged.of(workload):
+    for instance in assessment.of(workload):
         if instance.current and not instance.is_well:
             yield Difference(
                 Kind.UNHEALTHY, instance.container.name, instance.reason or f"is {instance.phase.value}"
@@ -108,8 +110,8 @@ def _containers(count: int) -> str:
     return f"{count} container" if count == 1 else f"{count} containers"
 
 
-def _of_proxy(judged: Judged) -> Iterable[Difference]:
-    proxy, haproxy = judged.observed.proxy, judged.stack.haproxy.name
+def _of_proxy(assessment: Assessment) -> Iterable[Difference]:
+    proxy, haproxy = assessment.observed.proxy, assessment.stack.haproxy.name
     name = "haproxy.cfg"
     if proxy.written is None:
         yield Difference(Kind.PROXY, name, "is not written yet")
@@ -119,14 +121,14 @@ def _of_proxy(judged: Judged) -> Iterable[Difference]:
     behind = [i for i in proxy.instances if i.answering and i.structure != proxy.expected]
     if behind:
         yield Difference(Kind.PROXY, haproxy, f"{len(behind)} still serve an older configuration")
-    known: Mapping[str, str | None] = {r.name: r.address for r in judged.replicas}
+    known: Mapping[str, str | None] = {r.name: r.address for r in assessment.replicas}
     for server, address in sorted(proxy.configured.items()):
         if known.get(server) != address:
             yield Difference(Kind.PROXY, name, f"names server {server} at {address}, where no replica is")
-    for replica in judged.replicas:
+    for replica in assessment.replicas:
         if replica.serving and replica.name not in proxy.configured:
             yield Difference(Kind.PROXY, name, f"does not name server {replica.name}, which serves")
-    for server in sorted(set(judged.members) - set(known)):
+    for server in sorted(set(assessment.members) - set(known)):
         yield Difference(Kind.PROXY, haproxy, f"has server {server}, which is no container")
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Found, Instance, Phase, find_phase
-from reconciler.core.assess.observed import Container, Health
+from reconciler.core.assess.observation import Container, Health
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET

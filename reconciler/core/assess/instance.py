@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role, Workload
 
 

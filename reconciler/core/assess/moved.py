@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import Container, EngineObserved
+from reconciler.core.assess.assessment import Assessment
+from reconciler.core.assess.observation import Container, EngineObservation
 from reconciler.core.desired.stack import Role, Workload
 
 SHOWN: Final = 19
@@ -23,7 +23,7 @@ _WAY: Final = {
 }
 
 
-def kept_image(engine: EngineObserved, workload: Workload, containers: Iterable[Container]) -> str:
+def kept_image(engine: EngineObservation, workload: Workload, containers: Iterable[Container]) -> str:
     """The image ID that new containers get because these, of their revision, have it; "" when the tag means it too."""
     contents = [c.image for c in containers if workload.accepts(c.revision) and c.image]
     if not contents or workload.image not in engine.images:
@@ -33,19 +33,19 @@ def kept_image(engine: EngineObserved, workload: Workload, containers: Iterable[
     return "" if image == engine.images[workload.image] else image
 
 
-def moved(judged: Judged) -> Iterator[tuple[str, str]]:
+def moved(assessment: Assessment) -> Iterator[tuple[str, str]]:
     """Each workload whose containers do not run what its image means now, and what to say of it.
 
     The gateway only holds ports, and what a job has done is done.
     """
-    images = judged.observed.engine.images
-    for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY, Role.PROXY):
+    images = assessment.observed.engine.images
+    for workload in assessment.stack.of(Role.WEB, Role.DEPENDENCY, Role.PROXY):
         present = images.get(workload.image)
-        if present is None or all(i.container.image in (present, "") for i in judged.of(workload)):
+        if present is None or all(i.container.image in (present, "") for i in assessment.of(workload)):
             continue
         runs = [
             i.container.image
-            for i in judged.of(workload)
+            for i in assessment.of(workload)
             if workload.accepts(i.container.revision) and i.container.image
         ]
         others = set(runs) - {present}
@@ -55,4 +55,4 @@ def moved(judged: Judged) -> Iterator[tuple[str, str]]:
         text = f"image {workload.image} has moved from {ids} to {present[:SHOWN]}"
         if len(set(runs)) > 1:
             text += f"; {sum(image == present for image in runs)} of {len(runs)} containers run the new one"
-        yield workload.name, text + _WAY[workload.role].format(name=judged.stack.name)
+        yield workload.name, text + _WAY[workload.role].format(name=assessment.stack.name)

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from reconciler.core.assess.observed import (
+from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
     Admin,
     Container,
-    Observed,
+    Observation,
     ProxyInstance,
     Server,
     State,
@@ -67,7 +67,7 @@ def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
     }
 
 
-def silent(proxy: str, observed: Observed) -> tuple[Container, ...]:
+def silent(proxy: str, observed: Observation) -> tuple[Container, ...]:
     """The HAProxies (of the workload `proxy`) that run and do not answer: whom they send requests to, nobody can see."""
     answering = {instance.container for instance in observed.proxy.instances if instance.answering}
     return tuple(

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.api.reasons import Reason
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
-from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import State
+from reconciler.core.assess.observation import State
 from reconciler.core.desired.stack import Role, Stack, Workload
 
 CRASH_LIMIT: Final = 3
@@ -32,33 +32,33 @@ class Failure:
     container: str | None = None
 
 
-def judge_progress(judged: Judged, history: History, started: datetime | None) -> Failure | None:
+def judge_progress(assessment: Assessment, history: History, started: datetime | None) -> Failure | None:
     """Why the rollout towards the stack's revision has failed, or None. `started` is None when none is under way."""
-    stack, strategy = judged.stack, judged.stack.strategy
+    stack, strategy = assessment.stack, assessment.stack.strategy
     if started is None or strategy.paused:
         return None
-    current = [r for r in judged.replicas if r.current or r.asked]
+    current = [r for r in assessment.replicas if r.current or r.asked]
     available = [r for r in current if r.available(strategy.min_ready)]
-    lacking = [w for w in stack.of(Role.DEPENDENCY, Role.JOB) if not judged.is_complete(w)]
+    lacking = [w for w in stack.of(Role.DEPENDENCY, Role.JOB) if not assessment.is_complete(w)]
     if len(available) >= stack.serving and not lacking:
         return None
-    if failure := _job_failed(judged) or _crash_loop(judged, lacking, current, history, started):
+    if failure := _job_failed(assessment) or _crash_loop(assessment, lacking, current, history, started):
         return failure
-    moments = [judged.now - timedelta(seconds=r.member.since) for r in available if r.member]
-    moments += [moment for i in judged.others if (moment := _well_since(i))]
+    moments = [assessment.now - timedelta(seconds=r.member.since) for r in available if r.member]
+    moments += [moment for i in assessment.others if (moment := _well_since(i))]
     # A clock that was set back leaves moments that are still to come: they would put the deadline off until then.
-    last = max([started, *(moment for moment in moments if moment <= judged.now)])
-    if (judged.now - last).total_seconds() <= strategy.progress_deadline:
+    last = max([started, *(moment for moment in moments if moment <= assessment.now)])
+    if (assessment.now - last).total_seconds() <= strategy.progress_deadline:
         return None
-    told = [_told(workload, judged.of(workload)) for workload in lacking]
+    told = [_told(workload, assessment.of(workload)) for workload in lacking]
     if len(available) < stack.serving:
         told.append(f"{len(available)} of {stack.serving} replicas of {stack.revision} are available")
         told += _doubts([r for r in current if r not in available])
     if died := _deaths(stack.web, history, started):
         told.append(f"{died} died")
-    pulls = judged.observed.engine.pulls
+    pulls = assessment.observed.engine.pulls
     told += [f"image {image} cannot be pulled: {pull.error}" for image, pull in pulls.items() if pull.error]
-    suspects = [i for workload in lacking for i in judged.of(workload) if not i.is_well]
+    suspects = [i for workload in lacking for i in assessment.of(workload) if not i.is_well]
     suspects = suspects or [r for r in reversed(current) if r not in available]
     return Failure(
         Reason.PROGRESS_DEADLINE_EXCEEDED,
@@ -72,9 +72,9 @@ def _doubts(replicas: Sequence[Replica]) -> list[str]:
     return list(dict.fromkeys(replica.doubt for replica in replicas if replica.doubt))
 
 
-def _job_failed(judged: Judged) -> Failure | None:
+def _job_failed(assessment: Assessment) -> Failure | None:
     """A job that ended with anything but 0 says by itself that this revision is none."""
-    for instance in judged.others:
+    for instance in assessment.others:
         ended = instance.phase is Phase.DEAD and instance.container.state is not State.RESTARTING
         if instance.workload.role is Role.JOB and instance.current and ended:
             told = f"job {instance.workload.name} {instance.reason}"
@@ -83,13 +83,13 @@ def _job_failed(judged: Judged) -> Failure | None:
 
 
 def _crash_loop(
-    judged: Judged,
+    assessment: Assessment,
     lacking: Sequence[Workload],
     current: Sequence[Replica],
     history: History,
     started: datetime,
 ) -> Failure | None:
-    stack = judged.stack
+    stack = assessment.stack
     deaths = _deaths(stack.web, history, started)
     # Each of the others may have died once beside it: they were started side by side.
     if deaths >= CRASH_LIMIT + stack.replicas - 1:
@@ -100,7 +100,7 @@ def _crash_loop(
     for workload in lacking:
         deaths = _deaths([workload], history, started)
         if deaths >= CRASH_LIMIT + workload.replicas - 1:
-            container = next((i.container.id for i in judged.of(workload)), None)
+            container = next((i.container.id for i in assessment.of(workload)), None)
             return Failure(Reason.CRASH_LOOP, f"{workload.name} died {deaths} times", container)
     return None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.core.admission.roots import normal
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role
 
@@ -20,16 +20,16 @@ _LOST: Final = {
 }
 
 
-def unkept(judged: Judged) -> Iterator[str]:
+def unkept(assessment: Assessment) -> Iterator[str]:
     """What to say of each workload whose image declares a volume that the fragment mounts nothing at.
 
     A mount around such a path covers nothing: the engine puts the volume into it.
     """
-    if not judged.observed.engine.volumes:
+    if not assessment.observed.engine.volumes:
         return
-    services = judged.stack.document["services"]
-    for workload in judged.stack.of(Role.WEB, Role.DEPENDENCY):
-        if not (declared := judged.observed.engine.volumes.get(workload.image)):
+    services = assessment.stack.document["services"]
+    for workload in assessment.stack.of(Role.WEB, Role.DEPENDENCY):
+        if not (declared := assessment.observed.engine.volumes.get(workload.image)):
             continue
         covered = _covered(services[workload.name])
         if bare := sorted(path for path in {normal(each) for each in declared} if path not in covered):

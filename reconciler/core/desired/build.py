@@ -15,7 +15,7 @@ from reconciler.core.admission import Policy, admit, check_names, check_proxy_im
 from reconciler.core.compose.fragment import BuildError, Fragment, asking, read_fragment
 from reconciler.core.desired.front import Front
 from reconciler.core.desired.stack import (
-    HealthCheck,
+    Probe,
     ProxySettings,
     Role,
     Rotation,
@@ -96,7 +96,7 @@ def build(
         workloads=tuple(part.workload for part in parts),
         proxy=ProxySettings(
             pool=POOL,
-            health=HealthCheck(health.path, health.host, spec.healthcheck.interval),
+            health=Probe(health.path, health.host, spec.healthcheck.interval),
             hold_seconds=spec.proxy.hold_seconds,
             drain_seconds=spec.strategy.drain_seconds,
             header_kib=spec.proxy.max_header_kib,

@@ -68,7 +68,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class HealthCheck:
+class Probe:
     """How a proxy asks a replica whether it can serve; `interval` in seconds."""
 
     path: str
@@ -85,7 +85,7 @@ class ProxySettings:
     """
 
     pool: str
-    health: HealthCheck
+    health: Probe
     hold_seconds: float
     drain_seconds: float
     header_kib: int = 32

@@ -13,12 +13,12 @@ from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Final
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
-from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observed import Health, State
+from reconciler.core.assess.observation import Health, State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 from reconciler.core.plan.jobs import ENDED, plan_job
@@ -57,50 +57,50 @@ class DependencyStep:
 
 
 def plan_dependencies(
-    judged: Judged, history: History, decision: Decision, *, can_hold: bool = True
+    assessment: Assessment, history: History, decision: Decision, *, can_hold: bool = True
 ) -> DependencyStep:
     """Start what is missing in the order of needs, replace what is outdated once the pool is quiet.
 
     Without a proxy that can hold requests an empty pool would answer none of them, so it is not emptied.
     """
-    stack, members = judged.stack, judged.members
+    stack, members = assessment.stack, assessment.members
     if not stack.of(Role.DEPENDENCY, Role.JOB):
         return DependencyStep(Step(), may_start=True, may_serve=True, hold=False)
     web = frozenset(workload.name for workload in stack.web)
-    ready = set(web) if judged.relied_on >= decision.enough else set()
+    ready = set(web) if assessment.relied_on >= decision.enough else set()
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
     # What a proxy that does not answer does cannot be seen; it is replaced, and then what it needs is changed.
     # Beyond the time for which requests can be held, waiting for a session costs all others.
     longest = min(stack.strategy.drain, stack.proxy.patience)
-    quiet = not judged.silent and all(_is_quiet(member, longest) for member in members.values())
+    quiet = not assessment.silent and all(_is_quiet(member, longest) for member in members.values())
     for workload in _in_order(stack):
-        instances = judged.of(workload)
+        instances = assessment.of(workload)
         unmet = [name for name in workload.needs if name not in ready]
-        wait = history.wait_before_replacing(workload.name, workload.replicas, judged.now)
-        if judged.is_complete(workload):
+        wait = history.wait_before_replacing(workload.name, workload.replicas, assessment.now)
+        if assessment.is_complete(workload):
             ready.add(workload.name)
-        if workload.role is Role.JOB and judged.lacking:
+        if workload.role is Role.JOB and assessment.lacking:
             # It prepares what may never come.
             continue
         if workload.role is Role.JOB:
             steps += plan_job(workload, instances, unmet, wait)
             continue
         if workload.name in ready:
-            steps += _proof(workload, instances, judged.now)
+            steps += _proof(workload, instances, assessment.now)
             continue
-        is_replaceable = workload.name not in judged.lacking
+        is_replaceable = workload.name not in assessment.lacking
         changing = [i for i in instances if is_replaceable and (not i.current or i.is_detached)]
         if changing and web.isdisjoint(unmet):
             in_use = any(i.phase is Phase.READY or i.is_detached for i in changing)
-            if can_hold and in_use and workload.name in needed and (members or judged.silent):
+            if can_hold and in_use and workload.name in needed and (members or assessment.silent):
                 hold = True
                 if not quiet:
                     continue
-            step = list(_change(judged, workload, changing))
+            step = list(_change(assessment, workload, changing))
         else:
-            step = list(_complete(judged, workload, instances, unmet, wait))
+            step = list(_complete(assessment, workload, instances, unmet, wait))
         steps += step or [Wait(wait or NO_EVENT_LOOK, _explain(workload, instances, unmet))]
     return DependencyStep(
         Step.of(steps),
@@ -119,13 +119,13 @@ def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> 
             yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
 
 
-def _change(judged: Judged, workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
+def _change(assessment: Assessment, workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
     """Stop what is outdated; once it has ended, put the new one in its place."""
     if any(instance.current for instance in changing):
         # Disconnected from a network: started again it would still be, and ended it would look as if it were not.
         yield RecreateContainer(
             workload=workload.name,
-            image=_kept_image(judged, workload, changing),
+            image=_kept_image(assessment, workload, changing),
             cause=Cause.DETACHED,
             detail=workload.revision,
         )
@@ -139,12 +139,16 @@ def _change(judged: Judged, workload: Workload, changing: Sequence[Instance]) ->
         yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
 
 
-def _kept_image(judged: Judged, workload: Workload, instances: Sequence[Instance]) -> str:
-    return kept_image(judged.observed.engine, workload, (instance.container for instance in instances))
+def _kept_image(assessment: Assessment, workload: Workload, instances: Sequence[Instance]) -> str:
+    return kept_image(assessment.observed.engine, workload, (instance.container for instance in instances))
 
 
 def _complete(
-    judged: Judged, workload: Workload, instances: Sequence[Instance], unmet: Sequence[str], wait: float
+    assessment: Assessment,
+    workload: Workload,
+    instances: Sequence[Instance],
+    unmet: Sequence[str],
+    wait: float,
 ) -> Iterable[Operation]:
     """Create what is missing, start what has ended, remove what is too much. What it needs has to be there first,
     unless it ran before.
@@ -155,7 +159,7 @@ def _complete(
             workload=workload.name,
             count=missing,
             existing=len(instances),
-            image=_kept_image(judged, workload, instances),
+            image=_kept_image(assessment, workload, instances),
             cause=Cause.MISSING,
             detail=workload.revision,
         )
@@ -180,10 +184,10 @@ def _explain(workload: Workload, instances: Sequence[Instance], unmet: Sequence[
     return f"{workload.name} is not ready: {reason}" if reason else f"{workload.name} is not ready yet"
 
 
-def plan_orphans(judged: Judged) -> Step:
+def plan_orphans(assessment: Assessment) -> Step:
     """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
     operations: list[Operation] = []
-    for container in judged.orphans:
+    for container in assessment.orphans:
         if container.role is Role.WEB:
             continue
         if container.state in ENDED:

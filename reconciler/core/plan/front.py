@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import Observed
+from reconciler.core.assess.assessment import Assessment
+from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.front import Front
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Step
@@ -45,11 +45,13 @@ class FrontDoor(Front, Protocol):
     def capabilities(self) -> ProxyCapabilities:
         """What its proxies can do."""
 
-    def steps(self, judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int]) -> FrontStep:
+    def steps(
+        self, assessment: Assessment, servers: Mapping[str, str], weights: Mapping[str, int]
+    ) -> FrontStep:
         """What to do next with it, so that it serves the pool with these servers (name to address).
 
         `weights` are those that are not the default.
         """
 
-    def exporters(self, stack: Stack, observed: Observed) -> tuple[tuple[int, str], ...]:
+    def exporters(self, stack: Stack, observed: Observation) -> tuple[tuple[int, str], ...]:
         """The running proxies' own Prometheus metrics: the name of each one, and its "IPv4:port"."""

@@ -10,9 +10,9 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.judged import Judged, judge
-from reconciler.core.assess.observed import Observed, State
+from reconciler.core.assess.observation import Observation, State
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import (
     ConfigureProxy,
@@ -34,33 +34,37 @@ NEVER: Final = 1e9
 """Seconds until the next rotation while nothing can take the place of what would leave."""
 
 
-def lacking(judged: Judged, decision: Decision) -> frozenset[str]:
+def lacking(assessment: Assessment, decision: Decision) -> frozenset[str]:
     """The workloads of which containers have to be created from an image that is not there."""
-    missing = judged.observed.engine.missing_images
+    missing = assessment.observed.engine.missing_images
     return frozenset(
-        w.name for w in judged.stack.workloads if w.image in missing and not _is_complete(judged, w, decision)
+        w.name
+        for w in assessment.stack.workloads
+        if w.image in missing and not _is_complete(assessment, w, decision)
     )
 
 
-def stand_still(judged: Judged, names: frozenset[str]) -> Judged:
+def stand_still(assessment: Assessment, names: frozenset[str]) -> Assessment:
     """The same look, judged by what runs: no running definition is outdated, and no fresh replicas are requested.
 
     A job is judged as always: that it ran for another revision prepares nothing for replicas of this one.
     """
-    stack = judged.stack
+    stack = assessment.stack
     as_wanted = (Role.WEB, Role.JOB)
     frozen = replace(
         stack,
-        workloads=tuple(w if w.role in as_wanted else _with_what_runs(w, judged) for w in stack.workloads),
+        workloads=tuple(
+            w if w.role in as_wanted else _with_what_runs(w, assessment) for w in stack.workloads
+        ),
         strategy=replace(stack.strategy, paused=True),
         rotation=replace(stack.rotation, interval=NEVER) if stack.rotation else None,
         rotated_at=None,
     )
-    return replace(judge(frozen, judged.observed, judged.now), lacking=names)
+    return replace(assess(frozen, assessment.observed, assessment.now), lacking=names)
 
 
 def fetch(
-    stack: Stack, observed: Observed, names: Collection[str], operations: Iterable[Operation]
+    stack: Stack, observed: Observation, names: Collection[str], operations: Iterable[Operation]
 ) -> tuple[list[Operation], list[Operation | Wait]]:
     """The operations that can be done with the images that are there, and what gets the others."""
     images = {workload.name: workload.image for workload in stack.workloads}
@@ -75,7 +79,7 @@ def fetch(
     return able, [step for image in sorted(wanted) for step in _pull(image, observed)]
 
 
-def _maker(operation: Operation, stack: Stack, observed: Observed) -> str:
+def _maker(operation: Operation, stack: Stack, observed: Observation) -> str:
     """The workload whose image an operation needs, if it needs one."""
     match operation:
         case CreateReplicas(workload=name) | CreateProxy(workload=name) | RecreateContainer(workload=name):
@@ -86,7 +90,7 @@ def _maker(operation: Operation, stack: Stack, observed: Observed) -> str:
     return ""
 
 
-def _pull(image: str, observed: Observed) -> Iterator[Operation | Wait]:
+def _pull(image: str, observed: Observation) -> Iterator[Operation | Wait]:
     pull = observed.engine.pulls.get(image)
     told = f": {pull.error}" if pull and pull.error else ""
     if pull and pull.running:
@@ -97,23 +101,23 @@ def _pull(image: str, observed: Observed) -> Iterator[Operation | Wait]:
         yield PullImage(image=image, cause=Cause.MISSING)
 
 
-def _is_complete(judged: Judged, workload: Workload, decision: Decision) -> bool:
+def _is_complete(assessment: Assessment, workload: Workload, decision: Decision) -> bool:
     """Whether nothing of a workload has to be created to be as the stack wants it."""
     if workload.role is Role.WEB:
-        replicas, stack = judged.replicas, judged.stack
+        replicas, stack = assessment.replicas, assessment.stack
         paused = stack.strategy.paused
         useful = sum(r.workload is workload and r.useful and (r.current or paused) for r in replicas)
-        wait = None if decision.gates.turns else due_in(stack, replicas, judged.now)
+        wait = None if decision.gates.turns else due_in(stack, replicas, assessment.now)
         return useful >= workload.replicas and (wait is None or wait > 0)
     if workload.role in (Role.DEPENDENCY, Role.JOB):
-        instances = judged.of(workload)
+        instances = assessment.of(workload)
         well = all(i.current and not i.is_detached for i in instances)
         return workload.done or (well and len(instances) >= workload.replicas)
-    mine = judged.observed.of(workload.name)
+    mine = assessment.observed.of(workload.name)
     usable = [c for c in mine if workload.accepts(c.revision) and c.state not in (State.EXITED, State.DEAD)]
     return len(usable) >= workload.replicas
 
 
-def _with_what_runs(workload: Workload, judged: Judged) -> Workload:
-    runs = {container.revision for container in judged.observed.of(workload.name)}
+def _with_what_runs(workload: Workload, assessment: Assessment) -> Workload:
+    runs = {container.revision for container in assessment.observed.of(workload.name)}
     return replace(workload, revisions=workload.revisions | runs)

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Instance, Phase
-from reconciler.core.assess.observed import State
+from reconciler.core.assess.observation import State
 from reconciler.core.desired.stack import Workload
 from reconciler.core.plan.operations import (
     CreateReplicas,

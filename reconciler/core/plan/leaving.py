@@ -10,23 +10,23 @@ from collections.abc import Container, Mapping, Sequence
 from datetime import datetime
 from heapq import nsmallest
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.judged import Judged
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.rotation import due_in
 from reconciler.core.plan.strategies import Decision
 
 
-def leaving(judged: Judged, decision: Decision) -> dict[Replica, Cause]:
+def leaving(assessment: Assessment, decision: Decision) -> dict[Replica, Cause]:
     """The replicas that leave now, each with its cause: as many as the pool can spare, the least useful first."""
-    stack, replicas, floor = judged.stack, judged.replicas, decision.floor
-    candidates = _candidates(stack, decision, replicas, judged.now)
+    stack, replicas, floor = assessment.stack, assessment.replicas, decision.floor
+    candidates = _candidates(stack, decision, replicas, assessment.now)
     if not candidates:
         return {}
     # Only when a proxy answers, what seems to serve nothing does serve nothing.
-    can_drain = bool(judged.slots)
+    can_drain = bool(assessment.slots)
     spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - floor
     well = sum(r.serving for r in replicas)
     found: dict[Replica, Cause] = {}

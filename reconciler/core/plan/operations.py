@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container
+from reconciler.core.assess.observation import DEFAULT_WEIGHT, Container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.history import History
-from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import Observed, State
+from reconciler.core.assess.observation import Observation, State
 from reconciler.core.plan.dependencies import plan_dependencies, plan_orphans
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.images import fetch, lacking, stand_still
@@ -15,32 +15,32 @@ from reconciler.core.plan.rollout import plan_web
 from reconciler.core.plan.strategies import decide
 
 
-def plan(judged: Judged, history: History, front: FrontDoor) -> Plan:
+def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
     """The operations that are safe now. Pure and deterministic: the same arguments give the same plan.
 
     `front` is what serves the pool, and what it can do is all that is asked of it.
     """
-    stack, observed = judged.stack, judged.observed
-    decision = decide(judged)
-    if without_image := lacking(judged, decision):
-        judged = stand_still(judged, without_image)
-        decision = decide(judged)
+    stack, observed = assessment.stack, assessment.observed
+    decision = decide(assessment)
+    if without_image := lacking(assessment, decision):
+        assessment = stand_still(assessment, without_image)
+        decision = decide(assessment)
     if not front.capabilities.weights:
         decision = replace(decision, weights={})
-    dependencies = plan_dependencies(judged, history, decision, can_hold=front.capabilities.hold)
+    dependencies = plan_dependencies(assessment, history, decision, can_hold=front.capabilities.hold)
     web = plan_web(
-        judged,
+        assessment,
         history,
         decision,
         may_start=dependencies.may_start,
         may_serve=dependencies.may_serve,
         hold=dependencies.hold,
     )
-    door = front.steps(judged, web.servers, web.weights)
+    door = front.steps(assessment, web.servers, web.weights)
     if door.blocked and not observed.engine.containers:
         return Plan(blocked=door.blocked, requeue_after=door.step.requeue_after)
 
-    steps = (dependencies.step, door.step, web.step, plan_orphans(judged), _endings(observed))
+    steps = (dependencies.step, door.step, web.step, plan_orphans(assessment), _endings(observed))
     planned = [operation for step in steps for operation in step.operations]
     able, pulls = fetch(stack, observed, without_image, planned)
     pulling = Step.of(pulls)
@@ -52,7 +52,7 @@ def plan(judged: Judged, history: History, front: FrontDoor) -> Plan:
     )
 
 
-def _endings(observed: Observed) -> Step:
+def _endings(observed: Observation) -> Step:
     """Nothing is complete while something ends; an event tells when it has, unless that is lost."""
     ended = (State.CREATED, State.EXITED, State.DEAD)
     ending = (c for c in observed.engine.containers if c.stopping and c.state not in ended)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import Replica, cause_of_end
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observed import DEFAULT_WEIGHT
+from reconciler.core.assess.observation import DEFAULT_WEIGHT
 from reconciler.core.plan.leaving import leaving
 from reconciler.core.plan.operations import (
     AddServer,
@@ -69,39 +69,45 @@ class WebStep:
 
 
 def plan_web(
-    judged: Judged, history: History, decision: Decision, *, may_start: bool, may_serve: bool, hold: bool
+    assessment: Assessment,
+    history: History,
+    decision: Decision,
+    *,
+    may_start: bool,
+    may_serve: bool,
+    hold: bool,
 ) -> WebStep:
     """The next step of all `web` workloads together.
 
     `may_start`: what new ones need is ready; `may_serve`: what those need that run is. `hold`: what they need is being
     changed, so the pool has to be empty and the proxy holds the requests.
     """
-    dead = [r for r in judged.replicas if r.phase is Phase.DEAD]
-    retiring = leaving(judged, decision)
+    dead = [r for r in assessment.replicas if r.phase is Phase.DEAD]
+    retiring = leaving(assessment, decision)
     # One that answers, ill as it may be, is worth more than one that cannot be created.
     retiring = {
         r: cause
         for r, cause in retiring.items()
-        if not (r.taking_traffic and r.workload.name in judged.lacking)
+        if not (r.taking_traffic and r.workload.name in assessment.lacking)
     }
-    kept = [r for r in judged.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
-    steps: list[Operation | Wait] = [*_forget_servers(judged), *_bury(dead)]
+    kept = [r for r in assessment.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
+    steps: list[Operation | Wait] = [*_forget_servers(assessment), *_bury(dead)]
     if hold:
-        steps += _empty(judged, kept)
-    elif may_serve or _is_served(judged) or (left := _left_to_hold(judged, kept)) <= 0:
+        steps += _empty(assessment, kept)
+    elif may_serve or _is_served(assessment) or (left := _left_to_hold(assessment, kept)) <= 0:
         # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
-        steps += _admit(judged, decision, kept)
-        steps += _weigh(judged, decision, kept)
+        steps += _admit(assessment, decision, kept)
+        steps += _weigh(assessment, decision, kept)
     elif left < inf:
         steps.append(Wait(left))
-    steps += _retire(judged, retiring)
+    steps += _retire(assessment, retiring)
     if may_start:
         steps += _start(kept)
-    if may_start or (not judged.replicas and judged.observed.engine.capabilities.creates_stopped):
+    if may_start or (not assessment.replicas and assessment.observed.engine.capabilities.creates_stopped):
         # The first ones can be there already when what they need turns ready.
-        steps += _create(judged, history, decision, retiring, dead)
-    steps += _explain(judged, kept)
-    servers = {} if hold else _servers(judged, kept, steps)
+        steps += _create(assessment, history, decision, retiring, dead)
+    steps += _explain(assessment, kept)
+    servers = {} if hold else _servers(assessment, kept, steps)
     weights = {
         name: weight
         for name, weight in decision.weights.items()
@@ -118,15 +124,19 @@ def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
         yield _remove(replica, cause_of_end(replica.container, current=replica.current))
 
 
-def _forget_servers(judged: Judged) -> Iterator[Operation | Wait]:
+def _forget_servers(assessment: Assessment) -> Iterator[Operation | Wait]:
     """The servers of whom has ended: nothing new goes there at once, and what was on its way may go elsewhere."""
-    for name in sorted(set(judged.members) - {replica.name for replica in judged.replicas if replica.live}):
-        member = judged.members[name]
+    for name in sorted(
+        set(assessment.members) - {replica.name for replica in assessment.replicas if replica.live}
+    ):
+        member = assessment.members[name]
         if not member.draining:
-            yield DrainServer(server=name, slots=judged.slots, cause=Cause.DEAD)
+            yield DrainServer(server=name, slots=assessment.slots, cause=Cause.DEAD)
         elif member.sessions == 0 or member.since >= CONNECT_SECONDS:
             cut = f"cuts {member.sessions} sessions" if member.sessions else ""
-            yield DeleteServer(server=name, slots=judged.slots, force=bool(cut), cause=Cause.DEAD, detail=cut)
+            yield DeleteServer(
+                server=name, slots=assessment.slots, force=bool(cut), cause=Cause.DEAD, detail=cut
+            )
         else:
             look = _next_look(DRAIN_LOOK, member.since, CONNECT_SECONDS)
             yield Wait(look, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
@@ -135,14 +145,14 @@ def _forget_servers(judged: Judged) -> Iterator[Operation | Wait]:
 # Who serves
 
 
-def _admit(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+def _admit(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
     """Every ready replica that stays belongs into the pool, at the address that it has now."""
-    if not judged.slots:
+    if not assessment.slots:
         return
     kept_out = decision.gates.kept_out
     ready = [r for r in kept if r.phase is Phase.READY and r.address is not None and r.name not in kept_out]
     if decision.gates.turns:
-        ready, waits = _next_active(judged, ready)
+        ready, waits = _next_active(assessment, ready)
         yield from waits
     for replica in ready:
         if replica.in_pool or replica.address is None:
@@ -151,7 +161,7 @@ def _admit(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Itera
         moved = replica.member is not None and bool(replica.member.addresses - {replica.address})
         yield AddServer(
             server=replica.name,
-            slots=judged.slots,
+            slots=assessment.slots,
             address=replica.address,
             trusted=replica.is_trusted,
             weight=decision.weights.get(replica.name, DEFAULT_WEIGHT),
@@ -159,31 +169,31 @@ def _admit(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Itera
         )
 
 
-def _weigh(judged: Judged, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation]:
+def _weigh(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation]:
     """Give the servers that are in the pool the shares that the strategy asks for."""
     for replica in kept:
         wanted = decision.weights.get(replica.name, DEFAULT_WEIGHT)
         if replica.in_pool and replica.member and replica.member.weights != {wanted}:
-            yield SetWeight(server=replica.name, slots=judged.slots, weight=wanted, cause=Cause.STALE)
+            yield SetWeight(server=replica.name, slots=assessment.slots, weight=wanted, cause=Cause.STALE)
 
 
-def _is_served(judged: Judged) -> bool:
-    return any(r.member is not None and not r.draining for r in judged.replicas)
+def _is_served(assessment: Assessment) -> bool:
+    return any(r.member is not None and not r.draining for r in assessment.replicas)
 
 
-def _left_to_hold(judged: Judged, kept: Sequence[Replica]) -> float:
+def _left_to_hold(assessment: Assessment, kept: Sequence[Replica]) -> float:
     """Seconds until the proxy gives up requests that it holds for a dependency; infinity when it holds none for it.
 
     A replica that is ready by its own check answers them at least as well as the 503 that they would get.
     """
     drained = [r.member.since for r in kept if r.member is not None and r.draining]
-    return judged.stack.proxy.patience - min(drained) if drained else inf
+    return assessment.stack.proxy.patience - min(drained) if drained else inf
 
 
-def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:
+def _next_active(assessment: Assessment, ready: list[Replica]) -> tuple[list[Replica], list[Wait]]:
     """The one replica to admit when one serves at a time: none while the active one has time left."""
-    rotation = judged.stack.rotation
-    active = [r for r in judged.replicas if r.taking_traffic or (r.in_pool and r in ready)]
+    rotation = assessment.stack.rotation
+    active = [r for r in assessment.replicas if r.taking_traffic or (r.in_pool and r in ready)]
     standby = [r for r in ready if r.current and not r.in_pool and not r.draining]
     if rotation is None or len(active) > 1:
         return [], []
@@ -197,63 +207,67 @@ def _next_active(judged: Judged, ready: list[Replica]) -> tuple[list[Replica], l
     return ([chosen] if chosen else []), []
 
 
-def _empty(judged: Judged, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
+def _empty(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
     """Take every server out of the pool and stop nothing."""
     for replica in kept:
         if replica.member is not None and not replica.member.draining:
-            yield DrainServer(server=replica.name, slots=judged.slots, cause=Cause.HOLD)
+            yield DrainServer(server=replica.name, slots=assessment.slots, cause=Cause.HOLD)
     if any(replica.sessions for replica in kept):
         yield Wait(DRAIN_LOOK, "requests end before a dependency changes")
 
 
-def _servers(judged: Judged, kept: Sequence[Replica], steps: Sequence[Operation | Wait]) -> dict[str, str]:
+def _servers(
+    assessment: Assessment, kept: Sequence[Replica], steps: Sequence[Operation | Wait]
+) -> dict[str, str]:
     """What the proxy's file has to name: a worker that starts from it must serve what the running ones serve.
 
     That includes what only one of them serves. While none answers, the file names whoever could serve: who is healthy, or
     has been in the file before. What a proxy reads there it takes for UP until it has checked.
     """
     added = {step.server for step in steps if isinstance(step, AddServer)}
-    named = judged.observed.proxy.configured
+    named = assessment.observed.proxy.configured
     serve = [
         r
         for r in kept
         if r.in_pool
         or not r.idle
         or r.name in added
-        or (not judged.slots and r.phase is Phase.READY and (r.is_trusted or r.name in named))
+        or (not assessment.slots and r.phase is Phase.READY and (r.is_trusted or r.name in named))
     ]
     return {
-        r.name: r.address for r in serve[: judged.stack.serving if not judged.slots else None] if r.address
+        r.name: r.address
+        for r in serve[: assessment.stack.serving if not assessment.slots else None]
+        if r.address
     }
 
 
 # Who leaves
 
 
-def _retire(judged: Judged, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
+def _retire(assessment: Assessment, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
     """Drain, then stop what is drained; a container that never ran is simply removed."""
     for replica, cause in retiring.items():
         member = replica.member
         if replica.phase is Phase.CREATED:
             yield _remove(replica, cause)
-        elif judged.silent and (member is None or member.draining):
+        elif assessment.silent and (member is None or member.draining):
             yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when every HAProxy answers")
         elif member is None:
             yield _stop(replica, cause)
         elif not member.draining:
-            yield DrainServer(server=replica.name, slots=judged.slots, cause=cause, detail=replica.reason)
-            if replica.idle and member.sessions == 0 and not judged.silent:
+            yield DrainServer(server=replica.name, slots=assessment.slots, cause=cause, detail=replica.reason)
+            if replica.idle and member.sessions == 0 and not assessment.silent:
                 # Nothing to wait for; and once drained, one without a check of its own would look well again.
-                yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
+                yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
                 yield _stop(replica, cause)
         elif member.sessions == 0:
             # The proxy refuses this while there is a session: its yes is what the stop waits for.
-            yield DeleteServer(server=replica.name, slots=judged.slots, force=False, cause=cause)
+            yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
             yield _stop(replica, cause)
-        elif member.since >= judged.stack.strategy.drain:
+        elif member.since >= assessment.stack.strategy.drain:
             yield _stop(replica, cause, cut=member.sessions)
         else:
-            look = _next_look(DRAIN_LOOK, member.since, judged.stack.strategy.drain)
+            look = _next_look(DRAIN_LOOK, member.since, assessment.stack.strategy.drain)
             yield Wait(look, f"{replica.container.name} has {member.sessions} sessions to end")
 
 
@@ -267,20 +281,20 @@ def _start(kept: Sequence[Replica]) -> Iterator[Operation]:
 
 
 def _create(
-    judged: Judged,
+    assessment: Assessment,
     history: History,
     decision: Decision,
     retiring: Mapping[Replica, Cause],
     dead: Sequence[Replica],
 ) -> Iterator[Operation | Wait]:
-    stack, replicas = judged.stack, judged.replicas
+    stack, replicas = assessment.stack, assessment.replicas
     if not decision.gates.create:
         return
     room = stack.replicas + decision.surge - sum(r.live for r in replicas)
     renewed = None
     if decision.surge and not decision.gates.turns and set(retiring.values()) <= {Cause.ROTATION}:
         # The next one may come while the last one still ends its requests, if there is room for both.
-        wait = due_in(stack, replicas, judged.now)
+        wait = due_in(stack, replicas, assessment.now)
         if wait is not None and wait > 0:
             yield Wait(wait)
         elif wait is not None:
@@ -291,7 +305,7 @@ def _create(
         count = min(workload.replicas + (workload is renewed) - useful, room)
         if count <= 0:
             continue
-        if wait := history.wait_before_replacing(workload.name, workload.replicas, judged.now):
+        if wait := history.wait_before_replacing(workload.name, workload.replicas, assessment.now):
             yield Wait(wait, f"{workload.name} died again and again; next try in {wait:.0f} s")
             continue
         room -= count
@@ -302,7 +316,7 @@ def _create(
             workload=workload.name,
             count=count,
             existing=len(mine) - removed,
-            image=kept_image(judged.observed.engine, workload, (r.container for r in mine if r.live)),
+            image=kept_image(assessment.observed.engine, workload, (r.container for r in mine if r.live)),
             cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else Cause.MISSING,
             detail=f"{useful} of {workload.replicas} of {workload.revision}",
         )
@@ -311,11 +325,11 @@ def _create(
 # What an idle pass waits for
 
 
-def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
+def _explain(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Wait]:
     """Say what is awaited, and look again when only time can tell."""
-    strategy, rotated_at = judged.stack.strategy, judged.stack.rotated_at
-    if rotated_at and rotated_at > judged.now:
-        yield Wait((rotated_at - judged.now).total_seconds())
+    strategy, rotated_at = assessment.stack.strategy, assessment.stack.rotated_at
+    if rotated_at and rotated_at > assessment.now:
+        yield Wait((rotated_at - assessment.now).total_seconds())
     for replica in kept:
         name = replica.container.name
         if replica.in_pool and replica.member and not replica.member.up:
@@ -323,7 +337,7 @@ def _explain(judged: Judged, kept: Sequence[Replica]) -> Iterator[Wait]:
             look = _next_look(CHECK_LOOK, replica.member.since)
             yield Wait(look, f"{name} does not pass HAProxy's check yet{check}")
         elif replica.phase is Phase.WARMING:
-            left = strategy.progress_deadline - replica.container.age(judged.now)
+            left = strategy.progress_deadline - replica.container.age(assessment.now)
             yield Wait(max(1.0, left), f"{name} is starting")
         elif replica.member and replica.taking_traffic and not replica.available(strategy.min_ready):
             left = strategy.min_ready - replica.member.since

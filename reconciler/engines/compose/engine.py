@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core import labels
 from reconciler.core.assess.capabilities import USUAL
-from reconciler.core.assess.observed import Container, EngineObserved, State
+from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
@@ -79,11 +79,11 @@ class ComposeEngine:
 
     # Looking
 
-    def observe(self, stack: Stack) -> EngineObserved:
+    def observe(self, stack: Stack) -> EngineObservation:
         """All containers of the project, in one request at most; see Informer."""
         return self._informer.observe(stack, self._look)
 
-    def _look(self, stack: Stack) -> EngineObserved:
+    def _look(self, stack: Stack) -> EngineObservation:
         """One request; images and the port are asked about only while they can be missing."""
         names = network_names(stack)
         rows = self._api.rows(stack.project)
@@ -99,7 +99,7 @@ class ComposeEngine:
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
         images = self._present_images(stack)
         missing = frozenset(w.image for w in stack.workloads) - images.keys()
-        return EngineObserved(
+        return EngineObservation(
             containers=containers,
             missing_images=missing,
             images={name: image.id for name, image in images.items()},

@@ -13,7 +13,7 @@ from datetime import datetime
 from time import monotonic
 from typing import Any, Final
 
-from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Stack
 from reconciler.engines.base import EngineEvent
 from reconciler.engines.compose.events import Stream
@@ -31,7 +31,7 @@ class Informer:
         self._lock = threading.Lock()
         self._watching = False
         self._changes: Counter[str] = Counter()
-        self._known: dict[str, tuple[Stack, int, float, EngineObserved]] = {}
+        self._known: dict[str, tuple[Stack, int, float, EngineObservation]] = {}
         self._started: dict[str, datetime] = {}
         self.images = 0
         """Grows with everything that may have changed what the name of an image means."""
@@ -50,7 +50,7 @@ class Informer:
                 self._learn(service, event)
                 yield EngineEvent(service)
 
-    def observe(self, stack: Stack, look: Callable[[Stack], EngineObserved]) -> EngineObserved:
+    def observe(self, stack: Stack, look: Callable[[Stack], EngineObservation]) -> EngineObservation:
         """What is known of this stack if it is still true, else a new `look`."""
         with self._lock:
             change = self._changes[stack.name]

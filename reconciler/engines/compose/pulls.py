@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reconciler.api.errors import PermanentError, VaultError
-from reconciler.core.assess.observed import Pull
+from reconciler.core.assess.observation import Pull
 
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from reconciler.core import labels
-from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.build import PROJECT_PREFIX
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.engines.errors import EngineError

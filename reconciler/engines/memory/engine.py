@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
-from reconciler.core.assess.observed import Container, EngineObserved, Health, Pull, State
+from reconciler.core.assess.observation import Container, EngineObservation, Health, Pull, State
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
@@ -83,7 +83,7 @@ class MemoryEngine:
 
     # Looking
 
-    def observe(self, stack: Stack) -> EngineObserved:
+    def observe(self, stack: Stack) -> EngineObservation:
         """See Engine.observe."""
         self.ping()
         containers = tuple(self._seen(container) for container in self.machine.of(stack.project))
@@ -91,7 +91,7 @@ class MemoryEngine:
         is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
         self._settle_pulls()
         missing = frozenset(w.image for w in stack.workloads if w.image in self.missing_images)
-        return EngineObserved(
+        return EngineObservation(
             containers=containers,
             missing_images=missing,
             images={w.image: self._image_id(w.image) for w in stack.workloads if w.image not in missing},

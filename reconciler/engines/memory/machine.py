@@ -12,7 +12,7 @@ from datetime import datetime
 from math import inf
 from typing import Final
 
-from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role
 from reconciler.core.names import VAULT_NET
 

@@ -17,8 +17,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
-from reconciler.core.assess.observed import DEFAULT_WEIGHT, MAX_WEIGHT
-from reconciler.core.desired.stack import HealthCheck, ProxySettings
+from reconciler.core.assess.observation import DEFAULT_WEIGHT, MAX_WEIGHT
+from reconciler.core.desired.stack import Probe, ProxySettings
 from reconciler.proxy.haproxy.containers import (
     CONFIG_MOUNT,
     EXPORTER_PREFIX,
@@ -167,7 +167,7 @@ def asset_names() -> tuple[str, ...]:
     return tuple(_assets())
 
 
-def check_options(health: HealthCheck) -> str:
+def check_options(health: Probe) -> str:
     """The keywords that say how a server is checked.
 
     A server that is added at run time inherits nothing from `default-server`, so both are made from this.

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.api import VaultService
-from reconciler.core.assess.judged import Judged
-from reconciler.core.assess.observed import Observed, State
+from reconciler.core.assess.assessment import Assessment
+from reconciler.core.assess.observation import Observation, State
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.desired.workloads import Part
 from reconciler.core.names import VAULT_NET
@@ -29,11 +29,13 @@ class HAProxyFront:
         """See Front.parts."""
         return parts(service, site, bind, key)
 
-    def steps(self, judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int]) -> FrontStep:
+    def steps(
+        self, assessment: Assessment, servers: Mapping[str, str], weights: Mapping[str, int]
+    ) -> FrontStep:
         """See FrontDoor.steps."""
-        return plan_front(judged, servers, weights, can_hand_over=self.capabilities.handover)
+        return plan_front(assessment, servers, weights, can_hand_over=self.capabilities.handover)
 
-    def exporters(self, stack: Stack, observed: Observed) -> tuple[tuple[int, str], ...]:
+    def exporters(self, stack: Stack, observed: Observation) -> tuple[tuple[int, str], ...]:
         """See FrontDoor.exporters; they are in the namespace of their gateway."""
         gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(stack.gateway.name)}
         return tuple(

@@ -13,7 +13,13 @@ from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.assess.observed import DEFAULT_WEIGHT, Container, ProxyInstance, ProxyObserved, State
+from reconciler.core.assess.observation import (
+    DEFAULT_WEIGHT,
+    Container,
+    ProxyInstance,
+    ProxyObservation,
+    State,
+)
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
@@ -53,7 +59,7 @@ class HAProxy:
         self._silence = Silence(clock)
         self._events = ServerEvents()
 
-    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObserved:
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """See Proxy.observe."""
         expected = _checked(structure, stack.proxy)
         with suppress(OSError):
@@ -69,7 +75,7 @@ class HAProxy:
         names = frozenset(server.name for worker in serving for server in worker.servers)
         successor = min((worker.info.uptime for worker in serving), default=float("inf"))
         silent = self._silence.of(stack.project, [id for id, workers in found.items() if workers is None])
-        return ProxyObserved(
+        return ProxyObservation(
             expected=expected,
             # A file that this image's HAProxy has not accepted yet is none, although it may well be right.
             written=written.structure if written and written.image == stack.haproxy.image else None,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.core.assess.observed import DEFAULT_WEIGHT, Admin
+from reconciler.core.assess.observation import DEFAULT_WEIGHT, Admin
 from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
 from reconciler.proxy.haproxy.config import weighed
 from reconciler.proxy.haproxy.files import handed_over

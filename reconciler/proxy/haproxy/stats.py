@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from reconciler.core.assess.observed import MAX_WEIGHT, Admin, ProxyWorker, Server
+from reconciler.core.assess.observation import MAX_WEIGHT, Admin, ProxyWorker, Server
 from reconciler.proxy.errors import quoted
 
 __all__ = ["Info", "Process", "as_worker", "find", "old_pids", "read_info", "read_servers"]

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Final
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import cause_of_end
-from reconciler.core.assess.judged import Judged
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observed import Container, Observed, ProxyInstance, State
+from reconciler.core.assess.observation import Container, Observation, ProxyInstance, State
 from reconciler.core.desired.stack import Stack, Workload
 from reconciler.core.plan.front import FrontStep
 from reconciler.core.plan.operations import (
@@ -48,12 +48,12 @@ _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
 
 
 def plan_front(
-    judged: Judged, servers: Mapping[str, str], weights: Mapping[str, int], *, can_hand_over: bool
+    assessment: Assessment, servers: Mapping[str, str], weights: Mapping[str, int], *, can_hand_over: bool
 ) -> FrontStep:
     """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on, and `weights` are
     those that are not the default.
     """
-    stack, observed = judged.stack, judged.observed
+    stack, observed = assessment.stack, assessment.observed
     # One that we have stopped is still there, to be removed, when it has ended.
     gateways = [
         c for c in observed.of(stack.gateway.name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
@@ -61,7 +61,7 @@ def plan_front(
     home = next(
         (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
     )
-    proxies = _Proxies(judged, home, can_hand_over=can_hand_over)
+    proxies = _Proxies(assessment, home, can_hand_over=can_hand_over)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
     # Before there is a namespace to run HAProxy in, nobody would read it.
     is_read = home is not None or proxies.exist
@@ -72,7 +72,7 @@ def plan_front(
 
 
 def _gateway(
-    stack: Stack, observed: Observed, gateways: list[Container], home: Container | None, proxies: _Proxies
+    stack: Stack, observed: Observation, gateways: list[Container], home: Container | None, proxies: _Proxies
 ) -> tuple[list[Operation], str]:
     workload = stack.gateway
     operations: list[Operation] = []
@@ -113,7 +113,7 @@ def _connections(gateways: list[Container], workload: Workload, existing: int) -
 
 
 def _configuration(
-    observed: Observed, servers: Mapping[str, str], weights: Mapping[str, int]
+    observed: Observation, servers: Mapping[str, str], weights: Mapping[str, int]
 ) -> list[Operation]:
     """The file comes before any runtime command: whoever restarts finds the same truth."""
     proxy = observed.proxy
@@ -130,9 +130,9 @@ def _configuration(
 class _Proxies:
     """The HAProxy containers of a stack, sorted by what they are good for."""
 
-    def __init__(self, judged: Judged, home: Container | None, *, can_hand_over: bool) -> None:
+    def __init__(self, assessment: Assessment, home: Container | None, *, can_hand_over: bool) -> None:
         self._can_hand_over = can_hand_over
-        stack, observed = judged.stack, judged.observed
+        stack, observed = assessment.stack, assessment.observed
         self._workload = stack.haproxy
         self._engine = observed.engine
         self._expected = observed.proxy.expected

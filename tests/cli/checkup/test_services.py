@@ -6,7 +6,7 @@ from pathlib import Path
 from reconciler.api import EnvFrom, VaultService
 from reconciler.cli.checkup.finding import Finding
 from reconciler.cli.checkup.services import check_needs, check_plugins, check_service, check_settings_files
-from reconciler.core.assess.observed import EngineObserved
+from reconciler.core.assess.observation import EngineObservation
 from reconciler.store.base import Origin
 from reconciler.wiring import Options, wire
 from vault_plugins.registry import discover
@@ -41,8 +41,8 @@ def test_a_settings_file_that_all_can_read(tmp_path: Path, make_service: MakeSer
 
 def test_images_and_ports(tmp_path: Path, make_service: MakeService) -> None:
     stack = wire(Options(state_dir=tmp_path)).build(make_service())
-    assert [level for level, _ in said(check_needs("x", stack, EngineObserved(())))] == ["ok"]
-    lacking = EngineObserved((), frozenset({"haproxy:3.0"}), taken_ports={8080: "process nginx (pid 7)"})
+    assert [level for level, _ in said(check_needs("x", stack, EngineObservation(())))] == ["ok"]
+    lacking = EngineObservation((), frozenset({"haproxy:3.0"}), taken_ports={8080: "process nginx (pid 7)"})
     image, port = check_needs("x", stack, lacking)
     assert (image.level.value, image.fix) == ("warn", "docker pull haproxy:3.0")
     assert (port.level.value, port.message) == ("fail", "port 8080 is taken by process nginx (pid 7)")

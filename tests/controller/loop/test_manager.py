@@ -15,7 +15,7 @@ import pytest
 from reconciler.api import find_condition
 from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
-from reconciler.controller.loop.following import Following
+from reconciler.controller.loop.following import SourceOptions
 from reconciler.controller.loop.lease import LeaseTakenError, lease
 from reconciler.controller.loop.manager import Controller
 from reconciler.controller.report.journal import Journal
@@ -47,7 +47,7 @@ def make(
         state,
         memory.recorder,
         Backoff(random.Random(1)),
-        following=Following(),
+        following=SourceOptions(),
         workers=WORKERS,
         resync=1.0,
         on_progress=on_progress,

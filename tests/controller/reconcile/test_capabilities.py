@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.core.assess.capabilities import EngineCapabilities
-from reconciler.core.assess.observed import State
+from reconciler.core.assess.observation import State
 from tests.controller.worlds import MemoryWorld
 
 STARTS = EngineCapabilities(creates_stopped=False)

@@ -12,9 +12,9 @@ from reconciler.api.errors import PermanentError
 from reconciler.controller.reconcile.service import reconcile
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.core.assess.diff import Difference, Kind
-from reconciler.core.assess.observed import State
+from reconciler.core.assess.observation import State
 from reconciler.core.desired.stack import Stack
-from reconciler.core.plan import sight
+from reconciler.core.plan import preview
 from reconciler.engines.errors import EngineError, ImageMissingError
 from reconciler.proxy.haproxy.steps import PORT_LOOK
 from reconciler.proxy.memory import MemoryServer
@@ -329,7 +329,7 @@ def test_ready_means_that_nothing_differs(memory: MemoryWorld, monkeypatch: pyte
     memory.wish()
     memory.converge()
     odd = Difference(Kind.PROXY, "haproxy", "is odd, and no plan mends it")
-    monkeypatch.setattr(sight, "diff", lambda judged: (odd,))
+    monkeypatch.setattr(preview, "diff", lambda assessment: (odd,))
     assert not memory.once().converged
     assert condition(memory.objects.status(NAME), "Ready") == ("False", "Progressing")
 

@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from reconciler.controller.report.board import Exporter, exporters
-from reconciler.core.assess.observed import Container, EngineObserved, Health, Observed, ProxyObserved, State
+from reconciler.core.assess.observation import (
+    Container,
+    EngineObservation,
+    Health,
+    Observation,
+    ProxyObservation,
+    State,
+)
 from reconciler.core.desired.stack import (
-    HealthCheck,
+    Probe,
     ProxySettings,
     Role,
     Site,
@@ -36,7 +43,7 @@ STACK = Stack(
     site=Site(Path("/state"), 0, 0),
     document={},
     workloads=(workload("gateway", Role.GATEWAY), workload("haproxy", Role.PROXY)),
-    proxy=ProxySettings("web", HealthCheck("/", "localhost", 1.0), hold_seconds=1.0, drain_seconds=1.0),
+    proxy=ProxySettings("web", Probe("/", "localhost", 1.0), hold_seconds=1.0, drain_seconds=1.0),
     strategy=Strategy("RollingUpdate", 1, 0, 0.0, 120.0, 10.0, auto_rollback=True),
 )
 GATEWAY = Container(
@@ -72,7 +79,7 @@ PAIR = replace(PROXY, id="q", name="haproxy-2", slot=12)
 def test_each_running_haproxy_is_on_the_address_of_its_gateway(
     containers: tuple[Container, ...], found: list[tuple[int, str]]
 ) -> None:
-    observed = Observed(EngineObserved(containers), ProxyObserved("", None, {}))
+    observed = Observation(EngineObservation(containers), ProxyObservation("", None, {}))
     assert list(exporters(FRONT, STACK, observed)) == [
         Exporter("files", slot, address) for slot, address in found
     ]

@@ -14,9 +14,9 @@ from reconciler.api.reasons import Reason
 from reconciler.controller.report.executed import Executed
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.trace import tracing
+from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.judged import judge
-from reconciler.core.assess.observed import EngineObserved, Observed, ProxyObserved
+from reconciler.core.assess.observation import EngineObservation, Observation, ProxyObservation
 from reconciler.core.assess.progress import Failure
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, StopContainer
@@ -140,8 +140,8 @@ def test_data_that_nothing_keeps_is_told_once_until_something_does(tmp_path: Pat
     built_stack = built(db={"volumes": ["data:/b"]}, volumes={"data": {}})
 
     def noticed(*declared: str) -> list[str]:
-        seen = EngineObserved(containers=(), volumes={"db:1": declared})
-        journal.noticed(judge(built_stack, Observed(seen, ProxyObserved("x", None, {})), NOW))
+        seen = EngineObservation(containers=(), volumes={"db:1": declared})
+        journal.noticed(assess(built_stack, Observation(seen, ProxyObservation("x", None, {})), NOW))
         return [event.message for event in history.events("files") if event.reason == "DataNotKept"]
 
     assert noticed("/b") == []
@@ -158,7 +158,9 @@ def test_advice_on_a_fragment_is_a_normal_event(tmp_path: Path) -> None:
     journal = Journal(history, Recorder())
     advised = replace(built(db={}), warnings=("services.db: set a limit",))
     for _ in range(2):
-        journal.noticed(judge(advised, Observed(EngineObserved(()), ProxyObserved("x", None, {})), NOW))
+        journal.noticed(
+            assess(advised, Observation(EngineObservation(()), ProxyObservation("x", None, {})), NOW)
+        )
     (event,) = history.events("files")
     assert (event.type, event.reason, event.message, event.count) == (
         "Normal",

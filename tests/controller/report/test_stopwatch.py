@@ -10,7 +10,7 @@ from metrics.recorder import Recorder
 from reconciler.controller.report.stopwatch import Stopwatch
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.observed import Container, Health, State
+from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import Role, Workload
 

@@ -25,28 +25,28 @@ OLD, NEW = "@1 up", "@2 up"
 )
 def test_replicas(lines: list[str], counts: Counts) -> None:
     web = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
-    judged = read_scene(f"about: counts\nwish: {{version: '2', replicas: 3}}\nweb: {web}").judged
-    assert judged.counts["web"] == judged.pool == counts
+    assessment = read_scene(f"about: counts\nwish: {{version: '2', replicas: 3}}\nweb: {web}").assessment
+    assert assessment.counts["web"] == assessment.pool == counts
 
 
 def test_those_to_be_rotated_stay_usable_until_fresh_ones_are_there() -> None:
     wish = "{replicas: 2, rotated: 2026-05-01 11:59:00}"
     scene = read_scene(f"about: asked\nwish: {wish}\nweb: [web-1 @1 up age=300, web-2 @1 up age=30]")
-    assert scene.judged.pool == Counts(2, 2, 1, 2, 2, 0, 1, 2)
+    assert scene.assessment.pool == Counts(2, 2, 1, 2, 2, 0, 1, 2)
 
 
 def test_what_no_pool_serves_is_counted_in_the_same_words() -> None:
     scene = read_scene(
         "about: a database\nwish: {plugin: stateful, database: '2'}\ndependencies: [database-1 @db1]\nweb: [web-1 @1 up]"
     )
-    assert scene.judged.counts["database"] == Counts(1, 1, 0, 1, 1, 1, 0, 0)
-    assert scene.judged.counts["gateway"] == Counts(1, 1, 1, 1, 1, 0, 0, 1)
+    assert scene.assessment.counts["database"] == Counts(1, 1, 0, 1, 1, 1, 0, 0)
+    assert scene.assessment.counts["gateway"] == Counts(1, 1, 1, 1, 1, 0, 0, 1)
 
 
 def test_replicas_of_a_service_that_is_gone_count_for_the_pool_only() -> None:
     scene = read_scene("about: gone\nwish: {replicas: 1}\nweb: [web-1 @1 up, former-2 role=web up]")
-    assert (scene.judged.counts["web"].current, scene.judged.pool.current) == (1, 2)
-    assert [container.name for container in scene.judged.orphans] == ["former-2"]
+    assert (scene.assessment.counts["web"].current, scene.assessment.pool.current) == (1, 2)
+    assert [container.name for container in scene.assessment.orphans] == ["former-2"]
 
 
 def test_the_next_rotation_is_that_of_the_youngest_that_lives() -> None:
@@ -54,7 +54,7 @@ def test_the_next_rotation_is_that_of_the_youngest_that_lives() -> None:
     scene = read_scene(
         f"about: age\nwish: {wish}\nweb: [web-1 @1 up age=50, web-2 @1 up age=20, web-3 @1 exited age=5]"
     )
-    due = scene.judged.next_rotation
+    due = scene.assessment.next_rotation
     assert due is not None
-    assert due - scene.judged.now.timestamp() == 40
-    assert read_scene("about: none\nweb: [web-1 @1 up]").judged.next_rotation is None
+    assert due - scene.assessment.now.timestamp() == 40
+    assert read_scene("about: none\nweb: [web-1 @1 up]").assessment.next_rotation is None

@@ -12,7 +12,7 @@ GOOD = "web-1 @1 up, web-2 @1 up, web-3 @1 up"
 
 def told(text: str) -> list[str]:
     scene = read_scene(f"about: diff\n{text}")
-    lines = [str(difference) for difference in diff(scene.judged)]
+    lines = [str(difference) for difference in diff(scene.assessment)]
     return [line.replace(scene.stack.web[0].revision, "<now>") for line in lines]
 
 
@@ -69,7 +69,7 @@ def test_differences(text: str, lines: list[str]) -> None:
 
 def test_every_kind_is_counted_also_when_there_is_none() -> None:
     scene = read_scene(f"about: diff\nwish: {{replicas: 5}}\nweb: [{GOOD}]")
-    numbers = count_by_kind(diff(scene.judged))
+    numbers = count_by_kind(diff(scene.assessment))
     assert set(numbers) == {kind.value for kind in Kind}
     assert numbers["missing"] == 1
     assert sum(numbers.values()) == 1

@@ -9,9 +9,9 @@ from reconciler.core.assess.instance import Phase
 from tests.core.scenes import read_scene
 
 
-def judged(line: str, plugin: str = "web") -> Replica:
+def assessment(line: str, plugin: str = "web") -> Replica:
     scene = read_scene(f"about: one\nwish: {{plugin: {plugin}}}\nweb: ['web-1 {line}']")
-    (replica,) = scene.judged.replicas
+    (replica,) = scene.assessment.replicas
     return replica
 
 
@@ -40,7 +40,7 @@ def judged(line: str, plugin: str = "web") -> Replica:
     ],
 )
 def test_phase(line: str, phase: Phase, reason: str) -> None:
-    replica = judged(line)
+    replica = assessment(line)
     assert (replica.phase, replica.reason) == (phase, reason)
 
 
@@ -56,7 +56,7 @@ def test_phase(line: str, phase: Phase, reason: str) -> None:
     ],
 )
 def test_without_a_health_check_of_its_own_the_proxy_decides(line: str, phase: Phase) -> None:
-    assert judged(line, "plain").phase is phase
+    assert assessment(line, "plain").phase is phase
 
 
 @pytest.mark.parametrize(
@@ -71,25 +71,25 @@ def test_without_a_health_check_of_its_own_the_proxy_decides(line: str, phase: P
     ],
 )
 def test_its_place_in_the_pool(line: str, in_pool: bool, serving: bool, draining: bool) -> None:
-    replica = judged(line)
+    replica = assessment(line)
     assert (replica.in_pool, replica.serving, replica.draining) == (in_pool, serving, draining)
 
 
 def test_it_is_available_once_it_has_proved_itself() -> None:
-    assert judged("@1 up since=9").available(9.0)
-    assert not judged("@1 up since=8").available(9.0)
-    assert not judged("@1 down since=60").available(0.0)
+    assert assessment("@1 up since=9").available(9.0)
+    assert not assessment("@1 up since=8").available(9.0)
+    assert not assessment("@1 down since=60").available(0.0)
     # HAProxy sends it requests, so it counts, whatever Docker thinks of it.
-    assert judged("@1 unhealthy up").available(0.0)
+    assert assessment("@1 unhealthy up").available(0.0)
 
 
 def test_another_revision_is_not_current() -> None:
-    assert judged("@1 up").current
-    assert not judged("@2 up").current
+    assert assessment("@1 up").current
+    assert not assessment("@2 up").current
 
 
 def test_a_replica_of_a_service_that_is_gone_is_still_judged() -> None:
     scene = read_scene("about: one\nweb: [former-1 role=web up]")
-    (replica,) = scene.judged.replicas
+    (replica,) = scene.assessment.replicas
     assert not replica.current
     assert replica.workload.replicas == 0

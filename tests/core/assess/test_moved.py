@@ -18,7 +18,7 @@ def scene(*replicas: str, image: str = NEW) -> Scene:
 
 
 def told(looked: Scene) -> list[str]:
-    return [str(d) for d in diff(looked.judged) if d.kind is Kind.IMAGE]
+    return [str(d) for d in diff(looked.assessment) if d.kind is Kind.IMAGE]
 
 
 def test_a_tag_that_means_what_runs_is_no_difference() -> None:
@@ -30,7 +30,7 @@ def test_a_moved_tag_is_told_with_what_takes_it_and_changes_nothing() -> None:
     (text,) = told(moved)
     assert text.startswith("web: image web:1 has moved from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb")
     assert "vaultctl rollout restart files" in text
-    assert not plan(moved.judged, moved.history, FRONT).operations
+    assert not plan(moved.assessment, moved.history, FRONT).operations
 
 
 def test_what_a_restart_does_not_take_says_so() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.assess.observed import Admin, ProxyInstance, ProxyWorker, Server
+from reconciler.core.assess.observation import Admin, ProxyInstance, ProxyWorker, Server
 from reconciler.core.assess.pool import merge
 
 

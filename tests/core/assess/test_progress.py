@@ -19,7 +19,7 @@ def failure(
         f"about: progress\nwish: { ({'version': '2'} | wish) }\nweb: {named}\ndeaths: {{web: {deaths or []}}}"
     )
     started = None if began is None else NOW - timedelta(seconds=began)
-    return judge_progress(scene.judged, scene.history, started)
+    return judge_progress(scene.assessment, scene.history, started)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_the_failure_says_why_an_image_did_not_come() -> None:
         "about: progress\nwish: {version: '2'}\nmissing_images: ['web:2']\nweb: [web-1 @1 up]\n"
         "pulls: {'web:2': {running: false, error: connection refused, again: 9}}"
     )
-    found = judge_progress(scene.judged, scene.history, NOW - timedelta(seconds=300))
+    found = judge_progress(scene.assessment, scene.history, NOW - timedelta(seconds=300))
     assert found is not None
     assert "image web:2 cannot be pulled: connection refused" in found.message
 
@@ -105,7 +105,7 @@ def stateful(dependencies: list[str], began: float, web: str = "up since=300") -
         f"about: progress\nwish: {{plugin: stateful, job: '2'}}\ndependencies: {dependencies}\n"
         f"web: [web-1 @1 {web}, web-2 @1 {web}, web-3 @1 {web}]"
     )
-    return judge_progress(scene.judged, scene.history, NOW - timedelta(seconds=began))
+    return judge_progress(scene.assessment, scene.history, NOW - timedelta(seconds=began))
 
 
 DATABASE, JOB, WORKER = "database-1 @db1 healthy", "migrate-1 @job2 exited code=0", "worker-1 @job2"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.assess.judged import judge
-from reconciler.core.assess.observed import EngineObserved, Observed, ProxyObserved
+from reconciler.core.assess.assessment import assess
+from reconciler.core.assess.observation import EngineObservation, Observation, ProxyObservation
 from reconciler.core.assess.unkept import unkept
 from tests.core.compose.test_forms import built
 
@@ -19,8 +19,8 @@ def told(
     declared: dict[str, tuple[str, ...]], web: dict[str, Any] | None = None, db: dict[str, Any] | None = None
 ) -> list[str]:
     stack = built(web, db, volumes={"data": {}})
-    seen = EngineObserved(containers=(), volumes=declared)
-    return list(unkept(judge(stack, Observed(seen, ProxyObserved("x", None, {})), NOW)))
+    seen = EngineObservation(containers=(), volumes=declared)
+    return list(unkept(assess(stack, Observation(seen, ProxyObservation("x", None, {})), NOW)))
 
 
 @pytest.mark.parametrize(

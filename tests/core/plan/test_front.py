@@ -21,7 +21,7 @@ def scene(name: str) -> Scene:
 
 
 def planned(made: Scene, **capabilities: bool) -> str:
-    return str(plan(made.judged, made.history, HAProxyFront(ProxyCapabilities(**capabilities))))
+    return str(plan(made.assessment, made.history, HAProxyFront(ProxyCapabilities(**capabilities))))
 
 
 def test_without_holding_a_dependency_is_changed_and_the_pool_left_alone() -> None:
@@ -42,8 +42,8 @@ def test_without_handing_over_a_new_proxy_opens_its_own_sockets() -> None:
 def test_without_weights_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     rolling = STRATEGIES["RollingUpdate"]
 
-    def weighing(judged: object) -> Decision:
-        decision = rolling(judged)  # type: ignore[arg-type]
+    def weighing(assessment: object) -> Decision:
+        decision = rolling(assessment)  # type: ignore[arg-type]
         return replace(decision, weights={"web-1_______": 9})
 
     monkeypatch.setitem(STRATEGIES, "RollingUpdate", weighing)

@@ -18,8 +18,8 @@ NEW = "@2 up age=9"
 def who_leaves(lines: list[str], *, can_drain: bool = True, **wish: Any) -> dict[str, str]:
     named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
     scene = read_scene(f"about: leaving\nwish: { ({'version': '2'} | wish) }\nweb: {named}")
-    judged = scene.judged if can_drain else replace(scene.judged, slots=())
-    found = leaving(judged, decide(judged))
+    assessment = scene.assessment if can_drain else replace(scene.assessment, slots=())
+    found = leaving(assessment, decide(assessment))
     return {replica.container.name: cause.value for replica, cause in found.items()}
 
 

@@ -27,7 +27,7 @@ def cases() -> list[Path]:
 def test_plan(path: Path) -> None:
     told, _, expected = path.read_text().partition(f"{DASHES}\n")
     scene = read_scene(told)
-    made = str(plan(scene.judged, scene.history, FRONT))
+    made = str(plan(scene.assessment, scene.history, FRONT))
     for revision, name in scene.names.items():
         made = made.replace(revision, name)
     if os.environ.get("UPDATE_PLANS"):

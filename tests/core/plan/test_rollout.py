@@ -12,8 +12,8 @@ from hypothesis import Phase as Step
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
+from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.judged import judge
 from reconciler.core.plan.operations import (
     AddServer,
     CreateReplicas,
@@ -71,11 +71,11 @@ def scenes(draw: st.DrawFn) -> Scene:
 
 
 def planned(scene: Scene) -> tuple[Operation, ...]:
-    return plan(scene.judged, scene.history, FRONT).operations
+    return plan(scene.assessment, scene.history, FRONT).operations
 
 
 def _stops_a_member(scene: Scene, made: tuple[Operation, ...]) -> bool:
-    return any(isinstance(o, StopContainer) and o.container[:12] in scene.judged.members for o in made)
+    return any(isinstance(o, StopContainer) and o.container[:12] in scene.assessment.members for o in made)
 
 
 def _cuts(scene: Scene, made: tuple[Operation, ...]) -> bool:
@@ -87,7 +87,7 @@ def _creates(scene: Scene, made: tuple[Operation, ...]) -> bool:
 
 
 def _takes_out_one_that_serves(scene: Scene, made: tuple[Operation, ...]) -> bool:
-    taking = {replica.name for replica in scene.judged.replicas if replica.taking_traffic}
+    taking = {replica.name for replica in scene.assessment.replicas if replica.taking_traffic}
     rolling = scene.stack.strategy.kind != "Recreate"
     return rolling and any(isinstance(o, DrainServer) and o.server in taking for o in made)
 
@@ -121,13 +121,13 @@ def test_the_scenes_have_what_the_rules_are_about(
 @settings(deadline=None)
 @given(scenes())
 def test_the_same_look_gives_the_same_plan(scene: Scene) -> None:
-    assert plan(scene.judged, scene.history, FRONT) == plan(scene.judged, scene.history, FRONT)
+    assert plan(scene.assessment, scene.history, FRONT) == plan(scene.assessment, scene.history, FRONT)
 
 
 @settings(deadline=None, max_examples=300)
 @given(scenes())
 def test_nothing_is_stopped_that_a_proxy_still_uses(scene: Scene) -> None:
-    members = scene.judged.members
+    members = scene.assessment.members
     told: dict[str, set[str]] = {}
     for operation in planned(scene):
         if isinstance(operation, DrainServer | DeleteServer):
@@ -149,7 +149,7 @@ def test_nothing_is_stopped_that_a_proxy_still_uses(scene: Scene) -> None:
 def test_sessions_are_cut_only_after_they_could_go_elsewhere(scene: Scene) -> None:
     for operation in planned(scene):
         if isinstance(operation, DeleteServer) and operation.force:
-            member = scene.judged.members[operation.server]
+            member = scene.assessment.members[operation.server]
             assert member.draining
             assert member.since >= CONNECT_SECONDS
 
@@ -174,7 +174,7 @@ def test_enough_are_left_in_the_pool(scene: Scene) -> None:
     stack = scene.stack
     if stack.strategy.kind == "Recreate":
         return
-    taking = {replica.name for replica in scene.judged.replicas if replica.taking_traffic}
+    taking = {replica.name for replica in scene.assessment.replicas if replica.taking_traffic}
     gone = {o.server for o in planned(scene) if isinstance(o, DrainServer | DeleteServer)}
     floor = max(0, stack.replicas - stack.strategy.unavailable)
     assert not taking & gone or len(taking - gone) >= floor
@@ -183,7 +183,7 @@ def test_enough_are_left_in_the_pool(scene: Scene) -> None:
 @settings(deadline=None, max_examples=300)
 @given(scenes())
 def test_only_the_ready_are_let_in_and_at_their_own_address(scene: Scene) -> None:
-    replicas = {replica.name: replica for replica in scene.judged.replicas}
+    replicas = {replica.name: replica for replica in scene.assessment.replicas}
     for operation in planned(scene):
         if isinstance(operation, AddServer):
             replica = replicas[operation.server]
@@ -210,7 +210,7 @@ def test_recreate_never_makes_a_new_one_beside_an_old_one(scene: Scene) -> None:
 @settings(deadline=None)
 @given(scenes(), st.integers(-7200, 7200))
 def test_any_clock_gives_a_plan(scene: Scene, jump: int) -> None:
-    made = plan(judge(scene.stack, scene.observed, NOW + timedelta(seconds=jump)), scene.history, FRONT)
+    made = plan(assess(scene.stack, scene.observed, NOW + timedelta(seconds=jump)), scene.history, FRONT)
     assert str(made)
     assert made.requeue_after is None or made.requeue_after == made.requeue_after
 
@@ -228,7 +228,7 @@ def test_what_drains_for_long_is_looked_at_less_often_and_not_after_its_deadline
         web: ["web-1 @1 running drained sessions=1 since={since}", "web-2 @2 running healthy up since=4000"]
         """
     )
-    assert plan(scene.judged, scene.history, FRONT).requeue_after == pytest.approx(look)
+    assert plan(scene.assessment, scene.history, FRONT).requeue_after == pytest.approx(look)
 
 
 @pytest.mark.parametrize(("since", "look"), [(0, CHECK_LOOK), (10, CHECK_LOOK), (30, 3.0), (300, 5.0)])
@@ -240,4 +240,4 @@ def test_what_does_not_pass_its_check_for_long_is_looked_at_less_often(since: in
         web: ["web-1 @1 running healthy down since={since}"]
         """
     )
-    assert plan(scene.judged, scene.history, FRONT).requeue_after == pytest.approx(look)
+    assert plan(scene.assessment, scene.history, FRONT).requeue_after == pytest.approx(look)

@@ -19,7 +19,7 @@ def pool(lines: list[str], **wish: Any) -> tuple[Stack, tuple[Replica, ...]]:
     named = [f"web-{n} {line}" for n, line in enumerate(lines, 1)]
     rotation = {"rotation": {"interval": "100s", "jitter": "0%"}}
     scene = read_scene(f"about: rotation\nwish: {json.dumps(rotation | wish)}\nweb: {named}")
-    return scene.stack, scene.judged.replicas
+    return scene.stack, scene.assessment.replicas
 
 
 def test_it_is_counted_from_the_youngest() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container, State
+from reconciler.core.assess.observation import Container, State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import CreateReplicas
 from reconciler.engines.compose import engine as compose

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observed import Container
+from reconciler.core.assess.observation import Container
 from reconciler.core.desired.stack import Stack
 from reconciler.core.names import GATEWAY, VAULT_NET
 from reconciler.core.plan.operations import ConnectNetwork, CreateReplicas

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from reconciler.core.assess.observed import Pull
+from reconciler.core.assess.observation import Pull
 from reconciler.engines.compose.pulls import FIRST_PAUSE, LONGEST_PAUSE, Pulls
 from reconciler.engines.errors import EngineError, ImageMissingError
 from tests.e2e.waiting import until

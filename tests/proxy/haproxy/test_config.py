@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.desired.stack import HealthCheck, ProxySettings
+from reconciler.core.desired.stack import Probe, ProxySettings
 from reconciler.proxy.haproxy.config import CONFIG_FILE, check_options, read_back, render, structure
 
 SETTINGS = ProxySettings(
     pool="web",
-    health=HealthCheck(path="/healthz", host="localhost", interval=2.0),
+    health=Probe(path="/healthz", host="localhost", interval=2.0),
     hold_seconds=30.0,
     drain_seconds=20.0,
 )
@@ -29,7 +29,7 @@ settings = st.builds(
     ProxySettings,
     pool=names,
     health=st.builds(
-        HealthCheck,
+        Probe,
         path=st.from_regex(r"/[A-Za-z0-9._~:@!&=+,;*/?-]{0,40}", fullmatch=True),
         host=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True),
         interval=st.floats(min_value=0.1, max_value=3600),

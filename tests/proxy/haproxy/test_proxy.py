@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.assess.observed import Admin
+from reconciler.core.assess.observation import Admin
 from reconciler.core.desired.stack import Stack
 from reconciler.proxy.errors import ProxyError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.core.assess.observed import Admin, Server
+from reconciler.core.assess.observation import Admin, Server
 from reconciler.proxy.haproxy.stats import Info, Process, as_worker, old_pids, read_info, read_servers
 
 PROC = """\

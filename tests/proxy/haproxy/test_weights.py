@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler.core.assess.observed import Admin
+from reconciler.core.assess.observation import Admin
 from reconciler.proxy.haproxy.config import render
 from tests.proxy.conftest import IMAGE, Replica, World
 

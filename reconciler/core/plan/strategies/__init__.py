@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.plan.strategies.base import Decision, Gates, Strategy
 from reconciler.core.plan.strategies.recreate import recreate
 from reconciler.core.plan.strategies.rolling_update import rolling_update
@@ -22,7 +22,7 @@ STRATEGIES: Final[dict[str, Strategy]] = {
 """By `spec.strategy.type`."""
 
 
-def decide(judged: Judged) -> Decision:
+def decide(assessment: Assessment) -> Decision:
     """What the strategy of this stack allows now."""
-    decision = STRATEGIES[judged.stack.strategy.kind](judged)
-    return single_active(decision) if judged.stack.is_single_active else decision
+    decision = STRATEGIES[assessment.stack.strategy.kind](assessment)
+    return single_active(decision) if assessment.stack.is_single_active else decision

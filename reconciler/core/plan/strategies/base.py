@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ class Decision:
     gates: Gates = Gates()
 
 
-Strategy = Callable[[Judged], Decision]
+Strategy = Callable[[Assessment], Decision]

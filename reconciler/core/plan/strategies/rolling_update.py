@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.plan.strategies.base import Decision
 
 
-def rolling_update(judged: Judged) -> Decision:
+def rolling_update(assessment: Assessment) -> Decision:
     """At most N + surge containers, and at least N - unavailable that take traffic."""
-    stack = judged.stack
+    stack = assessment.stack
     floor = max(0, stack.replicas - stack.strategy.unavailable)
     return Decision(floor=floor, surge=stack.strategy.surge, enough=max(1, floor))

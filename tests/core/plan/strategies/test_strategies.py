@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from reconciler.api.strategy import StrategyType
-from reconciler.core.assess.judged import Judged
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.plan.operations import AddServer, ConfigureProxy, CreateReplicas, DrainServer, SetWeight
 from reconciler.core.plan.planner import plan
 from reconciler.core.plan.strategies import STRATEGIES, Decision, Gates, decide
@@ -55,18 +55,18 @@ def test_every_name_that_a_spec_may_say_is_a_strategy() -> None:
     ],
 )
 def test_what_is_decided(wish: dict[str, Any], decision: Decision) -> None:
-    assert decide(scene([OLD, OLD, OLD], **wish).judged) == decision
+    assert decide(scene([OLD, OLD, OLD], **wish).assessment) == decision
 
 
 def planned(made: Scene) -> list[str]:
-    operations = plan(made.judged, made.history, FRONT).operations
+    operations = plan(made.assessment, made.history, FRONT).operations
     wanted = (AddServer, CreateReplicas, DrainServer, SetWeight)
     return [o.sentence for o in operations if isinstance(o, wanted)]
 
 
 def test_a_strategy_of_a_test_changes_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    def doubled(judged: Judged) -> Decision:
-        return replace(decision := STRATEGIES["RollingUpdate"](judged), surge=2 * decision.surge)
+    def doubled(assessment: Assessment) -> Decision:
+        return replace(decision := STRATEGIES["RollingUpdate"](assessment), surge=2 * decision.surge)
 
     monkeypatch.setitem(STRATEGIES, "Doubled", doubled)
     assert planned(scene([OLD, OLD, OLD])) == ["create 1 × web"]
@@ -74,12 +74,12 @@ def test_a_strategy_of_a_test_changes_the_budget(monkeypatch: pytest.MonkeyPatch
 
 
 def test_one_that_tries_a_single_new_replica_keeps_the_old_ones_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def canary(judged: Judged) -> Decision:
-        decision = STRATEGIES["RollingUpdate"](judged)
-        old = [r.name for r in judged.replicas if not r.current and r.live]
+    def canary(assessment: Assessment) -> Decision:
+        decision = STRATEGIES["RollingUpdate"](assessment)
+        old = [r.name for r in assessment.replicas if not r.current and r.live]
         gates = Gates(
-            create=not any(r.current and r.useful for r in judged.replicas),
-            kept_on=frozenset(old[: judged.stack.replicas - 1]),
+            create=not any(r.current and r.useful for r in assessment.replicas),
+            kept_on=frozenset(old[: assessment.stack.replicas - 1]),
         )
         return replace(decision, gates=gates)
 
@@ -92,11 +92,11 @@ def test_one_that_tries_a_single_new_replica_keeps_the_old_ones_on(monkeypatch: 
 def test_one_that_lets_all_new_replicas_in_together_keeps_the_first_ones_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def blue_green(judged: Judged) -> Decision:
-        new = [r for r in judged.replicas if r.current]
-        complete = sum(r.phase == "ready" for r in new) >= judged.stack.replicas
+    def blue_green(assessment: Assessment) -> Decision:
+        new = [r for r in assessment.replicas if r.current]
+        complete = sum(r.phase == "ready" for r in new) >= assessment.stack.replicas
         kept_out = frozenset() if complete else frozenset(r.name for r in new)
-        wanted = judged.stack.replicas
+        wanted = assessment.stack.replicas
         return Decision(floor=wanted, surge=wanted, enough=wanted, gates=Gates(kept_out=kept_out))
 
     monkeypatch.setitem(STRATEGIES, "BlueGreen", blue_green)
@@ -109,16 +109,16 @@ def test_one_that_lets_all_new_replicas_in_together_keeps_the_first_ones_out(
     ]
 
 
-def weighing(judged: Judged) -> Decision:
+def weighing(assessment: Assessment) -> Decision:
     """Old replicas have nine times the share of new ones."""
-    decision = STRATEGIES["RollingUpdate"](judged)
-    return replace(decision, weights={r.name: 9 for r in judged.replicas if not r.current})
+    decision = STRATEGIES["RollingUpdate"](assessment)
+    return replace(decision, weights={r.name: 9 for r in assessment.replicas if not r.current})
 
 
 def test_servers_get_the_shares_that_a_strategy_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(STRATEGIES, "Weighing", weighing)
     before = scene([OLD, "@2 age=9"], "Weighing", replicas=1)
-    made = plan(before.judged, before.history, FRONT).operations
+    made = plan(before.assessment, before.history, FRONT).operations
     assert [str(o) for o in made if isinstance(o, AddServer | SetWeight)] == [
         "add server web-2_______ at 10.0.0.3:8000 (ready)",
         "set weight 9 of server web-1_______ (stale)",
@@ -142,9 +142,9 @@ def test_without_a_wish_every_server_goes_back_to_the_default() -> None:
 def test_one_without_a_share_is_well_and_spares_no_other() -> None:
     """It takes no traffic, so that none of the others may leave in its favour; nor is it ill, or awaited."""
     made = scene([OLD, "@2 up age=9 weight=0"], replicas=1)
-    (old, new) = made.judged.replicas
+    (old, new) = made.assessment.replicas
     assert (new.phase, new.in_pool, new.taking_traffic, new.draining) == ("ready", True, False, False)
-    done = plan(made.judged, made.history, FRONT)
+    done = plan(made.assessment, made.history, FRONT)
     assert not any(isinstance(o, DrainServer) for o in done.operations)
     assert done.waiting == ()
     assert old.taking_traffic

@@ -14,13 +14,13 @@ from reconciler.core.assess.age import next_rotation
 from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
 from reconciler.core.assess.instance import Instance, Phase, detached, judge_instance
-from reconciler.core.assess.observed import Container, Observed
+from reconciler.core.assess.observation import Container, Observation
 from reconciler.core.assess.pool import Member, merge, silent
 from reconciler.core.desired.stack import Role, Stack, Workload
 
 
 @dataclass(frozen=True)
-class Judged:
+class Assessment:
     """What is wanted and what runs, at one moment.
 
     `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
@@ -29,7 +29,7 @@ class Judged:
     """
 
     stack: Stack
-    observed: Observed
+    observed: Observation
     members: Mapping[str, Member]
     replicas: tuple[Replica, ...]
     others: tuple[Instance, ...]
@@ -92,12 +92,12 @@ class Judged:
         return {workload: tuple(instances) for workload, instances in found.items()}
 
 
-def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
+def assess(stack: Stack, observed: Observation, now: datetime) -> Assessment:
     """Judge one look at what runs for a stack; `now` is when it was taken."""
     members = merge(observed.proxy.instances)
     answering = {instance.container for instance in observed.proxy.instances if instance.answering}
     slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
-    return Judged(
+    return Assessment(
         stack=stack,
         observed=observed,
         members=members,
@@ -109,7 +109,7 @@ def judge(stack: Stack, observed: Observed, now: datetime) -> Judged:
     )
 
 
-def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Instance, ...]:
+def _judge_others(stack: Stack, observed: Observation, now: datetime) -> tuple[Instance, ...]:
     workloads = {w.name: w for w in stack.workloads if w.role is not Role.WEB}
     deadline = stack.strategy.progress_deadline
     return tuple(
@@ -119,7 +119,7 @@ def _judge_others(stack: Stack, observed: Observed, now: datetime) -> tuple[Inst
     )
 
 
-def _in_its_namespace(instance: Instance, observed: Observed) -> Instance:
+def _in_its_namespace(instance: Instance, observed: Observation) -> Instance:
     """A container lives in the namespaces of those that it was created for, which end with their processes."""
     container, workload = instance.container, instance.workload
     if container.stopping or instance.phase is Phase.COMPLETE:

@@ -6,36 +6,36 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.diff import Difference, Kind, diff
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.history import History
-from reconciler.core.assess.judged import Judged
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
 
 
 @dataclass(frozen=True)
-class Sight:
+class Preview:
     """One look: what runs for a stack, what it is good for, what is remembered, and what would be done about it."""
 
-    judged: Judged
+    assessment: Assessment
     history: History
     plan: Plan
 
     @property
     def stack(self) -> Stack:
         """What is wanted."""
-        return self.judged.stack
+        return self.assessment.stack
 
     @property
     def replicas(self) -> tuple[Replica, ...]:
         """Every container of the pool, oldest first."""
-        return self.judged.replicas
+        return self.assessment.replicas
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
         """How far there is still to go."""
-        return diff(self.judged)
+        return diff(self.assessment)
 
     @cached_property
     def unsettled(self) -> tuple[Difference, ...]:
@@ -45,4 +45,4 @@ class Sight:
     @property
     def now(self) -> datetime:
         """When this look was taken."""
-        return self.judged.now
+        return self.assessment.now

@@ -24,7 +24,7 @@ _NULLABLE: Final = frozenset({"deletion", "revision", "requested_at", "last_hand
 """Fields that are omitted while they are None; if any other field is missing, the models read the file."""
 
 
-class Glance:
+class ObjectView:
     """A JSON object whose fields are attributes with the names of the models: `observed_generation` is
     `observedGeneration`. Raises AttributeError for a missing field.
     """
@@ -42,12 +42,12 @@ class Glance:
         raise AttributeError(name)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Glance) and self._fields == other._fields
+        return isinstance(other, ObjectView) and self._fields == other._fields
 
     __hash__ = None  # type: ignore[assignment]
 
 
-class Glances:
+class ObjectViews:
     """Reads the files of `ObjectStore`; falls back to `models` for files that do not look as expected."""
 
     def __init__(self, state_dir: Path, models: Callable[[], ObjectStore]) -> None:
@@ -66,7 +66,7 @@ class Glances:
         ):
             return self._models().get(name)
         fields = {**seen._fields, "name": name, "generation": seen.service.metadata.generation}
-        return cast("StoredObject", Glance(fields))
+        return cast("StoredObject", ObjectView(fields))
 
     def status(self, name: str) -> Status:
         """Its status, not validated."""
@@ -75,23 +75,23 @@ class Glances:
             return self._models().status(name)
         return cast("Status", seen)
 
-    def _read(self, name: str, file: str) -> Glance | None:
+    def _read(self, name: str, file: str) -> ObjectView | None:
         # A name that is not in the list may be anything, such as a path out of the directory.
         content = files.read(self._services / name / file) if name in self.names() else None
         try:
             fields = json.loads(content or "null")
         except ValueError:
             return None
-        return Glance(fields) if isinstance(fields, dict) else None
+        return ObjectView(fields) if isinstance(fields, dict) else None
 
 
 def _seen(value: Any) -> Any:
     if isinstance(value, dict):
-        return Glance(value)
+        return ObjectView(value)
     return tuple(map(_seen, value)) if isinstance(value, list) else value
 
 
-def _has(seen: Glance, *paths: str) -> bool:
+def _has(seen: ObjectView, *paths: str) -> bool:
     """Whether all these fields exist."""
     try:
         for path in paths:

@@ -15,7 +15,7 @@ import pytest
 from reconciler.api import Condition, PermanentError, ReplicaCounts, Status, VaultService
 from reconciler.controller.report.verdict import summarize
 from reconciler.store.base import Origin
-from reconciler.store.glance import Glance, Glances
+from reconciler.store.object_view import ObjectView, ObjectViews
 from reconciler.store.objects import ObjectStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -42,7 +42,7 @@ class Shelf:
         self.models.apply(SERVICE, Origin("git", "a repository", state / "files.yaml", 3, "main@sha1:0123"))
         self.models.put_status("files", STATUS)
         self.asked = 0
-        self.glances = Glances(state, self._ask)
+        self.object_views = ObjectViews(state, self._ask)
 
     def _ask(self) -> ObjectStore:
         self.asked += 1
@@ -85,13 +85,13 @@ def field(of: Any, path: str) -> Any:
 
 @pytest.mark.parametrize("path", FIELDS)
 def test_an_object_reads_like_its_model(shelf: Shelf, path: str) -> None:
-    assert field(shelf.glances.get("files"), path) == field(shelf.models.get("files"), path)
+    assert field(shelf.object_views.get("files"), path) == field(shelf.models.get("files"), path)
     assert shelf.asked == 0
 
 
 @pytest.mark.parametrize("path", STATUS_FIELDS)
 def test_a_status_reads_like_its_model(shelf: Shelf, path: str) -> None:
-    assert field(shelf.glances.status("files"), path) == field(shelf.models.status("files"), path)
+    assert field(shelf.object_views.status("files"), path) == field(shelf.models.status("files"), path)
     assert shelf.asked == 0
 
 
@@ -111,7 +111,7 @@ def test_both_ways_come_to_the_same_summary(shelf: Shelf, change: str) -> None:
             ready = STATUS.conditions[0].model_copy(update={"status": "True"})
             shelf.models.put_status("files", STATUS.model_copy(update={"conditions": (ready,)}))
     summaries = []
-    for shown in (shelf.models, shelf.glances):
+    for shown in (shelf.models, shelf.object_views):
         stored = shown.get("files")
         assert stored is not None
         summaries.append(summarize(stored, shown.status("files")))
@@ -121,21 +121,21 @@ def test_both_ways_come_to_the_same_summary(shelf: Shelf, change: str) -> None:
 
 def test_names_are_those_of_the_store(shelf: Shelf, tmp_path: Path) -> None:
     (tmp_path / "services" / "gone").mkdir()
-    assert shelf.glances.names() == shelf.models.names() == ("files",)
+    assert shelf.object_views.names() == shelf.models.names() == ("files",)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "null", "{}", '{"service": {"metadata": 1}}', ""])
 def test_what_is_damaged_is_left_to_the_models(shelf: Shelf, content: str) -> None:
     (shelf.models.directory("files") / "object.json").write_text(content)
     with pytest.raises(PermanentError, match="cannot be understood"):
-        shelf.glances.get("files")
+        shelf.object_views.get("files")
     (shelf.models.directory("files") / "status.json").write_text(content)
-    assert shelf.glances.status("files") == Status()
+    assert shelf.object_views.status("files") == Status()
 
 
 def test_a_service_without_a_status_has_an_empty_one(shelf: Shelf) -> None:
     (shelf.models.directory("files") / "status.json").unlink()
-    assert shelf.glances.status("files") == Status()
+    assert shelf.object_views.status("files") == Status()
 
 
 @pytest.mark.parametrize("name", ["other", "../files", "..", "files/../files"])
@@ -144,26 +144,26 @@ def test_only_names_of_the_list_are_read(shelf: Shelf, name: str, tmp_path: Path
     outside.mkdir()
     shutil.copy(shelf.models.directory("files") / "object.json", outside)
     with suppress(PermanentError):
-        assert shelf.glances.get(name) is None
+        assert shelf.object_views.get(name) is None
 
 
 def test_glances_are_the_same_when_the_files_are(shelf: Shelf) -> None:
-    before = shelf.glances.status("files")
-    assert shelf.glances.status("files") == before
+    before = shelf.object_views.status("files")
+    assert shelf.object_views.status("files") == before
     shelf.models.put_status("files", STATUS.model_copy(update={"revision": "v2"}))
-    assert shelf.glances.status("files") != before
+    assert shelf.object_views.status("files") != before
 
 
 def test_a_field_that_is_not_there_is_no_field() -> None:
     with pytest.raises(AttributeError):
-        Glance({"a": 1}).b  # noqa: B018
-    assert Glance({}).revision is None
+        ObjectView({"a": 1}).b  # noqa: B018
+    assert ObjectView({}).revision is None
 
 
 def test_a_look_makes_no_models(shelf: Shelf, tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from reconciler.store.glance import Glances; "
-        "from reconciler.controller.report.verdict import summarize; g = Glances(Path(sys.argv[1]), None); "
+        "import sys; from pathlib import Path; from reconciler.store.object_view import ObjectViews; "
+        "from reconciler.controller.report.verdict import summarize; g = ObjectViews(Path(sys.argv[1]), None); "
         "print(summarize(g.get('files'), g.status('files')).reason, 'pydantic' in sys.modules)"
     )
     done = subprocess.run(

@@ -146,7 +146,7 @@ class ProxyInstance:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxyObserved:
+class ProxyObservation:
     """The proxy side of a stack.
 
     `expected` is the digest of the configuration without its servers, as it would be rendered now; `written` and
@@ -176,7 +176,7 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
-class EngineObserved:
+class EngineObservation:
     """The engine side of a stack.
 
     `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
@@ -194,11 +194,11 @@ class EngineObserved:
 
 
 @dataclass(frozen=True)
-class Observed:
+class Observation:
     """One look at the world."""
 
-    engine: EngineObserved
-    proxy: ProxyObserved
+    engine: EngineObservation
+    proxy: ProxyObservation
 
     @cached_property
     def containers(self) -> tuple[Container, ...]:
