@@ -140,12 +140,21 @@ def _hand(here: CrashStage, _: str) -> None:
     docker("network", "disconnect", f"{here.stage.project}_{CONTROL_NET}", gateway)
 
 
+def _other_weight(here: CrashStage, tag: str) -> None:
+    preview = here.stage.preview()
+    server = next(replica.name for replica in preview.replicas if replica.in_pool)
+    here.stage.application.proxy.set_weight(preview.stack, preview.assessment.slots, server, 3)
+    # HAProxy tells no weights: the pass that finds it is one for the spec.
+    here.stage.write(strategy={"progressDeadlineSeconds": 120 + len(tag)})
+
+
 CHANGES: Final[Mapping[str, Callable[[CrashStage, str], None]]] = {
     "PullImage": _new_image,
     "CreateProxy": _new_proxy,
     "RecreateContainer": _new_database,
     "ConnectNetwork": _hand,
     "ReloadProxy": _new_structure,
+    "SetWeight": _other_weight,
 }
 """What leads to an operation, made new by a tag; a new release leads to all that are not here."""
 
