@@ -203,7 +203,7 @@ class RealWorld(ProxyWorld):
         self._world.signal(slot, "STOP")
 
     def late(self) -> Replica:
-        return self._more("late", BOOT_SECONDS="1")
+        return self._more("late", BOOT_SECONDS="3")
 
     def request(self, seconds: float = 0.0) -> Session:
         return Download(self._world.port, seconds)

@@ -44,6 +44,9 @@ more.
 """
 
 
+IDENTITY = ("-c", "user.name=day", "-c", "user.email=day@example.invalid")
+
+
 def repository(directory: Path, service: str) -> Path:
     """A Git repository with one service that is suspended: it is there to be fetched, not to be run."""
     directory.mkdir()
@@ -51,8 +54,7 @@ def repository(directory: Path, service: str) -> Path:
         "apiVersion: vault.internal/v1alpha1\nkind: VaultService\n"
         f"metadata: {{name: {service}}}\nspec: {{plugin: whoami, suspend: true}}\n"
     )
-    identity = ("-c", "user.name=day", "-c", "user.email=day@example.invalid")
-    for arguments in (("init", "-q", "-b", "main"), ("add", "."), (*identity, "commit", "-q", "-m", "begin")):
+    for arguments in (("init", "-q", "-b", "main"), ("add", "."), (*IDENTITY, "commit", "-q", "-m", "begin")):
         subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, timeout=30)
     return directory
 
@@ -213,10 +215,14 @@ def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: P
                 stage.write(env={"FAIL": None})
                 stage.converged()
 
+                a_commit_is_refused(day.repository, watch)
+
                 # From now on Git is away; it takes Prometheus a quarter of an hour to say so.
                 away = day.repository.rename(stage.root / "git-away")
                 watch = Watch(prometheus)
-                watch.expect("VaultGitSourceStale", "VaultRolledBack", "VaultStalled")
+                watch.expect(
+                    "VaultGitSourceStale", "VaultGitCommitRefused", "VaultRolledBack", "VaultStalled"
+                )
 
                 # Rotation is routine.
                 stage.write(rotation={"interval": "5s", "jitter": "0%"})
@@ -257,6 +263,31 @@ def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: P
 def every_alert() -> set[str]:
     groups = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
     return {rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule}
+
+
+def a_commit_is_refused(repository: Path, watch: Watch) -> None:
+    """A pushed tree expands to ten billion files; it is taken back once the alert fires."""
+
+    def git(*arguments: str, input: str | None = None) -> str:
+        done = subprocess.run(
+            ["git", *IDENTITY, *arguments],
+            cwd=repository,
+            check=True,
+            capture_output=True,
+            text=True,
+            input=input,
+            timeout=30,
+        )
+        return done.stdout.strip()
+
+    good = git("rev-parse", "HEAD")
+    entry = "100644 blob " + git("rev-parse", "HEAD:service.yaml")
+    for level in range(10):
+        tree = git("mktree", input="".join(f"{entry}\t{level}-{number}\n" for number in range(10)))
+        entry = f"040000 tree {tree}"
+    git("update-ref", "refs/heads/main", git("commit-tree", tree, "-p", good, "-m", "Much from little"))
+    watch.until_firing("VaultGitCommitRefused")
+    git("update-ref", "refs/heads/main", good)
 
 
 def a_release_hangs(stage: Stage, watch: Watch) -> None:

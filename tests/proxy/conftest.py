@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ from reconciler.proxy.haproxy.proxy import HAProxy
 
 IMAGE = "haproxy:3.0"
 REPLICA_IMAGE = "vault-reconciler/whoami:latest"
-PREFIX = f"t-proxy-{os.getpid()}"
+_NUMBERS = count()
 HAPROXY_USER = 99
 DEADLINE = 60.0
 
@@ -260,9 +261,13 @@ def make_stack(directory: Path) -> Stack:
     )
 
 
-def start_replica(name: str, program: Sequence[str] = (), **environment: str) -> Replica:
+def new_name(name: str) -> str:
+    """The name of a container that no other has: test modules that import these fixtures get instances of their own."""
+    return f"t-proxy-{os.getpid()}-{next(_NUMBERS)}-{name}"
+
+
+def start_replica(name: str, container: str, program: Sequence[str] = (), **environment: str) -> Replica:
     """Start a whoami, or a Python program (the arguments of an interpreter) in its image."""
-    container = f"{PREFIX}-{name}"
     variables = [f"--env={key}={value}" for key, value in environment.items()]
     docker(
         "run",
@@ -291,13 +296,13 @@ def listens(address: str, port: int) -> bool:
 @pytest.fixture(scope="session")
 def replicas() -> Iterator[dict[str, Replica]]:
     """Three replicas that are there for all tests."""
-    names = ("one", "two", "three")
+    names = {name: new_name(name) for name in ("one", "two", "three")}
     try:
         with ThreadPoolExecutor() as pool:
-            started = dict(zip(names, pool.map(start_replica, names), strict=True))
+            started = dict(zip(names, pool.map(start_replica, names, names.values()), strict=True))
         yield started
     finally:
-        docker("rm", "--force", *(f"{PREFIX}-{name}" for name in names), check=False)
+        docker("rm", "--force", *names.values(), check=False)
 
 
 @pytest.fixture
@@ -306,19 +311,19 @@ def replica() -> Iterator[Callable[..., Replica]]:
     names: list[str] = []
 
     def start(name: str, **environment: str) -> Replica:
-        names.append(name)
-        return start_replica(name, **environment)
+        names.append(new_name(name))
+        return start_replica(name, names[-1], **environment)
 
     try:
         yield start
     finally:
-        docker("rm", "--force", *(f"{PREFIX}-{name}" for name in names), check=False) if names else None
+        docker("rm", "--force", *names, check=False) if names else None
 
 
 @pytest.fixture(scope="session")
 def gateway() -> Iterator[tuple[str, int]]:
     """The container whose network namespace every HAProxy lives in, and the host port it publishes."""
-    name = f"{PREFIX}-gateway"
+    name = new_name("gateway")
     publish = f"--publish=127.0.0.1::{INNER_PORT}"
     try:
         docker("run", "--detach", f"--name={name}", publish, "--entrypoint=sleep", IMAGE, "infinity")
@@ -364,15 +369,16 @@ def wsgi(gateway: tuple[str, int], tmp_path_factory: pytest.TempPathFactory) -> 
     stack = make_stack(tmp_path_factory.mktemp("wsgi"))
     settings = replace(stack.proxy, drop_headers=(*CLIENT_ADDRESSES, "Remote-User", "X-Auth-*"))
     made = World(replace(stack, proxy=settings), HAProxy(validate, time.monotonic), *gateway)
+    container = new_name("wsgi")
     try:
         program = (Path(__file__).parent / "wsgi_replica.py").read_text()
-        made.configure(start_replica("wsgi", ["-c", program]))
+        made.configure(start_replica("wsgi", container, ["-c", program]))
         made.start()
         until(lambda: made.up() == {"wsgi"})
         yield made
     finally:
         made.stop()
-        docker("rm", "--force", f"{PREFIX}-wsgi", check=False)
+        docker("rm", "--force", container, check=False)
 
 
 @pytest.fixture
