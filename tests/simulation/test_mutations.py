@@ -151,7 +151,7 @@ def orphans_stay(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_second_database(patch: pytest.MonkeyPatch) -> None:
-    def change(workload: Any, changing: Any) -> Iterator[Any]:
+    def change(_: Any, workload: Any, changing: Any) -> Iterator[Any]:
         yield CreateReplicas(workload=workload.name, count=1, existing=len(changing), cause=Cause.OUTDATED)
 
     patch.setattr(dependencies, "_change", change)
