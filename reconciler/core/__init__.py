@@ -1,1 +1,1 @@
-"""The planning core: pure functions from what is wanted and what runs to the next safe operations."""
+"""The planning core: pure functions from the desired and the observed state to the next safe operations."""

@@ -1,8 +1,7 @@
 """Which variables of the controller's environment reach the programs that it starts: docker, Compose, git.
 
-Both read dozens of variables that change what they do: COMPOSE_REMOVE_ORPHANS=1 removes replicas that serve. So it is a
-list of what may pass, not of what may not: where programs, the user's configuration and credentials are, how the
-network is reached, and the language of messages.
+Both read dozens of variables that change what they do: COMPOSE_REMOVE_ORPHANS=1 removes replicas that serve. So this is an
+allow list: paths of programs, the user's configuration and credentials, network access, and the language of messages.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _PASSED: Final = re.compile(
-    # who and where
+    # user and paths
     r"PATH|HOME|USER|LOGNAME|TMPDIR|TZ|LANG|LANGUAGE|LC_[A-Z]+|XDG_(CONFIG|CACHE|DATA)_HOME|XDG_RUNTIME_DIR"
     # the way to the engine and to registries
     r"|DOCKER_(HOST|CONFIG|TLS|TLS_VERIFY|CERT_PATH)|SSH_AUTH_SOCK|SSL_CERT_(FILE|DIR)"

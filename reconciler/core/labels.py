@@ -1,4 +1,4 @@
-"""The labels that we put on every container; all that a pass needs to recognise its own after a restart."""
+"""The labels of every container; a pass finds its containers by them, also after a restart."""
 
 from typing import Final
 

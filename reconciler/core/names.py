@@ -1,4 +1,4 @@
-"""Names of ours inside a stack; a fragment may not use them for something else."""
+"""Reserved names inside a stack; a fragment may not use them for something else."""
 
 from __future__ import annotations
 

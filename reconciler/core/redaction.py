@@ -1,8 +1,8 @@
-"""Keeps secrets of `envFrom` out of everything that is told: events, status, history, errors and the log.
+"""Keeps secrets of `envFrom` out of all output: events, status, history, errors and the log.
 
-Text of others may quote a secret: a plugin's exception, the last words of a container, an error of Compose. So each
-place where text is stored or printed (both stores, the log, the command line's errors) is searched for what is known, in
-the spellings in which programs quote a value. `controller/secrets.py` knows the values.
+Foreign text may quote a secret: a plugin's exception, the last log lines of a container, an error of Compose. So all text
+that is stored or printed (both stores, the log, the command line's errors) is searched for known secrets, in the encodings
+in which programs quote a value. `controller/secrets.py` knows the values.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def redacted(text: str, secrets: Iterable[str]) -> str:
 
 
 def redact(error: VaultError, secrets: Iterable[str]) -> None:
-    """Take every secret out of an error, and its causes away when they have one, so that no traceback shows them."""
+    """Remove every secret from an error, and drop its causes if they hold one, so that no traceback shows them."""
     known = tuple(secrets)
     whole = "".join(traceback.format_exception(error))
     if redacted(whole, known) != whole:

@@ -1,4 +1,6 @@
-"""Who may ask what of the host: profiles, rules as data, and the gate that applies them to a plugin's fragment."""
+"""Admission, which limits what plugins can ask of the host: profiles, rules as data, and the gate that applies them to a
+plugin's fragment.
+"""
 
 from __future__ import annotations
 

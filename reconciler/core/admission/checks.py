@@ -1,7 +1,7 @@
-"""What rules of admission are made of: small questions about one value of a fragment.
+"""The checks that admission rules are made of: each tests one value of a fragment.
 
-They name what is harmless and find everything else, so that a word that Compose learns tomorrow is refused until
-somebody has thought about it. A plugin may return any value; a check never raises.
+They list what is harmless and report everything else, so that a keyword which Compose adds later is refused until it has
+been reviewed. A plugin may return any value; a check never raises.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def entries_other_than(harmless: Collection[str]) -> Check:
 
 
 def reserved_labels(value: Any, _: Subject) -> Hits:
-    """Labels by which Compose or this controller recognise their own."""
+    """Labels by which Compose or this controller find their containers."""
     for place, item in items(value):
         key = place[1:] if isinstance(value, Mapping) else str(item).partition("=")[0]
         if key.startswith(("com.docker.", "internal.vault.")):
@@ -160,7 +160,7 @@ def untrue(value: Any, _: Subject) -> Hits:
 
 
 def absent(value: Any, _: Subject) -> Hits:
-    """Nothing, or nothing in it."""
+    """A missing or empty value."""
     if not value:
         yield "", ""
 
@@ -169,7 +169,7 @@ def floating_image(value: Any, _: Subject) -> Hits:
     """An image without a version."""
     name, _separator, digest = str(value).partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
-    # Our own images are built from this repository, and a new one of the same name is no other program.
+    # The project's own images are built from this repository; a rebuilt one with the same name is expected.
     if not digest and tag in ("", "latest") and not name.startswith("vault-reconciler/"):
         yield "", value
 

@@ -1,8 +1,8 @@
-"""Who may ask what of the host: the gate between a plugin's fragment and the engine.
+"""Admission: the check between a plugin's fragment and the engine.
 
-A plugin is other people's code, and with Docker a container can be given the whole machine. Everything that a fragment
-asks for is looked at here before it is part of a stack: what is not known to be harmless is refused, with the rule, the
-place and the way out. The rules themselves are data, in `rules`.
+A plugin is third-party code, and Docker can give a container full access to the host. Each field of a fragment is checked
+here before it becomes part of a stack: what is not known to be harmless is refused, with the rule, the field path and the
+remedy. The rules themselves are data, in `rules`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def check_proxy_image(image: str, policy: Policy) -> None:
 
 
 def check_names(service: str, workloads: Iterable[str], was_first: Callable[[str], bool]) -> None:
-    """Raise AdmissionError for workloads that would take the names of containers of a service that was there first."""
+    """Raise AdmissionError for workloads whose container names an older service already uses."""
     found = tuple(
         Finding(
             f"services.{workload}",
@@ -80,7 +80,7 @@ def check_names(service: str, workloads: Iterable[str], was_first: Callable[[str
 def admit(
     plugin: str, profile: Profile, sections: Sections, web: Collection[str], policy: Policy
 ) -> tuple[str, ...]:
-    """Let a checked fragment pass, or raise AdmissionError with everything that its profile refuses.
+    """Accept a checked fragment, or raise AdmissionError with every finding of its profile.
 
     Returns warnings, one for each rule and not for each service. `plugin` is the slug, `web` the names of the
     services that HAProxy serves.
@@ -99,7 +99,7 @@ def admit(
 def review(
     sections: Sections, web: Collection[str], policy: Policy, profile: Profile = Profile.BASELINE
 ) -> tuple[Finding, ...]:
-    """Everything that this profile refuses, in order of place. Raises nothing, whatever the values are."""
+    """Everything that this profile refuses, in order of place. Never raises."""
     return _refused(_subjects(sections, web, policy), profile)
 
 
@@ -115,12 +115,12 @@ def _refused(subjects: Iterable[Subject], profile: Profile) -> tuple[Finding, ..
 
 @cache
 def _rules(profile: Profile, section: str) -> tuple[Rule, ...]:
-    # Every pass asks, and most entries are volumes and networks, which few rules look at.
+    # Runs in every pass, and most entries are volumes and networks, to which few rules apply.
     return tuple(rule for rule in RULES[profile] if rule.section == section)
 
 
 def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Finding, ...]:
-    """What a plugin's author should know: everything that `baseline` refuses without an operator's help, and advice.
+    """Findings for a plugin's author: everything that `baseline` refuses without operator settings, and advice.
 
     `settings` are complete, with the plugin's defaults. Raises BuildError when there is no fragment to look at.
     """
@@ -137,7 +137,7 @@ def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Fi
 
 def _subjects(sections: Sections, web: Collection[str], policy: Policy) -> Iterator[Subject]:
     services = sections.get("services", {})
-    # One look at each path, so that all rules speak of the same host.
+    # Inspect each path once, so that all rules see the same state of the host.
     policy = replace(
         policy,
         look=cache(policy.look),

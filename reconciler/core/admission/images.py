@@ -1,4 +1,4 @@
-"""Which images may run as HAProxy: the operator's choice, since they see the requests of every client.
+"""Which images may run as HAProxy: the operator decides, because HAProxy sees every client request.
 
 A pattern is an image without registry parts that are Docker Hub's own; `*` stands for anything but a slash, and a pattern
 without a tag for every tag and digest.
@@ -15,11 +15,11 @@ PROXY_IMAGES: Final = ("*", "vault-reconciler/*", "haproxytech/haproxy-*")
 """Built on this machine or official ones of Docker Hub, which both have no owner in their name, and HAProxy's own."""
 
 _ID: Final = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
-"""What the engine takes for the ID of any image on this machine, or for the begin of one, if no image has that name."""
+"""Text that the engine treats as an image ID, or the beginning of one, if no image has that name."""
 
 
 def is_allowed(image: str, patterns: Collection[str]) -> bool:
-    """Whether one of the patterns names this image. An ID tells no name, so it has to be written as it is."""
+    """Whether one of the patterns names this image. An image ID has no name, so it has to be listed literally."""
     if _ID.fullmatch(image):
         return image in patterns
     return any(_matches(_plain(image), _plain(pattern)) for pattern in patterns)

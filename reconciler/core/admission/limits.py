@@ -1,4 +1,4 @@
-"""What `restricted` asks of a container, judged by what the engine makes of it: a user, no new privileges, limits.
+"""What `restricted` requires of a container, as the engine interprets it: a user, no new privileges, limits.
 
 A spelling that the engine takes for root, for false or for no limit counts as that; one that only the image can explain,
 such as a user's name, counts as the worst.
@@ -27,7 +27,7 @@ _UNITS: Final = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40, "p": 2**
 
 
 def root_user(value: Any, _: Subject) -> Hits:
-    """Anything but a number that is not root's: a name is whatever the image says, and nothing is the image's user."""
+    """Any user but a numeric one other than root: the image defines the meaning of a name, and the default user."""
     found = _USER.fullmatch(str(value)) if isinstance(value, str | int) else None
     if found is None or any(int(part) > MAX_ID for part in (found[1], found[3] or "0")):
         yield "", "" if value is None else value
@@ -103,6 +103,6 @@ def endless(*resources: str) -> Check:
 
 
 def endless_swap(value: Any, _: Subject) -> Hits:
-    """Swap without an end, which makes a limit of memory none; 0 is what the engine gives without being asked."""
+    """Unlimited swap, which defeats a memory limit; 0 is the engine's default."""
     if value not in (None, "", "0", 0) and memory_of(value) is None:
         yield "", value

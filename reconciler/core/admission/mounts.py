@@ -1,4 +1,4 @@
-"""What admission asks of the mounts of a service."""
+"""Admission checks on the mounts of a service."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Names of containers, which all stacks of an engine share: `vault-<service>-<workload>-<number>`.
 
-Workload `b-web` of service `a` and workload `web` of service `a-b` have the same, and the second one to start would fail.
-Networks and volumes have a `_` after the service, which no name of a service holds, so theirs never meet.
+Workload `b-web` of service `a` and workload `web` of service `a-b` have the same name, and the second one would fail to
+start. Names of networks and volumes have a `_` after the service, which service names cannot contain, so they never
+collide.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def owners(service: str, workload: str) -> Iterator[str]:
 def squatted(
     service: str, workloads: Iterable[str], was_first: Callable[[str], bool]
 ) -> Iterator[tuple[str, str]]:
-    """Each workload whose containers would take the names of a service that was there first, and that service."""
+    """Each workload whose container names an older service already uses, and that service."""
     for workload in workloads:
         for other in owners(service, workload):
             if was_first(other):

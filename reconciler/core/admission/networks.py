@@ -1,4 +1,4 @@
-"""Addresses that a fragment asks for its networks: the host sends what is for them to a container.
+"""Addresses that a fragment requests for its networks: the host routes traffic for them to a container.
 
 So they must be private ones, not more than a network of this size needs, and none that the host reaches by a route of its
 own. Routes of the engine's bridges are no reason: the engine itself refuses subnets that overlap with its networks.
@@ -21,7 +21,7 @@ SHORTEST_PREFIX: Final = {4: 16, 6: 48}
 
 
 def public_subnets(value: Any, _: Subject) -> Hits:
-    """Subnets that are no private ones, too big, or not readable as a subnet."""
+    """Subnets that are not private, too big, or not valid."""
     for place, text in _subnets(value):
         if (subnet := _read(text)) is None or not _is_private(subnet):
             yield place, text
@@ -46,7 +46,7 @@ def foreign_addresses(value: Any, _: Subject) -> Hits:
 
 
 def unknown_ipam(value: Any, _: Subject) -> Hits:
-    """What an ipam says besides the addresses: a driver is a program, and takes options."""
+    """Fields of an ipam besides the addresses: a driver is a program, and takes options."""
     if value in NOTHING:
         return
     if not isinstance(value, Mapping):

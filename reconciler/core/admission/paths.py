@@ -1,7 +1,7 @@
-"""What admission says about a path of the host that a container would mount.
+"""Admission of the host paths that a container would mount.
 
-A path is judged by what it is called and by where its links lead, and both must be allowed: the link may lead elsewhere
-tomorrow. What is not below a root is refused before it is looked at, so that a message tells nothing of the host.
+Both the path as written and the path with its links resolved must be allowed, because a link can be changed later. A path
+outside of all roots is refused without inspecting it, so that a message reveals nothing about the host.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def relative_file(value: Any, _: Subject) -> Hits:
 
 
 def judge(source: str, subject: Subject, *, writable: bool) -> Verdict:
-    """What admission says about one path, of all reasons the first."""
+    """The verdict on one path: the first reason that applies."""
     policy = subject.policy
     names = {normal(source)}
     if any(_is_engine_socket(name) for name in names):
@@ -114,7 +114,7 @@ def _writable(services: Mapping[str, Mapping[str, Any]]) -> Iterator[Mount]:
 
 def _both(source: str, policy: Policy) -> tuple[str, ...]:
     name = normal(source)
-    # What is below no root is refused anyway, and is not looked at.
+    # A path outside of all roots is refused anyway, and is not inspected.
     return (name, policy.look(name).real) if _is_listed({name}, policy, writable=False) else (name,)
 
 
@@ -133,7 +133,7 @@ def _places(private: str, policy: Policy) -> tuple[str, str]:
 
 
 def _shows_private(sights: Iterable[Seen], policy: Policy) -> bool:
-    """Whether a mount would show a private place under another name, by a bind mount of the host."""
+    """Whether a mount would expose a private path under another name, by a bind mount of the host."""
     hidden = [origin for private in policy.hidden for origin in policy.look(private).origins[:1]]
     return any(
         system == other and overlaps(path, place)

@@ -1,4 +1,4 @@
-"""What admission speaks in: profiles, what the operator decides, what is looked at, rules, and what they find."""
+"""The types of admission: profiles, the operator's policy, subjects, rules and findings."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Profile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the operator of the controller decides, as opposed to those who write manifests and plugins.
+    """The settings of the controller's operator, as opposed to those of authors of manifests and plugins.
 
-    `allow_privileged` names the VaultServices that may have the profile of that name. Containers may mount what lies
-    below `host_roots`. `private` are paths that no container may see, such as the controller's own state, and
-    `engine_directories` says where the engine has its volumes and layers, which none may see either. `look` says
+    `allow_privileged` names the VaultServices that may have the profile of that name. Containers may mount what lies below
+    `host_roots`. `private` are paths that no container may see, such as the controller's own state, and
+    `engine_directories` says where the engine has its volumes and layers, which no container may see either. `look` says
     what the host has at an absolute path, `routes` which networks the host reaches without the engine. `proxy_images` are
     patterns of what may run as HAProxy; `bind` is the address of the host that ports are published on, empty for all.
     """
@@ -51,7 +51,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One thing that is asked for: where (`services.db.cap_add[0]`), which rule minds, why, and the way out."""
+    """One refused value: its path (`services.db.cap_add[0]`), the rule, the problem, and the remedy."""
 
     path: str
     rule: str
@@ -64,7 +64,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One entry of a section while it is looked at.
+    """One entry of a section that is being checked.
 
     `is_web` when HAProxy serves it, `siblings` are all services. `writable` are the paths of the host, by name and by
     where they lead, that any container of the stack may write to.

@@ -1,6 +1,6 @@
-"""Which paths of the host a container may mount: roots that the operator names, and what a look at the host shows.
+"""Which paths of the host a container may mount: roots that the operator names, and the state of a path on the host.
 
-The look itself is input and output, so it comes in as a function; this module only knows what it can answer.
+Inspecting the host is I/O, so it is passed in as a function; this module defines its results.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the host has at a path.
+    """The state of a path on the host.
 
     `real` is where all its links lead. `origins` are the places that a mount of it would show, as pairs of file system
     and path in it: its own, and those that are mounted below it. Bind mounts of one place share an origin.
@@ -43,7 +43,7 @@ class HostRoot:
 
 
 HOST_ROOTS: Final = tuple(map(HostRoot, ("/data", "/media", "/mnt", "/srv")))
-"""What every operator gets who does not say otherwise: directories that are made for data."""
+"""The default roots: directories that are made for data."""
 
 READABLE: Final = tuple(
     HostRoot(path, writable=False)
@@ -59,7 +59,7 @@ NEVER: Final = ("/dev", "/proc", "/run", "/sys", "/var/run")
 
 
 def unseen_host(path: str) -> Seen:
-    """A host that nothing is known of: everything is a directory, and is where it says."""
+    """A host that cannot be inspected: every path is a directory without links."""
     return Seen(normal(path), Kind.DIRECTORY)
 
 

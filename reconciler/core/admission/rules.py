@@ -1,4 +1,4 @@
-"""The rules of admission, as data: what each looks at, what it finds, why that matters, and the way out.
+"""The rules of admission, as data: field, check, problem and remedy of each.
 
 What holds in profile `baseline` also holds in `restricted`. A field that neither a row nor `FIELDS` names is refused
 too. To add a rule is to add a row here, and to the test's table a fragment that it refuses.
@@ -103,7 +103,7 @@ _BASELINE: Final = (
     Rule("devices", "deploy.resources.reservations.devices", checks.given,
          "hands devices of the host to the container", _DO_WITHOUT),
     Rule("sysctls", "sysctls", checks.items_other_than(_SAFE_SYSCTLS),
-         "may change the kernel of the host", "set it on the host, where it can be seen"),
+         "may change the kernel of the host", "set it on the host"),
     Rule("sysctls", "networks", checks.endpoint_options,
          "can be settings of the kernel", "leave it out"),
     Rule("published-port", "ports", checks.published,
@@ -118,27 +118,27 @@ _BASELINE: Final = (
     Rule("pids-limit", "pids_limit", checks.negative,
          "lets the container use up the host's processes", "use a number from 1"),
     Rule("real-time", "ulimits.rtprio", checks.given,
-         "lets processes run before all others of the host, whatever their limit of processors", "leave it out"),
+         "lets processes run before all others of the host, despite their CPU limit", "leave it out"),
     Rule("log-driver", "logging.driver", checks.other_than("", "json-file", "local", "journald", "none"),
-         "sends what the container says elsewhere", "use json-file, local, journald or none"),
+         "sends the container's logs elsewhere", "use json-file, local, journald or none"),
     Rule("hooks", "post_start", checks.privileged_hooks,
          "gives the hook the whole machine", "leave it out"),
     Rule("hooks", "pre_stop", checks.privileged_hooks,
          "gives the hook the whole machine", "leave it out"),
     Rule("reserved-label", "labels", checks.reserved_labels,
-         "is how containers are recognised by those who manage them", "use a prefix of your own"),
+         "identifies containers to the tools that manage them", "use a prefix of your own"),
     Rule("reserved-label", "volumes", mounts.volume_labels,
-         "is how what belongs to a stack is recognised by those who manage it", "use a prefix of your own"),
+         "identifies the parts of a stack to the tools that manage it", "use a prefix of your own"),
     *(
         Rule("reserved-label", field, checks.reserved_labels,
-             "is how what belongs to a stack is recognised by those who manage it", "use a prefix of your own", section)
+             "identifies the parts of a stack to the tools that manage it", "use a prefix of your own", section)
         for section, field in (
             ("services", "deploy.labels"), ("volumes", "labels"), ("networks", "labels"), ("configs", "labels"),
             ("secrets", "labels"),
         )
     ),
     Rule("build", "build", checks.other_than(),
-         "runs what a directory of the host says", "build the image elsewhere and name it in image"),
+         "builds from a directory of the host", "build the image elsewhere and name it in image"),
     Rule("host-file", "env_file", checks.given,
          "reads a file of the controller", "use spec.envFrom"),
     Rule("host-file", "label_file", checks.given,
@@ -154,9 +154,9 @@ _BASELINE: Final = (
     Rule("volume-driver", "driver_opts", checks.given,
          "can mount any path of the host", "leave it out", "volumes"),
     Rule("foreign-data", "external", checks.given,
-         "is the data of somebody else", _OWN_DATA, "volumes"),
+         "is data from outside of the stack", _OWN_DATA, "volumes"),
     Rule("foreign-data", "name", checks.given,
-         "may be the data of somebody else", _OWN_DATA, "volumes"),
+         "may be data from outside of the stack", _OWN_DATA, "volumes"),
     Rule("network-driver", "driver", checks.other_than("", "bridge"),
          "leaves the engine's own networks", "use bridge", "networks"),
     Rule("network-driver", "driver_opts", checks.given,
@@ -171,9 +171,9 @@ _BASELINE: Final = (
     Rule("network-addresses", "ipam", networks.unknown_ipam,
          "is not known to be harmless", "leave it out; subnet, ip_range, gateway and aux_addresses are known", "networks"),
     Rule("foreign-network", "external", checks.given,
-         "belongs to somebody else", _OWN_DATA, "networks"),
+         "is a network from outside of the stack", _OWN_DATA, "networks"),
     Rule("foreign-network", "name", checks.given,
-         "may belong to somebody else", _OWN_DATA, "networks"),
+         "may be a network from outside of the stack", _OWN_DATA, "networks"),
     *(
         rule
         for section in ("configs", "secrets")
@@ -194,16 +194,16 @@ _BASELINE: Final = (
                  "reads the environment of the controller",
                  "use spec.envFrom and the service's environment", section),
             Rule("foreign-data", "external", checks.given,
-                 "is the data of somebody else", "leave it out", section),
+                 "is data from outside of the stack", "leave it out", section),
             Rule("foreign-data", "name", checks.given,
-                 "may be the data of somebody else", "leave it out", section),
+                 "may be data from outside of the stack", "leave it out", section),
         )
     ),
 )  # fmt: skip
 
 _RESTRICTED: Final = (
     Rule("non-root", "user", limits.root_user,
-         "is no number of a user that is not root", 'say who by number, for example user: "1000:1000"'),
+         "is not the numeric ID of a user other than root", 'set a numeric ID, for example user: "1000:1000"'),
     Rule("non-root", "post_start", checks.hook_users,
          "may be root", "leave it out"),
     Rule("non-root", "pre_stop", checks.hook_users,
@@ -253,7 +253,7 @@ RULES: Final[Mapping[Profile, tuple[Rule, ...]]] = {
 
 ADVICE: Final[tuple[Rule, ...]] = (
     Rule("image", "image", checks.floating_image,
-         "is another image tomorrow", "name a version, so that a new one is a rollout that can be undone"),
+         "can be another image later", "name a version, so that a new one is a rollout that can be undone"),
     Rule("limits", "", limits.unset("memory"),
          "is not set", "set it, so that one service cannot starve the machine"),
     Rule("healthcheck", "healthcheck", checks.absent,
@@ -261,4 +261,4 @@ ADVICE: Final[tuple[Rule, ...]] = (
     Rule("anonymous-volume", "volumes", mounts.anonymous_volumes,
          "gets a new, empty volume with every replica", "name the volume, or use tmpfs"),
 )  # fmt: skip
-"""What is allowed and will be regretted: told as warnings."""
+"""What is allowed but not recommended: reported as warnings."""

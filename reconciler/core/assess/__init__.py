@@ -1,1 +1,1 @@
-"""What runs, judged: from an observation of the engine and the proxy to one verdict on each instance."""
+"""The assessment: from an observation of the engine and the proxy to one verdict on each instance."""

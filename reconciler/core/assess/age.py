@@ -1,4 +1,4 @@
-"""How old replicas may become. Chance is drawn from container IDs, so that each look comes to the same moment."""
+"""How old replicas may become. Jitter is derived from container IDs, so that every pass computes the same time."""
 
 from __future__ import annotations
 

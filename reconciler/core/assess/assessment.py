@@ -1,6 +1,6 @@
-"""What runs, judged: the verdicts of health.py and pool.py on one look, made once for all who plan, compare or tell.
+"""The assessment of one observation: the verdicts of health.py and pool.py, computed once for plan, diff and status.
 
-What several of them count or look up is derived here as well, when it is first asked for.
+Values that several of them need are derived here as well, on first use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from reconciler.core.desired.stack import Role, Stack, Workload
 
 @dataclass(frozen=True)
 class Assessment:
-    """What is wanted and what runs, at one moment.
+    """The desired and the observed state, at one moment.
 
     `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
     stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` those that run and do not.
@@ -66,7 +66,7 @@ class Assessment:
 
     @property
     def relied_on(self) -> int:
-        """How many replicas serve that will not leave for another revision."""
+        """How many serving replicas are of the current revision."""
         return sum(r.serving and (r.current or r.asked) for r in self.replicas)
 
     @cached_property
@@ -93,7 +93,7 @@ class Assessment:
 
 
 def assess(stack: Stack, observed: Observation, now: datetime) -> Assessment:
-    """Judge one look at what runs for a stack; `now` is when it was taken."""
+    """Assess one observation of a stack; `now` is when it was made."""
     members = merge(observed.proxy.instances)
     answering = {instance.container for instance in observed.proxy.instances if instance.answering}
     slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)

@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class EngineCapabilities:
-    """What is true of Docker with Compose unless said otherwise.
+    """The defaults are those of Docker with Compose.
 
     `creates_stopped`: what is created waits to be started; otherwise it runs at once, so it is created only when all that
     it needs is ready. `stops_by_instance`: a stop names the instance; otherwise the engine chooses which one ends.

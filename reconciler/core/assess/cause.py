@@ -1,4 +1,4 @@
-"""Why something that runs has to change: the vocabulary that operations, differences and metrics share."""
+"""Why an instance has to change: the vocabulary that operations, differences and metrics share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many containers a workload has, from wanted to useful, counted once for status, metrics and differences."""
+"""How many containers a workload has in each state, counted once for status, metrics and differences."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def count_replicas(desired: int, replicas: Sequence[Replica]) -> Counts:
 
 
 def count_instances(workload: Workload, instances: Sequence[Instance]) -> Counts:
-    """Counts of what no pool serves: it is ready when it runs. What was complete once is not wanted again."""
+    """Counts of what no pool serves: it is ready when it runs. A completed job is not wanted again."""
     updated = sum(instance.current for instance in instances)
     ready = sum(instance.phase in (Phase.READY, Phase.COMPLETE) for instance in instances)
     return Counts(

@@ -1,6 +1,6 @@
-"""The differences between a stack and what runs, in words for people and kinds for metrics.
+"""The differences between the desired and the observed state, as messages for people and kinds for metrics.
 
-A plan says which steps are safe now; this says how far there is still to go, whatever has to happen in between.
+A plan says which operations are safe now; a diff says what remains until the desired state is reached.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def diff(assessment: Assessment) -> tuple[Difference, ...]:
 
 def _of_web(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
     counts = assessment.counts[workload.name]
-    # When as many serve as should, the others stand by.
+    # Once enough replicas serve, the others are on standby.
     enough = assessment.pool.serving >= assessment.stack.serving
     yield from _counts(workload, counts, counts.desired)
     if counts.asked:
@@ -81,7 +81,7 @@ def _of_web(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
 
 def _of_others(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
     counts = assessment.counts[workload.name]
-    # What was complete once is not missed.
+    # A completed job is not missing.
     yield from _counts(workload, counts, counts.usable if workload.done else counts.desired)
     for instance in assessment.of(workload):
         if instance.current and not instance.is_well:

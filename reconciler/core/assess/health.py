@@ -1,6 +1,6 @@
-"""What a replica is good for, judged from facts: its container, its member of the pool, and the clock.
+"""The state of a replica, assessed from its container, its member of the pool, and the clock.
 
-The words are those of the rollout table in docs/rollouts.md: dead, warming, unhealthy, ready, serving, draining.
+The states are those of the rollout table in docs/rollouts.md: dead, warming, unhealthy, ready, serving, draining.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ EJECTED_SECONDS: Final = 10.0
 """How long a proxy keeps a replica without a health check of its own out before we replace it: first eject, then heal."""
 
 CREATED_RESOLUTION: Final = timedelta(seconds=1)
-"""The engine tells when a container was created in whole seconds, rounded down."""
+"""The engine reports the creation time of a container in whole seconds, rounded down."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Replica(Instance):
-    """One container of a `web` workload with its judgement.
+    """One container of a `web` workload with its assessment.
 
-    `asked`: it runs the current definition, and a fresh one was asked for in its place. `in_pool`: new requests may reach
-    it, at its present address. `taking_traffic`: the proxies send it requests, whatever Docker says; one that we are
-    ending is no help any more.
+    `asked`: it runs the current definition, and a fresh one was asked for in its place. `in_pool`: new requests may
+    reach it, at its present address. `taking_traffic`: the proxies send it requests, independent of Docker's health; one
+    that we are ending is no help any more.
     """
 
     member: Member | None
@@ -61,7 +61,7 @@ class Replica(Instance):
 
     @property
     def idle(self) -> bool:
-        """Whether no proxy sends it requests, not even one that has not heard what the others have."""
+        """Whether no proxy sends it requests, not even one that missed the latest change."""
         return self.member is None or not self.member.up_somewhere
 
     @property
@@ -80,7 +80,7 @@ class Replica(Instance):
 
     @property
     def doubt(self) -> str:
-        """Why it is not in service, as far as anything is known: its own reason, or what the proxy's check comes to."""
+        """Why it is not in service, if known: its own reason, or the result of the proxy's check."""
         if self.reason or self.member is None or not self.member.check or self.taking_traffic:
             return self.reason
         return f"HAProxy's check: {self.member.check}"
@@ -99,7 +99,7 @@ def judge(
     now: datetime,
     rotated_at: datetime | None = None,
 ) -> Replica:
-    """Judge one container; `deadline` is in how many seconds from its creation it has to become ready.
+    """Assess one container; `deadline`: seconds from its creation within which it has to become ready.
 
     `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet.
     """
@@ -107,11 +107,11 @@ def judge(
     host = container.addresses.get(VAULT_NET)
     # The port of its own definition: during a rollout that moves the port, old replicas still serve on theirs.
     address = f"{host}:{container.port or workload.port}" if host else None
-    # What a proxy found at another address says nothing about it.
+    # A proxy's check of another address does not apply to it.
     found = member if member is not None and member.addresses == {address} else None
     accepted = workload.accepts(container.revision)
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
-    # A clock that was set back gives no more time than that.
+    # A clock that was set back does not extend the deadline.
     seen = _find_phase(container, workload, found, abs(container.age(now)) < deadline)
     return Replica(
         container=container,
@@ -157,7 +157,7 @@ def _gone(name: str) -> Workload:
 
 
 def _find_phase(container: Container, workload: Workload, member: Member | None, in_time: bool) -> Found:
-    """What the engine can tell, and the proxy's check where there is no other."""
+    """The assessment by the engine, and by the proxy's check where there is no other check."""
     seen = find_phase(container, workload, in_time=in_time)
     unchecked = seen.phase is Phase.READY and container.health is Health.NONE
     if unchecked and member is not None and member.enabled and not member.up:

@@ -1,6 +1,6 @@
-"""What cannot be seen in the world and still matters to a plan: which replicas died lately.
+"""The input of a plan that cannot be observed: which replicas died lately.
 
-It comes from the store; without it a plan is still safe, only less patient.
+It comes from the store; without it a plan is still safe, but has no back-off.
 """
 
 from __future__ import annotations
@@ -42,5 +42,5 @@ class History:
         return max(0.0, delay - (now - recent[-1]).total_seconds())
 
     def _recent(self, workload: str, now: datetime) -> list[datetime]:
-        # Deaths that lie ahead were seen by a clock that has been set back since, and would keep everybody waiting.
+        # Deaths in the future were recorded before the clock was set back, and would prolong every wait.
         return [d for d in self.deaths.get(workload, ()) if timedelta() <= now - d < FORGET_AFTER]

@@ -1,7 +1,7 @@
-"""What one container of any workload is good for: where it is in its life, and in a few words why.
+"""The state of one container of any workload: its phase, and a short reason.
 
-Replicas of the pool, databases, jobs and the proxies' own containers are all judged here, once in a pass, so that the plan,
-the differences, the metrics and the end of a rollout never tell different stories.
+Replicas of the pool, databases, jobs and the proxies' own containers are all assessed here, once in a pass, so that plan,
+differences, metrics and the verdict on a rollout agree.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.core.desired.stack import Role, Workload
 
 
 class Phase(StrEnum):
-    """Where an instance is in its life, whatever its revision."""
+    """The phase of an instance, independent of its revision."""
 
     CREATED = "created"
     WARMING = "warming"
@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 
 class Found(NamedTuple):
-    """What a look at one container tells; see Instance."""
+    """The assessment of one container; see Instance."""
 
     phase: Phase
     reason: str = ""
@@ -42,10 +42,10 @@ def detached(what: str) -> Found:
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """One container with its judgement; `reason` says in a few words what is wrong with it.
+    """One container with its assessment; `reason` says in a few words what is wrong with it.
 
     `current`: it runs the current definition and may stay. `is_detached`: it runs and lacks a network of its definition,
-    or the namespace that it was created for. Compared by identity: a pass judges each container once.
+    or the namespace that it was created for. Compared by identity: a pass assesses each container once.
     """
 
     container: Container
@@ -57,13 +57,13 @@ class Instance:
 
     @property
     def is_well(self) -> bool:
-        """Whether it does what it is there for, or has done it."""
+        """Whether it is ready, or complete."""
         return self.current and self.phase in (Phase.READY, Phase.COMPLETE)
 
 
 def judge_instance(container: Container, workload: Workload, deadline: float, now: datetime) -> Instance:
-    """Judge one container; `deadline` is in how many seconds from its start it has to become ready."""
-    # A clock that was set back gives no more time than that.
+    """Assess one container; `deadline`: seconds from its start within which it has to become ready."""
+    # A clock that was set back does not extend the deadline.
     found = find_phase(container, workload, in_time=abs(container.age(now)) < deadline)
     current = workload.accepts(container.revision)
     return Instance(container, workload, found.phase, current, found.reason, found.is_detached)
@@ -74,17 +74,17 @@ def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Fo
     match container.state:
         case State.EXITED | State.DEAD | State.RESTARTING:
             has_ended = workload.one_shot and container.state is State.EXITED and not container.stopping
-            # What was complete once stays so, even if it was started again by hand.
+            # A completed job stays complete, even if it was started again manually.
             if has_ended and (container.exit_code == 0 or workload.done):
                 return Found(Phase.COMPLETE)
-            # Restarting is dead with the engine's own patience; ours is counted, told, and the same everywhere.
+            # A container that the engine restarts counts as dead: the controller's own back-off is recorded and reported.
             return Found(Phase.DEAD, f"exited with code {container.exit_code}")
         case State.CREATED:
             return Found(Phase.CREATED)
         case State.REMOVING:
             return Found(Phase.STOPPING)
         case State.PAUSED if not container.stopping:
-            # A gateway does nothing but exist: frozen, it serves as well.
+            # A gateway only holds a network namespace, which it does while it is paused, too.
             return Found(Phase.READY) if workload.role is Role.GATEWAY else Found(Phase.UNHEALTHY, "paused")
     if container.stopping:
         return Found(Phase.STOPPING)

@@ -1,6 +1,7 @@
-"""Tags that mean another image than the one that runs: containers of one revision run one content, and a move is told.
+"""Moved tags, which mean another image than the running one: containers of one revision run one image, and a move is
+reported.
 
-A moved tag is not followed by itself: the definition is the same, and no change was requested.
+A moved tag is not followed automatically: the definition is the same, and no change was requested.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ def kept_image(engine: EngineObservation, workload: Workload, containers: Iterab
     contents = [c.image for c in containers if workload.accepts(c.revision) and c.image]
     if not contents or workload.image not in engine.images:
         return ""
-    # Of as many, the oldest one's: Counter keeps the order.
+    # In a tie, the image of the oldest container: Counter keeps the order.
     (image, _), *_ = Counter(contents).most_common(1)
     return "" if image == engine.images[workload.image] else image
 
 
 def moved(assessment: Assessment) -> Iterator[tuple[str, str]]:
-    """Each workload whose containers do not run what its image means now, and what to say of it.
+    """Each workload whose containers do not run the image that its tag means now, with a message.
 
-    The gateway only holds ports, and what a job has done is done.
+    The gateway only holds ports, and a complete job is never run again.
     """
     images = assessment.observed.engine.images
     for workload in assessment.stack.of(Role.WEB, Role.DEPENDENCY, Role.PROXY):

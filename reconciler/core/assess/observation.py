@@ -1,8 +1,7 @@
-"""What runs, as the engine and the proxies told it in one look.
+"""An observation: the state that the engine and the proxies reported at one moment.
 
-These values carry facts only; whether a fact is good or bad is decided in health.py and pool.py. Times are aware
-UTC datetimes, durations are seconds. What a look makes for each container has no slots: to fill those of a frozen class
-takes twice as long.
+These values hold facts only; health.py and pool.py assess them. Times are aware UTC datetimes, durations are seconds.
+Classes that exist once per container have no slots, since creating a frozen class with slots takes twice as long.
 """
 
 from __future__ import annotations
@@ -94,7 +93,7 @@ class Container:
 
 
 class Admin(StrEnum):
-    """What was asked of a server by us; its health is a separate matter."""
+    """The administrative state that the controller requested; health is separate."""
 
     READY = "ready"
     DRAIN = "drain"
@@ -135,7 +134,7 @@ class ProxyWorker:
 class ProxyInstance:
     """One proxy container that was asked; `structure` is what its current worker was started with.
 
-    `silent`: for how many seconds it is known not to have answered; 0 for one that did.
+    `silent`: for how many seconds it has not answered; 0 for one that did.
     """
 
     container: str
@@ -195,7 +194,7 @@ class EngineObservation:
 
 @dataclass(frozen=True)
 class Observation:
-    """One look at the world."""
+    """The observed state of one stack at one moment."""
 
     engine: EngineObservation
     proxy: ProxyObservation

@@ -68,7 +68,7 @@ def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
 
 
 def silent(proxy: str, observed: Observation) -> tuple[Container, ...]:
-    """The HAProxies (of the workload `proxy`) that run and do not answer: whom they send requests to, nobody can see."""
+    """The HAProxies (of the workload `proxy`) that run and do not answer: their servers are unknown."""
     answering = {instance.container for instance in observed.proxy.instances if instance.answering}
     return tuple(
         c for c in observed.of(proxy) if c.state is State.RUNNING and not c.stopping and c.id not in answering

@@ -1,7 +1,7 @@
-"""Whether a rollout gets anywhere. One that does not is given up, and the last good revision serves on.
+"""Whether a rollout makes progress. One that does not has failed, and the last good revision keeps serving.
 
-Progress is read off the world: a replica of the new revision that became available moves the clock forward, and so do a
-dependency that is ready and a job that is complete. Only when the rollout began is remembered.
+Progress is derived from the observation: a new replica that became available, a ready dependency and a complete job each
+restart the deadline. Only the start of the rollout is stored.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from reconciler.core.assess.observation import State
 from reconciler.core.desired.stack import Role, Stack, Workload
 
 CRASH_LIMIT: Final = 3
-"""Deaths of one replica of a new revision, during its rollout, that are no accident any more."""
+"""Deaths of one replica of a new revision after which its rollout has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a rollout is given up; `container` is one whose log may tell more, if there still is one."""
+    """Why a rollout has failed; `container` is one whose log may explain it, if there still is one."""
 
     reason: Reason
     message: str
@@ -68,12 +68,12 @@ def judge_progress(assessment: Assessment, history: History, started: datetime |
 
 
 def _doubts(replicas: Sequence[Replica]) -> list[str]:
-    """What keeps them from service, each reason once."""
+    """Why they are not in service, each reason once."""
     return list(dict.fromkeys(replica.doubt for replica in replicas if replica.doubt))
 
 
 def _job_failed(assessment: Assessment) -> Failure | None:
-    """A job that ended with anything but 0 says by itself that this revision is none."""
+    """A job with another exit code than 0 fails the rollout at once."""
     for instance in assessment.others:
         ended = instance.phase is Phase.DEAD and instance.container.state is not State.RESTARTING
         if instance.workload.role is Role.JOB and instance.current and ended:

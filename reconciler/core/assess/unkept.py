@@ -1,7 +1,8 @@
-"""Data that would be lost although its image says that it is data: a VOLUME of the image that no mount covers.
+"""Data that would be lost: a VOLUME of an image that no mount covers.
 
-The engine makes a volume without a name there for each container. It goes with a web replica, and no other container finds
-that of a dependency. Only the engine knows what an image declares, so this is told after a look and not at validation.
+The engine creates an anonymous volume there for each container. That of a web replica is removed with it, and that of a
+dependency is not found by another container. Only the engine knows the volumes of an image, so this is reported by a pass
+and not at validation.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _LOST: Final = {
 
 
 def unkept(assessment: Assessment) -> Iterator[str]:
-    """What to say of each workload whose image declares a volume that the fragment mounts nothing at.
+    """A message for each workload whose image declares a volume at which the fragment mounts nothing.
 
     A mount around such a path covers nothing: the engine puts the volume into it.
     """

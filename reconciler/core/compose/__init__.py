@@ -1,1 +1,1 @@
-"""Compose's own words as typed values: the short and long forms of a fragment are read here, and nowhere else."""
+"""Compose's fields as typed values: the short and long forms of a fragment are read here, and nowhere else."""

@@ -22,7 +22,7 @@ def read_environment(value: object, settings: Mapping[str, str]) -> dict[str, st
 
 
 def unusable_names(environment: Mapping[str, str]) -> Iterator[str]:
-    """What is wrong with names of variables, which would be lost or taken for others on the way to a container."""
+    """Messages about invalid names of variables, which would be lost or misread on the way to a container."""
     for name in environment:
         if not name:
             yield "a variable has no name; write NAME=VALUE, or NAME: VALUE"

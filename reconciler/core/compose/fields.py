@@ -1,7 +1,7 @@
-"""What becomes of every field of the Compose specification: one row for each that is not the same as its parent.
+"""How every field of the Compose specification is treated: one row for each that differs from its parent.
 
-This table is what the reader of fragments acts on, what admission takes its harmless fields from, and what
-docs/compose.md is generated from. A field that has no row, and no parent with one, is not known and is refused.
+The fragment reader, admission's list of harmless fields, and docs/compose.md all use this table. A field that has no
+row, and no parent with one, is not known and is refused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EVERY: Final = "*"
 
 
 class Treatment(StrEnum):
-    """What becomes of a field."""
+    """How a field is treated."""
 
     HONOURED = "honoured"
     MOVED = "moved to HAProxy"
@@ -45,7 +45,7 @@ H, M, W, R, A = (
     Treatment.HONOURED, Treatment.MOVED, Treatment.WARNED, Treatment.REFUSED, Treatment.ADMITTED,
 )  # fmt: skip
 _SWARM: Final = "is for Swarm; the controller replaces replicas as spec.strategy says"
-_PLACING: Final = "is for Swarm, which this engine is not"
+_PLACING: Final = "is for Swarm, which this engine does not run"
 _BUILD: Final = "is built elsewhere; the controller starts images"
 _HOST_FILE: Final = "reads a file of the controller's machine"
 
@@ -190,7 +190,7 @@ CLOSED: Final[Mapping[str, frozenset[str]]] = {
     "volumes.tmpfs": frozenset({"mode", "size"}),
     "volumes.volume": frozenset({"labels", "nocopy", "subpath"}),
 }  # fmt: skip
-"""Mappings in a service, or in a list of it, that have these keys and no others, whatever their row says."""
+"""Mappings in a service, or in a list of it, that have these keys and no others, independent of their row."""
 
 SECTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
     "": TOP,

@@ -1,7 +1,7 @@
 """A plugin's fragment, checked and brought into one shape.
 
-Plugins are other people's code: whatever they return is looked at here once, so that the rest of the core can rely on
-it. Every complaint names the plugin, the place in the fragment and the way out.
+Plugins are third-party code: what they return is checked here once, so that the rest of the core can rely on it. Every
+error names the plugin, the path in the fragment and the remedy.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAX_LABEL: Final = 63
 
 
 class BuildError(PermanentError):
-    """The plugin and the settings do not come to a stack that could run."""
+    """The plugin and the settings do not result in a valid stack."""
 
     reason = Reason.BUILD
 
@@ -76,7 +76,7 @@ def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fr
 
 @contextmanager
 def asking(plugin: VaultServicePlugin) -> Iterator[None]:
-    """For calls of a plugin, which may do anything and stops only its own service. Raises BuildError that names it."""
+    """Wraps calls of a plugin: any exception fails only its own service. Raises BuildError that names the plugin."""
     slug = plugin.metadata.slug
     try:
         yield
@@ -91,7 +91,7 @@ def _file_of(plugin: VaultServicePlugin) -> Path:
 
 
 class _Reader:
-    """One pass over one fragment; keeps the plugin's name at hand for the complaints."""
+    """One pass over one fragment; keeps the plugin's name for error messages."""
 
     def __init__(self, slug: str) -> None:
         self._slug = slug
@@ -263,14 +263,14 @@ class _Reader:
         found: dict[str, set[str]] = {}
         for body in services.values():
             for need in read_needs(body.get("depends_on")):
-                # A plain list says that one comes first, and nothing of how long it goes on.
+                # A plain list only gives the order of start, and does not say whether the service runs once.
                 if need.stated:
                     found.setdefault(need.service, set()).add(need.condition)
         return {name: frozenset(conditions) for name, conditions in found.items()}
 
 
 def _leave_out_absent(body: dict[str, Any], services: Mapping[str, object]) -> None:
-    """Take out of `depends_on` what need not be there and is not."""
+    """Remove optional services that do not exist from `depends_on`."""
     needs = body.get("depends_on")
     if isinstance(needs, Mapping):
         absent = {need.service for need in read_needs(needs) if not need.required} - set(services)
@@ -278,7 +278,7 @@ def _leave_out_absent(body: dict[str, Any], services: Mapping[str, object]) -> N
 
 
 def _unresolvable(service: str, body: Mapping[str, Any]) -> Iterator[str]:
-    """Names under which a service would be looked for and never found."""
+    """Messages about names that are too long to be resolved by DNS."""
     names = [("", service), (".container_name", body.get("container_name"))]
     for network, wanted in read_networks(body.get("networks")).items():
         aliases = wanted.get("aliases")

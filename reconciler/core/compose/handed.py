@@ -1,7 +1,6 @@
-"""A service as it is handed to Compose: what only one reader would understand is written in the way that all do.
+"""A service as it is passed to Compose, in the forms that all Compose versions read alike.
 
-This comes after the revision was computed over what the plugin wrote, so that reading a form better than before replaces
-no container.
+The revision is computed before this step, over the plugin's own form, so that an improved reader replaces no container.
 """
 
 from __future__ import annotations

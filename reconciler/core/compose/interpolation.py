@@ -1,9 +1,9 @@
 """Compose's `${NAME}` in a fragment, resolved from the settings of the VaultService and from nothing else.
 
-Compose would take these values from the environment of whoever runs it, so that the same spec could come out
-differently tomorrow. Resolved here, they are part of the revision; what is written for Compose is then literal.
-The forms are those of the Compose specification: `$$`, `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`,
-`${NAME:?message}`, `${NAME?message}`, `${NAME:+value}`, `${NAME+value}`; values do not nest.
+Compose would take these values from its own environment, so that the same spec could give different results. Resolved here,
+they are part of the revision; what is written for Compose is then literal. The forms are those of the Compose
+specification: `$$`, `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}`, `${NAME?message}`,
+`${NAME:+value}`, `${NAME+value}`; values do not nest.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The mounts of a service, `volumes` in Compose.
 
-The short form (`SOURCE:TARGET:OPTIONS`) is read as Compose reads it, and what is written for Compose is always the long
-form: what admission has judged is then what the engine mounts, without a second reading in between.
+The short form (`SOURCE:TARGET:OPTIONS`) is parsed as by Compose, and the Compose file always has the long form: so the
+engine mounts exactly what admission checked.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Mount:
 
 
 def read_mounts(value: object) -> tuple[Mount, ...]:
-    """The mounts of a service, of either form; raises nothing, whatever the value is."""
+    """The mounts of a service, of either form; never raises."""
     if not value or not isinstance(value, list | tuple):
         return ()
     return tuple(

@@ -1,4 +1,4 @@
-"""What a service waits for, `depends_on` in Compose: a list of names, or a mapping that says on which condition."""
+"""The dependencies of a service, `depends_on` in Compose: a list of names, or a mapping with conditions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service's places in networks: under which further names it is found there, and which addresses it wants."""
+"""A service's networks: its aliases and fixed addresses in each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FIXED: Final = ("ipv4_address", "ipv6_address", "link_local_ips", "mac_address")
 
 
 def read_networks(value: object) -> dict[str, dict[str, Any]]:
-    """The networks of a service, with what it wants in each; empty when it names none."""
+    """The networks of a service, with its settings in each; empty when it names none."""
     if isinstance(value, list | tuple):
         return {str(name): {} for name in value}
     if isinstance(value, Mapping):

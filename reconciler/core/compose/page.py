@@ -1,4 +1,4 @@
-"""docs/compose.md, from the table of fields; a test says when it is stale."""
+"""Generates docs/compose.md from the table of fields; a test fails when it is stale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ports of a service: what it listens on, and where on the host that would be published.
+"""The ports of a service: in the container, and on the host.
 
 A range is several ports. A reader gets one value for each of them, in whichever form they were written.
 """
@@ -39,7 +39,7 @@ class Port:
 
 
 def read_ports(value: object) -> tuple[Port, ...]:
-    """The ports of a service in either form; raises nothing, and leaves out what is no port."""
+    """The ports of a service in either form; never raises, and leaves out invalid ports."""
     entries = value if isinstance(value, list | tuple) else []
     return tuple(port for at, entry in enumerate(entries) for port in _ports(f"[{at}]", entry))
 

@@ -1,7 +1,7 @@
-"""The shape of what a plugin returns: plain values, and each field that we read of the kind that Compose wants.
+"""Checks the shape of a plugin's fragment: plain values, and the types of the fields that the core reads.
 
-A plugin may return anything that Python has. Whatever passes here can be hashed, compared, written as YAML and looked
-at without asking again what it is, so that no later step can stumble over it.
+A plugin may return anything that Python has. A value that passes can be hashed, compared and written as YAML without
+further type checks in later steps.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any, Final
 MAX_DEPTH: Final = 32
 """Levels of nesting; Compose's own deepest field has eight."""
 MAX_VALUES: Final = 20_000
-"""Values of a whole fragment; the largest that people write by hand have a few hundred."""
+"""Values of a whole fragment; the largest that people write have a few hundred."""
 MAX_PLACE: Final = 60
-"""Characters of the place of what is too deep or too much, whose whole path would fill a screen."""
+"""Characters of the path of a value that is too deep or too big; the whole path would fill a screen."""
 MAX_REPLICAS: Final = 1000
 
 _UNWRITABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -79,7 +79,7 @@ class _Copier:
 
 
 def is_unwritable(text: str) -> bool:
-    """Whether a text holds what neither a file nor an environment can hold: a NUL, or half of a character."""
+    """Whether a text holds a NUL or a lone surrogate, which neither a file nor an environment can hold."""
     return _UNWRITABLE.search(text) is not None
 
 

@@ -1,1 +1,1 @@
-"""What is wanted: from a spec and its plugin's fragment to a stack of workloads with their revisions."""
+"""The desired state: from a spec and its plugin's fragment to a stack of workloads with their revisions."""

@@ -41,7 +41,7 @@ def project_of(name: str) -> str:
 def resolve_settings(
     service: VaultService, plugin: VaultServicePlugin, secrets: Mapping[str, str]
 ) -> dict[str, str]:
-    """default_environment < envFrom (`secrets`) < env, and on top what the spec says in fields of its own."""
+    """default_environment < envFrom (`secrets`) < env, overridden by dedicated fields of the spec."""
     spec = service.spec
     settings = {**plugin.default_environment, **secrets, **spec.env}
     overrides = {

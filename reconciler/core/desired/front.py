@@ -1,4 +1,4 @@
-"""What the desired state needs of whatever stands in front of the replicas: the services that it adds to a stack."""
+"""What the desired state needs of the proxy in front of the replicas: the services that it adds to a stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reconciler.core.desired.workloads import Part
 
 
 class Front(Protocol):
-    """Adds the parts of a stack that no plugin writes."""
+    """Adds the parts of a stack that do not come from a plugin."""
 
     def parts(self, service: VaultService, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
         """The services in front of the replicas, with their workloads and revisions.

@@ -1,9 +1,9 @@
 """Revisions: one short name for a workload's definition, stable across runs, key order and our own upgrades.
 
 A revision is `v<formula>-<12 hex digits>` over the canonical JSON of the Compose service. Formula 1 is SHA-256. A service
-holds secrets, and revisions are shown to everybody: who has a list of words could try each of them. So formula 2 is
-HMAC-SHA256 with a key of the state directory; it is used wherever there is a key. The revisions of both are read, so that
-a newer controller recognises what an older one started and recreates nothing.
+holds secrets and revisions are public, so a plain hash allows a dictionary attack. Formula 2 is therefore HMAC-SHA256 with
+a key of the state directory; it is used when there is a key. The revisions of both are read, so that a newer controller
+recognises what an older one started and recreates nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The whole desired state of one VaultService, as plain values.
 
-A Stack is what a manifest and a plugin come to: a Compose document, the workloads in it with their roles and
-revisions, the pool that is served, and how replicas may be replaced. Everything downstream compares a Stack
-with what runs; nothing downstream asks a plugin or a manifest again.
+A Stack is the result of a manifest and a plugin: a Compose document, the workloads in it with their roles and revisions,
+the pool that is served, and how replicas may be replaced. Later steps compare a Stack with the observation; none of them
+reads a plugin or a manifest again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DEFAULT_STOP_GRACE: Final = 10.0
 
 
 class Role(StrEnum):
-    """What a workload does in its stack; decides how it is replaced."""
+    """The role of a workload in its stack; decides how it is replaced."""
 
     GATEWAY = "gateway"
     PROXY = "proxy"
@@ -154,7 +154,7 @@ class Stack:
     """What should run for one VaultService.
 
     `document` is the Compose file as data, labels included; `published` the host port of the gateway. Web replicas that
-    were created before `rotated_at` are replaced because somebody asked for it.
+    were created before `rotated_at` are replaced on request.
     """
 
     name: str
@@ -199,7 +199,7 @@ class Stack:
 
     @cached_property
     def revision(self) -> str:
-        """What a rollout goes towards: one name for the revisions of all its workloads but gateway and proxy."""
+        """The target of a rollout: one name for the revisions of all its workloads but gateway and proxy."""
         return _one_name([w.revision for w in self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)])
 
     @cached_property
@@ -214,7 +214,7 @@ class Stack:
 
     @property
     def is_single_active(self) -> bool:
-        """Whether one replica serves at a time; a single one has no other to take turns with, and rotates as usual."""
+        """Whether one replica serves at a time; a single replica rotates as usual."""
         rotation = self.rotation
         return rotation is not None and rotation.mode is RotationMode.SINGLE_ACTIVE and self.replicas > 1
 

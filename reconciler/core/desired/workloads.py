@@ -1,7 +1,7 @@
-"""Workloads from their Compose services: what is added to a service, what moves to the proxy, and what names its revision.
+"""Builds workloads from Compose services: adds labels, moves ports to the proxy, and computes the revision.
 
-A service of a fragment and one of the front door come out alike: a Workload to plan with, and a definition with our labels
-for the document.
+Services of a fragment and of the front door are treated alike: each becomes a Workload for the plan and a labelled
+definition for the document.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class FragmentReader:
         fragment, body = self.fragment, self.fragment.services[name]
         is_web, nature = name in fragment.web, _nature(body, fragment.conditions.get(name, frozenset()))
         definition = self._with_environment(body, is_web=is_web)
-        # The engine would start a job that is done again and again.
+        # The engine would restart a completed job forever.
         definition.setdefault("restart", "no" if nature.awaited else "unless-stopped")
         replicas = _replicas(body, self.replicas if is_web and len(fragment.web) == 1 else 1)
         port = self._take_over(name, definition, replicas) if is_web else None

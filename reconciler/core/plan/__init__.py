@@ -1,1 +1,1 @@
-"""What to do next: the operations of one pass, from the desired stack and the assessment of what runs."""
+"""The plan: the operations of one pass, from the desired stack and its assessment."""

@@ -1,8 +1,8 @@
-"""What runs beside the web replicas: databases and caches that they need, and workers that need them.
+"""The workloads beside the web replicas: databases and caches that they need, and workers that need them.
 
-They hold data, so there is never a second one beside the first: a changed dependency is stopped and recreated in place,
-volumes and all, while the proxy holds the requests. A dependency that merely ended is started again. One-shot jobs are the
-business of jobs.py.
+They hold data, so there is never a second container beside the first: a changed dependency is stopped and recreated in
+place with its volumes, while the proxy holds the requests. A dependency that exited is started again. jobs.py handles
+one-shot jobs.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from reconciler.core.plan.operations import (
 from reconciler.core.plan.strategies import Decision
 
 NO_EVENT_LOOK: Final = 5.0
-"""Seconds between two looks at a dependency that is starting; an event comes sooner unless it was lost."""
+"""Seconds between two checks of a starting dependency; an event usually arrives sooner."""
 
 PROOF_SECONDS: Final = 3.0
 """For how long a dependency without a health check has to run before a rollout counts as complete."""
@@ -59,7 +59,7 @@ class DependencyStep:
 def plan_dependencies(
     assessment: Assessment, history: History, decision: Decision, *, can_hold: bool = True
 ) -> DependencyStep:
-    """Start what is missing in the order of needs, replace what is outdated once the pool is quiet.
+    """Start missing containers in the order of needs, replace outdated ones once the pool is drained.
 
     Without a proxy that can hold requests an empty pool would answer none of them, so it is not emptied.
     """
@@ -71,7 +71,7 @@ def plan_dependencies(
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False
-    # What a proxy that does not answer does cannot be seen; it is replaced, and then what it needs is changed.
+    # The sessions of a proxy that does not answer are unknown; it is replaced before a dependency is changed.
     # Beyond the time for which requests can be held, waiting for a session costs all others.
     longest = min(stack.strategy.drain, stack.proxy.patience)
     quiet = not assessment.silent and all(_is_quiet(member, longest) for member in members.values())
@@ -82,7 +82,7 @@ def plan_dependencies(
         if assessment.is_complete(workload):
             ready.add(workload.name)
         if workload.role is Role.JOB and assessment.lacking:
-            # It prepares what may never come.
+            # It prepares a revision that may never be rolled out.
             continue
         if workload.role is Role.JOB:
             steps += plan_job(workload, instances, unmet, wait)
@@ -111,18 +111,18 @@ def plan_dependencies(
 
 
 def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> Iterable[Wait]:
-    """One without a health check counts as ready at once, and shows only by staying up that it is no crash loop."""
+    """A dependency without a health check counts as ready at once; only its uptime rules out a crash loop."""
     for container in (i.container for i in instances if i.phase is Phase.READY):
-        # A clock that was set back keeps nothing waiting for longer.
+        # A clock that was set back does not prolong the wait.
         left = PROOF_SECONDS - abs(container.age(now))
         if container.health is Health.NONE and left > 0:
             yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
 
 
 def _change(assessment: Assessment, workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
-    """Stop what is outdated; once it has ended, put the new one in its place."""
+    """Stop an outdated container; once it has exited, create the new one in its place."""
     if any(instance.current for instance in changing):
-        # Disconnected from a network: started again it would still be, and ended it would look as if it were not.
+        # Disconnected from a network: a restart would not reconnect it, and once stopped this can no longer be observed.
         yield RecreateContainer(
             workload=workload.name,
             image=_kept_image(assessment, workload, changing),
@@ -150,8 +150,8 @@ def _complete(
     unmet: Sequence[str],
     wait: float,
 ) -> Iterable[Operation]:
-    """Create what is missing, start what has ended, remove what is too much. What it needs has to be there first,
-    unless it ran before.
+    """Create missing containers, start exited ones, remove surplus ones. Needs have to be ready first, unless it ran
+    before.
     """
     missing = workload.replicas - len(instances)
     if missing > 0 and not unmet:
@@ -166,7 +166,7 @@ def _complete(
     for instance in instances[: workload.replicas]:
         if instance.phase is Phase.CREATED and not unmet:
             yield StartContainer.on(instance.container, Cause.MISSING)
-        # What the engine restarts by itself is left to it.
+        # The engine restarts this one itself.
         elif instance.phase is Phase.DEAD and instance.container.state in ENDED and not wait:
             yield StartContainer.on(instance.container, Cause.DEAD, detail=instance.reason)
     for container in (instance.container for instance in instances[workload.replicas :]):
@@ -177,7 +177,7 @@ def _complete(
 
 
 def _explain(workload: Workload, instances: Sequence[Instance], unmet: Sequence[str]) -> str:
-    """What a workload waits for, with what is known of it."""
+    """The unmet needs of a workload, with their reasons."""
     if unmet:
         return f"{workload.name} waits for {', '.join(unmet)}"
     reason = next((instance.reason for instance in instances if instance.reason), "")
@@ -209,7 +209,7 @@ def _needed_by_web(stack: Stack) -> frozenset[str]:
 
 
 def _needed_to_serve(stack: Stack) -> frozenset[str]:
-    """The dependencies of replicas that serve already: instead of a job, what that job works on."""
+    """The dependencies of replicas that serve already: a job is replaced by its own dependencies."""
     roles = {workload.name: workload.role for workload in stack.workloads}
     found = _reached(stack, through=frozenset({Role.JOB}))
     return frozenset(name for name in found if roles[name] is Role.DEPENDENCY)

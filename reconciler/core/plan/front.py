@@ -1,7 +1,7 @@
-"""The front door of a stack, as the plan sees it: it serves a pool, and knows itself how it is opened and replaced.
+"""The front door of a stack, as the plan sees it: the interface to create and replace the proxies of a pool.
 
-What it is made of (containers, sockets, reloads) and when it takes its steps belongs to the proxy that implements it; the
-rest of the plan speaks of pools and their servers only.
+Its containers, sockets and reloads, and the order of its steps, belong to the proxy that implements it; the rest of the
+plan only handles pools and their servers.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class ProxyCapabilities:
 
 @dataclass(frozen=True, slots=True)
 class FrontStep:
-    """The next step of a front door; `blocked` says what a person has to mend before it can open."""
+    """The next step of a front door; `blocked` says what a person has to fix first."""
 
     step: Step
     blocked: str = ""
 
 
 class FrontDoor(Front, Protocol):
-    """What stands in front of the replicas of every stack; pure, like the plan that asks it."""
+    """The front door of every stack; pure, like the plan."""
 
     @property
     def capabilities(self) -> ProxyCapabilities:

@@ -1,7 +1,7 @@
-"""Images come first: until all that the stack needs are there, what runs serves on.
+"""Images are pulled first: until all images of the stack are present, the running containers keep serving.
 
-A pull takes seconds or hours, and may fail. Until it is done nothing is drained, stopped or replaced for a new definition;
-what dies is healed as far as its image is there.
+A pull takes seconds or hours, and may fail. Until it is complete nothing is drained, stopped or replaced for a new
+definition; dead containers are replaced if their image is present.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from reconciler.core.plan.rotation import due_in
 from reconciler.core.plan.strategies import Decision
 
 PULL_LOOK: Final = 1.0
-"""Seconds between two looks at an image that is being pulled."""
+"""Seconds between two checks of an image that is being pulled."""
 
 NEVER: Final = 1e9
-"""Seconds until the next rotation while nothing can take the place of what would leave."""
+"""Seconds until the next rotation is tried while no replacement can be created."""
 
 
 def lacking(assessment: Assessment, decision: Decision) -> frozenset[str]:
@@ -45,9 +45,10 @@ def lacking(assessment: Assessment, decision: Decision) -> frozenset[str]:
 
 
 def stand_still(assessment: Assessment, names: frozenset[str]) -> Assessment:
-    """The same look, judged by what runs: no running definition is outdated, and no fresh replicas are requested.
+    """The same observation, assessed against the running definitions: none is outdated, and no fresh replicas are
+    requested.
 
-    A job is judged as always: that it ran for another revision prepares nothing for replicas of this one.
+    Jobs are assessed as usual: a run for another revision does not prepare this one.
     """
     stack = assessment.stack
     as_wanted = (Role.WEB, Role.JOB)
@@ -85,7 +86,7 @@ def _maker(operation: Operation, stack: Stack, observed: Observation) -> str:
         case CreateReplicas(workload=name) | CreateProxy(workload=name) | RecreateContainer(workload=name):
             return name
         case ConfigureProxy() | ReloadProxy() if observed.proxy.written != observed.proxy.expected:
-            # Its own image judges a configuration of a new structure.
+            # Its own image validates a configuration with a new structure.
             return stack.haproxy.name
     return ""
 

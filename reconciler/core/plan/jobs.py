@@ -1,8 +1,8 @@
 """One-shot jobs: a migration, an init container.
 
-A job runs beside what serves: it takes nothing from the pool and holds nothing. New replicas wait for it, old ones serve
-on. Ending with 0 completes it, and it is never started again; another end is judged in progress.py. There is never a
-second run beside the first one, so a job of a former revision may use the time that it has.
+A job runs beside the serving replicas: it does not empty the pool and holds no requests. New replicas wait for it, old ones
+keep serving. Exit code 0 completes it, and it is never started again; progress.py handles other exit codes. There is never
+a second run beside the first one, so a job of a former revision may use the time that it has.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from reconciler.core.plan.operations import (
 )
 
 JOB_LOOK: Final = 5.0
-"""Seconds between two looks at a job that runs; an event tells its end sooner unless it was lost."""
+"""Seconds between two checks of a running job; an event usually reports its end sooner."""
 
 ENDED: Final = (State.EXITED, State.CREATED, State.DEAD)
 
@@ -32,8 +32,8 @@ ENDED: Final = (State.EXITED, State.CREATED, State.DEAD)
 def plan_job(
     workload: Workload, instances: Sequence[Instance], unmet: Sequence[str], wait: float
 ) -> Iterable[Operation | Wait]:
-    """Let former runs end, then make the one of this revision. `unmet`: what it needs and is not ready; `wait`: seconds
-    until one that failed may be tried again.
+    """Wait for former runs to end, then create the one of this revision. `unmet`: what it needs and is not ready; `wait`:
+    seconds until one that failed may be tried again.
     """
     former = [instance for instance in instances if not instance.current]
     present = [instance for instance in instances if instance.current]

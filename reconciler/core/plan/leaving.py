@@ -1,7 +1,7 @@
-"""Who leaves the pool, and why: every reason for replacing a replica meets the same budget here.
+"""Which replicas leave the pool, and why: every reason for replacing a replica shares one budget.
 
-Updating, healing, scaling down and rotating all ask for replicas to go. Together they may never leave fewer than
-N - unavailable that take traffic, so they are counted in one place.
+Updates, healing, scaling down and rotation all remove replicas. Together they must keep at least N - unavailable replicas
+that take traffic, so they are counted in one place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def leaving(assessment: Assessment, decision: Decision) -> dict[Replica, Cause]:
     candidates = _candidates(stack, decision, replicas, assessment.now)
     if not candidates:
         return {}
-    # Only when a proxy answers, what seems to serve nothing does serve nothing.
+    # A replica is known to have no traffic only when a proxy answers.
     can_drain = bool(assessment.slots)
     spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - floor
     well = sum(r.serving for r in replicas)
@@ -37,7 +37,7 @@ def leaving(assessment: Assessment, decision: Decision) -> dict[Replica, Cause]:
         # One that was taken out while a dependency changed, and could serve again, is the best there is until others do.
         drained = replica.draining and (well >= floor or replica.phase is not Phase.READY)
         useless = drained or (replica.idle and replica.phase is not Phase.READY)
-        # While who takes traffic is not well, whoever is ready may be the only one to answer.
+        # While the replicas that take traffic are unhealthy, a ready one may be the only one that answers.
         unneeded = (
             not counts and spare >= 0 and can_drain and (well >= floor or replica.phase is not Phase.READY)
         )
@@ -69,7 +69,7 @@ def _candidates(
 
 
 def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | None:
-    """Why this replica should leave whatever the others are, if it should."""
+    """The cause for this replica to leave, independent of the others, if there is one."""
     if not replica.current and not stack.strategy.paused and replica.name not in kept_on:
         if replica.asked:
             return Cause.ROTATION
@@ -80,9 +80,9 @@ def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | N
 
 
 def _worth(stack: Stack, replica: Replica, *, turns: bool) -> tuple[object, ...]:
-    """Sorts those of whom there are too many, the first to go first: what drains already, what does not serve, the oldest.
+    """Sorts surplus replicas in the order of removal: draining, not serving, oldest.
 
-    Under rotation the young one that does not serve yet is the point of having too many, unless they take turns.
+    During rotation the surplus is the new replica that does not serve yet, unless the strategy is single-active.
     """
     spared = replica.serving and (stack.rotation is None or turns)
     return (not replica.draining, spared, replica.container.age_key)
@@ -95,12 +95,12 @@ def _rotated(
     found: Mapping[Replica, Cause],
     now: datetime,
 ) -> dict[Replica, Cause]:
-    """The replica whose time is over, where no other may come before it goes."""
+    """The replica that is due for rotation, where surge is not allowed."""
     if decision.gates.turns:
-        # Two take traffic while one takes over from the other; the one that has done so for longer is done.
+        # During a takeover two replicas take traffic; the one that has served longer is retired.
         active = [r for r in replicas if r.taking_traffic and r not in found and r.member is not None]
         active.sort(key=lambda r: (r.member.since if r.member else 0.0, r.name))
-        # Nor is there a use for one that serves no longer, or that only some HAProxies know, when another serves.
+        # Also retire former actives that not all HAProxies know, once another replica serves.
         former = [
             r for r in replicas if r.member is not None and not r.in_pool and r.useful and r not in found
         ]
@@ -108,6 +108,6 @@ def _rotated(
     wait = None if found else due_in(stack, replicas, now)
     if decision.surge or wait is None or wait > 0:
         return {}
-    # There is none when all of them are on their way out already.
+    # There is none when all of them are leaving already.
     oldest = next((r for r in replicas if r.useful), None)
     return {oldest: Cause.ROTATION} if oldest else {}

@@ -1,8 +1,8 @@
 """Operations and plans: what one pass will do, and why.
 
-An operation is one call that changes something. A plan is the ordered operations of one pass; it prints as text, and
-what is printed is what is executed. Operations carry every value that their execution needs, so that the executor
-decides nothing.
+An operation is one call that changes something. A plan is the ordered operations of one pass; it prints as text, and what
+is printed is what is executed. Operations carry every value that their execution needs, so that the executor has no
+decision logic.
 """
 
 from __future__ import annotations
@@ -229,7 +229,7 @@ class SetWeight(ServerOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainServer(ServerOperation):
-    """Let a server end what it has and take nothing new, on every worker."""
+    """Drain a server on every worker: it finishes its sessions and gets no new ones."""
 
     @property
     def sentence(self) -> str:
@@ -252,12 +252,12 @@ def _from(image: str) -> str:
 
 
 END_LOOK: Final = 5.0
-"""Seconds between two looks at something that was told to end: an event comes sooner unless it was lost."""
+"""Seconds between two checks of a container that is stopping: an event usually arrives sooner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again in `seconds`, whatever happens until then. Without a `reason` there is nothing that people wait for."""
+    """Run the next pass in `seconds` at the latest. Without a `reason` the wait is not reported."""
 
     seconds: float
     reason: str = ""
@@ -265,7 +265,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one part of a pass wants: operations now, reasons to wait, and a number of seconds to look again in."""
+    """The result of one part of a plan: operations, reasons to wait, and the seconds until the next pass."""
 
     operations: tuple[Operation, ...] = ()
     waiting: tuple[str, ...] = ()
@@ -291,8 +291,8 @@ class Step:
 class Plan:
     """The operations of one pass, in order.
 
-    `waiting` says what the stack is waiting for, `blocked` what a person has to mend first (then there are no
-    operations), `requeue_after` in how many seconds to look again although nothing may have happened.
+    `waiting` says what the stack is waiting for, `blocked` what a person has to fix first (then there are no operations),
+    `requeue_after` in how many seconds to run the next pass without an event.
     """
 
     operations: tuple[Operation, ...] = ()

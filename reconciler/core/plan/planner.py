@@ -1,4 +1,4 @@
-"""One pass, read from top to bottom: what is wanted, what runs, and the next safe operations between them."""
+"""One pass, from top to bottom: from the assessment to the next safe operations."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
 
 
 def _endings(observed: Observation) -> Step:
-    """Nothing is complete while something ends; an event tells when it has, unless that is lost."""
+    """A stack is not complete while a container is stopping; an event usually reports its end."""
     ended = (State.CREATED, State.EXITED, State.DEAD)
     ending = (c for c in observed.engine.containers if c.stopping and c.state not in ended)
     return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))

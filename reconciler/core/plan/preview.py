@@ -1,4 +1,4 @@
-"""One look as a whole: what runs, what it is good for, and what would be done about it."""
+"""A preview: observation, assessment and plan of one moment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.core.plan.operations import Plan
 
 @dataclass(frozen=True)
 class Preview:
-    """One look: what runs for a stack, what it is good for, what is remembered, and what would be done about it."""
+    """Observation, assessment, history and plan of one stack at one moment."""
 
     assessment: Assessment
     history: History
@@ -24,7 +24,7 @@ class Preview:
 
     @property
     def stack(self) -> Stack:
-        """What is wanted."""
+        """The desired state."""
         return self.assessment.stack
 
     @property
@@ -34,15 +34,15 @@ class Preview:
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """How far there is still to go."""
+        """The differences between the desired and the observed state."""
         return diff(self.assessment)
 
     @cached_property
     def unsettled(self) -> tuple[Difference, ...]:
-        """The differences that are still to go; a tag that was moved is told, and followed only when that is asked for."""
+        """The differences that the controller will remove; a moved tag is reported, and followed only on request."""
         return tuple(each for each in self.differences if each.kind is not Kind.IMAGE)
 
     @property
     def now(self) -> datetime:
-        """When this look was taken."""
+        """When the observation was made."""
         return self.assessment.now

@@ -1,7 +1,7 @@
-"""The replicas behind the pool: what to create, add, drain, stop and remove next.
+"""The replicas of the pool: which to create, add, drain, stop and remove next.
 
-A rollout is not a procedure but a fixpoint: each pass looks at every replica and moves one step nearer, from whatever
-state it finds. Scaling, healing, updating and rotating are the same arithmetic with other causes:
+A rollout is a fixpoint and not a procedure: each pass assesses every replica and takes the next step, from any state.
+Scaling, healing, updates and rotation use the same arithmetic with different causes:
 
 - new replicas fill the pool up to N + surge containers,
 - old ones leave it while at least N - unavailable others take traffic (leaving.py),
@@ -43,17 +43,18 @@ DRAIN_LOOK: Final = 0.05
 """Seconds between two looks at a draining server, at first: no event tells when its last session ends."""
 
 CONNECT_SECONDS: Final = 4.0
-"""Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address at which nobody
-answers; they go to another replica when the proxy's time to connect, 2 s, has passed. Its clock counts whole seconds,
-and the turn of another server that has died as well may come first.
+"""Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address that does not
+answer; they are redispatched after the proxy's connect timeout, 2 s. Its clock counts whole seconds, and the next server
+that it tries may have died as well.
 """
 
 CHECK_LOOK: Final = 1.0
-"""Seconds between two looks at a server that waits for its first good check, at first, if the news of that is missed."""
+"""Initial seconds between two checks of a server that waits for its first good health check, in case its event is missed.
+"""
 
 LATE_BY: Final = 0.1
 LONGEST_LOOK: Final = 5.0
-"""What has gone on for long is looked at less often: its end is seen late by a tenth of its length, and at most by this."""
+"""Upper limit of the delay with which the end of a long wait is seen; below it, the delay is a tenth of the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def plan_web(
     """
     dead = [r for r in assessment.replicas if r.phase is Phase.DEAD]
     retiring = leaving(assessment, decision)
-    # One that answers, ill as it may be, is worth more than one that cannot be created.
+    # An unhealthy replica that answers is worth more than one that cannot be created.
     retiring = {
         r: cause
         for r, cause in retiring.items()
@@ -95,7 +96,7 @@ def plan_web(
     if hold:
         steps += _empty(assessment, kept)
     elif may_serve or _is_served(assessment) or (left := _left_to_hold(assessment, kept)) <= 0:
-        # What was emptied for a dependency stays so until that is ready; what serves without it is not disturbed.
+        # A pool that was emptied for a dependency stays empty until that is ready; serving replicas are not affected.
         steps += _admit(assessment, decision, kept)
         steps += _weigh(assessment, decision, kept)
     elif left < inf:
@@ -104,7 +105,7 @@ def plan_web(
     if may_start:
         steps += _start(kept)
     if may_start or (not assessment.replicas and assessment.observed.engine.capabilities.creates_stopped):
-        # The first ones can be there already when what they need turns ready.
+        # The first replicas can be created before their dependencies are ready.
         steps += _create(assessment, history, decision, retiring, dead)
     steps += _explain(assessment, kept)
     servers = {} if hold else _servers(assessment, kept, steps)
@@ -116,7 +117,7 @@ def plan_web(
     return WebStep(Step.of(steps), servers, weights)
 
 
-# Who is gone
+# Dead replicas
 
 
 def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
@@ -125,7 +126,7 @@ def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
 
 
 def _forget_servers(assessment: Assessment) -> Iterator[Operation | Wait]:
-    """The servers of whom has ended: nothing new goes there at once, and what was on its way may go elsewhere."""
+    """The servers of dead replicas: they get no new requests at once, and pending requests are redispatched."""
     for name in sorted(
         set(assessment.members) - {replica.name for replica in assessment.replicas if replica.live}
     ):
@@ -142,11 +143,11 @@ def _forget_servers(assessment: Assessment) -> Iterator[Operation | Wait]:
             yield Wait(look, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
 
 
-# Who serves
+# Pool members
 
 
 def _admit(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
-    """Every ready replica that stays belongs into the pool, at the address that it has now."""
+    """Add every ready replica that stays to the pool, at its current address."""
     if not assessment.slots:
         return
     kept_out = decision.gates.kept_out
@@ -157,7 +158,7 @@ def _admit(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) 
     for replica in ready:
         if replica.in_pool or replica.address is None:
             continue
-        # A proxy drops what it has at another address by itself, and only there: one of a pair may know better.
+        # Adding a server replaces one at another address, only in the proxies that have it; others may be up to date.
         moved = replica.member is not None and bool(replica.member.addresses - {replica.address})
         yield AddServer(
             server=replica.name,
@@ -170,7 +171,7 @@ def _admit(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) 
 
 
 def _weigh(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) -> Iterator[Operation]:
-    """Give the servers that are in the pool the shares that the strategy asks for."""
+    """Set the weights of the servers in the pool to those of the strategy."""
     for replica in kept:
         wanted = decision.weights.get(replica.name, DEFAULT_WEIGHT)
         if replica.in_pool and replica.member and replica.member.weights != {wanted}:
@@ -199,7 +200,7 @@ def _next_active(assessment: Assessment, ready: list[Replica]) -> tuple[list[Rep
         return [], []
     if active and (left := active_due_in(rotation, active[0])) > 0:
         return [], [Wait(left)]
-    # Whom only some HAProxies send requests to, because another has read an old file, is active there.
+    # A replica that only some HAProxies know, because another has read an old file, is active there.
     partly = [r for r in ready if r.member is not None and not r.in_pool and not r.draining]
     if partly and not active:
         return partly, []
@@ -208,7 +209,7 @@ def _next_active(assessment: Assessment, ready: list[Replica]) -> tuple[list[Rep
 
 
 def _empty(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Operation | Wait]:
-    """Take every server out of the pool and stop nothing."""
+    """Drain every server of the pool without stopping a container."""
     for replica in kept:
         if replica.member is not None and not replica.member.draining:
             yield DrainServer(server=replica.name, slots=assessment.slots, cause=Cause.HOLD)
@@ -219,10 +220,11 @@ def _empty(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Operatio
 def _servers(
     assessment: Assessment, kept: Sequence[Replica], steps: Sequence[Operation | Wait]
 ) -> dict[str, str]:
-    """What the proxy's file has to name: a worker that starts from it must serve what the running ones serve.
+    """The servers in the proxy's file: a worker that starts from it must serve the same servers as the running ones.
 
-    That includes what only one of them serves. While none answers, the file names whoever could serve: who is healthy, or
-    has been in the file before. What a proxy reads there it takes for UP until it has checked.
+    That includes servers that only one of them has. While no proxy answers, the file names every replica that could serve:
+    those that are healthy, or were in the file before. A proxy treats the servers of its file as UP until it has checked
+    them.
     """
     added = {step.server for step in steps if isinstance(step, AddServer)}
     named = assessment.observed.proxy.configured
@@ -241,11 +243,11 @@ def _servers(
     }
 
 
-# Who leaves
+# Leaving replicas
 
 
 def _retire(assessment: Assessment, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
-    """Drain, then stop what is drained; a container that never ran is simply removed."""
+    """Drain, then stop drained replicas; a container that never ran is removed at once."""
     for replica, cause in retiring.items():
         member = replica.member
         if replica.phase is Phase.CREATED:
@@ -261,7 +263,7 @@ def _retire(assessment: Assessment, retiring: Mapping[Replica, Cause]) -> Iterat
                 yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
                 yield _stop(replica, cause)
         elif member.sessions == 0:
-            # The proxy refuses this while there is a session: its yes is what the stop waits for.
+            # The proxy refuses this while there is a session, so its success allows the stop.
             yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
             yield _stop(replica, cause)
         elif member.since >= assessment.stack.strategy.drain:
@@ -271,7 +273,7 @@ def _retire(assessment: Assessment, retiring: Mapping[Replica, Cause]) -> Iterat
             yield Wait(look, f"{replica.container.name} has {member.sessions} sessions to end")
 
 
-# Who comes
+# New replicas
 
 
 def _start(kept: Sequence[Replica]) -> Iterator[Operation]:
@@ -322,11 +324,11 @@ def _create(
         )
 
 
-# What an idle pass waits for
+# Waiting
 
 
 def _explain(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Wait]:
-    """Say what is awaited, and look again when only time can tell."""
+    """Report the waits, and set a requeue time for those without an event."""
     strategy, rotated_at = assessment.stack.strategy, assessment.stack.rotated_at
     if rotated_at and rotated_at > assessment.now:
         yield Wait((rotated_at - assessment.now).total_seconds())
@@ -345,7 +347,7 @@ def _explain(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Wait]:
 
 
 def _next_look(first: float, since: float, deadline: float = inf) -> float:
-    """Seconds until the next look at what has gone on for `since` seconds; none is later than its deadline."""
+    """Seconds until the next check of a wait that has lasted `since` seconds; never later than its deadline."""
     return max(first, min(since * LATE_BY, LONGEST_LOOK, deadline - since))
 
 
@@ -355,5 +357,5 @@ def _stop(replica: Replica, cause: Cause, cut: int = 0) -> StopContainer:
 
 
 def _remove(replica: Replica, cause: Cause) -> RemoveContainer:
-    # The next replica gets volumes of its own; those of this one would stay for ever.
+    # The next replica gets new volumes; those of this one would be left behind.
     return RemoveContainer.on(replica.container, cause, detail=replica.reason, anonymous=True)

@@ -1,7 +1,7 @@
-"""Moving-target defence: no replica serves for long, and nobody can tell which one is next.
+"""Moving-target defence: no replica serves for long, and the next one is unpredictable.
 
-All that is needed is in containers and in the pool: when a replica was created, and since when it serves. Chance is drawn
-from container IDs, so that a plan is the same however often it is made and a restart of the controller forgets nothing.
+The state is in containers and the pool: when a replica was created, and since when it serves. Randomness is derived from
+container IDs, so that plans are deterministic and survive a restart of the controller.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.core.desired.stack import Rotation, Stack
 
 
 def due_in(stack: Stack, replicas: Sequence[Replica], now: datetime) -> float | None:
-    """Seconds until one more replica has to come, 0 or less when it is time; None when rotation has to wait.
+    """Seconds until one more replica has to be created, 0 or less when it is due; None when rotation has to wait.
 
     It waits for everything else: a replica that is missing, outdated or not serving comes first.
     """
@@ -28,7 +28,7 @@ def due_in(stack: Stack, replicas: Sequence[Replica], now: datetime) -> float | 
 
 
 def active_due_in(rotation: Rotation, active: Replica) -> float:
-    """Seconds until the active replica has served its time; at once when it is not fit to serve any longer."""
+    """Seconds until the active replica is due for rotation; 0 when it can no longer serve."""
     if not active.current or not active.serving or active.member is None:
         return 0.0
     return interval_of(rotation, active.container.id) - active.member.since

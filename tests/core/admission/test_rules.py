@@ -390,7 +390,7 @@ def test_warnings_name_each_rule_once_with_all_its_places() -> None:
     services = {"web": bare, "db": {**bare, "image": "db:latest"}, "good": {**GOOD, "image": "x@sha256:00"}}
     warnings = admit("p", Profile.BASELINE, {"services": services}, ["web"], POLICY)
     assert [warning.partition(";")[0] for warning in warnings] == [
-        "services.web.image, services.db.image: is another image tomorrow (image)",
+        "services.web.image, services.db.image: can be another image later (image)",
         "services.web.deploy.resources.limits.memory, services.db.deploy.resources.limits.memory: "
         "is not set (limits)",
         "services.web.healthcheck, services.db.healthcheck: is missing (healthcheck)",
@@ -478,7 +478,7 @@ def test_a_reference_to_a_setting_is_resolved_before_it_is_judged() -> None:
 
 def test_advice_becomes_warnings_of_the_stack() -> None:
     assert build(sample(), Sample(image="example/web:latest"), SITE, front=FRONT).warnings == (
-        "services.web.image: is another image tomorrow (image); "
+        "services.web.image: can be another image later (image); "
         "name a version, so that a new one is a rollout that can be undone",
     )
 

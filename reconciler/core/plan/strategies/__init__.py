@@ -1,4 +1,4 @@
-"""How replicas are exchanged: one file for each strategy, and the names under which a spec asks for them.
+"""The strategies by which replicas are replaced: one file for each, and their names in a spec.
 
 A new strategy is a file here, a line in STRATEGIES and its name in the spec (api/strategy.py).
 """

@@ -1,7 +1,7 @@
-"""What a strategy is: a pure function of one assessment that says how far replicas may change now.
+"""A strategy is a pure function of one assessment that decides how far replicas may change now.
 
-It answers with a value and does nothing. The arithmetic that carries it out (rollout.py, leaving.py) is the same for all
-strategies, so none of them can stop a container before its sessions have ended.
+It returns a value and has no side effects. The arithmetic that carries it out (rollout.py, leaving.py) is the same for
+all strategies, so none of them can stop a container before its sessions have ended.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.core.assess.assessment import Assessment
 
 @dataclass(frozen=True, slots=True)
 class Gates:
-    """What has to wait, though the budget would allow it; open unless a strategy closes it.
+    """Operations that have to wait although the budget allows them; open unless a strategy closes a gate.
 
     `create`: new replicas may be created. `turns`: one replica serves at a time, and the next one joins the pool when its
     turn comes. `kept_out`: names of ready replicas that do not join the pool yet. `kept_on`: names of outdated replicas

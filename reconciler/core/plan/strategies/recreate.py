@@ -1,4 +1,4 @@
-"""Recreate: the old replicas end before the new ones start, for data that bears one writer. Requests are held meanwhile."""
+"""Recreate: the old replicas end before the new ones start, for data with a single writer. Requests are held meanwhile."""
 
 from __future__ import annotations
 

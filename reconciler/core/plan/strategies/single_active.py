@@ -1,4 +1,4 @@
-"""single-active: one replica serves at a time, the others stand by. It narrows what the strategy of a rollout decides."""
+"""single-active: one replica serves at a time, the others stand by. It restricts the decision of the rollout strategy."""
 
 from __future__ import annotations
 
