@@ -1,7 +1,7 @@
-"""Files that are either the old or the new one, never half of each, and locks that the kernel gives back.
+"""Atomic file replacement, and locks that the kernel releases when their holder dies.
 
-Every layer writes files, so this one is below them all; errors are the system's own (OSError), and each layer says in its
-words what could not be done. What HAProxy's user may write to is hostile and has its own way (proxy/haproxy/directory.py).
+Every layer writes files, so this one is below them all; errors are OSError, which each layer translates. Directories that
+HAProxy's user may write to are untrusted and handled by proxy/haproxy/directory.py.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ PRIVATE: Final = 0o600
 def replace(
     path: Path, content: bytes, *, mode: int = PRIVATE, durable: bool = False, alone: bool = False
 ) -> None:
-    """Replace a file, at once for readers; it is readable by nobody else before it has its `mode`. Raises OSError.
+    """Replace a file atomically; other users cannot read it before it has its `mode`. Raises OSError.
 
-    `durable` returns when a power cut cannot undo it. `alone`: no other process writes it at the same time, so that what
-    a killed one has left of it is taken over; otherwise the unfinished file has a name of its own.
+    `durable` returns when a power cut cannot undo it. `alone`: no other process writes it at the same time, so that the
+    unfinished file of a killed one is reused; otherwise the unfinished file has a name of its own.
     """
     temporary = path.with_name(f".{path.name}.new")
     if alone:

@@ -1,6 +1,6 @@
 """The one place that picks implementations: which engine, which proxy, which stores, which clock.
 
-Each is imported when it is first needed, so that a command which only reads objects starts in no time.
+Each is imported when it is first needed, so that a command which only reads objects starts fast.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line decides. `resync` is in seconds.
+    """The values of the global options and of `run`. `resync` is in seconds.
 
     `host_paths` are directories that containers may write to, `read_only_host_paths` those that they may only read, both
     besides admission's own list if `default_host_paths`. `proxy_images` are patterns of what may run as HAProxy besides
     that list's. `bind` is the address of the host that ports are published on, empty for all. `allow_privileged` are
-    the names of the VaultServices that admission may let pass whatever they ask.
+    the names of the VaultServices that may have the profile `privileged`.
     """
 
     state_dir: Path
@@ -103,7 +103,7 @@ class Application:
 
     @cached_property
     def secrets(self) -> Secrets:
-        """What must not be told; whatever stores or prints text asks it."""
+        """The secrets to redact; used by all code that stores or prints text."""
         from reconciler.controller.secrets import Secrets
 
         return Secrets()
@@ -117,7 +117,7 @@ class Application:
 
     @cached_property
     def object_views(self) -> ObjectViews:
-        """What users want and how it is doing, for those who only show it."""
+        """Objects and their statuses, read-only."""
         from reconciler.store.object_view import ObjectViews
 
         return ObjectViews(self.options.state_dir, lambda: self.objects)
@@ -159,7 +159,7 @@ class Application:
 
     @cached_property
     def board(self) -> Board:
-        """The last thing seen of every service."""
+        """The last observation of every service."""
         from reconciler.controller.report.board import Board
         from reconciler.controller.report.stopwatch import Stopwatch
 
@@ -167,7 +167,7 @@ class Application:
 
     @cached_property
     def policy(self) -> Policy:
-        """What fragments may ask of this host."""
+        """The admission policy of this host."""
         import vault_plugins
         from reconciler.core.admission import HOST_ROOTS, HostRoot, Policy
         from reconciler.core.admission.images import PROXY_IMAGES
@@ -180,7 +180,7 @@ class Application:
         return Policy(
             allow_privileged=self.options.allow_privileged,
             host_roots=(*(HOST_ROOTS if self.options.default_host_paths else ()), *named, *read),
-            # What a plugin says is run by the controller, so that to write there is as good as the engine's socket.
+            # The controller runs plugin code, so write access there equals access to the engine's socket.
             private=tuple(
                 str(path.absolute()) for path in (self.options.state_dir, *self.options.plugin_path, *code)
             ),
@@ -212,15 +212,15 @@ class Application:
     # Questions
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
-        """The stack that a VaultService comes to; see Builder."""
+        """The stack of a VaultService; see Builder."""
         return self.builder.build(service, base)
 
     def observe(self, stack: Stack) -> Assessment:
-        """One look at what runs."""
+        """One observation."""
         return self.preview(stack).assessment
 
     def preview(self, stack: Stack) -> Preview:
-        """What differs and what would be done; nothing is changed to get it."""
+        """Differences and plan; changes nothing."""
         from reconciler.controller.reconcile.world import preview_of
 
         return preview_of(stack, self.engine, self.proxy, self.history, utc_now())
@@ -238,7 +238,7 @@ class Application:
         return is_held(self.options.state_dir / "controller.lock")
 
     def has_lost_key(self) -> bool:
-        """Whether containers may run under a key of revisions that is not there any more."""
+        """Whether containers may run under a revision key that no longer exists."""
         from reconciler.store.revision_key import NAME
 
         if (self.options.state_dir / NAME).exists():
@@ -319,7 +319,7 @@ class Application:
         return GitFollow(source, journal)
 
     def notifier(self, url: str, choice: Choice) -> Notifier:
-        """What tells others about events, as JSON posted to `url`. Raises PermanentError for what is no such URL."""
+        """Posts events as JSON to `url`. Raises PermanentError when it is not a valid URL."""
         from reconciler.api import PermanentError
         from reconciler.controller.notify.notify import Notifier, chosen, post_to
 
@@ -329,7 +329,7 @@ class Application:
             raise PermanentError(str(error)) from error
 
     def commit_status(self, followed: GitFollow, url: str, token: str, name: str) -> CommitStatus:
-        """What tells a Git server how its commits fare, posted below `url`. Raises PermanentError for no such URL."""
+        """Posts commit statuses to a Git server below `url`. Raises PermanentError when it is not a valid URL."""
         from reconciler.api import PermanentError
         from reconciler.controller.notify.commit_status import CommitStatus, statuses_at
 
@@ -339,7 +339,7 @@ class Application:
             raise PermanentError(str(error)) from error
 
     def keep_telling(self, teller: Teller, stop: threading.Event) -> None:
-        """Have a thread of its own tell what is new, until `stop` is set."""
+        """Send new events from a thread, until `stop` is set."""
         from reconciler.controller.loop.backoff import Backoff
         from reconciler.controller.notify.notify import keep_telling
 
@@ -351,8 +351,8 @@ class Application:
         ).start()
 
     def world(self) -> World:
-        """What passes work with; from now on, revisions have their key. Raises PermanentError if the state directory is
-        another user's.
+        """The dependencies of passes; from now on, revisions have their key. Raises PermanentError if the state directory
+        is another user's.
         """
         from reconciler.controller.reconcile.world import World
         from reconciler.controller.report.journal import Journal
@@ -383,11 +383,11 @@ class Application:
     def converge(
         self, names: Collection[str], timeout: float, on_progress: Report | None = None
     ) -> Mapping[str, Outcome]:
-        """Work on these services in this process until each is Ready, gone or beyond help, or the time is over."""
+        """Work on these services in this process until each is Ready, deleted or failed for good, or the time is over."""
         return self.controller(on_progress=on_progress).converge(names, timeout)
 
     def _engine_directories(self) -> tuple[str, ...]:
-        """For those who only look at a spec, perhaps where there is no engine; passes ask the engine itself."""
+        """For commands that only read a spec, possibly without an engine; passes ask the engine itself."""
         from reconciler.engines.compose.directories import DEFAULTS
         from reconciler.engines.errors import EngineError
 

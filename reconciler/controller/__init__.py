@@ -1,1 +1,1 @@
-"""The loop: keys wake it, a pass looks at the whole world, does the next safe operations, and forgets."""
+"""The control loop: keys trigger passes; a pass observes everything, does the next safe operations, and keeps no state."""

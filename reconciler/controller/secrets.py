@@ -1,6 +1,6 @@
-"""What this process must not tell: the secrets of each service, as they were met when it was built.
+"""The secrets that this process must redact, of each service, collected when its stack was built.
 
-One object for all that stores or prints text, so that no place can forget to ask; `core/redaction.py` says how.
+One object shared by all code that stores or prints text; `core/redaction.py` does the redaction.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final
 from reconciler.core.redaction import longest_first, spellings, without
 
 REMEMBERED: Final = 1000
-"""Values kept for each service: containers with a secret of before may still speak."""
+"""Values kept for each service: running containers may still log a former secret."""
 
 
 class Secrets:
-    """The secrets of each service, as they were met in this process. Threads may share it."""
+    """The secrets of each service that this process has read. Threads may share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -26,10 +26,10 @@ class Secrets:
         self._all: tuple[str, ...] = ()
 
     def learn(self, service: str, values: Iterable[str], names: Iterable[str] = ()) -> None:
-        """These are secrets of that service from now on, besides those that are known.
+        """Add secrets of that service to the known ones.
 
-        A value that is part of one of its `names` stays readable: everything that is told of the service has them, and
-        a mask in their place would say what the value is.
+        A value that is part of one of its `names` stays readable: all output about the service has them, and a mask in
+        their place would reveal the value.
         """
         with self._lock:
             known, named = self._values.get(service, ()), self._names.get(service, frozenset())

@@ -1,1 +1,1 @@
-"""When a pass runs, and which: the queue, its workers, what wakes them, and who may act at all."""
+"""Schedules passes: the queue, its workers, the triggers, and the leases."""

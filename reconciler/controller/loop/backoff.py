@@ -1,4 +1,4 @@
-"""How long to wait before the next try, per key: exponential, capped, with jitter so that keys do not march in step."""
+"""Delay before the next try, per key: exponential, capped, with jitter so that keys do not retry at the same time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Backoff:
         self._lock = threading.Lock()
 
     def next(self, key: str) -> float:
-        """Seconds to wait after one more failure of this key: base · 2ⁿ up to the cap, give or take the jitter."""
+        """Seconds to wait after one more failure of this key: base · 2ⁿ up to the cap, with jitter."""
         with self._lock:
             failures = self._failures.get(key, 0)
             self._failures[key] = failures + 1

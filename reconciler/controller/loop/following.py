@@ -1,4 +1,4 @@
-"""Brings what sources hold into the objects, now and whenever it may have changed."""
+"""Syncs sources to the stored objects, at start and whenever a source may have changed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from reconciler.sources.base import Source
 from reconciler.store.base import Objects
 
 RETRY_SECONDS: Final = 2.0
-"""Seconds until what the disk refused is tried again."""
+"""Seconds until a failed write is tried again."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class SourceOptions:
-    """The sources of one controller, and how much of what vanishes from them may be deleted at once; see sync."""
+    """The sources of one controller, and how many services that vanish from them may be deleted at once; see sync."""
 
     sources: Sequence[Source] = ()
     max_prune: int = MAX_PRUNE
@@ -30,7 +30,7 @@ class SourceOptions:
 
 
 class SourceFollower:
-    """Keeps the objects as the sources say; `wake` is told every name that is due for a pass."""
+    """Keeps the stored objects equal to the sources; calls `wake` with every name that is due for a pass."""
 
     def __init__(
         self,
@@ -49,12 +49,12 @@ class SourceFollower:
 
     @property
     def sources(self) -> Sequence[Source]:
-        """What is followed."""
+        """The followed sources."""
         return self._following.sources
 
     @property
     def is_loaded(self) -> bool:
-        """Whether there is something to go by: a source was read, or none is followed."""
+        """Whether a source was read, or none is followed."""
         return not self.sources or self._loaded.is_set()
 
     def follow(self, source: Source) -> None:
@@ -64,7 +64,7 @@ class SourceFollower:
             self._sync(source)
 
     def _sync(self, source: Source) -> None:
-        """One look; what could not be stored is tried again until it is, since the source may not change again."""
+        """One sync; failed writes are tried again until they succeed, since the source may not change again."""
         while not self._stop.is_set():
             if not any(isinstance(error, TemporaryError) for error in self._look(source)):
                 return

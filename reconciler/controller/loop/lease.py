@@ -1,7 +1,6 @@
 """One writer at a time for each VaultService, over all processes of a machine.
 
-A lease is an flock: the kernel gives it back when its holder dies, so none is ever stale and nobody can hold one by
-having crashed.
+A lease is an flock: the kernel releases it when its holder dies, so a crash leaves no stale lease.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ RETRY_SECONDS = 0.5
 
 
 class LeaseTakenError(TemporaryError):
-    """Somebody else is working on the same thing."""
+    """Another process holds the lease."""
 
 
 @contextmanager
 def lease(path: Path) -> Iterator[None]:
-    """Hold the lease that this file stands for. Raises LeaseTakenError at once when another process has it."""
+    """Hold the lease of this file. Raises LeaseTakenError at once when another process has it."""
     try:
         path.parent.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
         file = try_lock(path)

@@ -1,7 +1,7 @@
-"""The controller: what wakes the workers of each kind, and for how long they work.
+"""The controller: triggers and workers of each kind, and how long they run.
 
-`run` goes on until it is told to stop; `converge` works on a few names until each is done, which is how `vaultctl apply`
-does without a controller. Both end between operations, and what runs keeps running.
+`run` runs until it is stopped; `converge` works on a few names until each is done, which `vaultctl apply` uses without a
+controller. Both end between operations, and containers keep running.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from reconciler.controller.report.outcome import Outcome, Progress, Report
 from reconciler.controller.report.verdict import Verdict, summarize
 
 CONVERGE_RESYNC: Final = 5.0
-"""Seconds between two looks of `converge` at everything it works on."""
+"""Seconds between two checks by `converge` of all its names."""
 
 JOIN_SECONDS: Final = 30.0
 """How long a stop waits for passes that are under way."""
@@ -89,10 +89,10 @@ class Controller:
             self._end()
 
     def converge(self, names: Collection[str], timeout: float) -> Mapping[str, Outcome]:
-        """Work on these names until each is Ready, gone or beyond help, or `timeout` seconds are over."""
+        """Work on these names until each is Ready, deleted or failed for good, or `timeout` seconds are over."""
         self._start_work()
         self._wake_each(names)
-        # Nobody else would notice a lost event before the time is over.
+        # Without a resync, a lost event would go unnoticed until the timeout.
         self._start(triggers.resync, partial(self._wake_each, names), CONVERGE_RESYNC, self._stop)
         deadline = time.monotonic() + timeout
         outcomes: dict[str, Outcome] = {}
@@ -107,11 +107,11 @@ class Controller:
         return {name: outcomes.get(name) or self._late(name, timeout) for name in names}
 
     def wake(self, name: str) -> None:
-        """Look at this VaultService now."""
+        """Queue a pass over this VaultService."""
         self._services.wake(name)
 
     def wake_all(self) -> None:
-        """Look at all of them."""
+        """Queue a pass over each VaultService."""
         try:
             names = self._world.objects.names()
         except VaultError as error:
@@ -123,7 +123,7 @@ class Controller:
         for name in names:
             self.wake(name)
 
-    # Telling
+    # State
 
     @property
     def is_live(self) -> bool:
@@ -132,7 +132,7 @@ class Controller:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether there is something to go by: a source was read, or none is followed."""
+        """Whether a source was read, or none is followed."""
         return self._follower.is_loaded
 
     def queues(self) -> tuple[QueueSnapshot, ...]:
@@ -149,7 +149,7 @@ class Controller:
         return thread
 
     def _guarded(self, target: Callable[..., None], *arguments: object) -> None:
-        """A trigger that ends by a defect is started again: the resync alone would make us slow."""
+        """A trigger that ends by a defect is started again: the resync alone would be slow."""
         while not self._stop.is_set():
             try:
                 target(*arguments)
@@ -169,7 +169,7 @@ class Controller:
             self.wake(name)
 
     def _missed_events(self) -> None:
-        # The first time nothing was missed, but something may have happened before the stream was there.
+        # At the first opening no event was missed, but changes may have happened before the stream existed.
         if self._streamed:
             self._recorder.add(catalog.EVENT_STREAM_RECONNECTS)
         self._streamed = True
@@ -211,7 +211,7 @@ class Controller:
             try:
                 stored = self._world.objects.get(other)
             except VaultError as error:
-                # Its own pass says so; it must not keep the others from being woken.
+                # Its own pass reports the error; the others must still be queued.
                 _log.debug("%s: %s", other, error)
                 continue
             if stored and name in stored.service.spec.depends_on:
@@ -220,7 +220,7 @@ class Controller:
     # Waiting
 
     def _outcome(self, name: str) -> Outcome | None:
-        """How a name ended up, or None while it is on its way."""
+        """The outcome of a name, or None while it is in progress."""
         stored = self._world.objects.get(name)
         if stored is None:
             return Outcome(True, Reason.DELETED, "")

@@ -1,7 +1,7 @@
-"""Makes the stored objects of a source what the source says now.
+"""Makes the stored objects of a source equal to the source.
 
-A source that is empty, half readable or mistyped must never look like a wish to delete: what cannot be used marks
-the object that it was meant for, and deleting much at once has to be allowed in so many words.
+A source that is empty, partly readable or has typos must not cause deletions: an invalid manifest marks the object that it
+is for, and mass deletion has to be allowed explicitly.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from reconciler.sources.base import Loaded, Source
 from reconciler.store.base import Objects, Origin, StoredObject
 
 MAX_PRUNE: Final = 1
-"""Services that may vanish from a source between two looks and be deleted without being asked about."""
+"""Services that may vanish from a source between two syncs and be deleted without confirmation."""
 
 ALLOW_PRUNE: Final = "vault.internal/allow-prune"
-"""An annotation; "true" on a service says beforehand that it may vanish."""
+"""An annotation; "true" on a service allows its deletion when it vanishes."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """What a sync did: `names` are due for a pass, `failures` say per name what could not be stored, and why.
+    """The result of a sync: `names` are due for a pass, `failures` say per name what could not be stored, and why.
 
     A sync with a TemporaryError among its failures is worth repeating.
     """
@@ -48,9 +48,9 @@ def sync(
     max_prune: int = MAX_PRUNE,
     allow_empty: bool = False,
 ) -> Synced:
-    """Store what was loaded from `source`, mark what cannot be used, and ask for the end of what is gone.
+    """Store what was loaded from `source`, mark invalid objects, and request the deletion of missing ones.
 
-    An object that one of the `rivals` keeps writing is left to it. Due for a pass is what changed, and where the
+    An object that one of the `rivals` owns is left to it. Due for a pass is what changed, and where the
     source cannot tell whether a file changed that a manifest names, all that it has. `allow_empty` lifts every limit
     on deleting.
     """
@@ -100,7 +100,7 @@ def _store(
     before = _before(name, objects)
     owner = before.origin if before else None
     if owner and not _is_from(owner, source) and any(_is_from(owner, rival) for rival in rivals):
-        # Both would write it in turn, and each change would replace its containers.
+        # Both would write it in turn, and each write would replace its containers.
         raise PermanentError(
             f"{manifest.path}:{manifest.line}: {name} already comes from {owner.manifest}:{owner.line}; "
             "remove one of the two"
@@ -108,7 +108,7 @@ def _store(
     touched = loaded.touched is not None and name in loaded.touched
     commit = loaded.commit
     if before and before.origin.commit and not touched and _says_the_same(before, manifest):
-        # Most commits are about something else; what an object names is the last one that was about it.
+        # Most commits do not change this object; it names the last one that did.
         commit = before.origin.commit
     after = objects.apply(
         manifest.service, Origin(source.kind, source.place, manifest.path, manifest.line, commit)
@@ -121,7 +121,7 @@ def _before(name: str, objects: Objects) -> StoredObject | None:
     try:
         return objects.get(name)
     except PermanentError:
-        # Damaged, so nobody's: it is written anew.
+        # A damaged object has no owner: it is overwritten.
         return None
 
 
@@ -137,7 +137,7 @@ def _may_vanish(stored: StoredObject) -> bool:
 def _missing(
     loaded: Loaded, objects: Objects, source: Source, failures: dict[str, VaultError]
 ) -> Iterator[StoredObject]:
-    """The objects of the source that it does not hold; none while it is being written, when nothing can be said."""
+    """The objects of the source that it does not hold; none while it is being written, when that is unknown."""
     if not loaded.complete and not loaded.problems:
         return
     present = {manifest.service.name for manifest in loaded.manifests}
@@ -152,7 +152,7 @@ def _missing(
 
 
 def _doubtful(missing: Collection[StoredObject], loaded: Loaded) -> Mapping[str, str]:
-    """Why objects are not deleted though the source was read whole: the file that each came from says nothing clear."""
+    """Why objects are not deleted though the source was read completely: the file that each came from is ambiguous."""
     doubts: dict[Path, list[str]] = {}
     for doubt in loaded.doubts:
         doubts.setdefault(doubt.path, []).append(str(doubt))

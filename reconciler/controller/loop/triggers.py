@@ -1,4 +1,4 @@
-"""What wakes the loop. A trigger carries a name at most, never what happened: whoever is woken looks for itself."""
+"""The triggers of the loop. A trigger passes at most a name, and never what happened: the pass observes for itself."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from reconciler.proxy.base import Proxy
 from reconciler.store.base import BELL, STATE_MODE
 
 DEBOUNCE_MS: Final = 50
-"""What is written within so many milliseconds is looked at once."""
+"""Writes within this many milliseconds cause one pass."""
 PLUGIN_LOOK_SECONDS: Final = 2.0
 """How soon a changed plugin is noticed."""
 STOP_LOOK_MS: Final = 1000
-"""How soon a watch sees that it is to stop."""
+"""How soon a watch sees the stop request."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def watch_objects(services: Path, wake_all: Callable[[], object], stop: threadin
     services.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
     with INotify() as kernel:
         kernel.add_watch(services, flags.CREATE | flags.ATTRIB | flags.CLOSE_WRITE)
-        # What was written before the watch was there rang for nobody.
+        # Writes before the watch existed caused no event.
         wake_all()
         while not stop.is_set():
             events = kernel.read(timeout=STOP_LOOK_MS, read_delay=DEBOUNCE_MS)
@@ -60,7 +60,7 @@ def watch_objects(services: Path, wake_all: Callable[[], object], stop: threadin
 
 
 def watch_plugins(look: Callable[[], object], wake_all: Callable[[], object], stop: threading.Event) -> None:
-    """Wake everything when a plugin's files have changed: `look` gives something else then."""
+    """Wake everything when a plugin's files have changed, which changes the result of `look`."""
     before = look()
     while not stop.wait(PLUGIN_LOOK_SECONDS):
         now = look()
@@ -70,6 +70,6 @@ def watch_plugins(look: Callable[[], object], wake_all: Callable[[], object], st
 
 
 def resync(wake_all: Callable[[], object], interval: float, stop: threading.Event) -> None:
-    """Wake everything every `interval` seconds: the net under all other triggers."""
+    """Wake everything every `interval` seconds: the fallback for all other triggers."""
     while not stop.wait(interval):
         wake_all()

@@ -1,7 +1,7 @@
-"""The workers of one kind: a queue of names, and threads that take one each and make a pass over it.
+"""The workers of one kind: a queue of names, and threads that take a name and run a pass over it.
 
-What a pass does is a function of its kind; that it has a lease, that its errors are counted and tried again ever later,
-and that one which repeats itself slows down, is the same for all kinds.
+The pass is a function of its kind. Leases, retries with back-off, and slowing down passes that repeat themselves are the
+same for all kinds.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """How objects of a kind are brought nearer to their specs: `reconcile` makes one pass over a name and raises
-    VaultError, `failed` is told of each pass that did.
+    """The functions of a kind: `reconcile` runs one pass over a name and may raise VaultError, `failed` is called after
+    each pass that did.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class Reconciler:
 
 def lease_path(state_dir: Path, kind: Kind, name: str) -> Path:
     """The file whose lock says that a process works on this object. Names have no dots, so kinds never meet."""
-    # Former releases know of VaultServices alone, and their lease has to keep us out while they still run.
+    # Former releases only know VaultServices, and their lease has to exclude this process while they still run.
     return state_dir / "leases" / (name if kind == VAULT_SERVICE else f"{kind.singular}.{name}")
 
 
@@ -82,16 +82,16 @@ class Workers:
         self._threads: list[threading.Thread] = []
 
     def start(self, thread: Callable[[Callable[[], None]], threading.Thread], count: int) -> None:
-        """Have `count` threads work; `thread` starts one of them."""
+        """Start `count` worker threads; `thread` starts one of them."""
         self._threads = [thread(self._work) for _ in range(count)]
 
     def wake(self, name: str) -> None:
-        """Make a pass over this object now."""
+        """Queue a pass over this object now."""
         if self._queue.add(name):
             self._recorder.add(catalog.WORKQUEUE_ADDS, name=self._label)
 
     def close(self) -> None:
-        """Begin no further pass."""
+        """Start no further pass."""
         self._queue.close()
 
     def join(self, deadline: float) -> None:
@@ -133,7 +133,7 @@ class Workers:
                 self._queue.add_after(name, delay)
 
     def _pass(self, name: str) -> float | None:
-        """One pass; returns in how many seconds to make the next one, if not only when something happens."""
+        """One pass; returns the seconds until the next one, or None to wait for an event."""
         try:
             with lease(lease_path(self._state_dir, self._reconciler.kind, name)):
                 result = self._reconciler.reconcile(name)
@@ -163,7 +163,7 @@ class Workers:
         return delay
 
     def _slow_down(self, name: str, result: Result) -> float | None:
-        """A pass that does just what the last one did is going in a circle, and may do so only ever more slowly."""
+        """Back-off for a pass that does exactly what the last one did, since it is probably in a cycle."""
         repeated = bool(result.did) and self._repeats.get(name) == result.did
         self._repeats[name] = result.did
         if repeated:

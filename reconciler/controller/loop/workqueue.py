@@ -1,7 +1,7 @@
-"""A queue of names in which nothing is twice, nothing is lost and no name is worked on by two workers at once.
+"""A queue of names without duplicates or losses, in which no name is processed by two workers at once.
 
-The rules are those of client-go's workqueue: a key that is added while it waits is the same key; one that is added while
-somebody works on it comes again when that is done.
+The rules are those of client-go's workqueue: a key that is added while it waits is the same key; one that is added while it
+is processed is queued again when that is done.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class WorkQueue:
         self._closed = False
 
     def add(self, key: str) -> bool:
-        """Let a worker take this key now; whether that was news."""
+        """Queue this key now; returns whether it was not queued before."""
         with self._changed:
             return self._add(key)
 
     def add_after(self, key: str, delay: float) -> None:
-        """Let a worker take this key in `delay` seconds, unless it is due sooner anyway."""
+        """Queue this key in `delay` seconds, unless it is due sooner anyway."""
         with self._changed:
             due = self._clock() + delay
             if due < self._delayed.get(key, float("inf")):
@@ -74,7 +74,7 @@ class WorkQueue:
                 self._add(key)
 
     def close(self) -> None:
-        """Hand out nothing more; workers that wait get None."""
+        """Close the queue; waiting workers get None."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,1 +1,1 @@
-"""Telling others how a rollout ended: webhooks and the status of a commit."""
+"""Reports how a rollout ended to other systems: webhooks and commit statuses."""

@@ -1,7 +1,7 @@
-"""Tells the Git server what became of the newest commit: the pending, success or failure beside it on GitHub or Gitea.
+"""Reports the status of the newest commit to the Git server: pending, success or failure on GitHub or Gitea.
 
-It reads what is stored, from a thread of its own, and nobody waits for it. So a server that is away, or a token that
-is wrong, can neither fail nor delay a pass.
+It reads the store from its own thread, and no pass waits for it. So an unreachable server or a wrong token can neither fail
+nor delay a pass.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ class CommitSource(Protocol):
 
     @property
     def held(self) -> Loaded | None:
-        """What it gave when it was last asked; None before that."""
+        """The last result of the source; None before the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far the machine is with a commit, which is a hash; `description` is one line for people."""
+    """The state of a commit (a hash) on this machine; `description` is one line for people."""
 
     commit: str
     state: State
@@ -48,7 +48,7 @@ class Standing:
 
 
 class CommitStatus:
-    """Posts the standing of what `branch` holds whenever it is another one; `name` is its context. One thread looks."""
+    """Posts the status of the commit of `branch` whenever it changes; `name` is its context. Runs in one thread."""
 
     def __init__(self, branch: CommitSource, objects: Objects, send: SendTo, name: str) -> None:
         self._branch = branch
@@ -59,14 +59,16 @@ class CommitStatus:
         self._told = ("", "")
 
     def look(self) -> None:
-        """Post what is new. Raises SendError when it is not taken; it comes again. VaultError: objects are unreadable."""
+        """Post a new status. Raises SendError when it is not accepted; it is sent again. VaultError: objects are
+        unreadable.
+        """
         loaded = self._branch.held
         seen = standing(loaded, self._branch.place, self._objects) if loaded else None
-        # Between the load of a commit and the change of its objects these still answer for the one before.
+        # Between the load of a commit and the update of its objects, these still have the status of the one before.
         steady, self._seen = seen == self._seen, seen
         if seen is None or not steady or self._told == (seen.commit, seen.state):
             return
-        # A replica that is healed tomorrow takes nothing back from a commit that has arrived.
+        # A replica that is replaced later does not change the status of a commit that succeeded.
         if seen.state == "pending" and self._told[0] == seen.commit:
             return
         self._send(seen.commit)(self._payload(seen))
@@ -78,7 +80,7 @@ class CommitStatus:
 
 
 def standing(loaded: Loaded, place: str, objects: Objects) -> Standing | None:
-    """What is to be said of a commit that was loaded; None while an older one goes on in place of the newest."""
+    """The status of a commit that was loaded; None while an older one is used in place of the newest."""
     if not loaded.commit or loaded.setback:
         return None
     commit = loaded.commit.rpartition(":")[2]
@@ -99,7 +101,7 @@ _WORST_FIRST: Final[tuple[tuple[Verdict, State], ...]] = (
 
 
 def _summaries(loaded: Loaded, place: str, objects: Objects) -> Iterator[tuple[str, Summary]]:
-    """The services that the commit wants, and those that it wants no more and that are still there."""
+    """The services of the commit, and those that it removed and that still exist."""
     stored: Mapping[str, StoredObject] = {
         each.name: each
         for each in map(objects.get, objects.names())

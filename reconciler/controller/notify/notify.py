@@ -1,7 +1,7 @@
-"""Tells a chat or another program about events: by reading them, not by being called.
+"""Sends events to a chat or another program: it polls the recorded events.
 
-The record of events is looked at from a thread of its own. So a notification can neither fail nor delay a pass, and
-an address that is away for an hour costs nothing but the events that are older than what is kept in mind.
+The record of events is polled from its own thread. So a notification can neither fail nor delay a pass, and an outage of
+the receiver loses only events that are too old by then.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from reconciler.store.base import Event, Records
 LOOK_SECONDS: Final = 1.0
 SEND_SECONDS: Final = 5.0
 LOOK_BACK: Final = 200
-"""Newest events that are read at each look."""
+"""Newest events that are read at each poll."""
 
 QUIET_FOR: Final = timedelta(hours=1)
-"""How long the same reason for the same revision of a service is not told again."""
+"""How long the same reason for the same revision of a service is not sent again."""
 
 GIVE_UP_AFTER: Final = timedelta(minutes=15)
-"""Age at which an event that could not be sent is news no more."""
+"""Age at which an event that could not be sent is dropped."""
 
 GOOD_NEWS: Final = frozenset({Reason.ROLLOUT_COMPLETE, Reason.FETCHED})
 """Reasons of normal events that `important` lets through."""
@@ -44,18 +44,18 @@ _log = logging.getLogger(__name__)
 
 
 class SendError(Exception):
-    """A notification was not taken; the text holds no address, which is often a secret."""
+    """A notification was not accepted; the text holds no URL, which is often a secret."""
 
 
 class Wants(Protocol):
-    """Decides which events are told."""
+    """Decides which events are sent."""
 
     def __call__(self, event: Event) -> bool:
         """Whether this one is."""
 
 
 def chosen(choice: Choice) -> Wants:
-    """The events that a choice stands for."""
+    """The events that a choice selects."""
     if choice == "all":
         return lambda event: True
     if choice == "warnings":
@@ -64,14 +64,14 @@ def chosen(choice: Choice) -> Wants:
 
 
 class Teller(Protocol):
-    """Reads what is stored, and sends what is new in it."""
+    """Reads the store, and sends new entries."""
 
     def look(self) -> None:
-        """Raises SendError or VaultError for what has to be tried again."""
+        """Raises SendError or VaultError if it has to be tried again."""
 
 
 def keep_telling(teller: Teller, backoff: Backoff, stop: threading.Event) -> None:
-    """Look and send until `stop` is set; never raises, since nobody else shall know of its troubles."""
+    """Poll and send until `stop` is set; never raises, so that its failures affect nothing else."""
     pause = LOOK_SECONDS
     while not stop.wait(pause):
         try:
@@ -87,7 +87,7 @@ def keep_telling(teller: Teller, backoff: Backoff, stop: threading.Event) -> Non
 
 
 class Notifier:
-    """Sends what is new in `records` since `now()` at its making. One thread looks."""
+    """Sends new events in `records` since `now()` at its creation. Runs in one thread."""
 
     def __init__(
         self,
@@ -104,23 +104,23 @@ class Notifier:
         self._told: dict[tuple[str, str, str], datetime] = {}
 
     def look(self) -> None:
-        """Send what is new, oldest first. Raises SendError for the first one that is not taken; it comes again."""
+        """Send new events, oldest first. Raises SendError for the first one that is not accepted; it is sent again."""
         now = self._now()
         self._told = {key: when for key, when in self._told.items() if now - when < QUIET_FOR}
         since = max(self._since, now - GIVE_UP_AFTER)
         for event in self._records.events(limit=LOOK_BACK):
-            # What is about no service has no revision, but two commits are two pieces of news.
+            # Events without a service have no revision, but each commit is sent.
             key = (event.service, event.reason, event.revision or event.commit)
             if event.last_time < since or key in self._told or not self._wants(event):
                 continue
             self._send(payload(event))
             self._told[key] = now
-        # Up to `now` all is told, but events may carry a time of a moment ago.
+        # Events up to `now` are sent, but new ones may have a slightly older time.
         self._since = now - timedelta(seconds=2 * LOOK_SECONDS)
 
 
 def payload(event: Event) -> bytes:
-    """JSON with `text`, which Slack, Mattermost, Rocket.Chat and their like show, and the fields for programs."""
+    """JSON with `text`, which Slack, Mattermost, Rocket.Chat and similar show, and the fields for programs."""
     mark = "⚠" if event.type == "Warning" else "✓"
     subject = event.service or "vault-reconciler"
     at = f" ({event.commit[:20]})" if event.commit else ""
@@ -159,7 +159,7 @@ def post_to(url: str, headers: Mapping[str, str] | None = None) -> Send:
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A redirect is an error: what is secret in the address must not go elsewhere."""
+    """A redirect is an error: a secret in the URL must not be sent elsewhere."""
 
     def redirect_request(self, *args: object, **kwargs: object) -> None:
         """Follow none."""

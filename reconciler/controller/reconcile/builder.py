@@ -1,4 +1,4 @@
-"""From a VaultService to its stack, with everything that `core.build` must not fetch itself: the plugin, the secrets of
+"""From a VaultService to its stack, with the inputs that `core.build` must not read itself: the plugin, the secrets of
 `envFrom` files, digests of mounted files, and where the service's own files are.
 """
 
@@ -28,8 +28,8 @@ HAPROXY_USER: Final = 99
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """Builds stacks; `directory` says where the files of a service are, `secrets` is told what must not be told, `precedes`
-    says which of two services was applied first.
+    """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
+    `precedes` says which of two services was applied first.
     """
 
     registry: Registry
@@ -41,7 +41,7 @@ class Builder:
     key: bytes = b""
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
-        """The stack that a VaultService comes to; `base` is where relative envFrom files are.
+        """The stack of a VaultService; `base` is where relative envFrom files are.
 
         Raises VaultError, which names the plugin, the file or the field, and never a secret.
         """

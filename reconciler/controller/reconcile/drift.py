@@ -1,7 +1,6 @@
-"""Drift that is not ours to heal: `spec.drift: warn` or `ignore`.
+"""Drift that the controller must not repair: `spec.drift: warn` or `ignore`.
 
-A change of the spec is always carried out. Only once it has been, and somebody else then changes what runs, these modes
-leave it alone.
+A change of the spec is always rolled out. Only after that do these modes keep manual changes to the containers.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> boo
 
 
 def report(stored: StoredObject, before: Status, preview: Preview, journal: Journal) -> Status:
-    """The status of a service that is left as it is: under `warn` it says what differs, and so does an event."""
+    """The status of a service whose drift is kept: under `warn` it and an event list the differences."""
     differences = _worth_telling(stored.service.spec, preview)
     if not differences:
         return summary.seen(before, stored, preview)

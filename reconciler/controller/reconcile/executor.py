@@ -1,7 +1,7 @@
-"""Does what a plan says, in its order, and decides nothing.
+"""Executes the operations of a plan, in order and without decision logic.
 
 Neighbouring creations become one Compose call, neighbouring starts and removals are made side by side; otherwise an
-operation is a call. The first failure ends the pass: the next one looks again and plans from what it finds.
+operation is a call. The first failure ends the pass: the next one observes and plans again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Digests of the files that containers mount, whose change is a change of the workload.
 
-A container may be able to make such a file as big as it likes, or sparse, and each pass asks for all of them: so there is
-a limit to what is read. What is beyond it counts as a file without content, and is told.
+A container may be able to make such a file arbitrarily big, or sparse, and each pass needs all of them: so there is a limit
+to what is read. A file beyond it counts as one without content, and is reported.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class MountedFiles:
 
 @lru_cache(maxsize=1024)
 def _digest_version(path: str, _modified: int, size: int, _inode: int) -> str | None:
-    # A pass asks every time; a file that has not changed is read once. It may have become a pipe since the look at it.
+    # Every pass needs the digest; an unchanged file is read once. It may have become a pipe since its stat.
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as file:
@@ -74,7 +74,7 @@ def _digest_version(path: str, _modified: int, size: int, _inode: int) -> str | 
 
 
 def _digest(file: RawIOBase, size: int) -> str:
-    # Not more than what was counted: a file that grows while it is read has no end.
+    # At most the counted size: a file that grows while it is read has no end.
     found = hashlib.sha256()
     while size > 0 and (chunk := file.read(min(CHUNK, size))):
         found.update(chunk)

@@ -1,7 +1,7 @@
 """One pass over one VaultService, from top to bottom.
 
-It looks at the whole world, does the operations that are safe now, says what it saw, and forgets. Killed at any line, it
-leaves something that the next pass can go on from.
+It observes everything, does the operations that are safe now, reports, and keeps no state. If it is killed at any line, the
+next pass continues from the observed state.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from reconciler.core.plan.preview import Preview
 from reconciler.store.base import StoredObject
 
 LOG_LINES: Final = 10
-"""How much of a failed container's log goes into the event that tells of it."""
+"""How much of a failed container's log goes into its event."""
 
 DEPENDENCY_LOOK: Final = 15.0
-"""Seconds between two looks at a dependency; its turning Ready wakes us sooner."""
+"""Seconds between two checks of a dependency; its Ready event usually triggers a pass sooner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a pass asks of the queue: to come again after some seconds, at once (0), or when something happens (None).
+    """The requeue request of a pass: after some seconds, at once (0), or at the next event (None).
 
-    `did` is the plan that was carried out, so that the loop can see itself going in a circle.
+    `did` is the executed plan, so that the loop can detect a cycle.
     """
 
     requeue_after: float | None = None
@@ -44,7 +44,7 @@ class Result:
 
 
 def reconcile(name: str, world: World) -> Result:
-    """Bring one VaultService a step nearer to its spec. Raises VaultError, whose kind says whether to try again."""
+    """Run one pass over a VaultService. Raises VaultError, whose type says whether to try again."""
     stored = world.objects.get(name)
     if stored is None:
         return _gone(name, world)
@@ -64,7 +64,7 @@ def reconcile(name: str, world: World) -> Result:
 
 
 def _advance(stored: StoredObject, before: Status, world: World) -> Result:
-    """Look, say what was seen, do. A rollout that has failed is given up here, and the next pass goes back."""
+    """Observe, report, execute. A failed rollout is rejected here, and the next pass rolls back."""
     target = choose_target(stored.service, world.build, world.records)
     if target.is_wanted:
         world.journal.begin(target.stack, stored.service.spec, stored.origin.commit, world.now())
@@ -86,7 +86,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     try:
         _carry_out(stored, preview, world)
     except PermanentError as error:
-        # This revision cannot even be started, for example because its image is nowhere to be found.
+        # This revision cannot even be started, for example because its image does not exist.
         given_up = Failure(error.reason, str(error))
         if target.is_wanted and not _give_up(stored, preview, given_up, world):
             return Result(requeue_after=0.0)
@@ -98,7 +98,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
 
 
 def _failure(target: Target, preview: Preview, world: World) -> Failure | None:
-    """Why the rollout under way has failed, if it has. Going back is not judged: there is nothing to go back to."""
+    """Why the current rollout has failed, if it has. A rollback is not judged: there is nothing to roll back to."""
     if not target.is_wanted:
         return None
     began = world.journal.began(preview.stack)
@@ -106,7 +106,7 @@ def _failure(target: Target, preview: Preview, world: World) -> Failure | None:
 
 
 def _give_up(stored: StoredObject, preview: Preview, failure: Failure, world: World) -> str:
-    """Reject a revision if there is a good one to go back to; else why it was not."""
+    """Reject a revision if there is a good one to roll back to; else return why not."""
     if not preview.stack.strategy.auto_rollback:
         return "strategy.autoRollback is false, so nothing is rolled back"
     former = former_good(stored.service, world.build, world.records)
@@ -129,7 +129,7 @@ def _carry_out(stored: StoredObject, preview: Preview, world: World) -> None:
 
 
 def _last_words(container: str, world: World) -> str:
-    """The end of a container's log; what is worth telling of a failure is not worth another failure."""
+    """The end of a container's log; "" if it cannot be read, so that reporting a failure causes no other one."""
     try:
         return world.engine.logs(container, LOG_LINES)
     except VaultError:
@@ -137,7 +137,7 @@ def _last_words(container: str, world: World) -> str:
 
 
 def _again(preview: Preview, world: World) -> float | None:
-    """When to look next, if nothing happens: at once after operations, else when time itself can have changed something."""
+    """When to run the next pass without an event: at once after operations, else when a deadline can have passed."""
     if preview.plan:
         return 0.0
     deadline = look_in(preview.stack, world.journal.began(preview.stack), preview.now)
@@ -172,7 +172,7 @@ def _rest(
     again: float | None = None,
     preview: Preview | None = None,
 ) -> Result:
-    """End a pass that is not to touch anything."""
+    """End a pass that must not change anything."""
     _put_status(stored, status, world)
     if preview is None:
         world.board.waits(stored, status)
@@ -182,7 +182,7 @@ def _rest(
 
 
 def _put_status(stored: StoredObject, status: Status, world: World) -> None:
-    """Write down what this pass saw, as the answer to the request that it began with."""
+    """Store the status that this pass observed, for the generation and request that it started with."""
     if status.last_handled_reconcile_at != stored.requested_at:
         status = status.model_copy(update={"last_handled_reconcile_at": stored.requested_at})
     world.objects.put_status(stored.name, status)
@@ -209,7 +209,7 @@ def _gone(name: str, world: World) -> Result:
 
 
 def _unready_dependencies(stored: StoredObject, status: Status, world: World) -> tuple[str, ...]:
-    """The VaultServices that a change has to wait for; healing what was applied before waits for nobody."""
+    """The VaultServices that a change has to wait for; healing the revision that was applied before does not wait."""
     if status.observed_generation == stored.generation:
         return ()
     return tuple(name for name in stored.service.spec.depends_on if not _is_ready(world.objects.status(name)))

@@ -1,7 +1,7 @@
-"""What a pass goes towards: the spec, or the last good revision while the spec's own cannot serve.
+"""The target of a pass: the spec, or the last good revision while the spec's own cannot serve.
 
-A rollback is a choice of target and nothing else: the same loop that rolled forward rolls back, from whatever it finds.
-The choice is made anew in each pass, from the history, until the spec changes.
+A rollback is only a choice of target: the same loop rolls forward and back, from any state. Each pass makes the choice
+again from the history, until the spec changes.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Build = Callable[[VaultService], Stack]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The stack to go towards; `reason` and `problem` say why it is not the spec's own, and are empty when it is.
+    """The target stack; `reason` and `problem` say why it is not the spec's own, and are empty when it is.
     `evidence` is the end of a failed container's log, if there is one.
     """
 
@@ -34,12 +34,12 @@ class Target:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether this is what the spec says."""
+        """Whether this is the spec's own stack."""
         return not self.reason
 
 
 def choose_target(service: VaultService, build: Build, records: Records) -> Target:
-    """The stack that a pass goes towards. Raises VaultError when there is none, not even a former one."""
+    """The target stack of a pass. Raises VaultError when there is none, not even a former one."""
     try:
         wanted = build(service)
     except (PermanentError, ManifestError) as error:
@@ -56,7 +56,7 @@ def choose_target(service: VaultService, build: Build, records: Records) -> Targ
 
 
 def _rolled_back(rejected: RevisionRecord, former: Stack) -> Target:
-    """Back to a former stack, and why."""
+    """A rollback to a former stack, with its reason."""
     why = rejected.rejection or Rejection("", "")
     cause = f"{why.reason}: {why.message}" if why.reason else "it failed"
     problem = f"{former.revision} serves on; {rejected.revision} was given up: {cause}"
@@ -66,7 +66,7 @@ def _rolled_back(rejected: RevisionRecord, former: Stack) -> Target:
 def former_good(service: VaultService, build: Build, records: Records) -> Stack | None:
     """The stack of the newest revision that was complete, with the present numbers and rules; None if there is none.
 
-    Its jobs are done: going back never runs one again.
+    Its jobs are done: a rollback never runs one again.
     """
     record = records.last_good(service.name)
     if record is None:

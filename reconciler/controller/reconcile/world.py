@@ -1,4 +1,4 @@
-"""What a pass works with, and one look at it."""
+"""The dependencies of a pass, and its observation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class World:
 
 
 def preview_of(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Preview:
-    """Look at everything that the stack says something about, and plan; changes nothing. Raises VaultError."""
+    """Observe the stack's engine and proxies, assess and plan; changes nothing. Raises VaultError."""
     completions = records.completions(stack.name) if stack.of(Role.JOB) else {}
     stack = stack.with_done(lambda job: not job.revisions.isdisjoint(completions.get(job.name, ())))
     seen = engine.observe(stack)

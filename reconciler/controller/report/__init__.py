@@ -1,1 +1,1 @@
-"""What a pass leaves behind to be read: status, events, history and metrics."""
+"""The reports of a pass: status, events, history and metrics."""

@@ -1,4 +1,4 @@
-"""The last thing that was seen of every VaultService, for Prometheus: read at any time, without asking anybody."""
+"""The last observation of every VaultService, for Prometheus: read at any time, without a request to the engine."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ class Board:
         self._exporters: dict[str, tuple[Exporter, ...]] = {}
 
     def snapshots(self) -> tuple[ServiceSnapshot, ...]:
-        """What was seen last, of every service."""
+        """The last snapshot of every service."""
         return tuple(self._snapshots.values())
 
     def exporters(self) -> tuple[Exporter, ...]:
-        """Where every HAProxy that ran at the last look serves metrics of its own."""
+        """The metrics addresses of every HAProxy that ran at the last observation."""
         return tuple(exporter for each in list(self._exporters.values()) for exporter in each)
 
     def saw(self, stored: StoredObject, status: Status, preview: Preview) -> None:
-        """A pass looked at everything."""
+        """A pass observed everything."""
         assessment, stack, members = preview.assessment, preview.stack, preview.assessment.members.values()
         due = assessment.next_rotation
         web = [r for r in assessment.replicas if r.live]
@@ -69,7 +69,7 @@ class Board:
         self._stopwatch.saw(stored.name, assessment.replicas, settled=settled, now=assessment.now)
 
     def waits(self, stored: StoredObject, status: Status) -> None:
-        """A pass could not or should not look; what was seen before still stands."""
+        """A pass could not or should not observe; the last observation is kept."""
         before = self._snapshots.get(stored.name)
         entry = _of(stored, status)
         if before is not None:
@@ -79,7 +79,7 @@ class Board:
         self._snapshots[stored.name] = entry
 
     def forget(self, name: str) -> None:
-        """A service is gone, and its series with it."""
+        """A service was deleted: remove its series."""
         self._snapshots.pop(name, None)
         self._exporters.pop(name, None)
         self._stopwatch.forget(name)

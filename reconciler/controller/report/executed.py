@@ -1,4 +1,4 @@
-"""One call of the executor, as it is told to the history, the log and the metrics."""
+"""One call of the executor, as recorded in the history, the log and the metrics."""
 
 from __future__ import annotations
 

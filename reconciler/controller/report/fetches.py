@@ -1,4 +1,4 @@
-"""Writes down what a Git source met: counts and times for Prometheus, an event when something is new."""
+"""Records the fetches of a Git source: counts and times for Prometheus, and an event for each change."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FetchJournal:
             self._tell("Normal", Reason.FETCHED, f"{self._name} is at {fetch.commit}", fetch.commit)
 
     def snapshot(self) -> SourceSnapshot:
-        """When a fetch last succeeded, and whether what it brought was refused."""
+        """When a fetch last succeeded, and whether its commit was refused."""
         return SourceSnapshot(name=self._name, last_fetch=self._last, refused=self._refused)
 
     def _tell(self, type_: EventType, reason: str, message: str, commit: str) -> None:

@@ -1,6 +1,6 @@
-"""Writes down what passes did: events for people, deaths for the back-off, counts for Prometheus, lines for the log.
+"""Records what passes did: events for people, deaths for the back-off, counts for Prometheus, lines for the log.
 
-Nothing in here can fail a pass or change what the next one does, except through the deaths that it remembers.
+It cannot fail a pass, and affects the next one only through the recorded deaths.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from reconciler.core.plan.operations import (
 from reconciler.store.base import EventType, Records, Rejection
 
 ROUTINE: Final = (AddServer, SetWeight, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
-"""Steps on the way of something that has an event of its own; they are logged, not told to people."""
+"""Steps of a change that has its own event; they are logged and cause no event."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,12 +88,12 @@ class Journal:
                 self._remember(stack, operation, words, commit, now)
 
     def failed(self, service: str, reason: Reason, message: str, now: datetime) -> None:
-        """A pass ended in an error, or found what it is not to repair."""
+        """A pass ended in an error, or found drift that it must not repair."""
         _log.warning("%s: %s", reason, message, extra={"service": service})
         self._records.record_event(service, "Warning", reason, message, now)
 
     def begin(self, stack: Stack, spec: Spec, commit: str, now: datetime) -> None:
-        """A pass goes towards this revision, for the first time or again."""
+        """A pass has this revision as its target, for the first time or again."""
         rollout = self._rollouts.get(stack.name)
         if rollout is None:
             self._introduce(stack)
@@ -112,7 +112,7 @@ class Journal:
             self._rollouts[stack.name] = _Rollout(stack.revision, number, started)
 
     def began(self, stack: Stack) -> datetime | None:
-        """Since when a rollout towards this revision has been under way, if one is."""
+        """When the current rollout to this revision started, if there is one."""
         rollout = self._rollouts.get(stack.name)
         return rollout.started if rollout and rollout.revision == stack.revision else None
 
@@ -134,7 +134,7 @@ class Journal:
                 self._records.record_completion(assessment.stack.name, job.name, job.revision, assessment.now)
 
     def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
-        """A revision is given up; it is not tried again until the spec changes."""
+        """A revision is rejected; it is not tried again until the spec changes."""
         rollout = self._rollouts.pop(stack.name, None)
         words = log or self._last_words.pop(stack.name, "")
         if rollout is not None:
@@ -148,8 +148,8 @@ class Journal:
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
     def noticed(self, assessment: Assessment) -> None:
-        """Tell once of what a look has shown and no pass mends: advice on the fragment, tags that were moved, and data
-        that no mount keeps. Advice is no Warning: it was given when the manifest was validated.
+        """Record once what no pass can repair: advice on the fragment, moved tags, and data that no mount keeps. Advice is
+        not a Warning: it was reported when the manifest was validated.
         """
         name = assessment.stack.name
         found: list[tuple[EventType, Reason, str]] = [
@@ -164,7 +164,7 @@ class Journal:
         self._noticed[name] = frozenset((reason, text) for _, reason, text in found)
 
     def forget(self, service: str) -> None:
-        """A service is gone."""
+        """A service was deleted."""
         self._noticed.pop(service, None)
         self._rollouts.pop(service, None)
         self._last_words.pop(service, None)
@@ -208,7 +208,7 @@ class Journal:
 
 
 def death_of(operation: Operation) -> ContainerOperation | None:
-    """The operation, if it answers the end of a container that nobody asked to end."""
+    """The operation, if it answers an unrequested end of a container."""
     if isinstance(operation, RemoveContainer | StartContainer):
         return operation if operation.cause is Cause.DEAD else None
     if isinstance(operation, StopContainer):

@@ -1,4 +1,4 @@
-"""What a program or a person that waits for a VaultService is told: progress meanwhile, and one outcome at the end.
+"""What is reported while waiting for a VaultService: progress, and one outcome at the end.
 
 The loop and everything that waits for another process's loop use the same values, so that both read alike.
 """
@@ -17,7 +17,7 @@ __all__ = ["Outcome", "Progress", "Report"]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One service at one moment; `message` is what happens there or what is waited for, `did` the plan that a pass
+    """One service at one moment; `message` is the current activity or wait, `did` the plan that a pass
     carried out. `done`: the wait for this service is over.
     """
 

@@ -1,7 +1,7 @@
-"""Times what takes several passes: the phases in a replica's life, and the way from a change to rest.
+"""Times what takes several passes: the phases of a replica, and the time from a change to convergence.
 
-A pass forgets, so a duration is read off what successive passes saw. A phase that began before this process did is not
-timed: better no number than a wrong one.
+A pass keeps no state, so durations are derived from successive observations. A phase that began before this process is not
+timed, since its start is unknown.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ class Stopwatch:
         self._time_change(service, settled, now)
 
     def forget(self, service: str) -> None:
-        """A service is gone."""
+        """A service was deleted."""
         self._phases.pop(service, None)
         self._restless.pop(service, None)
 
     def _time_phases(self, service: str, phases: Mapping[str, str], now: datetime) -> None:
         before = self._phases.get(service)
         if before is None:
-            # In the first look of this process everybody may be in the middle of something.
+            # At the first observation of this process, any replica may be in the middle of a phase.
             self._phases[service] = {}
             return
         for container, (phase, since) in before.items():

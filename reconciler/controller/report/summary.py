@@ -1,7 +1,7 @@
-"""What a pass found, as the status that people and programs read. The one place that words conditions.
+"""The status of a service from the results of a pass. The only place that writes conditions.
 
-Conditions follow kstatus: Ready says that everything is as the spec wants it, Reconciling that it is on its way,
-Stalled that a person has to do something, Degraded that it serves with less than it should.
+Conditions follow kstatus: Ready: the spec is reached; Reconciling: in progress; Stalled: a person has to act; Degraded: it
+serves with less than it should.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def is_converged(preview: Preview, replicas: ReplicaCounts) -> bool:
 
 
 def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status:
-    """The status after a pass that could look at everything."""
+    """The status after a pass that could observe everything."""
     stack, plan = preview.stack, preview.plan
     facts = seen(before, stored, preview)
     replicas = facts.replicas
@@ -51,7 +51,7 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
         doing = "; ".join(map(str, preview.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
     if is_converged(preview, replicas):
-        # A moved tag does not harm what serves: it is reported, and followed on request.
+        # A moved tag does not affect running replicas: it is reported, and followed on request.
         ready = (
             "True",
             Reason.SERVING,
@@ -74,7 +74,7 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
 
 
 def drifted(before: Status, stored: StoredObject, preview: Preview, message: str) -> Status:
-    """The status of a service that somebody else changed and that is to be left like that."""
+    """The status of a service whose drift is kept."""
     facts = seen(before, stored, preview)
     outcomes: Outcomes = {
         "Ready": ("False", Reason.DRIFTED, message),
@@ -130,16 +130,16 @@ def after_failure(
 
 
 def held_back(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
-    """The status of a service that is as its last good commit wants it while there is, or may be, a newer one."""
+    """The status of a service that is at its last good commit while there is, or may be, a newer one."""
     return _with(before, generation, now, {"Stalled": ("True", reason, problem)})
 
 
 def with_problem(
     before: Status, generation: int, reason: str, problem: str, now: datetime, evidence: str = ""
 ) -> Status:
-    """The status of a service whose newest spec cannot be used; what was good before goes on, and this is no success.
+    """The status of a service whose newest spec cannot be used; the last good revision is kept, and Ready is not True.
 
-    Degraded also has the `evidence`: the last lines of what a failed container said.
+    Degraded also has the `evidence`: the last log lines of a failed container.
     """
     outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": ("True", reason, problem)}
     if reason != Reason.INVALID_MANIFEST:
@@ -168,7 +168,7 @@ def suspended(before: Status, generation: int, now: datetime) -> Status:
 def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
     conditions = before.conditions
     for kind, (status, reason, whole) in outcomes.items():
-        # What a thousand replicas wait for is longer, and so can be the end of a log.
+        # The list of waits of a thousand replicas can be longer, and so can the end of a log.
         message = whole if len(whole) <= LONGEST_MESSAGE else f"{whole[: LONGEST_MESSAGE - 1]}…"
         if _says(find_condition(conditions, kind), (status, reason, message), generation):
             continue
@@ -181,7 +181,7 @@ def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) ->
 
 
 def _says(condition: Condition | None, outcome: tuple[str, str, str], generation: int) -> bool:
-    """Whether this was said before: most passes find what the last one found."""
+    """Whether the status is unchanged, as after most passes."""
     return (
         condition is not None
         and (condition.status, condition.reason, condition.message) == outcome
@@ -190,7 +190,7 @@ def _says(condition: Condition | None, outcome: tuple[str, str, str], generation
 
 
 def _doing(plan: Plan) -> str:
-    """What goes on now, in a few words."""
+    """The current activity, in a few words."""
     if plan.operations:
         more = f" and {len(plan.operations) - 1} more" if len(plan.operations) > 1 else ""
         return f"{plan.operations[0].sentence}{more}"

@@ -1,5 +1,5 @@
-"""Which pass this thread is in. Its id is in every log line and beside every number that the pass left behind, so that
-a slow bucket in a dashboard leads to the lines that explain it.
+"""The pass that this thread runs. Its id is in every log line and in the exemplars of its metrics, so that a slow bucket in
+a dashboard leads to the log lines of that pass.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 
 @contextmanager
 def tracing(service: str) -> Iterator[Trace]:
-    """Name what this thread does until the block ends as one pass over `service`, with an id of its own."""
+    """Mark the block as one pass of this thread over `service`, with an id of its own."""
     trace = Trace(uuid4().hex[:12], service)
     token = _current.set(trace)
     try:

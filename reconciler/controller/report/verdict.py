@@ -1,6 +1,6 @@
-"""What the conditions of a VaultService come to: it is ready, on its way, failed, or left alone.
+"""The verdict of the conditions of a VaultService: ready, in progress, failed, or suspended.
 
-One reading for everybody who waits or shows, so that they never tell different stories.
+One implementation for waiting and display, so that they agree.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Verdict(StrEnum):
-    """What the conditions come to, for the newest generation of the spec."""
+    """The verdict of the conditions, for the newest generation of the spec."""
 
     READY = "ready"
     MOVING = "moving"
@@ -36,11 +36,11 @@ class Summary:
 
 
 def summarize(stored: StoredObject, status: Status) -> Summary:
-    """Judge a service by its newest generation: a Ready of an older one is not yet the answer to the last change."""
+    """Judge a service by its newest generation: a Ready of an older one does not cover the last change."""
     ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
     if stored.deletion is not None:
         return Summary(Verdict.MOVING, Reason.DELETING, "is being deleted")
-    # What could not be fetched, or is not trusted, takes nothing from the commit before it, which goes on.
+    # A commit that could not be fetched, or is not trusted, does not affect the previous one, which stays in use.
     held_back = stored.problem if stored.problem_reason != Reason.INVALID_MANIFEST else ""
     if stored.problem and not held_back:
         return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
@@ -49,7 +49,7 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
     if ready is None or ready.observed_generation < stored.generation:
         return Summary(Verdict.MOVING, Reason.PENDING, "waits for a controller to see its newest spec")
     if stored.requested_at and stored.requested_at != status.last_handled_reconcile_at:
-        # What an earlier run saw may not be so any more.
+        # The status of an earlier run may be outdated.
         return Summary(Verdict.MOVING, Reason.PENDING, "waits for a controller to look at it")
     if ready.status == "True":
         return Summary(Verdict.READY, ready.reason, "; ".join(filter(None, (ready.message, held_back))))
@@ -64,6 +64,6 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
 
 
 def _is_going_back(status: Status, reason: str) -> bool:
-    """Whether a rollback is still under way: the answer waits until the good revision is whole again."""
+    """Whether a rollback is still in progress: the verdict waits until the good revision is complete again."""
     reconciling = find_condition(status.conditions, "Reconciling")
     return reason == Reason.ROLLED_BACK and reconciling is not None and reconciling.status == "True"
