@@ -1,1 +1,1 @@
-"""Container engines: how what a plan says is done, and how what runs is looked at."""
+"""Container engines: they execute operations and observe containers."""

@@ -1,6 +1,6 @@
-"""What the controller needs of a container engine, and nothing more.
+"""The interface that the controller needs of a container engine.
 
-Reads are one look at everything; writes are the calls that operations name. Every call has a timeout, raises
+A read observes everything in one call; writes are the calls of operations. Every call has a timeout, raises
 EngineError with a sentence for people, and is safe to repeat.
 """
 
@@ -17,7 +17,7 @@ from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 
 OUTPUT_CHARACTERS: Final = 4096
-"""Characters of what a command printed that an error repeats."""
+"""Characters of a command's output that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ class EngineEvent:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an engine says of itself.
+    """Facts about an engine.
 
-    `parts` are the versions of what it needs beside itself, "" for what is not there. `outlives_restart`: instances go on
-    while the engine itself is away. `networks_left` is how many more networks it has addresses for.
+    `parts` are the versions of what it needs beside itself, "" for what is not there. `outlives_restart`: instances keep
+    running while the engine itself is down. `networks_left` is how many more networks it has addresses for.
     """
 
     name: str
@@ -46,9 +46,9 @@ class EngineInfo:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What runs once in a container of its own.
+    """A command that runs once in its own container.
 
-    `mounts` are directories of the host by where they are read, `user` is "uid:gid"; `longest` is in seconds.
+    `mounts` maps paths in the container to host directories, `user` is "uid:gid"; `longest` is in seconds.
     """
 
     image: str
@@ -60,7 +60,7 @@ class Command:
 
 
 def shortened(output: str) -> str:
-    """The beginning and the end of what a command printed: the first error is the cause, the last line the verdict."""
+    """The beginning and the end of a command's output: the first error is the cause, the last line the result."""
     half = OUTPUT_CHARACTERS // 2
     return (output if len(output) <= 2 * half else f"{output[:half]} […] {output[-half:]}").strip()
 
@@ -70,13 +70,13 @@ class Engine(Protocol):
 
     @property
     def capabilities(self) -> EngineCapabilities:
-        """What it can do; the same for as long as it lives, and part of what it observes."""
+        """Its capabilities; constant during its lifetime, and part of its observation."""
 
     def observe(self, stack: Stack) -> EngineObservation:
-        """All containers of the stack's project in one request, with what a pass needs besides."""
+        """All containers of the stack's project in one request, with the other facts that a pass needs."""
 
     def pull(self, image: str) -> None:
-        """Begin to fetch an image and return; see EngineObservation.pulls. Raises what kept it from coming for good."""
+        """Start to pull an image and return; see EngineObservation.pulls. Raises the permanent error of the last try."""
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """Create containers, and the networks and volumes that they name; see EngineCapabilities for whether they start."""
@@ -88,27 +88,27 @@ class Engine(Protocol):
         """
 
     def connect(self, stack: Stack, request: ConnectNetwork) -> None:
-        """Connect a container to a network, which is made first if it is gone; one that is connected already is fine."""
+        """Connect a container to a network, which is created if it is missing; does nothing if it is connected already."""
 
     def start(self, containers: tuple[str, ...]) -> None:
-        """Start containers side by side; one that runs already is fine."""
+        """Start containers in parallel; skips those that run already."""
 
     def stop(self, container: str, grace: float) -> None:
-        """Ask for a stop and return; the engine kills after `grace` seconds, an event tells the end."""
+        """Request a stop and return; the engine kills after `grace` seconds, an event reports the end."""
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
-        """Remove containers side by side and no volume that has a name; one that is gone is fine."""
+        """Remove containers in parallel, but no named volume; skips those that no longer exist."""
 
     def run_once(self, command: Command) -> None:
-        """Run a command to its end, without a network. Raises EngineError with what it printed, the beginning and the end
-        of it, when it fails or takes too long; leaves no container.
+        """Run a command to its end, without a network. Raises EngineError with the beginning and the end of its output when
+        it fails or takes too long; leaves no container.
         """
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
         """Remove containers and networks of a project, and its volumes if asked."""
 
     def sweep(self) -> None:
-        """Remove what a controller that was killed has left behind."""
+        """Remove leftovers of a controller that was killed."""
 
     def logs(self, container: str, lines: int) -> str:
         """The last lines that a container wrote."""
@@ -120,7 +120,7 @@ class Engine(Protocol):
         """Raise when the engine does not answer."""
 
     def info(self) -> EngineInfo:
-        """What the engine says of itself."""
+        """Facts about the engine."""
 
     def events(self) -> Iterator[EngineEvent]:
-        """Events of our containers, for ever: reconnects by itself and says so with an empty event."""
+        """Events of the controller's containers, without end: reconnects by itself and reports that with an empty event."""

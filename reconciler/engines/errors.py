@@ -13,7 +13,7 @@ from reconciler.api.reasons import Reason
 
 
 class EngineError(TemporaryError):
-    """A call failed; the next pass tries again from what it then sees."""
+    """A call failed; the next pass observes and tries again."""
 
     reason = Reason.ENGINE
 
@@ -31,6 +31,6 @@ class ImageMissingError(PermanentError):
 
 
 class RefusedError(PermanentError):
-    """A definition that no later try can carry out."""
+    """An invalid definition, for which another try is useless."""
 
     reason = Reason.REFUSED

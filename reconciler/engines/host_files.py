@@ -1,8 +1,8 @@
-"""What the engine would mount of a path of this host: where links lead, what lies there, and what is mounted below it.
+"""Inspects what the engine would mount for a path of this host: link targets, file type, and mounts below it.
 
-Admission judges by it. The kernel follows the links, so a component that this process may not look at, or that is not
-there for it, ends the look: in a container of its own, or before a directory of another user's with mode 0700, the
-controller knows nothing of what the engine would find.
+Admission uses it. The kernel follows links, so the inspection ends at a component that is missing or not accessible for
+this process: in a container, or at another user's directory with mode 0700, the controller cannot know what the engine
+would mount.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Place = tuple[str, str]
 
 
 def look(path: str) -> Seen:
-    """What there is at an absolute path of this host."""
+    """The state of an absolute path of this host."""
     try:
         real = os.path.realpath(path, strict=True)
         mode = Path(real).stat().st_mode
@@ -35,7 +35,7 @@ def look(path: str) -> Seen:
 
 
 def origins(real: str, mountinfo: str) -> tuple[Place, ...]:
-    """Which places a mount of this path shows: its own first, then those that are mounted below it."""
+    """The origins that a mount of this path exposes: its own first, then those mounted below it."""
     mounts = _read(mountinfo)
     around = [mount for mount in mounts if is_below(real, mount[0])]
     # A later line lies over an earlier one of the same place.

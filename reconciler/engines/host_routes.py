@@ -1,7 +1,7 @@
 """Which networks this host reaches by routes and addresses that are not the engine's.
 
-Read from the kernel's own tables, the IPv4 addresses from the interfaces. Routes to everywhere do not count: each
-address would collide with them.
+Read from the kernel's own tables, the IPv4 addresses from the interfaces. Default routes do not count: every address would
+collide with them.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""A Docker engine spoken to through Compose and its own API."""
+"""A Docker engine, used through Compose and its API."""

@@ -15,13 +15,13 @@ BUILT_IN: Final[Sequence[Mapping[str, Any]]] = (
     {"Base": "172.28.0.0/14", "Size": 16},
     {"Base": "192.168.0.0/16", "Size": 20},
 )
-"""The local pools of an engine to which nobody has given others (Moby, libnetwork/ipamutils): 31 networks."""
+"""The default local pools of an engine (Moby, libnetwork/ipamutils): 31 networks."""
 
 
 def networks_left(pools: Sequence[Mapping[str, Any]] | None, networks: Iterable[Mapping[str, Any]]) -> int:
     """How many more networks fit, from `DefaultAddressPools` of `GET /info` and the rows of `GET /networks`.
 
-    IPv4 only; what the machine's own routes take besides is not known here.
+    IPv4 only; subnets of the host's own routes are not considered.
     """
     taken = [subnet for network in networks for subnet in _subnets(network)]
     return sum(_left(base, pool["Size"], taken) for pool in pools or BUILT_IN for base in _ipv4(pool["Base"]))

@@ -1,4 +1,4 @@
-"""One way to call the Docker API: a client for each thread, a timeout on every call, our errors instead of its own."""
+"""Calls the Docker API: a client for each thread, a timeout on every call, EngineErrors in place of the SDK's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 CALL_SECONDS: Final = 30
-"""Timeout of one API call, beyond what the call itself is asked to wait for."""
+"""Timeout of one API call, in addition to the wait that the call requests."""
 
 CONNECTIONS: Final = 2
 """Idle connections that a client keeps. The SDK keeps one for each URL on a UNIX socket, and a URL names a container: 25 of
@@ -39,8 +39,8 @@ class DockerApi:
     def ask(self, what: str, call: Callable[[APIClient], Any], *, missing: Any = _ERROR) -> Any:
         """The answer to one call; `what` completes "the engine could not …".
 
-        `missing`, if given, is the answer when the thing asked about is not there or is just going. Raises
-        EngineAwayError when nobody answers and EngineError for a refusal.
+        `missing`, if given, is the answer when the object does not exist or is being removed. Raises EngineAwayError
+        when the engine does not answer and EngineError for a refusal.
         """
         import docker.errors
         import requests.exceptions
@@ -69,7 +69,7 @@ class DockerApi:
         return rows
 
     def client(self) -> APIClient:
-        """This thread's client. Raises docker.errors.DockerException when the engine is away."""
+        """This thread's client. Raises docker.errors.DockerException when the engine does not answer."""
         import docker
 
         api: APIClient | None = getattr(self._local, "api", None)
@@ -81,7 +81,7 @@ class DockerApi:
         return api
 
     def forget_client(self) -> None:
-        """Let this thread connect anew next time."""
+        """Drop this thread's client, so that its next call reconnects."""
         api: APIClient | None = getattr(self._local, "api", None)
         self._local.api = None
         if api is not None:
@@ -95,7 +95,7 @@ class DockerApi:
 
 
 def _keep_few_connections(api: APIClient) -> None:
-    """What `num_pools` should do, which the SDK (7.1) takes for SSH alone."""
+    """Limits idle connections, since the SDK (7.1) uses `num_pools` for SSH only."""
     from docker.transport import UnixHTTPAdapter
 
     made = api.get_adapter(api.base_url)

@@ -1,8 +1,8 @@
 """Docker's command line, through python-on-whales: Compose, and pulls.
 
-Every process runs under `timeout`, because the library waits for ever. Of what a command prints only the last line is
-shown, and never the command line itself, which could hold a secret. Of the environment only what `core.environment` lists
-gets there, and no `.env` file of any directory.
+Every process runs under `timeout`, because the library has no timeouts. Errors show the last line of a command's output,
+and never the command line, which could hold a secret. Commands get only the variables that `core.environment` lists, and no
+`.env` file.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 COMMAND_SECONDS: Final = 120
 PULL_SECONDS: Final = 900
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
-"""Where the Docker API is asked, too, when no engine is named: a context of the command line must not be another one."""
+"""The default engine, the same as for the Docker API: a context of the command line must not select another one."""
 
 NO_FILE: Final = Path(os.devnull)
 TIMED_OUT: Final = 124
-"""Exit code of `timeout` when the time is over."""
+"""Exit code of `timeout` after a timeout."""
 
 _NO_IMAGE: Final = re.compile(
     r"not found|manifest unknown|no such manifest|name unknown|does not exist|denied|unauthorized|no such host"
     r"|no basic auth|no matching manifest|invalid reference|must be lowercase|HTTP 40[134]|40[134] \(?[A-Z]",
     re.IGNORECASE,
 )
-"""What a registry, or the engine in its place, says when asking again would change nothing."""
+"""Messages of a registry, or of the engine, after which another try is useless."""
 
 _INVALID: Final = re.compile(
     r"^validating |^yaml: |additional propert|must be a |must be one of|must match|refers to undefined|invalid "
@@ -47,10 +47,10 @@ _INVALID: Final = re.compile(
     r"|looking up logging plugin|has neither an image nor a build context",
     re.IGNORECASE,
 )
-"""What Compose and the engine say of a definition that is wrong, and not of what time may change."""
+"""Messages of Compose and the engine about an invalid definition, as opposed to a temporary failure."""
 
 _AWAY: Final = re.compile(r"Cannot connect to the Docker daemon|error during connect", re.IGNORECASE)
-"""What the command line says when the engine does not answer."""
+"""Messages of the command line when the engine does not answer."""
 
 
 class ComposeCli:
@@ -60,7 +60,7 @@ class ComposeCli:
         self._host = host or DEFAULT_HOST
 
     def create(self, stack: Stack, scales: Mapping[str, int], overlay: JSON | None = None) -> None:
-        """Create containers up to these numbers without starting any or touching those there are."""
+        """Create containers up to these numbers, without starting any or changing existing ones."""
         self._up(stack, list(scales), overlay, scales=dict(scales), recreate=False)
 
     def recreate(self, stack: Stack, workload: str, overlay: JSON | None = None) -> None:
@@ -68,7 +68,7 @@ class ComposeCli:
         self._up(stack, [workload], overlay, force_recreate=True)
 
     def pull(self, image: str) -> None:
-        """Fetch an image. Raises ImageMissingError when a person has to see to it, EngineError when time may help."""
+        """Fetch an image. Raises ImageMissingError when a person has to act, EngineError when another try may succeed."""
         from python_on_whales.exceptions import DockerException
 
         try:
@@ -133,7 +133,7 @@ def _failure(said: str) -> type[VaultError]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file that may hold secrets, unless it says the same already. Raises EngineError."""
+    """Replace a file that may hold secrets, unless its content is the same. Raises EngineError."""
     content = text.encode()
     try:
         with suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""Where the engine keeps what is its own: volumes of all stacks, layers of images, and what runs.
+"""The engine's own directories: volumes of all stacks, image layers, and container state.
 
-A container that sees these directories reads the data of every other one, and one that writes to them decides what the
-others run. So admission has to know where they are, wherever an operator has moved them.
+A container with read access to these directories can read the data of all others, and with write access it can change what
+they run. So admission has to know their location, also when an operator has moved them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 DEFAULTS: Final = ("/var/lib/docker", "/var/lib/containerd")
-"""What Docker and containerd use when nothing else is configured; also what is assumed of an engine that is away."""
+"""The defaults of Docker and containerd; also assumed for an engine that does not answer."""
 
 CONTAINERD_CONFIG: Final = Path("/etc/containerd/config.toml")
 
@@ -21,8 +21,8 @@ _REMAPPED: Final = re.compile(r"/\d+\.\d+$")
 
 
 def directories_of(facts: Mapping[str, Any], containerd: Path = CONTAINERD_CONFIG) -> tuple[str, ...]:
-    """The engine's directories by what it says of itself (`GET /info`), with those of containerd."""
-    # With userns-remap the engine uses a part of its root, and what it had before is beside that.
+    """The engine's directories as it reports them (`GET /info`), with those of containerd."""
+    # With userns-remap the engine uses a subdirectory of its root; its former data is beside that.
     root = _REMAPPED.sub("", str(facts.get("DockerRootDir") or ""))
     return tuple(dict.fromkeys(path for path in (root, _containerd_root(containerd), *DEFAULTS) if path))
 

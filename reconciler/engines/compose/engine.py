@@ -1,7 +1,7 @@
-"""The engine of this project: Docker Compose creates, the Docker API looks, starts, stops and removes.
+"""The default engine: Docker Compose creates containers, the Docker API observes, starts, stops and removes them.
 
-Compose creates every container, so that `docker compose ps`, `logs` and `down` know them as their own; it never starts,
-stops or removes one, because it tells no proxy.
+Compose creates every container, so that `docker compose ps`, `logs` and `down` recognise them; it never starts, stops or
+removes one, because it does not update the proxy.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 WORKERS: Final = 8
-"""Containers started or removed side by side; more are not done any sooner by one engine."""
+"""Containers started or removed in parallel; more are not faster with one engine."""
 
 STOPPERS: Final = 32
-"""Containers that may be on their way out at once; each waits for its grace period."""
+"""Containers that may be stopping at once; each waits for its grace period."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,19 +72,19 @@ class ComposeEngine:
         self._directories: tuple[float, tuple[str, ...]] = (0.0, ())
 
     def close(self) -> None:
-        """End all connections; stops that were asked for go on in the engine."""
+        """Close all connections; requested stops continue in the engine."""
         self._workers.shutdown(wait=False, cancel_futures=True)
         self._stoppers.shutdown(wait=False, cancel_futures=True)
         self._api.close()
 
-    # Looking
+    # Observing
 
     def observe(self, stack: Stack) -> EngineObservation:
         """All containers of the project, in one request at most; see Informer."""
         return self._informer.observe(stack, self._look)
 
     def _look(self, stack: Stack) -> EngineObservation:
-        """One request; images and the port are asked about only while they can be missing."""
+        """One request; images and the port are checked only while they can be missing."""
         names = network_names(stack)
         rows = self._api.rows(stack.project)
         now = datetime.now(UTC)
@@ -110,7 +110,9 @@ class ComposeEngine:
         )
 
     def _with_shared(self, container: Container) -> Container:
-        """Adds whose PID and IPC namespaces it was created for, which only an inspection tells and nothing changes."""
+        """Adds the owners of the PID and IPC namespaces that it was created for; only an inspection shows them, and they
+        never change.
+        """
         if container.id not in self._shared:
             details = self._api.ask("inspect", lambda api: api.inspect_container(container.id), missing=None)
             if details is None:
@@ -119,7 +121,9 @@ class ComposeEngine:
         return replace(container, shared=self._shared[container.id])
 
     def _with_start(self, container: Container, *, shares: bool) -> Container:
-        """Adds when what has or shares a namespace started, which only an inspection tells: a restart makes a new one."""
+        """Adds the start time of an owner or user of a namespace; only an inspection shows it, and a restart makes a new
+        namespace.
+        """
         is_front = container.role in (Role.GATEWAY, Role.PROXY)
         if not (is_front or shares) or container.state not in (State.RUNNING, State.PAUSED):
             return container
@@ -130,7 +134,7 @@ class ComposeEngine:
         return _parse_time(details["State"]["StartedAt"]) if details else None
 
     def _present_images(self, stack: Stack) -> Mapping[str, Image]:
-        """What the images of a stack mean now; those that are not there are left out."""
+        """The images that the tags of a stack mean now, without missing ones."""
         generation = self._informer.images
         found: dict[str, Image] = {}
         for name in {workload.image for workload in stack.workloads}:
@@ -152,7 +156,7 @@ class ComposeEngine:
     # Changing
 
     def pull(self, image: str) -> None:
-        """Fetch an image in the background. Raises ImageMissingError when the last try has shown that there is none."""
+        """Fetch an image in the background. Raises ImageMissingError when the last try has shown that it does not exist."""
         self._pulls.ask(image)
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
@@ -166,7 +170,7 @@ class ComposeEngine:
                 if isinstance(request, CreateProxy):
                     self._cli.create(stack, {request.workload: request.existing + 1}, proxy_overlay(request))
         except EngineError:
-            # It may have failed for want of an image that was there before.
+            # It may have failed because an image was removed since it was observed.
             self._images.clear()
             raise
         finally:
@@ -183,7 +187,7 @@ class ComposeEngine:
         """Connect a container to a network of the stack."""
         network = {own: name for name, own in network_names(stack).items()}[request.network]
         try:
-            # Creates no container, but the network if somebody removed it: Compose wants its own labels on it.
+            # Creates no container, but a missing network: Compose requires its own labels on it.
             self._cli.create(stack, {request.workload: request.existing})
             wanted = _place(stack, request)
             self._api.ask("connect a container to a network", partial(_connect, request, network, wanted))
@@ -191,7 +195,7 @@ class ComposeEngine:
             self._informer.changed(service=stack.name)
 
     def start(self, containers: tuple[str, ...]) -> None:
-        """Start containers side by side. Raises the first error after all were tried."""
+        """Start containers in parallel. Raises the first error after all were tried."""
         self._stopping.difference_update(containers)
         self._side_by_side(self._start, containers)
 
@@ -199,7 +203,7 @@ class ComposeEngine:
         self._api.ask("start a container", lambda api: api.start(container), missing=None)
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
-        """Remove containers and no named volume, side by side. Raises the first error after all were tried."""
+        """Remove containers in parallel, but no named volume. Raises the first error after all were tried."""
         self._side_by_side(partial(self._remove, anonymous_volumes=anonymous_volumes), containers)
         self._stopping.difference_update(containers)
 
@@ -216,7 +220,7 @@ class ComposeEngine:
             raise errors[0]
 
     def stop(self, container: str, grace: float) -> None:
-        """Ask for a stop in the background; from now on the container is observed as `stopping`."""
+        """Request a stop in the background; from now on the container is observed as `stopping`."""
         self._stopping.add(container)
         self._informer.changed(container)
         self._stoppers.submit(self._stop, container, grace)
@@ -232,9 +236,9 @@ class ComposeEngine:
         self._informer.changed(container)
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
-        """Stop and remove the project: first what takes requests, then what answers them, then what that needs.
+        """Stop and remove the project: first proxies and gateway, then web replicas, then their dependencies.
 
-        Volumes without a name go with web replicas, as when these are replaced, and with the others if asked.
+        Anonymous volumes of web replicas are removed, as when these are replaced; those of the others on request.
         """
         rows = self._api.rows(project)
         for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.JOB, Role.DEPENDENCY):
@@ -252,12 +256,12 @@ class ComposeEngine:
                 self._api.ask("remove a volume", partial(_remove_volume, volume["Name"]), missing=None)
 
     def _end(self, container: str, *, anonymous_volumes: bool) -> None:
-        # No grace of ours: each container was created with the one that its service asks for.
+        # Without a grace period of our own: each container was created with that of its service.
         self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
         self._remove(container, anonymous_volumes=anonymous_volumes)
 
     def run_once(self, command: Command) -> None:
-        """Run a command in a throw-away container. Raises EngineError with what it printed."""
+        """Run a command in a throw-away container. Raises EngineError with its output."""
         try:
             throwaway.run_once(self._api, command)
         except EngineError:
@@ -266,10 +270,10 @@ class ComposeEngine:
             raise
 
     def sweep(self) -> None:
-        """Remove what a controller that was killed has left behind; nothing that serves is among it."""
+        """Remove throw-away containers of a controller that was killed."""
         throwaway.sweep(self._api)
 
-    # Telling
+    # Reporting
 
     def logs(self, container: str, lines: int) -> str:
         """The last lines of a container, both streams."""
@@ -281,7 +285,7 @@ class ComposeEngine:
         return logs.follow(self._api.host, container, lines)
 
     def events(self) -> Iterator[EngineEvent]:
-        """Events for ever. While somebody listens, what was observed stays known until it changes."""
+        """Events, without end. While they are read, observations are cached until an event invalidates them."""
         return self._informer.follow(events.watch(self._api))
 
     def ping(self) -> None:
@@ -289,7 +293,7 @@ class ComposeEngine:
         self._api.ask("answer", lambda api: api.ping())
 
     def directories(self) -> tuple[str, ...]:
-        """Where the engine keeps volumes and layers, asked again from time to time. Raises EngineAwayError."""
+        """The engine's directories of volumes and layers, refreshed from time to time. Raises EngineAwayError."""
         asked, known = self._directories
         if not known or monotonic() - asked > TRUST_SECONDS:
             known = directories_of(self._api.ask("say where its data is", lambda api: api.info()))
@@ -297,7 +301,7 @@ class ComposeEngine:
         return known
 
     def info(self) -> EngineInfo:
-        """What the engine says of itself. Raises EngineAwayError."""
+        """Facts about the engine. Raises EngineAwayError."""
         facts = self._api.ask("say what it is", lambda api: api.info())
         networks = self._api.ask("list networks", lambda api: api.networks())
         return EngineInfo(
@@ -317,21 +321,21 @@ def _parse_time(text: str) -> datetime:
 
 
 def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:
-    """What the service wants in this network: further names, fixed addresses."""
+    """The service's settings in this network: aliases, fixed addresses."""
     networks = stack.document["services"].get(request.workload, {}).get("networks")
     return read_networks(networks).get(request.network, {})
 
 
 def _connect(request: ConnectNetwork, network: str, wanted: Mapping[str, Any], api: APIClient) -> None:
     if request.container not in api.inspect_network(network)["Containers"]:
-        # By the same names that Compose gives: its service's, the short ID, and those that the fragment asks for.
+        # The same aliases as Compose gives: the service, the short ID, and those of the fragment.
         aliases = [request.workload, request.container[:12], *(wanted.get("aliases") or ())]
         addresses = {field: wanted[field] for field in FIXED if wanted.get(field)}
         api.connect_container_to_network(request.container, network, aliases=aliases, **addresses)
 
 
 def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -> None:
-    # Docker's `v` is about volumes without a name, and leaves those that another container uses.
+    # Docker's `v` removes anonymous volumes, except those that another container uses.
     api.remove_container(container, v=anonymous_volumes, force=True)
 
 

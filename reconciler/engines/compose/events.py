@@ -1,7 +1,7 @@
 """Docker's event stream, opened again whenever it ends.
 
-A stream can end without a word, and nobody knows what was missed in between; so whoever listens is told of every
-beginning and every end, and trusts nothing in the gap.
+A stream can end silently, and events are missed until it is reopened; so the reader is informed of every start and every
+end, and does not trust its cache in between.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Stream(Enum):
 
 
 def watch(api: DockerApi) -> Iterator[Mapping[str, Any] | Stream]:
-    """Docker's events for ever, with OPENED before the first of a stream and CUT after its last."""
+    """Docker's events, without end, with OPENED before the first of a stream and CUT after its last."""
     since = time.time()
     failures = 0
     while True:
@@ -40,7 +40,7 @@ def watch(api: DockerApi) -> Iterator[Mapping[str, Any] | Stream]:
                 failures = 0
                 since = event.get("timeNano", 0) / 1e9 or since
                 yield event
-        except Exception as error:  # whatever ended the stream, the answer is to open it again
+        except Exception as error:  # the stream is reopened after any error
             _log.debug("the event stream was cut: %s", error)
         yield Stream.CUT
         api.forget_client()

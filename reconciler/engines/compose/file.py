@@ -1,4 +1,4 @@
-"""Compose files as text: what `docker compose` reads, and what a person may read, keep or run by hand."""
+"""Compose files as text, for `docker compose` and for people."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _readable(service: JSON) -> JSON:
 
 
 def proxy_overlay(request: CreateProxy) -> JSON:
-    """The override that sets one proxy container apart: what its proxy asks for, its slot and the namespace it joins."""
+    """The override that sets one proxy container apart: the fields of its proxy, its slot and its namespace."""
     own: dict[str, Any] = dict(request.overlay)
     marks = {SLOT: str(request.slot)}
     if request.namespace:

@@ -1,7 +1,7 @@
-"""List and watch: what was listed stays true until an event, a call of our own, or a cut stream says otherwise.
+"""List and watch: a list is valid until an event, a call of the controller, or a cut stream invalidates it.
 
-An idle pass then asks the engine nothing, and a busy one asks once. Nothing is ever patched from an event: an event only
-says that the next look has to be a real one, so that a lost, doubled or late event costs time and never truth.
+So an idle pass makes no request to the engine, and a busy one makes one. Events never change a list: they only invalidate
+it, so that a lost, duplicate or late event causes delay but no wrong state.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from reconciler.engines.compose.events import Stream
 from reconciler.engines.compose.rows import service_of_event
 
 TRUST_SECONDS: Final = 30.0
-"""How long a list is trusted at most, however quiet the stream: the net under lost events."""
+"""Maximum age of a list, in case of lost events."""
 
 
 class Informer:
-    """What is known of each VaultService. Threads may share it."""
+    """The last list of each VaultService. Threads may share it."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -34,10 +34,10 @@ class Informer:
         self._known: dict[str, tuple[Stack, int, float, EngineObservation]] = {}
         self._started: dict[str, datetime] = {}
         self.images = 0
-        """Grows with everything that may have changed what the name of an image means."""
+        """Incremented by every change that may affect the image that a tag means."""
 
     def follow(self, events: Iterable[Mapping[str, Any] | Stream]) -> Iterator[EngineEvent]:
-        """Learn from the stream and pass on whose events they are; an empty event for what may have been missed."""
+        """Process the stream and yield the events of VaultServices; an empty event when some may have been missed."""
         for event in events:
             if isinstance(event, Stream):
                 self._reset(watching=event is Stream.OPENED)
@@ -51,7 +51,7 @@ class Informer:
                 yield EngineEvent(service)
 
     def observe(self, stack: Stack, look: Callable[[Stack], EngineObservation]) -> EngineObservation:
-        """What is known of this stack if it is still true, else a new `look`."""
+        """The last list of this stack if it is still valid, else a new `look`."""
         with self._lock:
             change = self._changes[stack.name]
             known = self._known.get(stack.name)
@@ -62,14 +62,14 @@ class Informer:
             if fresh and self._watching:
                 return observed
         observed = look(stack)
-        # No event tells of an image that came or of a port that was freed.
+        # There are no events for a pulled image or a freed port.
         if not observed.missing_images and not observed.taken_ports:
             with self._lock:
                 self._known[stack.name] = (stack, change, self._clock(), observed)
         return observed
 
     def started(self, container: str, inspect: Callable[[str], datetime | None]) -> datetime | None:
-        """When a container started; asked for once, and again after it started anew."""
+        """When a container started; requested once, and again after a restart."""
         with self._lock:
             known = self._started.get(container)
         if known is not None and self._watching:
@@ -81,7 +81,7 @@ class Informer:
         return found
 
     def changed(self, *containers: str, service: str = "") -> None:
-        """We are about to change, or have just changed, a service or some containers."""
+        """Invalidate a service or some containers, before and after changing them."""
         with self._lock:
             for name, (_, _, _, observed) in self._known.items():
                 if name == service or any(c.id in containers for c in observed.containers):

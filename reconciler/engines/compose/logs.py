@@ -1,4 +1,4 @@
-"""What containers write, line by line, while they write it."""
+"""Follows the logs of containers, line by line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def follow(host: str | None, container: str, lines: int) -> Iterator[str]:
     """The last `lines` lines of a container and then every new one, both streams, until it ends or is gone.
 
-    Has a connection of its own, and on it no deadline: a service may be silent for days. Raises EngineError.
+    Uses its own connection without a deadline: a service may be silent for days. Raises EngineError.
     """
     import docker
     import docker.errors

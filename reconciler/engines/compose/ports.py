@@ -1,4 +1,4 @@
-"""Who has a port of this host: asked before a gateway is created, so that nothing is half-started for a taken port."""
+"""Finds the owner of a host port before a gateway is created, so that no container fails to start on a taken port."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from reconciler.engines.compose.rows import COMPOSE_PROJECT
 
 
 def owner_of(port: int, rows: Iterable[Mapping[str, Any]], *, local: bool) -> str | None:
-    """A sentence part that names who has this TCP port, or None when it is free.
+    """A phrase that names the owner of this TCP port, or None when it is free.
 
-    `rows` are the engine's containers; processes are looked for only when the engine is on this host (`local`).
+    `rows` are the engine's containers; processes are searched only when the engine is on this host (`local`).
     """
     for row in rows:
         if any(mapping.get("PublicPort") == port for mapping in row.get("Ports") or ()):

@@ -1,4 +1,4 @@
-"""Images on their way, fetched in the background: a pass that waited for one would heal nothing meanwhile."""
+"""Pulls images in the background: a pass that waited for a pull would heal nothing meanwhile."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from reconciler.core.assess.observation import Pull
 
 FIRST_PAUSE: Final = 2.0
 LONGEST_PAUSE: Final = 60.0
-"""Seconds between two tries to fetch an image: twice as long after each that failed."""
+"""Seconds between two tries to pull an image: doubled after each failure."""
 
 
 @dataclass(slots=True)
 class _Try:
-    """One image's tries; `error` is what the last one that has ended failed with, `due` when the next may begin."""
+    """One image's tries; `error` is that of the last finished one, `due` when the next may start."""
 
     running: bool = True
     error: VaultError | None = None
@@ -46,7 +46,7 @@ class Pulls:
                 self._tries[image] = _Try()
             else:
                 last.running = True
-        # Not one of an executor, whose threads are waited for when a command has nothing else to do.
+        # Not an executor's thread, since Python waits for those at exit.
         threading.Thread(target=self._try, args=(image,), name=f"pull {image}", daemon=True).start()
 
     def of(self, images: Iterable[str]) -> Mapping[str, Pull]:

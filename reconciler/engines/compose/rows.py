@@ -1,7 +1,7 @@
-"""Docker's rows and events as our values.
+"""Converts Docker's rows and events into values of the core.
 
-One row of `GET /containers/json` holds nearly all that a pass needs; what Docker only says in its sentence for people
-(health, exit code) is read from there. Sources: Docker Engine API 1.43, `Status` of types.Container.
+One row of `GET /containers/json` holds nearly all that a pass needs; health and exit code are parsed from Docker's status
+text. Sources: Docker Engine API 1.43, `Status` of types.Container.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def network_names(stack: Stack) -> Mapping[str, str]:
 
 
 def service_of_event(event: Mapping[str, Any]) -> str | None:
-    """The VaultService that an event is about, if any; an event that is not understood is about none."""
+    """The VaultService that an event is about, if any; None for an event that is not understood."""
     actor = event.get("Actor")
     attributes = actor.get("Attributes") if isinstance(actor, Mapping) else None
     if not isinstance(attributes, Mapping):
@@ -125,7 +125,7 @@ def _role(text: str | None) -> Role:
 
 
 def _moment_in(pattern: re.Pattern[str], status: str, now: datetime) -> datetime | None:
-    """The moment that Docker's sentence tells ("Up 5 minutes"), as exactly as it says it: never too early."""
+    """The time in Docker's status text ("Up 5 minutes"), as exact as the text: never too early."""
     found = pattern.match(status)
     if not found:
         return None
@@ -134,7 +134,7 @@ def _moment_in(pattern: re.Pattern[str], status: str, now: datetime) -> datetime
 
 
 def _moment(text: str | None) -> datetime | None:
-    """What we wrote ourselves; anything else says nothing."""
+    """A time that the controller wrote; None for anything else."""
     try:
         return datetime.fromisoformat(text) if text else None
     except ValueError:

@@ -1,7 +1,7 @@
 """Commands in throw-away containers: `haproxy -c` of an image on a configuration that it will have to run.
 
-The image is foreign code. It gets no network, no capability and little room, its time and its output are bounded,
-and it ends by SIGKILL. What a killed controller left behind is found by its label.
+The image is third-party code. It gets no network and no capability; memory, time and output are limited, and it is stopped
+by SIGKILL. Leftovers of a killed controller are found by their label.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 MARGIN_SECONDS: Final = 2 * CALL_SECONDS
-"""How much older than its command may be a throw-away container is that no process waits for any more."""
+"""Seconds beyond its command's limit after which a throw-away container is a leftover."""
 UNMARKED_SECONDS: Final = 30.0
-"""How long a command may take whose container does not say it; those of older controllers do not."""
+"""The limit of a command whose container has no label for it, as those of older controllers."""
 LOG_SIZE: Final = "1m"
 MEMORY: Final = "512m"
 PROCESSES: Final = 128
 
 
 def run_once(api: DockerApi, command: Command) -> None:
-    """Run a command to its end. Raises EngineError with what it printed, or that it took too long."""
+    """Run a command to its end. Raises EngineError with its output, or that it took too long."""
     sweep(api)
     with _container(api, command) as container:
         api.ask("start a container", lambda client: client.start(container))
@@ -47,7 +47,7 @@ def run_once(api: DockerApi, command: Command) -> None:
 
 
 def sweep(api: DockerApi) -> None:
-    """Remove the throw-away containers that nothing waits for any more."""
+    """Remove throw-away containers that no process waits for."""
     filters = {"label": THROWAWAY}
     rows = api.ask("list containers", lambda client: client.containers(all=True, filters=filters))
     for row in rows:
@@ -90,7 +90,7 @@ def _create(command: Command, client: APIClient) -> Any:
 
 
 def _wait(api: DockerApi, container: str, longest: float) -> int | None:
-    """The exit code, or None when the time is over."""
+    """The exit code, or None after the timeout."""
     import requests.exceptions
 
     def wait(client: APIClient) -> int | None:
@@ -104,7 +104,7 @@ def _wait(api: DockerApi, container: str, longest: float) -> int | None:
 
 
 def _output(api: DockerApi, container: str) -> str:
-    """What it printed, shortened."""
+    """Its output, shortened."""
     # The engine itself keeps no more of it than LOG_SIZE.
     said: bytes = api.ask("read logs", lambda client: client.logs(container))
     return shortened(said.decode(errors="replace"))

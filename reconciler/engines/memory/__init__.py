@@ -1,1 +1,1 @@
-"""An engine in memory: what the planner is simulated with, thousands of histories at a time."""
+"""An engine in memory, for simulations of the planner with thousands of histories."""

@@ -1,8 +1,8 @@
-"""A container engine in memory: the fake that ships next to the real one.
+"""A container engine in memory: a fake of the real one.
 
-It keeps what Compose and Docker do to a project, their traps included: a scale that is too low removes containers,
-addresses are given out again, a crashed container is restarted with another address, a stop is forgotten by a
-controller that dies. Tests and simulations plan, create and kill against it thousands of times a second.
+It reproduces what Compose and Docker do to a project, including pitfalls: a scale that is too low removes containers,
+addresses are reused, a crashed container is restarted with another address, a pending stop is lost when the controller
+dies. Tests and simulations plan, create and kill against it thousands of times a second.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissing
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 
 LOOK_SECONDS: Final = 0.02
-"""How often `events` looks whether something has happened by itself."""
+"""How often `events` checks for changes."""
 
 Behave = Callable[[Stack, Workload], Behaviour]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What becomes of a command: its exit code, what it prints, and how long it would take."""
+    """The result of a command: its exit code, its output, and its duration."""
 
     code: int = 0
     printed: str = ""
@@ -81,7 +81,7 @@ class MemoryEngine:
         self._created = 0
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    # Looking
+    # Observing
 
     def observe(self, stack: Stack) -> EngineObservation:
         """See Engine.observe."""
@@ -102,7 +102,7 @@ class MemoryEngine:
         )
 
     def _seen(self, container: MemoryContainer) -> Container:
-        """What Docker tells of it; of six containers in a look, hardly one is not as it was at the last look."""
+        """What Docker reports about it; cached, since most containers do not change between two observations."""
         is_up, told = container.is_up, container.told
         health = container.health(self.machine.clock()) if is_up else Health.NONE
         started = container.started_at if is_up else None
@@ -126,7 +126,7 @@ class MemoryEngine:
             revision=container.revision,
             state=container.state,
             health=health,
-            # Docker tells whole seconds.
+            # Docker reports whole seconds.
             created=container.created.replace(microsecond=0),
             number=container.number,
             addresses=dict(container.addresses),
@@ -151,7 +151,7 @@ class MemoryEngine:
     # Changing
 
     def pull(self, image: str) -> None:
-        """See Engine.pull; it takes `pull_seconds`, and what is `unpullable` is found out at the end."""
+        """See Engine.pull; it takes `pull_seconds`, and an `unpullable` image fails at the end."""
         self._settle_pulls()
         if image in self._unpulled:
             self._unpulled.discard(image)
@@ -178,7 +178,7 @@ class MemoryEngine:
         }
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
-        """See Engine.create; like Compose it is given how many there shall be, and removes what is more than that."""
+        """See Engine.create; like Compose it takes the total number of containers, and removes surplus ones."""
         self.ping()
         for request in requests:
             workload = _named(stack, request.workload)
@@ -228,7 +228,7 @@ class MemoryEngine:
             raise EngineError(f"start a container: port {port} is already allocated")
         gateway = self.machine.containers.get(container.joined) if container.joined else None
         if container.joined and gateway is None:
-            # The engine says "no such container", as of one that is gone itself.
+            # The engine says "no such container", as if the container itself were missing.
             return
         if gateway and not gateway.is_up:
             raise EngineError("start a container: cannot join network of a non running container")
@@ -240,7 +240,7 @@ class MemoryEngine:
             self.machine.stop(found, grace)
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
-        """See Engine.remove; like Docker's forced removal it kills what still runs."""
+        """See Engine.remove; like Docker's forced removal it kills a running container."""
         self.ping()
         for container in containers:
             if found := self.machine.containers.get(container):
@@ -254,7 +254,7 @@ class MemoryEngine:
             self.left_volumes.append((container.role, container.name))
 
     def run_once(self, command: Command) -> None:
-        """See Engine.run_once; `answer` is what it does, without taking time."""
+        """See Engine.run_once; `answer` gives the result, without taking time."""
         self.ping()
         if command.image in self.missing_images:
             raise EngineError(f"the engine could not create a container: No such image: {command.image}")
@@ -280,7 +280,7 @@ class MemoryEngine:
         """See Engine.sweep; nothing is ever left behind."""
         self.ping()
 
-    # Telling
+    # Reporting
 
     def logs(self, container: str, lines: int) -> str:
         """See Engine.logs."""
@@ -289,7 +289,7 @@ class MemoryEngine:
         return "".join(found.printed.splitlines(keepends=True)[-lines:]) if found else ""
 
     def follow(self, container: str, lines: int) -> Iterator[str]:
-        """See Engine.follow; a container prints nothing but when it starts."""
+        """See Engine.follow; a container only prints when it starts."""
         yield from self.logs(container, lines).splitlines()
 
     def events(self) -> Iterator[EngineEvent]:

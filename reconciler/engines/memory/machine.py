@@ -1,7 +1,7 @@
 """The machine that a MemoryEngine runs on: containers that boot, answer, stop, crash and are restarted.
 
-Nothing here runs by itself. Each container knows when its next change is due, and whoever looks first makes the
-changes that are due by then; so a clock may jump an hour and the story is the same as if it had crept.
+It has no threads. Each container stores when its next change is due, and every access first applies the due changes; so the
+result is the same when the clock jumps an hour as when it advances in small steps.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GIVES_UP_AFTER: Final = 30.0
 """Seconds after which a health check that never succeeded says unhealthy instead of starting."""
 
 BLOCKS_APART: Final = 16
-"""Between the blocks of 248 addresses that a network goes on in when one is full."""
+"""Distance between the blocks of 248 addresses that a network uses one after the other."""
 
 KILLED: Final = 137
 """The exit code of a process that ended by SIGKILL."""
@@ -33,7 +33,7 @@ KILLED: Final = 137
 class Behaviour:
     """How the process of a container behaves; all in seconds.
 
-    It answers `boot` after its start, never for infinity; it ends `stop` after it was asked to, and by itself with
+    It answers `boot` after its start, never for infinity; it exits `stop` after a stop request, and by itself with
     `exit_code` after `life`. `checked`: its image has a health check. `says` is what it prints when it starts.
     """
 
@@ -47,10 +47,11 @@ class Behaviour:
 
 @dataclass(slots=True, eq=False)
 class MemoryContainer:
-    """One container. Times are of the machine's clock, but for `created` and what ends in `_at`, which are the wall's.
+    """One container. Times are of the machine's clock, except `created` and names that end in `_at`, which are wall-clock
+    times.
 
-    `told` is what the last look at it came to. `mounts` are its volumes by where they are mounted. `overdue`: what it was
-    asked to do takes longer than its grace.
+    `told` caches its last observation. `mounts` maps mount points to volumes. `overdue`: its stop takes longer than its
+    grace period.
     """
 
     id: str
@@ -96,7 +97,7 @@ class MemoryContainer:
         return self.state in (State.RUNNING, State.PAUSED)
 
     def health(self, now: float) -> Health:
-        """What its health check says; Docker says nothing of one that is frozen."""
+        """The state of its health check; Docker reports none for a paused container."""
         if not self.behaviour.checked or self.state is not State.RUNNING:
             return Health.NONE
         if self.sick_since is not None:
@@ -114,9 +115,9 @@ class MemoryContainer:
 
 
 class Machine:
-    """All containers, by ID. `clock` gives seconds that only grow, `now` the wall's time, which may do anything.
+    """All containers, by ID. `clock` gives monotonic seconds, `now` the wall-clock time, which may jump.
 
-    `changes` counts what has happened to containers.
+    `changes` counts changes of containers.
     """
 
     def __init__(self, clock: Callable[[], float], now: Callable[[], datetime]) -> None:
@@ -155,13 +156,13 @@ class Machine:
 
     @property
     def next_change(self) -> float:
-        """When the next container starts, ends or becomes ready, by the clock; infinity when nothing will happen."""
+        """When the next container starts, ends or becomes ready, by the clock; infinity when no change is due."""
         now = self.clock()
         ready = (c.started + c.behaviour.boot for c in self.containers.values() if c.is_up)
         return min((self._due, *(moment for moment in ready if moment > now)))
 
     def start(self, container: MemoryContainer, at: float | None = None) -> None:
-        """Give it a process and addresses; the lowest free ones, which may have been another's a moment ago."""
+        """Start its process with addresses: the lowest free ones, which another container may just have released."""
         moment = self.clock() if at is None else at
         gateway = self.containers.get(container.joined) if container.joined else None
         container.comes_back = inf
@@ -182,7 +183,7 @@ class Machine:
         self._tell(container)
 
     def stop(self, container: MemoryContainer, grace: float) -> None:
-        """Ask it to end, which thaws it; one that ignores the request is killed after `grace`."""
+        """Request a stop, which unpauses it; a container that ignores the request is killed after `grace`."""
         container.asked, container.comes_back = True, inf
         if container.state is State.PAUSED:
             self.pause(container)
@@ -197,14 +198,14 @@ class Machine:
             self._due = min(self._due, container.ends)
 
     def lose_grip(self) -> None:
-        """Whoever waits for stopping containers is gone: those that ignore the request will not be killed."""
+        """The client that waits for stopping containers died: those that ignore the request will not be killed."""
         for container in self.containers.values():
             if container.stopping and container.is_up and container.behaviour.stop == inf:
                 container.ends = inf
             container.stopping = container.overdue = False
 
     def kill(self, container: MemoryContainer, *, by_hand: bool) -> None:
-        """End it at once. What ended by a hand stays down, what crashed comes back if it is told to."""
+        """End it at once. A container that was killed manually stays down, a crashed one restarts by its restart policy."""
         if container.is_up:
             container.asked = container.asked or by_hand
             self._end(container, self.clock(), KILLED)
@@ -213,14 +214,14 @@ class Machine:
             self._tell(container)
 
     def remove(self, container: MemoryContainer) -> None:
-        """Let it be gone, its process too."""
+        """Remove it and its process."""
         if container.is_up:
             self._release(container, self.clock())
         self.containers.pop(container.id, None)
         self._tell(container)
 
     def pause(self, container: MemoryContainer) -> None:
-        """Freeze its process, or thaw it."""
+        """Pause or unpause its process."""
         if container.state is State.PAUSED:
             container.state, container.well_since = State.RUNNING, self.clock()
         elif container.state is State.RUNNING:
@@ -228,7 +229,7 @@ class Machine:
         self._tell(container)
 
     def fall_ill(self, container: MemoryContainer) -> None:
-        """From now on it does not answer, although it runs."""
+        """Let it hang: it runs but no longer answers."""
         container.sick_since = self.clock()
         self._tell(container)
 
@@ -246,7 +247,7 @@ class Machine:
         self._tell(container)
 
     def attach(self, container: MemoryContainer, network: str) -> None:
-        """Connect it to a network again, at whatever address is free now."""
+        """Connect it to a network again, at an address that is free now."""
         container.detached -= {network}
         if container.is_up and network in container.networks:
             self._attach(container, network)
@@ -254,7 +255,7 @@ class Machine:
         self._tell(container)
 
     def answers(self, address: str) -> tuple[bool, float]:
-        """Whether anybody answers at "address:port", and since when that is so."""
+        """Whether a container answers at "address:port", and since when that is so."""
         host, _, port = address.partition(":")
         container = self._by_address.get(host)
         if container is None or str(container.port) != port:
@@ -274,13 +275,13 @@ class Machine:
         ]
 
     def end(self, container: str) -> None:
-        """Its process has ended by itself after it was asked to."""
+        """Its process exited after a stop request."""
         if (found := self.containers.get(container)) and found.is_up:
             self._end(found, self.clock(), 0)
 
     @property
     def addresses(self) -> Mapping[str, MemoryContainer]:
-        """Who has which address."""
+        """The container of each address."""
         return self._by_address
 
     def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
