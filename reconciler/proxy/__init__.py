@@ -1,4 +1,4 @@
-"""HAProxy in front of a stack: its configuration, its sockets, and what it tells about its servers.
+"""HAProxy in front of a stack: its configuration, its sockets, and the state of its servers.
 
-The controller knows `base.Proxy` alone; `haproxy.HAProxy` is the implementation that wiring picks.
+The controller only uses `base.Proxy`; `haproxy.HAProxy` is the implementation that wiring picks.
 """

@@ -1,6 +1,6 @@
-"""What the controller needs of the proxies in front of a stack.
+"""The interface that the controller needs of the proxies in front of a stack.
 
-The written configuration and the running workers are told the same truth: `configure` first, then the runtime calls,
+The written configuration and the running workers are kept equal: `configure` first, then the runtime calls,
 each to every worker of every HAProxy container given. Every call has a timeout, raises ProxyError with a sentence for
 people, and is safe to repeat.
 """
@@ -23,10 +23,12 @@ class Proxy(Protocol):
         """How they are defined and replaced, for the plan."""
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
-        """Ask each running HAProxy container for its workers and servers; one that does not answer is a fact, no error."""
+        """Observe the workers and servers of each running HAProxy container; one that does not answer is an observation and
+        no error.
+        """
 
     def events(self) -> Iterator[str]:
-        """The name of a stack for each of its servers that goes UP or DOWN, for ever; some may be missed."""
+        """The name of a stack for each of its servers that goes UP or DOWN, without end; some may be missed."""
 
     def configure(
         self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
@@ -37,7 +39,7 @@ class Proxy(Protocol):
         """
 
     def reload(self, stack: Stack, slot: int) -> None:
-        """Start a new worker in this HAProxy; returns when it serves, raises with its log when it does not."""
+        """Start a new worker in this HAProxy; returns when it serves, else raises an error with its log."""
 
     def add_server(
         self,
@@ -49,13 +51,13 @@ class Proxy(Protocol):
         trusted: bool,
         weight: int = DEFAULT_WEIGHT,
     ) -> None:
-        """Make the server exist at this address, and at no other, and take traffic in the current workers.
+        """Add the server at this address, and at no other, and enable it in the current workers.
 
         One that takes traffic already keeps its weight.
         """
 
     def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
-        """Give the server this share of new requests, 0 to 256, in the current workers; none of its sessions ends."""
+        """Give the server this share of new requests, 0 to 256, in the current workers; its sessions are kept."""
 
     def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
         """Send nothing new to the server, in all workers."""

@@ -4,7 +4,7 @@
     └── ProxyError            HAProxy refused or did not answer in time; names the command and the answer
         └── ProxyAwayError    its socket accepts no connection
 
-The second has its own type because a HAProxy that is not there has no traffic to lose: changes may pass it by.
+The second has its own type because a HAProxy that is not running has no traffic to lose: changes may skip it.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MAX_LOG: Final = 2000
 
 
 class ProxyError(TemporaryError):
-    """HAProxy did not do what it was asked; the next pass asks again."""
+    """HAProxy did not carry out a command; the next pass tries again."""
 
     reason = Reason.PROXY
 
 
 class ProxyAwayError(ProxyError):
-    """The socket of an HAProxy is not there, or accepts no connection."""
+    """The socket of an HAProxy does not exist, or accepts no connection."""
 
     reason = Reason.PROXY_AWAY
 

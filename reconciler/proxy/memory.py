@@ -1,8 +1,8 @@
-"""The proxies of a stack in memory: the fake that ships next to HAProxy.
+"""The proxies of a stack in memory: a fake of HAProxy.
 
-It keeps what decides whether a request is lost: several HAProxy containers, each with a worker that takes new
-connections and old ones that only end theirs; a file that whoever starts reads; servers that are checked, drained and
-have sessions. What runs where it asks a Network, which a machine in memory is.
+It models what decides whether a request is lost: several HAProxy containers, each with a current worker and old ones that
+only finish their connections; a file that is read at start; servers with checks, drains and sessions. A Network, such as
+the machine in memory, tells which containers run.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ BOOT: Final = 0.1
 """Seconds from a container's start until its HAProxy answers."""
 SEES_UP_AFTER: Final = 0.25
 SEES_DOWN_AFTER: Final = 3.0
-"""Seconds until checks have noticed that a server answers, or no longer does."""
+"""Seconds until checks notice that a server answers, or no longer does."""
 
 
 class Network(Protocol):
-    """What HAProxy lives on; `changes` counts what has happened on it."""
+    """The network of HAProxy; `changes` counts its changes."""
 
     changes: int
 
     def settle(self) -> None:
-        """Let everything happen that is due by now."""
+        """Apply all changes that are due by now."""
 
     def proxies(self, project: str) -> Iterable[tuple[str, int, float, bool]]:
         """The running HAProxy containers: ID, slot, when they started, whether they were asked to stop."""
 
     def answers(self, address: str) -> tuple[bool, float]:
-        """Whether anybody answers at "address:port", and since when that is so."""
+        """Whether a container answers at "address:port", and since when that is so."""
 
     def end(self, container: str) -> None:
-        """The process of this container has ended by itself."""
+        """The process of this container exited by itself."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,7 @@ class MemoryServer:
     sessions: list[float] = field(default_factory=list)
 
     def settle(self, network: Network, now: float) -> None:
-        """Notice what checks have found by now."""
+        """Apply the results of checks up to now."""
         if self.sessions:
             self.sessions = [end for end in self.sessions if end > now]
         if self.admin is Admin.READY:
@@ -84,7 +84,7 @@ class MemoryServer:
 
 @dataclass(slots=True)
 class MemoryWorker:
-    """One process; `superseded` when it was told to take no new connections."""
+    """One process; `superseded` when it must take no new connections."""
 
     pid: int
     structure: str
@@ -237,10 +237,10 @@ class MemoryProxy:
                 )
             del worker.servers[server]
 
-    # What else a proxy does
+    # Simulation
 
     def processes(self, stack: Stack) -> Mapping[str, MemoryProcess]:
-        """The running HAProxies by container, as they are now: new ones have read the file, idle leaving ones are gone."""
+        """The running HAProxies by container: new ones have read the file, idle leaving ones have exited."""
         now = self._clock()
         known = self._processes.setdefault(stack.project, {})
         self._network.settle()
@@ -273,9 +273,9 @@ class MemoryProxy:
     def request(
         self, stack: Stack, container: str, seconds: float, choose: Callable[[Sequence[str]], str]
     ) -> str:
-        """Let a request come to the HAProxy in `container` and last `seconds`.
+        """Send a request to the HAProxy in `container` that lasts `seconds`.
 
-        `choose` picks one of the servers, each of which is there as often as its weight says. Returns the name of the one
+        `choose` picks one of the servers, each of which is listed as often as its weight. Returns the name of the one
         that got it, or "" when it is held because the pool is empty.
         """
         worker = self.processes(stack)[container].workers[0]
@@ -306,7 +306,7 @@ class MemoryProxy:
     def _worker(
         self, project: str, former: Mapping[str, MemoryServer] = MappingProxyType({})
     ) -> MemoryWorker:
-        """A worker that has read the file, and knows of the servers that the one before it has told it of."""
+        """A worker that has read the file, and loaded the states of its predecessor's servers."""
         file = self.files.get(project)
         self._pids += 1
         now = self._clock()
@@ -338,7 +338,7 @@ class MemoryProxy:
 
 
 def _seen(worker: MemoryWorker, now: float, successor: float) -> ProxyWorker:
-    """As HAProxy tells it, in whole seconds; an old worker shows only what still has sessions."""
+    """As HAProxy reports it, in whole seconds; an old worker shows only servers with sessions."""
     servers = (
         Server(
             name=name,

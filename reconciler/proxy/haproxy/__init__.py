@@ -1,1 +1,1 @@
-"""HAProxy in front of the replicas: its files, its containers, its sockets, and what it says of its servers."""
+"""HAProxy in front of the replicas: its files, its containers, its sockets, and the state of its servers."""

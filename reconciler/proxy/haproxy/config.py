@@ -1,8 +1,8 @@
-"""haproxy.cfg as a pure function of a stack, and back.
+"""Renders haproxy.cfg as a pure function of a stack, and parses it.
 
-The template can be read on its own; this module decides the numbers in it and lets nothing in that could say more
-than one value. The digest of everything but the servers, the *structure*, is what a reload is needed for: servers
-come and go at run time. It is computed from the text itself, so that a hand in the file is seen as drift.
+The template can be read on its own; this module computes its numbers and rejects values that could inject configuration.
+The *structure* is the digest of everything but the servers: a change of it needs a reload, while servers change at run
+time. It is computed from the text itself, so that a manual edit of the file is seen as drift.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ __all__ = [
 
 CONFIG_FILE: Final = "haproxy.cfg"
 EVENTS_SOCKET: Final = "events.sock"
-"""The socket that HAProxy tells of servers that went UP or DOWN; beside its configuration, where it can make nothing."""
+"""The socket to which HAProxy logs servers that went UP or DOWN; beside its configuration, where it cannot create files."""
 
 SUCCESSOR_PORT: Final = 8079
-"""TCP port on the namespace's loopback where a leaving worker hands requests to the one that listens now."""
+"""TCP port on the namespace's loopback where a leaving worker passes requests to the current one."""
 
 MAX_CONNECTIONS: Final = 8192
 """Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
 MAX_REWRITE: Final = 2048
-"""Bytes beside the headers of a request for those that we add."""
+"""Bytes beside the headers of a request for those that HAProxy adds."""
 RETRY_AFTER: Final = 5
-"""Seconds after which a client that got a 503 should come back."""
+"""Retry-After of a 503, in seconds."""
 FAST_CHECK: Final = 0.25
-"""Seconds between two checks of a server that is about to change."""
+"""Seconds between two checks of a server whose state is changing (fastinter)."""
 START_CHECK: Final = 0.1
-"""Seconds between two checks of a server that is DOWN, most often because it starts."""
+"""Seconds between two checks of a server that is DOWN (downinter), usually because it is starting."""
 RISE: Final = 1
 FALL: Final = 3
-"""Checks in a row that bring a server UP, or take it DOWN: the thresholds of a Kubernetes readiness probe."""
+"""Consecutive checks that set a server UP or DOWN: the thresholds of a Kubernetes readiness probe."""
 ERROR_LIMIT: Final = 3
-"""Failed connections in a row that take a server DOWN without waiting for its next check."""
+"""Consecutive failed connections that set a server DOWN before its next check."""
 RETRIES: Final = 2 * ERROR_LIMIT + 1
 """Attempts after the first one. A dead server has the fewest connections, so the same request may be sent to it until
-its errors have taken it DOWN, and then to another one that has died as well; the last one is for a replica that lives.
+its errors have taken it DOWN, and then to another dead one; the last attempt is for a live replica.
 """
 MAX_HEADER_KIB: Final = 1024
 LONGEST: Final = 24 * 86400.0
@@ -85,7 +85,7 @@ _HERE: Final = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """HAProxy's timeouts in seconds; how long it waits for whom before it gives a connection up."""
+    """HAProxy's timeouts in seconds."""
 
     request: float = 10.0
     keep_alive: float = 30.0
@@ -100,7 +100,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What the files in a configuration directory say: structure, servers (name to address), and the image
+    """The parsed files of a configuration directory: structure, servers (name to address), and the image
     whose HAProxy accepted it. `weights`: by name, where it is not the default.
     """
 
@@ -119,7 +119,7 @@ def render(
     """All files of the configuration directory, by relative path.
 
     `servers` are pairs of name and "IPv4:port"; they are written in order of name. `weights` are pairs of name and weight.
-    Raises ValueError, naming the field, for a value that HAProxy could read as anything but that value.
+    Raises ValueError, naming the field, for a value that HAProxy could read as something else.
     """
     pairs = sorted((_matching("server name", _NAME, name), _address(address)) for name, address in servers)
     if len({name for name, _ in pairs}) != len(pairs):
@@ -132,12 +132,12 @@ def render(
 
 @lru_cache(maxsize=256)
 def structure(settings: ProxySettings) -> str:
-    """The digest, 12 hex digits, of everything that these settings come to but the servers."""
+    """The digest, 12 hex digits, of the configuration of these settings without the servers."""
     return _digest(_assets(), _text(settings, (), "-", "-"))
 
 
 def read_back(files: Mapping[str, str]) -> Written | None:
-    """What the files of a configuration directory say, or None without a haproxy.cfg."""
+    """Parses the files of a configuration directory; None without a haproxy.cfg."""
     text = files.get(CONFIG_FILE)
     if text is None:
         return None
@@ -151,14 +151,14 @@ def read_back(files: Mapping[str, str]) -> Written | None:
 
 
 def weighed(weight: int) -> int:
-    """A weight, if HAProxy has such a one."""
+    """The weight, if it is valid for HAProxy."""
     if not 0 <= weight <= MAX_WEIGHT:
         raise ValueError(f"server weight: {weight!r} is not from 0 to {MAX_WEIGHT}")
     return weight
 
 
 def state_file(slot: int | str) -> str:
-    """The name of the file beside haproxy.cfg that hands the servers' states to the next worker."""
+    """The name of the file beside haproxy.cfg that passes the servers' states to the next worker."""
     return f"servers-{slot}.state"
 
 
@@ -168,7 +168,7 @@ def asset_names() -> tuple[str, ...]:
 
 
 def check_options(health: Probe) -> str:
-    """The keywords that say how a server is checked.
+    """The keywords of a server's health check.
 
     A server that is added at run time inherits nothing from `default-server`, so both are made from this.
     """
@@ -200,7 +200,7 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
                 "host": _matching("health check host", _HOST, settings.health.host),
             },
             hold_ms=_ms("hold seconds", settings.hold_seconds),
-            # Between the drain deadline and the engine's SIGKILL, so that what is cut is cut by HAProxy.
+            # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
             hard_stop_ms=_ms("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
             checks=check_options(settings.health),
             timeouts=Timeouts(),

@@ -1,4 +1,4 @@
-"""The part of every stack that no plugin writes: the gateway, HAProxy and the two shared networks.
+"""The part of every stack that does not come from a plugin: the gateway, HAProxy and the two shared networks.
 
 The gateway only holds a network namespace and the published port, like a pause container of Kubernetes, so that
 HAProxy itself can be replaced behind an open port. HAProxy's containers live in that namespace and share two
@@ -16,7 +16,8 @@ from reconciler.core.desired.workloads import Part, labelled
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 
 INNER_PORT: Final = 8080
-"""TCP port that HAProxy listens on inside the gateway's namespace; fixed, so that publishing elsewhere changes no proxy."""
+"""TCP port that HAProxy listens on inside the gateway's namespace; fixed, so that another published port changes no proxy.
+"""
 
 CONFIG_MOUNT: Final = "/usr/local/etc/haproxy"
 RUN_MOUNT: Final = "/run/haproxy"
@@ -24,7 +25,7 @@ SLOT_VARIABLE: Final = "VAULT_PROXY_SLOT"
 FIRST_SLOT: Final = 1
 
 EXPORTER_PREFIX: Final = "184"
-"""What the port of an HAProxy's own metrics begins with; its slot follows, so that a pair does not share one port."""
+"""The prefix of the port of an HAProxy's own metrics; its slot follows, so that two HAProxies do not share a port."""
 
 HARD_STOP_MARGIN: Final = 5.0
 """Seconds by which a stopping HAProxy outlives its sessions' drain deadline before the engine kills it."""
@@ -38,13 +39,13 @@ def exporter_port(slot: int) -> int:
 def _gateway(published: int, image: str, bind: str = "") -> dict[str, Any]:
     """The Compose service that holds the namespace and publishes the port, on the address `bind` or on all.
 
-    It runs any image that has `sleep`; the proxy's own saves pulling a second one.
+    It runs any image that has `sleep`; using the proxy's own avoids a second pull.
     """
     return {
         "image": image,
         "entrypoint": ["sleep", "infinity"],
         "user": "65534:65534",
-        # `sleep` as process 1 ignores SIGTERM, and has nothing to finish.
+        # `sleep` as process 1 ignores SIGTERM, and has no sessions to finish.
         "stop_signal": "SIGKILL",
         "read_only": True,
         "cap_drop": ["ALL"],
@@ -79,7 +80,7 @@ def _haproxy(site: Site, image: str, drain_seconds: float) -> dict[str, Any]:
 
 
 def slot_overlay(slot: int, handover: int | None) -> dict[str, Any]:
-    """What sets one HAProxy container apart from the others of its workload; no part of the revision.
+    """The fields that differ between HAProxy containers of one workload; not part of the revision.
 
     With `handover` it fetches the listening sockets from the HAProxy in that slot instead of binding new ones.
     """

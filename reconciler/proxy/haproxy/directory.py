@@ -1,7 +1,7 @@
-"""Files in a directory that is held by its descriptor, so that no link can lead out of it.
+"""Accesses files in a directory by its descriptor, so that no link can lead out of it.
 
-A HAProxy that was taken over can put anything into a directory that it may write to. What is opened here is opened by
-name in that one directory, is no link and is a regular file; nothing waits for a FIFO or reads a device.
+A compromised HAProxy can create any file in a directory that it may write to. Files are opened by name in that one
+directory and must be regular files and no links; no call blocks on a FIFO or reads a device.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def opened(path: Path) -> Iterator[int]:
 
 @contextmanager
 def opened_below(directory: int, name: str) -> Iterator[int]:
-    """The same, for a directory inside of another one."""
+    """The same, for a subdirectory."""
     descriptor = os.open(name, _DIRECTORY, dir_fd=directory)
     try:
         yield descriptor
@@ -53,7 +53,7 @@ def opened_below(directory: int, name: str) -> Iterator[int]:
 
 
 def make_directory(path: Path, site: Site) -> None:
-    """Make sure that there is this directory, for HAProxy's user and closed to others. Raises OSError for a link."""
+    """Create this directory if it is missing, owned by HAProxy's user and closed to others. Raises OSError for a link."""
     path.mkdir(parents=True, exist_ok=True)
     with opened(path) as descriptor:
         os.fchmod(descriptor, DIRECTORY_MODE)
@@ -61,7 +61,7 @@ def make_directory(path: Path, site: Site) -> None:
 
 
 def read_file(directory: int, name: str, limit: int) -> str | None:
-    """The first `limit` bytes of a regular file as text; None for what is none, is a link or is not there."""
+    """The first `limit` bytes of a regular file as text; None for any other file type, a link or a missing file."""
     try:
         # O_NONBLOCK: to open a FIFO would wait for a writer.
         descriptor = os.open(
@@ -80,7 +80,7 @@ def read_file(directory: int, name: str, limit: int) -> str | None:
 
 
 def replace_file(directory: int, name: str, content: bytes, site: Site) -> None:
-    """Write a file whole or not at all, for HAProxy's user; what has the name now is replaced, not written to."""
+    """Replace a file atomically, owned by HAProxy's user; an existing file is replaced, not written to."""
     temporary = f".{name}.new"
     remove(directory, temporary)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -101,13 +101,13 @@ def replace_file(directory: int, name: str, content: bytes, site: Site) -> None:
 
 
 def remove(directory: int, name: str) -> None:
-    """Remove a name that is no directory; one that is gone is fine. What a link leads to stays."""
+    """Remove a name that is no directory, if it exists. The target of a link stays."""
     with suppress(FileNotFoundError):
         os.unlink(name, dir_fd=directory)
 
 
 def give(descriptor: int, site: Site) -> None:
-    """Make HAProxy's user the owner of an open file, as far as we may."""
+    """Make HAProxy's user the owner of an open file, if permitted."""
     if os.geteuid() == 0:
         os.fchown(descriptor, site.uid, site.gid)
 

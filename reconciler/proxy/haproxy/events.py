@@ -1,8 +1,8 @@
-"""HAProxy's news: a server went UP or DOWN by its check.
+"""HAProxy's events: a server went UP or DOWN by its check.
 
-HAProxy has no stream of events, but it logs each change of a server, here as a datagram to a socket that we make in the
-directory of its configuration, where it can write to sockets but make or remove nothing. Nothing of the datagram is read:
-the pass that it wakes looks for itself. HAProxy drops a datagram that is not taken, so this can only make us sooner.
+HAProxy has no event stream, but it logs each state change of a server, here as a datagram to a socket in the directory of
+its configuration, where it can write to sockets but not create or remove files. The datagram's content is ignored: the pass
+that it triggers observes for itself. HAProxy drops datagrams that are not received, so events only make passes earlier.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Ear:
 
 
 class ServerEvents:
-    """A socket for each VaultService. Any thread may `listen`, one follows."""
+    """A socket for each VaultService. Any thread may `listen`, one thread follows."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
@@ -45,7 +45,7 @@ class ServerEvents:
         self._followed = False
 
     def listen(self, name: str, site: Site) -> None:
-        """Hear the HAProxies of a VaultService from now on. Without a follower nothing is touched. Raises OSError."""
+        """Listen to the HAProxies of a VaultService from now on. Without a follower it does nothing. Raises OSError."""
         path = site.config / EVENTS_SOCKET
         known = self._by_path.get(path)
         if self._followed and site.config.is_dir() and not (known and known.file == _file(path)):
@@ -53,12 +53,12 @@ class ServerEvents:
             self._add(_bound(name, path, site))
 
     def follow(self) -> Iterator[str]:
-        """The name of a VaultService for each change of one of its servers, for ever."""
+        """The name of a VaultService for each change of one of its servers, without end."""
         self._followed = True
         return self._names()
 
     def close(self) -> None:
-        """Hear nothing any more."""
+        """Stop listening."""
         for ear in list(self._ears.values()):
             self._forget(ear)
         self._poll.close()
@@ -76,7 +76,7 @@ class ServerEvents:
         self._poll.register(ear.socket, select.EPOLLIN)
 
     def _forget_the_gone(self) -> None:
-        """Those whose file was removed, with its service or by hand."""
+        """Sockets whose file was removed, with its service or manually."""
         for ear in list(self._ears.values()):
             if ear.file != _file(ear.path):
                 self._forget(ear)
@@ -88,11 +88,11 @@ class ServerEvents:
 
 
 def _bound(name: str, path: Path, site: Site) -> _Ear:
-    """A new socket at this path, in the place of one whose owner is gone."""
+    """A new socket at this path, which replaces one of a dead process."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         made.setblocking(False)
-        # Before it has a name, so that it never has another mode.
+        # Before the rename, so that it never has another mode.
         os.fchmod(made.fileno(), _MODE)
         with opened(site.config) as directory:
             remove(directory, path.name)
@@ -106,7 +106,7 @@ def _bound(name: str, path: Path, site: Site) -> _Ear:
 
 
 def _file(path: Path) -> int | None:
-    """The inode of a file, if there is one."""
+    """The inode of a file, if it exists."""
     try:
         return path.lstat().st_ino
     except OSError:

@@ -1,8 +1,8 @@
 """The configuration directory of one VaultService: read, validate, replace.
 
-Each file is replaced by a rename and haproxy.cfg last, so that a crash leaves either the old truth or the new one, or
-files whose digest says that they must be written again. Only HAProxy's own user can read them. Its container sees this
-directory read-only, so all that we hand to HAProxy goes here and nothing into the directory of its sockets.
+Each file is replaced by a rename and haproxy.cfg last, so that a crash leaves either the old or the new configuration, or
+files whose digest shows that they must be written again. Only HAProxy's own user can read them. Its container mounts this
+directory read-only, so all files for HAProxy go here and none into the directory of its sockets.
 """
 
 from __future__ import annotations
@@ -32,10 +32,12 @@ __all__ = ["Validate", "handed_over", "prepare", "read_files", "validate_files",
 
 Validate = Callable[[str, Path, str], None]
 """Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
-message. The user is the one that HAProxy will run as: nobody else may read the directory."""
+message. The user is that of the running HAProxy: no other user may read the directory."""
 
 MAX_FILE: Final = 4 * 1024 * 1024
-"""Bytes of a file that are read: a haproxy.cfg with a thousand servers has 50 KiB, and a longer one is not ours."""
+"""Bytes of a file that are read: a haproxy.cfg with a thousand servers has 50 KiB, so a longer one was not written by the
+controller.
+"""
 
 _SCRATCH: Final = ".check-"
 
@@ -51,16 +53,16 @@ def read_files(directory: Path) -> dict[str, str]:
 
 
 def prepare(site: Site) -> None:
-    """Make the directories that HAProxy's containers mount; a missing one would be made by the engine, for root."""
+    """Create the directories that HAProxy's containers mount; the engine would create a missing one as root."""
     for directory in (site.config, site.run):
         make_directory(directory, site)
 
 
 def validate_files(site: Site, image: str, files: Mapping[str, str], validate: Validate) -> None:
-    """Let the image's own HAProxy read these files before any other does; raises what `validate` raises."""
+    """Validate these files with the image's own HAProxy before they are used; raises what `validate` raises."""
     # Beside the real ones and not in /tmp: the engine must find it, also when the controller runs in a container.
     for abandoned in site.directory.glob(f"{_SCRATCH}*"):
-        # Its owner was killed in the middle: a service is worked on by one process at a time, and now that is us.
+        # Left by a killed process: this process holds the lease of the service, so no other one uses it.
         shutil.rmtree(abandoned)
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=site.directory) as scratch:
         directory = Path(scratch)
@@ -80,14 +82,14 @@ def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:
 
 @contextmanager
 def handed_over(site: Site, slot: int, states: str) -> Iterator[None]:
-    """In the block, a worker that starts in this slot finds these states of its servers."""
+    """In the block, a worker that starts in this slot loads these states of its servers."""
     name = state_file(slot)
     with opened(site.config) as here:
         replace_file(here, name, f"{states}\n".encode(), site)
         try:
             yield
         finally:
-            # A worker that starts later must not believe it.
+            # A worker that starts later must not load it.
             remove(here, name)
 
 

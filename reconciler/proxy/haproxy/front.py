@@ -1,4 +1,4 @@
-"""HAProxy as the front door of a stack: its containers, its steps in a plan, and what it can do. Nothing here does I/O."""
+"""HAProxy as the front door of a stack: its containers, its steps in a plan, and its capabilities. It does no I/O."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Which headers of a request are not the client's to write.
+"""The request headers that clients must not set.
 
-Servers that follow CGI (WSGI, Rack, PHP) turn every mark in a header's name into "_", so a client that writes
-X_Forwarded_For or X.Forwarded.For forges what HAProxy wrote as X-Forwarded-For. A "-" in a name therefore stands for any
-mark. HAProxy compares names in small letters.
+Servers that follow CGI (WSGI, Rack, PHP) turn every punctuation character in a header's name into "_", so a client that
+writes X_Forwarded_For or X.Forwarded.For forges what HAProxy wrote as X-Forwarded-For. A "-" in a name therefore matches
+any punctuation. HAProxy compares names in lower case.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 __all__ = ["FOLDED", "OURS", "REQUEST_ID", "expression"]
 
 OURS: Final = (
-    # Where a request came from; HAProxy writes what it saw.
+    # The origin of a request; HAProxy sets these itself.
     "forwarded",
     "forwarded-*",
     "front-end-https",
@@ -25,7 +25,7 @@ OURS: Final = (
     "x-real-*",
     "x-scheme",
     "x-url-scheme",
-    # Another path or host than that of the request line; some frameworks believe them.
+    # Another path or host than that of the request line; some frameworks trust them.
     "path-info",
     "script-name",
     "x-original-for",
@@ -40,9 +40,9 @@ OURS: Final = (
     "x-rewrite-path",
     "x-rewrite-uri",
     "x-rewrite-url",
-    # CGI makes HTTP_PROXY of it, which programs take for the proxy that they have to use.
+    # CGI turns it into HTTP_PROXY, which programs use as their outgoing proxy.
     "proxy",
-    # For the next hop only.
+    # Hop-by-hop.
     "http2-settings",
     "keep-alive",
     "proxy-connection",
@@ -50,7 +50,7 @@ OURS: Final = (
 REQUEST_ID: Final = ("x-request-id",)
 
 FOLDED: Final = ("content-length", "content-type", "transfer-encoding")
-"""Headers that are the client's, but under no second name."""
+"""Headers that clients may set, but only under their proper name."""
 
 LONGEST: Final = 64
 """Characters of a name."""

@@ -1,8 +1,8 @@
-"""The Proxy of a stack, done by HAProxy.
+"""Implements the Proxy of a stack with HAProxy.
 
-The configuration on disk and the running workers are told the same: whoever starts or restarts finds the servers in
-the file, whoever runs already hears of them over its socket. A HAProxy whose socket accepts no connection has no traffic,
-so changes pass it by; one that listens and does not answer is an error.
+The configuration on disk and the running workers are kept equal: a worker that starts reads the servers from the file, a
+running one is changed over its socket. A HAProxy whose socket accepts no connection has no traffic, so changes skip it; one
+that listens and does not answer is an error.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from reconciler.proxy.silence import Silence
 __all__ = ["HAProxy"]
 
 LOOK_SECONDS: Final = 4.0
-"""For one look at one HAProxy, all of its workers included; twice what one answer may take."""
+"""Timeout of one observation of one HAProxy with all its workers; twice the timeout of one answer."""
 CHANGE_SECONDS: Final = 10.0
-"""For one change in one HAProxy: a look, and a few commands to each worker."""
+"""Timeout of one change in one HAProxy: an observation, and a few commands to each worker."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -46,9 +46,8 @@ T = TypeVar("T")
 class HAProxy:
     """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack.
 
-    It remembers since when a HAProxy has been silent, and what an image has accepted: a suite of services whose
-    configurations differ in nothing but servers starts one container to check them, not one for each. `clock` gives
-    seconds that only grow.
+    It remembers since when a HAProxy has been silent, and the structures that an image has accepted: services whose
+    configurations differ only in servers are validated by one container. `clock` gives monotonic seconds.
     """
 
     front: Final[FrontDoor] = FRONT
@@ -63,7 +62,7 @@ class HAProxy:
         """See Proxy.observe."""
         expected = _checked(structure, stack.proxy)
         with suppress(OSError):
-            # Unheard, a change is seen with the next look.
+            # Without events, a change is seen by the next pass.
             self._events.listen(stack.name, stack.site)
         written = _written(stack)
         found = {
@@ -77,7 +76,7 @@ class HAProxy:
         silent = self._silence.of(stack.project, [id for id, workers in found.items() if workers is None])
         return ProxyObservation(
             expected=expected,
-            # A file that this image's HAProxy has not accepted yet is none, although it may well be right.
+            # A file that this image's HAProxy has not validated yet counts as missing, although it may be valid.
             written=written.structure if written and written.image == stack.haproxy.image else None,
             configured=written.servers if written else {},
             weights=written.weights if written else {},
@@ -102,7 +101,7 @@ class HAProxy:
         before = _written(stack)
         if before is not None:
             self._accepted.add((before.structure, before.image))
-        # Servers are typed values on lines of a kind that was accepted before; all else is HAProxy's to judge.
+        # Server lines only hold typed values in a form that was validated before; HAProxy validates all else.
         wanted = (structure(stack.proxy), image)
         try:
             prepare(stack.site)

@@ -1,8 +1,8 @@
-"""What is asked of one running HAProxy: show yourself, add, drain or delete a server, reload.
+"""Commands to one running HAProxy: show its state, add, drain or delete a server, reload.
 
-Every change begins with a look and is safe to repeat. The answer to every command is compared with what HAProxy 3.0
-says on success; anything else is an error that quotes it, because a server that is believed to be drained and is not
-costs requests. A worker that stops refuses changes of servers and takes no new connection, so it is not asked.
+Every change starts with an observation and is safe to repeat. The answer to every command is compared with the success
+answers of HAProxy 3.0; any other answer is an error that quotes it, because stopping a server that is not really drained
+loses requests. A stopping worker refuses changes of servers and takes no new connection, so it is skipped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RELOAD_TIMEOUT: Final = 15.0
 """Seconds for a reload: reading the configuration, starting the worker, and its first answer."""
 
 MAX_OLD_WORKERS: Final = 64
-"""Workers before the current one that are looked at. The master itself ends those that are more than 50 reloads old."""
+"""Maximum number of old workers to observe. The master itself ends those that are more than 50 reloads old."""
 
 _STREAM: Final = re.compile(r"0x[0-9a-f]{1,16}")
 _DONE: Final = ""
@@ -45,7 +45,7 @@ class Runtime:
     pool: str
 
     def processes(self) -> tuple[Process, ...]:
-        """Every worker, the current one first, in one round trip and one more for each old worker.
+        """All workers, the current one first, in one round trip plus one for each old worker.
 
         Raises ProxyAwayError and ProxyError.
         """
@@ -62,8 +62,8 @@ class Runtime:
     def add_server(
         self, name: str, address: str, checks: str, *, trusted: bool, weight: int = DEFAULT_WEIGHT
     ) -> None:
-        """Make the server exist at this address and take traffic: at once when trusted, else after its first
-        good check. `checks` are the keywords that say how it is checked.
+        """Add the server at this address and enable it: at once when trusted, else after its first good check. `checks` are
+        the keywords of its health check.
         """
         current = self._current()
         if current.info.stopping:
@@ -79,8 +79,8 @@ class Runtime:
         commands.append((f"enable health {server}", _DONE))
         commands.append((f"set server {server} weight {weighed(weight)}", _DONE))
         if not trusted:
-            # Leaving maintenance makes a server UP until its checks say otherwise. Drained, it gets no request until it
-            # has been told that it is DOWN.
+            # A server that leaves maintenance is UP until a check fails. Drained, it gets no request until it
+            # has been set DOWN.
             commands.append((f"set server {server} state drain", _DONE))
             commands.append((f"set server {server} health down", _DONE))
         commands.append((f"set server {server} state ready", _DONE))
@@ -93,18 +93,18 @@ class Runtime:
             self._expect([(f"set server {self.pool}/{name} weight {weighed(weight)}", _DONE, _NO_SERVER)])
 
     def drain_server(self, name: str) -> None:
-        """Send nothing new to the server; what runs on it ends by itself. An absent server is drained.
+        """Send no new requests to the server; its sessions end by themselves. An absent server counts as drained.
 
-        Maintenance, not HAProxy's own drain state: neither touches running requests, but only maintenance starts
-        the clock that says since when, and it is what deleting a server asks for.
+        Uses maintenance and not HAProxy's drain state: neither affects running requests, but only maintenance resets the
+        time of the last change, and deleting a server requires it.
         """
         current = self._current()
         if not current.info.stopping and find(current.servers, name):
             self._expect([(f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER)])
 
     def delete_server(self, name: str, *, force: bool) -> None:
-        """Delete the server. Without `force` raise ProxyError while it has a session; with it, cut its sessions, also
-        those that old workers have left. An absent server is deleted.
+        """Delete the server. Without `force` raise ProxyError while it has a session; with it, cut its sessions, also those
+        in old workers. An absent server counts as deleted.
         """
         if force:
             for worker in self.processes():
@@ -117,7 +117,7 @@ class Runtime:
         self._expect([(f"set server {server} state maint", _DONE, _NO_SERVER)])
         if force:
             self._expect([(f"shutdown sessions server {server}", _DONE, _NO_SERVER)])
-        # The next command interrupts `wait`; it is the turn in which HAProxy ends the sessions that were cut.
+        # The next command interrupts `wait`, during which HAProxy ends the sessions that were cut.
         waited, deleted = self._ask([f"wait 1s srv-removable {server}", f"del server {server}"])
         if deleted not in (_DELETED, _NO_SERVER):
             busy = find(self._current().servers, name) or known
@@ -127,12 +127,12 @@ class Runtime:
             )
 
     def reload(self, expected: str) -> None:
-        """Start a worker with the written configuration; `expected` is the structure it has to say it has.
+        """Start a worker with the written configuration; `expected` is the structure that it has to report.
 
-        A server that is DOWN or drained stays so, and since then: a new worker by itself would take all of them for
-        UP. Raises ProxyError with HAProxy's start-up log when it does not start; the old worker serves on then.
+        Servers that are DOWN or drained keep their state and its time: by default a new worker treats all of them as UP.
+        Raises ProxyError with HAProxy's start-up log when it does not start; the old worker then keeps serving.
         """
-        # Of a pool that is new there is nothing to hand over; the answer that says so is no such file either.
+        # A new pool has no states to pass on; the error answer is not a valid state file either.
         (states,) = self._ask([f"show servers state {self.pool}"])
         with handed_over(self.master.site, self.master.slot, states):
             said = converse(self.master, ["reload"], timeout=RELOAD_TIMEOUT).strip()
@@ -150,7 +150,7 @@ class Runtime:
 
     @property
     def _show_servers(self) -> str:
-        # Of everything in the pool (-1) the servers (4).
+        # Type 4 (servers) of all objects (-1) in the pool.
         return f"show stat {self.pool} 4 -1"
 
     def _current(self) -> Process:
@@ -161,13 +161,13 @@ class Runtime:
         at = process(pid)
         said = converse(self.master, [f"{at} show info", f"{at} {self._show_servers}"])
         info, _, stats = said.partition("\n\n")
-        # It may have ended since it was listed; the master says so in a sentence instead of a table.
+        # It may have ended since it was listed; the master then answers with a message instead of a table.
         return self._process(info, stats.rstrip(), old=True) if stats.startswith("#") else None
 
     def _process(self, info: str, stats: str, *, old: bool = False) -> Process:
         try:
             told: Info = read_info(info)
-            # Until a reload a worker does not know a pool that was given another name.
+            # A worker does not know a renamed pool until a reload.
             servers = () if stats == _NO_POOL else read_servers(stats)
         except ValueError as error:
             raise ProxyError(f"HAProxy in slot {self.master.slot} was not understood: {error}") from error
@@ -185,7 +185,7 @@ class Runtime:
         return ask(self.master, [f"{CURRENT} {command}" for command in commands])
 
     def _expect(self, commands: Sequence[tuple[str, ...]]) -> None:
-        """Send commands, each with the answers that mean success."""
+        """Send commands, each with its success answers."""
         for (command, *good), answer in zip(commands, self._ask([c[0] for c in commands]), strict=True):
             if answer not in good:
                 raise ProxyError(

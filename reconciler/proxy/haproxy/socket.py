@@ -1,9 +1,9 @@
-"""One question to one HAProxy over its master socket.
+"""Sends commands to one HAProxy over its master socket.
 
-The master socket alone is used: it outlives reloads, reaches every process ("@1" is the current worker, "@!PID" any
-other), and still answers while HAProxy stops, when the workers' own sockets are closed already. All commands of one
-question travel in one write on one connection, each on a line of its own, because the master reads a ";" itself and
-would send only the first of them to the worker.
+Only the master socket is used: it outlives reloads, reaches every process ("@1" is the current worker, "@!PID" any other),
+and still answers while HAProxy stops, when the workers' own sockets are closed already. All commands of one call are sent
+in one write on one connection, each on its own line, because the master splits at ";" and would send only the first of them
+to the worker.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CURRENT: Final = "@1"
 _NO_PROCESS: Final = ("Can't find the target", "Can't connect to the target")
 
 MAX_ANSWER: Final = 8 * 1024 * 1024
-"""Bytes of all answers to one question: a thousand servers take 300 KiB."""
+"""Bytes of all answers to one call: a thousand servers take 300 KiB."""
 
 _CREDENTIALS: Final = struct.Struct("3i")
 """struct ucred: process, user and group."""
@@ -41,9 +41,7 @@ _CREDENTIALS: Final = struct.Struct("3i")
 
 @dataclass(frozen=True, slots=True)
 class Master:
-    """The master process of one HAProxy; what is asked of it has to be answered before `until` (monotonic seconds),
-    however many questions that are.
-    """
+    """The master process of one HAProxy; all calls together have to be answered before `until` (monotonic seconds)."""
 
     site: Site
     slot: int
@@ -56,10 +54,10 @@ def process(pid: int) -> str:
 
 
 def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
-    """Send commands, one per line, and return as many answers, without their last line ends.
+    """Send commands, one per line, and return as many answers, without trailing line ends.
 
-    An answer ends at an empty line; one that is nothing else means success to most commands. Raises ProxyAwayError
-    when the socket accepts no connection or a process that was named is gone, and ProxyError when there is no answer
+    An answer ends at an empty line; an empty one means success for most commands. Raises ProxyAwayError
+    when the socket accepts no connection or the addressed process has ended, and ProxyError when there is no answer
     within `timeout` seconds or none to some of the commands.
     """
     said = converse(master, commands, timeout=timeout)
@@ -72,7 +70,7 @@ def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) ->
             answers.append("\n".join(lines))
             lines = []
     if lines and lines[-1].startswith(_NO_PROCESS):
-        # The master ends the conversation at the first process that it does not have.
+        # The master closes the connection at the first process that it does not have.
         raise ProxyAwayError(f"HAProxy in slot {master.slot} has no such worker: {quoted(lines[-1])}")
     if len(answers) != len(commands):
         raise ProxyError(
@@ -83,7 +81,7 @@ def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) ->
 
 
 def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
-    """Send commands and return all that is answered, as it is; raises as `ask` does."""
+    """Send commands and return the raw answer; raises as `ask` does."""
     for command in commands:
         if ";" in command or not command.isprintable():
             raise ProxyError(f"{quoted(command)!r} would be more than one command to HAProxy")
@@ -93,10 +91,10 @@ def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOU
     try:
         with _connected(master, deadline) as connection:
             connection.sendall("".join(f"{command}\n" for command in commands).encode())
-            # The end of our side makes HAProxy answer everything and then close its own.
+            # After a half-close HAProxy answers everything and then closes its side.
             connection.shutdown(socket.SHUT_WR)
             while True:
-                # One deadline for all of it: an answer that comes byte by byte gets no more time.
+                # One deadline for the whole answer: one that arrives byte by byte gets no more time.
                 connection.settimeout(_left(deadline))
                 if not (chunk := connection.recv(65536)):
                     return received.decode(errors="replace")
@@ -126,7 +124,7 @@ def _left(deadline: float) -> float:
 
 @contextmanager
 def _connected(master: Master, deadline: float) -> Iterator[socket.socket]:
-    """A connection to HAProxy's own socket, and to none that a link in its directory leads to."""
+    """A connection to HAProxy's own socket, never through a link in its directory."""
     name = f"master-{master.slot}.sock"
     with (
         opened(master.site.run) as directory,
@@ -134,7 +132,7 @@ def _connected(master: Master, deadline: float) -> Iterator[socket.socket]:
         socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection,
     ):
         connection.settimeout(_left(deadline))
-        # By the descriptor: the name may be another file's by now, and may be too long for an address.
+        # By the descriptor: the name may refer to another file by now, and may be too long for a socket address.
         connection.connect(f"/proc/self/fd/{file}")
         told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         _, user, _ = _CREDENTIALS.unpack(told)
@@ -150,7 +148,7 @@ def _socket_file(directory: int, name: str, master: Master) -> Iterator[int]:
         if not stat.S_ISSOCK(found.st_mode):
             raise ProxyError(
                 f"HAProxy in slot {master.slot} cannot be asked: {name} in {master.site.run} is no socket; "
-                "whatever put it there can write into that directory"
+                "the process that created it can write into that directory"
             )
         _expect_owner(found.st_uid, name, master)
         yield descriptor

@@ -1,8 +1,8 @@
-"""What the processes of HAProxy say about themselves, read into values.
+"""Parses the answers of HAProxy's processes about their state.
 
-A worker that was told to leave, by a reload or because its HAProxy is replaced, refuses to have its servers changed
-and gives no server a new request: what reaches it still goes on to its successor. What it has left are the sessions
-that it had, so that is all it shows.
+A leaving worker, after a reload or because its HAProxy is replaced, refuses changes of its servers and sends no server a
+new request: it passes requests that still reach it to its successor. Only its remaining sessions count, so only these are
+shown.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One worker as it was found; `serving` when it takes new connections."""
+    """The observed state of one worker; `serving` when it takes new connections."""
 
     info: Info
     servers: tuple[Server, ...]
@@ -75,7 +75,7 @@ def read_info(answer: str) -> Info:
         structure = values.get("description", "")
         return Info(
             pid=_number(values["Pid"]),
-            # It is compared and shown: a text that is no digest says as little as none.
+            # It is compared and shown: a text that is no digest counts as missing.
             structure=structure if _STRUCTURE.fullmatch(structure) else "",
             stopping=values["Stopping"] != "0",
             uptime=float(_number(values["Uptime_sec"])),
@@ -109,9 +109,9 @@ def _servers(answer: str) -> Iterator[Server]:
 
 
 def as_worker(process: Process, serving: frozenset[str], successor: float) -> ProxyWorker:
-    """The worker as the controller sees it.
+    """The worker as a value of the core.
 
-    Of a worker that is leaving only the servers that still have a session are shown. Those that the serving workers
+    Of a leaving worker only the servers that still have a session are shown. Those that the serving workers
     do not have (`serving` are the names of those that they have) are drained at least since the last of these took
     over, `successor` seconds ago.
     """
@@ -133,7 +133,7 @@ def as_worker(process: Process, serving: frozenset[str], successor: float) -> Pr
 
 
 def find(servers: Iterable[Server], name: str) -> Server | None:
-    """The server of this name, if it is there."""
+    """The server of this name, if it exists."""
     return next((server for server in servers if server.name == name), None)
 
 
@@ -142,7 +142,7 @@ def _server(row: dict[str, str]) -> Server:
         raise ValueError(
             f"show stat tells of a server without a proper name or address: {quoted(row['svname'])!r}"
         )
-    # A server whose weight is 0 is UP or DOWN like any other: only what was taken out is MAINT or DRAIN.
+    # A server whose weight is 0 is UP or DOWN like any other: only disabled servers are MAINT or DRAIN.
     out = row["status"].startswith(("MAINT", "DRAIN"))
     if (weight := _number(row["uweight"])) > MAX_WEIGHT:
         raise ValueError(f"show stat tells of a server of weight {weight}, more than {MAX_WEIGHT}")
@@ -160,7 +160,7 @@ def _server(row: dict[str, str]) -> Server:
 
 
 def _check(row: dict[str, str]) -> str:
-    # A star says that the next check is under way.
+    # An asterisk means that the next check is in progress.
     status = row.get("check_status", "").removeprefix("* ")
     return "" if status in _NO_CHECK_YET else " ".join(filter(None, (status, row.get("check_code", ""))))
 

@@ -1,8 +1,8 @@
-"""The way in: the gateway that holds the published port, and the HAProxy containers in its namespace.
+"""The front door's steps: the gateway that holds the published port, and the HAProxy containers in its namespace.
 
-HAProxy is replaced like any workload, one new before one old, but the new one takes the listening sockets over from the
-old one, so that not even a connection in the kernel's queue is lost. A published port that moves opens on a new gateway
-first; the old one goes when the last HAProxy in its namespace has gone.
+HAProxy is replaced like any workload, one new before one old, but the new one takes the listening sockets over from the old
+one, so that not even a connection in the kernel's queue is lost. A changed published port is opened on a new gateway first;
+the old gateway is removed after the last HAProxy in its namespace.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ ANSWER_SECONDS: Final = 10.0
 """How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
 
 ANSWER_LOOK: Final = 0.05
-"""Seconds between two looks at a HAProxy that does not answer: nothing tells when its socket appears."""
+"""Seconds between two checks of a HAProxy that does not answer: there is no event when its socket appears."""
 
 PORT_LOOK: Final = 2.0
-"""Seconds between two looks at a port that something else has: no event tells that a process has closed it."""
+"""Seconds between two checks of a port that is taken: there is no event when a process closes it."""
 
 _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
-"""A gateway does nothing but exist: frozen by a hand, it serves as well."""
+"""A gateway only holds a network namespace, which it also does while it is paused."""
 
 
 def plan_front(
@@ -54,7 +54,7 @@ def plan_front(
     those that are not the default.
     """
     stack, observed = assessment.stack, assessment.observed
-    # One that we have stopped is still there, to be removed, when it has ended.
+    # A stopped one remains to be removed after it has exited.
     gateways = [
         c for c in observed.of(stack.gateway.name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
     ]
@@ -63,7 +63,7 @@ def plan_front(
     )
     proxies = _Proxies(assessment, home, can_hand_over=can_hand_over)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
-    # Before there is a namespace to run HAProxy in, nobody would read it.
+    # Without a namespace there is no HAProxy to read it.
     is_read = home is not None or proxies.exist
     configuration = _configuration(observed, servers, weights) if is_read else []
     operations = [*gateway_operations, *configuration, *proxies.operations()]
@@ -93,7 +93,7 @@ def _gateway(
     operations += [StartContainer.on(c, Cause.MISSING) for c in startable[:1]]
     operations += _connections(usable, workload, len(observed.of(workload.name)) - len(ended))
     for container in gateways:
-        # An old gateway is left alone as long as HAProxy serves from its namespace.
+        # An old gateway is kept as long as HAProxy serves from its namespace.
         if home and container not in (home, *ended) and not proxies.live_in(container):
             cause = Cause.SURPLUS if container in usable else Cause.OUTDATED
             operations.append(
@@ -105,7 +105,9 @@ def _gateway(
 
 
 def _connections(gateways: list[Container], workload: Workload, existing: int) -> Iterable[Operation]:
-    """Back to the networks that a hand took them off; another gateway could not open the same port beside this one."""
+    """Reconnect gateways to networks that were disconnected manually; another gateway could not open the same port
+    meanwhile.
+    """
     for container in gateways:
         if container.state is State.RUNNING:
             for network in sorted(workload.networks - set(container.addresses)):
@@ -115,7 +117,7 @@ def _connections(gateways: list[Container], workload: Workload, existing: int) -
 def _configuration(
     observed: Observation, servers: Mapping[str, str], weights: Mapping[str, int]
 ) -> list[Operation]:
-    """The file comes before any runtime command: whoever restarts finds the same truth."""
+    """The file is written before any runtime command, so that a worker that restarts reads the same servers."""
     proxy = observed.proxy
     if proxy.written != proxy.expected:
         cause = Cause.MISSING if proxy.written is None else Cause.OUTDATED
@@ -128,7 +130,7 @@ def _configuration(
 
 
 class _Proxies:
-    """The HAProxy containers of a stack, sorted by what they are good for."""
+    """The HAProxy containers of a stack, grouped by state."""
 
     def __init__(self, assessment: Assessment, home: Container | None, *, can_hand_over: bool) -> None:
         self._can_hand_over = can_hand_over
@@ -145,16 +147,16 @@ class _Proxies:
 
     @property
     def exist(self) -> bool:
-        """Whether there is any HAProxy, in whatever state."""
+        """Whether there is any HAProxy, in any state."""
         return bool(self._all)
 
     def live_in(self, gateway: Container) -> bool:
-        """Whether any HAProxy lives in the namespace of this gateway, or is about to come back to it."""
+        """Whether any HAProxy lives in the namespace of this gateway, or is about to restart in it."""
         lives = (*_HOLDS_NAMESPACE, State.RESTARTING)
         return any(c.joined == gateway.id and c.state in lives for c in self._all)
 
     def operations(self) -> Iterable[Operation]:
-        """Bury, create one at a time, start, reload, and let the superseded ones end."""
+        """Remove dead ones, create one at a time, start, reload, and stop superseded ones."""
         for container in self._all:
             if container.state in (State.EXITED, State.DEAD):
                 current = self._workload.accepts(container.revision)
@@ -166,7 +168,7 @@ class _Proxies:
                     else RemoveContainer.on(container, Cause.OUTDATED)
                 )
             elif container.state is State.PAUSED and not container.stopping:
-                # It still has the listening sockets: connections that the kernel gives to it would hang.
+                # It still has the listening sockets: connections that the kernel assigns to it would hang.
                 yield StopContainer.on(container, Cause.UNHEALTHY, grace=0.0)
         yield from self._replace_mute()
         yield from self._create()
@@ -183,7 +185,7 @@ class _Proxies:
         yield from self._end_superseded()
 
     def waits(self) -> Iterable[Wait]:
-        """One that does not answer is looked at until it does; that an old one has ended is told by an event."""
+        """Waits: one that does not answer is polled; an event reports the end of an old one."""
         for container in self._all:
             if container.state is State.RUNNING and self._leaves(container) and not container.stopping:
                 yield Wait(END_LOOK, f"{container.name} ends its connections")
@@ -191,7 +193,9 @@ class _Proxies:
             yield Wait(ANSWER_LOOK, f"{container.name} does not answer yet")
 
     def _replace_mute(self) -> Iterable[Operation]:
-        """One that does not answer us may still serve, so it goes only when another one has had its chance."""
+        """One that does not answer the controller may still serve, so it is stopped only after another one had time to
+        start.
+        """
         mute = [c for c in self._fit if self._mute(c)]
         if not self._awaited:
             for container in mute[: max(0, len(self._fit) - self._workload.replicas)]:
@@ -209,7 +213,7 @@ class _Proxies:
         if len(self._fit) > self._workload.replicas:
             return
         slots = {c.slot for c in self._all if c.slot is not None}
-        # Never from one that may listen in a namespace that is no more.
+        # Never from one that may listen in a former namespace.
         heirs = [
             c.slot
             for c in self._running
@@ -254,9 +258,9 @@ class _Proxies:
         return self._belongs(container) and not self._lost_namespace(container)
 
     def _lost_namespace(self, container: Container) -> bool:
-        """Whether the namespace that it joined seems to be no longer the one with the published port.
+        """Whether the namespace that it joined is probably no longer the one with the published port.
 
-        One that was restarted since may be in the new one, so this is reason to replace it and not to stop it before.
+        One that was restarted since may be in the new one, so it is replaced but not stopped first.
         Times are only compared for being the same: clocks may have been set in between.
         """
         gateway = self._gateways.get(container.joined or "")
@@ -267,7 +271,7 @@ class _Proxies:
         return container.namespace != gateway.started
 
     def _leaves(self, container: Container) -> bool:
-        """Whether it was told to end; the one that told it may have died since, but HAProxy remembers."""
+        """Whether it was asked to stop; also by a controller that died since: HAProxy reports it."""
         instance = self._instances.get(container.id)
         takes_nothing = instance is not None and not any(worker.current for worker in instance.workers)
         return container.stopping or (takes_nothing and self._answers(container))
@@ -277,7 +281,7 @@ class _Proxies:
         return instance is not None and instance.answering
 
     def _mute(self, container: Container) -> bool:
-        """Whether it has been silent for so long that it is given up."""
+        """Whether it has been silent for so long that it counts as broken."""
         instance = self._instances.get(container.id)
         return instance is None or (not instance.answering and instance.silent > ANSWER_SECONDS)
 
