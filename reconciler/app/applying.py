@@ -1,4 +1,4 @@
-"""Storing what a user wants, and how that differs from what was stored before."""
+"""Stores manifests, and compares them with the stored objects."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Applied:
 
     @property
     def news(self) -> News:
-        """What that changed, in the word that `kubectl apply` has for it."""
+        """The kind of change, in the words of `kubectl apply`."""
         if self.before is None:
             return "created"
         return "unchanged" if self.before.service == self.stored.service else "configured"
 
 
 def apply(objects: Objects, service: VaultService, origin: Origin, now: datetime) -> Applied:
-    """Store what is wanted from now on, and ask for a pass, also when it is the same as before."""
+    """Store manifests as the desired state, and request a pass, also when they are unchanged."""
     before = objects.get(service.name)
-    # What an earlier pass saw is no answer to this request.
+    # The status of an earlier pass does not answer this request.
     return Applied(objects.apply(service, origin, requested_at=now.isoformat()), before)
 
 

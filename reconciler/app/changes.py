@@ -1,4 +1,4 @@
-"""The changes of a spec that have a verb of their own: which fields they set, and how their commit is worded.
+"""The changes of a spec that have their own verb: the fields that they set, and their commit subject.
 
 They are data: `editing` carries any of them out, in a file, in Git or in the store.
 """
@@ -32,7 +32,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Change:
-    """Fields of `spec`, such as "replicas" or "env.LEVEL", and their new values; None takes a field out.
+    """Fields of `spec`, such as "replicas" or "env.LEVEL", and their new values; None removes a field.
 
     `subject` words the commit, from the values that there were before.
     """
@@ -43,7 +43,7 @@ class Change:
 
 def assign(name: str, fields: Mapping[str, Scalar]) -> Change:
     """Other values for these fields."""
-    # Fields without values: a setting may turn out to be a secret, and everyone with the repository reads a subject.
+    # Fields without values: a setting may be a secret, and all readers of the repository see the subject.
     return Change(fields, lambda old: f"set({name}): {', '.join(fields)}")
 
 
@@ -56,22 +56,22 @@ def scale(name: str, replicas: int) -> Change:
 
 
 def suspend(name: str) -> Change:
-    """Let the controller leave a service alone."""
+    """Stop reconciling a service."""
     return Change({"suspend": True}, lambda old: f"suspend({name}): leave it alone")
 
 
 def resume(name: str) -> Change:
-    """Let the controller take care of a service again."""
+    """Reconcile a service again."""
     return Change({"suspend": False}, lambda old: f"resume({name}): take care of it again")
 
 
 def pause(name: str) -> Change:
-    """Let rollouts wait; what dies is still replaced."""
+    """Pause rollouts; dead replicas are still replaced."""
     return Change({"strategy.paused": True}, lambda old: f"pause({name}): pause rollouts")
 
 
 def resume_rollouts(name: str) -> Change:
-    """Let rollouts go on."""
+    """Resume rollouts."""
     return Change({"strategy.paused": False}, lambda old: f"resume({name}): resume rollouts")
 
 

@@ -1,4 +1,4 @@
-"""What brings services to what is wanted: a controller in another process, or this one where none runs."""
+"""Converges services: by a controller in another process, or in this one if none runs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["Machine", "conclude", "delete", "settle"]
 
 
 class Machine(Protocol):
-    """A state directory, and the means to work on it."""
+    """A state directory, and the operations on it."""
 
     @property
     def objects(self) -> Objects:
-        """What is wanted, and how it is doing."""
+        """Objects and their statuses."""
 
     def controller_is_running(self) -> bool:
         """Whether a controller in another process works on it."""
@@ -29,7 +29,7 @@ class Machine(Protocol):
     def converge(
         self, names: Collection[str], timeout: float, on_progress: Report | None = None
     ) -> Mapping[str, Outcome]:
-        """Work on these services in this process until each is Ready, gone or beyond help, or the time is over."""
+        """Work on these services in this process until each is Ready, deleted or failed for good, or the time is over."""
 
 
 def settle(
@@ -41,7 +41,7 @@ def settle(
         return until_settled(machine.objects, generations, timeout, report)
 
     def on_progress(progress: Progress) -> None:
-        # Events of the engine make it look at other services too.
+        # Events of the engine trigger passes over other services too.
         if progress.name in generations:
             report(progress)
 
@@ -61,9 +61,9 @@ def conclude(outcomes: Mapping[str, Outcome]) -> None:
 
 
 def delete(machine: Machine, name: str, *, volumes: bool, timeout: float, now: datetime) -> None:
-    """Ask for the end of a service, and return when it is gone; its volumes stay unless `volumes`.
+    """Request the deletion of a service, and return when it is deleted; its volumes are kept unless `volumes`.
 
-    Raises VaultError when it is not gone after `timeout` seconds.
+    Raises VaultError when it still exists after `timeout` seconds.
     """
     machine.objects.request_deletion(name, volumes, now)
     if machine.controller_is_running():

@@ -1,4 +1,4 @@
-"""Everything about one service at one moment: what is stored of it, and what runs right now."""
+"""Everything about one service at one moment: its stored object, and its current containers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["Description", "Instance", "describe", "instances"]
 
 
 Observe = Callable[["Stack"], "Assessment"]
-"""Looks at what runs of a stack. Raises VaultError."""
+"""Observes a stack. Raises VaultError."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class Description:
-    """One service. `unseen` says why its instances could not be looked at, and is empty when they could."""
+    """One service. `unseen` says why its instances could not be observed, and is empty when they could."""
 
     stored: StoredObject
     status: Status
@@ -55,7 +55,7 @@ class Description:
 def describe(
     stored: StoredObject, objects: Objects, records: Records, build: Build, observe: Observe, *, events: int
 ) -> Description:
-    """A service with its newest `events`. What cannot be built or looked at keeps nothing else from being told."""
+    """A service with its newest `events`. A failed build or observation does not hide the rest."""
     status = objects.status(stored.name)
     unseen, found = "", tuple[Instance, ...]()
     try:

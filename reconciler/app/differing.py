@@ -1,4 +1,4 @@
-"""How what runs differs from what is wanted, and what would be done about it first."""
+"""The differences between the observed and the desired state, and the operations of the next pass."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ __all__ = ["Seen", "difference_document", "differs"]
 
 
 class Seen(Protocol):
-    """A stack beside what runs of it."""
+    """A stack and its observed state."""
 
     @property
     def stack(self) -> Stack:
-        """What is wanted."""
+        """The desired state."""
 
     @property
     def plan(self) -> Plan:
-        """What the next pass would do."""
+        """The operations of the next pass."""
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """What is not as it should be."""
+        """The differences."""
 
 
 def differs(seen: Seen) -> bool:
-    """Whether anything is not as it should be, or will be done."""
+    """Whether there are differences or operations."""
     return bool(seen.differences or seen.plan.operations or seen.plan.blocked)
 
 

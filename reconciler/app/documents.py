@@ -1,6 +1,6 @@
-"""What programs read: resources, events, revisions and differences as JSON documents.
+"""JSON documents for programs: resources, events, revisions and differences.
 
-`-o json` shows them, and so does every other skin; a field that is here stays.
+`-o json` and the HTTP server show them; fields are never removed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def event_document(event: Event) -> dict[str, Any]:
 
 
 def revision_document(record: RevisionRecord) -> dict[str, Any]:
-    """A rollout and the spec that it went to, without the values of settings."""
+    """A rollout and its target spec, without the values of settings."""
     return {
         "number": record.number,
         "revision": record.revision,
@@ -54,5 +54,5 @@ def revision_document(record: RevisionRecord) -> dict[str, Any]:
 
 
 def url(service: VaultService) -> str:
-    """Where a service is served on this machine."""
+    """The URL of a service on this machine."""
     return f"http://127.0.0.1:{service.spec.ports.http}/"

@@ -1,6 +1,6 @@
-"""Carries out a change of a spec where the service is written down; where that is in Git, as one commit.
+"""Changes a spec in the service's manifest; if that is in Git, as one commit.
 
-What came from standard input is written down in the store alone, and is changed there.
+A manifest from standard input is only in the store, and is changed there.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 __all__ = ["Edited", "How", "edit"]
 
 SHORT: Final = 8
-"""Characters of a commit's hash that tell it from others."""
+"""Characters of a short commit hash."""
 
 
 @dataclass(frozen=True)
 class How:
-    """How a change is made. `message` replaces the subject of the commit, `here` is the directory to look for a clone from,
-    and `environ` is for git. A `dry_run` writes nothing.
+    """How a change is made. `message` replaces the subject of the commit, `here` is the directory where the search for a
+    clone starts, and `environ` is for git. A `dry_run` writes nothing.
     """
 
     here: Path
@@ -44,7 +44,7 @@ class How:
 
 @dataclass(frozen=True)
 class Edited:
-    """What a change came to, as far as it was made.
+    """The result of a change.
 
     `difference` is empty when the fields had these values already. `commit` is its hash and `branch` where it is;
     both are empty outside of Git. `path` is the file that was changed outside of Git.
@@ -60,9 +60,9 @@ class Edited:
 
 
 def edit(objects: Objects, stored: StoredObject, change: Change, how: How, now: datetime) -> Edited:
-    """Make a change, and store what was applied by command anew; a source reads its own files again.
+    """Make a change. An object that was applied by command is stored again; a source reads its own files again.
 
-    Raises VaultError with what is in the way; then nothing has changed.
+    Raises VaultError with the reason; then nothing has changed.
     """
     with place_of(stored, how.here, how.environ, may_clone=how.push or how.dry_run) as place:
         made = _edited(stored, place.path, change)
@@ -122,7 +122,7 @@ def _commit(tree: WorkTree, made: Edit, message: str, *, push: bool) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file by one with the same mode, at once for its readers."""
+    """Replace a file atomically, with the same mode."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -1,4 +1,4 @@
-"""VaultServices by name, with the nearest one told for a name that is not there."""
+"""Finds VaultServices by name, and suggests the nearest one for an unknown name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class NotFoundError(VaultError):
 
 
 class Shelf(Protocol):
-    """Where objects are looked up: the store itself, or a glance at it."""
+    """Where objects are looked up: the store itself, or a snapshot of it."""
 
     def names(self) -> tuple[str, ...]:
         """The names of all."""
@@ -30,7 +30,7 @@ class Shelf(Protocol):
 def existing(objects: Shelf, names: Sequence[str]) -> list[StoredObject]:
     """The objects of these names, each once and in their order; `vaultservice/NAME` is understood too.
 
-    Raises NotFoundError that says which there are.
+    Raises NotFoundError that lists the existing ones.
     """
     found = []
     for name in dict.fromkeys(name.rpartition("/")[2] for name in names):

@@ -1,4 +1,4 @@
-"""Services in a list: what is wanted, how it is doing, and since when it is known."""
+"""Lists services: spec, status and age."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ __all__ = ["Listed", "Seen", "list_services", "look_up"]
 
 
 class Statuses(Shelf, Protocol):
-    """Objects and their statuses: the store itself, or a glance at it."""
+    """Objects and their statuses: the store itself, or a snapshot of it."""
 
     def status(self, name: str) -> Status:
-        """What was last seen of a service."""
+        """The last status of a service."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Listed:
 def look_up(objects: Statuses, names: Sequence[str], known: Sequence[str] = ()) -> dict[str, Seen]:
     """The services of these names, or all, each by its name. One that is `known` from an earlier look may be gone.
 
-    Raises NotFoundError for another name that is not there.
+    Raises NotFoundError for any other missing name.
     """
     wanted = names or objects.names()
     stored = existing(objects, [name for name in wanted if name not in known or objects.get(name)])

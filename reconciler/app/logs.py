@@ -1,4 +1,4 @@
-"""What the containers of a service write: the last lines, or all from now on, of containers to come as well."""
+"""The logs of a service's containers: the last lines, or all new ones, also of new containers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["containers_of", "follow", "last", "workloads_of"]
 
 LOOK_SECONDS: Final = 1.0
-"""How soon a new container is found while its service is followed."""
+"""Seconds between two checks for new containers while following."""
 
 Line = tuple["Container", str]
 
@@ -49,13 +49,13 @@ def last(engine: Engine, containers: Sequence[Container], tail: int) -> Iterator
 
 
 def follow(engine: Engine, look: Callable[[], Sequence[Container]], tail: int) -> Iterator[Line]:
-    """Lines of all containers as they come, without an end; a thread waits for each container."""
+    """Lines of all containers as they arrive, without end; one thread for each container."""
     lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
     seen: set[str] = set()
     followed: set[str] = set()
 
     def wait_for(container: Container, last: int) -> None:
-        # An engine that is away ends the whole iteration at the next look.
+        # If the engine does not answer, the next observation ends the whole iteration.
         with suppress(VaultError):
             for line in engine.follow(container.id, last):
                 lines.put((container, line))

@@ -1,4 +1,4 @@
-"""Where a service is written down: its manifest, and the working copy that the file is in, if it is in one."""
+"""Finds a service's manifest, and the working copy that holds it, if any."""
 
 from __future__ import annotations
 

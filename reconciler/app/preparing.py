@@ -1,7 +1,7 @@
-"""Manifests and the stacks that they come to, as one set.
+"""Builds the stacks of manifests, as one set.
 
-All of them are built before anything is done with one, so that a mistake in the last keeps the first from being applied
-halfway, and all mistakes are told at once.
+All are built before one is applied, so that an error in the last prevents a partial apply, and all errors are reported
+at once.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 __all__ = ["Build", "Prepared", "prepare"]
 
 Build = Callable[["VaultService", Path], "Stack"]
-"""The stack that a VaultService comes to; the path is where its relative files are. Raises VaultError."""
+"""The stack of a VaultService; the path is where its relative files are. Raises VaultError."""
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A manifest and the stack that it comes to."""
+    """A manifest and its stack."""
 
     manifest: Manifest
     stack: Stack
 
     @property
     def service(self) -> VaultService:
-        """What the manifest asks for."""
+        """The VaultService of the manifest."""
         return self.manifest.service
 
     @property
@@ -43,7 +43,7 @@ class Prepared:
 
 
 def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], None]) -> list[Prepared]:
-    """The stacks of all manifests, in their order; `warn` is told what is doubtful and no mistake.
+    """The stacks of all manifests, in their order; `warn` is called with warnings.
 
     Raises ManifestError with every problem of all of them.
     """
@@ -69,6 +69,6 @@ def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], N
 def _warn_of_readable_secrets(manifest: Manifest, warn: Callable[[str], None]) -> None:
     for entry in manifest.service.spec.env_from:
         path = manifest.path.parent / entry.file
-        # That a file is missing is for the build to say.
+        # The build reports a missing file.
         if path.exists() and (warning := permission_warning(path)):
             warn(f"{manifest.path}:{manifest.line}: {warning}")

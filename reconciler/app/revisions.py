@@ -1,4 +1,4 @@
-"""What revisions of a service have in common and what sets them apart, for history and undo.
+"""Compares revisions of a service, for history and undo.
 
 Specs hold settings, and a setting may be a secret: names of fields are shown, values are not.
 """
@@ -47,7 +47,7 @@ def choose(records: Sequence[RevisionRecord], number: int | None) -> RevisionRec
 
 
 def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
-    """The fields to set so that a spec makes that revision again. None takes one out. Raises VaultError for a list."""
+    """The fields to set so that a spec gives that revision again. None removes one. Raises VaultError for a list."""
     from reconciler.api.revisioned import revisioned_fields
 
     revisioned = revisioned_fields(type(present))
@@ -60,7 +60,7 @@ def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
             continue
         if isinstance(old, list):
             raise VaultError(
-                f"revision {record.number} had another {name}, which one line cannot say; change it by hand"
+                f"revision {record.number} had another {name}, which is not a single value; edit the manifest"
             )
         changes[name] = old
     return changes

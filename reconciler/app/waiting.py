@@ -1,4 +1,4 @@
-"""Waiting for a controller in another process: it writes status files, and they are read until a deadline."""
+"""Waits for a controller in another process by polling its status files until a deadline."""
 
 from __future__ import annotations
 
