@@ -1,4 +1,4 @@
-"""`python -m reconciler.cli`, for where the console script is not on the PATH."""
+"""`python -m reconciler.cli`, for when the console script is not on the PATH."""
 
 from reconciler.cli import main
 

@@ -1,6 +1,6 @@
 """Writes docs/cli.md from the commands themselves: `python -m reconciler.cli.docs docs/cli.md`.
 
-A test compares the file with what this says, so that an option cannot be added without being documented.
+A test compares the file with this output, so that an option cannot be added without being documented.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ HEADER = """\
 
 # The command line: vaultctl
 
-`vaultctl COMMAND --help` says the same where you are, and `vaultctl completion SHELL` makes a shell complete commands,
-options and names. Answers go to stdout; progress, warnings and errors go to stderr. An error is one sentence; with
-`--debug` its traceback comes before it. Tables are for people and may change: scripts use `-o json`, `-o name` and the
-exit code.
+`vaultctl COMMAND --help` prints the same text, and `vaultctl completion SHELL` makes a shell complete commands, options
+and names. Answers go to stdout; progress, warnings and errors go to stderr. An error is one sentence; with `--debug` its
+traceback comes before it. Tables are for people and may change: scripts use `-o json`, `-o name` and the exit code.
 """
 
 
@@ -79,7 +78,7 @@ def _options(options: Sequence[click.Option], context: click.Context) -> str:
 
 
 def _row(names: str, meaning: str) -> str:
-    # In a table a bar ends the cell, inside code as well.
+    # In a table "|" ends the cell, also inside code.
     cells = (cell.replace("|", "\\|") for cell in (f"`{names}`", meaning))
     return f"| {' | '.join(cells)} |"
 

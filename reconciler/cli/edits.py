@@ -1,4 +1,4 @@
-"""What all verbs that change a manifest share: their options, and how they tell what came of it."""
+"""Shared code of all verbs that change a manifest: their options, and the report of the result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["EditFlags", "change", "edit_options"]
 
 @dataclass(frozen=True)
 class EditFlags:
-    """How a change shall be made; `timeout` is in seconds."""
+    """How to make a change; `timeout` is in seconds."""
 
     message: str | None = None
     push: bool = False
@@ -44,9 +44,9 @@ def edit_options(verb: Callable[..., Any]) -> Callable[..., Any]:
         return verb(*args, flags=EditFlags(message, push, dry_run, timeout), **kwargs)
 
     options = (
-        click.option("-m", "--message", help="The commit's message, instead of ours."),
+        click.option("-m", "--message", help="The commit's message, instead of the default."),
         click.option(
-            "--push", is_flag=True, help="Push the commit; without a clone here, make it in a new one."
+            "--push", is_flag=True, help="Push the commit; outside of a clone, commit in a new one."
         ),
         click.option("--dry-run", is_flag=True, help="Print the difference and change nothing."),
         click.option(
@@ -66,9 +66,9 @@ def edit_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 def change(
     application: Application, name: str, make: Callable[[StoredObject], Change], flags: EditFlags
 ) -> None:
-    """Make a change of the service NAME where it is written down, and see to it where no source does.
+    """Change the service NAME in its manifest, and converge it if no controller does.
 
-    Raises VaultError with what is in the way; then nothing has changed.
+    Raises VaultError with the reason; then nothing has changed.
     """
     from reconciler.app.editing import How, edit
     from reconciler.app.finding import existing
@@ -77,7 +77,7 @@ def change(
     how = How(Path.cwd(), os.environ, flags.message, flags.push, flags.dry_run)
     edited = edit(application.objects, stored, make(stored), how, datetime.now(UTC))
     if not edited.difference:
-        click.echo(f"{stored.name} is that already; nothing to change")
+        click.echo(f"{stored.name} has these values already; nothing to change")
     elif flags.dry_run:
         click.echo(edited.difference, nl=False)
     else:
@@ -95,7 +95,7 @@ def _tell(edited: Edited) -> None:
 
 
 def _follow_up(application: Application, stored: StoredObject, timeout: float) -> None:
-    """Converge what no controller does."""
+    """Converge the service if no controller does."""
     from reconciler.app.converging import conclude
 
     if application.controller_is_running():

@@ -1,4 +1,4 @@
-"""How an error leaves the command line: one sentence on stderr, and an exit code.
+"""Turns errors into one sentence on stderr, and an exit code.
 
 Failure (exit 1)
 └── Trouble (exit 2)   for `diff`, whose exit 1 already means that something differs
@@ -21,7 +21,7 @@ RERUN: Final = "run again with --debug"
 
 
 class Failure(click.ClickException):
-    """The request was understood and could not be carried out."""
+    """The request is valid and could not be carried out."""
 
     exit_code: ClassVar[int] = exit_codes.FAILED
 
@@ -36,9 +36,9 @@ class Trouble(Failure):
 def reported_as(
     failure: type[Failure], *, debug: bool, hide: Callable[[str], str] = lambda text: text
 ) -> Iterator[None]:
-    """Turn errors that users may see into `failure`; with `debug` their traceback goes to stderr first.
+    """Turn expected errors into `failure`; with `debug` their traceback goes to stderr first.
 
-    `hide` takes out what must not be told.
+    `hide` redacts secrets.
     """
     try:
         yield
@@ -56,15 +56,15 @@ def reported_as(
 
 
 def internal_error(error: Exception) -> str:
-    """What to say about an error that nobody foresaw."""
-    # The text of a foreign exception may span lines and hold anything; its first line names the matter.
+    """The message for an unexpected error."""
+    # The text of a foreign exception may span lines and hold anything; its first line names the problem.
     first = (str(error).splitlines() or [""])[0]
     return printable(f"internal error: {type(error).__name__}{f': {first}' if first else ''}; {RERUN}")
 
 
 def _sentence(error: Exception) -> str | None:
-    """The sentence for people that an expected error carries; None for one that nobody foresaw."""
-    # Imported only when something failed: the quick verbs need neither package.
+    """The message of an expected error; None for an unexpected one."""
+    # Imported only after a failure: the fast verbs need neither package.
     from reconciler.api.errors import ManifestError, VaultError
     from vault_plugins.contract import PluginError
 

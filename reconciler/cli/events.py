@@ -25,7 +25,7 @@ def event_table(events: Sequence[Event], now: datetime, *, with_service: bool) -
             seen += f" (x{event.count} over {age(event.first_time, now)})"
         kind = click.style(event.type, fg="yellow") if event.type == "Warning" else event.type
         service = [event.service] if with_service else []
-        # The words that matter, such as the last ones of a container that died, stand on a line of their own.
+        # Details, such as the last log lines of a dead container, are on lines of their own.
         message = shortened(" ".join(event.message.split()), MAX_MESSAGE)
         rows.append([seen, kind, event.reason, *service, message])
     return table(headers, rows)

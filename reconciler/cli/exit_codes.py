@@ -1,4 +1,4 @@
-"""What the exit status of `vaultctl` means; scripts depend on it, so it changes only with a major version."""
+"""The exit codes of `vaultctl`; scripts depend on them, so they change only with a major version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TROUBLE: Final = 2
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = (
-    (OK, "done; `diff`: nothing differs; `run`: stopped as it was asked to (SIGTERM, Ctrl-C)"),
+    (OK, "done; `diff`: nothing differs; `run`: stopped by request (SIGTERM, Ctrl-C)"),
     (
         FAILED,
         "it failed, or is not Ready in time; `diff`: something differs; `doctor`, `plugin lint`: findings",
@@ -20,4 +20,4 @@ MEANINGS: Final = (
     (TROUBLE, "the command line is wrong; `diff`: it could not compare"),
     (INTERRUPTED, "interrupted by Ctrl-C, or a question was not answered"),
 )
-"""Every code and what it says, for `vaultctl --help` and docs/cli.md."""
+"""Every code and its meaning, for `vaultctl --help` and docs/cli.md."""

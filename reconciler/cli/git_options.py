@@ -17,7 +17,7 @@ from reconciler.cli.errors import Failure
 __all__ = ["GitFlags", "git_options", "read_secret"]
 
 MIN_SECRET: Final = 8
-"""Characters; a shorter secret of a webhook is a slip, such as an empty file."""
+"""Characters; a shorter webhook secret is probably a mistake, such as an empty file."""
 
 _FILE: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 _DIRECTORY: Final = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -25,7 +25,7 @@ _DIRECTORY: Final = click.Path(path_type=Path, exists=True, file_okay=False)
 
 @dataclass(frozen=True)
 class GitFlags:
-    """What was given; `interval` is in seconds."""
+    """The values of the options; `interval` is in seconds."""
 
     git_url: str | None
     branch: str
@@ -69,26 +69,28 @@ _OPTIONS: Final = (
         help="Follow a branch of this repository: https://, ssh://, file:// or a path.",
     ),
     click.option("--branch", default="main", show_default=True, help="The branch of --git."),
-    click.option("--path", default="", help="The directory of --git with the manifests; else all of it."),
     click.option(
-        "--interval", type=DURATION, default="30s", show_default=True, help="How often to look at --git."
+        "--path", default="", help="The directory of --git with the manifests. Default: the whole repository."
+    ),
+    click.option(
+        "--interval", type=DURATION, default="30s", show_default=True, help="How often to fetch --git."
     ),
     click.option("--git-credentials", type=_FILE, help="Lines of https://USER:TOKEN@HOST for --git."),
     click.option("--ssh-key", type=_FILE, help="Private key for --git."),
-    click.option("--known-hosts", type=_FILE, help="The only hosts that ssh may talk to."),
+    click.option("--known-hosts", type=_FILE, help="The only hosts that ssh may connect to."),
     click.option(
         "--webhook-secret-file",
         type=_FILE,
-        help="Serve /hooks/git for GitHub, Gitea, Forgejo and GitLab; they know this secret.",
+        help="Serve /hooks/git for GitHub, Gitea, Forgejo and GitLab webhooks with this secret.",
     ),
     click.option("--verify-signatures", is_flag=True, help="Apply only commits that an allowed key signed."),
     click.option(
         "--allow-rewind",
         is_flag=True,
-        help="With --verify-signatures: also take a signed commit that does not follow the one that is served.",
+        help="With --verify-signatures: also accept a signed commit that does not descend from the current one.",
     ),
     click.option("--allowed-signers", type=_FILE, help="SSH keys that may sign, as ssh-keygen reads them."),
-    click.option("--gpg-home", type=_DIRECTORY, help="GnuPG directory with nothing but keys that may sign."),
+    click.option("--gpg-home", type=_DIRECTORY, help="GnuPG directory that only holds keys that may sign."),
     click.option(
         "--secrets-dir",
         "secrets_dirs",
@@ -98,14 +100,14 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--commit-status-url",
-        help="Show on GitHub, Gitea or Forgejo what became of a commit: API/repos/OWNER/REPOSITORY/statuses.",
+        help="Post the status of commits to GitHub, Gitea or Forgejo: API/repos/OWNER/REPOSITORY/statuses.",
     ),
-    click.option("--commit-status-token-file", type=_FILE, help="Token that may write statuses of commits."),
+    click.option("--commit-status-token-file", type=_FILE, help="Token that may write commit statuses."),
     click.option(
         "--commit-status-name",
         default="vault-reconciler",
         show_default=True,
-        help="Name of this machine's status beside those of others.",
+        help="Name of this machine's commit status.",
     ),
 )
 
@@ -126,7 +128,7 @@ def git_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def read_secret(path: Path) -> bytes:
-    """The secret in a file, without the white space around it. Raises Failure for a file that others may read."""
+    """The secret in a file, without surrounding white space. Raises Failure for a file that other users may read."""
     if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise Failure(f"{path}: other users may read the secret in it: chmod 600 {path}")
     secret = path.read_bytes().strip()

@@ -1,4 +1,4 @@
-"""The options that every verb understands, before the verb as well as after it."""
+"""The options of every verb, accepted before and after the verb."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
 
 
 def global_options(*, hidden: bool) -> list[click.Option]:
-    """Fresh option objects that write into the context's Session; `hidden` keeps them out of a verb's own help."""
+    """New option objects that write into the context's Session; `hidden` keeps them out of a verb's own help."""
     return [
         click.Option(
             ["--state-dir"],
             type=DIRECTORY,
             envvar=None if hidden else "VAULT_STATE_DIR",
             show_envvar=True,
-            help="Where objects, sockets and history live. Default: /var/lib/vault-reconciler for root, else "
+            help="Where objects, sockets and history are. Default: /var/lib/vault-reconciler for root, else "
             "~/.local/state/vault-reconciler.",
             **_stored("state_dir", hidden),
         ),
@@ -36,7 +36,7 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             multiple=True,
             envvar=None if hidden else "VAULT_PLUGIN_PATH",
             show_envvar=True,
-            help="A directory of more plugins; may be given more than once.",
+            help="An additional directory of plugins; may be given more than once.",
             **_stored("plugin_path", hidden),
         ),
         click.Option(
@@ -73,7 +73,7 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             type=ADDRESS,
             envvar=None if hidden else "VAULT_BIND",
             show_envvar=True,
-            help="The address of this machine that services are published on, for gateways that are made from now on. "
+            help="The address of this machine that services are published on, for newly created gateways. "
             "Default: all.",
             **_stored("bind", hidden),
         ),
@@ -82,7 +82,7 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             type=click.Choice(LOG_FORMATS),
             envvar=None if hidden else "VAULT_LOG_FORMAT",
             show_envvar=True,
-            help="How log lines on stderr look.",
+            help="The format of log lines on stderr.",
             **_stored("log_format", hidden),
         ),
         click.Option(
@@ -98,13 +98,13 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             expose_value=False,
             hidden=hidden,
             callback=_no_color,
-            help="Plain text. NO_COLOR in the environment does the same, and so does an output that is no terminal.",
+            help="Plain text; the default for an output that is no terminal. NO_COLOR does the same.",
         ),
     ]
 
 
 def _stored(field: str, hidden: bool) -> dict[str, Any]:
-    """What makes an option write its value into the Session instead of becoming an argument of the verb."""
+    """A callback that writes an option's value into the Session instead of passing it to the verb."""
 
     def store(
         context: click.Context,

@@ -45,5 +45,5 @@ def read_only(values: Sequence[str]) -> tuple[Path, ...]:
 
 
 def closes_defaults(values: Sequence[str]) -> bool:
-    """Whether nothing is open but what is named."""
+    """Whether only the named directories are open."""
     return NONE in values

@@ -1,4 +1,4 @@
-"""`--bind`: an address of this machine, as a number; a name could be another address tomorrow."""
+"""`--bind`: an address of this machine, numeric, since the address of a name can change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["ADDRESS"]
 
 
 class _Address(click.ParamType[str]):
-    """An IPv4 or IPv6 address in its shortest spelling."""
+    """An IPv4 or IPv6 address in its shortest form."""
 
     name = "address"
 

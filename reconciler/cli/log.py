@@ -1,6 +1,6 @@
-"""Where log records of the controller go: stderr, as lines for people or as JSON for collectors.
+"""Writes the controller's log records to stderr, as lines for people or as JSON for collectors.
 
-The standard library's logging, set up once by the command line; the packages below only ask for their loggers.
+The command line configures the standard library's logging once; the packages below only use their loggers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reconciler.controller.report.trace import current
 
 __all__ = ["ConsoleFormatter", "JsonFormatter", "set_up"]
 
-# The attributes that every record has; what else a record carries was passed as `extra` and is worth showing.
+# The standard attributes of a record; others were passed as `extra` and are shown.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 CONTINUATION: Final = "\n    "
 _OURS: Final = ("reconciler", "vault_plugins", "metrics")
@@ -27,8 +27,8 @@ Hide = Callable[[str, str], str]
 
 
 class _Formatter(logging.Formatter):
-    """What both have in common: an exception is its last line, and with `debug` its whole traceback; `hide` takes the
-    secrets of a service out of both.
+    """Base of both formatters: an exception is its last line, and with `debug` its whole traceback; `hide` redacts the
+    secrets of a service.
     """
 
     def __init__(self, *, debug: bool, hide: Hide = lambda text, service: text) -> None:
@@ -45,7 +45,7 @@ class ConsoleFormatter(_Formatter):
     """`12:00:01 INFO    controller: message name=value`, in local time."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """A line, with what follows of a longer message, or with `debug` of a traceback, moved in below it."""
+        """A line, with further lines of the message, or with `debug` the traceback, indented below it."""
         time = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         fields = "".join(f" {name}={value}" for name, value in _extra(record).items())
         error = f": {_error(record)}" if record.exc_info else ""
@@ -54,7 +54,7 @@ class ConsoleFormatter(_Formatter):
         if record.exc_info and self.debug:
             trace = self.hide(self.formatException(record.exc_info), record)
             line = f"{line}\n{printable(trace)}"
-        # What goes on in a second line is moved in, so that no message can pass for a record of its own.
+        # Further lines are indented, so that no message can look like another record.
         return line.replace("\n", CONTINUATION)
 
 
@@ -62,7 +62,7 @@ class JsonFormatter(_Formatter):
     """One JSON object for each record: time (RFC 3339, UTC), level, logger, message, and its extra fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line, whatever the message holds."""
+        """One line, also for a message with line breaks."""
         moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         body: dict[str, object] = {
             **{
@@ -82,7 +82,7 @@ class JsonFormatter(_Formatter):
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what is stderr at that moment: a live table stands in for it while it is drawn."""
+    """Writes to the current sys.stderr, which a live table replaces while it is drawn."""
 
     @property
     def stream(self) -> TextIO:
@@ -91,11 +91,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, value: TextIO) -> None:
-        """Ignored; the base class sets the one of now."""
+        """Ignored; the base class would set the current stream."""
 
 
 def set_up(*, debug: bool, verbose: bool, json_lines: bool, hide: Hide = lambda text, service: text) -> None:
-    """Send records to stderr: our own from DEBUG, INFO (`verbose`) or WARNING on, those of others from WARNING on.
+    """Send records to stderr: own ones from DEBUG, INFO (`verbose`) or WARNING on, those of libraries from WARNING on.
 
     `hide` takes the secrets of a service, or of all when it is named "", out of a text. May be called again; the last
     call counts.
@@ -111,7 +111,7 @@ def set_up(*, debug: bool, verbose: bool, json_lines: bool, hide: Hide = lambda 
 
 
 def _add_trace(record: logging.LogRecord) -> bool:
-    """Say in every record which pass it comes from, whoever wrote it."""
+    """Add the current pass to every record, also to those of libraries."""
     if trace := current():
         record.service = trace.service
         record.reconcile_id = trace.reconcile_id

@@ -1,4 +1,4 @@
-"""What `-f` names: manifests from files, directories and stdin, as one set, and the stacks that they come to."""
+"""The option `-f`: manifests from files, directories and stdin, as one set, and their stacks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def read(files: Sequence[Path]) -> list[Manifest]:
         except ManifestError as error:
             problems += error.problems
     if len(files) > 1:
-        # Each file is free of conflicts by now. Between two, the line of the document is as near as we can point.
+        # Each file is free of conflicts by now. For two files, the document's line is the most exact position.
         documents = [Document(each, ScalarNode(None, "", each.line, 1)) for each in manifests]
         problems += [conflict.problem for conflict in conflicts(documents)]
     if problems:
@@ -70,7 +70,7 @@ def _tell_of_foreign(files: Sequence[Path]) -> None:
     if files:
         names = ", ".join(map(str, files[:MOST_NAMED]))
         more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
-        say(f"passed over, as no VaultService is written there: {names}{more} (.vaultignore keeps them out)")
+        say(f"skipped, since they hold no VaultService: {names}{more} (.vaultignore keeps them out)")
 
 
 def prepared(session: Session, files: Sequence[Path]) -> list[Prepared]:

@@ -30,7 +30,7 @@ def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> li
     from reconciler.api.errors import VaultError
     from reconciler.store.layout import names_in, services_of
 
-    # Only the directory is read: a key press should not wait for anything to be wired.
+    # Only the directory is read, so that completion does not wait for the wiring.
     session = context.find_object(Session)
     state = os.environ.get("VAULT_STATE_DIR") or default_state_dir(os.environ, os.geteuid())
     try:

@@ -1,6 +1,6 @@
-"""`-o json|yaml|name|wide`: how an answer is written.
+"""`-o json|yaml|name|wide`: the output formats.
 
-Text for people is made only when nobody asked for another format, so every verb passes the data and a way to say it.
+Text for people is rendered only when no other format is requested, so every verb passes data and a text function.
 """
 
 from __future__ import annotations
@@ -44,11 +44,9 @@ def write(output: str | None, data: Mapping[str, Any] | Sequence[Any], text: Cal
 
 
 def to_json(data: Any, indent: int | None = None) -> str:
-    """JSON that people can read and that no value in it can use to change a terminal. What JSON has no words for
-    becomes text.
-    """
+    """Indented JSON without terminal control characters. Values that JSON cannot represent become text."""
     text = json.dumps(data, indent=indent, ensure_ascii=False, default=str)
-    # Outside of strings JSON has no other characters than those of its own, so what is found here is inside of one.
+    # Outside of strings JSON has only ASCII syntax, so a character that is found here is inside of one.
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
@@ -63,7 +61,7 @@ def qualified(name: str) -> str:
 
 
 def say(text: str) -> None:
-    """Tell something beside the answer: on stderr, so that stdout stays what was asked for."""
+    """Write a note to stderr, so that stdout only holds the answer."""
     click.echo(printable(text), err=True)
 
 

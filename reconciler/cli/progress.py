@@ -1,6 +1,6 @@
-"""What a person sees while something converges: a live table on a terminal, timestamped lines anywhere else.
+"""Shows progress while services converge: a live table on a terminal, timestamped lines anywhere else.
 
-All of it goes to stderr, so that stdout holds nothing but the answer.
+All of it goes to stderr, so that stdout only holds the answer.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MESSAGE_WIDTH: Final = 70
 
 @contextmanager
 def reporting(*, now: Callable[[], datetime]) -> Iterator[Report]:
-    """A Report that suits stderr: a table that is redrawn, or a line for each change with the local time."""
+    """A Report for stderr: a live table, or a line for each change with the local time."""
     if sys.stderr.isatty():
         with _live_table() as report:
             yield report
@@ -37,7 +37,7 @@ def reporting(*, now: Callable[[], datetime]) -> Iterator[Report]:
 
 
 class Lines:
-    """A Report that writes a line whenever something about a service is news."""
+    """A Report that writes a line for each change of a service."""
 
     def __init__(self, now: Callable[[], datetime], write: Callable[[str], None]) -> None:
         self._now = now
@@ -82,7 +82,7 @@ def _table(latest: dict[str, Progress]) -> Table:
     from rich.text import Text
 
     table = Table("NAME", "SERVING", "UPDATED", "DOING", box=None, pad_edge=False, header_style="bold")
-    # A copy, because another thread may just add a service.
+    # A copy, because another thread may add a service meanwhile.
     for each in [*latest.values()]:
         counts = each.replicas
         style = "green" if each.done else "yellow"

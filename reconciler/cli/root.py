@@ -46,13 +46,13 @@ class Root(VerbGroup):
 root = Root(
     "vaultctl",
     params=[*global_options(hidden=False)],
-    help="Keep Docker Compose stacks and their HAProxy as YAML manifests say, without losing a request.",
+    help="Reconcile Docker Compose stacks and their HAProxy with YAML manifests, without losing a request.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; whatever goes wrong has been said on stderr."""
+    """Run one command line and return its exit code; errors have been written to stderr."""
     streams.prepare()
     code = _run(arguments)
     problem = streams.flush()
@@ -86,6 +86,6 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _complain(text: str, prefix: str = "Error: ") -> None:
-    # Where stderr is full as well, the exit code has to do.
+    # If stderr is full as well, only the exit code reports the error.
     with suppress(OSError):
         click.echo(f"{prefix}{text}", err=True)

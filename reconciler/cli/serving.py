@@ -1,7 +1,7 @@
-"""The controller over HTTP: what it measured, whether it lives, whether it can work.
+"""The controller over HTTP: metrics, liveness and readiness.
 
-Here because it joins two halves that do not know each other, the HTTP server and the controller; only the command
-line stands above both.
+It is here because it joins the HTTP server and the controller, which are independent; only the command line is above
+both.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ __all__ = ["EngineWatch", "health_of", "serving", "target_of"]
 
 PING_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 10.0
-"""A ping that takes longer than this counts as no answer, although it may still be under way."""
+"""A ping that takes longer than this counts as no answer, although it may still be running."""
 
 _log = logging.getLogger(__name__)
 
 
 class EngineWatch:
-    """Asks the engine again and again whether it is there, so that a health check can answer from memory."""
+    """Pings the engine periodically, so that a health check can answer from memory."""
 
     def __init__(self, ping: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._ping = ping
@@ -50,7 +50,7 @@ class EngineWatch:
         self._problem = "was not asked yet"
 
     def look(self) -> None:
-        """Ask once. Says it in the log when the answer is another than before."""
+        """Ping once. Logs when the answer changes."""
         try:
             self._ping()
             problem = ""
@@ -63,14 +63,14 @@ class EngineWatch:
         self._problem, self._answered = problem, self._clock()
 
     def check(self) -> Check:
-        """What the last answer was, and that there was one lately."""
+        """The last answer, if it is recent."""
         silent = self._clock() - self._answered
         problem = self._problem or (f"has not answered for {silent:.0f} s" if silent > SILENT_SECONDS else "")
         return Check("engine", not problem, problem or "answers")
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Look every PING_SECONDS from a thread, from now on until the block ends."""
+        """Ping every PING_SECONDS from a thread, until the block ends."""
         stop = threading.Event()
 
         def watch() -> None:
@@ -136,23 +136,21 @@ def _hook(application: Application, followed: Sequence[GitFollow], secret: bytes
 
 
 def target_of(exporter: Exporter) -> Target:
-    """An HAProxy as Prometheus shall know it; `name` ties its series to those of its service."""
+    """An HAProxy as a target of Prometheus; `name` links its series to those of its service."""
     return Target(exporter.address, {"name": exporter.service, "slot": str(exporter.slot)})
 
 
 def health_of(controller: Controller, engine: EngineWatch) -> Health:
-    """`/healthz` is about the workers alone, because a restart brings no engine back; `/readyz` is about all."""
+    """`/healthz` only checks the workers, because a restart does not repair the engine; `/readyz` checks everything."""
 
     def workers() -> Check:
         detail = (
-            "alive"
-            if controller.is_live
-            else "a worker has ended: restart the controller, and look at its log"
+            "alive" if controller.is_live else "a worker has died: restart the controller, and check its log"
         )
         return Check("workers", controller.is_live, detail)
 
     def sources() -> Check:
-        detail = "read" if controller.is_loaded else "no source could be read yet; the log says why"
+        detail = "read" if controller.is_loaded else "no source could be read yet; see the log for the reason"
         return Check("sources", controller.is_loaded, detail)
 
     return Health(live=lambda: (workers(),), ready=lambda: (engine.check(), workers(), sources()))

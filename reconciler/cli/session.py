@@ -1,4 +1,4 @@
-"""What the global options came to, and the application that is wired from them when a verb first needs it."""
+"""The values of the global options, and the application that is wired from them when a verb first needs it."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ LOG_FORMATS: Final = ("console", "json")
 
 
 def default_state_dir(environ: Mapping[str, str], effective_uid: int) -> Path:
-    """Where objects and history live when nobody says: of the machine for root, of the user for everybody else."""
+    """The default state directory: of the machine for root, of the user otherwise."""
     if effective_uid == 0:
         return SYSTEM_STATE_DIR
     base = environ.get("XDG_STATE_HOME", "")
-    # The XDG specification has relative values ignored.
+    # The XDG specification says to ignore relative values.
     parent = Path(base) if base.startswith("/") else Path(environ.get("HOME") or "/") / ".local" / "state"
     return parent / "vault-reconciler"
 
@@ -74,11 +74,11 @@ class Session:
 
     @cached_property
     def application(self) -> Application:
-        """Everything behind the command line, for a verb that runs once and then ends."""
+        """The application, for a verb that runs once and then ends."""
         return self.wire(verbose=False)
 
     def wire(self, *, verbose: bool, workers: int | None = None, resync: float | None = None) -> Application:
-        """Set the log up and wire an application. `verbose` logs what a controller does, not only what goes wrong."""
+        """Set the log up and wire an application. `verbose` logs the controller's actions, not only errors."""
         from reconciler.cli import log
         from reconciler.wiring import wire
 

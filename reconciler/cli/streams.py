@@ -1,4 +1,4 @@
-"""Standard input, output and error as they may be: closed, full, or a pipe that is not read any more.
+"""Handles standard input, output and error that are closed, full, or a pipe that is no longer read.
 
 An answer that could not be written is an error, with one line and an exit code; it is no success and no traceback.
 """
@@ -21,7 +21,7 @@ STANDARD: Final = (0, 1, 2)
 
 
 class _Output(io.FileIO):
-    """Names itself in its errors, which those of the system do not."""
+    """Adds its name to its errors, which those of the system lack."""
 
     def write(self, content: Any, /) -> int:
         try:
@@ -31,7 +31,7 @@ class _Output(io.FileIO):
 
 
 class _Closed(io.TextIOBase):
-    """Stands in for an output that was closed before we were started; Python would drop what is written there."""
+    """Replaces an output that was closed at start; Python would silently drop the text."""
 
     def write(self, text: str, /) -> int:
         raise OSError(errno.EBADF, "is closed", OUTPUT)
@@ -41,7 +41,7 @@ class _Closed(io.TextIOBase):
 
 
 def prepare() -> None:
-    """Let errors of stdout name it, and fill the places of closed streams, which the next opened file would take."""
+    """Let errors of stdout name it, and fill closed descriptors, which the next opened file would reuse."""
     for number in STANDARD:
         try:
             os.fstat(number)
@@ -61,7 +61,7 @@ def prepare() -> None:
 
 
 def flush() -> str | None:
-    """Write what is left, so that nothing goes wrong after the exit code was chosen; a sentence if that cannot be."""
+    """Flush the output, so that no error occurs after the exit code was chosen; returns a message if that fails."""
     problem = None
     for stream, number in ((sys.stdout, 1), (sys.stderr, 2)):
         try:
@@ -69,7 +69,7 @@ def flush() -> str | None:
         except (OSError, AttributeError) as error:
             if number == 1:
                 problem = f"{OUTPUT}: {getattr(error, 'strerror', error)}"
-            # What is still in its buffer would be written, and complained about, when Python ends.
+            # Python would flush the rest of its buffer at exit, and print an error.
             with suppress(OSError, AttributeError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), number)
                 stream.flush()

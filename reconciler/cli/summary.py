@@ -1,6 +1,6 @@
-"""How a VaultService is doing, in the few words that a table has room for.
+"""The status of a VaultService, short enough for a table.
 
-One reading of the conditions for `get`, `describe` and for waiting, so that they never tell different stories.
+One implementation for `get`, `describe` and for waiting, so that they agree.
 """
 
 from __future__ import annotations
@@ -17,4 +17,4 @@ COLORS: Final = {
     Verdict.FAILED: "red",
     Verdict.IDLE: "white",
 }
-"""The terminal colours that people expect."""
+"""The usual terminal colours."""

@@ -16,7 +16,7 @@ __all__ = ["age", "fields", "indented", "printable", "shortened", "table"]
 GAP: Final = "   "
 NOTHING: Final = "-"
 _UNITS: Final = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
-# Twice a unit in the next smaller one still tells more than "1h": 90 minutes are "90m".
+# Below two of a unit, the smaller unit is more exact: 90 minutes are "90m" and not "1h".
 _DETAILED_BELOW: Final = 10
 
 
@@ -44,7 +44,7 @@ def indented(text: str, by: int = 2) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without what could move the cursor or change the terminal; a container's log line may hold anything."""
+    """`text` without terminal control characters; a container's log line may hold anything."""
     return "".join(character if character.isprintable() or character in "\n\t" else "�" for character in text)
 
 

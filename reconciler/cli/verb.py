@@ -1,6 +1,6 @@
 """A verb of the command line: a click command that has examples, knows the global options and reports its errors.
 
-`vaultctl <verb> --help` ends with examples because that is what people look for there; a test insists on them.
+`vaultctl <verb> --help` ends with examples because users look for them there; a test requires them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from reconciler.cli.session import Session
 __all__ = ["Example", "Verb", "VerbGroup"]
 
 Example = tuple[str, str]
-"""A command line, and what it is good for."""
+"""A command line, and its purpose."""
 
 POINTER: Final = "Options of every command: vaultctl --help"
 
 
 class Verb(click.Command):
-    """One thing that `vaultctl` does. `failure` is what an error of it becomes."""
+    """One command of `vaultctl`. `failure` is the type of its errors."""
 
     def __init__(
         self, *args: Any, examples: Sequence[Example] = (), failure: type[Failure] = Failure, **kwargs: Any
@@ -38,7 +38,7 @@ class Verb(click.Command):
         return [*super().get_params(ctx), *global_options(hidden=True)]
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; what users may see of its errors becomes a Failure."""
+        """Run the verb; expected errors become a Failure."""
         session = ctx.ensure_object(Session)
         with reported_as(self.failure, debug=session.debug, hide=session.hide):
             return super().invoke(ctx)
@@ -55,7 +55,7 @@ class Verb(click.Command):
 
 
 class VerbGroup(click.Group):
-    """Several verbs under one word; a mistyped one is answered with the nearest."""
+    """A group of verbs; for a mistyped one the error names the nearest."""
 
     command_class = Verb
 

@@ -1,4 +1,4 @@
-"""What `vaultctl doctor` looks at: the engine, this machine, and the services; one file for each.
+"""The checks of `vaultctl doctor`: the engine, this machine, and the services; one file for each.
 
-A check is a function over facts that are handed in, and yields findings; it repairs nothing.
+A check is a function of given facts that yields findings; it repairs nothing.
 """

@@ -1,4 +1,4 @@
-"""Is there an engine that can do what we ask of it, and does it keep serving while its daemon restarts?"""
+"""Checks the engine: is it recent enough, and does it keep serving while its daemon restarts?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["check_engine", "has_userland_proxy", "is_at_least"]
 OLDEST_ENGINE: Final = (24, 0)
 OLDEST_COMPOSE: Final = (2, 20)
 PROBES_EARLY: Final = (25, 0)
-"""From this engine on, `start_interval` lets a replica be found healthy as soon as it is."""
+"""The first engine with `start_interval`, by which a replica is found healthy as soon as it is."""
 
 FEW_NETWORKS: Final = 10
 """Those of five services."""

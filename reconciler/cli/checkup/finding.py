@@ -1,4 +1,4 @@
-"""What a check has to say: how bad it is, what was found, and what to do about it."""
+"""A finding of a check: severity, message, and fix."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Finding", "Level", "fail", "ok", "warn"]
 
 
 class Level(StrEnum):
-    """How bad it is: FAIL keeps services from being kept, WARN costs something when things go wrong."""
+    """Severity: FAIL: services cannot be reconciled; WARN: a failure would have a higher cost."""
 
     OK = "ok"
     WARN = "warn"
@@ -17,7 +17,7 @@ class Level(StrEnum):
 
     @property
     def color(self) -> str:
-        """The terminal colour that people expect of it."""
+        """The usual terminal colour."""
         return {"ok": "green", "warn": "yellow", "fail": "red"}[self.value]
 
 
@@ -37,10 +37,10 @@ def ok(check: str, message: str) -> Finding:
 
 
 def warn(check: str, message: str, fix: str) -> Finding:
-    """It works, and one day it may not."""
+    """It works, but may fail later."""
     return Finding(check, Level.WARN, message, fix)
 
 
 def fail(check: str, message: str, fix: str) -> Finding:
-    """It cannot work like this."""
+    """It cannot work."""
     return Finding(check, Level.FAIL, message, fix)

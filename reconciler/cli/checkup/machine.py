@@ -1,4 +1,4 @@
-"""Has this machine room, and is the state directory ours alone and still reachable by those who need it?"""
+"""Checks this machine: is there disk space, and does the state directory have the right owner and permissions?"""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_CLOCK_STEP: Final = timedelta(seconds=5)
 
 
 def check_disk(name: str, directory: Path) -> Iterator[Finding]:
-    """How much room there is where `directory` is, or will be."""
+    """The free disk space at `directory`, which may not exist yet."""
     place = _nearest_existing(directory)
     try:
         free = shutil.disk_usage(place).free
@@ -46,15 +46,15 @@ def check_disk(name: str, directory: Path) -> Iterator[Finding]:
 
 
 def check_state_directory(directory: Path) -> Iterator[Finding]:
-    """Whether we can write there, nobody else can, and containers of another user can pass through to their sockets."""
+    """Whether only this user can write there, and containers of another user can reach their sockets."""
     name = "state directory"
     if not directory.exists():
         parent = _nearest_existing(directory)
         if parent.is_dir() and os.access(parent, os.W_OK | os.X_OK):
-            yield ok(name, f"{directory} is not there yet and will be made")
+            yield ok(name, f"{directory} does not exist yet and will be created")
         else:
             fix = f"run it as the owner of {parent}, or choose another place with --state-dir"
-            yield fail(name, f"{directory} is not there and cannot be made", fix)
+            yield fail(name, f"{directory} does not exist and cannot be created", fix)
         return
     if not directory.is_dir():
         yield fail(name, f"{directory} is not a directory", "choose another place with --state-dir")
@@ -64,7 +64,7 @@ def check_state_directory(directory: Path) -> Iterator[Finding]:
         yield fail(name, f"{directory} cannot be written by this user", fix)
         return
     findings = [*_permissions(name, directory)]
-    yield from findings or [ok(name, f"{directory} is ours to write")]
+    yield from findings or [ok(name, f"{directory} is writable by this user only")]
 
 
 def check_revision_key(directory: Path, *, lost: bool) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _permissions(name: str, directory: Path) -> Iterator[Finding]:
 
 
 def check_clock(state_directory: Path, now: datetime) -> Iterator[Finding]:
-    """Whether the clock went back behind what was written here: deadlines and backoffs would then wait too long."""
+    """Whether the clock was set back behind the newest file: deadlines and back-offs would then take too long."""
     files = [*state_directory.glob("services/*/status.json"), *state_directory.glob("history.sqlite3")]
     newest = max((path.stat().st_mtime for path in files), default=None)
     if newest is not None and (ahead := datetime.fromtimestamp(newest, UTC) - now) > MAX_CLOCK_STEP:

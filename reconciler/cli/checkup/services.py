@@ -1,4 +1,4 @@
-"""Can the services that are wanted run: their plugins, settings files, images and ports?"""
+"""Checks the needs of services: their plugins, settings files, images and ports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["check_needs", "check_plugins", "check_service", "check_settings_file
 def check_plugins(registry: Registry) -> Iterator[Finding]:
     """Whether every plugin that was found can be used."""
     for broken in registry.broken.values():
-        yield warn("plugins", str(broken), "mend it, or take its directory off the plugin path")
+        yield warn("plugins", str(broken), "fix it, or remove its directory from the plugin path")
     yield ok("plugins", ", ".join(registry.plugins) or "there are none")
 
 
@@ -40,20 +40,20 @@ def check_service(application: Application, name: str, *, with_engine: bool) -> 
         else:
             yield ok(check, f"its plugin {stored.service.spec.plugin} builds a stack")
     except VaultError as error:
-        yield fail(check, str(error), f"mend its manifest; `vaultctl describe {name}` says where it is")
+        yield fail(check, str(error), f"fix its manifest; `vaultctl describe {name}` says where it is")
 
 
 def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]:
     """Whether only their owner can read the files of `spec.envFrom`."""
     for entry in service.spec.env_from:
         path = Path(entry.file)
-        # A file that is missing is told by the build, with what to do.
+        # The build reports a missing file, with what to do.
         if path.exists() and (warning := permission_warning(path)):
             yield warn(check, warning.message, warning.fix)
 
 
 def check_needs(check: str, stack: Stack, observed: EngineObservation) -> Iterator[Finding]:
-    """Whether images are there and the published port is free, or already our own."""
+    """Whether images are present and the published port is free, or already used by this service."""
     missing = sorted(observed.missing_images)
     for image in missing:
         yield warn(check, f"image {image} is not on this machine and will be pulled", f"docker pull {image}")

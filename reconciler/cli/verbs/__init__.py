@@ -1,1 +1,1 @@
-"""One file for each verb; `command` is what the command line runs."""
+"""One file for each verb; the command line runs its `command`."""

@@ -1,4 +1,4 @@
-"""`vaultctl apply`: store what the user wants, and see to it that it comes true."""
+"""`vaultctl apply`: store manifests, and converge their services."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 @click.command(
     "apply",
     cls=Verb,
-    short_help="Make services be as their manifests say.",
+    short_help="Reconcile services with manifests.",
     examples=[
-        ("vaultctl apply -f manifests/whoami.yaml --wait", "and say when it is Ready"),
+        ("vaultctl apply -f manifests/whoami.yaml --wait", "and wait until it is Ready"),
         ("vaultctl apply -f manifests/ --dry-run", "only show what would change, like diff"),
         (
             "cat whoami.yaml | vaultctl apply -f - --wait --timeout 2m",
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 )
 @file_option()
 @click.option("--wait", is_flag=True, help="Return when all are Ready; exit 1 when one is not.")
-@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long that may take.")
+@click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long to wait at most.")
 @click.option("--dry-run", is_flag=True, help="Show what differs and change nothing.")
 @output_option("json", "yaml", "name")
 @pass_session
 def command(
     session: Session, files: Sequence[Path], wait: bool, timeout: float, dry_run: bool, output: str | None
 ) -> None:
-    """Store manifests as what is wanted from now on.
+    """Store manifests as the desired state.
 
-    A controller that runs on the same state directory (`vaultctl run`) then makes it so, and --wait waits for it.
-    Without one, this command does it itself, whether or not --wait is given, and reports the same way.
+    A controller that runs on the same state directory (`vaultctl run`) then reconciles them, and --wait waits for it.
+    Without one, this command does it itself, with or without --wait, and reports in the same way.
 
-    A manifest that is wrong in any way is not stored, and neither are those that came with it.
+    If a manifest is invalid, none of the given ones is stored.
     """
     from reconciler.app.applying import apply, overrules
     from reconciler.app.converging import conclude
@@ -93,7 +93,7 @@ def _origin(manifest: Manifest) -> Origin:
 def _settle(
     application: Application, stored: Sequence[StoredObject], timeout: float, *, wait: bool
 ) -> Mapping[str, Outcome]:
-    """What became of each service; empty when a controller has it from here and nothing waits."""
+    """The outcome of each service; empty when a controller takes over without --wait."""
     from reconciler.app.converging import settle
     from reconciler.cli.progress import reporting
 

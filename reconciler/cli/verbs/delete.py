@@ -1,4 +1,4 @@
-"""`vaultctl delete`: the end of a service; its volumes stay unless they are asked for."""
+"""`vaultctl delete`: delete services; their volumes are kept unless requested."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     ],
 )
 @names_argument(required=True)
-@click.option("--volumes", is_flag=True, help="Remove the data volumes too. They cannot be brought back.")
+@click.option("--volumes", is_flag=True, help="Remove the data volumes too. They cannot be restored.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option(
-    "--timeout", type=DURATION, default="2m", show_default=True, help="How long to wait for the end."
+    "--timeout", type=DURATION, default="2m", show_default=True, help="How long to wait for the deletion."
 )
 @pass_session
 def command(session: Session, names: Sequence[str], volumes: bool, yes: bool, timeout: float) -> None:
-    """Remove the services NAME...: their containers, networks and files of ours. Volumes stay without --volumes."""
+    """Remove the services NAME...: their containers, networks and generated files. Volumes are kept without --volumes."""
     from reconciler.app.converging import delete
     from reconciler.app.finding import existing
 
@@ -56,6 +56,8 @@ def command(session: Session, names: Sequence[str], volumes: bool, yes: bool, ti
 def _ask(found: Sequence[StoredObject]) -> None:
     names = ", ".join(stored.name for stored in found)
     if not sys.stdin.isatty():
-        raise Failure(f"--volumes would remove the data of {names}; say --yes where nobody can be asked")
+        raise Failure(
+            f"--volumes would remove the data of {names}; without a terminal, confirm it with --yes"
+        )
     if not click.confirm(f"Remove {names} with all data in their volumes?", err=True):
         raise Failure("nothing was deleted")

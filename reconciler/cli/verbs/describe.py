@@ -1,4 +1,4 @@
-"""`vaultctl describe`: everything about one service on one page, with what runs right now."""
+"""`vaultctl describe`: everything about one service on one page, with its current containers."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ EVENTS: Final = 15
 @name_argument()
 @pass_session
 def command(session: Session, name: str) -> None:
-    """Show the service NAME: what is wanted, how it is doing, each of its containers now, and what happened lately.
+    """Show the service NAME: its spec, its conditions, its current containers, and its latest events.
 
-    Unlike `get`, it asks the engine and HAProxy.
+    Unlike `get`, it queries the engine and HAProxy.
     """
     from reconciler.app.describing import describe
     from reconciler.app.finding import existing
@@ -88,7 +88,7 @@ def _identity(found: Description) -> str:
 
 
 def _spec(stored: StoredObject) -> str:
-    """What the user wrote and no more; values that came from settings files are not part of a spec."""
+    """The spec as written; values from settings files are not part of it."""
     from reconciler.api.yaml_writing import document
 
     spec = stored.service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
@@ -111,7 +111,7 @@ def _conditions(status: Status, now: datetime) -> str:
 
 def _containers(found: Description, now: datetime) -> str:
     if found.unseen:
-        # The rest of the page is what a reader needs to repair this.
+        # The rest of the page helps to repair this.
         return printable(f"cannot be seen: {found.unseen}")
     rows = [
         [

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     "diff",
     cls=Verb,
     failure=Trouble,
-    short_help="Show what differs between manifests and what runs.",
+    short_help="Show differences between manifests and containers.",
     examples=[
-        ("vaultctl diff -f manifests/whoami.yaml", "what differs, and the first operations"),
+        ("vaultctl diff -f manifests/whoami.yaml", "the differences, and the first operations"),
         ("vaultctl diff -f manifests/ >/dev/null && echo converged", "exit 0 none, 1 differences, 2 trouble"),
         ("vaultctl diff -f manifests/ -o json", "for scripts"),
     ],
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 @pass_session
 @click.pass_context
 def command(context: click.Context, session: Session, files: Sequence[Path], output: str | None) -> None:
-    """Show what differs between manifests and what runs, and the operations that the next pass would begin with.
+    """Show the differences between manifests and running containers, and the operations of the next pass.
 
-    Looks at containers and at HAProxy, and changes nothing. Exit 0: nothing differs. 1: something does. 2: it could
-    not be compared.
+    Observes containers and HAProxy, and changes nothing. Exit 0: no differences. 1: differences. 2: the comparison
+    failed.
     """
     from reconciler.app.differing import difference_document, differs
 
@@ -52,7 +52,7 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
 
 
 def previews(application: Application, wanted: Sequence[Prepared]) -> list[Preview]:
-    """A look at each service; what only the engine can tell of its images is warned about."""
+    """A preview of each service, with warnings about its images that need the engine."""
     from reconciler.core.assess.unkept import unkept
 
     found = []
@@ -64,7 +64,7 @@ def previews(application: Application, wanted: Sequence[Prepared]) -> list[Previ
 
 
 def text_of(found: Sequence[Preview]) -> str:
-    """What differs, for people."""
+    """The differences as text."""
     return "\n".join(_text(preview) for preview in found)
 
 

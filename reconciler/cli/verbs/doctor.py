@@ -1,4 +1,4 @@
-"""`vaultctl doctor`: what could keep this machine from keeping services, and how to mend it."""
+"""`vaultctl doctor`: find problems of this machine and its services, with fixes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LEVEL_WIDTH: Final = 4
 @pass_session
 @click.pass_context
 def command(context: click.Context, session: Session, output: str | None) -> None:
-    """Check the engine, this machine, and what the stored services need, each finding with its fix.
+    """Check the engine, this machine, and the needs of the stored services; each finding has a fix.
 
     Changes nothing. Exit 1 when a check fails; warnings are exit 0.
     """
@@ -76,7 +76,7 @@ def _examine(application: Application, now: datetime) -> Iterator[Finding]:
     try:
         names = application.objects.names()
     except VaultError as error:
-        yield fail("services", str(error), "see what is said above of the state directory")
+        yield fail("services", str(error), "see the finding about the state directory above")
         return
     yield from machine.check_revision_key(state, lost=application.has_lost_key())
     yield from _controller(application, names)
@@ -90,11 +90,11 @@ def _controller(application: Application, names: Sequence[str]) -> Iterator[Find
     if application.controller_is_running():
         yield ok("controller", "is running")
     elif names:
-        yield warn("controller", "is not running: nothing heals what breaks", "start `vaultctl run`")
+        yield warn("controller", "is not running: failures are not repaired", "start `vaultctl run`")
 
 
 def _command_lines() -> Iterator[list[str]]:
-    """The command lines of this machine's processes, as far as we may see them."""
+    """The command lines of this machine's processes, as far as they are visible."""
     import psutil
 
     for process in psutil.process_iter(["cmdline"]):

@@ -1,4 +1,4 @@
-"""`vaultctl events`: what happened lately."""
+"""`vaultctl events`: list recent events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reconciler.cli.verb import Verb
 @click.command(
     "events",
     cls=Verb,
-    short_help="Show what happened lately.",
+    short_help="Show recent events.",
     examples=[
         ("vaultctl events", "of all services, oldest first"),
         ("vaultctl events files --limit 20", "the last 20 of one service"),
@@ -24,14 +24,14 @@ from reconciler.cli.verb import Verb
 )
 @name_argument(required=False)
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many of the newest."
+    "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Number of newest events."
 )
 @output_option("json", "yaml")
 @pass_session
 def command(session: Session, name: str | None, limit: int, output: str | None) -> None:
-    """Show what the controller did and found, of the service NAME or of all, oldest first.
+    """Show the controller's events, of the service NAME or of all, oldest first.
 
-    The events of a service that was deleted are gone with it.
+    The events of a service are deleted with it.
     """
     from reconciler.app.documents import event_document
     from reconciler.cli.events import event_table

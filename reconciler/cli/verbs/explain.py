@@ -1,4 +1,4 @@
-"""`vaultctl explain`: the documentation of one field of a manifest, where it is needed."""
+"""`vaultctl explain`: the documentation of one field of a manifest."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> li
     cls=Verb,
     short_help="Show the documentation of a field.",
     examples=[
-        ("vaultctl explain VaultService", "what a manifest is made of"),
+        ("vaultctl explain VaultService", "the fields of a manifest"),
         ("vaultctl explain spec.strategy.rollingUpdate", "one field with its type, default and sub-fields"),
     ],
 )
 @click.argument("field", default="VaultService", shell_complete=_complete)
 def command(field: str) -> None:
-    """Show what FIELD means: its type, default and sub-fields. FIELD is a path like spec.ports.http."""
+    """Show the documentation of FIELD: its type, default and sub-fields. FIELD is a path like spec.ports.http."""
     from reconciler.api.explain import explain
 
     click.echo(explain(field))

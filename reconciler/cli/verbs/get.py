@@ -1,4 +1,4 @@
-"""`vaultctl get`: the services there are and how they are doing."""
+"""`vaultctl get`: list services and their status."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "GENERATION", "ORIGIN
 WATCH_SECONDS: Final = 0.5
 MIN_MESSAGE: Final = 20
 DOCUMENTS: Final = ("json", "yaml")
-"""The formats that show whole documents; the others are a glance."""
+"""The formats that show whole documents; the others show a summary."""
 
 COMMIT: Final = 32
 """Characters of `main@sha1:0123456789ab…` that tell commits apart."""
@@ -36,7 +36,7 @@ COMMIT: Final = 32
 @click.command(
     "get",
     cls=Verb,
-    short_help="List services and how they are doing.",
+    short_help="List services and their status.",
     examples=[
         ("vaultctl get", "all services"),
         ("vaultctl get files -o json", "one with its spec, conditions and observedGeneration"),
@@ -46,10 +46,10 @@ COMMIT: Final = 32
 )
 @names_argument(required=False)
 @output_option("wide", "json", "yaml", "name")
-@click.option("-w", "--watch", is_flag=True, help="Stay, and show what changes.")
+@click.option("-w", "--watch", is_flag=True, help="Keep running, and show changes.")
 @pass_session
 def command(session: Session, names: Sequence[str], output: str | None, watch: bool) -> None:
-    """List the services NAME..., or all, as the controller last saw them. `describe` looks at the engine itself."""
+    """List the services NAME..., or all, as the controller last observed them. `describe` queries the engine itself."""
     application = session.application
     shown: Mapping[str, Seen] = _show(application, names, output, known={})
     while watch:
@@ -60,11 +60,11 @@ def command(session: Session, names: Sequence[str], output: str | None, watch: b
 def _show(
     application: Application, names: Sequence[str], output: str | None, known: Mapping[str, Seen]
 ) -> Mapping[str, Seen]:
-    """Write what is not as in `known`, and return all as it is now."""
+    """Write the lines that differ from `known`, and return the current ones."""
     from reconciler.app.listing import look_up
 
     objects = application.objects if output in DOCUMENTS else application.object_views
-    # With --watch a service may go between two looks.
+    # With --watch a service may be deleted between two polls.
     now = look_up(objects, names, tuple(known))
     news = [seen for name, seen in now.items() if seen != known.get(name)]
     if known and not news:
@@ -112,7 +112,7 @@ def _row(line: Listed, *, wide: bool) -> list[str]:
         generations = f"{status.observed_generation}/{service.metadata.generation}"
         origin = f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
         if stored.origin.commit:
-            # Its path is in a clone of our own; what a reader looks for is in the repository.
+            # Its path is in the controller's clone; the user needs the path in the repository.
             origin = (
                 f"{stored.origin.kind} {Path(stored.origin.manifest).name} at {stored.origin.commit[:COMMIT]}"
             )

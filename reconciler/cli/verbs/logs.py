@@ -1,4 +1,4 @@
-"""`vaultctl logs`: what the containers of a service write."""
+"""`vaultctl logs`: the logs of a service's containers."""
 
 from __future__ import annotations
 
@@ -18,24 +18,28 @@ if TYPE_CHECKING:
 
 COLORS: Final = ("cyan", "green", "yellow", "blue", "magenta")
 ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)")
-"""Whole sequences that speak to a terminal: colours, moves of the cursor, titles and links."""
+"""Terminal escape sequences: colours, cursor movement, titles and links."""
 
 
 @click.command(
     "logs",
     cls=Verb,
-    short_help="Show what containers write.",
+    short_help="Show the logs of containers.",
     examples=[
         ("vaultctl logs files", "the last lines of every web replica"),
-        ("vaultctl logs files -f", "and all new ones, of new replicas too"),
+        ("vaultctl logs files -f", "and all new lines, also of new replicas"),
         ("vaultctl logs files haproxy --tail 20", "of another workload of the stack"),
     ],
 )
 @name_argument()
 @click.argument("workload", required=False)
-@click.option("-f", "--follow", is_flag=True, help="Stay, and show new lines.")
+@click.option("-f", "--follow", is_flag=True, help="Keep running, and show new lines.")
 @click.option(
-    "--tail", type=click.IntRange(0), default=100, show_default=True, help="How many lines of each."
+    "--tail",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Number of lines of each container.",
 )
 @pass_session
 def command(session: Session, name: str, workload: str | None, follow: bool, tail: int) -> None:
@@ -43,8 +47,8 @@ def command(session: Session, name: str, workload: str | None, follow: bool, tai
 
     WORKLOAD is a service of its Compose project: haproxy, gateway, or one that its plugin names.
 
-    A terminal gets plain text, whatever the lines hold, because a container must not be able to move its cursor. A
-    file or a pipe gets each line as it was written.
+    On a terminal, escape sequences are removed, because a container must not be able to move the cursor. A file or a
+    pipe gets each line unchanged.
     """
     from reconciler.app.finding import existing
     from reconciler.app.logs import containers_of, last, workloads_of
@@ -68,10 +72,10 @@ def _write(name: str, line: str) -> None:
     if sys.stdout.isatty():
         click.echo(f"{click.style(f'{name} |', fg=color)} {tame(line)}")
     else:
-        # Without "color" the escapes of the line would be taken out, and what is written to a file is evidence.
+        # Without "color" the escapes would be removed, but a file must hold the lines unchanged.
         click.echo(f"{name} | {line}", color=True)
 
 
 def tame(line: str) -> str:
-    """A line of a container as a terminal may have it: without sequences that speak to it, and printable."""
+    """A line of a container without escape sequences and unprintable characters, for a terminal."""
     return printable(ESCAPES.sub("", line))

@@ -1,4 +1,4 @@
-"""`vaultctl plugin`: the plugins there are, and what their authors need."""
+"""`vaultctl plugin`: list and show plugins, and help to write them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from vault_plugins.loading import LoadedPlugin
 
 
-@click.group("plugin", cls=VerbGroup, short_help="List, show, check and begin plugins.")
+@click.group("plugin", cls=VerbGroup, short_help="List, show, check and create plugins.")
 def command() -> None:
-    """List, show, check and begin plugins: the classes that turn settings into Compose services."""
+    """List, show, check and create plugins: the classes that turn settings into Compose services."""
 
 
 def _complete(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -34,7 +34,7 @@ slug_argument = click.argument("slug", shell_complete=_complete)
 
 @command.command(
     "list",
-    short_help="List the plugins there are.",
+    short_help="List plugins.",
     examples=[
         ("vaultctl plugin list", "packaged, installed, and of VAULT_PLUGIN_PATH"),
         ("vaultctl plugin list --plugin-path ./plugins", "with those of one more directory"),
@@ -44,9 +44,9 @@ slug_argument = click.argument("slug", shell_complete=_complete)
 @output_option("json", "yaml", "name")
 @pass_session
 def list_plugins(session: Session, output: str | None) -> None:
-    """List the plugins there are: packaged ones, those of installed distributions, and those of the plugin path.
+    """List all plugins: packaged ones, those of installed distributions, and those of the plugin path.
 
-    A broken plugin is told on stderr, with the place of its error; the others work without it.
+    A broken plugin is reported on stderr, with the position of its error; the others still work.
     """
     plugins = session.registry.plugins
     if output == "name":
@@ -61,7 +61,7 @@ def list_plugins(session: Session, output: str | None) -> None:
     "show",
     short_help="Show one plugin and its README.",
     examples=[
-        ("vaultctl plugin show paperless", "what it is, its settings, credentials and security"),
+        ("vaultctl plugin show paperless", "its description, settings, credentials and security"),
         ("vaultctl plugin show paperless -o json", "its metadata for scripts"),
     ],
 )
@@ -69,7 +69,7 @@ def list_plugins(session: Session, output: str | None) -> None:
 @output_option("json", "yaml")
 @pass_session
 def show(session: Session, slug: str, output: str | None) -> None:
-    """Show what the plugin SLUG says of itself, its default settings, and its README."""
+    """Show the metadata of the plugin SLUG, its default settings, and its README."""
     from vault_plugins.lint import readme_of
 
     loaded = session.registry.get(slug)
@@ -78,9 +78,9 @@ def show(session: Session, slug: str, output: str | None) -> None:
 
 @command.command(
     "new",
-    short_help="Begin a new plugin.",
+    short_help="Create a new plugin.",
     examples=[
-        ("vaultctl plugin new my-service plugins", "write plugins/my_service/ to begin with"),
+        ("vaultctl plugin new my-service plugins", "write a first version to plugins/my_service/"),
         ("vaultctl plugin lint my-service --plugin-path plugins", "and check it"),
     ],
 )
@@ -99,9 +99,9 @@ def new(slug: str, directory: Path) -> None:
 
 @command.command(
     "lint",
-    short_help="Check plugins for what operators trip over.",
+    short_help="Check plugins for common mistakes.",
     examples=[
-        ("vaultctl plugin lint", "check all there are"),
+        ("vaultctl plugin lint", "check all plugins"),
         ("vaultctl plugin lint paperless --env-file paperless.env", "with the settings that it requires"),
         ("vaultctl plugin lint my-service --plugin-path plugins", "check one's own"),
     ],
@@ -123,7 +123,7 @@ def lint(
     """Check the plugins SLUG..., or all: undocumented settings, floating images, ignored replicas, and what admission
     would refuse.
 
-    Exit 1 when there is something to improve, or a plugin is broken.
+    Exit 1 when there are findings, or a plugin is broken.
     """
     from vault_plugins.lint import lint as check
     from vault_plugins.lint import readme_of
@@ -155,7 +155,7 @@ def lint(
 def _with_admission(
     loaded: LoadedPlugin, env: Mapping[str, str], found: Sequence[Finding]
 ) -> tuple[Finding, ...]:
-    """The findings and those of admission, which knows no README but every field; what both know is said once."""
+    """The findings and those of admission, without duplicates."""
     from reconciler.api import VaultError
     from reconciler.core.admission import inspect
     from vault_plugins.lint import Finding
@@ -167,7 +167,7 @@ def _with_admission(
     try:
         asked = inspect(plugin, {**plugin.default_environment, **env})
     except VaultError as error:
-        return (*found, Finding("fragment", str(error), "make it a fragment that a stack can be built from"))
+        return (*found, Finding("fragment", str(error), "return a fragment from which a stack can be built"))
     more = (Finding(a.rule, f"{a.path}: {a.problem}", a.way_out) for a in asked if a.rule not in known)
     return (*found, *more)
 

@@ -1,4 +1,4 @@
-"""`vaultctl prometheus`: what a Prometheus needs to scrape the controller and every HAProxy."""
+"""`vaultctl prometheus`: the configuration to scrape the controller and every HAProxy."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ READABLE: Final = 0o644
 REFRESH: Final = "15s"
 INTERVAL: Final = "15s"
 SCOPES: Final = ("global", "frontend", "backend")
-"""What an HAProxy is asked for. Not `server`: servers are containers, and each rollout would leave dead series behind."""
+"""The scopes to scrape from HAProxy. Not `server`: servers are containers, and each rollout would leave stale series."""
 
 
-@click.group("prometheus", cls=VerbGroup, short_help="Print what Prometheus needs to scrape everything.")
+@click.group("prometheus", cls=VerbGroup, short_help="Print the configuration for Prometheus.")
 def command() -> None:
-    """Print what Prometheus needs: scrape configuration, alert rules, and where the HAProxies are."""
+    """Print the configuration for Prometheus: scrape configuration, alert rules, and the HAProxies' addresses."""
 
 
 @command.command(
@@ -40,7 +40,7 @@ def command() -> None:
     short_help="Print a scrape configuration.",
     examples=[
         ("vaultctl prometheus config > prometheus.yml", "controller, HAProxies and alert rules"),
-        ("vaultctl prometheus config --proxies-file proxies.json", "with the file that `targets -o` keeps"),
+        ("vaultctl prometheus config --proxies-file proxies.json", "with the file of `targets -o`"),
         (
             "vaultctl prometheus config --controller vault.internal:9180 --https --token-file token",
             "for a controller elsewhere",
@@ -74,7 +74,7 @@ def config(
     """Print a configuration for Prometheus that scrapes the controller and the HAProxy of every service.
 
     The HAProxies are found by asking the controller, so new services need no edit. Their metrics are on the address of
-    their gateway container, which the engine's own machine reaches; nothing of them is published.
+    their gateway container, which is reachable from the engine's machine; they are not published.
     """
     import yaml
 
@@ -107,16 +107,16 @@ def config(
             {"job_name": "vault-proxy-holds", "metrics_path": "/holds", **discovery},
         ],
     }
-    # By way of JSON, which has no references: what two jobs share is written out in both.
+    # Through JSON, which has no references, so that YAML writes shared parts in both jobs.
     click.echo(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False), nl=False)
 
 
 @command.command(
     "targets",
-    short_help="Print where the HAProxies are, for file_sd_configs.",
+    short_help="Print the HAProxies' addresses, for file_sd_configs.",
     examples=[
         ("vaultctl prometheus targets", "all HAProxies that run now, without a controller"),
-        ("vaultctl prometheus targets -o /etc/prometheus/proxies.json", "replace the file in one step"),
+        ("vaultctl prometheus targets -o /etc/prometheus/proxies.json", "replace the file atomically"),
     ],
 )
 @click.option(
@@ -126,7 +126,7 @@ def config(
 def targets(session: Session, output: Path | None) -> None:
     """Print the address of every HAProxy's own metrics as a list for `file_sd_configs`.
 
-    For a Prometheus that may not ask the controller. The list is of this moment: HAProxies are replaced now and then.
+    For a Prometheus without access to the controller. The list is a snapshot: HAProxies are replaced from time to time.
     """
     from reconciler.cli.serving import target_of
     from reconciler.web.discovery import target_groups

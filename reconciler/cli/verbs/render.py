@@ -1,4 +1,4 @@
-"""`vaultctl render`: the files that a manifest comes to, to be read, compared and checked by other tools."""
+"""`vaultctl render`: the generated files of a manifest, to be read, compared and checked by other tools."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ READABLE: Final = 0o644
     short_help="Write the Compose file and HAProxy configuration of manifests.",
     examples=[
         ("vaultctl render -f manifests/paperless.yaml -o out", "out/compose.yaml and out/haproxy/"),
-        ("docker compose -f out/compose.yaml config", "what Compose reads in it"),
+        ("docker compose -f out/compose.yaml config", "the file as Compose reads it"),
         ("haproxy -c -f out/haproxy/haproxy.cfg", "check it with an HAProxy of this machine"),
     ],
 )
@@ -41,7 +41,7 @@ READABLE: Final = 0o644
     "directory",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Where to write; made if it is not there.",
+    help="Where to write; created if it is missing.",
 )
 @pass_session
 def command(session: Session, files: Sequence[Path], directory: Path) -> None:

@@ -1,4 +1,4 @@
-"""`vaultctl resume`: the controller takes care of a service again that was suspended."""
+"""`vaultctl resume`: reconcile a suspended service again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from reconciler.cli.verb import Verb
 @click.command(
     "resume",
     cls=Verb,
-    short_help="Take care of a service again.",
+    short_help="Reconcile a suspended service again.",
     examples=[
-        ("vaultctl resume files", "what differs from its manifest by now is healed"),
+        ("vaultctl resume files", "changes since then are reconciled with its manifest"),
         ("vaultctl resume files --dry-run", "only show the line that would change"),
     ],
 )
@@ -23,7 +23,7 @@ from reconciler.cli.verb import Verb
 @edit_options
 @pass_session
 def command(session: Session, name: str, flags: EditFlags) -> None:
-    """Take care of the service NAME again, which was suspended."""
+    """Reconcile the suspended service NAME again."""
     from reconciler.app.changes import resume
 
     change(session.application, name, lambda stored: resume(stored.name), flags)

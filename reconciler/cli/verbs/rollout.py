@@ -1,4 +1,4 @@
-"""`vaultctl rollout`: how a change goes on, how earlier ones went, and changing one's mind."""
+"""`vaultctl rollout`: the progress of a rollout, its history, and undo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def command() -> None:
 
 @command.command(
     "status",
-    short_help="Wait for a rollout's end.",
+    short_help="Wait for the end of a rollout.",
     examples=[
         ("vaultctl rollout status files", "until it is Ready, or has failed"),
         ("vaultctl rollout status files --timeout 30s || vaultctl events files", "in a script"),
@@ -37,7 +37,7 @@ def command() -> None:
 @click.option("--timeout", type=DURATION, default="5m", show_default=True, help="How long to wait.")
 @pass_session
 def status(session: Session, name: str, timeout: float) -> None:
-    """Show how the rollout of NAME goes on until it ends; exit 1 if it does not end well."""
+    """Show the progress of the rollout of NAME until it ends; exit 1 if it fails."""
     from reconciler.app.converging import conclude
     from reconciler.app.finding import existing
     from reconciler.app.waiting import until_settled
@@ -53,9 +53,9 @@ def status(session: Session, name: str, timeout: float) -> None:
 
 @command.command(
     "history",
-    short_help="List the revisions there were.",
+    short_help="List revisions.",
     examples=[
-        ("vaultctl rollout history files", "each with its cause, its end and what it changed"),
+        ("vaultctl rollout history files", "each with its cause, its result and its changes"),
         ("vaultctl rollout history files -o json", "with the whole spec of each"),
     ],
 )
@@ -86,7 +86,7 @@ def history(session: Session, name: str, output: str | None) -> None:
 @edit_options
 @pass_session
 def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags) -> None:
-    """Write what an earlier revision of NAME ran into its manifest, and roll out to that.
+    """Write the values of an earlier revision of NAME into its manifest, and roll it out.
 
     Plugin, settings, health check, container port and the last restart go back; numbers and rules stay as they are.
     """
@@ -104,13 +104,13 @@ def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags)
 @command.command(
     "pause",
     short_help="Let rollouts wait.",
-    examples=[("vaultctl rollout pause files", "old replicas stay; what dies is still replaced")],
+    examples=[("vaultctl rollout pause files", "old replicas stay; dead ones are still replaced")],
 )
 @name_argument()
 @edit_options
 @pass_session
 def pause(session: Session, name: str, flags: EditFlags) -> None:
-    """Let rollouts wait of the service NAME."""
+    """Pause rollouts of the service NAME."""
     from reconciler.app import changes
 
     change(session.application, name, lambda stored: changes.pause(stored.name), flags)
@@ -118,14 +118,14 @@ def pause(session: Session, name: str, flags: EditFlags) -> None:
 
 @command.command(
     "resume",
-    short_help="Let rollouts go on.",
+    short_help="Resume rollouts.",
     examples=[("vaultctl rollout resume files", "after a pause")],
 )
 @name_argument()
 @edit_options
 @pass_session
 def resume(session: Session, name: str, flags: EditFlags) -> None:
-    """Let rollouts go on of the service NAME."""
+    """Resume rollouts of the service NAME."""
     from reconciler.app import changes
 
     change(session.application, name, lambda stored: changes.resume_rollouts(stored.name), flags)

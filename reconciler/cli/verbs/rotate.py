@@ -17,7 +17,7 @@ from reconciler.cli.verb import Verb
     cls=Verb,
     short_help="Replace replicas by fresh ones.",
     examples=[
-        ("vaultctl rotate files", "all that there are now, one by one, within the strategy's budget"),
+        ("vaultctl rotate files", "all current ones, within the strategy's budget"),
         ("vaultctl rotate files --push", "for a service that comes from Git"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`vaultctl run`: the controller, until it is asked to stop. What it runs keeps running without it."""
+"""`vaultctl run`: the controller, until it is stopped. Containers keep running without it."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
 @click.command(
     "run",
     cls=Verb,
-    short_help="Run the controller: keep services as they are wanted.",
+    short_help="Run the controller: reconcile services with their manifests.",
     examples=[
-        ("vaultctl run -f manifests/", "follow the manifests of a directory, and what `apply` stores"),
+        ("vaultctl run -f manifests/", "follow the manifests of a directory, and those of `apply`"),
         (
             "vaultctl run --git https://git.example.com/infra --path apps --webhook-secret-file hook.secret",
             "follow a branch of a Git repository, at once after a push",
         ),
-        ("vaultctl run", "only what `apply` stores"),
+        ("vaultctl run", "only the manifests of `apply`"),
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
     ],
 )
@@ -81,11 +81,11 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Delete no services when more than this many vanish from a source at once.",
 )
-@click.option("--allow-empty", is_flag=True, help="Delete whatever vanishes, even everything at once.")
+@click.option("--allow-empty", is_flag=True, help="Delete all services that vanish, even all at once.")
 @click.option(
     "--notify-url-file",
     type=READABLE,
-    help="Post events as JSON to the URL in this file; Slack, Mattermost and their like show them.",
+    help="Post events as JSON to the URL in this file; Slack, Mattermost and similar show them.",
 )
 @click.option(
     "--notify",
@@ -96,10 +96,14 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
 )
 @git_options
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Passes side by side."
+    "--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Number of parallel passes."
 )
 @click.option(
-    "--resync", type=DURATION, default="1m", show_default=True, help="Look at everything this often."
+    "--resync",
+    type=DURATION,
+    default="1m",
+    show_default=True,
+    help="Interval between passes over all services.",
 )
 @pass_session
 def command(
@@ -117,10 +121,10 @@ def command(
     notify: Choice,
     git: GitFlags,
 ) -> None:
-    """Keep services as they are wanted: those of the manifests given, and those that `vaultctl apply` stores.
+    """Reconcile services: those of the given manifests, and those that `vaultctl apply` stores.
 
-    A changed manifest, a container that died, a hand in the stack: each starts a pass at once. SIGTERM or Ctrl-C ends
-    the passes that are under way and leaves the services running; a second one ends at once.
+    Spec changes, crashes and manual changes each start a pass at once. SIGTERM or Ctrl-C finishes the current passes and
+    leaves the services running; a second one exits at once.
     """
     from reconciler.cli.serving import serving
     from reconciler.sources.directory import DirectorySource
@@ -198,8 +202,8 @@ def _stop_on_signals() -> threading.Event:
         heard.recv(1)
         os._exit(exit_codes.INTERRUPTED)
 
-    # Python calls a handler in the main thread, which sleeps on when the kernel gives the signal to another one, as it does
-    # just after a SIGCONT. The byte comes in any case.
+    # Python calls a handler in the main thread, which keeps sleeping when the kernel delivers the signal to another one, as
+    # just after a SIGCONT. The byte arrives in any case.
     signal.set_wakeup_fd(said.detach(), warn_on_full_buffer=False)
     for signum in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signum, lambda *_: None)

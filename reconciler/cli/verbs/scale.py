@@ -1,4 +1,4 @@
-"""`vaultctl scale`: another number of replicas, written where the service is written down."""
+"""`vaultctl scale`: change the number of replicas in the service's manifest."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from reconciler.cli.verb import Verb
     ],
 )
 @name_argument()
-@click.option("--replicas", type=click.IntRange(1, 1000), required=True, help="How many there shall be.")
+@click.option(
+    "--replicas", type=click.IntRange(1, 1000), required=True, help="The desired number of replicas."
+)
 @edit_options
 @pass_session
 def command(session: Session, name: str, replicas: int, flags: EditFlags) -> None:
-    """Let the service NAME have another number of web replicas."""
+    """Change the number of web replicas of the service NAME."""
     from reconciler.app.changes import scale
 
     change(session.application, name, lambda stored: scale(stored.name, replicas), flags)

@@ -1,4 +1,4 @@
-"""`vaultctl set`: other values for fields of a spec, written where the service is written down."""
+"""`vaultctl set`: change fields of a spec in the service's manifest."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @edit_options
 @pass_session
 def command(session: Session, name: str, assignments: Sequence[str], flags: EditFlags) -> None:
-    """Give fields of the spec of NAME other values; each ASSIGNMENT is FIELD=VALUE.
+    """Set fields of the spec of NAME; each ASSIGNMENT is FIELD=VALUE.
 
     `vaultctl explain spec` lists the fields.
 

@@ -1,4 +1,4 @@
-"""`vaultctl suspend`: the controller leaves a service alone until `resume`; what runs keeps running."""
+"""`vaultctl suspend`: stop reconciling a service until `resume`; its containers keep running."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from reconciler.cli.verb import Verb
 @click.command(
     "suspend",
     cls=Verb,
-    short_help="Leave a service alone.",
+    short_help="Stop reconciling a service.",
     examples=[
-        ("vaultctl suspend files", "before working on its containers by hand"),
+        ("vaultctl suspend files", "before manual changes to its containers"),
         ("vaultctl suspend files --push -m 'suspend files: disk swap'", "for a service that comes from Git"),
     ],
 )
@@ -23,7 +23,7 @@ from reconciler.cli.verb import Verb
 @edit_options
 @pass_session
 def command(session: Session, name: str, flags: EditFlags) -> None:
-    """Leave the service NAME alone: nothing is healed, changed or rotated, and what runs keeps running."""
+    """Stop reconciling the service NAME: nothing is healed, changed or rotated, and its containers keep running."""
     from reconciler.app.changes import suspend
 
     change(session.application, name, lambda stored: suspend(stored.name), flags)

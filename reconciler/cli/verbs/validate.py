@@ -1,4 +1,4 @@
-"""`vaultctl validate`: is a manifest right, and does its plugin build it? Needs no engine and changes nothing."""
+"""`vaultctl validate`: check manifests and build their stacks. Needs no engine and changes nothing."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from reconciler.cli.verb import Verb
 @click.command(
     "validate",
     cls=Verb,
-    short_help="Check manifests without touching anything.",
+    short_help="Check manifests without changing anything.",
     examples=[
         ("vaultctl validate -f manifests/whoami.yaml", "check one file"),
         ("vaultctl validate -f manifests/", "check everything below a directory, as in CI"),
-        ("cat whoami.yaml | vaultctl validate -f -", "check what another program wrote"),
+        ("cat whoami.yaml | vaultctl validate -f -", "check the output of another program"),
     ],
 )
 @file_option()
@@ -27,7 +27,7 @@ from reconciler.cli.verb import Verb
 def command(session: Session, files: Sequence[Path]) -> None:
     """Check manifests: their YAML, every field, their settings files, and that their plugins build a stack of them.
 
-    Tells everything that is wrong at once, each with file, line and column. No engine is needed.
+    Reports all errors at once, each with file, line and column. No engine is needed.
     """
     for each in prepared(session, files):
         web = each.stack.replicas

@@ -1,4 +1,4 @@
-"""`vaultctl version`: what is installed, in a moment and without an engine."""
+"""`vaultctl version`: the installed version; needs no engine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.cli.verb import Verb
 @click.command(
     "version",
     cls=Verb,
-    short_help="Show which version this is.",
+    short_help="Show the version.",
     examples=[
         ("vaultctl version", "version of vaultctl and of the Python that runs it"),
         ("vaultctl version -o json", "the same for scripts"),
@@ -22,6 +22,6 @@ from reconciler.cli.verb import Verb
 )
 @output_option("json", "yaml")
 def command(output: str | None) -> None:
-    """Show which version of vaultctl this is, and which Python runs it."""
+    """Show the version of vaultctl and of the Python that runs it."""
     facts = {"version": VERSION, "python": platform.python_version()}
     write(output, facts, lambda: "\n".join([f"vaultctl {facts['version']}", f"python   {facts['python']}"]))

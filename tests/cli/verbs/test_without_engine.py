@@ -81,7 +81,7 @@ def test_doctor_survives_a_state_directory_that_is_none(vaultctl: Vaultctl) -> N
 def test_delete_asks_before_it_removes_data(vaultctl: Vaultctl, stored: ObjectStore) -> None:
     done = vaultctl("delete", "files", "--volumes")
     assert done.exit_code == 1
-    assert "say --yes where nobody can be asked" in done.stderr
+    assert "without a terminal, confirm it with --yes" in done.stderr
     kept = stored.get("files")
     assert kept is not None
     assert kept.deletion is None
