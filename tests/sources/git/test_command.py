@@ -30,7 +30,7 @@ def test_a_call_that_takes_too_long_is_ended_with_its_children(tmp_path: Path) -
     state = subprocess.run(
         ["ps", "-o", "stat=", "-p", str(child)], capture_output=True, text=True, check=False
     )
-    assert state.stdout.strip() in ("", "Z")
+    assert state.stdout[:1] in ("", "Z")
 
 
 def test_a_reason_is_one_line_without_secrets(tmp_path: Path) -> None:
