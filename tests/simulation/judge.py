@@ -13,7 +13,7 @@ from typing import Any
 from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.history import History
 from reconciler.core.assess.observation import Admin, Container, Health, Observation, State
-from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.planner import plan as plan_now
 from reconciler.engines.memory.engine import MemoryEngine
@@ -433,10 +433,17 @@ def _heals_a_dependency(stack: Stack, observed: Observation) -> bool:
 def _waits_for_an_image(stack: Stack, observed: Observation) -> bool:
     """Whether something is to be replaced by what has no image yet, so that all that serves has to serve on."""
     return any(
-        workload.image in observed.engine.missing_images and not workload.accepts(c.revision)
+        workload.image in observed.engine.missing_images
+        and any(not workload.accepts(c.revision) for c in observed.of(workload.name))
         for workload in stack.of(Role.DEPENDENCY, Role.WEB)
-        for c in observed.of(workload.name)
+        if workload.role is Role.DEPENDENCY or _lacks_replicas(stack, workload, observed)
     )
+
+
+def _lacks_replicas(stack: Stack, workload: Workload, observed: Observation) -> bool:
+    """Whether a rollout still has to create replicas of this workload. While it is paused it creates none."""
+    current = sum(_is_live(c) and workload.accepts(c.revision) for c in observed.of(workload.name))
+    return not stack.strategy.paused and current < workload.replicas
 
 
 def _held_for_too_long(assessment: Assessment) -> bool:
