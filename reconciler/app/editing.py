@@ -5,7 +5,7 @@ A manifest from standard input is only in the store, and is changed there.
 
 from __future__ import annotations
 
-import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler import files
 from reconciler.api.edit import Edit, edit_manifest
 from reconciler.api.errors import VaultError
 from reconciler.api.yaml_writing import document as written_out
@@ -123,12 +124,4 @@ def _commit(tree: WorkTree, made: Edit, message: str, *, push: bool) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Replace a file atomically, with the same mode."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode())
-        Path(temporary).chmod(path.stat().st_mode & 0o7777)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    files.replace(path, text.encode(), mode=stat.S_IMODE(path.stat().st_mode))
