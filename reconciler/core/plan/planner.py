@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.history import History
-from reconciler.core.assess.observation import Observation, State
+from reconciler.core.assess.observation import Observation
 from reconciler.core.plan.dependencies import plan_dependencies, plan_orphans
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.images import fetch, lacking, stand_still
+from reconciler.core.plan.jobs import ENDED
 from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
 from reconciler.core.plan.rollout import plan_web
 from reconciler.core.plan.strategies import decide
@@ -54,8 +55,7 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
 
 def _endings(observed: Observation) -> Step:
     """A stack is not complete while a container is stopping; an event usually reports its end."""
-    ended = (State.CREATED, State.EXITED, State.DEAD)
-    ending = (c for c in observed.engine.containers if c.stopping and c.state not in ended)
+    ending = (c for c in observed.engine.containers if c.stopping and c.state not in ENDED)
     return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))
 
 
