@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reconciler.core.assess.diff import Difference
-    from reconciler.core.desired.stack import Stack
-    from reconciler.core.plan.operations import Plan
+    from reconciler.core.plan.preview import Preview
 
-__all__ = ["Seen", "difference_document", "differs"]
+__all__ = ["difference_document", "differs"]
 
 
-class Seen(Protocol):
-    """A stack and its observed state."""
-
-    @property
-    def stack(self) -> Stack:
-        """The desired state."""
-
-    @property
-    def plan(self) -> Plan:
-        """The operations of the next pass."""
-
-    @property
-    def differences(self) -> tuple[Difference, ...]:
-        """The differences."""
-
-
-def differs(seen: Seen) -> bool:
+def differs(preview: Preview) -> bool:
     """Whether there are differences or operations."""
-    return bool(seen.differences or seen.plan.operations or seen.plan.blocked)
+    return bool(preview.differences or preview.plan.operations or preview.plan.blocked)
 
 
-def difference_document(seen: Seen) -> dict[str, Any]:
+def difference_document(preview: Preview) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "name": seen.stack.name,
+        "name": preview.stack.name,
         "differences": [
-            {"kind": str(each.kind), "subject": each.subject, "text": each.text} for each in seen.differences
+            {"kind": str(each.kind), "subject": each.subject, "text": each.text}
+            for each in preview.differences
         ],
         "operations": [
             {"kind": each.kind, "cause": each.cause.value, "text": each.sentence, "detail": each.detail}
-            for each in seen.plan.operations
+            for each in preview.plan.operations
         ],
-        "waiting": list(seen.plan.waiting),
-        "blocked": seen.plan.blocked,
+        "waiting": list(preview.plan.waiting),
+        "blocked": preview.plan.blocked,
     }
