@@ -22,9 +22,7 @@ __all__ = [
     "VAULT_SERVICE",
     "Column",
     "Kind",
-    "Ref",
     "kind_called",
-    "ref_of",
 ]
 
 API_GROUP: Final = "vault.internal"
@@ -68,17 +66,6 @@ class Kind:
         return name.lower() in {self.singular, self.plural, *self.short_names, f"{self.plural}.{API_GROUP}"}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Ref:
-    """Identifies an object: the key of queues, leases and other per-object data. As text: `vaultservice/files`."""
-
-    kind: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.kind.lower()}/{self.name}"
-
-
 VAULT_SERVICE: Final = Kind(
     name="VaultService",
     plural="vaultservices",
@@ -101,10 +88,3 @@ KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (VAULT_SERVICE,)
 def kind_called(name: str, kinds: Iterable[Kind] | None = None) -> Kind | None:
     """The kind with a name such as "vs", "VaultService" or "vaultservices.vault.internal"."""
     return next((kind for kind in kinds or KINDS.values() if kind.is_called(name)), None)
-
-
-def ref_of(text: str) -> Ref | None:
-    """Parse `NAME` or `KIND/NAME`; None for a kind that is not served."""
-    word, slash, name = text.rpartition("/")
-    kind = kind_called(word) if slash else VAULT_SERVICE
-    return Ref(kind.name, name) if kind else None

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from reconciler.api import explain
 from reconciler.api.crd import custom_resource_definition, editor_schema
-from reconciler.api.kinds import KINDS, VAULT_SERVICE, Column, Kind, Ref, kind_called, ref_of
+from reconciler.api.kinds import KINDS, VAULT_SERVICE, Column, Kind, kind_called
 from reconciler.api.model import ApiModel
 from reconciler.api.vaultservice import Metadata, VaultService
 
@@ -55,12 +55,6 @@ def test_a_kind_is_meant_by_any_of_its_names(word: str) -> None:
 @pytest.mark.parametrize("word", ["", "vault", "services", "vaultservices.other.group"])
 def test_other_words_mean_no_kind(word: str) -> None:
     assert kind_called(word) is None
-
-
-def test_a_reference_is_read_and_written() -> None:
-    assert ref_of("files") == ref_of("vs/files") == Ref("VaultService", "files")
-    assert str(Ref("VaultService", "files")) == "vaultservice/files"
-    assert ref_of("pod/files") is None
 
 
 def test_a_further_kind_is_one_line_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
