@@ -43,7 +43,7 @@ class Session(ABC):
 
     @abstractmethod
     def server(self) -> str:
-        """Who answers it, once somebody does; "" while it is held."""
+        """The replica that answers it; "" while the request is held."""
 
     @abstractmethod
     def whole(self) -> bool:
@@ -332,5 +332,5 @@ class WorldInMemory(ProxyWorld):
 
 
 def dead(replica: Replica) -> Replica:
-    """A server at an address where nobody listens."""
+    """A server at an address without a listener."""
     return Replica("dead", replica.address.replace(":8000", ":1"))

@@ -77,7 +77,7 @@ class Judge:
     def planned(self, assessment: Assessment, history: History, made: Plan) -> None:
         """A pass has looked and planned."""
         prepared = self._is_prepared(assessment.stack, assessment.observed)
-        # Most plans say to wait, and what a pass knew that calls nothing is asked by nobody.
+        # Most plans only wait. The knowledge of a pass without calls is never needed.
         self._pass = self._known_to(assessment, prepared) if made.operations else None
         if self._random.random() < 0.05:
             self._same_again(assessment, history, made)
@@ -198,7 +198,7 @@ class Judge:
         live = sum(_is_live(c) for c in self._containers(now.stack))
         if live > self._live:
             now.created += live - self._live
-            # More than the pass could know of were started, or fewer are left, by somebody else.
+            # Others started or removed containers after the observation of this pass.
             if min(live, now.live + now.created) > now.budget:
                 raise Violation(f"{live} live replicas, at most {now.budget} are allowed")
 

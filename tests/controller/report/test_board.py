@@ -71,7 +71,7 @@ PAIR = replace(PROXY, id="q", name="haproxy-2", slot=12)
         ((GATEWAY, PROXY), [(1, "10.0.0.2:1841")]),
         ((GATEWAY, PROXY, PAIR), [(1, "10.0.0.2:1841"), (12, "10.0.0.2:18412")]),
         ((GATEWAY, replace(PROXY, state=State.EXITED), PAIR), [(12, "10.0.0.2:18412")]),
-        # In a namespace that is gone, nobody can reach it.
+        # In a namespace that is gone, it cannot be reached.
         ((GATEWAY, replace(PROXY, joined="another")), []),
         ((replace(GATEWAY, addresses={}), PROXY), []),
     ],
