@@ -46,12 +46,22 @@ Seen = TypeVar("Seen")
 
 
 class BoxPlugin(VaultServicePlugin):
-    """A web server, a box that ignores SIGTERM and has volumes, and a job; settings say how they behave."""
+    """A web server, a box that ignores SIGTERM and has volumes, and a job; settings say how they behave.
+
+    With SHARES there is one more that lives in this namespace of the box.
+    """
 
     metadata = VaultServicePlugin.Metadata(name="Box", slug="box", default_port=8000)
     dependencies = ("box", "job")
 
     def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
+        beside = {
+            "image": IMAGE,
+            "entrypoint": ["sleep", "infinity"],
+            "restart": "no",
+            "stop_signal": "SIGKILL",
+            env.get("SHARES", ""): "service:box",
+        }
         script = f"echo one; echo two; sleep {env.get('LIFE', '0.3')}; exit {env.get('CODE', '0')}"
         return {
             "services": {
@@ -72,7 +82,9 @@ class BoxPlugin(VaultServicePlugin):
                     "stop_grace_period": "1s",
                     "user": "root",
                     "networks": ["vault-net"],
+                    "ipc": "shareable",
                 },
+                **({"beside": beside} if "SHARES" in env else {}),
                 "job": {
                     "image": IMAGE,
                     "entrypoint": ["sh", "-c", script],

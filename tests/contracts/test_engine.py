@@ -198,6 +198,38 @@ def test_a_proxy_lives_in_the_namespace_of_a_gateway_that_runs(world: EngineWorl
     assert world.seen(stack, HAPROXY)[0].state is State.CREATED, "the engine says 404, as of one that is gone"
 
 
+@pytest.mark.parametrize("key", ["network_mode", "pid", "ipc"])
+def test_a_shared_namespace_belongs_to_a_container_that_runs(key: str, world: EngineWorld) -> None:
+    stack = world.stack(SHARES=key)
+    with pytest.raises(EngineError, match="box"):
+        world.create(stack, "beside")
+    assert world.seen(stack, "beside") == []
+
+    (box,) = world.run(stack, "box")
+    (beside,) = world.run(stack, "beside")
+    assert (beside.joined, beside.shared) == ((box.id, None) if key == "network_mode" else (None, (box.id,)))
+    # Of the users of a namespace and its owners the times tell who was started first.
+    times = [world.seen(stack, name)[0].started for name in ("box", "beside")]
+    assert times[0] is not None
+    assert times[1] is not None
+    assert times[0] <= times[1]
+
+    world.kill(box.id)
+    world.until_all(stack, "box", _has_ended, "the owner has ended")
+    if key == "pid":
+        (ended,) = world.until_all(stack, "beside", _has_ended, "it has ended with its owner")
+        assert ended.exit_code == 137
+    else:
+        assert world.seen(stack, "beside")[0].state is State.RUNNING
+        world.engine.stop(beside.id, 5.0)
+        world.until_all(stack, "beside", _has_ended, "it was stopped")
+    with pytest.raises(EngineError, match=r"non running container|is not running"):
+        world.engine.start((beside.id,))
+    world.engine.start((box.id,))
+    world.engine.start((beside.id,))
+    assert world.seen(stack, "beside")[0].state is State.RUNNING
+
+
 @pytest.mark.parametrize("gone", [False, True], ids=["the-network-is-there", "the-network-is-gone"])
 def test_a_container_that_was_taken_off_a_network_is_connected_again(gone: bool, world: EngineWorld) -> None:
     stack = world.stack()

@@ -33,7 +33,7 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 class Tunnel(VaultServicePlugin):
-    """A web service, a VPN, and a sidecar in the namespace that `OWNER` names."""
+    """A web service, a VPN, and a sidecar in the namespace that `OWNER` names; with WEB the web service is there, too."""
 
     metadata = VaultServicePlugin.Metadata(name="Tunnel", slug="tunnel", default_port=8000)
 
@@ -41,7 +41,7 @@ class Tunnel(VaultServicePlugin):
         shared = {env.get("KEY", "network_mode"): f"service:{env.get('OWNER', 'vpn')}"}
         return {
             "services": {
-                "web": {"image": "web:1"},
+                "web": {"image": "web:1", **({env["WEB"]: "service:vpn"} if "WEB" in env else {})},
                 "vpn": {"image": "vpn:1"},
                 "sidecar": {"image": "sidecar:1", **shared},
             }
@@ -165,6 +165,47 @@ def test_each_owner_of_a_namespace_is_followed() -> None:
     for shared, recreated in ((("a", "d"), []), (("a", "e"), ["sidecar"]), (("e", "d"), ["sidecar"])):
         sidecar = _container(wanted, "sidecar", "b", 50, shared=shared)
         assert _recreated(vpn, web, sidecar, wanted=wanted) == recreated
+
+
+def _planned(*containers: Container, wanted: Stack) -> list[str]:
+    seen = Observation(EngineObservation(containers), ProxyObservation("now", "now", {}))
+    operations = plan(assess(wanted, seen, NOW), History(), FRONT).operations
+    return [o.sentence for o in operations if "web" in o.sentence]
+
+
+@pytest.mark.parametrize("key", ["pid", "ipc"])
+@pytest.mark.parametrize(
+    ("state", "shared", "planned"),
+    [
+        (State.RUNNING, ("a",), []),
+        (State.RUNNING, ("z",), ["stop web-1", "create 1 × web"]),
+        # It was created for an owner that was replaced before it was started.
+        (State.CREATED, ("z",), ["remove web-1", "create 1 × web"]),
+    ],
+)
+def test_a_replica_follows_the_owner_of_its_namespace(
+    key: str, state: State, shared: tuple[str, ...], planned: list[str]
+) -> None:
+    wanted = stack(WEB=key)
+    web = replace(
+        _container(wanted, "web", "d", 50, shared=shared),
+        role=Role.WEB,
+        state=state,
+        started=NOW - timedelta(seconds=50) if state is State.RUNNING else None,
+    )
+    found = _planned(_container(wanted, "vpn", "a", 60), web, wanted=wanted)
+    assert found == planned
+
+
+def test_a_replica_is_not_created_before_the_owner_of_its_namespace() -> None:
+    assert "create 1 × web" in _planned(wanted=stack())
+    assert _planned(wanted=stack(WEB="ipc")) == []
+
+
+def test_an_owner_that_seems_to_start_in_the_future_is_believed_to_be_older() -> None:
+    """The clock was set back by an hour: what is created now would seem to be older than its owner for that hour."""
+    owner, sidecar = _container(stack(), "vpn", "a", -3600), _container(stack(), "sidecar", "b", 50, "a")
+    assert _recreated(owner, sidecar) == []
 
 
 def test_a_job_that_is_complete_is_not_detached_from_an_owner_that_was_replaced() -> None:

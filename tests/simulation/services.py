@@ -1,4 +1,4 @@
-"""What simulated users want: five sorts of services, and the ways in which people change their minds about them."""
+"""What simulated users want: six sorts of services, and the ways in which people change their minds about them."""
 
 from __future__ import annotations
 
@@ -91,8 +91,25 @@ class Separate(VaultServicePlugin):
         return self._names
 
 
+class Joined(Web):
+    """A web server that shares memory with a cache, and two helpers in the cache's other namespaces."""
+
+    metadata = VaultServicePlugin.Metadata(name="Joined", slug="joined", default_port=8000)
+    dependencies = ("cache",)
+
+    def build_compose(self, env: Mapping[str, str]) -> Mapping[str, Any]:
+        return {
+            "services": {
+                "cache": {"image": f"cache:{env.get('DATABASE', '1')}", "ipc": "shareable"},
+                "exporter": {"image": "exporter:1", "network_mode": "service:cache"},
+                "profiler": {"image": "profiler:1", "pid": "service:cache"},
+                "web": {"image": f"joined:{env['VERSION']}", "ipc": "service:cache"},
+            }
+        }
+
+
 PLUGINS: Mapping[str, VaultServicePlugin] = {
-    kind.metadata.slug: kind() for kind in (Web, Plain, Single, Stateful, Separate)
+    kind.metadata.slug: kind() for kind in (Web, Plain, Single, Stateful, Joined, Separate)
 }
 
 
@@ -156,7 +173,7 @@ class Wish:
 
 def first_wish(random: Random) -> Wish:
     """What somebody wants at first."""
-    slug = random.choice(["web", "web", "web", "plain", "single", "stateful", "separate"])
+    slug = random.choice(["web", "web", "web", "plain", "single", "stateful", "joined", "separate"])
     budgets: list[tuple[int | str, int | str]]
     budgets = [(1, 0), (1, 0), ("100%", 0), (0, 1), (1, 1), (2, 1), ("50%", "50%")]
     surge, unavailable = random.choice(budgets)
@@ -223,6 +240,8 @@ def settled(wish: Wish, now: datetime) -> Wish:
 def bad_one(wish: Wish, random: Random) -> Wish:
     """The same wish with something in it that never works."""
     changes: list[dict[str, Any]] = [{"version": NEVER_READY}, {"version": CRASHES}]
+    if wish.plugin == "joined":
+        changes.append({"database": NEVER_READY})
     if wish.plugin == "stateful":
         changes += [{"database": NEVER_READY}, {"job": FAILS}, {"job": FAILS, "version": "3"}, {"job": LAZY}]
     return replace(wish, **random.choice(changes))
@@ -252,6 +271,8 @@ def behaviour(stack: Stack, workload: Workload) -> Behaviour:
     if workload.role is Role.JOB:
         life, code = JOB_ENDS.get(tag, (1.0, 0))
         return Behaviour(boot=inf, checked=False, life=life, exit_code=code)
+    if name in ("exporter", "profiler"):
+        return Behaviour(boot=0.5, checked=False)
     if name == "worker":
         return Behaviour(boot=inf) if tag == LAZY else Behaviour(boot=0.5, checked=False)
     checked = name != "plain"

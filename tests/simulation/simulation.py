@@ -120,6 +120,7 @@ class Simulation:
         self.random = Random(seed)
         self._time = 0.0
         self._offset = 0.0
+        self._clock_was_set = False
         self.story = Story(seed, self.clock)
         self.machine = Machine(self.clock, self.now)
         self.engine = MemoryEngine(self.machine, behaviour, capabilities)
@@ -480,6 +481,7 @@ class Simulation:
                 jump = self.random.choice([-3600.0, -30.0, 30.0, 3600.0])
                 self.story.tell("world", f"the clock jumps by {jump:.0f} s")
                 self._offset += jump
+                self._clock_was_set = True
             case "reboot":
                 self.story.tell("world", "the engine restarts, and all containers with it")
                 for container in list(self.machine.containers.values()):
@@ -547,12 +549,22 @@ class Simulation:
                 raise Violation(
                     f"{workload.name}: {len(mine)} containers, {len(good)} of them good; {workload.replicas} wanted"
                 )
+        self._check_namespaces(containers)
         if left := [name for role, name in self.engine.left_volumes if role is Role.WEB]:
             raise Violation(f"removed without their anonymous volumes: {', '.join(left)}")
         known = {workload.name for workload in stack.workloads}
         if strangers := [c.name for c in containers if c.workload not in known]:
             raise Violation(f"left over: {', '.join(strangers)}")
         self._check_pool(stack, {c.id[:12] for c in containers if c.role is Role.WEB})
+
+    def _check_namespaces(self, containers: list[MemoryContainer]) -> None:
+        """Each container that shares a namespace is in that of the owner that runs now."""
+        for container in containers:
+            for id in container.owners if container.slot is None else ():
+                owner = self.machine.containers.get(id)
+                # After a jump of the clock the engine's times do not tell which of the two was started first.
+                if owner is None or (owner.started > container.started and not self._clock_was_set):
+                    raise Violation(f"{container.name} lives in a namespace whose owner is gone")
 
     def _was_complete(self, job: Workload) -> bool:
         """Whether a job has ended well before, so that its container is not missed."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.controller.reconcile import service
-from reconciler.core.assess import assessment, health, pool
+from reconciler.core.assess import assessment, health, namespaces, pool
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.observation import Observation
@@ -244,6 +244,15 @@ def tags_are_followed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rollout, "kept_image", lambda engine, workload, containers: "")
 
 
+def a_restarted_owner_is_not_followed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(namespaces, "_is_since", lambda *known: True)
+
+
+def a_replaced_owner_is_not_followed(patch: pytest.MonkeyPatch) -> None:
+    for module in (assessment, health):
+        patch.setattr(module, "lost_namespace", lambda *known: "")
+
+
 MUTATIONS: tuple[Mutate, ...] = (
     the_pool_is_emptied_for_a_job,
     new_replicas_do_not_wait_for_a_job,
@@ -274,6 +283,8 @@ MUTATIONS: tuple[Mutate, ...] = (
     images_come_last,
     anonymous_volumes_stay,
     tags_are_followed,
+    a_restarted_owner_is_not_followed,
+    a_replaced_owner_is_not_followed,
 )
 
 

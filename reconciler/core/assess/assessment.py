@@ -6,14 +6,15 @@ Values that several of them need are derived here as well, on first use.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from reconciler.core.assess.age import next_rotation
 from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
-from reconciler.core.assess.instance import Instance, Phase, detached, judge_instance
+from reconciler.core.assess.instance import Instance, judge_instance
+from reconciler.core.assess.namespaces import lost_namespace
 from reconciler.core.assess.observation import Container, Observation
 from reconciler.core.assess.pool import Member, merge, silent
 from reconciler.core.desired.stack import Role, Stack, Workload
@@ -101,7 +102,7 @@ def assess(stack: Stack, observed: Observation, now: datetime) -> Assessment:
         stack=stack,
         observed=observed,
         members=members,
-        replicas=judge_replicas(stack, observed.containers, members, now),
+        replicas=judge_replicas(stack, observed, members, now),
         others=_judge_others(stack, observed, now),
         slots=tuple(sorted(slots)),
         silent=silent(stack.haproxy.name, observed),
@@ -113,29 +114,7 @@ def _judge_others(stack: Stack, observed: Observation, now: datetime) -> tuple[I
     workloads = {w.name: w for w in stack.workloads if w.role is not Role.WEB}
     deadline = stack.strategy.progress_deadline
     return tuple(
-        _in_its_namespace(judge_instance(container, workloads[container.workload], deadline, now), observed)
+        judge_instance(container, workload, deadline, now, lost_namespace(container, workload, observed, now))
         for container in observed.containers
-        if container.workload in workloads
+        if (workload := workloads.get(container.workload))
     )
-
-
-def _in_its_namespace(instance: Instance, observed: Observation) -> Instance:
-    """A container lives in the namespaces of those that it was created for, which end with their processes."""
-    container, workload = instance.container, instance.workload
-    if container.stopping or instance.phase is Phase.COMPLETE:
-        return instance
-    network = [("network namespace", workload.joins, (container.joined,))] if container.joined else []
-    others = [
-        ("the namespace", owner, container.shared) for owner in sorted(workload.shares) if container.shared
-    ]
-    for kind, owner, ids in (*network, *others):
-        owners = {c.id: c for c in observed.of(owner)} if owner else {}
-        if owners and not any(_is_since(owners[id], container) for id in ids if id in owners):
-            found = detached(f"{kind} of {owner}")
-            return replace(instance, phase=found.phase, reason=found.reason, is_detached=found.is_detached)
-    return instance
-
-
-def _is_since(owner: Container, container: Container) -> bool:
-    """Whether a container was started in the namespace that its owner has now, as far as that is known."""
-    return not (owner.started and container.started and owner.started > container.started)

@@ -5,14 +5,15 @@ The states are those of the rollout table in docs/rollouts.md: dead, warming, un
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.instance import Found, Instance, Phase, find_phase
-from reconciler.core.assess.observation import Container, Health
+from reconciler.core.assess.instance import Found, Instance, Phase, detached, find_phase
+from reconciler.core.assess.namespaces import lost_namespace
+from reconciler.core.assess.observation import Container, Health, Observation
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
@@ -98,10 +99,12 @@ def judge(
     deadline: float,
     now: datetime,
     rotated_at: datetime | None = None,
+    lost: str = "",
 ) -> Replica:
     """Assess one container; `deadline`: seconds from its creation within which it has to become ready.
 
-    `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet.
+    `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet. `lost`: the
+    namespace that it was created for and does not live in, if there is one.
     """
     member = members.get(container.short)
     host = container.addresses.get(VAULT_NET)
@@ -113,6 +116,10 @@ def judge(
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
     # A clock that was set back does not extend the deadline.
     seen = _find_phase(container, workload, found, abs(container.age(now)) < deadline)
+    if lost and not container.stopping and seen.phase is not Phase.DEAD:
+        # One that never ran cannot be started there.
+        is_startable = seen.phase is not Phase.CREATED
+        seen = detached(lost) if is_startable else detached(lost)._replace(phase=Phase.DEAD)
     return Replica(
         container=container,
         workload=workload,
@@ -132,15 +139,20 @@ def judge(
 
 
 def judge_replicas(
-    stack: Stack, containers: Iterable[Container], members: Mapping[str, Member], now: datetime
+    stack: Stack, observed: Observation, members: Mapping[str, Member], now: datetime
 ) -> tuple[Replica, ...]:
-    """Those of `containers` that serve or once served the pool, those of services that are gone included."""
+    """The containers that serve or once served the pool, those of services that are gone included."""
     web = {workload.name: workload for workload in stack.web}
     others = {workload.name for workload in stack.workloads} - set(web)
-    mine = (c for c in containers if c.workload in web or (c.role is Role.WEB and c.workload not in others))
+    mine = [
+        (c, web.get(c.workload) or _gone(c.workload))
+        for c in observed.containers
+        if c.workload in web or (c.role is Role.WEB and c.workload not in others)
+    ]
     deadline, asked = stack.strategy.progress_deadline, stack.rotated_at
     return tuple(
-        judge(c, web.get(c.workload) or _gone(c.workload), members, deadline, now, asked) for c in mine
+        judge(c, workload, members, deadline, now, asked, lost_namespace(c, workload, observed, now))
+        for c, workload in mine
     )
 
 

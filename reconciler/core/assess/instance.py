@@ -61,10 +61,16 @@ class Instance:
         return self.current and self.phase in (Phase.READY, Phase.COMPLETE)
 
 
-def judge_instance(container: Container, workload: Workload, deadline: float, now: datetime) -> Instance:
-    """Assess one container; `deadline`: seconds from its start within which it has to become ready."""
+def judge_instance(
+    container: Container, workload: Workload, deadline: float, now: datetime, lost: str = ""
+) -> Instance:
+    """Assess one container; `deadline`: seconds from its start within which it has to become ready. `lost`: the namespace
+    that it was created for and does not live in, if there is one; a restart would not lead it back.
+    """
     # A clock that was set back does not extend the deadline.
     found = find_phase(container, workload, in_time=abs(container.age(now)) < deadline)
+    if lost and not container.stopping and found.phase is not Phase.COMPLETE:
+        found = detached(lost)
     current = workload.accepts(container.revision)
     return Instance(container, workload, found.phase, current, found.reason, found.is_detached)
 

@@ -122,7 +122,8 @@ def plan_web(
 
 def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
     for replica in dead:
-        yield _remove(replica, cause_of_end(replica.container, current=replica.current))
+        ended = cause_of_end(replica.container, current=replica.current)
+        yield _remove(replica, Cause.DETACHED if replica.is_detached else ended)
 
 
 def _forget_servers(assessment: Assessment) -> Iterator[Operation | Wait]:
@@ -305,7 +306,8 @@ def _create(
         mine = [r for r in replicas if r.workload is workload]
         useful = sum(r.useful and r not in retiring and (r.current or stack.strategy.paused) for r in mine)
         count = min(workload.replicas + (workload is renewed) - useful, room)
-        if count <= 0:
+        if count <= 0 or not all(map(assessment.observed.of, workload.shares)):
+            # A container is created for the namespace of one that is there.
             continue
         if wait := history.wait_before_replacing(workload.name, workload.replicas, assessment.now):
             yield Wait(wait, f"{workload.name} died again and again; next try in {wait:.0f} s")

@@ -137,6 +137,7 @@ class MemoryEngine:
             slot=container.slot,
             joined=container.joined,
             namespace=container.namespace,
+            shared=tuple(id for id in (container.pid, container.ipc) if id) or None,
             stopping=container.stopping,
             image=container.image,
         )
@@ -226,11 +227,11 @@ class MemoryEngine:
         port = container.published
         if port is not None and (self.machine.owner(port) or port in self.foreign_ports):
             raise EngineError(f"start a container: port {port} is already allocated")
-        gateway = self.machine.containers.get(container.joined) if container.joined else None
-        if container.joined and gateway is None:
+        owners = [self.machine.containers.get(id) for id in container.owners]
+        if None in owners:
             # The engine says "no such container", as if the container itself were missing.
             return
-        if gateway and not gateway.is_up:
+        if not all(owner and owner.is_up for owner in owners):
             raise EngineError("start a container: cannot join network of a non running container")
         self.machine.start(container)
 
@@ -358,7 +359,9 @@ class MemoryEngine:
             restarts=restart in ("always", "unless-stopped"),
             port=workload.port,
             slot=proxy.slot if proxy else None,
-            joined=proxy.gateway if proxy else None,
+            joined=proxy.gateway if proxy else self._owner(stack, service.get("network_mode")),
+            pid=self._owner(stack, service.get("pid")),
+            ipc=self._owner(stack, service.get("ipc")),
             namespace=proxy.namespace if proxy else None,
             published=stack.published if workload.role is Role.GATEWAY else None,
             mounts=volumes,
@@ -366,6 +369,16 @@ class MemoryEngine:
         self.machine.add(made)
         if not self.capabilities.creates_stopped:
             self._start(made)
+
+    def _owner(self, stack: Stack, mode: object) -> str | None:
+        """The container that a `service:NAME` means to Compose: the first one of it, which has to exist."""
+        kind, _, name = str(mode or "").partition(":")
+        if kind != "service":
+            return None
+        mine = self._containers(stack, name)
+        if not mine:
+            raise EngineError(f"docker compose: service {name!r} has no container to share a namespace of")
+        return min(mine, key=lambda container: container.number).id
 
 
 def _named(stack: Stack, name: str) -> Workload:

@@ -51,7 +51,8 @@ class MemoryContainer:
     times.
 
     `told` caches its last observation. `mounts` maps mount points to volumes. `overdue`: its stop takes longer than its
-    grace period.
+    grace period. `joined`, `ipc` and `pid` are the containers whose network, IPC and PID namespace it lives in: it starts
+    only while they run, and ends with the one whose PID namespace it is.
     """
 
     id: str
@@ -70,6 +71,8 @@ class MemoryContainer:
     port: int | None = None
     slot: int | None = None
     joined: str | None = None
+    pid: str | None = None
+    ipc: str | None = None
     namespace: datetime | None = None
     published: int | None = None
     state: State = State.CREATED
@@ -90,6 +93,11 @@ class MemoryContainer:
     mounts: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
     printed: str = ""
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The containers that have to run for it to start."""
+        return tuple(id for id in (self.joined, self.pid, self.ipc) if id)
 
     @property
     def is_up(self) -> bool:
@@ -164,9 +172,8 @@ class Machine:
     def start(self, container: MemoryContainer, at: float | None = None) -> None:
         """Start its process with addresses: the lowest free ones, which another container may just have released."""
         moment = self.clock() if at is None else at
-        gateway = self.containers.get(container.joined) if container.joined else None
         container.comes_back = inf
-        if container.joined and (gateway is None or not gateway.is_up):
+        if not all(self._is_up(owner) for owner in container.owners):
             container.state, container.exit_code = State.EXITED, 128
             self._tell(container)
             return
@@ -215,10 +222,13 @@ class Machine:
 
     def remove(self, container: MemoryContainer) -> None:
         """Remove it and its process."""
-        if container.is_up:
+        was_up = container.is_up
+        if was_up:
             self._release(container, self.clock())
         self.containers.pop(container.id, None)
         self._tell(container)
+        if was_up:
+            self._end_sharers(container, self.clock())
 
     def pause(self, container: MemoryContainer) -> None:
         """Pause or unpause its process."""
@@ -300,6 +310,17 @@ class Machine:
             container.comes_back = moment + pause
             self._due = min(self._due, container.comes_back)
         self._tell(container)
+        self._end_sharers(container, moment)
+
+    def _end_sharers(self, owner: MemoryContainer, moment: float) -> None:
+        """The kernel kills all processes of a PID namespace when its first one has ended."""
+        for other in tuple(self.containers.values()):
+            if other.pid == owner.id and other.is_up:
+                self._end(other, moment, KILLED)
+
+    def _is_up(self, id: str) -> bool:
+        found = self.containers.get(id)
+        return found is not None and found.is_up
 
     def _attach(self, container: MemoryContainer, network: str) -> None:
         prefix = f"10.{sum(container.project.encode()) % 200}"
