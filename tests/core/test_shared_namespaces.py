@@ -178,7 +178,8 @@ def _planned(*containers: Container, wanted: Stack) -> list[str]:
     ("state", "shared", "planned"),
     [
         (State.RUNNING, ("a",), []),
-        (State.RUNNING, ("z",), ["stop web-1", "create 1 × web"]),
+        # It answers as before, so the next one comes first.
+        (State.RUNNING, ("z",), ["create 1 × web"]),
         # It was created for an owner that was replaced before it was started.
         (State.CREATED, ("z",), ["remove web-1", "create 1 × web"]),
     ],

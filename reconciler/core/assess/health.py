@@ -116,15 +116,15 @@ def judge(
     asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
     # A clock that was set back does not extend the deadline.
     seen = _find_phase(container, workload, found, abs(container.age(now)) < deadline)
-    if lost and not container.stopping and seen.phase is not Phase.DEAD:
-        # One that never ran cannot be started there.
-        is_startable = seen.phase is not Phase.CREATED
-        seen = detached(lost) if is_startable else detached(lost)._replace(phase=Phase.DEAD)
+    if lost and seen.phase is not Phase.DEAD:
+        # It answers as before, so it is replaced as an outdated one is; one that never ran cannot be started there.
+        phase = Phase.DEAD if seen.phase is Phase.CREATED else seen.phase
+        seen = detached(lost)._replace(phase=phase)
     return Replica(
         container=container,
         workload=workload,
         phase=seen.phase,
-        current=accepted and not asked,
+        current=accepted and not asked and not lost,
         member=member,
         address=address,
         in_pool=found is not None and found.enabled,

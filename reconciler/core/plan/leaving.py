@@ -73,6 +73,8 @@ def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | N
     if not replica.current and not stack.strategy.paused and replica.name not in kept_on:
         if replica.asked:
             return Cause.ROTATION
+        if replica.is_detached:
+            return Cause.DETACHED
         return Cause.OUTDATED if replica.workload.replicas else Cause.SURPLUS
     if replica.phase is Phase.UNHEALTHY:
         return Cause.DETACHED if replica.is_detached else Cause.UNHEALTHY
@@ -80,12 +82,18 @@ def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | N
 
 
 def _worth(stack: Stack, replica: Replica, *, turns: bool) -> tuple[object, ...]:
-    """Sorts surplus replicas in the order of removal: draining, not serving, oldest.
+    """Sorts surplus replicas in the order of removal: draining, not serving, not even for a proxy that missed the latest
+    change, oldest.
 
-    During rotation the surplus is the new replica that does not serve yet, unless the strategy is single-active.
+    During rotation the oldest one is the surplus, whether it serves or not, unless the strategy is single-active.
     """
-    spared = replica.serving and (stack.rotation is None or turns)
-    return (not replica.draining, spared, replica.container.age_key)
+    spares = stack.rotation is None or turns
+    return (
+        not replica.draining,
+        spares and replica.serving,
+        spares and not replica.idle,
+        replica.container.age_key,
+    )
 
 
 def _rotated(
