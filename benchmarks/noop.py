@@ -19,9 +19,10 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.rounds import alternate, command
 from benchmarks.harness.row import BARE, SECONDS, Goal, Row, spread
 from reconciler.api import load
+from reconciler.app.applying import apply
 from reconciler.controller.reconcile.service import reconcile
 from reconciler.store.base import Origin
-from reconciler.wiring import Application, Options, wire
+from reconciler.wiring import Application, Options, utc_now, wire
 from tests.e2e.relay import Relay
 from tests.e2e.stage import Stage, staged
 
@@ -64,10 +65,9 @@ def _rows(lab: Lab, replicas: int) -> Iterator[Row]:
 def converge(application: Application, stage: Stage) -> None:
     """Apply the manifest of a stage in this process and wait until it is Ready."""
     (manifest,) = load(stage.manifest)
-    application.objects.apply(
-        manifest.service, Origin("apply", str(stage.manifest), stage.manifest, manifest.line)
-    )
-    outcome = application.controller().converge([stage.name], DEADLINE)[stage.name]
+    origin = Origin("apply", str(stage.manifest), stage.manifest, manifest.line)
+    ref = apply(application.objects, manifest.resource, origin, utc_now()).stored.ref
+    outcome = application.controller().converge([ref], DEADLINE)[ref]
     if not outcome.ready:
         sys.exit(f"{stage.name} is not Ready: {outcome.message}")
 

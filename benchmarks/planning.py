@@ -81,7 +81,7 @@ class Town:
         proxies: dict[str, ProxyObservation] = {}
         for number in range(services):
             stored = self._objects.apply(_service(number, replicas), ORIGIN)
-            stack = _build(stored.service)
+            stack = _build(stored.resource)
             engines[stack.name], proxies[stack.name] = self._converge(stack)
             self.stacks.append(stack)
         nowhere = Machine(self.clock, self.now)

@@ -10,19 +10,22 @@ import os
 import random
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.api.kinds import KINDS
 from reconciler.api.reasons import Reason
 
 if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.api import VaultService
+    from reconciler.api.kinds import Ref
     from reconciler.controller.loop.manager import Controller
+    from reconciler.controller.loop.workers import Reconciler
     from reconciler.controller.notify.commit_status import CommitStatus
     from reconciler.controller.notify.notify import Choice, Notifier, Teller
     from reconciler.controller.reconcile.builder import Builder
@@ -269,8 +272,9 @@ class Application:
         from reconciler.controller.loop.following import SourceOptions
         from reconciler.controller.loop.manager import Controller
 
+        world = self.world()
         return Controller(
-            self.world(),
+            world,
             self.options.state_dir,
             self.recorder,
             Backoff(random.Random()),
@@ -279,6 +283,7 @@ class Application:
             resync=self.options.resync,
             on_progress=on_progress,
             plugins=self.registry.stamps,
+            others=[make(self, world) for make in RECONCILERS.values()],
         )
 
     def follow(
@@ -356,11 +361,12 @@ class Application:
         """
         from reconciler.controller.reconcile.world import World
         from reconciler.controller.report.journal import Journal
-        from reconciler.store.layout import services_of
+        from reconciler.store.layout import objects_of
         from reconciler.store.ours import require_ours
         from reconciler.store.revision_key import ensure_key
 
-        for directory in (self.options.state_dir, services_of(self.options.state_dir)):
+        state = self.options.state_dir
+        for directory in (state, *(objects_of(state, kind) for kind in KINDS.values())):
             require_ours(directory)
         if self.has_lost_key():
             _log.warning("%s", LOST_KEY)
@@ -381,10 +387,10 @@ class Application:
         )
 
     def converge(
-        self, names: Collection[str], timeout: float, on_progress: Report | None = None
-    ) -> Mapping[str, Outcome]:
-        """Work on these services in this process until each is Ready, deleted or failed for good, or the time is over."""
-        return self.controller(on_progress=on_progress).converge(names, timeout)
+        self, refs: Collection[Ref], timeout: float, on_progress: Report | None = None
+    ) -> Mapping[Ref, Outcome]:
+        """Work on these objects in this process until each is Ready, deleted or failed for good, or the time is over."""
+        return self.controller(on_progress=on_progress).converge(refs, timeout)
 
     def _engine_directories(self) -> tuple[str, ...]:
         """For commands that only read a spec, possibly without an engine; passes ask the engine itself."""
@@ -402,6 +408,10 @@ class Application:
 
         words = ("haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg")
         self.engine.run_once(Command(image, words, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user))
+
+
+RECONCILERS: Final[Mapping[str, Callable[[Application, World], Reconciler]]] = {}
+"""What makes the reconciler of each kind besides VaultService, by the kind's name."""
 
 
 def wire(options: Options) -> Application:

@@ -12,6 +12,7 @@ from reconciler.api import (
     Condition,
     ConditionStatus,
     ConditionType,
+    Manifest,
     Metadata,
     Ports,
     Spec,
@@ -29,12 +30,19 @@ __all__ = [
     "manifest",
     "objects",
     "origin",
+    "service_of",
     "state",
 ]
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 MakeService = Callable[..., VaultService]
 MakeStatus = Callable[..., Status]
+
+
+def service_of(manifest: Manifest) -> VaultService:
+    """The resource of a manifest that is about a VaultService."""
+    assert isinstance(manifest.resource, VaultService)
+    return manifest.resource
 
 
 @pytest.fixture

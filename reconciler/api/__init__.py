@@ -1,4 +1,4 @@
-"""The resource that users write and read: VaultService, its status, its errors.
+"""The resources that users write and read: their models, statuses and errors.
 
 This package is the bottom layer of the reconciler: it imports no other package of it and does no I/O beyond reading
 the files it is given. A name is imported from its module on first use, so that code which only raises an error does

@@ -1,4 +1,4 @@
-"""Conditions summarise the state of a VaultService in the form that kstatus and `kubectl wait` expect.
+"""Conditions summarise the state of a resource in the form that kstatus and `kubectl wait` expect.
 
 `Ready` is the summary. `Reconciling` means that progress continues, `Stalled` that a user has to act first.
 `Degraded` means that the service serves, but not with what was asked for. The functions are pure: `now` is a

@@ -1,7 +1,7 @@
 """Finds conflicts between manifests: a name or port that is used twice, and circular dependencies.
 
-Each service on its own is valid, so the models cannot find these. They are found before the controller starts one of
-the two services.
+Each resource on its own is valid, so the models cannot find these. They are found before the controller acts on one of
+the two.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 from reconciler.api.errors import Problem
-from reconciler.api.vaultservice import VaultService
+from reconciler.api.kinds import VAULT_SERVICE, Ref
+from reconciler.api.resource import Resource
 from reconciler.api.yaml_nodes import Node, locate
 
 __all__ = ["Conflict", "Document", "Manifest", "conflicts"]
@@ -20,9 +21,9 @@ __all__ = ["Conflict", "Document", "Manifest", "conflicts"]
 
 @dataclass(frozen=True)
 class Manifest:
-    """A VaultService and its position; `line` is the first line of its document, from 1."""
+    """A resource and its position; `line` is the first line of its document, from 1."""
 
-    service: VaultService
+    resource: Resource
     path: Path
     line: int
 
@@ -53,36 +54,44 @@ class Conflict:
 
 
 def conflicts(documents: Sequence[Document]) -> Iterator[Conflict]:
-    """One Conflict for each second use of a name or a published port, and one for a circular dependency."""
-    names: dict[str, Document] = {}
-    ports: dict[int, Document] = {}
+    """One Conflict for each second use of a name of a kind or of a published port, and one for a circular dependency."""
+    names: dict[Ref, Document] = {}
+    ports: dict[int, tuple[str, Document]] = {}
     for document in documents:
-        service = document.manifest.service
-        first = names.setdefault(service.name, document)
+        resource = document.manifest.resource
+        first = names.setdefault(resource.ref, document)
         if first is not document:
-            message = f"{service.name} is already defined at {first.place('metadata.name')}"
+            message = f"{resource.name} is already defined at {first.place('metadata.name')}"
             problem = document.problem("metadata.name", message, "rename one of them")
             yield Conflict(problem, (first, document))
             continue
-        port = service.spec.ports.http
-        first = ports.setdefault(port, document)
-        if first is not document:
-            user = first.manifest.service.name
-            message = f"{port} is already used by {user} at {first.place('spec.ports.http')}"
-            problem = document.problem("spec.ports.http", message, "give each service a port of its own")
-            yield Conflict(problem, (first, document))
+        for field, port in resource.ports.items():
+            there, first = ports.setdefault(port, (field, document))
+            if first is not document:
+                user = first.manifest.resource.ref.label
+                message = f"{port} is already used by {user} at {first.place(there)}"
+                problem = document.problem(
+                    field, message, f"give each {_owners(first, document)} a port of its own"
+                )
+                yield Conflict(problem, (first, document))
     yield from _circle(names)
 
 
-def _circle(documents: dict[str, Document]) -> Iterator[Conflict]:
-    graph = {name: document.manifest.service.spec.depends_on for name, document in documents.items()}
+def _owners(*documents: Document) -> str:
+    kinds = {document.manifest.resource.of_kind for document in documents}
+    return "service" if kinds == {VAULT_SERVICE} else "of them"
+
+
+def _circle(documents: dict[Ref, Document]) -> Iterator[Conflict]:
+    graph = {ref: document.manifest.resource.waits_for for ref, document in documents.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         # Begins with the first name in sorted order, so that the text is stable.
-        circle = list(reversed(error.args[1][1:]))
-        start = circle.index(min(circle))
+        circle: list[Ref] = list(reversed(error.args[1][1:]))
+        start = circle.index(min(circle, key=str))
         circle = circle[start:] + circle[:start]
-        message = f"waits for itself: {' -> '.join([*circle, circle[0]])}"
+        names = [ref.label for ref in circle]
+        message = f"waits for itself: {' -> '.join([*names, names[0]])}"
         problem = documents[circle[0]].problem("spec.dependsOn", message, "remove one of these dependencies")
-        yield Conflict(problem, tuple(documents[name] for name in circle))
+        yield Conflict(problem, tuple(documents[ref] for ref in circle))

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from reconciler.api.errors import Problem
+from reconciler.api.kinds import Kind
 from reconciler.api.schema import Schema, child, property_names, resource_schema, without_null
 from reconciler.api.yaml_nodes import Node, ScalarNode, field_path, locate
 
@@ -55,11 +56,12 @@ def nearest(word: str, candidates: Iterable[str]) -> str | None:
     return known[close[0]] if close else None
 
 
-def diagnose(error: ValidationError, root: Node, path: Path) -> Iterator[Problem]:
-    """One Problem for each finding of `error` about the document `root`, which was read from `path`.
+def diagnose(error: ValidationError, root: Node, path: Path, kind: Kind) -> Iterator[Problem]:
+    """One Problem for each finding of `error` about the document `root` of this kind, which was read from `path`.
 
     Findings beyond MAX_FINDINGS are only counted.
     """
+    schema = resource_schema(kind)
     details = error.errors(include_url=False, include_input=False)
     if (more := len(details) - MAX_FINDINGS) > 0:
         yield Problem(path, root.line, root.column, "", f"has {more} more problems", "fix the others first")
@@ -75,16 +77,16 @@ def diagnose(error: ValidationError, root: Node, path: Path) -> Iterator[Problem
             if key is not None and (about_key or detail["type"] in ("extra_forbidden", "missing"))
             else node
         )
-        message, suggestion = _explain(detail, location, node)
+        message, suggestion = _explain(detail, location, node, schema)
         yield Problem(path, spot.line, spot.column, field_path(location), message, suggestion)
 
 
-def _explain(detail: ErrorDetails, location: Location, node: Node) -> tuple[str, str]:
+def _explain(detail: ErrorDetails, location: Location, node: Node, schema: Schema) -> tuple[str, str]:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return "is not a known field", _suggest_field(location)
+        return "is not a known field", _suggest_field(location, schema)
     if kind == "literal_error":
-        choices = _choices(location)
+        choices = _choices(location, schema)
         meant = nearest(str(node.value), choices) if isinstance(node, ScalarNode) else None
         return f"must be {_listed(choices)}", f"did you mean {meant}?" if meant else ""
     if kind == "needs_quotes":
@@ -93,14 +95,14 @@ def _explain(detail: ErrorDetails, location: Location, node: Node) -> tuple[str,
         return detail["msg"].removeprefix("Value error, "), ""
     rule = _RULES.get(kind)
     message = rule.format(**context) if rule else detail["msg"].replace("Input should be", "must be")
-    return message, _advice(kind, location, node)
+    return message, _advice(kind, location, node, schema)
 
 
-def _advice(kind: str, location: Location, node: Node) -> str:
+def _advice(kind: str, location: Location, node: Node, schema: Schema) -> str:
     if isinstance(node, ScalarNode) and node.value is None and kind != "missing":
         return "it is empty: give it a value or remove it"
     if kind == "missing":
-        return f"add {field_path(location[-1:])}: {_placeholder(location)}"
+        return f"add {field_path(location[-1:])}: {_placeholder(location, schema)}"
     if kind in ("int_type", "float_type") and isinstance(node, ScalarNode) and isinstance(node.value, str):
         return "write a plain decimal number, without quotes"
     if kind == "bool_type" and isinstance(node, ScalarNode):
@@ -114,12 +116,12 @@ def _advice(kind: str, location: Location, node: Node) -> str:
     return ""
 
 
-def _suggest_field(location: Location) -> str:
-    name, siblings = str(location[-1]), property_names(_schema_at(location[:-1]))
+def _suggest_field(location: Location, schema: Schema) -> str:
+    name, siblings = str(location[-1]), property_names(_schema_at(location[:-1], schema))
     if meant := nearest(name, siblings):
         return f"did you mean {meant}?"
     known = f"known here: {', '.join(siblings)}"
-    elsewhere = next(_paths_to(name, resource_schema()), None)
+    elsewhere = next(_paths_to(name, schema), None)
     return f"there is {elsewhere}; {known}" if elsewhere else known
 
 
@@ -133,21 +135,20 @@ def _paths_to(name: str, schema: Schema, prefix: str = "") -> Iterator[str]:
             yield from _paths_to(name, inner, here)
 
 
-def _schema_at(location: Location) -> Schema:
-    schema = resource_schema()
+def _schema_at(location: Location, schema: Schema) -> Schema:
     for step in location:
         schema = child(schema, step) or {}
     return schema
 
 
-def _choices(location: Location) -> Sequence[str]:
-    body, _ = without_null(_schema_at(location))
+def _choices(location: Location, schema: Schema) -> Sequence[str]:
+    body, _ = without_null(_schema_at(location, schema))
     choices: Any = body.get("enum") or [body["const"]]
     return [str(choice) for choice in choices]
 
 
-def _placeholder(location: Location) -> str:
-    body = _schema_at(location)
+def _placeholder(location: Location, schema: Schema) -> str:
+    body = _schema_at(location, schema)
     return "{...}" if body.get("type") == "object" else "..."
 
 

@@ -17,6 +17,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from reconciler.api.errors import PermanentError
+from reconciler.api.kinds import Ref
 from reconciler.api.manifest import Manifest, parse
 from reconciler.api.text_file import decode
 from reconciler.api.yaml_loader import YamlReader
@@ -56,11 +57,11 @@ class Edit:
         return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
-def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
-    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the VaultService `name`; None removes a
+def edit_manifest(path: Path, ref: Ref, changes: Mapping[str, Scalar]) -> Edit:
+    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the resource `ref`; None removes a
     field.
 
-    Nothing is written. Raises PermanentError if the file has no such service or the field cannot be changed alone,
+    Nothing is written. Raises PermanentError if the file has no such resource or the field cannot be changed alone,
     ManifestError with every problem if the result is not a valid manifest.
     """
     try:
@@ -69,22 +70,22 @@ def edit_manifest(path: Path, name: str, changes: Mapping[str, Scalar]) -> Edit:
         raise PermanentError(f"{path} cannot be read: {error.strerror}") from error
     before = decode(content, path)
     fields = {key: _steps(key) for key in changes}
-    after = edit_text(before, path, name, {fields[key]: value for key, value in changes.items()})
+    after = edit_text(before, path, ref, {fields[key]: value for key, value in changes.items()})
     documents = _plain(before, path)
-    written = documents[_index(documents, name, path)]
+    written = documents[_index(documents, ref, path)]
     old = {key: _get(written, steps) for key, steps in fields.items()}
-    found = next(each for each in parse(after, path) if each.service.name == name)
+    found = next(each for each in parse(after, path) if each.resource.ref == ref)
     mark = "\ufeff" if content.startswith(b"\xef\xbb\xbf") else ""
     return Edit(path, found, old, mark + before, mark + after)
 
 
-def edit_text(text: str, path: Path, name: str, changes: Mapping[FieldPath, Scalar]) -> str:
-    """`text` with these fields of a VaultService changed, or removed where the value is None. `path` is the file name in
+def edit_text(text: str, path: Path, ref: Ref, changes: Mapping[FieldPath, Scalar]) -> str:
+    """`text` with these fields of a resource changed, or removed where the value is None. `path` is the file name in
     errors. Raises PermanentError.
     """
     for field, value in changes.items():
         wanted = _plain(text, path)
-        index = _index(wanted, name, path)
+        index = _index(wanted, ref, path)
         editor = _Editor(text, path)
         if value is None:
             entry = _remove(wanted[index], field)
@@ -116,12 +117,13 @@ def _plain(text: str, path: Path) -> list[Any]:
     return documents
 
 
-def _index(documents: list[Any], name: str, path: Path) -> int:
+def _index(documents: list[Any], ref: Ref, path: Path) -> int:
     for index, document in enumerate(documents):
         metadata = document.get("metadata")
-        if isinstance(metadata, dict) and metadata.get("name") == name:
+        is_of_kind = document.get("kind") == ref.kind.name
+        if is_of_kind and isinstance(metadata, dict) and metadata.get("name") == ref.name:
             return index
-    raise PermanentError(f"{path} no longer holds VaultService {name!r}; see: git log -- {path}")
+    raise PermanentError(f"{path} no longer holds {ref.kind.name} {ref.name!r}; see: git log -- {path}")
 
 
 def _get(document: Any, field: FieldPath) -> Any:
@@ -148,7 +150,7 @@ def _remove(document: dict[str, Any], field: FieldPath) -> FieldPath | None:
     parent = _get(document, field[:-1])
     if not isinstance(parent, dict) or field[-1] not in parent:
         return None
-    # `spec` itself stays: it always has a plugin.
+    # `spec` itself stays.
     if len(parent) == 1 and len(field) > KEPT_DEPTH:
         return _remove(document, field[:-1])
     del parent[field[-1]]

@@ -1,8 +1,8 @@
 """The registry of kinds: the properties of each kind of resource, from which everything else is derived.
 
-The manifest reader, the CRD, `explain` and the command line look kinds up here. A new kind is a module with its model
-and one line in KINDS. The model is given by name, not imported, so that a command which only prints names does not build
-it.
+The manifest reader, the store, the CRD, `explain` and the command line look kinds up here. A new kind is a module with its
+model, one line in KINDS, and a reconciler in `wiring`. The model is given by name, not imported, so that a command which
+only prints names does not build it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 if TYPE_CHECKING:
-    from reconciler.api.model import ApiModel
+    from reconciler.api.resource import Resource
 
 __all__ = [
     "API_GROUP",
@@ -22,7 +22,9 @@ __all__ = [
     "VAULT_SERVICE",
     "Column",
     "Kind",
+    "Ref",
     "kind_called",
+    "names_of_kinds",
 ]
 
 API_GROUP: Final = "vault.internal"
@@ -56,10 +58,15 @@ class Kind:
         """The kind in lower case, as in `vaultservice/files`."""
         return self.name.lower()
 
-    def load_model(self) -> type[ApiModel]:
+    @property
+    def directory(self) -> str:
+        """The directory of its objects in the state directory: `services` for vaultservices."""
+        return self.plural.removeprefix("vault")
+
+    def load_model(self) -> type[Resource]:
         """Import the model class."""
         module, name = self.model
-        return cast("type[ApiModel]", getattr(import_module(module), name))
+        return cast("type[Resource]", getattr(import_module(module), name))
 
     def is_called(self, name: str) -> bool:
         """Whether `name` is one of the names of this kind that kubectl accepts."""
@@ -83,6 +90,27 @@ VAULT_SERVICE: Final = Kind(
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (VAULT_SERVICE,)}
 """Every served kind by name, in the order of the generated pages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A kind and a name: what is unique. Two resources of different kinds may have the same name."""
+
+    kind: Kind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind.singular}/{self.name}"
+
+    @property
+    def label(self) -> str:
+        """Its name in messages and logs: only VaultServices go without their kind. Names contain no slash."""
+        return self.name if self.kind == VAULT_SERVICE else str(self)
+
+
+def names_of_kinds() -> str:
+    """The kinds, as an error lists them."""
+    return " or ".join(KINDS)
 
 
 def kind_called(name: str, kinds: Iterable[Kind] | None = None) -> Kind | None:

@@ -1,4 +1,4 @@
-"""Reads manifests: a YAML file or a directory in, validated VaultServices out.
+"""Reads manifests: a YAML file or a directory in, validated resources of all kinds out.
 
 Every mistake is reported at once, with file, line and column, so that three mistakes need one more run, not three. A
 document is read as a whole or not at all, so that a partly read directory cannot look like a deletion.
@@ -10,37 +10,30 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
 from reconciler.api.conflicts import Document, Manifest, conflicts
 from reconciler.api.diagnosis import diagnose, nearest
 from reconciler.api.errors import ManifestError, Problem
-from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS
+from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, names_of_kinds
 from reconciler.api.manifest_files import find
 from reconciler.api.text_file import decode, read_bytes, read_text
-from reconciler.api.vaultservice import VaultService
 from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import MapNode, Node, ScalarNode, to_plain
 
 __all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey"]
 
-_NAMES: Final = " or ".join(KINDS)
-
-MARK: Final = re.compile(f"{re.escape(API_GROUP)}/|\\b(?:{'|'.join(KINDS)})\\b".encode())
-"""Marks a file that cannot be parsed as one that is meant to be a manifest."""
-
 
 @dataclass(frozen=True)
 class Survey:
-    """The services that can be acted on, and every problem of the others.
+    """The resources that can be acted on, and every problem of the others.
 
     `manifests` lacks documents with a mistake, all documents of a file that is not strict YAML, and both sides of a
     conflict. So a name that is missing while there are problems must not be treated as a deletion.
 
     `foreign` are files of a directory that were skipped, wholly or partly, because they belong to other programs.
-    `doubts` are documents whose owner cannot be determined: if a VaultService came from such a file before, it is
+    `doubts` are documents whose owner cannot be determined: if a resource came from such a file before, it is
     missing by mistake.
     """
 
@@ -57,14 +50,14 @@ class Survey:
 
 
 def load(path: Path) -> list[Manifest]:
-    """The VaultServices of a file, in its order, or of a directory. Raises ManifestError with every problem."""
+    """The resources of a file, in its order, or of a directory. Raises ManifestError with every problem."""
     return survey(path).all_or_nothing()
 
 
 def load_directory(path: Path) -> list[Manifest]:
-    """The VaultServices of all *.yaml and *.yml files below `path`, sorted by file; hidden ones are skipped.
+    """The resources of all *.yaml and *.yml files below `path`, sorted by file; hidden ones are skipped.
 
-    Raises ManifestError with every problem found; a directory without any VaultService is one.
+    Raises ManifestError with every problem found; a directory without any resource is one.
     """
     return _survey_directory(path).all_or_nothing()
 
@@ -75,7 +68,7 @@ def parse(text: str, path: Path) -> list[Manifest]:
 
 
 def survey(path: Path) -> Survey:
-    """Like `load`, for callers that continue with the valid services. Raises nothing."""
+    """Like `load`, for callers that continue with the valid resources. Raises nothing."""
     return _survey_directory(path) if path.is_dir() else _survey_file(path)
 
 
@@ -109,7 +102,7 @@ def _read_found(file: Path) -> _Reading:
     try:
         return _read(decode(content, file), file, named=False)
     except ManifestError as error:
-        if MARK.search(content):
+        if _is_marked(content):
             return _Reading(problems=[*error.problems])
         return _Reading(foreign=[file], doubts=[*error.problems])
 
@@ -128,13 +121,15 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
             reading.foreign = [path]
             if not _is_foreign(root):
                 where = (path, root.line, root.column)
-                reading.doubts.append(Problem(*where, "", f"is no {_NAMES}", "list the file in .vaultignore"))
+                reading.doubts.append(
+                    Problem(*where, "", f"is no {names_of_kinds()}", "list the file in .vaultignore")
+                )
             continue
         is_ours, is_strict = True, is_strict and not unclear
         reading.problems += _without_repeats([*unclear], [*_take(root, path, reading.documents)])
     if reader.problems:
         # The text is not YAML from here on, so the rest of the documents is unknown.
-        if is_ours or MARK.search(text.encode()):
+        if is_ours or _is_marked(text.encode()):
             reading.documents.clear()
             return _Reading(problems=_without_repeats(reader.problems, reading.problems))
         return _Reading(foreign=[path], doubts=reader.problems)
@@ -157,11 +152,18 @@ def _take(root: Node, path: Path, documents: list[Document]) -> Iterator[Problem
         return
     # As in an API server, a status that a user sends is dropped, so that `get -o yaml` can be applied again.
     written = {key: value for key, value in to_plain(root).items() if key != "status"}
+    kind = KINDS[str(written["kind"])]
     try:
-        service = VaultService.model_validate(written, by_alias=True, by_name=False)
-        documents.append(Document(Manifest(service, path, root.line), root))
+        resource = kind.load_model().model_validate(written, by_alias=True, by_name=False)
+        documents.append(Document(Manifest(resource, path, root.line), root))
     except ValidationError as error:
-        yield from diagnose(error, root, path)
+        yield from diagnose(error, root, path, kind)
+
+
+def _is_marked(content: bytes) -> bool:
+    """Whether a file that cannot be parsed is meant to be a manifest."""
+    mark = f"{re.escape(API_GROUP)}/|\\b(?:{'|'.join(map(re.escape, KINDS))})\\b"
+    return re.search(mark.encode(), content) is not None
 
 
 def _is_foreign(root: Node) -> bool:
@@ -192,8 +194,8 @@ def _combine(readings: Sequence[_Reading], source: Path) -> Survey:
     problems = [problem for reading in readings for problem in reading.problems]
     if not documents and not problems:
         where = "this directory" if source.is_dir() else "this file"
-        advice = f"write one with apiVersion: {API_VERSION} and kind: {_NAMES}"
-        problems.append(Problem(source, 0, 0, "", f"there is no {_NAMES} in {where}", advice))
+        advice = f"write one with apiVersion: {API_VERSION} and kind: {names_of_kinds()}"
+        problems.append(Problem(source, 0, 0, "", f"there is no {names_of_kinds()} in {where}", advice))
     found = list(conflicts(documents))
     problems += [conflict.problem for conflict in found]
     stuck = {id(party) for conflict in found for party in conflict.parties}
@@ -210,7 +212,7 @@ def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:
         )
         return
     version, kind = _text(root, "apiVersion"), _text(root, "kind")
-    for name, value, wanted in (("apiVersion", version, API_VERSION), ("kind", kind, _NAMES)):
+    for name, value, wanted in (("apiVersion", version, API_VERSION), ("kind", kind, names_of_kinds())):
         if value is None:
             node = root.values.get(name, root)
             message = "must be text" if name in root.values else "is required"
@@ -225,7 +227,7 @@ def _identity_problems(root: Node, path: Path) -> Iterator[Problem]:
     elif _group(version) == API_GROUP and kind not in KINDS:
         node = root.values["kind"]
         near = nearest(kind, KINDS)
-        advice = f"did you mean {near}?" if near else f"write {_NAMES}"
+        advice = f"did you mean {near}?" if near else f"write {names_of_kinds()}"
         yield Problem(path, node.line, node.column, "kind", f"is not a kind of {API_GROUP}", advice)
 
 

@@ -1,4 +1,4 @@
-"""The base class of all models of a VaultService document.
+"""The base class of all models of a document.
 
 They share one configuration: strict types (a "3" is not a 3), unknown fields refused, immutable instances, camelCase in
 documents and snake_case in Python. Error texts never repeat an input, because an input may be a password.

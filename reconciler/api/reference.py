@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 from reconciler.api.explain import default_text, fields_of, required_fields, type_text
+from reconciler.api.kinds import KINDS
 from reconciler.api.schema import Schema, resource_schema, without_null
 from reconciler.api.vaultservice import KIND
 
@@ -96,7 +98,8 @@ escapes. `$` is an ordinary character. A file that every user of the machine can
 
 def render() -> str:
     """The text of docs/resource.md."""
-    return _PROLOGUE + "".join(_sections(KIND, resource_schema()))
+    sections = (_sections(kind.name, resource_schema(kind)) for kind in KINDS.values())
+    return _PROLOGUE + "".join(chain.from_iterable(sections))
 
 
 def write(path: Path) -> None:

@@ -67,13 +67,20 @@ def child(schema: Schema, name: str | int) -> Schema | None:
 
 
 def _with_written_defaults(name: str, body: Schema) -> Schema:
-    models = {model.__name__: model for model in ApiModel.__subclasses__()}
-    written = models[name].model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
+    written = _models()[name].model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
     properties = {}
     for field, schema in body["properties"].items():
         kept = {key: value for key, value in schema.items() if key != "default"}
         properties[field] = {**kept, "default": written[field]} if field in written else kept
     return {**body, "properties": properties}
+
+
+def _models(base: type[ApiModel] = ApiModel) -> dict[str, type[ApiModel]]:
+    """Every model below `base`, by its name."""
+    found: dict[str, type[ApiModel]] = {}
+    for model in base.__subclasses__():
+        found |= {model.__name__: model, **_models(model)}
+    return found
 
 
 def _inline(node: Any, definitions: Mapping[str, Schema]) -> Any:

@@ -1,4 +1,4 @@
-"""The status of a VaultService, in the form of a Kubernetes status.
+"""The status of a resource, in the form of a Kubernetes status: what all kinds have, and that of a VaultService.
 
 It is derived from containers, HAProxy and the history, for `vaultctl get` and `--wait`. Deleting it loses no state; a
 pass reads from it only whether a change was carried out before (`spec.drift`).
@@ -14,7 +14,7 @@ from reconciler.api.conditions import Condition
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Timestamp
 
-__all__ = ["ReplicaCounts", "Status"]
+__all__ = ["ObjectStatus", "ReplicaCounts", "Status"]
 
 
 class ReplicaCounts(ApiModel):
@@ -29,8 +29,8 @@ class ReplicaCounts(ApiModel):
     serving: int = Field(default=0, ge=0, description="Ready, and UP in the HAProxy pool.")
 
 
-class Status(ApiModel):
-    """The observed state of a VaultService; written by the controller, ignored in manifests."""
+class ObjectStatus(ApiModel):
+    """The part of a status that all kinds have."""
 
     observed_generation: int = Field(
         default=0, ge=0, description="The metadata.generation that was last acted on."
@@ -39,16 +39,21 @@ class Status(ApiModel):
         default=None,
         description="The mark of the last request (vaultctl apply and the like) that a pass has answered.",
     )
-    replicas: ReplicaCounts = Field(default=ReplicaCounts(), description="Counts of web replicas.")
-    revision: str | None = Field(
-        default=None,
-        description="Revision (hash) that runs: of the only workload, or one name for all of them.",
-    )
     conditions: Annotated[tuple[Condition, ...], Strict(False)] = Field(
         default=(), description="Ready, Reconciling, Stalled and Degraded, at most one of each."
     )
     last_applied_revision: str | None = Field(
         default=None, description="Git commit of the manifest that was last applied, when it came from Git."
+    )
+
+
+class Status(ObjectStatus):
+    """The observed state of a VaultService; written by the controller, ignored in manifests."""
+
+    replicas: ReplicaCounts = Field(default=ReplicaCounts(), description="Counts of web replicas.")
+    revision: str | None = Field(
+        default=None,
+        description="Revision (hash) that runs: of the only workload, or one name for all of them.",
     )
     next_rotation: Timestamp | None = Field(
         default=None,

@@ -23,14 +23,13 @@ from pydantic_core import PydanticCustomError
 from reconciler.api.formats import (
     EnvName,
     FilePath,
-    LabelKey,
-    LabelValue,
     PluginSlug,
     ServiceName,
 )
-from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE
+from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE, Ref
 from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.quantities import TimestampText
+from reconciler.api.resource import Metadata, Resource
 from reconciler.api.revisioned import REVISIONED
 from reconciler.api.status import Status
 from reconciler.api.strategy import Rotation, Strategy
@@ -67,25 +66,6 @@ def _passable(value: str, info: ValidationInfo) -> str:
 
 
 EnvValue = Annotated[str, BeforeValidator(_quoted), AfterValidator(_passable), Field(max_length=131072)]
-
-
-class Metadata(ApiModel):
-    """Identity of the VaultService."""
-
-    name: ServiceName = Field(
-        description="Unique name; prefix of the Compose project, its containers and networks."
-    )
-    labels: Mapping[LabelKey, LabelValue] = Field(
-        default={}, description="Labels for selecting and grouping."
-    )
-    annotations: Mapping[LabelKey, str] = Field(
-        default={},
-        description=(
-            "Annotations. The controller reads two: vault.internal/admission (restricted, baseline or privileged) and "
-            "vault.internal/allow-prune."
-        ),
-    )
-    generation: int = Field(default=1, ge=1, description="Counts changes of the spec; set by the controller.")
 
 
 class EnvFrom(ApiModel):
@@ -175,12 +155,9 @@ class Spec(ApiModel):
         return names
 
 
-class VaultService(ApiModel):
+class VaultService(Resource):
     """A web service that runs as a load-balanced Docker Compose project."""
 
-    api_version: Literal["vault.internal/v1alpha1"] = Field(
-        default=API_VERSION, description="Always vault.internal/v1alpha1."
-    )
     kind: Literal["VaultService"] = Field(default="VaultService", description="Always VaultService.")
     metadata: Metadata = Field(description="Identity of the VaultService.")
     spec: Spec = Field(description="What the user wants.")
@@ -189,9 +166,24 @@ class VaultService(ApiModel):
     )
 
     @property
-    def name(self) -> str:
-        """Shorthand for `metadata.name`, the key of every queue, lease and label."""
-        return self.metadata.name
+    def settings_files(self) -> Mapping[str, str]:
+        """The files of `spec.envFrom`."""
+        return {f"spec.envFrom[{index}].file": each.file for index, each in enumerate(self.spec.env_from)}
+
+    def with_settings_files(self, files: tuple[str, ...]) -> Self:
+        """The same with other paths in `spec.envFrom`. Raises ValidationError for one that is not allowed."""
+        env_from = tuple(EnvFrom(file=file) for file in files)
+        return self.model_copy(update={"spec": self.spec.model_copy(update={"env_from": env_from})})
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """The port of `spec.ports.http`."""
+        return {"spec.ports.http": self.spec.ports.http}
+
+    @property
+    def waits_for(self) -> tuple[Ref, ...]:
+        """The VaultServices of `spec.dependsOn`."""
+        return tuple(Ref(VAULT_SERVICE, name) for name in self.spec.depends_on)
 
     @model_validator(mode="after")
     def _not_its_own_dependency(self) -> Self:

@@ -87,12 +87,12 @@ def rotate(name: str, now: datetime) -> Change:
     return Change({"rotatedAt": moment}, lambda old: f"rotate({name}): {moment}")
 
 
-def undo(stored: StoredObject, records: Sequence[RevisionRecord], number: int | None) -> Change:
+def undo(stored: StoredObject[Any], records: Sequence[RevisionRecord], number: int | None) -> Change:
     """Go back to revision `number`, or the last complete one before the present one. Raises VaultError if there is none,
     or if it cannot be written as single values.
     """
     record = choose(records, number)
-    fields = changes_back_to(record, stored.service.spec)
+    fields = changes_back_to(record, stored.resource.spec)
     return Change(fields, lambda old: f"undo({stored.name}): back to revision {record.number}")
 
 

@@ -1,18 +1,18 @@
-"""Everything about one service at one moment: its stored object, and its current containers."""
+"""Everything about one object at one moment: its stored object, and its current containers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api.errors import VaultError
+from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.controller.report.verdict import Summary, summarize
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
-    from reconciler.api import Status
     from reconciler.app.preparing import Build
     from reconciler.core.assess.assessment import Assessment
     from reconciler.core.desired.stack import Stack
@@ -42,10 +42,10 @@ class Instance:
 
 @dataclass(frozen=True)
 class Description:
-    """One service. `unseen` says why its instances could not be observed, and is empty when they could."""
+    """One object. `unseen` says why its instances could not be observed, and is empty when they could."""
 
-    stored: StoredObject
-    status: Status
+    stored: StoredObject[Any]
+    status: Any
     summary: Summary
     instances: tuple[Instance, ...]
     unseen: str
@@ -53,16 +53,26 @@ class Description:
 
 
 def describe(
-    stored: StoredObject, objects: Objects, records: Records, build: Build, observe: Observe, *, events: int
+    stored: StoredObject[Any],
+    objects: Objects,
+    records: Records,
+    build: Build,
+    observe: Observe,
+    *,
+    events: int,
 ) -> Description:
-    """A service with its newest `events`. A failed build or observation does not hide the rest."""
-    status = objects.status(stored.name)
+    """An object with its newest `events`. A failed build or observation does not hide the rest; only VaultServices have
+    instances.
+    """
+    kind = stored.ref.kind
+    status = objects.of(kind).status(stored.name)
     unseen, found = "", tuple[Instance, ...]()
     try:
-        found = instances(observe(build(stored.service, stored.origin.manifest.parent)))
+        if kind == VAULT_SERVICE:
+            found = instances(observe(build(stored.resource, stored.origin.manifest.parent)))
     except (VaultError, PluginError) as error:
         unseen = str(error)
-    told = records.events(stored.name, events)
+    told = records.of(kind).events(stored.name, events)
     return Description(stored, status, summarize(stored, status), found, unseen, told)
 
 

@@ -11,21 +11,24 @@ from typing import TYPE_CHECKING, Any
 from reconciler.app.revisions import redacted
 
 if TYPE_CHECKING:
-    from reconciler.api import Status, VaultService
+    from reconciler.api.resource import Resource
+    from reconciler.api.status import ObjectStatus
     from reconciler.store.base import Event, RevisionRecord, StoredObject
 
-__all__ = ["event_document", "revision_document", "service_document", "url"]
+__all__ = ["event_document", "resource_document", "revision_document", "url"]
 
 
-def service_document(stored: StoredObject, status: Status) -> dict[str, object]:
+def resource_document(stored: StoredObject[Any], status: ObjectStatus) -> dict[str, Any]:
     """The whole resource with its status; `apply` reads it back."""
-    return stored.service.model_copy(update={"status": status}).to_document()
+    document: dict[str, Any] = stored.resource.model_copy(update={"status": status}).to_document()
+    return document
 
 
 def event_document(event: Event) -> dict[str, Any]:
     """An event; times are RFC 3339."""
     return {
-        "service": event.service,
+        "kind": event.kind,
+        "service": event.name,
         "type": event.type,
         "reason": event.reason,
         "message": event.message,
@@ -53,6 +56,6 @@ def revision_document(record: RevisionRecord) -> dict[str, Any]:
     }
 
 
-def url(service: VaultService) -> str:
-    """The URL of a service on this machine."""
-    return f"http://127.0.0.1:{service.spec.ports.http}/"
+def url(resource: Resource) -> str:
+    """The URL of a VaultService on this machine; other kinds have none."""
+    return f"http://127.0.0.1:{resource.spec.ports.http}/" if hasattr(resource.spec, "ports") else ""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import files
 from reconciler.api.edit import Edit, edit_manifest
@@ -51,7 +51,7 @@ class Edited:
     both are empty outside of Git. `path` is the file that was changed outside of Git.
     """
 
-    stored: StoredObject
+    stored: StoredObject[Any]
     difference: str
     path: Path | None = None
     branch: str = ""
@@ -60,7 +60,7 @@ class Edited:
     pushed: bool = False
 
 
-def edit(objects: Objects, stored: StoredObject, change: Change, how: How, now: datetime) -> Edited:
+def edit(objects: Objects, stored: StoredObject[Any], change: Change, how: How, now: datetime) -> Edited:
     """Make a change. An object that was applied by command is stored again; a source reads its own files again.
 
     Raises VaultError with the reason; then nothing has changed.
@@ -73,24 +73,24 @@ def edit(objects: Objects, stored: StoredObject, change: Change, how: How, now: 
             return Edited(stored, difference)
         done = _write_down(stored, made, difference, change, how, place)
     if stored.origin.kind == "apply":
-        apply(objects, made.manifest.service, stored.origin, now)
+        apply(objects, made.manifest.resource, stored.origin, now)
     return done
 
 
-def _edited(stored: StoredObject, path: Path | None, change: Change) -> Edit:
+def _edited(stored: StoredObject[Any], path: Path | None, change: Change) -> Edit:
     if path is not None:
-        return edit_manifest(path, stored.name, change.fields)
-    service = stored.service.model_copy(update={"status": None})
-    document = service.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    document = {"apiVersion": service.api_version, "kind": service.kind, **document}
+        return edit_manifest(path, stored.ref, change.fields)
+    resource = stored.resource.model_copy(update={"status": None})
+    document = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    document = {"apiVersion": resource.api_version, "kind": resource.kind, **document}
     with tempfile.TemporaryDirectory(prefix="vaultctl-") as directory:
         written = Path(directory) / "stored.yaml"
         written.write_text(written_out(document, readable=True), encoding="utf-8")
-        return edit_manifest(written, stored.name, change.fields)
+        return edit_manifest(written, stored.ref, change.fields)
 
 
 def _write_down(
-    stored: StoredObject, made: Edit, difference: str, change: Change, how: How, place: Place
+    stored: StoredObject[Any], made: Edit, difference: str, change: Change, how: How, place: Place
 ) -> Edited:
     if place.tree is not None:
         message = how.message or change.subject(made.old)

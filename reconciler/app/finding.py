@@ -1,46 +1,91 @@
-"""Finds VaultServices by name, and suggests the nearest one for an unknown name."""
+"""Finds objects by kind and name as users write them, and suggests the nearest one for an unknown word."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.api.errors import VaultError
+from reconciler.api.kinds import KINDS, VAULT_SERVICE, Kind, Ref, kind_called
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
-__all__ = ["NotFoundError", "Shelf", "existing"]
+__all__ = ["NotFoundError", "Shelf", "existing", "existing_service", "kind_and_names", "refs_of"]
 
 
 class NotFoundError(VaultError):
-    """There is no such object."""
+    """There is no such object, or no such kind."""
 
 
 class Shelf(Protocol):
-    """Where objects are looked up: the store itself, or a snapshot of it."""
+    """Where objects of one kind are looked up: the store itself, or a snapshot of it."""
+
+    def of(self, kind: Kind) -> Shelf:
+        """The same for another kind."""
 
     def names(self) -> tuple[str, ...]:
         """The names of all."""
 
-    def get(self, name: str) -> StoredObject | None:
+    def get(self, name: str) -> StoredObject[Any] | None:
         """The one of that name."""
 
 
-def existing(objects: Shelf, names: Sequence[str]) -> list[StoredObject]:
-    """The objects of these names, each once and in their order; `vaultservice/NAME` is understood too.
+def kind_and_names(objects: Shelf, words: Sequence[str]) -> tuple[Kind, tuple[str, ...]]:
+    """The kind that the first word is a name of, and the other words; VaultService and all words if it is none.
 
-    Raises NotFoundError that lists the existing ones.
+    A VaultService that is called like a kind is meant by its name.
     """
-    found = []
-    for name in dict.fromkeys(name.rpartition("/")[2] for name in names):
-        there = objects.names()
-        stored = objects.get(name) if name in there else None
-        if stored is None:
-            from reconciler.api.diagnosis import nearest
+    if words and (kind := kind_called(words[0])) and words[0] not in objects.of(VAULT_SERVICE).names():
+        return kind, tuple(words[1:])
+    return VAULT_SERVICE, tuple(words)
 
-            near = nearest(name, there)
-            hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(there) or 'none'}"
-            raise NotFoundError(f"there is no VaultService {name!r}; {hint}")
-        found.append(stored)
-    return found
+
+def refs_of(objects: Shelf, words: Sequence[str]) -> list[Ref]:
+    """The objects that NAME..., KIND NAME... or KIND/NAME... mean, each once and in their order; they need not exist.
+
+    Raises NotFoundError for an unknown kind, which lists the known ones.
+    """
+    kind, names = kind_and_names(objects, words)
+    return list(dict.fromkeys(_ref(kind, name) for name in names))
+
+
+def existing(objects: Shelf, words: Sequence[str]) -> list[StoredObject[Any]]:
+    """The stored objects of `refs_of`. Raises NotFoundError that lists the existing ones."""
+    return [_stored(objects, ref) for ref in refs_of(objects, words)]
+
+
+def existing_service(objects: Shelf, word: str, verb: str) -> StoredObject:
+    """The VaultService NAME or KIND/NAME, for a verb that other kinds do not have. Raises NotFoundError."""
+    ref = _ref(VAULT_SERVICE, word)
+    if ref.kind != VAULT_SERVICE:
+        raise NotFoundError(f"{ref} is no VaultService; {verb} is only for those")
+    return _stored(objects, ref)
+
+
+def _ref(kind: Kind, word: str) -> Ref:
+    called, slash, name = word.partition("/")
+    if not slash:
+        return Ref(kind, word)
+    found = kind_called(called)
+    if found is None:
+        from reconciler.api.diagnosis import nearest
+
+        known = [name for each in KINDS.values() for name in (each.singular, *each.short_names)]
+        near = nearest(called.lower(), known)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(known)}"
+        raise NotFoundError(f"there is no kind {called!r}; {hint}")
+    return Ref(found, name)
+
+
+def _stored(objects: Shelf, ref: Ref) -> StoredObject[Any]:
+    shelf = objects.of(ref.kind)
+    there = shelf.names()
+    stored = shelf.get(ref.name) if ref.name in there else None
+    if stored is None:
+        from reconciler.api.diagnosis import nearest
+
+        near = nearest(ref.name, there)
+        hint = f"did you mean {near!r}?" if near else f"there are: {', '.join(there) or 'none'}"
+        raise NotFoundError(f"there is no {ref.kind.name} {ref.name!r}; {hint}")
+    return stored

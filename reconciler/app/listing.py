@@ -1,62 +1,70 @@
-"""Lists services: spec, status and age."""
+"""Lists objects: spec, status and age."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler.app.finding import Shelf, existing
+from reconciler.api.kinds import Ref
+from reconciler.app.finding import Shelf, existing, kind_and_names, refs_of
 from reconciler.controller.report.verdict import Summary, summarize
 
 if TYPE_CHECKING:
-    from reconciler.api import Status
+    from reconciler.api.kinds import Kind
     from reconciler.store.base import Records, StoredObject
 
-__all__ = ["Listed", "Seen", "list_services", "look_up"]
+__all__ = ["Listed", "Seen", "list_objects", "look_up"]
 
 
 class Statuses(Shelf, Protocol):
     """Objects and their statuses: the store itself, or a snapshot of it."""
 
-    def status(self, name: str) -> Status:
-        """The last status of a service."""
+    def of(self, kind: Kind) -> Statuses:
+        """The same for another kind."""
+
+    def status(self, name: str) -> Any:
+        """The last status of an object."""
 
 
 @dataclass(frozen=True)
 class Seen:
     """An object and its status as they were at one moment."""
 
-    stored: StoredObject
-    status: Status
+    stored: StoredObject[Any]
+    status: Any
 
 
 @dataclass(frozen=True)
 class Listed:
     """One line of a list; `born` is when its oldest known rollout began."""
 
-    stored: StoredObject
-    status: Status
+    stored: StoredObject[Any]
+    status: Any
     summary: Summary
     born: datetime | None
 
 
-def look_up(objects: Statuses, names: Sequence[str], known: Sequence[str] = ()) -> dict[str, Seen]:
-    """The services of these names, or all, each by its name. One that is `known` from an earlier look may be gone.
+def look_up(objects: Statuses, words: Sequence[str], known: Collection[Ref] = ()) -> dict[Ref, Seen]:
+    """The objects of these words (see `refs_of`), or all of the kind if they name none. One that is `known` from an
+    earlier look may be gone.
 
-    Raises NotFoundError for any other missing name.
+    Raises NotFoundError for any other missing one.
     """
-    wanted = names or objects.names()
-    stored = existing(objects, [name for name in wanted if name not in known or objects.get(name)])
-    return {each.name: Seen(each, objects.status(each.name)) for each in stored}
+    kind, names = kind_and_names(objects, words)
+    shelf = objects.of(kind)
+    wanted = refs_of(objects, words) if names else [Ref(kind, name) for name in shelf.names()]
+    there = [ref for ref in wanted if ref not in known or objects.of(ref.kind).get(ref.name)]
+    stored = existing(objects, [str(ref) for ref in there])
+    return {each.ref: Seen(each, objects.of(each.ref.kind).status(each.name)) for each in stored}
 
 
-def list_services(seen: Sequence[Seen], records: Records) -> list[Listed]:
+def list_objects(seen: Sequence[Seen], records: Records) -> list[Listed]:
     """The lines of a list."""
     lines = []
     for each in seen:
-        revisions = records.revisions(each.stored.name)
+        revisions = records.of(each.stored.ref.kind).revisions(each.stored.name)
         born = revisions[0].created_at if revisions else None
         lines.append(Listed(each.stored, each.status, summarize(each.stored, each.status), born))
     return lines

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api.errors import VaultError
 from reconciler.sources.git.address import in_repository, split_place
@@ -30,7 +30,7 @@ class Place:
 
 @contextmanager
 def place_of(
-    stored: StoredObject, here: Path, environ: Mapping[str, str], *, may_clone: bool
+    stored: StoredObject[Any], here: Path, environ: Mapping[str, str], *, may_clone: bool
 ) -> Iterator[Place]:
     """The place of an object. One that comes from Git is changed in the working copy that `here` is in, or else in a
     new clone that lives as long as the block, if it `may_clone`.
@@ -53,7 +53,7 @@ def place_of(
 
 @contextmanager
 def _clone_of(
-    stored: StoredObject, here: Path, environ: Mapping[str, str], *, may_clone: bool
+    stored: StoredObject[Any], here: Path, environ: Mapping[str, str], *, may_clone: bool
 ) -> Iterator[Place]:
     address = split_place(stored.origin.place)
     relative = in_repository(stored.origin.manifest, CURRENT)

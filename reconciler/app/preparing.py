@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.api import ManifestError, Problem, VaultError, permission_warning
+from reconciler.api import ManifestError, Problem, VaultError, VaultService, permission_warning
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
-    from reconciler.api import Manifest, VaultService
+    from reconciler.api import Manifest
+    from reconciler.api.kinds import Ref
+    from reconciler.api.resource import Resource
     from reconciler.core.desired.stack import Stack
 
 __all__ = ["Build", "Prepared", "prepare"]
@@ -26,20 +28,20 @@ Build = Callable[["VaultService", Path], "Stack"]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A manifest and its stack."""
+    """A manifest, and its stack if it is a VaultService."""
 
     manifest: Manifest
-    stack: Stack
+    stack: Stack | None
 
     @property
-    def service(self) -> VaultService:
-        """The VaultService of the manifest."""
-        return self.manifest.service
+    def resource(self) -> Resource:
+        """The resource of the manifest."""
+        return self.manifest.resource
 
     @property
-    def name(self) -> str:
-        """The name of the VaultService."""
-        return self.manifest.service.name
+    def ref(self) -> Ref:
+        """Its kind and name."""
+        return self.manifest.resource.ref
 
 
 def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], None]) -> list[Prepared]:
@@ -51,15 +53,16 @@ def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], N
     problems: list[Problem] = []
     for manifest in manifests:
         _warn_of_readable_secrets(manifest, warn)
+        resource = manifest.resource
         try:
-            stack = build(manifest.service, manifest.path.parent)
+            stack = build(resource, manifest.path.parent) if isinstance(resource, VaultService) else None
         except ManifestError as error:
             problems += error.problems
         except (VaultError, PluginError) as error:
-            problems.append(Problem(manifest.path, manifest.line, 1, "", f"{manifest.service.name}: {error}"))
+            problems.append(Problem(manifest.path, manifest.line, 1, "", f"{resource.ref.label}: {error}"))
         else:
-            for warning in stack.warnings:
-                warn(f"{manifest.path}:{manifest.line}: {stack.name}: {warning}")
+            for warning in stack.warnings if stack else ():
+                warn(f"{manifest.path}:{manifest.line}: {resource.name}: {warning}")
             prepared.append(Prepared(manifest, stack))
     if problems:
         raise ManifestError(problems)
@@ -67,8 +70,8 @@ def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], N
 
 
 def _warn_of_readable_secrets(manifest: Manifest, warn: Callable[[str], None]) -> None:
-    for entry in manifest.service.spec.env_from:
-        path = manifest.path.parent / entry.file
+    for file in manifest.resource.settings_files.values():
+        path = manifest.path.parent / file
         # The build reports a missing file.
         if path.exists() and (warning := permission_warning(path)):
             warn(f"{manifest.path}:{manifest.line}: {warning}")

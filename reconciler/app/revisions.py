@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.api.yaml_nodes import Scalar
     from reconciler.store.base import RevisionRecord
 
-__all__ = ["changed_fields", "changes_back_to", "choose", "redacted"]
+__all__ = ["changed_fields", "changes_back_to", "choose", "flat", "redacted"]
 
 
 def redacted(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def changed_fields(before: RevisionRecord | None, after: RevisionRecord) -> list
     """The dotted names of the fields in which two revisions differ."""
     if before is None:
         return ["first"]
-    old, new = _flat(json.loads(before.spec)), _flat(json.loads(after.spec))
+    old, new = flat(json.loads(before.spec)), flat(json.loads(after.spec))
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
@@ -51,8 +51,8 @@ def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
     from reconciler.api.revisioned import revisioned_fields
 
     revisioned = revisioned_fields(type(present))
-    then = _flat(json.loads(record.spec))
-    now = _flat(present.model_dump(mode="json", by_alias=True))
+    then = flat(json.loads(record.spec))
+    now = flat(present.model_dump(mode="json", by_alias=True))
     changes: dict[str, Scalar] = {}
     for name in sorted(then.keys() | now.keys()):
         old = then.get(name)
@@ -75,10 +75,11 @@ def _numbers(records: Sequence[RevisionRecord]) -> str:
     return ", ".join(str(record.number) for record in records) or "none"
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of a document by their dotted names."""
     if not isinstance(value, dict):
         return {prefix: value}
     found: dict[str, Any] = {}
     for key, item in value.items():
-        found |= _flat(item, f"{prefix}.{key}" if prefix else key)
+        found |= flat(item, f"{prefix}.{key}" if prefix else key)
     return found

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.api.errors import TemporaryError
 from reconciler.api.reasons import Reason
-from reconciler.controller.report.outcome import Outcome, Progress, Report
+from reconciler.controller.report.outcome import Outcome, Progress, Report, counts_of
 from reconciler.controller.report.verdict import Verdict, summarize
 
 if TYPE_CHECKING:
+    from reconciler.api.kinds import Ref
     from reconciler.store.base import Objects
 
 __all__ = ["until_gone", "until_settled"]
@@ -21,34 +22,35 @@ LOOK_SECONDS: Final = 0.1
 
 def until_settled(
     objects: Objects,
-    generations: Mapping[str, int],
+    generations: Mapping[Ref, int],
     timeout: float,
     report: Report,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, Outcome]:
-    """Wait at most `timeout` seconds until each service is Ready, or failed for good, at its generation."""
+) -> dict[Ref, Outcome]:
+    """Wait at most `timeout` seconds until each object is Ready, or failed for good, at its generation."""
     deadline = clock() + timeout
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[Ref, Outcome] = {}
     while True:
         late = clock() >= deadline
-        for name in generations.keys() - outcomes.keys():
-            stored, status = objects.get(name), objects.status(name)
+        for ref in generations.keys() - outcomes.keys():
+            its = objects.of(ref.kind)
+            stored, status = its.get(ref.name), its.status(ref.name)
             if stored is None:
-                outcomes[name] = Outcome(False, Reason.DELETED, "was deleted meanwhile")
+                outcomes[ref] = Outcome(False, Reason.DELETED, "was deleted meanwhile")
                 continue
             summary = summarize(stored, status)
-            if stored.service.metadata.generation > generations[name]:
-                outcomes[name] = Outcome(False, Reason.SUPERSEDED, "its spec was changed again meanwhile")
+            if stored.generation > generations[ref]:
+                outcomes[ref] = Outcome(False, Reason.SUPERSEDED, "its spec was changed again meanwhile")
             elif summary.verdict is not Verdict.MOVING:
                 ready = summary.verdict is Verdict.READY
-                outcomes[name] = Outcome(ready, summary.reason, summary.message)
+                outcomes[ref] = Outcome(ready, summary.reason, summary.message)
             elif late:
-                outcomes[name] = Outcome(
+                outcomes[ref] = Outcome(
                     False, Reason.TIMED_OUT, f"not Ready within {timeout:g} s: {summary.message}"
                 )
-            report(Progress(name, status.replicas, summary.message, done=name in outcomes))
+            report(Progress(ref.label, counts_of(status), summary.message, done=ref in outcomes))
         if len(outcomes) == len(generations):
             return outcomes
         sleep(LOOK_SECONDS)
@@ -56,17 +58,19 @@ def until_settled(
 
 def until_gone(
     objects: Objects,
-    name: str,
+    ref: Ref,
     timeout: float,
     *,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the running controller has removed a service. Raises TemporaryError after `timeout` seconds."""
+    """Wait until the running controller has removed an object. Raises TemporaryError after `timeout` seconds."""
     deadline = clock() + timeout
-    while objects.get(name) is not None:
+    its = objects.of(ref.kind)
+    while its.get(ref.name) is not None:
         if clock() >= deadline:
             raise TemporaryError(
-                f"{name} is still being deleted after {timeout:g} s; `vaultctl describe {name}` says more"
+                f"{ref.label} is still being deleted after {timeout:g} s; "
+                f"`vaultctl describe {ref.label}` says more"
             )
         sleep(LOOK_SECONDS)

@@ -64,9 +64,9 @@ def edit_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def change(
-    application: Application, name: str, make: Callable[[StoredObject], Change], flags: EditFlags
+    application: Application, name: str, make: Callable[[StoredObject[Any]], Change], flags: EditFlags
 ) -> None:
-    """Change the service NAME in its manifest, and converge it if no controller does.
+    """Change the resource NAME in its manifest, and converge it if no controller does.
 
     Raises VaultError with the reason; then nothing has changed.
     """
@@ -77,7 +77,7 @@ def change(
     how = How(Path.cwd(), os.environ, flags.message, flags.push, flags.dry_run)
     edited = edit(application.objects, stored, make(stored), how, datetime.now(UTC))
     if not edited.difference:
-        click.echo(f"{stored.name} has these values already; nothing to change")
+        click.echo(f"{stored.ref.label} has these values already; nothing to change")
     elif flags.dry_run:
         click.echo(edited.difference, nl=False)
     else:
@@ -94,8 +94,8 @@ def _tell(edited: Edited) -> None:
         click.echo("pushed")
 
 
-def _follow_up(application: Application, stored: StoredObject, timeout: float) -> None:
-    """Converge the service if no controller does."""
+def _follow_up(application: Application, stored: StoredObject[Any], timeout: float) -> None:
+    """Converge the object if no controller does."""
     from reconciler.app.converging import conclude
 
     if application.controller_is_running():
@@ -106,6 +106,6 @@ def _follow_up(application: Application, stored: StoredObject, timeout: float) -
         )
         return
     say("no controller is running on this state directory: converging here")
-    outcomes = application.converge([stored.name], timeout)
+    outcomes = application.converge([stored.ref], timeout)
     conclude(outcomes)
-    click.echo(f"{stored.name} is Ready: {outcomes[stored.name].message}")
+    click.echo(f"{stored.ref.label} is Ready: {outcomes[stored.ref].message}")

@@ -24,7 +24,7 @@ def event_table(events: Sequence[Event], now: datetime, *, with_service: bool) -
         if event.count > 1:
             seen += f" (x{event.count} over {age(event.first_time, now)})"
         kind = click.style(event.type, fg="yellow") if event.type == "Warning" else event.type
-        service = [event.service] if with_service else []
+        service = [event.subject] if with_service else []
         # Details, such as the last log lines of a dead container, are on lines of their own.
         message = shortened(" ".join(event.message.split()), MAX_MESSAGE)
         rows.append([seen, kind, event.reason, *service, message])

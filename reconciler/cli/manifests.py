@@ -38,7 +38,7 @@ def file_option(*, required: bool = True) -> Callable[[Decorated], Decorated]:
 
 
 def read(files: Sequence[Path]) -> list[Manifest]:
-    """The VaultServices of all `files`. Raises ManifestError with every problem of all of them."""
+    """The resources of all `files`. Raises ManifestError with every problem of all of them."""
     from reconciler.api import ManifestError, parse, survey
     from reconciler.api.conflicts import Document, conflicts
     from reconciler.api.yaml_nodes import ScalarNode
@@ -65,16 +65,19 @@ def read(files: Sequence[Path]) -> list[Manifest]:
 
 
 def _tell_of_foreign(files: Sequence[Path]) -> None:
+    from reconciler.api.kinds import names_of_kinds
     from reconciler.cli.output import say
 
     if files:
         names = ", ".join(map(str, files[:MOST_NAMED]))
         more = f" and {len(files) - MOST_NAMED} more" if len(files) > MOST_NAMED else ""
-        say(f"skipped, since they hold no VaultService: {names}{more} (.vaultignore keeps them out)")
+        say(f"skipped, since they hold no {names_of_kinds()}: {names}{more} (.vaultignore keeps them out)")
 
 
 def prepared(session: Session, files: Sequence[Path]) -> list[Prepared]:
-    """The stacks of the VaultServices of all `files`; warnings go to stderr. Raises ManifestError with every problem."""
+    """The resources of all `files`, and the stacks of VaultServices; warnings go to stderr. Raises ManifestError with every
+    problem.
+    """
     from reconciler.app.preparing import prepare
     from reconciler.cli.output import warn
 

@@ -13,7 +13,7 @@ import click
 
 from reconciler.cli.tables import printable
 
-__all__ = ["listed", "output_option", "qualified", "say", "to_json", "warn", "write"]
+__all__ = ["listed", "output_option", "say", "to_json", "warn", "write"]
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -53,11 +53,6 @@ def to_json(data: Any, indent: int | None = None) -> str:
 def listed(documents: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Several documents as one, in the shape that `kubectl get` gives them."""
     return {"apiVersion": "v1", "kind": "List", "items": list(documents)}
-
-
-def qualified(name: str) -> str:
-    """A VaultService as `-o name` writes it, and as messages about it begin."""
-    return f"vaultservice/{name}"
 
 
 def say(text: str) -> None:

@@ -46,12 +46,13 @@ class Lines:
 
     def __call__(self, progress: Progress) -> None:
         """Write the line of `progress`, unless it was the last one of that service."""
-        counts = progress.replicas
-        line = f"{progress.name}: {counts.serving}/{counts.desired} serving"
-        if counts.updated != counts.desired:
-            line += f", {counts.updated} updated"
+        parts = [progress.name]
+        if counts := progress.replicas:
+            updated = f", {counts.updated} updated" if counts.updated != counts.desired else ""
+            parts.append(f"{counts.serving}/{counts.desired} serving{updated}")
         if doing := printable(progress.message).replace("\n", "; "):
-            line += f": {doing}"
+            parts.append(doing)
+        line = ": ".join(parts)
         if self._last.get(progress.name) != line:
             self._last[progress.name] = line
             self._write(f"{self._now().astimezone():%H:%M:%S} {line}")
@@ -88,8 +89,8 @@ def _table(latest: dict[str, Progress]) -> Table:
         style = "green" if each.done else "yellow"
         table.add_row(
             each.name,
-            Text(f"{counts.serving}/{counts.desired}", style=style),
-            f"{counts.updated}/{counts.desired}",
+            Text(f"{counts.serving}/{counts.desired}" if counts else "", style=style),
+            f"{counts.updated}/{counts.desired}" if counts else "",
             Text(shortened(each.message, MESSAGE_WIDTH)),
         )
     return table

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from reconciler.api import Manifest, Problem
+from reconciler.api.kinds import Ref
 from reconciler.api.reasons import Reason
 
 
@@ -31,7 +32,7 @@ class Loaded:
     One invalid file does not hide the others: `manifests` are the valid ones, `problems` the mistakes in the rest.
     `complete` is True only if every manifest of the source was read; otherwise a missing one is not a deletion.
     `foreign` files belong to other programs and were skipped. `doubts` are files whose owner cannot be determined; they
-    protect only services that came from them before. `commit` is empty outside of Git. `touched` names the services whose
+    protect only resources that came from them before. `commit` is empty outside of Git. `touched` names the resources whose
     settings files have changed since the last load; None if the source does not know, so that any may have.
     """
 
@@ -39,7 +40,7 @@ class Loaded:
     problems: tuple[Problem, ...]
     complete: bool
     commit: str = ""
-    touched: frozenset[str] | None = None
+    touched: frozenset[Ref] | None = None
     setback: Setback | None = None
     foreign: tuple[Path, ...] = ()
     doubts: tuple[Problem, ...] = ()

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from reconciler.api import Manifest, Problem, ignore_file, survey
+from reconciler.api.kinds import names_of_kinds
 from reconciler.api.manifest_files import find
 from reconciler.sources.base import Loaded
 
@@ -132,7 +133,7 @@ class DirectorySource:
     def _tell(self, foreign: Collection[Path]) -> None:
         """Log each skipped file once."""
         for path in sorted({*foreign} - self._told):
-            log.info("%s is skipped: it holds documents that are not VaultServices", path)
+            log.info("%s is skipped: it holds documents that are no %s", path, names_of_kinds())
         self._told = frozenset(foreign)
 
     def _directories(self) -> Mapping[Path, int]:
@@ -158,8 +159,8 @@ def _emptied(files: Mapping[Path, Stamp]) -> Iterator[tuple[Path, Problem]]:
 
 def _env_files(manifests: Iterable[Manifest]) -> Iterator[Path]:
     for manifest in manifests:
-        for each in manifest.service.spec.env_from:
-            yield (manifest.path.parent / each.file).absolute()
+        for file in manifest.resource.settings_files.values():
+            yield (manifest.path.parent / file).absolute()
 
 
 def _stamps(paths: Iterable[Path]) -> dict[Path, Stamp]:

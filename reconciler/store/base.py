@@ -10,18 +10,33 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, Self
 
+from reconciler.api.kinds import KINDS, Kind, Ref
 from reconciler.api.reasons import Reason
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from reconciler.api import Status, VaultService
+    from reconciler.api.resource import Resource
+    from reconciler.api.status import ObjectStatus
+
+    # Most code is about one kind: without parameters, an object is a VaultService.
+    ResourceT = TypeVar("ResourceT", bound=Resource, default=VaultService)
+    StatusT = TypeVar("StatusT", bound=ObjectStatus, default=Status)
+else:
+    # The models are not imported here, so that reading the history does not build them.
+    from typing import TypeVar
+
+    ResourceT = TypeVar("ResourceT")
+    StatusT = TypeVar("StatusT")
 
 STATE_MODE: Final = 0o711
 """Mode of directories above those that containers of other users mount: traversable, not listable, not writable."""
 
 BELL: Final = ".changed"
-"""File beside the services' directories that is touched whenever an object changes. inotify can miss events in a newly
+"""File beside the directories of a kind's objects that is touched whenever one changes. inotify can miss events in a newly
 created directory; this file is in a directory that is already watched."""
 
 EventType = Literal["Normal", "Warning"]
@@ -31,10 +46,10 @@ Covers = Literal["stack", "web"]
 
 
 Hide = Callable[[str, str], str]
-"""Removes the secrets of a service (the second argument is its name) from a text before it is stored."""
+"""Removes the secrets of an object (the second argument is its `Ref.label`) from a text before it is stored."""
 
 
-def as_it_is(text: str, service: str) -> str:
+def as_it_is(text: str, label: str) -> str:
     """A Hide without secrets: returns the text unchanged."""
     return text
 
@@ -52,23 +67,23 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """A requested deletion of a service; the object stays until a pass has removed everything."""
+    """A requested deletion; the object stays until a pass has removed everything."""
 
     volumes: bool
     requested_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class StoredObject:
-    """A VaultService as it was last applied. `problem` says why its newest manifest cannot be used, or is empty;
+class StoredObject(Generic[ResourceT]):
+    """A resource as it was last applied. `problem` says why its newest manifest cannot be used, or is empty;
     `problem_reason` is the same as one CamelCase word.
 
-    `service.metadata.generation` counts changes of its spec, and the files of `spec.env_from` are absolute.
+    `resource.metadata.generation` counts changes of its spec, and its settings files are absolute.
     `requested_at` marks the last request for a pass, whether or not the spec changed; the status has the mark of the
     last request that a pass has answered.
     """
 
-    service: VaultService
+    resource: ResourceT
     origin: Origin
     deletion: Deletion | None = None
     problem: str = ""
@@ -77,23 +92,29 @@ class StoredObject:
 
     @property
     def name(self) -> str:
-        """Shorthand for the name of the VaultService."""
-        return self.service.name
+        """Shorthand for the name of the resource."""
+        return self.resource.name
+
+    @property
+    def ref(self) -> Ref:
+        """Shorthand for its kind and name."""
+        return self.resource.ref
 
     @property
     def generation(self) -> int:
         """Shorthand for the number of changes of its spec."""
-        return self.service.metadata.generation
+        return self.resource.metadata.generation
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
     """An event for users; it occurred `count` times between `first_time` and `last_time`.
 
-    `service` is empty if the event concerns the whole machine.
+    `kind` is the name of the object's kind. It and `name` are empty if the event concerns the whole machine.
     """
 
-    service: str
+    kind: str
+    name: str
     type: EventType
     reason: str
     message: str
@@ -102,6 +123,14 @@ class Event:
     count: int
     first_time: datetime
     last_time: datetime
+
+    @property
+    def subject(self) -> str:
+        """The object's label; empty if the event concerns the whole machine."""
+        # A later release may have recorded a kind that this one does not know.
+        if self.kind in KINDS:
+            return Ref(KINDS[self.kind], self.name).label
+        return f"{self.kind.lower()}/{self.name}" if self.kind else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +146,14 @@ class Rejection:
 
 @dataclass(frozen=True, slots=True)
 class RevisionRecord:
-    """One rollout of a service: its target, its cause and its result.
+    """One rollout of an object: its target, its cause and its result.
 
     `spec` is the JSON text that was handed to `open_revision`; `finished_at` is None while it goes on. `covers` says
     which workloads `revision` stands for: all of them, or those of the pool, as it did in earlier releases. `rejection`
     is there when it was rolled back and it is known why.
     """
 
-    service: str
+    name: str
     number: int
     revision: str
     spec: str
@@ -137,20 +166,23 @@ class RevisionRecord:
     rejection: Rejection | None = None
 
 
-class Objects(Protocol):
-    """The objects of one state directory. Raises TemporaryError for disk errors, PermanentError for a file that cannot
-    be parsed.
+class Objects(Protocol[ResourceT, StatusT]):
+    """The objects of one kind in a state directory. Raises TemporaryError for disk errors, PermanentError for a file that
+    cannot be parsed.
     """
+
+    def of(self, kind: Kind) -> Objects[Any, Any]:
+        """The objects of another kind in the same state directory."""
 
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
 
-    def get(self, name: str) -> StoredObject | None:
+    def get(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name."""
 
     def apply(
-        self, service: VaultService, origin: Origin, *, requested_at: str | None = None
-    ) -> StoredObject:
+        self, resource: ResourceT, origin: Origin, *, requested_at: str | None = None
+    ) -> StoredObject[ResourceT]:
         """Store a spec and return the stored object; TemporaryError while the old object is being deleted.
 
         `requested_at` is a unique mark: a status from an earlier pass does not answer this request.
@@ -160,30 +192,38 @@ class Objects(Protocol):
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
-        """Request the deletion of a service; a second request can only add the volumes. No-op without an object."""
+        """Request the deletion of an object; a second request can only add the volumes. No-op without an object."""
 
     def remove(self, name: str) -> None:
-        """Remove an object and all files of its service."""
+        """Remove an object and all its files."""
 
     def orphan(self, name: str) -> None:
         """Remove an object and keep the files that its containers still use."""
 
-    def status(self, name: str) -> Status:
-        """The last status of a service; an empty Status if there is none."""
+    def status(self, name: str) -> StatusT:
+        """The last status of an object; an empty one if there is none."""
 
-    def put_status(self, name: str, status: Status) -> None:
+    def put_status(self, name: str, status: StatusT) -> None:
         """Store the status; writes only if it differs."""
 
     def directory(self, name: str) -> Path:
-        """The directory of a service's files."""
+        """The directory of an object's files."""
+
+
+def refs(objects: Objects[Any, Any]) -> tuple[Ref, ...]:
+    """Every object of every kind: the kinds in their order, the names sorted."""
+    return tuple(Ref(kind, name) for kind in KINDS.values() for name in objects.of(kind).names())
 
 
 class Records(Protocol):
-    """The history. No method raises: without a working disk, writes are lost and reads are empty."""
+    """The history of one kind. No method raises: without a working disk, writes are lost and reads are empty."""
+
+    def of(self, kind: Kind) -> Self:
+        """The history of another kind in the same file."""
 
     def record_event(
         self,
-        service: str,
+        name: str,
         type_: EventType,
         reason: str,
         message: str,
@@ -192,47 +232,49 @@ class Records(Protocol):
         revision: str = "",
         commit: str = "",
     ) -> None:
-        """Record an event; the same event within ten minutes only increments its count."""
+        """Record an event, of the whole machine if `name` is empty; the same event within ten minutes only increments its
+        count.
+        """
 
-    def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
-        """The newest `limit` events of one service or of all, oldest first."""
+    def events(self, name: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+        """The newest `limit` events of one object, of the machine if `name` is empty, or of all, oldest first."""
 
-    def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
+    def record_death(self, name: str, workload: str, revision: str, when: datetime, detail: str) -> None:
         """Record that a replica exited unexpectedly."""
 
     def deaths(
-        self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
+        self, name: str, revisions: Mapping[str, frozenset[str]], since: datetime
     ) -> Mapping[str, tuple[datetime, ...]]:
         """Times per workload at which replicas of these revisions died after `since`, oldest first."""
 
     def open_revision(
-        self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
+        self, name: str, revision: str, spec: str, cause: str, commit: str, now: datetime
     ) -> int:
         """The number of the rollout to `revision`: the newest rollout if it is in progress or Complete, else a new one,
         which supersedes unfinished ones. 0 if nothing can be written.
         """
 
     def finish_revision(
-        self, service: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
+        self, name: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
     ) -> None:
         """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final."""
 
-    def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
+    def revisions(self, name: str) -> tuple[RevisionRecord, ...]:
         """All stored rollouts, oldest first."""
 
-    def last_good(self, service: str) -> RevisionRecord | None:
+    def last_good(self, name: str) -> RevisionRecord | None:
         """The newest rollout that is Complete."""
 
-    def newest(self, service: str) -> RevisionRecord | None:
+    def newest(self, name: str) -> RevisionRecord | None:
         """The newest rollout. If it was rolled back, its revision is not retried until another rollout is opened; a
         rollback opens none, so the next pass cannot undo it.
         """
 
-    def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
+    def record_completion(self, name: str, workload: str, revision: str, when: datetime) -> None:
         """Record that a job of this revision has succeeded."""
 
-    def completions(self, service: str) -> Mapping[str, frozenset[str]]:
-        """The successful revisions of each job of a service."""
+    def completions(self, name: str) -> Mapping[str, frozenset[str]]:
+        """The successful revisions of each job of an object."""
 
-    def forget(self, service: str) -> None:
-        """Delete the history of a service."""
+    def forget(self, name: str) -> None:
+        """Delete the history of an object."""

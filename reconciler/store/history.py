@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.api.reasons import Reason
 from reconciler.store.base import Event, EventType, Hide, Rejection, Result, RevisionRecord, as_it_is
 from reconciler.store.database import Database
@@ -21,7 +23,7 @@ KEPT_EVENTS: Final = 1000
 KEPT_REVISIONS: Final = 50
 KEPT_DEATHS: Final = 1000
 KEPT_COMPLETIONS: Final = 1000
-"""All of them for each service."""
+"""All of them for each object."""
 
 # Times are whole microseconds since 1970 in UTC. A released script is never changed: append a new one.
 MIGRATIONS: Final = (
@@ -67,6 +69,39 @@ MIGRATIONS: Final = (
         reason = substr(message, 1, instr(message, ': ') - 1), message = substr(message, instr(message, ': ') + 2)
         WHERE instr(message, ': ') > 0
     """,
+    # Until now all objects were VaultServices. Events without an object are about the machine.
+    """
+    ALTER TABLE events RENAME COLUMN service TO name;
+    ALTER TABLE events ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+    UPDATE events SET kind = 'VaultService' WHERE name != '';
+    DROP INDEX events_of_service;
+    CREATE INDEX events_of_object ON events (kind, name, last_time);
+    ALTER TABLE revisions RENAME TO former_revisions;
+    CREATE TABLE revisions (
+        kind TEXT NOT NULL, name TEXT NOT NULL, number INTEGER NOT NULL, revision TEXT NOT NULL, spec TEXT NOT NULL,
+        cause TEXT NOT NULL, commit_id TEXT NOT NULL, created_at INTEGER NOT NULL, result TEXT NOT NULL,
+        finished_at INTEGER, covers TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '',
+        message TEXT NOT NULL DEFAULT '', evidence TEXT NOT NULL DEFAULT '', PRIMARY KEY (kind, name, number)
+    ) WITHOUT ROWID;
+    INSERT INTO revisions SELECT 'VaultService', service, number, revision, spec, cause, commit_id, created_at, result,
+        finished_at, covers, reason, message, evidence FROM former_revisions;
+    DROP TABLE former_revisions;
+    ALTER TABLE deaths RENAME TO former_deaths;
+    CREATE TABLE deaths (
+        id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, workload TEXT NOT NULL,
+        revision TEXT NOT NULL, time INTEGER NOT NULL, detail TEXT NOT NULL,
+        UNIQUE (kind, name, workload, revision, time, detail)
+    );
+    INSERT INTO deaths SELECT id, 'VaultService', service, workload, revision, time, detail FROM former_deaths;
+    DROP TABLE former_deaths;
+    ALTER TABLE completions RENAME TO former_completions;
+    CREATE TABLE completions (
+        kind TEXT NOT NULL, name TEXT NOT NULL, workload TEXT NOT NULL, revision TEXT NOT NULL, time INTEGER NOT NULL,
+        PRIMARY KEY (kind, name, workload, revision)
+    ) WITHOUT ROWID;
+    INSERT INTO completions SELECT 'VaultService', service, workload, revision, time FROM former_completions;
+    DROP TABLE former_completions
+    """,
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,15 +113,23 @@ def _utc_now() -> datetime:
 
 
 class HistoryStore:
-    """The history in one file, for any number of threads and processes; `clock` dates a damaged file.
+    """The history of one kind in a file of all kinds, for any number of threads and processes; `clock` dates a damaged
+    file.
 
-    `hide` removes the secrets of a service from texts about it.
+    `hide` removes the secrets of an object from texts about it.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now, hide: Hide = as_it_is) -> None:
         self._clock = clock
         self._hide = hide
+        self._kind = VAULT_SERVICE
         self._database = Database(path, MIGRATIONS, clock, self._begun_anew)
+
+    def of(self, kind: Kind) -> Self:
+        """The history of another kind in the same file."""
+        other = copy(self)
+        other._kind = kind
+        return other
 
     def close(self) -> None:
         """Close the file; the next call opens it again."""
@@ -94,7 +137,7 @@ class HistoryStore:
 
     def record_event(
         self,
-        service: str,
+        name: str,
         type_: EventType,
         reason: str,
         message: str,
@@ -103,173 +146,192 @@ class HistoryStore:
         revision: str = "",
         commit: str = "",
     ) -> None:
-        """Record an event; the same event within SAME_EVENT_WITHIN of the last time only increments its count."""
-        same = (service, type_, reason, self._hide(message, service))
+        """Record an event, of the machine without a `name`; the same event within SAME_EVENT_WITHIN of the last time only
+        increments its count.
+        """
+        kind = self._kind.name if name else ""
+        same = (kind, name, type_, reason, self._hidden(message, name))
 
         def write(sql: sqlite3.Connection) -> None:
             again = sql.execute(
                 "UPDATE events SET count = count + 1, last_time = max(last_time, ?), revision = ?, commit_id = ? "
-                "WHERE service = ? AND type = ? AND reason = ? AND message = ? AND last_time > ?",
+                "WHERE kind = ? AND name = ? AND type = ? AND reason = ? AND message = ? AND last_time > ?",
                 (_number(now), revision, commit, *same, _number(now - SAME_EVENT_WITHIN)),
             )
             if not again.rowcount:
                 sql.execute(
-                    "INSERT INTO events (service, type, reason, message, revision, commit_id, count, first_time, "
-                    "last_time) VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)",
+                    "INSERT INTO events (kind, name, type, reason, message, revision, commit_id, count, first_time, "
+                    "last_time) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?, ?)",
                     (*same, revision, commit, _number(now), _number(now)),
                 )
                 sql.execute(
-                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE service = ? "
+                    "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE kind = ? AND name = ? "
                     "ORDER BY last_time DESC, id DESC LIMIT -1 OFFSET ?)",
-                    (service, KEPT_EVENTS),
+                    (kind, name, KEPT_EVENTS),
                 )
 
         self._database.write(write, None)
 
-    def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
-        """The newest `limit` events of one service or of all, oldest first."""
+    def events(self, name: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+        """The newest `limit` events of one object, of the machine if `name` is empty, or of all, oldest first."""
         rows = self._database.read(
-            "SELECT * FROM events WHERE ?1 IS NULL OR service = ?1 ORDER BY last_time DESC, id DESC LIMIT ?2",
-            (service, limit),
+            "SELECT * FROM events WHERE ?2 IS NULL OR (kind = ?1 AND name = ?2) "
+            "ORDER BY last_time DESC, id DESC LIMIT ?3",
+            (self._kind.name if name else "", name, limit),
         )
         return tuple(_event(row) for row in reversed(rows))
 
-    def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
+    def record_death(self, name: str, workload: str, revision: str, when: datetime, detail: str) -> None:
         """Record that a replica exited unexpectedly; the same time and detail twice are one death."""
-        detail = self._hide(detail, service)
+        detail = self._hidden(detail, name)
 
         def write(sql: sqlite3.Connection) -> None:
             sql.execute(
-                "INSERT OR IGNORE INTO deaths (service, workload, revision, time, detail) VALUES (?, ?, ?, ?, ?)",
-                (service, workload, revision, _number(when), detail),
+                "INSERT OR IGNORE INTO deaths (kind, name, workload, revision, time, detail) VALUES (?, ?, ?, ?, ?, ?)",
+                (self._kind.name, name, workload, revision, _number(when), detail),
             )
             sql.execute(
-                "DELETE FROM deaths WHERE id IN (SELECT id FROM deaths WHERE service = ? "
+                "DELETE FROM deaths WHERE id IN (SELECT id FROM deaths WHERE kind = ? AND name = ? "
                 "ORDER BY time DESC, id DESC LIMIT -1 OFFSET ?)",
-                (service, KEPT_DEATHS),
+                (self._kind.name, name, KEPT_DEATHS),
             )
 
         self._database.write(write, None)
 
     def deaths(
-        self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
+        self, name: str, revisions: Mapping[str, frozenset[str]], since: datetime
     ) -> Mapping[str, tuple[datetime, ...]]:
         """Times per workload of `revisions` at which its replicas died after `since`, oldest first."""
         found: dict[str, list[datetime]] = {workload: [] for workload in revisions}
         for row in self._database.read(
-            "SELECT * FROM deaths WHERE service = ? AND time > ? ORDER BY time", (service, _number(since))
+            "SELECT * FROM deaths WHERE kind = ? AND name = ? AND time > ? ORDER BY time",
+            (self._kind.name, name, _number(since)),
         ):
             if row["revision"] in revisions.get(row["workload"], ()):
                 found[row["workload"]].append(_time(row["time"]))
         return {workload: tuple(times) for workload, times in found.items()}
 
     def open_revision(
-        self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
+        self, name: str, revision: str, spec: str, cause: str, commit: str, now: datetime
     ) -> int:
         """The number of the rollout to `revision`, counted from 1; 0 if nothing can be written.
 
         The newest rollout is reused if it has the same revision and is in progress or Complete. Otherwise a new one is
         opened, and unfinished ones become Superseded.
         """
+        key = (self._kind.name, name)
 
         def write(sql: sqlite3.Connection) -> int:
             newest = sql.execute(
-                "SELECT * FROM revisions WHERE service = ? ORDER BY number DESC LIMIT 1", (service,)
+                "SELECT * FROM revisions WHERE kind = ? AND name = ? ORDER BY number DESC LIMIT 1", key
             ).fetchone()
             if newest is not None and newest["revision"] == revision and newest["result"] in ("", "Complete"):
                 return int(newest["number"])
             number = 1 if newest is None else newest["number"] + 1
             sql.execute(
-                "UPDATE revisions SET result = 'Superseded', finished_at = ? WHERE service = ? AND result = ''",
-                (_number(now), service),
+                "UPDATE revisions SET result = 'Superseded', finished_at = ? "
+                "WHERE kind = ? AND name = ? AND result = ''",
+                (_number(now), *key),
             )
             sql.execute(
-                "INSERT INTO revisions (service, number, revision, spec, cause, commit_id, created_at, result, covers) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, '', 'stack')",
-                (service, number, revision, spec, cause, commit, _number(now)),
+                "INSERT INTO revisions (kind, name, number, revision, spec, cause, commit_id, created_at, result, "
+                "covers) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', 'stack')",
+                (*key, number, revision, spec, cause, commit, _number(now)),
             )
             # The last Complete rollout is kept whatever its age, because a rollback needs it.
             sql.execute(
-                "DELETE FROM revisions WHERE service = ?1 AND number <= ?2 AND number IS NOT "
-                "(SELECT max(number) FROM revisions WHERE service = ?1 AND result = 'Complete')",
-                (service, number - KEPT_REVISIONS),
+                "DELETE FROM revisions WHERE kind = ?1 AND name = ?2 AND number <= ?3 AND number IS NOT "
+                "(SELECT max(number) FROM revisions WHERE kind = ?1 AND name = ?2 AND result = 'Complete')",
+                (*key, number - KEPT_REVISIONS),
             )
             return int(number)
 
         return self._database.write(write, 0)
 
     def finish_revision(
-        self, service: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
+        self, name: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
     ) -> None:
         """Say how a rollout ended; a Complete one can still be RolledBack, other ends are final.
 
         A number that does not exist is ignored.
         """
         why = rejection or Rejection("", "")
-        told = (why.reason, self._hide(why.message, service), self._hide(why.evidence, service))
+        told = (why.reason, self._hidden(why.message, name), self._hidden(why.evidence, name))
         self._database.write(
             lambda sql: sql.execute(
-                "UPDATE revisions SET result = ?1, finished_at = ?2, reason = ?5, message = ?6, evidence = ?7 "
-                "WHERE service = ?3 AND number = ?4 "
+                "UPDATE revisions SET result = ?1, finished_at = ?2, reason = ?6, message = ?7, evidence = ?8 "
+                "WHERE kind = ?3 AND name = ?4 AND number = ?5 "
                 "AND (result = '' OR (result = 'Complete' AND ?1 = 'RolledBack'))",
-                (result, _number(now), service, number, *told),
+                (result, _number(now), self._kind.name, name, number, *told),
             ),
             None,
         )
 
-    def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
+    def revisions(self, name: str) -> tuple[RevisionRecord, ...]:
         """All stored rollouts, oldest first."""
-        rows = self._database.read("SELECT * FROM revisions WHERE service = ? ORDER BY number", (service,))
+        rows = self._database.read(
+            "SELECT * FROM revisions WHERE kind = ? AND name = ? ORDER BY number", (self._kind.name, name)
+        )
         return tuple(_revision(row) for row in rows)
 
-    def last_good(self, service: str) -> RevisionRecord | None:
+    def last_good(self, name: str) -> RevisionRecord | None:
         """The newest rollout that is Complete."""
         rows = self._database.read(
-            "SELECT * FROM revisions WHERE service = ? AND result = 'Complete' ORDER BY number DESC LIMIT 1",
-            (service,),
+            "SELECT * FROM revisions WHERE kind = ? AND name = ? AND result = 'Complete' "
+            "ORDER BY number DESC LIMIT 1",
+            (self._kind.name, name),
         )
         return _revision(rows[0]) if rows else None
 
-    def newest(self, service: str) -> RevisionRecord | None:
+    def newest(self, name: str) -> RevisionRecord | None:
         """The newest rollout."""
         rows = self._database.read(
-            "SELECT * FROM revisions WHERE service = ? ORDER BY number DESC LIMIT 1", (service,)
+            "SELECT * FROM revisions WHERE kind = ? AND name = ? ORDER BY number DESC LIMIT 1",
+            (self._kind.name, name),
         )
         return _revision(rows[0]) if rows else None
 
-    def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
+    def record_completion(self, name: str, workload: str, revision: str, when: datetime) -> None:
         """Record that a job of this revision has succeeded; idempotent."""
+        key = (self._kind.name, name)
 
         def write(sql: sqlite3.Connection) -> None:
             sql.execute(
-                "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?)",
-                (service, workload, revision, _number(when)),
+                "INSERT OR IGNORE INTO completions VALUES (?, ?, ?, ?, ?)",
+                (*key, workload, revision, _number(when)),
             )
             sql.execute(
-                "DELETE FROM completions WHERE service = ?1 AND (workload, revision) IN (SELECT workload, revision "
-                "FROM completions WHERE service = ?1 ORDER BY time DESC LIMIT -1 OFFSET ?2)",
-                (service, KEPT_COMPLETIONS),
+                "DELETE FROM completions WHERE kind = ?1 AND name = ?2 AND (workload, revision) IN "
+                "(SELECT workload, revision FROM completions WHERE kind = ?1 AND name = ?2 "
+                "ORDER BY time DESC LIMIT -1 OFFSET ?3)",
+                (*key, KEPT_COMPLETIONS),
             )
 
         self._database.write(write, None)
 
-    def completions(self, service: str) -> Mapping[str, frozenset[str]]:
-        """The successful revisions of each job of a service."""
+    def completions(self, name: str) -> Mapping[str, frozenset[str]]:
+        """The successful revisions of each job of an object."""
         found: dict[str, set[str]] = {}
-        for row in self._database.read("SELECT * FROM completions WHERE service = ?", (service,)):
+        for row in self._database.read(
+            "SELECT * FROM completions WHERE kind = ? AND name = ?", (self._kind.name, name)
+        ):
             found.setdefault(row["workload"], set()).add(row["revision"])
         return {workload: frozenset(revisions) for workload, revisions in found.items()}
 
-    def forget(self, service: str) -> None:
-        """Delete the history of a service."""
+    def forget(self, name: str) -> None:
+        """Delete the history of an object."""
+        key = (self._kind.name, name)
 
         def write(sql: sqlite3.Connection) -> None:
-            sql.execute("DELETE FROM events WHERE service = ?", (service,))
-            sql.execute("DELETE FROM revisions WHERE service = ?", (service,))
-            sql.execute("DELETE FROM deaths WHERE service = ?", (service,))
-            sql.execute("DELETE FROM completions WHERE service = ?", (service,))
+            sql.execute("DELETE FROM events WHERE kind = ? AND name = ?", key)
+            sql.execute("DELETE FROM revisions WHERE kind = ? AND name = ?", key)
+            sql.execute("DELETE FROM deaths WHERE kind = ? AND name = ?", key)
+            sql.execute("DELETE FROM completions WHERE kind = ? AND name = ?", key)
 
         self._database.write(write, None)
+
+    def _hidden(self, text: str, name: str) -> str:
+        return self._hide(text, Ref(self._kind, name).label if name else "")
 
     def _begun_anew(self, aside: Path) -> None:
         message = f"the history was damaged and is begun anew; the old file is {aside}"
@@ -286,7 +348,8 @@ def _time(number: int) -> datetime:
 
 def _event(row: sqlite3.Row) -> Event:
     return Event(
-        service=row["service"],
+        kind=row["kind"],
+        name=row["name"],
         type=row["type"],
         reason=row["reason"],
         message=row["message"],
@@ -300,7 +363,7 @@ def _event(row: sqlite3.Row) -> Event:
 
 def _revision(row: sqlite3.Row) -> RevisionRecord:
     return RevisionRecord(
-        service=row["service"],
+        name=row["name"],
         number=row["number"],
         revision=row["revision"],
         spec=row["spec"],

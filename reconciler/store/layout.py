@@ -1,24 +1,34 @@
-"""The layout of the state directory: `<state>/services/<name>/object.json` and `status.json`."""
+"""The layout of the state directory: `<state>/services/<name>/object.json` and `status.json`, a directory for each kind."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.store import files
+
+if TYPE_CHECKING:
+    from reconciler.api.kinds import Kind
 
 OBJECT: Final = "object.json"
 STATUS: Final = "status.json"
 
 
-def services_of(state_dir: Path) -> Path:
-    """The directory with one subdirectory for each service."""
-    return state_dir / "services"
+def objects_of(state_dir: Path, kind: Kind) -> Path:
+    """The directory with one subdirectory for each object of a kind."""
+    return state_dir / kind.directory
 
 
-def names_in(services: Path) -> tuple[str, ...]:
-    """The names of all objects, sorted; a directory without an object belongs to a removed service."""
-    with files.disk_errors(services, "list"), suppress(FileNotFoundError):
-        return tuple(sorted(entry.name for entry in services.iterdir() if (entry / OBJECT).is_file()))
+def key_of(kind: Kind) -> str:
+    """The field of an object's file that holds the resource."""
+    # Former releases, which know only VaultServices, can so read the files of this one.
+    return "service" if kind == VAULT_SERVICE else "resource"
+
+
+def names_in(objects: Path) -> tuple[str, ...]:
+    """The names of all objects, sorted; a directory without an object belongs to a removed one."""
+    with files.disk_errors(objects, "list"), suppress(FileNotFoundError):
+        return tuple(sorted(entry.name for entry in objects.iterdir() if (entry / OBJECT).is_file()))
     return ()

@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.store import files
-from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
+from reconciler.store.layout import OBJECT, STATUS, key_of, names_in, objects_of
 
 if TYPE_CHECKING:
     from reconciler.api import Status
@@ -50,34 +51,50 @@ class ObjectView:
 class ObjectViews:
     """Reads the files of `ObjectStore`; falls back to `models` for files that do not look as expected."""
 
-    def __init__(self, state_dir: Path, models: Callable[[], ObjectStore]) -> None:
-        self._services = services_of(state_dir)
+    def __init__(
+        self, state_dir: Path, models: Callable[[], ObjectStore[Any, Any]], kind: Kind = VAULT_SERVICE
+    ) -> None:
+        self._state = state_dir
+        self._kind = kind
+        self._objects = objects_of(state_dir, kind)
         self._models = models
+
+    def of(self, kind: Kind) -> ObjectViews:
+        """The objects of another kind in the same state directory."""
+        return ObjectViews(self._state, lambda: self._models().of(kind), kind)
 
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
-        return names_in(self._services)
+        return names_in(self._objects)
 
     def get(self, name: str) -> StoredObject | None:
         """The object of that name, not validated. Raises PermanentError for a file that cannot be parsed."""
         seen = self._read(name, OBJECT)
+        key = key_of(self._kind)
         if seen is None or not _has(
-            seen, "service.metadata.generation", "service.spec.suspend", "problem_reason"
+            seen, f"{key}.metadata.generation", f"{key}.spec.suspend", "problem_reason"
         ):
             return self._models().get(name)
-        fields = {**seen._fields, "name": name, "generation": seen.service.metadata.generation}
-        return cast("StoredObject", ObjectView(fields))
+        resource = seen._fields[key]
+        shorthands = {
+            "resource": {**resource, "is_suspended": resource["spec"]["suspend"]},
+            "name": name,
+            "ref": Ref(self._kind, name),
+            "generation": resource["metadata"]["generation"],
+        }
+        return cast("StoredObject", ObjectView({**seen._fields, **shorthands}))
 
     def status(self, name: str) -> Status:
         """Its status, not validated."""
         seen = self._read(name, STATUS)
-        if seen is None or not _has(seen, "observed_generation", "replicas.serving", "conditions"):
-            return self._models().status(name)
+        counted = ("replicas.serving",) if self._kind == VAULT_SERVICE else ()
+        if seen is None or not _has(seen, "observed_generation", "conditions", *counted):
+            return cast("Status", self._models().status(name))
         return cast("Status", seen)
 
     def _read(self, name: str, file: str) -> ObjectView | None:
         # A name that is not in the list may be anything, such as a path out of the directory.
-        content = files.read(self._services / name / file) if name in self.names() else None
+        content = files.read(self._objects / name / file) if name in self.names() else None
         try:
             fields = json.loads(content or "null")
         except ValueError:

@@ -1,4 +1,5 @@
-"""Objects in the state directory: `<state>/services/<name>/object.json`, the desired state, and `status.json`.
+"""Objects in the state directory: `<state>/services/<name>/object.json`, the desired state, and `status.json`; other kinds
+are beside `services`.
 
 This is the reconciler's API server, made of files: sources and `vaultctl apply` write objects and the loop reads them,
 from any process at any time. Other files of the same directory are ignored, except that removing an object removes them
@@ -7,60 +8,85 @@ too.
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, Generic, overload
 
 from pydantic import TypeAdapter, ValidationError
 
-from reconciler.api import EnvFrom, PermanentError, Spec, Status, TemporaryError, VaultService
+from reconciler.api import PermanentError, TemporaryError
 from reconciler.api.formats import ServiceName
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.api.model import AS_STORED
 from reconciler.api.reasons import Reason
 from reconciler.store import files
-from reconciler.store.base import BELL, Deletion, Hide, Origin, StoredObject, as_it_is
-from reconciler.store.layout import OBJECT, STATUS, names_in, services_of
+from reconciler.store.base import (
+    BELL,
+    Deletion,
+    Hide,
+    Origin,
+    ResourceT,
+    StatusT,
+    StoredObject,
+    as_it_is,
+)
+from reconciler.store.layout import OBJECT, STATUS, key_of, names_in, objects_of
 from reconciler.store.ours import require_ours
+
+if TYPE_CHECKING:
+    from reconciler.api import Status, VaultService
 
 LOCK: Final = ".object.lock"
 LOCK_TIMEOUT: Final = 5.0
+FIELD: Final = "resource"
+"""The field of StoredObject that holds the resource."""
 MAX_NAME: Final = 255
 """Longest file name in characters."""
 
-_OBJECTS: Final = TypeAdapter(StoredObject)
-# base.py imports the model for type checkers only, so that reading the history does not import it.
-_OBJECTS.rebuild(_types_namespace={"VaultService": VaultService})
 _NAMES: Final[TypeAdapter[str]] = TypeAdapter(ServiceName)
 
 log = logging.getLogger(__name__)
 
 
-class ObjectStore:
-    """The objects of one state directory, for any number of threads and processes.
+class ObjectStore(Generic[ResourceT, StatusT]):
+    """The objects of one kind in a state directory, for any number of threads and processes.
 
-    `hide` removes the secrets of a service from texts about it.
+    `hide` removes the secrets of an object from texts about it.
     """
 
-    def __init__(self, state_dir: Path, hide: Hide = as_it_is) -> None:
+    @overload
+    def __init__(self: ObjectStore[VaultService, Status], state_dir: Path, hide: Hide = as_it_is) -> None: ...
+    @overload
+    def __init__(self, state_dir: Path, hide: Hide, kind: Kind) -> None: ...
+    def __init__(self, state_dir: Path, hide: Hide = as_it_is, kind: Kind = VAULT_SERVICE) -> None:
         self._state = state_dir
         self._hide = hide
-        self._services = services_of(state_dir)
+        self._kind = kind
+        self._key = key_of(kind)
+        self._objects = objects_of(state_dir, kind)
+
+    def of(self, kind: Kind) -> ObjectStore[Any, Any]:
+        """The objects of another kind in the same state directory."""
+        return ObjectStore[Any, Any](self._state, self._hide, kind)
 
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
-        return names_in(self._services)
+        return names_in(self._objects)
 
     def directory(self, name: str) -> Path:
-        """The directory of a service's files. Raises PermanentError for an invalid name."""
+        """The directory of an object's files. Raises PermanentError for an invalid name."""
         try:
-            return self._services / _NAMES.validate_python(name)
+            return self._objects / _NAMES.validate_python(name)
         except ValidationError as error:
             rule = error.errors(include_input=False, include_url=False)[0]["msg"]
-            raise PermanentError(f"{name!r} cannot be the name of a VaultService: it {rule}") from None
+            raise PermanentError(f"{name!r} cannot be the name of a {self._kind.name}: it {rule}") from None
 
     def precedes(self, first: str, second: str) -> bool:
         """Whether an object `first` exists and was applied before `second`, or `second` does not exist."""
@@ -70,46 +96,47 @@ class ObjectStore:
 
     def _since(self, name: str) -> int | None:
         # The lock file is created with the directory and never written to, so its time is that of the first apply.
-        directory = self._services / name
+        directory = self._objects / name
         try:
             return (directory / LOCK).stat().st_mtime_ns if (directory / OBJECT).exists() else None
         except OSError:
             return None
 
-    def get(self, name: str) -> StoredObject | None:
+    def get(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name. Raises PermanentError for a file that cannot be parsed."""
         path = self.directory(name) / OBJECT
         content = files.read(path)
         if content is None:
             return None
         try:
-            return _OBJECTS.validate_json(content, context=AS_STORED)
+            return self._adapter.validate_json(_renamed(content, self._key, FIELD), context=AS_STORED)
         except ValidationError as error:
             raise PermanentError(
                 f"{path} cannot be understood ({_first(error)}): apply the manifest again to replace it"
             ) from None
 
     def apply(
-        self, service: VaultService, origin: Origin, *, requested_at: str | None = None
-    ) -> StoredObject:
+        self, resource: ResourceT, origin: Origin, *, requested_at: str | None = None
+    ) -> StoredObject[ResourceT]:
         """Store a spec and return the stored object.
 
         The generation is 1, or one more than before if the spec differs. Raises TemporaryError while the object of
         that name is being deleted.
         """
-        with self._locked(service.name):
+        name = resource.name
+        with self._locked(name):
             try:
-                before = self.get(service.name)
+                before = self.get(name)
             except PermanentError as error:
                 log.warning("%s", error)
                 before = None
             if before is not None and before.deletion is not None:
-                raise TemporaryError(f"{service.name} is being deleted: apply it again when it is gone")
-            spec = service.spec.model_copy(update={"env_from": _absolute(service.spec.env_from, origin)})
-            metadata = service.metadata.model_copy(
-                update={"generation": self._generation(before, service.name, spec)}
+                raise TemporaryError(f"{name} is being deleted: apply it again when it is gone")
+            located = _located(resource, origin)
+            metadata = resource.metadata.model_copy(
+                update={"generation": self._generation(before, name, located)}
             )
-            wanted = service.model_copy(update={"metadata": metadata, "spec": spec, "status": None})
+            wanted = located.model_copy(update={"metadata": metadata, "status": None})
             mark = requested_at or (before.requested_at if before else None)
             after = StoredObject(wanted, origin, requested_at=mark)
             if after != before:
@@ -118,20 +145,20 @@ class ObjectStore:
 
     def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
-        problem = self._hide(text, name)
+        problem = self._hide(text, self._label(name))
         self._change(name, lambda stored: replace(stored, problem=problem, problem_reason=reason))
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
-        """Request the deletion of a service; a second request can only add the volumes."""
+        """Request the deletion of an object; a second request can only add the volumes."""
 
-        def requested(stored: StoredObject) -> StoredObject:
+        def requested(stored: StoredObject[ResourceT]) -> StoredObject[ResourceT]:
             first = stored.deletion or Deletion(volumes, now)
             return replace(stored, deletion=replace(first, volumes=first.volumes or volumes))
 
         self._change(name, requested)
 
     def remove(self, name: str) -> None:
-        """Remove an object and all files of its service.
+        """Remove an object and all its files.
 
         The object file is removed last: while it exists, the removal is not finished.
         """
@@ -154,23 +181,24 @@ class ObjectStore:
                 files.remove(directory / STATUS)
                 files.remove(directory / OBJECT)
 
-    def status(self, name: str) -> Status:
-        """The last status of a service; an empty Status if there is none or its file is damaged."""
+    def status(self, name: str) -> StatusT:
+        """The last status of an object; an empty one if there is none or its file is damaged."""
         path = self.directory(name) / STATUS
         content = files.read(path)
+        model: type[StatusT] = self._kind.load_model().status_model()  # type: ignore[assignment]
         if content is None:
-            return Status()
+            return model()
         try:
-            return Status.model_validate_json(content)
+            return model.model_validate_json(content)
         except ValidationError as error:
             log.warning("%s cannot be understood and is ignored (%s)", path, _first(error))
-            return Status()
+            return model()
 
-    def put_status(self, name: str, status: Status) -> None:
+    def put_status(self, name: str, status: StatusT) -> None:
         """Store the status; writes only if it differs, and not after the object was removed."""
         path = self.directory(name) / STATUS
         told = tuple(
-            condition.model_copy(update={"message": self._hide(condition.message, name)})
+            condition.model_copy(update={"message": self._hide(condition.message, self._label(name))})
             for condition in status.conditions
         )
         status = status.model_copy(update={"conditions": told})
@@ -178,7 +206,9 @@ class ObjectStore:
         if content != files.read(path) and (path.parent / OBJECT).exists():
             files.write(path, content, durable=False)
 
-    def _change(self, name: str, change: Callable[[StoredObject], StoredObject]) -> None:
+    def _change(
+        self, name: str, change: Callable[[StoredObject[ResourceT]], StoredObject[ResourceT]]
+    ) -> None:
         if self.get(name) is None:
             return
         with self._locked(name):
@@ -186,35 +216,61 @@ class ObjectStore:
             if before is not None and (after := change(before)) != before:
                 self._write(after)
 
-    def _generation(self, before: StoredObject | None, name: str, spec: Spec) -> int:
+    def _generation(self, before: StoredObject[ResourceT] | None, name: str, wanted: ResourceT) -> int:
         if before is None:
             # More than 1 only if a damaged object is replaced: its old status must not look up to date.
             return self.status(name).observed_generation + 1
-        generation = before.service.metadata.generation
-        return generation if spec == before.service.spec else generation + 1
+        return before.generation if wanted.spec == before.resource.spec else before.generation + 1
 
-    def _write(self, stored: StoredObject) -> None:
-        content = _OBJECTS.dump_json(stored, indent=2, by_alias=True, exclude_none=True)
-        files.write(self.directory(stored.name) / OBJECT, content + b"\n", durable=True)
-        with files.disk_errors(self._services, "write in"):
-            (self._services / BELL).touch(files.PRIVATE)
+    def _write(self, stored: StoredObject[ResourceT]) -> None:
+        content = self._adapter.dump_json(stored, indent=2, by_alias=True, exclude_none=True)
+        content = _renamed(content, FIELD, self._key) + b"\n"
+        files.write(self.directory(stored.name) / OBJECT, content, durable=True)
+        with files.disk_errors(self._objects, "write in"):
+            (self._objects / BELL).touch(files.PRIVATE)
+
+    @property
+    def _adapter(self) -> TypeAdapter[StoredObject[ResourceT]]:
+        return _adapter_of(self._kind)
+
+    def _label(self, name: str) -> str:
+        return Ref(self._kind, name).label
 
     def _locked(self, name: str) -> AbstractContextManager[None]:
         directory = self.directory(name)
-        for outer in (self._state, self._services):
+        for outer in (self._state, self._objects):
             require_ours(outer)
             files.make_traversable(outer)
         return files.locked(directory / LOCK, LOCK_TIMEOUT)
 
 
-def _absolute(env_from: tuple[EnvFrom, ...], origin: Origin) -> tuple[EnvFrom, ...]:
-    # Links are not resolved: if a link is switched, the file that it then points to has to be read.
-    base = origin.manifest.parent
+@cache
+def _adapter_of(kind: Kind) -> TypeAdapter[StoredObject[Any]]:
+    return TypeAdapter(StoredObject[kind.load_model()])  # type: ignore[misc,arg-type]
+
+
+def _renamed(content: bytes, old: str, new: str) -> bytes:
+    """The text of an object with another name for the field that holds the resource."""
+    if old == new:
+        return content
+    # Objects are read often. Ours have that field first; one that was written by another program may not.
+    renamed, count = re.subn(rf'\A(\s*{{\s*)"{old}"'.encode(), rf'\1"{new}"'.encode(), content)
+    if count:
+        return renamed
+    with suppress(ValueError):
+        document = json.loads(content)
+        if isinstance(document, dict) and old in document:
+            return json.dumps({new: document.pop(old), **document}).encode()
+    return content
+
+
+def _located(resource: ResourceT, origin: Origin) -> ResourceT:
     try:
-        return tuple(EnvFrom(file=str((base / each.file).absolute())) for each in env_from)
+        return resource.located(origin.manifest.parent)
     except ValidationError as error:
+        fields = " or ".join(resource.settings_files)
         raise PermanentError(
-            f"{origin.manifest}:{origin.line}: a path of spec.envFrom is too long once it is absolute ({_first(error)})"
+            f"{origin.manifest}:{origin.line}: the path of {fields} is too long once it is absolute ({_first(error)})"
         ) from None
 
 

@@ -37,7 +37,7 @@ def test_conflicts_name_the_field_and_everyone_involved(
     documents: list[Document], found: list[tuple[str, list[str]]]
 ) -> None:
     assert [
-        (conflict.problem.field, [party.manifest.service.name for party in conflict.parties])
+        (conflict.problem.field, [party.manifest.resource.name for party in conflict.parties])
         for conflict in conflicts(documents)
     ] == found
 

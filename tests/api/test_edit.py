@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from reconciler.api import ManifestError, PermanentError
 from reconciler.api.edit import edit_manifest, edit_text
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import Scalar, to_plain
 
 PATH = Path("files.yaml")
+FILES = Ref(VAULT_SERVICE, "files")
+WIKI = Ref(VAULT_SERVICE, "wiki")
 HEAD = "apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata: {name: files}\n"
 
 CASES: dict[str, tuple[str, str, Scalar, str]] = {
@@ -67,7 +70,7 @@ CASES: dict[str, tuple[str, str, Scalar, str]] = {
 @pytest.mark.parametrize(("text", "key", "value", "wanted"), CASES.values(), ids=CASES.keys())
 def test_only_the_value_changes(text: str, key: str, value: Scalar, wanted: str) -> None:
     steps = ("spec", *key.split(".", 1)) if key.startswith("env") else ("spec", *key.split("."))
-    assert edit_text(HEAD + text, PATH, "files", {steps: value}) == HEAD + wanted
+    assert edit_text(HEAD + text, PATH, FILES, {steps: value}) == HEAD + wanted
 
 
 REFUSED = {
@@ -83,7 +86,7 @@ REFUSED = {
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED.keys())
 def test_what_cannot_be_changed_alone_is_refused(text: str) -> None:
     with pytest.raises(PermanentError, match=r"files\.yaml: spec\.replicas .* edit the file yourself"):
-        edit_text(HEAD + text, PATH, "files", {("spec", "replicas"): 5})
+        edit_text(HEAD + text, PATH, FILES, {("spec", "replicas"): 5})
 
 
 def test_the_right_document_is_changed(tmp_path: Path) -> None:
@@ -94,16 +97,16 @@ def test_the_right_document_is_changed(tmp_path: Path) -> None:
     )
     three = two.replace("files", "wiki").replace("http: 1", "http: 2")
     path.write_text(f"---\n---\n{one}---\n{two}---\n{three}...\n")
-    edit = edit_manifest(path, "wiki", {"replicas": 4})
+    edit = edit_manifest(path, WIKI, {"replicas": 4})
     assert edit.after == f"---\n---\n{one}---\n{two}---\n{three.replace('replicas: 2', 'replicas: 4')}...\n"
-    assert edit.manifest.service.spec.replicas == 4
+    assert edit.manifest.resource.spec.replicas == 4
     assert edit.diff("all.yaml").count("\n+ ") + edit.diff("all.yaml").count("\n+s") == 1
 
 
 def test_several_changes_are_one_edit(tmp_path: Path) -> None:
     path = tmp_path / "files.yaml"
     path.write_text(HEAD + "spec:\n  plugin: whoami\n")
-    edit = edit_manifest(path, "files", {"replicas": 4, "env.A": "1", "env.B": "2", "suspend": True})
+    edit = edit_manifest(path, FILES, {"replicas": 4, "env.A": "1", "env.B": "2", "suspend": True})
     assert (
         edit.after
         == HEAD + 'spec:\n  plugin: whoami\n  replicas: 4\n  env: {B: "2", A: "1"}\n  suspend: true\n'
@@ -115,24 +118,24 @@ def test_a_result_that_is_not_valid_is_refused_with_its_place(tmp_path: Path) ->
     path = tmp_path / "files.yaml"
     path.write_text(HEAD + "spec:\n  plugin: whoami\n  replicas: 3\n")
     with pytest.raises(ManifestError, match=r"files\.yaml:6:13: spec\.replicas: "):
-        edit_manifest(path, "files", {"replicas": 0})
+        edit_manifest(path, FILES, {"replicas": 0})
     with pytest.raises(ManifestError, match=r"spec\.replica: .*replicas"):
-        edit_manifest(path, "files", {"replica": 2})
+        edit_manifest(path, FILES, {"replica": 2})
 
 
 def test_a_file_without_the_service_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "files.yaml"
     path.write_text(HEAD + "spec: {plugin: whoami}\n")
     with pytest.raises(PermanentError, match="no longer holds VaultService 'wiki'"):
-        edit_manifest(path, "wiki", {"replicas": 0})
+        edit_manifest(path, WIKI, {"replicas": 0})
     with pytest.raises(PermanentError, match="No such file"):
-        edit_manifest(tmp_path / "gone.yaml", "wiki", {"replicas": 0})
+        edit_manifest(tmp_path / "gone.yaml", WIKI, {"replicas": 0})
 
 
 def test_a_byte_order_mark_stays(tmp_path: Path) -> None:
     path = tmp_path / "files.yaml"
     path.write_text("\ufeff" + HEAD + "spec: {plugin: whoami}\n", encoding="utf-8")
-    assert edit_manifest(path, "files", {"replicas": 2}).after.startswith("\ufeffapiVersion")
+    assert edit_manifest(path, FILES, {"replicas": 2}).after.startswith("\ufeffapiVersion")
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=20).filter(
@@ -154,7 +157,7 @@ LAYOUTS = [
 @given(st.sampled_from(LAYOUTS), st.sampled_from(["3", "x", "'q'", '"q"', "", "~", "2s"]), VALUES)
 def test_any_value_fits_any_layout(layout: str, old: str, value: Scalar) -> None:
     before = HEAD + layout.format(old=old)
-    after = edit_text(before, PATH, "files", {("spec", "a"): value})
+    after = edit_text(before, PATH, FILES, {("spec", "a"): value})
     reader = YamlReader(after, PATH)
     (document,) = [to_plain(root) for root in reader.documents()]
     assert document["spec"]["a"] == value
@@ -179,5 +182,5 @@ TAKEN_OUT = [
 def test_none_takes_a_field_out_and_what_holds_nothing_else(spec: str, field: str, expected: str) -> None:
     head = "apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata: {name: files}\nspec:\n  plugin: whoami\n  "
     head_, _, steps = field.partition(".")
-    changed = edit_text(head + spec, Path("a.yaml"), "files", {("spec", head_, steps): None})
+    changed = edit_text(head + spec, Path("a.yaml"), FILES, {("spec", head_, steps): None})
     assert changed == (head + expected if expected else head.rstrip() + "\n")

@@ -43,7 +43,7 @@ def test_a_file_of_another_program_is_passed_over_and_named(what: str, tmp_path:
     other = tmp_path / "other.yaml"
     other.write_bytes(FOREIGN[what].encode(errors="surrogateescape"))
     found = survey(tmp_path)
-    assert [each.service.name for each in found.all_or_nothing()] == ["web"]
+    assert [each.resource.name for each in found.all_or_nothing()] == ["web"]
     assert found.foreign == (other,)
 
 
@@ -52,14 +52,14 @@ def test_a_file_without_a_document_is_worth_no_word(what: str, tmp_path: Path) -
     (tmp_path / "web.yaml").write_text(OURS)
     (tmp_path / "other.yaml").write_text(SILENT[what])
     found = survey(tmp_path)
-    assert [each.service.name for each in found.all_or_nothing()] == ["web"]
+    assert [each.resource.name for each in found.all_or_nothing()] == ["web"]
     assert found.foreign == found.doubts == ()
 
 
 @pytest.mark.parametrize("what", ["compose", "list", "kubernetes", "kustomization", "several"])
 def test_documents_of_others_beside_ours_in_one_file(what: str, tmp_path: Path) -> None:
     (tmp_path / "all.yaml").write_text(f"{OURS}---\n{FOREIGN[what]}")
-    assert [each.service.name for each in load(tmp_path)] == ["web"]
+    assert [each.resource.name for each in load(tmp_path)] == ["web"]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_manifest_that_is_half_written_is_never_taken_for_a_foreign_one(
     )
     (directory / "web.yaml").write_text(OURS[:cut])
     found = survey(directory)
-    assert found.problems or [each.service.name for each in found.manifests] == ["other", "web"]
+    assert found.problems or [each.resource.name for each in found.manifests] == ["other", "web"]
 
 
 @pytest.mark.parametrize("what", ["compose", "template", "no UTF-8", "large", "list"])

@@ -11,7 +11,9 @@ from reconciler.api import explain
 from reconciler.api.crd import custom_resource_definition, editor_schema
 from reconciler.api.kinds import KINDS, VAULT_SERVICE, Column, Kind, kind_called
 from reconciler.api.model import ApiModel
-from reconciler.api.vaultservice import Metadata, VaultService
+from reconciler.api.resource import Resource
+from reconciler.api.status import ObjectStatus
+from reconciler.api.vaultservice import VaultService
 
 
 class LampSpec(ApiModel):
@@ -20,15 +22,12 @@ class LampSpec(ApiModel):
     colour: str = Field(default="red", description="What it shines in.")
 
 
-class Lamp(ApiModel):
+class Lamp(Resource):
     """A resource that exists only in this test."""
 
-    api_version: Literal["vault.internal/v1alpha1"] = Field(
-        default="vault.internal/v1alpha1", description="Always vault.internal/v1alpha1."
-    )
     kind: Literal["Lamp"] = Field(default="Lamp", description="Always Lamp.")
-    metadata: Metadata = Field(description="Its name.")
     spec: LampSpec = Field(description="What it is to do.")
+    status: ObjectStatus | None = Field(default=None, description="Whether it shines.")
 
 
 LAMP = Kind(

@@ -23,7 +23,7 @@ def test_a_file_may_hold_several_services(tmp_path: Path) -> None:
     file = tmp_path / "all.yaml"
     file.write_text(document("web", 8080) + document("api", 8081), encoding="utf-8")
     manifests = load(file)
-    assert [(manifest.service.name, manifest.path, manifest.line) for manifest in manifests] == [
+    assert [(manifest.resource.name, manifest.path, manifest.line) for manifest in manifests] == [
         ("web", file, 2),
         ("api", file, 7),
     ]
@@ -44,7 +44,7 @@ def test_a_directory_is_read_with_everything_below_in_sorted_order(tmp_path: Pat
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
-    assert [manifest.service.name for manifest in load_directory(tmp_path)] == ["a", "b", "c", "d"]
+    assert [manifest.resource.name for manifest in load_directory(tmp_path)] == ["a", "b", "c", "d"]
     assert load(tmp_path) == load_directory(tmp_path)
 
 
@@ -93,7 +93,7 @@ def test_a_survey_leaves_out_what_is_wrong_and_keeps_the_rest(tmp_path: Path) ->
     for name, text in texts.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
     found = survey(tmp_path)
-    assert sorted(manifest.service.name for manifest in found.manifests) == ["fine", "good"]
+    assert sorted(manifest.resource.name for manifest in found.manifests) == ["fine", "good"]
     assert {problem.path.name for problem in found.problems} == texts.keys() - {"good.yaml"}
     with pytest.raises(ManifestError) as refused:
         found.all_or_nothing()
@@ -102,12 +102,12 @@ def test_a_survey_leaves_out_what_is_wrong_and_keeps_the_rest(tmp_path: Path) ->
 
 def test_status_of_an_earlier_output_is_dropped() -> None:
     (manifest,) = parse(document("web", 8080) + "status: {ready: whatever}\n", Path("f.yaml"))
-    assert manifest.service.status is None
+    assert manifest.resource.status is None
 
 
 def test_documents_of_other_groups_are_passed_over() -> None:
     foreign = "apiVersion: apps/v1\nkind: Deployment\nspec: {replcas: 3}\n"
-    assert [manifest.service.name for manifest in parse(foreign + document("web", 1), Path("f"))] == ["web"]
+    assert [manifest.resource.name for manifest in parse(foreign + document("web", 1), Path("f"))] == ["web"]
 
 
 def test_text_is_compared_by_its_group_and_not_by_a_prefix() -> None:

@@ -16,8 +16,8 @@ def test_the_yaml_of_the_page_loads() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", render(), re.DOTALL)
     assert blocks == [EXAMPLE]
     (manifest,) = parse(EXAMPLE, PAGE)
-    assert manifest.service.spec.strategy.rolling_update.max_surge.ceil_of(3) == 1
-    assert manifest.service.spec.env == {"VERSION": "1.10"}
+    assert manifest.resource.spec.strategy.rolling_update.max_surge.ceil_of(3) == 1
+    assert manifest.resource.spec.env == {"VERSION": "1.10"}
 
 
 def test_the_example_shows_nearly_every_field_of_the_spec() -> None:

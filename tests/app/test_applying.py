@@ -7,11 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from reconciler.api import VaultService
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.applying import apply, overrules
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
 
 MakeService = Callable[..., VaultService]
+FILES = Ref(VAULT_SERVICE, "files")
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
 
@@ -32,8 +34,8 @@ def test_what_is_unchanged_is_asked_for_again(
 def test_an_object_of_a_source_is_not_overruled_in_silence(
     objects: ObjectStore, make_service: MakeService, origin: Origin
 ) -> None:
-    assert overrules(objects, "files") == ""
+    assert overrules(objects, FILES) == ""
     objects.apply(make_service(), replace(origin, kind="directory", place="/srv/manifests"))
-    assert "comes from /srv/manifests: a controller that follows it will undo" in overrules(objects, "files")
+    assert "comes from /srv/manifests: a controller that follows it will undo" in overrules(objects, FILES)
     objects.apply(make_service(), origin)
-    assert overrules(objects, "files") == ""
+    assert overrules(objects, FILES) == ""

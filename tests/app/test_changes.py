@@ -41,7 +41,7 @@ def test_undo_sets_what_the_chosen_revision_was_made_of(
     earlier = make_service(env={"TAG": "1"})
     records = [
         RevisionRecord(
-            service="files",
+            name="files",
             number=number,
             revision=f"v1-{number}",
             spec=spec.model_dump_json(by_alias=True),
@@ -51,7 +51,7 @@ def test_undo_sets_what_the_chosen_revision_was_made_of(
             result="Complete",
             finished_at=NOW,
         )
-        for number, spec in enumerate((earlier.spec, stored.service.spec), 1)
+        for number, spec in enumerate((earlier.spec, stored.resource.spec), 1)
     ]
     change = changes.undo(stored, records, None)
     assert change.fields == {"env.TAG": "1"}

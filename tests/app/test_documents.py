@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from reconciler.api import Status, VaultService
-from reconciler.app.documents import event_document, revision_document, service_document, url
+from reconciler.app.documents import event_document, resource_document, revision_document, url
 from reconciler.store.base import Event, Origin, RevisionRecord, StoredObject
 
 MakeService = Callable[..., VaultService]
@@ -14,7 +14,8 @@ MakeStatus = Callable[..., Status]
 READY = ("True", "Serving", "3 of 3 serve")
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 EVENT = Event(
-    service="files",
+    kind="VaultService",
+    name="files",
     type="Warning",
     reason="ReplicaDied",
     message="exited with code 1\nsecond line",
@@ -29,9 +30,9 @@ EVENT = Event(
 def test_the_document_is_the_resource_with_its_status(
     make_service: MakeService, make_status: MakeStatus, origin: Origin
 ) -> None:
-    body = service_document(StoredObject(make_service(), origin), make_status(4, Ready=READY))
+    body = resource_document(StoredObject(make_service(), origin), make_status(4, Ready=READY))
     assert body["kind"] == "VaultService"
-    assert body["status"]["observedGeneration"] == 4  # type: ignore[index]
+    assert body["status"]["observedGeneration"] == 4
 
 
 def test_the_url_is_on_this_machine(make_service: MakeService) -> None:

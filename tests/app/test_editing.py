@@ -13,6 +13,7 @@ from reconciler.app.changes import scale
 from reconciler.app.editing import How, edit
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
+from tests.stored import service_of
 
 MakeService = Callable[..., VaultService]
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -32,7 +33,7 @@ def test_what_came_from_standard_input_is_changed_in_the_store(
     assert "+  replicas: 5" in edited.difference
     after = objects.get("files")
     assert after is not None
-    assert (after.service.spec.replicas, after.generation, after.requested_at) == (5, 2, NOW.isoformat())
+    assert (after.resource.spec.replicas, after.generation, after.requested_at) == (5, 2, NOW.isoformat())
 
 
 def test_a_file_is_changed_and_what_was_applied_from_it_is_stored(
@@ -40,13 +41,13 @@ def test_a_file_is_changed_and_what_was_applied_from_it_is_stored(
 ) -> None:
     path = manifest(replicas="2", ports="{http: 8080}")
     (read,) = load(path)
-    stored = objects.apply(read.service, Origin("apply", str(path), path, 1))
+    stored = objects.apply(service_of(read), Origin("apply", str(path), path, 1))
     edited = edit(objects, stored, scale("files", 5), how, NOW)
     assert edited.path == path
-    assert load(path)[0].service.spec.replicas == 5
+    assert load(path)[0].resource.spec.replicas == 5
     after = objects.get("files")
     assert after is not None
-    assert after.service.spec.replicas == 5
+    assert after.resource.spec.replicas == 5
 
 
 def test_what_is_so_already_changes_nothing(

@@ -29,7 +29,10 @@ def test_names_are_found_once_and_in_their_order(two: ObjectStore) -> None:
     [
         ("file", "did you mean 'files'?"),
         ("zzz", "there are: files, wiki"),
-        ("../etc", "there are: files, wiki"),
+        ("../etc", "there is no kind '..'; there are: vaultservice, vs"),
+        ("deployment/files", "there is no kind 'deployment'; there are: vaultservice, vs"),
+        ("vaultservise/files", "did you mean 'vaultservice'?"),
+        ("vs/zzz", "there are: files, wiki"),
     ],
 )
 def test_a_missing_name_is_answered_with_what_there_is(two: ObjectStore, name: str, says: str) -> None:

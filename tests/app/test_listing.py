@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from reconciler.api import Status, VaultService
+from reconciler.api.kinds import Ref
 from reconciler.app.finding import NotFoundError
-from reconciler.app.listing import list_services, look_up
+from reconciler.app.listing import Seen, list_objects, look_up
 from reconciler.store.base import Origin
 from reconciler.store.history import HistoryStore
 from reconciler.store.objects import ObjectStore
@@ -30,9 +31,13 @@ def two(
     return objects
 
 
+def names(found: Mapping[Ref, Seen]) -> list[str]:
+    return [ref.name for ref in found]
+
+
 def test_all_are_listed_or_those_that_are_named(two: ObjectStore) -> None:
-    assert list(look_up(two, [])) == ["files", "wiki"]
-    assert list(look_up(two, ["wiki"])) == ["wiki"]
+    assert names(look_up(two, [])) == ["files", "wiki"]
+    assert names(look_up(two, ["wiki"])) == ["wiki"]
     with pytest.raises(NotFoundError, match="there is no VaultService 'mail'"):
         look_up(two, ["mail"])
 
@@ -40,7 +45,7 @@ def test_all_are_listed_or_those_that_are_named(two: ObjectStore) -> None:
 def test_one_that_was_seen_before_may_be_gone(two: ObjectStore) -> None:
     known = look_up(two, ["files", "wiki"])
     two.remove("files")
-    assert list(look_up(two, ["files", "wiki"], tuple(known))) == ["wiki"]
+    assert names(look_up(two, ["files", "wiki"], tuple(known))) == ["wiki"]
 
 
 def test_what_is_the_same_is_equal(two: ObjectStore) -> None:
@@ -50,5 +55,5 @@ def test_what_is_the_same_is_equal(two: ObjectStore) -> None:
 def test_a_line_says_how_it_is_doing_and_since_when_it_is_known(two: ObjectStore, tmp_path: Path) -> None:
     history = HistoryStore(tmp_path / "history.sqlite3")
     history.open_revision("wiki", "v1-a", "{}", "spec", "", NOW)
-    lines = list_services([*look_up(two, []).values()], history)
+    lines = list_objects([*look_up(two, []).values()], history)
     assert [(each.summary.reason, each.born) for each in lines] == [("Pending", None), ("Serving", NOW)]

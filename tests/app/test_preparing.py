@@ -20,6 +20,7 @@ def test_settings_files_are_relative_to_the_manifest(
     (tmp_path / "files.env").chmod(0o600)
     application = wire(Options(state_dir=tmp_path / "state"))
     (prepared,) = prepare(application.build, load(manifest(envFrom="[{file: files.env}]")), print)
+    assert prepared.stack is not None
     assert prepared.stack.document["services"]["whoami"]["environment"]["COLOR"] == "blue"
 
 

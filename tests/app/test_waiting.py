@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.api import Status, TemporaryError, VaultService
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.waiting import until_gone, until_settled
 from reconciler.controller.report.outcome import Outcome, Progress
 from reconciler.store.base import Origin
@@ -12,6 +13,7 @@ from reconciler.store.objects import ObjectStore
 
 MakeService = Callable[..., VaultService]
 MakeStatus = Callable[..., Status]
+FILES = Ref(VAULT_SERVICE, "files")
 
 READY = ("True", "Serving", "all serve")
 MOVING = ("False", "Progressing", "create 1 x web")
@@ -42,8 +44,8 @@ def stored(objects: ObjectStore, make_service: MakeService, origin: Origin) -> O
 
 def settle(objects: ObjectStore, time: Time, timeout: float = 10.0) -> tuple[Outcome, list[Progress]]:
     seen: list[Progress] = []
-    outcomes = until_settled(objects, {"files": 1}, timeout, seen.append, clock=time.clock, sleep=time.sleep)
-    return outcomes["files"], seen
+    outcomes = until_settled(objects, {FILES: 1}, timeout, seen.append, clock=time.clock, sleep=time.sleep)
+    return outcomes[FILES], seen
 
 
 def test_it_waits_for_ready(stored: ObjectStore, make_status: MakeStatus) -> None:
@@ -87,11 +89,11 @@ def test_a_newer_spec_or_a_deletion_ends_the_wait(
 
 def test_gone_means_gone(stored: ObjectStore) -> None:
     time = Time(lambda: None, lambda: stored.remove("files"))
-    until_gone(stored, "files", 10.0, clock=time.clock, sleep=time.sleep)
+    until_gone(stored, FILES, 10.0, clock=time.clock, sleep=time.sleep)
     assert stored.get("files") is None
 
 
 def test_waiting_for_the_end_has_an_end(stored: ObjectStore) -> None:
     time = Time()
     with pytest.raises(TemporaryError, match="still being deleted after 3 s"):
-        until_gone(stored, "files", 3.0, clock=time.clock, sleep=time.sleep)
+        until_gone(stored, FILES, 3.0, clock=time.clock, sleep=time.sleep)

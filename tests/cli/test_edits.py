@@ -22,6 +22,7 @@ from reconciler.sources.git.source import GitSource
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
 from tests.sources.git_repository import PERSON, Repository, sh
+from tests.stored import service_of
 
 MANIFEST = """\
 # Files of the team.
@@ -135,7 +136,7 @@ def test_other_changes(
     text = (in_directory.work / "apps/files.yaml").read_text()
     assert new in text
     assert log(in_directory)[0] == subject
-    (service,) = (each.service for each in parse(text, Path("files.yaml")))
+    (service,) = (each.resource for each in parse(text, Path("files.yaml")))
     assert service.spec.env["LEVEL"] in ("info", "debug", "5")
 
 
@@ -284,12 +285,12 @@ def test_what_was_applied_is_changed_in_the_store_too(
         path.write_text(MANIFEST)
     (manifest,) = parse(MANIFEST, path)
     objects = ObjectStore(state)
-    objects.apply(manifest.service, Origin("apply", str(path), path, 2))
+    objects.apply(service_of(manifest), Origin("apply", str(path), path, 2))
     assert vaultctl("scale", "files", "--replicas", "5") == 0
     stored = objects.get("files")
     assert stored is not None
-    assert (stored.service.spec.replicas, stored.service.metadata.generation) == (5, 2)
-    assert stored.service.spec.env == {"LEVEL": "info"}
+    assert (stored.resource.spec.replicas, stored.resource.metadata.generation) == (5, 2)
+    assert stored.resource.spec.env == {"LEVEL": "info"}
     assert (path.read_text() == SCALED) if is_file else not path.exists()
 
 

@@ -10,7 +10,8 @@ from reconciler.store.base import Event
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 EVENT = Event(
-    service="files",
+    kind="VaultService",
+    name="files",
     type="Warning",
     reason="ReplicaDied",
     message="exited with code 1\nsecond line",

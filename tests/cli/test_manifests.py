@@ -17,7 +17,7 @@ def test_files_and_directories_add_up(manifest: Manifest, tmp_path: Path) -> Non
     (tmp_path / "more").mkdir()
     one = manifest("one", ports="{http: 8081}")
     two = manifest("two", file="more/two.yaml", ports="{http: 8082}")
-    assert [each.service.name for each in read([one, two.parent])] == ["one", "two"]
+    assert [each.resource.name for each in read([one, two.parent])] == ["one", "two"]
 
 
 def test_all_problems_of_all_files_come_together(manifest: Manifest, tmp_path: Path) -> None:

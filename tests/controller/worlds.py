@@ -8,7 +8,8 @@ from typing import Any
 
 from metrics.recorder import Recorder
 from reconciler.api import VaultService
-from reconciler.controller.reconcile.service import Result, reconcile
+from reconciler.controller.reconcile.result import Result
+from reconciler.controller.reconcile.service import reconcile
 from reconciler.controller.reconcile.world import World
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
@@ -62,7 +63,7 @@ class MemoryWorld:
     def wish(self, **fields: Any) -> Stack:
         """Store a wish, and return the stack that it comes to."""
         stored = self.objects.apply(Wish(**{"plugin": "web", **fields}).service(), ORIGIN)
-        return build_stack(stored.service)
+        return build_stack(stored.resource)
 
     def once(self) -> Result:
         """One pass."""

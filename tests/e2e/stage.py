@@ -34,6 +34,7 @@ from reconciler.wiring import Application, Options, wire
 from tests import canary
 from tests.e2e.docker_cli import SERVICE, containers, docker, inspect, remove_project
 from tests.e2e.waiting import PATIENCE, until
+from tests.stored import service_of
 
 VAULTCTL: Final = (sys.executable, "-m", "reconciler.cli")
 VERB_SECONDS: Final = 180.0
@@ -198,7 +199,7 @@ class Stage:
         """What differs from the manifest, and what would be done next."""
         (manifest,) = load(self.manifest)
         application = self.application
-        return application.preview(application.build(manifest.service, self.manifest.parent))
+        return application.preview(application.build(service_of(manifest), self.manifest.parent))
 
     def converged(self, within: float = PATIENCE) -> None:
         """Wait until the controller has acted on the manifest, says Ready, and nothing is left to be done."""
@@ -207,20 +208,20 @@ class Stage:
 
         def acted() -> bool:
             stored = application.objects.get(self.name)
-            if stored is None or _comparable(stored.service.spec) != _comparable(manifest.service.spec):
+            if stored is None or _comparable(stored.resource.spec) != _comparable(manifest.resource.spec):
                 return False
             ready = find_condition(application.objects.status(self.name).conditions, "Ready")
             return (
                 ready is not None
                 and ready.status == "True"
-                and ready.observed_generation == stored.service.metadata.generation
+                and ready.observed_generation == stored.resource.metadata.generation
             )
 
         def settled() -> bool:
             if not acted():
                 return False
             try:
-                preview = application.preview(application.build(manifest.service, self.manifest.parent))
+                preview = application.preview(application.build(service_of(manifest), self.manifest.parent))
             except VaultError:
                 return False
             return not (preview.differences or preview.plan.operations or preview.plan.blocked)

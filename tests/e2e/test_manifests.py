@@ -46,5 +46,5 @@ def test_a_sample_applies_and_answers(stage: Stage) -> None:
 
 
 def test_no_two_samples_want_the_same_port() -> None:
-    ports = [manifest.service.spec.ports.http for path in SAMPLES.glob("*.yaml") for manifest in load(path)]
+    ports = [manifest.resource.spec.ports.http for path in SAMPLES.glob("*.yaml") for manifest in load(path)]
     assert len(ports) == len(set(ports)) == len(list(SAMPLES.glob("*.yaml")))

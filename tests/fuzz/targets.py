@@ -61,8 +61,8 @@ def manifest(random: Random, directory: Path) -> None:
     path = directory / "bad.yaml"
     try:
         for found in parse(decode(content, path), path):
-            VaultService.model_validate(found.service.to_document())
-            found.service.model_dump_json().encode()
+            VaultService.model_validate(found.resource.to_document())
+            found.resource.model_dump_json().encode()
     except ManifestError as error:
         _complain(error.problems, path)
 

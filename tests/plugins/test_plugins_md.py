@@ -63,8 +63,8 @@ def test_the_manifest_is_valid_and_uses_a_plugin_of_the_page(registry: Registry,
     path = tmp_path / "notes.yaml"
     path.write_text(next(code for language, code in BLOCKS if language == "yaml"))
     (manifest,) = load(path)
-    assert manifest.service.spec.replicas == 3
-    plugin = registry.get(manifest.service.spec.plugin).plugin
+    assert manifest.resource.spec.replicas == 3
+    plugin = registry.get(manifest.resource.spec.plugin).plugin
     assert set(yaml.safe_load(path.read_text())["spec"]["env"]) <= set(plugin.default_environment)
 
 

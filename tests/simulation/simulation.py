@@ -20,6 +20,7 @@ from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.reconcile import service as controller
 from reconciler.controller.reconcile import world
+from reconciler.controller.reconcile.result import Result
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.stopwatch import Stopwatch
@@ -212,17 +213,17 @@ class Simulation:
 
     # Passes
 
-    def _next_pass(self, longest: float) -> controller.Result:
+    def _next_pass(self, longest: float) -> Result:
         """Wait for the next pass, but not much longer than `longest` after it is due, and make it."""
         due = min(self._due, max(self.machine.next_change, self._time), self._time + RESYNC)
         late = self.random.uniform(0, longest)
         self._advance(max(0.0, due - self._time) + late)
         return self._pass()
 
-    def _pass(self) -> controller.Result:
+    def _pass(self) -> Result:
         self._passes += 1
         self._due = inf
-        result = controller.Result()
+        result = Result()
         try:
             result = controller.reconcile(NAME, self._world)
         except VaultError as error:

@@ -6,13 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Self
 
 from reconciler.api import Status, VaultService
+from reconciler.api.kinds import VAULT_SERVICE, Kind
 from reconciler.api.reasons import Reason
 from reconciler.store.base import (
     Deletion,
     Event,
     EventType,
+    Objects,
     Origin,
     Rejection,
     Result,
@@ -30,6 +33,10 @@ class MemoryObjects:
         self._objects: dict[str, StoredObject] = {}
         self._status: dict[str, Status] = {}
 
+    def of(self, kind: Kind) -> Objects[Any, Any]:
+        assert kind == VAULT_SERVICE, "a simulation has no other kinds"
+        return self
+
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._objects))
 
@@ -37,16 +44,16 @@ class MemoryObjects:
         return self._objects.get(name)
 
     def apply(
-        self, service: VaultService, origin: Origin, *, requested_at: str | None = None
+        self, resource: VaultService, origin: Origin, *, requested_at: str | None = None
     ) -> StoredObject:
-        before = self._objects.get(service.name)
-        generation = before.service.metadata.generation if before else 0
-        if before is None or before.service.spec != service.spec:
+        before = self._objects.get(resource.name)
+        generation = before.resource.metadata.generation if before else 0
+        if before is None or before.resource.spec != resource.spec:
             generation += 1
-        metadata = service.metadata.model_copy(update={"generation": generation})
+        metadata = resource.metadata.model_copy(update={"generation": generation})
         mark = requested_at or (before.requested_at if before else None)
-        stored = StoredObject(service.model_copy(update={"metadata": metadata}), origin, requested_at=mark)
-        self._objects[service.name] = stored
+        stored = StoredObject(resource.model_copy(update={"metadata": metadata}), origin, requested_at=mark)
+        self._objects[resource.name] = stored
         return stored
 
     def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
@@ -80,9 +87,13 @@ class MemoryRecords:
         self._revisions: dict[str, list[RevisionRecord]] = {}
         self._completions: set[tuple[str, str, str]] = set()
 
+    def of(self, kind: Kind) -> Self:
+        assert kind == VAULT_SERVICE, "a simulation has no other kinds"
+        return self
+
     def record_event(
         self,
-        service: str,
+        name: str,
         type_: EventType,
         reason: str,
         message: str,
@@ -93,64 +104,64 @@ class MemoryRecords:
     ) -> None:
         """Events are for people; the story of a simulation tells more."""
 
-    def events(self, service: str | None = None, limit: int = 100) -> tuple[Event, ...]:
+    def events(self, name: str | None = None, limit: int = 100) -> tuple[Event, ...]:
         return ()
 
-    def record_death(self, service: str, workload: str, revision: str, when: datetime, detail: str) -> None:
-        self._deaths.append((service, workload, revision, when))
+    def record_death(self, name: str, workload: str, revision: str, when: datetime, detail: str) -> None:
+        self._deaths.append((name, workload, revision, when))
 
     def deaths(
-        self, service: str, revisions: Mapping[str, frozenset[str]], since: datetime
+        self, name: str, revisions: Mapping[str, frozenset[str]], since: datetime
     ) -> Mapping[str, tuple[datetime, ...]]:
         found: dict[str, list[datetime]] = {}
         for owner, workload, revision, when in self._deaths:
-            if owner == service and revision in revisions.get(workload, ()) and when > since:
+            if owner == name and revision in revisions.get(workload, ()) and when > since:
                 found.setdefault(workload, []).append(when)
         return {workload: tuple(sorted(times)) for workload, times in found.items()}
 
     def open_revision(
-        self, service: str, revision: str, spec: str, cause: str, commit: str, now: datetime
+        self, name: str, revision: str, spec: str, cause: str, commit: str, now: datetime
     ) -> int:
-        records = self._revisions.setdefault(service, [])
+        records = self._revisions.setdefault(name, [])
         if records and records[-1].revision == revision and records[-1].result in ("", "Complete"):
             return records[-1].number
         if records and not records[-1].result:
             records[-1] = replace(records[-1], result="Superseded", finished_at=now)
         number = len(records) + 1
-        records.append(RevisionRecord(service, number, revision, spec, cause, commit, now, "", None))
+        records.append(RevisionRecord(name, number, revision, spec, cause, commit, now, "", None))
         return number
 
     def finish_revision(
-        self, service: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
+        self, name: str, number: int, result: Result, now: datetime, rejection: Rejection | None = None
     ) -> None:
-        records = self._revisions.get(service, [])
+        records = self._revisions.get(name, [])
         if 0 < number <= len(records):
             record = records[number - 1]
             if not record.result or (record.result == "Complete" and result == "RolledBack"):
                 records[number - 1] = replace(record, result=result, finished_at=now, rejection=rejection)
 
-    def revisions(self, service: str) -> tuple[RevisionRecord, ...]:
-        return tuple(self._revisions.get(service, ()))
+    def revisions(self, name: str) -> tuple[RevisionRecord, ...]:
+        return tuple(self._revisions.get(name, ()))
 
-    def last_good(self, service: str) -> RevisionRecord | None:
-        good = (record for record in reversed(self.revisions(service)) if record.result == "Complete")
+    def last_good(self, name: str) -> RevisionRecord | None:
+        good = (record for record in reversed(self.revisions(name)) if record.result == "Complete")
         return next(good, None)
 
-    def newest(self, service: str) -> RevisionRecord | None:
-        records = self.revisions(service)
+    def newest(self, name: str) -> RevisionRecord | None:
+        records = self.revisions(name)
         return records[-1] if records else None
 
-    def record_completion(self, service: str, workload: str, revision: str, when: datetime) -> None:
-        self._completions.add((service, workload, revision))
+    def record_completion(self, name: str, workload: str, revision: str, when: datetime) -> None:
+        self._completions.add((name, workload, revision))
 
-    def completions(self, service: str) -> Mapping[str, frozenset[str]]:
+    def completions(self, name: str) -> Mapping[str, frozenset[str]]:
         found: dict[str, frozenset[str]] = {}
         for owner, workload, revision in self._completions:
-            if owner == service:
+            if owner == name:
                 found[workload] = found.get(workload, frozenset()) | {revision}
         return found
 
-    def forget(self, service: str) -> None:
-        self._revisions.pop(service, None)
-        self._deaths = [death for death in self._deaths if death[0] != service]
-        self._completions = {each for each in self._completions if each[0] != service}
+    def forget(self, name: str) -> None:
+        self._revisions.pop(name, None)
+        self._deaths = [death for death in self._deaths if death[0] != name]
+        self._completions = {each for each in self._completions if each[0] != name}

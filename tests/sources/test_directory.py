@@ -48,7 +48,7 @@ class Watched:
     def _run(self) -> None:
         for _ in self.source.watch(self.stop):
             loaded = self.source.load()
-            self.loads.put((time.monotonic(), tuple(each.service.name for each in loaded.manifests)))
+            self.loads.put((time.monotonic(), tuple(each.resource.name for each in loaded.manifests)))
 
     def settle(self) -> None:
         """Wait until there are no more events, and discard the past ones."""
@@ -112,7 +112,7 @@ def directory(tmp_path: Path) -> Path:
 
 
 def names(source: Source) -> tuple[str, ...]:
-    return tuple(each.service.name for each in source.load().manifests)
+    return tuple(each.resource.name for each in source.load().manifests)
 
 
 # Loading
@@ -126,7 +126,7 @@ def test_every_manifest_below_a_directory_is_loaded(directory: Path) -> None:
     (directory / "compose.yaml").write_text("services: {}\napiVersion: v1\nkind: Other\n")
     source: Source = DirectorySource(directory)
     loaded = source.load()
-    assert [(each.service.name, each.path, each.line) for each in loaded.manifests] == [
+    assert [(each.resource.name, each.path, each.line) for each in loaded.manifests] == [
         ("files", directory / "files.yaml", 1),
         ("wiki", directory / "more" / "wiki.yml", 1),
     ]
@@ -158,8 +158,8 @@ def test_a_bad_file_is_a_problem_that_makes_the_source_incomplete(
     (directory / "zoo.yaml").write_text(manifest("zoo", 8089))
     (directory / "more" / "wiki.yml").write_text(text)
     loaded = DirectorySource(directory).load()
-    assert "zoo" in [each.service.name for each in loaded.manifests]
-    assert "wiki" not in [each.service.name for each in loaded.manifests]
+    assert "zoo" in [each.resource.name for each in loaded.manifests]
+    assert "wiki" not in [each.resource.name for each in loaded.manifests]
     (found,) = loaded.problems
     assert problem in str(found)
     assert not loaded.complete
@@ -168,7 +168,7 @@ def test_a_bad_file_is_a_problem_that_makes_the_source_incomplete(
 def test_a_name_in_two_files_is_a_problem_that_names_both_and_neither_is_used(directory: Path) -> None:
     (directory / "z.yaml").write_text(manifest("files", 8089))
     loaded = DirectorySource(directory).load()
-    assert [each.service.name for each in loaded.manifests] == ["wiki"]
+    assert [each.resource.name for each in loaded.manifests] == ["wiki"]
     (found,) = loaded.problems
     assert f"{directory}/z.yaml:3" in str(found)
     assert f"{directory}/files.yaml:3" in str(found)

@@ -56,6 +56,8 @@ def written() -> Written:
                 *lines,
             ]
         )
-        return parse(text, Path("test.yaml"))[0].service
+        resource = parse(text, Path("test.yaml"))[0].resource
+        assert isinstance(resource, VaultService)
+        return resource
 
     return parsed

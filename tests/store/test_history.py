@@ -28,6 +28,7 @@ def test_an_event_comes_back_as_it_was_recorded(history: HistoryStore, now: date
     )
     (event,) = history.events()
     assert event == Event(
+        "VaultService",
         "files",
         "Warning",
         "ReplicaDied",
@@ -229,7 +230,7 @@ def test_a_service_is_forgotten_alone(history: HistoryStore, now: datetime) -> N
     deaths = {
         name: history.deaths(name, {"web": frozenset({"v1-a"})}, now - MINUTE) for name in ("files", "wiki")
     }
-    assert [event.service for event in history.events()] == ["wiki"]
+    assert [event.name for event in history.events()] == ["wiki"]
     assert deaths == {"files": {"web": ()}, "wiki": {"web": (now,)}}
     assert [len(history.revisions(name)) for name in ("files", "wiki")] == [0, 1]
     assert history.open_revision("files", "v1-b", "{}", "spec", "", now) == 1
@@ -243,7 +244,7 @@ def test_lost_history_is_an_event_of_the_new_one(
     (tmp_path / "history.sqlite3").write_bytes(b"no database" * 1000)
     assert history.open_revision("files", "v1-a", "{}", "spec", "", now) == 1
     (event,) = history.events()
-    assert (event.service, event.type, event.reason, event.last_time) == ("", "Warning", "HistoryLost", now)
+    assert (event.name, event.type, event.reason, event.last_time) == ("", "Warning", "HistoryLost", now)
     assert str(tmp_path / "history.sqlite3.corrupt-20260501T120000Z") in event.message
 
 
@@ -326,4 +327,46 @@ def test_the_event_of_a_former_release_says_why_it_rolled_back(
     ]
     assert len(history.events()) == (5 if message else 3)
     assert history.open_revision("files", "v1-3", "{}", "spec", "", now) == 3
+    history.close()
+
+
+def test_the_history_of_a_release_that_knew_only_services_is_theirs(tmp_path: Path, now: datetime) -> None:
+    path = tmp_path / "history.sqlite3"
+    at = (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    with closing(sqlite3.connect(path)) as sql:
+        sql.executescript(";".join(MIGRATIONS[:3]) + ";PRAGMA user_version = 3;")
+        for service in ("files", ""):
+            sql.execute(
+                "INSERT INTO events (service, type, reason, message, revision, commit_id, count, first_time, last_time) "
+                "VALUES (?, 'Normal', 'Fetched', 'as told', 'v1-a', 'c0', 2, ?, ?)",
+                (service, at, at),
+            )
+        sql.execute(
+            "INSERT INTO revisions VALUES ('files', 7, 'v1-a', '{}', 'spec', 'c0', ?, 'RolledBack', ?, 'web', "
+            "'CrashLoop', 'web died', 'its log')",
+            (at, at),
+        )
+        sql.execute("INSERT INTO deaths VALUES (5, 'files', 'web', 'v1-a', ?, 'exit 1')", (at,))
+        sql.execute("INSERT INTO completions VALUES ('files', 'job', 'v1-j', ?)", (at,))
+        sql.commit()
+    history = HistoryStore(path, lambda: now)
+    (event,) = history.events("files")
+    assert event == Event("VaultService", "files", "Normal", "Fetched", "as told", "v1-a", "c0", 2, now, now)
+    assert [(each.kind, each.name, each.subject) for each in history.events()] == [
+        ("VaultService", "files", "files"),
+        ("", "", ""),
+    ]
+    assert history.revisions("files") == (
+        RevisionRecord(
+            "files", 7, "v1-a", "{}", "spec", "c0", now, "RolledBack", now, "web",
+            Rejection("CrashLoop", "web died", "its log"),
+        ),
+    )  # fmt: skip
+    assert history.deaths("files", {"web": frozenset({"v1-a"})}, now - timedelta(seconds=1)) == {
+        "web": (now,)
+    }
+    assert history.completions("files") == {"job": {"v1-j"}}
+    assert history.open_revision("files", "v1-b", "{}", "spec", "", now) == 8
+    history.record_event("files", "Normal", "Fetched", "as told", now)
+    assert history.events("files")[0].count == 3
     history.close()

@@ -26,6 +26,7 @@ from reconciler.api import (
 )
 from reconciler.store.base import BELL, Deletion, Origin
 from reconciler.store.objects import ObjectStore
+from tests.stored import service_of
 
 Written = Callable[..., VaultService]
 
@@ -63,7 +64,7 @@ def test_what_was_applied_is_read_again_by_another_process(
     stored = objects.apply(service, ORIGIN)
     again = ObjectStore(tmp_path / "state")
     assert again.get("files") == stored
-    assert (stored.service, stored.origin, stored.deletion, stored.problem) == (service, ORIGIN, None, "")
+    assert (stored.resource, stored.origin, stored.deletion, stored.problem) == (service, ORIGIN, None, "")
     assert again.names() == ("files",)
 
 
@@ -103,11 +104,11 @@ def test_the_generation_counts_changes_of_the_spec_and_of_nothing_else(
             f"metadata: {{name: files, generation: 77, labels: {{team: {label}}}, annotations: {{note: {label}}}}}\n"
             f"spec: {{plugin: whoami, replicas: {replicas}}}\n"
         )
-        service = parse(text, Path("files.yaml"))[0].service
+        service = service_of(parse(text, Path("files.yaml"))[0])
         expected += replicas != last
         last = replicas
         stored = objects.apply(service, Origin("git", "repository", Path("/git/files.yaml"), 1, commit))
-        assert stored.service.metadata.generation == expected
+        assert stored.resource.metadata.generation == expected
         assert stored.origin.commit == commit
         assert objects.get("files") == stored
 
@@ -133,13 +134,15 @@ def test_files_of_settings_become_absolute(
 ) -> None:
     service = written("files", "envFrom: [{file: secrets/files.env}, {file: /etc/files.env}]")
     stored = objects.apply(service, Origin("apply", manifest, Path(manifest), 1))
-    assert [each.file for each in stored.service.spec.env_from] == [expected, "/etc/files.env"]
+    assert [each.file for each in stored.resource.spec.env_from] == [expected, "/etc/files.env"]
 
 
 def test_a_path_that_gets_too_long_is_refused_with_its_place(objects: ObjectStore, written: Written) -> None:
     service = written("files", f"envFrom: [{{file: {'x' * 1000}}}]")
     origin = Origin("apply", "long", Path("/srv") / ("y" * 100) / "files.yaml", 4)
-    with pytest.raises(PermanentError, match=r"files\.yaml:4: a path of spec\.envFrom is too long"):
+    with pytest.raises(
+        PermanentError, match=r"files\.yaml:4: the path of spec\.envFrom\[0\]\.file is too long"
+    ):
         objects.apply(service, origin)
     assert objects.names() == ()
 
@@ -152,7 +155,7 @@ def test_a_problem_stays_beside_the_last_good_spec_until_the_next_apply(
     marked = objects.get("files")
     assert marked is not None
     assert marked.problem == "files.yaml:3:1: spec.replica: is not a known field"
-    assert marked.service == good.service
+    assert marked.resource == good.resource
     assert objects.apply(written("files", "replicas: 2"), ORIGIN) == good
 
 
@@ -165,7 +168,7 @@ def test_a_deletion_waits_for_its_pass_and_can_only_grow(
         stored = objects.get("files")
         assert stored is not None
         assert stored.deletion == Deletion(expected, now)
-        assert stored.service == applied.service
+        assert stored.resource == applied.resource
 
 
 def test_a_service_that_is_being_deleted_takes_no_apply(
@@ -198,7 +201,7 @@ def test_removing_takes_every_file_of_the_service_and_no_other(
     objects.remove("files")
     assert not directory.exists()
     assert objects.names() == ("wiki",)
-    assert objects.apply(written("files"), ORIGIN).service.metadata.generation == 1
+    assert objects.apply(written("files"), ORIGIN).resource.metadata.generation == 1
 
 
 def test_a_removal_that_fails_half_way_leaves_the_object_to_try_again(
@@ -242,7 +245,42 @@ def test_a_rule_that_came_later_does_not_take_what_was_accepted_before(
     path.write_text(json.dumps(document))
     stored = objects.get("files")
     assert stored is not None
-    assert stored.service.spec.strategy.min_ready_seconds == 12
+    assert stored.resource.spec.strategy.min_ready_seconds == 12
+
+
+FORMER = """\
+{
+  "service": {
+    "apiVersion": "vault.internal/v1alpha1",
+    "kind": "VaultService",
+    "metadata": {"name": "files", "labels": {"team": "a"}, "annotations": {}, "generation": 4},
+    "spec": {"plugin": "whoami", "replicas": 3, "envFrom": [{"file": "/etc/files.env"}]}
+  },
+  "origin": {"kind": "git", "place": "infra#main", "manifest": "/state/git/files.yaml", "line": 3, "commit": "main@1"},
+  "problem": "",
+  "problem_reason": "InvalidManifest",
+  "requested_at": "2026-05-01T12:00:00"
+}
+"""
+
+
+@pytest.mark.parametrize("in_another_order", [False, True])
+def test_the_objects_of_a_former_release_are_read_and_stay_readable_for_it(
+    objects: ObjectStore, tmp_path: Path, in_another_order: bool
+) -> None:
+    document = json.loads(FORMER)
+    path = tmp_path / "state" / "services" / "files" / "object.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(dict(reversed(document.items()))) if in_another_order else FORMER)
+    stored = objects.get("files")
+    assert stored is not None
+    assert (stored.generation, stored.resource.spec.replicas) == (4, 3)
+    assert (stored.origin.commit, stored.requested_at) == ("main@1", "2026-05-01T12:00:00")
+    again = objects.apply(stored.resource, stored.origin, requested_at="later")
+    assert again.generation == 4
+    written = json.loads(path.read_text())
+    assert written.keys() == document.keys()
+    assert written["service"]["metadata"] == document["service"]["metadata"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"service": {"metadata": {"name": "files"}}}', "\0"])
@@ -259,7 +297,7 @@ def test_a_damaged_object_is_named_does_not_disturb_others_and_is_mended_by_an_a
     assert objects.get("wiki") is not None
     assert objects.names() == ("files", "wiki")
     # The status of generation 6 must not count as one of the new object.
-    assert objects.apply(written("files"), ORIGIN).service.metadata.generation == 7
+    assert objects.apply(written("files"), ORIGIN).resource.metadata.generation == 7
     assert objects.get("files") is not None
 
 
@@ -333,11 +371,12 @@ from pathlib import Path
 from reconciler.api import parse
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
+from tests.stored import service_of
 state, first = Path(sys.argv[1]), int(sys.argv[2])
 for replicas in range(first, first + 25):
     text = "apiVersion: vault.internal/v1alpha1\\nkind: VaultService\\nmetadata: {name: files}\\n"
     manifest = parse(text + f"spec: {{plugin: whoami, replicas: {replicas}}}", Path("files.yaml"))[0]
-    ObjectStore(state).apply(manifest.service, Origin("apply", "files.yaml", manifest.path, manifest.line))
+    ObjectStore(state).apply(manifest.resource, Origin("apply", "files.yaml", manifest.path, manifest.line))
 """
 
 
@@ -353,7 +392,7 @@ def test_no_change_of_several_processes_is_lost(objects: ObjectStore, tmp_path: 
     assert [writer.wait(1) for writer in writers] == [0, 0, 0]
     stored = objects.get("files")
     assert stored is not None
-    assert stored.service.metadata.generation == 75
+    assert stored.resource.metadata.generation == 75
 
 
 def test_every_change_of_an_object_rings_the_bell(

@@ -7,11 +7,13 @@ import shutil
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
+from reconciler.api.kinds import KINDS
 from reconciler.cli.checkup.finding import Finding, fail, ok, warn
-from reconciler.store.layout import services_of
+from reconciler.store.layout import objects_of
 from reconciler.store.ours import foreign
 
 __all__ = ["check_clock", "check_disk", "check_state_directory"]
@@ -81,7 +83,7 @@ def check_revision_key(directory: Path, *, lost: bool) -> Iterator[Finding]:
 
 
 def _permissions(name: str, directory: Path) -> Iterator[Finding]:
-    for each in (directory, services_of(directory)):
+    for each in (directory, *(objects_of(directory, kind) for kind in KINDS.values())):
         if found := foreign(each):
             yield fail(name, found.problem, found.way_out)
     if os.geteuid() == 0 and not directory.stat().st_mode & stat.S_IXOTH:
@@ -91,7 +93,8 @@ def _permissions(name: str, directory: Path) -> Iterator[Finding]:
 
 def check_clock(state_directory: Path, now: datetime) -> Iterator[Finding]:
     """Whether the clock was set back behind the newest file: deadlines and back-offs would then take too long."""
-    files = [*state_directory.glob("services/*/status.json"), *state_directory.glob("history.sqlite3")]
+    statuses = (objects_of(state_directory, kind).glob("*/status.json") for kind in KINDS.values())
+    files = [*chain.from_iterable(statuses), *state_directory.glob("history.sqlite3")]
     newest = max((path.stat().st_mtime for path in files), default=None)
     if newest is not None and (ahead := datetime.fromtimestamp(newest, UTC) - now) > MAX_CLOCK_STEP:
         message = f"the clock is {ahead.total_seconds():.0f} s behind the newest file in {state_directory}"

@@ -33,20 +33,20 @@ def check_service(application: Application, name: str, *, with_engine: bool) -> 
         stored = application.objects.get(name)
         if stored is None:
             return
-        yield from check_settings_files(check, stored.service)
-        stack = application.build(stored.service, stored.origin.manifest.parent)
+        yield from check_settings_files(check, stored.resource)
+        stack = application.build(stored.resource, stored.origin.manifest.parent)
         if with_engine:
             yield from check_needs(check, stack, application.engine.observe(stack))
         else:
-            yield ok(check, f"its plugin {stored.service.spec.plugin} builds a stack")
+            yield ok(check, f"its plugin {stored.resource.spec.plugin} builds a stack")
     except VaultError as error:
         yield fail(check, str(error), f"fix its manifest; `vaultctl describe {name}` says where it is")
 
 
 def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]:
     """Whether only their owner can read the files of `spec.envFrom`."""
-    for entry in service.spec.env_from:
-        path = Path(entry.file)
+    for file in service.settings_files.values():
+        path = Path(file)
         # The build reports a missing file, with what to do.
         if path.exists() and (warning := permission_warning(path)):
             yield warn(check, warning.message, warning.fix)

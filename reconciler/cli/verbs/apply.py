@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.durations import DURATION
 from reconciler.cli.manifests import DASH, file_option, prepared
-from reconciler.cli.output import listed, output_option, qualified, say, warn, write
+from reconciler.cli.output import listed, output_option, say, warn, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.api import Manifest
+    from reconciler.api.kinds import Ref
     from reconciler.app.preparing import Prepared
     from reconciler.controller.report.outcome import Outcome
     from reconciler.store.base import Origin, StoredObject
@@ -61,13 +62,13 @@ def command(
         _show_differences(application, wanted)
         return
     for each in wanted:
-        if warning := overrules(application.objects, each.name):
+        if warning := overrules(application.objects, each.ref):
             warn(warning)
     now = datetime.now(UTC)
-    applied = [apply(application.objects, each.service, _origin(each.manifest), now) for each in wanted]
+    applied = [apply(application.objects, each.resource, _origin(each.manifest), now) for each in wanted]
     if output in (None, "name"):
         for done in applied:
-            click.echo(qualified(done.stored.name) + ("" if output else f" {done.news}"))
+            click.echo(str(done.stored.ref) + ("" if output else f" {done.news}"))
     stored = [done.stored for done in applied]
     outcomes = _settle(application, stored, timeout, wait=wait)
     if output in ("json", "yaml"):
@@ -91,9 +92,9 @@ def _origin(manifest: Manifest) -> Origin:
 
 
 def _settle(
-    application: Application, stored: Sequence[StoredObject], timeout: float, *, wait: bool
-) -> Mapping[str, Outcome]:
-    """The outcome of each service; empty when a controller takes over without --wait."""
+    application: Application, stored: Sequence[StoredObject[Any]], timeout: float, *, wait: bool
+) -> Mapping[Ref, Outcome]:
+    """The outcome of each object; empty when a controller takes over without --wait."""
     from reconciler.app.converging import settle
     from reconciler.cli.progress import reporting
 
@@ -105,16 +106,18 @@ def _settle(
         return settle(application, stored, timeout, report)
 
 
-def _write_documents(application: Application, stored: Sequence[StoredObject], output: str) -> None:
-    from reconciler.app.documents import service_document
+def _write_documents(application: Application, stored: Sequence[StoredObject[Any]], output: str) -> None:
+    from reconciler.app.documents import resource_document
 
-    documents = [service_document(each, application.objects.status(each.name)) for each in stored]
+    objects = application.objects
+    documents = [resource_document(each, objects.of(each.ref.kind).status(each.name)) for each in stored]
     write(output, documents[0] if len(documents) == 1 else listed(documents), str)
 
 
-def _say_where(stored: Sequence[StoredObject], outcomes: Mapping[str, Outcome]) -> None:
+def _say_where(stored: Sequence[StoredObject[Any]], outcomes: Mapping[Ref, Outcome]) -> None:
     from reconciler.app.documents import url
 
     for each in stored:
-        if each.name in outcomes and outcomes[each.name].ready:
-            click.echo(f"{each.name} is Ready: {url(each.service)}")
+        if each.ref in outcomes and outcomes[each.ref].ready:
+            where = url(each.resource) or outcomes[each.ref].message
+            click.echo(f"{each.ref.label} is Ready: {where}")

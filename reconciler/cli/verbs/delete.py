@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
 from reconciler.cli.names import names_argument
-from reconciler.cli.output import qualified, say
+from reconciler.cli.output import say
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
@@ -38,23 +38,28 @@ if TYPE_CHECKING:
 )
 @pass_session
 def command(session: Session, names: Sequence[str], volumes: bool, yes: bool, timeout: float) -> None:
-    """Remove the services NAME...: their containers, networks and generated files. Volumes are kept without --volumes."""
+    """Remove the services NAME...: their containers, networks and generated files. Volumes are kept without --volumes.
+
+    With a KIND before them, or as KIND/NAME, objects of another kind are removed.
+    """
     from reconciler.app.converging import delete
     from reconciler.app.finding import existing
 
     application = session.application
     found = existing(application.objects, names)
+    if not found:
+        raise click.UsageError(f"name the {names[0]} to delete")
     if volumes and not yes:
         _ask(found)
     for stored in found:
-        delete(application, stored.name, volumes=volumes, timeout=timeout, now=datetime.now(UTC))
+        delete(application, stored.ref, volumes=volumes, timeout=timeout, now=datetime.now(UTC))
         if stored.origin.kind != "apply":
-            say(f"{stored.name} comes from {stored.origin.place}, whose controller will make it again")
-        click.echo(f"{qualified(stored.name)} deleted{' with its volumes' if volumes else ''}")
+            say(f"{stored.ref.label} comes from {stored.origin.place}, whose controller will make it again")
+        click.echo(f"{stored.ref} deleted{' with its volumes' if volumes else ''}")
 
 
-def _ask(found: Sequence[StoredObject]) -> None:
-    names = ", ".join(stored.name for stored in found)
+def _ask(found: Sequence[StoredObject[Any]]) -> None:
+    names = ", ".join(stored.ref.label for stored in found)
     if not sys.stdin.isatty():
         raise Failure(
             f"--volumes would remove the data of {names}; without a terminal, confirm it with --yes"

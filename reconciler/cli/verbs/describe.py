@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.cli.names import name_argument
+from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.cli.names import names_argument, one
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, fields, indented, printable, table
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.api import Status
+    from reconciler.api.status import ObjectStatus
     from reconciler.app.describing import Description
     from reconciler.store.base import StoredObject
 
@@ -29,10 +32,10 @@ EVENTS: Final = 15
         ("vaultctl describe files --no-color | less", "page by page"),
     ],
 )
-@name_argument()
+@names_argument(required=True, metavar="[KIND] NAME")
 @pass_session
-def command(session: Session, name: str) -> None:
-    """Show the service NAME: its spec, its conditions, its current containers, and its latest events.
+def command(session: Session, names: Sequence[str]) -> None:
+    """Show the service NAME, or an object of another KIND: its spec, its conditions, its containers, and its latest events.
 
     Unlike `get`, it queries the engine and HAProxy.
     """
@@ -40,7 +43,7 @@ def command(session: Session, name: str) -> None:
     from reconciler.app.finding import existing
 
     application = session.application
-    (stored,) = existing(application.objects, [name])
+    stored = one(existing(application.objects, names))
     found = describe(
         stored,
         application.objects,
@@ -50,52 +53,66 @@ def command(session: Session, name: str) -> None:
         events=EVENTS,
     )
     now = datetime.now(UTC)
+    is_service = stored.ref.kind == VAULT_SERVICE
     sections = [
         ("", _identity(found)),
         ("Spec", _spec(stored)),
         ("Conditions", _conditions(found.status, now)),
-        ("Containers", _containers(found, now)),
+        *([("Containers", _containers(found, now))] if is_service else []),
         (f"Last {EVENTS} events", _events(found, now)),
     ]
     click.echo("\n\n".join(f"{title}:\n{indented(text)}" if title else text for title, text in sections))
 
 
 def _identity(found: Description) -> str:
-    from reconciler.app.documents import url
     from reconciler.cli.summary import COLORS
 
     stored, status, summary = found.stored, found.status, found.summary
-    service, counts = stored.service, status.replicas
+    metadata, is_service = stored.resource.metadata, stored.ref.kind == VAULT_SERVICE
     verdict = click.style(summary.verdict.value, fg=COLORS[summary.verdict])
     origin = f"{stored.origin.kind}, {stored.origin.manifest}:{stored.origin.line}"
     if stored.origin.commit:
         origin += f" at {stored.origin.commit}"
+    kind = {} if is_service else {"Kind": stored.ref.kind.name}
     return fields(
         {
             "Name": stored.name,
-            "Plugin": service.spec.plugin,
-            "URL": url(service),
-            "Labels": ", ".join(f"{key}={value}" for key, value in sorted(service.metadata.labels.items())),
+            **kind,
+            **(_what(stored) if is_service else {}),
+            "Labels": ", ".join(f"{key}={value}" for key, value in sorted(metadata.labels.items())),
             "Origin": origin,
-            "Generation": f"{service.metadata.generation}, last acted on {status.observed_generation or 'none'}",
-            "Revision": status.revision or "",
+            "Generation": f"{metadata.generation}, last acted on {status.observed_generation or 'none'}",
+            **({"Revision": status.revision or ""} if is_service else {}),
             "State": f"{verdict} ({summary.reason}) {printable(summary.message)}".rstrip(),
-            "Replicas": f"{counts.desired} desired, {counts.current} current, {counts.updated} updated, "
-            f"{counts.ready} ready, {counts.serving} serving",
-            "Next rotation": status.next_rotation.isoformat() if status.next_rotation else "",
+            **(_replicas(status) if is_service else {}),
         }
     )
 
 
-def _spec(stored: StoredObject) -> str:
+def _what(stored: StoredObject) -> dict[str, str]:
+    from reconciler.app.documents import url
+
+    return {"Plugin": stored.resource.spec.plugin, "URL": url(stored.resource)}
+
+
+def _replicas(status: Status) -> dict[str, str]:
+    counts = status.replicas
+    return {
+        "Replicas": f"{counts.desired} desired, {counts.current} current, {counts.updated} updated, "
+        f"{counts.ready} ready, {counts.serving} serving",
+        "Next rotation": status.next_rotation.isoformat() if status.next_rotation else "",
+    }
+
+
+def _spec(stored: StoredObject[Any]) -> str:
     """The spec as written; values from settings files are not part of it."""
     from reconciler.api.yaml_writing import document
 
-    spec = stored.service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    spec = stored.resource.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     return document(spec, readable=True).rstrip()
 
 
-def _conditions(status: Status, now: datetime) -> str:
+def _conditions(status: ObjectStatus, now: datetime) -> str:
     rows = [
         [
             condition.type,

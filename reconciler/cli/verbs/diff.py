@@ -11,12 +11,13 @@ import click
 from reconciler.cli import exit_codes
 from reconciler.cli.errors import Trouble
 from reconciler.cli.manifests import file_option, prepared
-from reconciler.cli.output import output_option, qualified, warn, write
+from reconciler.cli.output import output_option, warn, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import indented, printable
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from reconciler.app.differing import SpecDifference
     from reconciler.app.preparing import Prepared
     from reconciler.core.plan.preview import Preview
     from reconciler.wiring import Application
@@ -51,30 +52,48 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
     context.exit(exit_codes.CHANGES if any(map(differs, found)) else exit_codes.OK)
 
 
-def previews(application: Application, wanted: Sequence[Prepared]) -> list[Preview]:
-    """A preview of each service, with warnings about its images that need the engine."""
+def previews(application: Application, wanted: Sequence[Prepared]) -> list[Preview | SpecDifference]:
+    """A preview of each service, with warnings about images that need the engine; how the spec of other kinds differs."""
+    from reconciler.app.differing import spec_difference
     from reconciler.core.assess.unkept import unkept
 
-    found = []
+    found: list[Preview | SpecDifference] = []
     for each in wanted:
-        found.append(application.preview(each.stack))
-        for warning in unkept(found[-1].assessment):
-            warn(f"{each.manifest.path}:{each.manifest.line}: {each.name}: {warning}")
+        if each.stack is None:
+            base = each.manifest.path.parent
+            found.append(spec_difference(application.objects, each.resource, base))
+            continue
+        preview = application.preview(each.stack)
+        found.append(preview)
+        for warning in unkept(preview.assessment):
+            warn(f"{each.manifest.path}:{each.manifest.line}: {each.ref.name}: {warning}")
     return found
 
 
-def text_of(found: Sequence[Preview]) -> str:
+def text_of(found: Sequence[Preview | SpecDifference]) -> str:
     """The differences as text."""
-    return "\n".join(_text(preview) for preview in found)
+    from reconciler.app.differing import SpecDifference
+
+    return "\n".join(
+        _text_of_spec(each) if isinstance(each, SpecDifference) else _text(each) for each in found
+    )
+
+
+def _text_of_spec(found: SpecDifference) -> str:
+    if found.is_new:
+        return f"{found.ref}: is not stored yet"
+    if not found.fields:
+        return f"{found.ref}: nothing differs"
+    return "\n".join([f"{found.ref}: its spec differs", *(indented(f"spec.{name}") for name in found.fields)])
 
 
 def _text(preview: Preview) -> str:
-    from reconciler.app.differing import differs
+    from reconciler.app.differing import differs, ref_of
 
     if not differs(preview):
-        return f"{qualified(preview.stack.name)}: nothing differs"
+        return f"{ref_of(preview)}: nothing differs"
     count = len(preview.differences)
-    title = f"{qualified(preview.stack.name)}: {count} {'difference' if count == 1 else 'differences'}"
+    title = f"{ref_of(preview)}: {count} {'difference' if count == 1 else 'differences'}"
     parts = [title, *(indented(str(difference)) for difference in preview.differences)]
     if preview.plan or preview.plan.blocked or preview.plan.waiting:
         parts += ["first operations:" if preview.plan else "now:", indented(str(preview.plan))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 
-from reconciler.cli.names import name_argument
+from reconciler.cli.names import names_argument, one
 from reconciler.cli.output import output_option, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
@@ -22,27 +23,32 @@ from reconciler.cli.verb import Verb
         ("vaultctl events files -o json", "for scripts"),
     ],
 )
-@name_argument(required=False)
+@names_argument(required=False, metavar="[[KIND] NAME]")
 @click.option(
     "--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Number of newest events."
 )
 @output_option("json", "yaml")
 @pass_session
-def command(session: Session, name: str | None, limit: int, output: str | None) -> None:
-    """Show the controller's events, of the service NAME or of all, oldest first.
+def command(session: Session, names: Sequence[str], limit: int, output: str | None) -> None:
+    """Show the controller's events, of the service NAME, of an object of another KIND, or of all, oldest first.
 
-    The events of a service are deleted with it.
+    The events of an object are deleted with it.
     """
     from reconciler.app.documents import event_document
+    from reconciler.app.finding import refs_of
     from reconciler.cli.events import event_table
 
-    events = session.application.history.events(name, limit)
+    application = session.application
+    # The object need not exist: it may have been deleted a moment ago.
+    ref = one(refs_of(application.object_views, names)) if names else None
+    history = application.history
+    events = history.of(ref.kind).events(ref.name, limit) if ref else history.events(limit=limit)
     if not events and output is None:
-        click.echo("nothing happened yet" if name is None else f"nothing happened to {name} yet", err=True)
+        click.echo(f"nothing happened to {ref.label} yet" if ref else "nothing happened yet", err=True)
         return
     now = datetime.now(UTC)
     write(
         output,
         [event_document(event) for event in events],
-        lambda: event_table(events, now, with_service=name is None),
+        lambda: event_table(events, now, with_service=ref is None),
     )

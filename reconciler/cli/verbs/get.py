@@ -8,18 +8,21 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.cli.names import names_argument
-from reconciler.cli.output import listed, output_option, qualified, write
+from reconciler.cli.output import listed, output_option, write
 from reconciler.cli.session import Session, pass_session
-from reconciler.cli.tables import age, shortened, table
+from reconciler.cli.tables import age, printable, shortened, table
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
+    from reconciler.api.kinds import Kind, Ref
     from reconciler.app.listing import Listed, Seen
+    from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 
 HEADERS: Final = ("NAME", "PLUGIN", "READY", "REVISION", "AGE", "URL", "MESSAGE")
@@ -44,54 +47,87 @@ COMMIT: Final = 32
         ("vaultctl get --watch", "again whenever something changes"),
     ],
 )
-@names_argument(required=False)
+@names_argument(required=False, metavar="[[KIND] NAME...]")
 @output_option("wide", "json", "yaml", "name")
 @click.option("-w", "--watch", is_flag=True, help="Keep running, and show changes.")
 @pass_session
 def command(session: Session, names: Sequence[str], output: str | None, watch: bool) -> None:
-    """List the services NAME..., or all, as the controller last observed them. `describe` queries the engine itself."""
+    """List the services NAME..., or all, as the controller last observed them. `describe` queries the engine itself.
+
+    With a KIND before them, or as KIND/NAME, objects of another kind are listed.
+    """
     application = session.application
-    shown: Mapping[str, Seen] = _show(application, names, output, known={})
+    shown: Mapping[Ref, Seen] = _show(application, names, output, known={})
     while watch:
         time.sleep(WATCH_SECONDS)
         shown = _show(application, names, output, known=shown)
 
 
 def _show(
-    application: Application, names: Sequence[str], output: str | None, known: Mapping[str, Seen]
-) -> Mapping[str, Seen]:
+    application: Application, names: Sequence[str], output: str | None, known: Mapping[Ref, Seen]
+) -> Mapping[Ref, Seen]:
     """Write the lines that differ from `known`, and return the current ones."""
+    from reconciler.app.finding import kind_and_names
     from reconciler.app.listing import look_up
 
-    objects = application.objects if output in DOCUMENTS else application.object_views
-    # With --watch a service may be deleted between two polls.
-    now = look_up(objects, names, tuple(known))
-    news = [seen for name, seen in now.items() if seen != known.get(name)]
+    kind, which = kind_and_names(application.object_views, names)
+    # Views are only read for the columns of VaultServices.
+    is_table = output not in DOCUMENTS and kind == VAULT_SERVICE and not any("/" in name for name in which)
+    # With --watch an object may be deleted between two polls.
+    now = look_up(application.object_views if is_table else application.objects, names, tuple(known))
+    news = [seen for ref, seen in now.items() if seen != known.get(ref)]
     if known and not news:
         return now
     if not now and output in (None, "wide"):
-        click.echo(f"there are no services in {application.options.state_dir}", err=True)
+        what = "services" if kind == VAULT_SERVICE else kind.plural
+        click.echo(f"there are no {what} in {application.options.state_dir}", err=True)
         return now
-    data = _data(news, one=len(names) == 1) if output in DOCUMENTS else {}
+    data = _data(news, one=len(which) == 1) if output in DOCUMENTS else {}
     write(output, data, lambda: _text(application, news, output, with_headers=not known))
     return now
 
 
 def _data(seen: Sequence[Seen], *, one: bool) -> Mapping[str, object]:
-    from reconciler.app.documents import service_document
+    from reconciler.app.documents import resource_document
 
-    documents = [service_document(each.stored, each.status) for each in seen]
+    documents = [resource_document(each.stored, each.status) for each in seen]
     return documents[0] if one and documents else listed(documents)
 
 
 def _text(application: Application, seen: Sequence[Seen], output: str | None, *, with_headers: bool) -> str:
-    from reconciler.app.listing import list_services
+    from reconciler.app.listing import list_objects
 
     if output == "name":
-        return "\n".join(qualified(each.stored.name) for each in seen)
-    rows = [_row(each, wide=output == "wide") for each in list_services(seen, application.history)]
-    whole = table(WIDE_HEADERS if output == "wide" else HEADERS, rows)
-    return whole if with_headers else whole.partition("\n")[2]
+        return "\n".join(str(each.stored.ref) for each in seen)
+    tables = []
+    for kind in dict.fromkeys(each.stored.ref.kind for each in seen):
+        lines = list_objects([each for each in seen if each.stored.ref.kind == kind], application.history)
+        whole = _table(kind, lines, wide=output == "wide")
+        tables.append(whole if with_headers else whole.partition("\n")[2])
+    return ("\n\n" if with_headers else "\n").join(tables)
+
+
+def _table(kind: Kind, lines: Sequence[Listed], *, wide: bool) -> str:
+    if kind == VAULT_SERVICE:
+        return table(WIDE_HEADERS if wide else HEADERS, [_row(line, wide=wide) for line in lines])
+    columns = [column.title.upper() for column in kind.columns]
+    headers = ["NAME", *columns, *(["STATUS", "GENERATION", "ORIGIN"] if wide else []), "MESSAGE"]
+    return table(headers, [_row_of(kind, line, wide=wide) for line in lines])
+
+
+def _row_of(kind: Kind, line: Listed, *, wide: bool) -> list[str]:
+    """A line of any kind: its columns, as kubectl shows them."""
+    from reconciler.app.columns import cell
+    from reconciler.app.documents import resource_document
+
+    stored, summary = line.stored, line.summary
+    document = resource_document(stored, line.status)
+    born = age(line.born, datetime.now(UTC))
+    row = [stored.name]
+    row += [born if each.type == "date" else printable(cell(document, each.path)) for each in kind.columns]
+    if wide:
+        row += [summary.reason, f"{line.status.observed_generation}/{stored.generation}", _origin(stored)]
+    return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
 
 
 def _row(line: Listed, *, wide: bool) -> list[str]:
@@ -99,7 +135,7 @@ def _row(line: Listed, *, wide: bool) -> list[str]:
     from reconciler.cli.summary import COLORS
 
     stored, status, summary = line.stored, line.status, line.summary
-    service, counts = stored.service, status.replicas
+    service, counts = stored.resource, status.replicas
     row = [
         stored.name,
         service.spec.plugin,
@@ -110,14 +146,15 @@ def _row(line: Listed, *, wide: bool) -> list[str]:
     ]
     if wide:
         generations = f"{status.observed_generation}/{service.metadata.generation}"
-        origin = f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
-        if stored.origin.commit:
-            # Its path is in the controller's clone; the user needs the path in the repository.
-            origin = (
-                f"{stored.origin.kind} {Path(stored.origin.manifest).name} at {stored.origin.commit[:COMMIT]}"
-            )
-        row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, origin]
+        row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, _origin(stored)]
     return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
+
+
+def _origin(stored: StoredObject[Any]) -> str:
+    if stored.origin.commit:
+        # Its path is in the controller's clone; the user needs the path in the repository.
+        return f"{stored.origin.kind} {Path(stored.origin.manifest).name} at {stored.origin.commit[:COMMIT]}"
+    return f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
 
 
 def _room(row: Sequence[str]) -> int:

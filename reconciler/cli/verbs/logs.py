@@ -50,13 +50,13 @@ def command(session: Session, name: str, workload: str | None, follow: bool, tai
     On a terminal, escape sequences are removed, because a container must not be able to move the cursor. A file or a
     pipe gets each line unchanged.
     """
-    from reconciler.app.finding import existing
+    from reconciler.app.finding import existing_service
     from reconciler.app.logs import containers_of, last, workloads_of
     from reconciler.app.logs import follow as following
 
     application = session.application
-    (stored,) = existing(application.objects, [name])
-    stack = application.build(stored.service, stored.origin.manifest.parent)
+    stored = existing_service(application.objects, name, "logs")
+    stack = application.build(stored.resource, stored.origin.manifest.parent)
     wanted, engine = workloads_of(stack, workload), application.engine
 
     def look() -> list[Container]:

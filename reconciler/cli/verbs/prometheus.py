@@ -151,7 +151,7 @@ def _exporters(session: Session) -> Iterator[Exporter]:
         if stored is None:
             continue
         try:
-            stack = application.build(stored.service)
+            stack = application.build(stored.resource)
             yield from exporters(application.proxy.front, stack, application.observe(stack).observed)
         except VaultError as error:
             warn(f"{name}: {error}")

@@ -51,10 +51,10 @@ def command(session: Session, files: Sequence[Path], directory: Path) -> None:
     there are none in the file. compose.yaml holds secrets and is written with mode 0600.
     """
     application = session.application
-    found = prepared(session, files)
-    for each in found:
-        target = directory / each.name if len(found) > 1 else directory
-        for path in _write(target, _files(application, each.stack)):
+    stacks = [each.stack for each in prepared(session, files) if each.stack]
+    for stack in stacks:
+        target = directory / stack.name if len(stacks) > 1 else directory
+        for path in _write(target, _files(application, stack)):
             click.echo(path)
 
 

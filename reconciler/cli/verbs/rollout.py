@@ -46,9 +46,9 @@ def status(session: Session, name: str, timeout: float) -> None:
     application = session.application
     (stored,) = existing(application.objects, [name])
     with reporting(now=datetime.now) as report:
-        outcomes = until_settled(application.objects, {stored.name: stored.generation}, timeout, report)
+        outcomes = until_settled(application.objects, {stored.ref: stored.generation}, timeout, report)
     conclude(outcomes)
-    click.echo(f"{stored.name} is Ready: {outcomes[stored.name].message}")
+    click.echo(f"{stored.ref.label} is Ready: {outcomes[stored.ref].message}")
 
 
 @command.command(
@@ -69,7 +69,7 @@ def history(session: Session, name: str, output: str | None) -> None:
 
     application = session.application
     (stored,) = existing(application.objects, [name])
-    records = application.history.revisions(stored.name)
+    records = application.history.of(stored.ref.kind).revisions(stored.name)
     write(output, [revision_document(each) for each in records], lambda: _table(records))
 
 
@@ -96,7 +96,9 @@ def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags)
     change(
         application,
         name,
-        lambda stored: changes.undo(stored, application.history.revisions(stored.name), to_revision),
+        lambda stored: changes.undo(
+            stored, application.history.of(stored.ref.kind).revisions(stored.name), to_revision
+        ),
         flags,
     )
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 from reconciler.api import TemporaryError, VaultError
+from reconciler.api.kinds import Ref
 from reconciler.controller.loop.sync import MAX_PRUNE, sync
 from reconciler.sources.base import Source
 from reconciler.store.base import Objects
@@ -30,13 +31,13 @@ class SourceOptions:
 
 
 class SourceFollower:
-    """Keeps the stored objects equal to the sources; calls `wake` with every name that is due for a pass."""
+    """Keeps the stored objects equal to the sources; calls `wake` with every one that is due for a pass."""
 
     def __init__(
         self,
         following: SourceOptions,
         objects: Objects,
-        wake: Callable[[str], object],
+        wake: Callable[[Ref], object],
         now: Callable[[], datetime],
         stop: threading.Event,
     ) -> None:
@@ -84,7 +85,7 @@ class SourceFollower:
         except VaultError as error:
             _log.error("%s %s: %s", source.kind, source.place, error)
             return (error,)
-        for name in done.names:
-            self._wake(name)
+        for ref in done.due:
+            self._wake(ref)
         self._loaded.set()
         return tuple(done.failures.values())

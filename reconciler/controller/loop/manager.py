@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -21,16 +21,17 @@ from reconciler.api import (
     VaultError,
     find_condition,
 )
-from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.following import SourceFollower, SourceOptions
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers
-from reconciler.controller.reconcile.service import Result, reconcile
+from reconciler.controller.reconcile.result import Result
+from reconciler.controller.reconcile.service import reconcile
 from reconciler.controller.reconcile.world import World
-from reconciler.controller.report.outcome import Outcome, Progress, Report
+from reconciler.controller.report.outcome import Outcome, Progress, Report, counts_of
 from reconciler.controller.report.verdict import Verdict, summarize
 
 CONVERGE_RESYNC: Final = 5.0
@@ -57,7 +58,9 @@ class Controller:
         resync: float,
         on_progress: Report | None = None,
         plugins: Callable[[], object] = lambda: None,
+        others: Sequence[Reconciler] = (),
     ) -> None:
+        """`others` are the reconcilers of the kinds besides VaultService, which `world` is for."""
         self._world = world
         self._plugins = plugins
         self._state_dir = state_dir
@@ -65,8 +68,12 @@ class Controller:
         self._worker_count = workers
         self._resync = resync
         self._on_progress = on_progress or (lambda progress: None)
-        service = Reconciler(VAULT_SERVICE, partial(reconcile, world=world), self._failed)
-        self._services = Workers(service, state_dir, recorder, backoff, self._after)
+        services = Reconciler(VAULT_SERVICE, world.objects, world.records, partial(reconcile, world=world))
+        self._reconcilers = {each.kind: each for each in (services, *others)}
+        self._workers = {
+            kind: Workers(each, state_dir, recorder, backoff, self._after, world.now)
+            for kind, each in self._reconcilers.items()
+        }
         self._stop = threading.Event()
         self._follower = SourceFollower(following, world.objects, self.wake, world.now, self._stop)
         self._passed = threading.Condition()
@@ -75,9 +82,11 @@ class Controller:
     # Running
 
     def run(self, stop: threading.Event) -> None:
-        """Keep every VaultService as its spec says until `stop` is set. Raises LeaseTakenError for a second controller."""
+        """Keep every object as its spec says until `stop` is set. Raises LeaseTakenError for a second controller."""
         with lease(self._state_dir / "controller.lock"):
-            self._start(triggers.watch_objects, self._state_dir / "services", self.wake_all, self._stop)
+            for kind in self._reconcilers:
+                directory = self._state_dir / kind.directory
+                self._start(triggers.watch_objects, directory, partial(self._wake_kind, kind), self._stop)
             self._start(triggers.resync, self.wake_all, self._resync, self._stop)
             self._start(self._world.engine.sweep)
             self._start(triggers.watch_plugins, self._plugins, self.wake_all, self._stop)
@@ -88,47 +97,52 @@ class Controller:
             stop.wait()
             self._end()
 
-    def converge(self, names: Collection[str], timeout: float) -> Mapping[str, Outcome]:
-        """Work on these names until each is Ready, deleted or failed for good, or `timeout` seconds are over."""
+    def converge(self, refs: Collection[Ref], timeout: float) -> Mapping[Ref, Outcome]:
+        """Work on these objects until each is Ready, deleted or failed for good, or `timeout` seconds are over."""
         self._start_work()
-        self._wake_each(names)
+        self._wake_each(refs)
         # Without a resync, a lost event would go unnoticed until the timeout.
-        self._start(triggers.resync, partial(self._wake_each, names), CONVERGE_RESYNC, self._stop)
+        self._start(triggers.resync, partial(self._wake_each, refs), CONVERGE_RESYNC, self._stop)
         deadline = time.monotonic() + timeout
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[Ref, Outcome] = {}
         with self._passed:
             while True:
-                outcomes = {name: outcome for name in names if (outcome := self._outcome(name))}
+                outcomes = {ref: outcome for ref in refs if (outcome := self._outcome(ref))}
                 left = deadline - time.monotonic()
-                if len(outcomes) == len(names) or left <= 0:
+                if len(outcomes) == len(refs) or left <= 0:
                     break
                 self._passed.wait(left)
         self._end()
-        return {name: outcomes.get(name) or self._late(name, timeout) for name in names}
+        return {ref: outcomes.get(ref) or self._late(ref, timeout) for ref in refs}
 
-    def wake(self, name: str) -> None:
-        """Queue a pass over this VaultService."""
-        self._services.wake(name)
+    def wake(self, ref: Ref) -> None:
+        """Queue a pass over this object. One whose kind has no reconciler here is left to a newer release."""
+        if workers := self._workers.get(ref.kind):
+            workers.wake(ref.name)
 
     def wake_all(self) -> None:
-        """Queue a pass over each VaultService."""
+        """Queue a pass over each object."""
+        for kind in self._reconcilers:
+            self._wake_kind(kind)
+
+    def _wake_kind(self, kind: Kind) -> None:
         try:
-            names = self._world.objects.names()
+            names = self._reconcilers[kind].objects.names()
         except VaultError as error:
             _log.error("%s", error)
             return
-        self._wake_each(names)
+        self._wake_each([Ref(kind, name) for name in names])
 
-    def _wake_each(self, names: Collection[str]) -> None:
-        for name in names:
-            self.wake(name)
+    def _wake_each(self, refs: Collection[Ref]) -> None:
+        for ref in refs:
+            self.wake(ref)
 
     # State
 
     @property
     def is_live(self) -> bool:
         """Whether all workers are alive."""
-        return self._services.is_live
+        return all(each.is_live for each in self._workers.values())
 
     @property
     def is_loaded(self) -> bool:
@@ -137,7 +151,7 @@ class Controller:
 
     def queues(self) -> tuple[QueueSnapshot, ...]:
         """The queue of each kind and its workers right now."""
-        return (self._services.snapshot(),)
+        return tuple(each.snapshot() for each in self._workers.values())
 
     # Threads
 
@@ -160,13 +174,17 @@ class Controller:
 
     def _start_work(self) -> None:
         self._start(triggers.watch_engine, self._world.engine, self._notice, self._missed_events, self._stop)
-        self._start(triggers.watch_proxy, self._world.proxy, self.wake, self._stop)
-        self._services.start(self._start, self._worker_count)
+        self._start(triggers.watch_proxy, self._world.proxy, self._wake_service, self._stop)
+        for workers in self._workers.values():
+            workers.start(self._start, self._worker_count)
 
     def _notice(self, name: str) -> None:
         """Something happened to a container; it may belong to the controller of another state directory."""
         if name in self._world.objects.names():
-            self.wake(name)
+            self._wake_service(name)
+
+    def _wake_service(self, name: str) -> None:
+        self.wake(Ref(VAULT_SERVICE, name))
 
     def _missed_events(self) -> None:
         # At the first opening no event was missed, but changes may have happened before the stream existed.
@@ -177,60 +195,58 @@ class Controller:
 
     def _end(self) -> None:
         self._stop.set()
-        self._services.close()
-        self._services.join(time.monotonic() + JOIN_SECONDS)
+        for workers in self._workers.values():
+            workers.close()
+        deadline = time.monotonic() + JOIN_SECONDS
+        for workers in self._workers.values():
+            workers.join(deadline)
 
     # After a pass
 
-    def _after(self, name: str, result: Result | None) -> None:
-        self._tell(name, result.did if result else "")
+    def _after(self, ref: Ref, result: Result | None) -> None:
+        self._tell(ref, result.did if result else "")
         if result and result.converged:
-            self._wake_dependants(name)
+            self._wake_dependants(ref)
 
-    def _failed(self, name: str, error: Exception) -> None:
-        if isinstance(error, VaultError):
-            reason, message = error.reason, str(error)
-        else:
-            reason, message = Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
-        self._world.journal.failed(name, reason, message, self._world.now())
-
-    def _tell(self, name: str, did: str) -> None:
+    def _tell(self, ref: Ref, did: str) -> None:
         try:
-            status = self._world.objects.status(name)
+            status = self._reconcilers[ref.kind].objects.status(ref.name)
         except VaultError:
             return
         reconciling = find_condition(status.conditions, "Reconciling")
         ready = find_condition(status.conditions, "Ready")
         message = (reconciling.message if reconciling else "") or (ready.message if ready else "")
-        self._on_progress(Progress(name, status.replicas, message, did))
+        self._on_progress(Progress(ref.label, counts_of(status), message, did))
         with self._passed:
             self._passed.notify_all()
 
-    def _wake_dependants(self, name: str) -> None:
-        for other in self._world.objects.names():
-            try:
-                stored = self._world.objects.get(other)
-            except VaultError as error:
-                # Its own pass reports the error; the others must still be queued.
-                _log.debug("%s: %s", other, error)
-                continue
-            if stored and name in stored.service.spec.depends_on:
-                self.wake(other)
+    def _wake_dependants(self, ref: Ref) -> None:
+        for kind, each in self._reconcilers.items():
+            for name in each.objects.names():
+                try:
+                    stored = each.objects.get(name)
+                except VaultError as error:
+                    # Its own pass reports the error; the others must still be queued.
+                    _log.debug("%s: %s", Ref(kind, name).label, error)
+                    continue
+                if stored and ref in stored.resource.waits_for:
+                    self.wake(stored.ref)
 
     # Waiting
 
-    def _outcome(self, name: str) -> Outcome | None:
-        """The outcome of a name, or None while it is in progress."""
-        stored = self._world.objects.get(name)
+    def _outcome(self, ref: Ref) -> Outcome | None:
+        """The outcome of an object, or None while it is in progress."""
+        objects = self._reconcilers[ref.kind].objects
+        stored = objects.get(ref.name)
         if stored is None:
             return Outcome(True, Reason.DELETED, "")
-        summary = summarize(stored, self._world.objects.status(name))
+        summary = summarize(stored, objects.status(ref.name))
         if summary.verdict is Verdict.MOVING:
             return None
         return Outcome(summary.verdict is Verdict.READY, summary.reason, summary.message)
 
-    def _late(self, name: str, timeout: float) -> Outcome:
-        ready = find_condition(self._world.objects.status(name).conditions, "Ready")
+    def _late(self, ref: Ref, timeout: float) -> Outcome:
+        ready = find_condition(self._reconcilers[ref.kind].objects.status(ref.name).conditions, "Ready")
         return Outcome(
             False,
             Reason.TIMED_OUT,

@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler.api import Manifest, PermanentError, VaultError
+from reconciler.api.kinds import Ref
 from reconciler.sources.base import Loaded, Source
-from reconciler.store.base import Objects, Origin, StoredObject
+from reconciler.store.base import Objects, Origin, StoredObject, refs
 
 MAX_PRUNE: Final = 1
 """Services that may vanish from a source between two syncs and be deleted without confirmation."""
@@ -29,13 +30,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """The result of a sync: `names` are due for a pass, `failures` say per name what could not be stored, and why.
+    """The result of a sync: `due` for a pass, and `failures` that say what could not be stored, and why.
 
     A sync with a TemporaryError among its failures is worth repeating.
     """
 
-    names: tuple[str, ...]
-    failures: Mapping[str, VaultError]
+    due: tuple[Ref, ...]
+    failures: Mapping[Ref, VaultError]
 
 
 def sync(
@@ -48,76 +49,80 @@ def sync(
     max_prune: int = MAX_PRUNE,
     allow_empty: bool = False,
 ) -> Synced:
-    """Store what was loaded from `source`, mark invalid objects, and request the deletion of missing ones.
+    """Store what was loaded from `source`, of any kind, mark invalid objects, and request the deletion of missing ones.
 
     An object that one of the `rivals` owns is left to it. Due for a pass is what changed, and where the
     source cannot tell whether a file changed that a manifest names, all that it has. `allow_empty` lifts every limit
     on deleting.
     """
-    failures: dict[str, VaultError] = {}
-    due: set[str] = set()
+    failures: dict[Ref, VaultError] = {}
+    due: set[Ref] = set()
     for manifest in loaded.manifests:
-        with _kept(failures, manifest.service.name):
-            if _store(manifest, loaded, objects, source, rivals):
-                due.add(manifest.service.name)
+        ref = manifest.resource.ref
+        its = objects.of(ref.kind)
+        with _kept(failures, ref):
+            if _store(manifest, loaded, its, source, rivals):
+                due.add(ref)
             if loaded.setback:
-                objects.mark_problem(manifest.service.name, loaded.setback.message, loaded.setback.reason)
+                its.mark_problem(ref.name, loaded.setback.message, loaded.setback.reason)
     missing = tuple(_missing(loaded, objects, source, failures))
     doubtful = _doubtful(missing, loaded)
-    unasked = sum(not _may_vanish(stored) and stored.name not in doubtful for stored in missing)
+    unasked = sum(not _may_vanish(stored) and stored.ref not in doubtful for stored in missing)
     limit = len(missing) if allow_empty else max_prune if loaded.manifests else 0
     for stored in missing:
-        with _kept(failures, stored.name):
+        its = objects.of(stored.ref.kind)
+        with _kept(failures, stored.ref):
             if not loaded.complete:
-                objects.mark_problem(stored.name, _what_hides(stored, loaded, source))
-            elif doubt := doubtful.get(stored.name):
-                objects.mark_problem(stored.name, doubt)
+                its.mark_problem(stored.name, _what_hides(stored, loaded, source))
+            elif doubt := doubtful.get(stored.ref):
+                its.mark_problem(stored.name, doubt)
             elif unasked > limit and not _may_vanish(stored):
-                objects.mark_problem(stored.name, _too_much(missing, loaded, source))
-            elif stored.service.spec.deletion_policy == "Orphan":
-                objects.orphan(stored.name)
+                its.mark_problem(stored.name, _too_much(missing, loaded, source))
+            elif stored.resource.is_orphaned:
+                its.orphan(stored.name)
             else:
-                objects.request_deletion(stored.name, False, now)
-    for name, error in failures.items():
-        _log.warning("%s from %s: %s", name, source.place, error)
-    return Synced(tuple(sorted({*due, *failures, *(stored.name for stored in missing)})), failures)
+                its.request_deletion(stored.name, False, now)
+    for ref, error in failures.items():
+        _log.warning("%s from %s: %s", ref.label, source.place, error)
+    every = {*due, *failures, *(stored.ref for stored in missing)}
+    return Synced(tuple(sorted(every, key=str)), failures)
 
 
 @contextmanager
-def _kept(failures: dict[str, VaultError], name: str) -> Iterator[None]:
+def _kept(failures: dict[Ref, VaultError], ref: Ref) -> Iterator[None]:
     # One object that cannot be written must not keep the others from being written.
     try:
         yield
     except VaultError as error:
-        failures[name] = error
+        failures[ref] = error
 
 
 def _store(
-    manifest: Manifest, loaded: Loaded, objects: Objects, source: Source, rivals: Collection[Source]
+    manifest: Manifest, loaded: Loaded, objects: Objects[Any, Any], source: Source, rivals: Collection[Source]
 ) -> bool:
     """Store one object; returns whether it is due for a pass."""
-    name = manifest.service.name
-    before = _before(name, objects)
+    ref = manifest.resource.ref
+    before = _before(ref.name, objects)
     owner = before.origin if before else None
     if owner and not _is_from(owner, source) and any(_is_from(owner, rival) for rival in rivals):
         # Both would write it in turn, and each write would replace its containers.
         raise PermanentError(
-            f"{manifest.path}:{manifest.line}: {name} already comes from {owner.manifest}:{owner.line}; "
+            f"{manifest.path}:{manifest.line}: {ref.label} already comes from {owner.manifest}:{owner.line}; "
             "remove one of the two"
         )
-    touched = loaded.touched is not None and name in loaded.touched
+    touched = loaded.touched is not None and ref in loaded.touched
     commit = loaded.commit
     if before and before.origin.commit and not touched and _says_the_same(before, manifest):
         # Most commits do not change this object; it names the last one that did.
         commit = before.origin.commit
     after = objects.apply(
-        manifest.service, Origin(source.kind, source.place, manifest.path, manifest.line, commit)
+        manifest.resource, Origin(source.kind, source.place, manifest.path, manifest.line, commit)
     )
-    settled = before is not None and before.service == after.service and not before.problem
+    settled = before is not None and before.resource == after.resource and not before.problem
     return not settled or touched or loaded.touched is None or loaded.setback is not None
 
 
-def _before(name: str, objects: Objects) -> StoredObject | None:
+def _before(name: str, objects: Objects[Any, Any]) -> StoredObject[Any] | None:
     try:
         return objects.get(name)
     except PermanentError:
@@ -125,39 +130,40 @@ def _before(name: str, objects: Objects) -> StoredObject | None:
         return None
 
 
-def _says_the_same(before: StoredObject, manifest: Manifest) -> bool:
-    metadata = manifest.service.metadata.model_copy(update={"generation": before.service.metadata.generation})
-    return (before.service.spec, before.service.metadata) == (manifest.service.spec, metadata)
+def _says_the_same(before: StoredObject[Any], manifest: Manifest) -> bool:
+    wanted = manifest.resource
+    metadata = wanted.metadata.model_copy(update={"generation": before.generation})
+    return bool((before.resource.spec, before.resource.metadata) == (wanted.spec, metadata))
 
 
-def _may_vanish(stored: StoredObject) -> bool:
-    return stored.service.metadata.annotations.get(ALLOW_PRUNE) == "true"
+def _may_vanish(stored: StoredObject[Any]) -> bool:
+    return bool(stored.resource.metadata.annotations.get(ALLOW_PRUNE) == "true")
 
 
 def _missing(
-    loaded: Loaded, objects: Objects, source: Source, failures: dict[str, VaultError]
-) -> Iterator[StoredObject]:
+    loaded: Loaded, objects: Objects, source: Source, failures: dict[Ref, VaultError]
+) -> Iterator[StoredObject[Any]]:
     """The objects of the source that it does not hold; none while it is being written, when that is unknown."""
     if not loaded.complete and not loaded.problems:
         return
-    present = {manifest.service.name for manifest in loaded.manifests}
-    for name in objects.names():
-        if name in present:
+    present = {manifest.resource.ref for manifest in loaded.manifests}
+    for ref in refs(objects):
+        if ref in present:
             continue
         stored = None
-        with _kept(failures, name):
-            stored = objects.get(name)
+        with _kept(failures, ref):
+            stored = objects.of(ref.kind).get(ref.name)
         if stored and stored.deletion is None and _is_from(stored.origin, source):
             yield stored
 
 
-def _doubtful(missing: Collection[StoredObject], loaded: Loaded) -> Mapping[str, str]:
+def _doubtful(missing: Collection[StoredObject[Any]], loaded: Loaded) -> Mapping[Ref, str]:
     """Why objects are not deleted though the source was read completely: the file that each came from is ambiguous."""
     doubts: dict[Path, list[str]] = {}
     for doubt in loaded.doubts:
         doubts.setdefault(doubt.path, []).append(str(doubt))
     return {
-        stored.name: "\n".join(
+        stored.ref: "\n".join(
             (*doubts[stored.origin.manifest], "remove the file if its services are to be deleted")
         )
         for stored in missing
@@ -169,7 +175,7 @@ def _is_from(origin: Origin, source: Source) -> bool:
     return (origin.kind, origin.place) == (source.kind, source.place)
 
 
-def _what_hides(stored: StoredObject, loaded: Loaded, source: Source) -> str:
+def _what_hides(stored: StoredObject[Any], loaded: Loaded, source: Source) -> str:
     manifest = stored.origin.manifest
     own = [
         str(problem)
@@ -183,8 +189,8 @@ def _what_hides(stored: StoredObject, loaded: Loaded, source: Source) -> str:
     return f"{source.place} holds it no longer, but could not be read whole, so it is not deleted:\n{every}"
 
 
-def _too_much(missing: Collection[StoredObject], loaded: Loaded, source: Source) -> str:
-    names = " ".join(stored.name for stored in missing)
+def _too_much(missing: Collection[StoredObject[Any]], loaded: Loaded, source: Source) -> str:
+    names = " ".join(stored.ref.label for stored in missing)
     what = f"{len(missing)} services at once" if loaded.manifests else "all its services"
     return (
         f"{source.place} has lost {what}, which may be a mistake, so nothing is deleted; "

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from metrics import catalog
 from metrics.snapshots import QueueSnapshot
 from reconciler.api import PermanentError, TemporaryError, VaultError
-from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.api.kinds import VAULT_SERVICE, Ref
+from reconciler.api.reasons import Reason
 from reconciler.controller.loop.lease import LeaseTakenError, lease
 from reconciler.controller.loop.workqueue import WorkQueue
 from reconciler.controller.report import trace
@@ -24,11 +25,13 @@ from reconciler.controller.report.trace import tracing
 
 if TYPE_CHECKING:
     import threading
+    from datetime import datetime
 
     from metrics.recorder import Recorder
     from reconciler.api.kinds import Kind
     from reconciler.controller.loop.backoff import Backoff
-    from reconciler.controller.reconcile.service import Result
+    from reconciler.controller.reconcile.result import Result
+    from reconciler.store.base import Objects, Records
 
 __all__ = ["Reconciler", "Workers", "lease_path"]
 
@@ -37,24 +40,25 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """The functions of a kind: `reconcile` runs one pass over a name and may raise VaultError, `failed` is called after
-    each pass that did.
+    """A kind for the loop: `reconcile` runs one pass over a name and may raise VaultError. `objects` and `records` are of
+    this kind.
     """
 
     kind: Kind
+    objects: Objects[Any, Any]
+    records: Records
     reconcile: Callable[[str], Result]
-    failed: Callable[[str, Exception], None]
 
 
 def lease_path(state_dir: Path, kind: Kind, name: str) -> Path:
-    """The file whose lock says that a process works on this object. Names have no dots, so kinds never meet."""
+    """The file whose lock says that a process works on this object. Names have no dots, so no two kinds share one."""
     # Former releases only know VaultServices, and their lease has to exclude this process while they still run.
     return state_dir / "leases" / (name if kind == VAULT_SERVICE else f"{kind.singular}.{name}")
 
 
 class Workers:
-    """A queue and its threads. `passed` is told each name over which a pass has ended, with the pass's result, or None
-    when it failed.
+    """A queue and its threads. `passed` is told each object over which a pass has ended, with the pass's result, or None
+    when it failed; `now` dates the events of failures.
     """
 
     def __init__(
@@ -63,9 +67,11 @@ class Workers:
         state_dir: Path,
         recorder: Recorder,
         backoff: Backoff,
-        passed: Callable[[str, Result | None], None],
+        passed: Callable[[Ref, Result | None], None],
+        now: Callable[[], datetime],
     ) -> None:
         self._reconciler = reconciler
+        self._now = now
         self._state_dir = state_dir
         self._recorder = recorder
         self._backoff = backoff
@@ -119,12 +125,14 @@ class Workers:
     def _work(self) -> None:
         while (name := self._queue.get()) is not None:
             started = time.monotonic()
-            with tracing(name):
+            with tracing(self._ref(name).label):
                 try:
                     delay = self._pass(name)
                 finally:
                     seconds, example = time.monotonic() - started, trace.exemplar()
-                    self._recorder.observe(catalog.RECONCILE_DURATION, seconds, name=name, exemplar=example)
+                    self._recorder.observe(
+                        catalog.RECONCILE_DURATION, seconds, name=self._ref(name).label, exemplar=example
+                    )
                     self._recorder.observe(
                         catalog.WORKQUEUE_WORK_DURATION, seconds, name=self._label, exemplar=example
                     )
@@ -147,19 +155,20 @@ class Workers:
         except VaultError as error:
             return self._after_error(name, error, catalog.ERROR)
         except Exception as error:
-            _log.exception("a pass over %s failed by a defect", name, extra={"service": name})
+            label = self._ref(name).label
+            _log.exception("a pass over %s failed by a defect", label, extra={"service": label})
             return self._after_error(name, error, "panic")
         return self._after_success(name, result)
 
     def _after_success(self, name: str, result: Result) -> float | None:
         if result.gone:
-            self._backoff.forget(name)
+            self._backoff.forget(self._ref(name).label)
             self._repeats.pop(name, None)
         else:
             outcome = catalog.SUCCESS if result.requeue_after is None else "requeue_after"
-            self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome, exemplar=trace.exemplar())
+            self._count(name, outcome)
         delay = self._slow_down(name, result)
-        self._passed(name, result)
+        self._passed(self._ref(name), result)
         return delay
 
     def _slow_down(self, name: str, result: Result) -> float | None:
@@ -167,13 +176,29 @@ class Workers:
         repeated = bool(result.did) and self._repeats.get(name) == result.did
         self._repeats[name] = result.did
         if repeated:
-            return self._backoff.next(name)
-        self._backoff.forget(name)
+            return self._backoff.next(self._ref(name).label)
+        self._backoff.forget(self._ref(name).label)
         return result.requeue_after
 
     def _after_error(self, name: str, error: Exception, outcome: str) -> float:
-        self._recorder.add(catalog.RECONCILE_TOTAL, name=name, result=outcome, exemplar=trace.exemplar())
+        self._count(name, outcome)
         self._recorder.add(catalog.WORKQUEUE_RETRIES, name=self._label)
-        self._reconciler.failed(name, error)
-        self._passed(name, None)
-        return self._backoff.next(name)
+        self._record(name, error)
+        self._passed(self._ref(name), None)
+        return self._backoff.next(self._ref(name).label)
+
+    def _record(self, name: str, error: Exception) -> None:
+        """Write a failed pass into the log and the history."""
+        if isinstance(error, VaultError):
+            reason, message = error.reason, str(error)
+        else:
+            reason, message = Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"
+        _log.warning("%s: %s", reason, message, extra={"service": self._ref(name).label})
+        self._reconciler.records.record_event(name, "Warning", reason, message, self._now())
+
+    def _count(self, name: str, outcome: str) -> None:
+        label = self._ref(name).label
+        self._recorder.add(catalog.RECONCILE_TOTAL, name=label, result=outcome, exemplar=trace.exemplar())
+
+    def _ref(self, name: str) -> Ref:
+        return Ref(self._reconciler.kind, name)

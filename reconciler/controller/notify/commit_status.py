@@ -10,13 +10,14 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
+from reconciler.api.kinds import Ref
 from reconciler.api.reasons import Reason
 from reconciler.controller.notify.notify import Send, post_to
 from reconciler.controller.report.verdict import Summary, Verdict, summarize
 from reconciler.sources.base import Loaded
-from reconciler.store.base import Objects, StoredObject
+from reconciler.store.base import Objects, StoredObject, refs
 
 MAX_DESCRIPTION: Final = 140
 """Characters; GitHub refuses more."""
@@ -101,17 +102,18 @@ _WORST_FIRST: Final[tuple[tuple[Verdict, State], ...]] = (
 
 
 def _summaries(loaded: Loaded, place: str, objects: Objects) -> Iterator[tuple[str, Summary]]:
-    """The services of the commit, and those that it removed and that still exist."""
-    stored: Mapping[str, StoredObject] = {
-        each.name: each
-        for each in map(objects.get, objects.names())
-        if each and (each.origin.kind, each.origin.place) == ("git", place)
+    """The resources of the commit, and those that it removed and that still exist."""
+    stored: Mapping[Ref, StoredObject[Any]] = {
+        ref: each
+        for ref in refs(objects)
+        if (each := objects.of(ref.kind).get(ref.name))
+        and (each.origin.kind, each.origin.place) == ("git", place)
     }
-    for name in sorted({*stored, *(manifest.service.name for manifest in loaded.manifests)}):
-        if name in stored:
-            yield name, summarize(stored[name], objects.status(name))
+    for ref in sorted({*stored, *(manifest.resource.ref for manifest in loaded.manifests)}, key=str):
+        if ref in stored:
+            yield ref.label, summarize(stored[ref], objects.of(ref.kind).status(ref.name))
         else:
-            yield name, Summary(Verdict.MOVING, Reason.PENDING, "is not stored yet")
+            yield ref.label, Summary(Verdict.MOVING, Reason.PENDING, "is not stored yet")
 
 
 def _line(text: str) -> str:

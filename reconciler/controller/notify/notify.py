@@ -109,8 +109,8 @@ class Notifier:
         self._told = {key: when for key, when in self._told.items() if now - when < QUIET_FOR}
         since = max(self._since, now - GIVE_UP_AFTER)
         for event in self._records.events(limit=LOOK_BACK):
-            # Events without a service have no revision, but each commit is sent.
-            key = (event.service, event.reason, event.revision or event.commit)
+            # Events without an object have no revision, but each commit is sent.
+            key = (event.subject, event.reason, event.revision or event.commit)
             if event.last_time < since or key in self._told or not self._wants(event):
                 continue
             self._send(payload(event))
@@ -122,11 +122,12 @@ class Notifier:
 def payload(event: Event) -> bytes:
     """JSON with `text`, which Slack, Mattermost, Rocket.Chat and similar show, and the fields for programs."""
     mark = "⚠" if event.type == "Warning" else "✓"
-    subject = event.service or "vault-reconciler"
+    subject = event.subject or "vault-reconciler"
     at = f" ({event.commit[:20]})" if event.commit else ""
     fields: Mapping[str, object] = {
         "text": f"{mark} {subject}: {event.reason}: {event.message}{at}",
-        "service": event.service,
+        "kind": event.kind,
+        "service": event.name,
         "type": event.type,
         "reason": event.reason,
         "message": event.message,

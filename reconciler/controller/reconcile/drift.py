@@ -18,7 +18,7 @@ from reconciler.store.base import StoredObject
 
 def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> bool:
     """Whether this pass found drift and the spec says not to touch it."""
-    if stored.service.spec.drift == "heal" or not preview.plan:
+    if stored.resource.spec.drift == "heal" or not preview.plan:
         return False
     ready = find_condition(before.conditions, "Ready")
     return (
@@ -30,7 +30,7 @@ def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> boo
 
 def report(stored: StoredObject, before: Status, preview: Preview, journal: Journal) -> Status:
     """The status of a service whose drift is kept: under `warn` it and an event list the differences."""
-    differences = _worth_telling(stored.service.spec, preview)
+    differences = _worth_telling(stored.resource.spec, preview)
     if not differences:
         return summary.seen(before, stored, preview)
     more = f" and {len(differences) - summary.SHOWN} more" if len(differences) > summary.SHOWN else ""

@@ -6,7 +6,7 @@ next pass continues from the observed state.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from reconciler.api import Status, find_condition
@@ -14,6 +14,7 @@ from reconciler.api.errors import PermanentError, TemporaryError, VaultError
 from reconciler.api.reasons import Reason
 from reconciler.controller.reconcile import drift
 from reconciler.controller.reconcile.executor import execute
+from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.target import Target, choose_target, former_good
 from reconciler.controller.reconcile.world import World, preview_of
 from reconciler.controller.report import summary
@@ -30,19 +31,6 @@ DEPENDENCY_LOOK: Final = 15.0
 """Seconds between two checks of a dependency; its Ready event usually triggers a pass sooner."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """The requeue request of a pass: after some seconds, at once (0), or at the next event (None).
-
-    `did` is the executed plan, so that the loop can detect a cycle.
-    """
-
-    requeue_after: float | None = None
-    converged: bool = False
-    gone: bool = False
-    did: str = ""
-
-
 def reconcile(name: str, world: World) -> Result:
     """Run one pass over a VaultService. Raises VaultError, whose type says whether to try again."""
     stored = world.objects.get(name)
@@ -51,7 +39,7 @@ def reconcile(name: str, world: World) -> Result:
     if stored.deletion:
         return _delete(stored, world, volumes=stored.deletion.volumes)
     status = world.objects.status(name)
-    if stored.service.spec.suspend:
+    if stored.resource.spec.suspend:
         return _rest(stored, summary.suspended(status, stored.generation, world.now()), world)
     if unready := _unready_dependencies(stored, status, world):
         waiting = summary.waiting_for(status, stored.generation, unready, world.now())
@@ -65,9 +53,9 @@ def reconcile(name: str, world: World) -> Result:
 
 def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     """Observe, report, execute. A failed rollout is rejected here, and the next pass rolls back."""
-    target = choose_target(stored.service, world.build, world.records)
+    target = choose_target(stored.resource, world.build, world.records)
     if target.is_wanted:
-        world.journal.begin(target.stack, stored.service.spec, stored.origin.commit, world.now())
+        world.journal.begin(target.stack, stored.resource.spec, stored.origin.commit, world.now())
     preview = preview_of(target.stack, world.engine, world.proxy, world.records, world.now())
     world.journal.completed(preview.assessment)
     failure = _failure(target, preview, world)
@@ -109,7 +97,7 @@ def _give_up(stored: StoredObject, preview: Preview, failure: Failure, world: Wo
     """Reject a revision if there is a good one to roll back to; else return why not."""
     if not preview.stack.strategy.auto_rollback:
         return "strategy.autoRollback is false, so nothing is rolled back"
-    former = former_good(stored.service, world.build, world.records)
+    former = former_good(stored.resource, world.build, world.records)
     if former is None:
         return "there is no earlier revision to go back to"
     if former.revision == preview.stack.revision:
@@ -212,7 +200,9 @@ def _unready_dependencies(stored: StoredObject, status: Status, world: World) ->
     """The VaultServices that a change has to wait for; healing the revision that was applied before does not wait."""
     if status.observed_generation == stored.generation:
         return ()
-    return tuple(name for name in stored.service.spec.depends_on if not _is_ready(world.objects.status(name)))
+    return tuple(
+        name for name in stored.resource.spec.depends_on if not _is_ready(world.objects.status(name))
+    )
 
 
 def _is_ready(status: Status) -> bool:

@@ -91,7 +91,7 @@ def exporters(front: FrontDoor, stack: Stack, observed: Observation) -> tuple[Ex
 
 
 def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:
-    service = stored.service
+    service = stored.resource
     return ServiceSnapshot(
         name=stored.name,
         plugin=service.spec.plugin,

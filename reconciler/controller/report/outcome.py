@@ -1,4 +1,4 @@
-"""What is reported while waiting for a VaultService: progress, and one outcome at the end.
+"""What is reported while waiting for an object: progress, and one outcome at the end.
 
 The loop and everything that waits for another process's loop use the same values, so that both read alike.
 """
@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reconciler.api import ReplicaCounts
+    from reconciler.api.status import ObjectStatus
 
-__all__ = ["Outcome", "Progress", "Report"]
+__all__ = ["Outcome", "Progress", "Report", "counts_of"]
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One service at one moment; `message` is the current activity or wait, `did` the plan that a pass
-    carried out. `done`: the wait for this service is over.
+    """One object at one moment; `name` is its label, `message` the current activity or wait, `did` the plan that a pass
+    carried out. `replicas` is None for a kind without any. `done`: the wait for this object is over.
     """
 
     name: str
-    replicas: ReplicaCounts
+    replicas: ReplicaCounts | None
     message: str
     did: str = ""
     done: bool = False
@@ -30,11 +31,16 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How waiting for a VaultService ended: `reason` is CamelCase, for programs; `message` a sentence."""
+    """How waiting for an object ended: `reason` is CamelCase, for programs; `message` a sentence."""
 
     ready: bool
     reason: str
     message: str
+
+
+def counts_of(status: ObjectStatus) -> ReplicaCounts | None:
+    """The counts of replicas, where the kind has any."""
+    return getattr(status, "replicas", None)
 
 
 Report = Callable[[Progress], None]

@@ -1,4 +1,4 @@
-"""The verdict of the conditions of a VaultService: ready, in progress, failed, or suspended.
+"""The verdict of the conditions of an object: ready, in progress, failed, or suspended.
 
 One implementation for waiting and display, so that they agree.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api import find_condition
 from reconciler.api.reasons import Reason
 from reconciler.store.base import StoredObject
 
 if TYPE_CHECKING:
-    from reconciler.api import Status
+    from reconciler.api.status import ObjectStatus
 
 
 class Verdict(StrEnum):
@@ -35,8 +35,8 @@ class Summary:
     message: str
 
 
-def summarize(stored: StoredObject, status: Status) -> Summary:
-    """Judge a service by its newest generation: a Ready of an older one does not cover the last change."""
+def summarize(stored: StoredObject[Any], status: ObjectStatus) -> Summary:
+    """Judge an object by its newest generation: a Ready of an older one does not cover the last change."""
     ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
     if stored.deletion is not None:
         return Summary(Verdict.MOVING, Reason.DELETING, "is being deleted")
@@ -44,7 +44,7 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
     held_back = stored.problem if stored.problem_reason != Reason.INVALID_MANIFEST else ""
     if stored.problem and not held_back:
         return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
-    if stored.service.spec.suspend:
+    if stored.resource.is_suspended:
         return Summary(Verdict.IDLE, Reason.SUSPENDED, "is suspended; what runs keeps running")
     if ready is None or ready.observed_generation < stored.generation:
         return Summary(Verdict.MOVING, Reason.PENDING, "waits for a controller to see its newest spec")
@@ -63,7 +63,7 @@ def summarize(stored: StoredObject, status: Status) -> Summary:
     return Summary(Verdict.MOVING, ready.reason, ready.message)
 
 
-def _is_going_back(status: Status, reason: str) -> bool:
+def _is_going_back(status: ObjectStatus, reason: str) -> bool:
     """Whether a rollback is still in progress: the verdict waits until the good revision is complete again."""
     reconciling = find_condition(status.conditions, "Reconciling")
     return reason == Reason.ROLLED_BACK and reconciling is not None and reconciling.status == "True"

@@ -12,12 +12,13 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
-from reconciler.api import EnvFrom, Manifest, Problem
+from reconciler.api import Manifest, Problem
+from reconciler.api.kinds import Ref
 from reconciler.api.reasons import Reason
 from reconciler.api.text_file import MAX_BYTES
 from reconciler.sources.base import Fetch, Loaded, Setback
@@ -45,7 +46,7 @@ class _Seen:
 
     commit: str
     setback: Setback | None
-    files: Mapping[str, str]
+    files: Mapping[Ref, str]
 
 
 class GitSource:
@@ -198,9 +199,9 @@ class GitSource:
         commit = self._clone.commit
         return f"{problem}; still using {commit[:12]}" if commit else problem
 
-    def _settings(self) -> Mapping[str, str]:
-        """A digest of the settings files of each service."""
-        return {each.service.name: _digest(each.service.spec.env_from) for each in self._manifests}
+    def _settings(self) -> Mapping[Ref, str]:
+        """A digest of the settings files of each resource."""
+        return {each.resource.ref: _digest(each.resource.settings_files.values()) for each in self._manifests}
 
 
 def _confined(loaded: Loaded, checkout: Path, secrets: tuple[Path, ...]) -> Loaded:
@@ -208,27 +209,24 @@ def _confined(loaded: Loaded, checkout: Path, secrets: tuple[Path, ...]) -> Load
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for manifest in loaded.manifests:
-        spec = manifest.service.spec
-        files = [_lexical(manifest.path.parent / each.file) for each in spec.env_from]
+        named = manifest.resource.settings_files
+        files = {field: _lexical(manifest.path.parent / file) for field, file in named.items()}
         outside = [
             Problem(
                 manifest.path,
                 manifest.line,
                 1,
-                f"spec.envFrom[{index}].file",
+                field,
                 "is outside of the repository",
                 "use a path in the repository, or a file in a directory given with --secrets-dir",
             )
-            for index, file in enumerate(files)
+            for field, file in files.items()
             if not any(file.is_relative_to(each) for each in (checkout, *secrets))
         ]
         problems += outside
         if not outside:
-            absolute = tuple(EnvFrom(file=str(file)) for file in files)
-            service = manifest.service.model_copy(
-                update={"spec": spec.model_copy(update={"env_from": absolute})}
-            )
-            manifests.append(replace(manifest, service=service))
+            resource = manifest.resource.with_settings_files(tuple(map(str, files.values())))
+            manifests.append(replace(manifest, resource=resource))
     complete = loaded.complete and not problems
     return replace(
         loaded, manifests=tuple(manifests), problems=(*loaded.problems, *problems), complete=complete
@@ -240,11 +238,11 @@ def _lexical(path: Path) -> Path:
     return Path(os.path.normpath(path.absolute()))
 
 
-def _digest(env_from: tuple[EnvFrom, ...]) -> str:
+def _digest(paths: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    for each in env_from:
+    for path in paths:
         try:
-            with Path(each.file).open("rb") as file:
+            with Path(path).open("rb") as file:
                 content = file.read(MAX_BYTES + 1)
         except OSError as error:
             content = str(error.errno).encode()
@@ -252,5 +250,5 @@ def _digest(env_from: tuple[EnvFrom, ...]) -> str:
     return digest.hexdigest()
 
 
-def _differing(before: Mapping[str, str], after: Mapping[str, str]) -> frozenset[str]:
-    return frozenset(name for name, digest in after.items() if before.get(name) != digest)
+def _differing(before: Mapping[Ref, str], after: Mapping[Ref, str]) -> frozenset[Ref]:
+    return frozenset(ref for ref, digest in after.items() if before.get(ref) != digest)

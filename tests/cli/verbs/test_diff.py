@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.api.manifest import Manifest
 from reconciler.app.preparing import Prepared
 from reconciler.cli.verbs.diff import previews
@@ -28,8 +29,11 @@ def test_what_only_the_engine_knows_of_an_image_is_warned_about(capsys: pytest.C
         stack, Observation(seen, ProxyObservation("x", None, {})), datetime(2026, 5, 1, tzinfo=UTC)
     )
     application: Any = SimpleNamespace(preview=lambda _: Preview(assessment, History(), Plan()))
-    manifest: Any = SimpleNamespace(path=Path("files.yaml"), line=3, service=SimpleNamespace(name="files"))
+    manifest: Any = SimpleNamespace(
+        path=Path("files.yaml"), line=3, resource=SimpleNamespace(ref=Ref(VAULT_SERVICE, "files"))
+    )
     (preview,) = previews(cast("Application", application), [Prepared(cast("Manifest", manifest), stack)])
+    assert isinstance(preview, Preview)
     assert preview.assessment is assessment
     told = capsys.readouterr()
     assert "files.yaml:3: files: services.db: image db:1 declares /data as a volume" in told.err

@@ -69,7 +69,7 @@ def test_what_is_printed_can_be_applied_again(vaultctl: Vaultctl, two: ObjectSto
     (again,) = parse(text, Path("files.yaml"))
     stored = two.get("files")
     assert stored is not None
-    assert again.service.spec == stored.service.spec
+    assert again.resource.spec == stored.resource.spec
 
 
 def test_an_unknown_name(vaultctl: Vaultctl, two: ObjectStore) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.api import find_condition
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.following import SourceOptions
@@ -27,6 +28,7 @@ from tests.simulation.services import NAME
 
 PATIENCE = 180.0
 WORKERS = 2
+SERVICE = Ref(VAULT_SERVICE, NAME)
 
 
 @pytest.fixture
@@ -85,15 +87,16 @@ def serving(memory: MemoryWorld) -> int:
 def test_converge_comes_back_when_all_is_done(memory: MemoryWorld, tmp_path: Path) -> None:
     told: list[Progress] = []
     memory.wish(replicas=2)
-    outcome = make(memory, tmp_path, told.append).converge([NAME], PATIENCE)[NAME]
+    outcome = make(memory, tmp_path, told.append).converge([SERVICE], PATIENCE)[SERVICE]
     assert (outcome.ready, outcome.reason) == (True, "Serving")
+    assert told[-1].replicas is not None
     assert told[-1].replicas.serving == 2
     assert any("create 2 × web" in progress.did for progress in told)
 
 
 def test_converge_does_not_wait_for_ever(memory: MemoryWorld, controller: Controller) -> None:
     memory.wish(version="never-ready")
-    outcome = controller.converge([NAME], 1.0)[NAME]
+    outcome = controller.converge([SERVICE], 1.0)[SERVICE]
     assert (outcome.ready, outcome.reason) == (False, "TimedOut")
     assert "not Ready within 1 s" in outcome.message
 
@@ -102,7 +105,7 @@ def test_converge_says_what_nobody_can_help(memory: MemoryWorld, controller: Con
     memory.engine.missing_images.add("web:1")
     memory.engine.unpullable.add("web:1")
     memory.wish()
-    outcome = controller.converge([NAME], PATIENCE)[NAME]
+    outcome = controller.converge([SERVICE], PATIENCE)[SERVICE]
     assert (outcome.ready, outcome.reason) == (False, "ImageMissing")
 
 
@@ -242,7 +245,7 @@ def test_a_deleted_service_is_torn_down(memory: MemoryWorld, controller: Control
     with Running(controller):
         wait_for(lambda: serving(memory) == 1)
         memory.objects.request_deletion(NAME, False, memory.now())
-        controller.wake(NAME)
+        controller.wake(SERVICE)
         wait_for(lambda: not memory.machine.containers)
     assert memory.objects.names() == ()
 

@@ -12,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.api import Manifest, PermanentError, Problem, TemporaryError, parse
-from reconciler.controller.loop.sync import sync
+from reconciler.api.kinds import VAULT_SERVICE, Ref
+from reconciler.controller.loop.sync import Synced, sync
 from reconciler.sources.base import Loaded
 from reconciler.store.base import Deletion, Origin, StoredObject
 from reconciler.store.objects import ObjectStore
+from tests.stored import service_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROOT = Path("/srv/manifests")
@@ -62,28 +64,33 @@ def stored(objects: ObjectStore, name: str) -> StoredObject:
     return found
 
 
+def names(done: Synced) -> tuple[str, ...]:
+    """The names of what is due."""
+    return tuple(ref.name for ref in done.due)
+
+
 def test_what_is_loaded_is_stored_with_where_it_comes_from(objects: ObjectStore) -> None:
     source = Place("repository", "git")
     done = sync(whole(manifest("wiki"), manifest("files"), commit="c0ffee"), objects, source, NOW)
-    assert (done.names, done.failures) == (("files", "wiki"), {})
+    assert (names(done), done.failures) == (("files", "wiki"), {})
     assert objects.names() == ("files", "wiki")
     assert stored(objects, "wiki").origin == Origin("git", "repository", ROOT / "wiki.yaml", 1, "c0ffee")
 
 
 def test_what_did_not_change_is_due_for_a_pass_too(objects: ObjectStore) -> None:
     sync(whole(manifest("files")), objects, SOURCE, NOW)
-    assert sync(whole(manifest("files")), objects, SOURCE, NOW).names == ("files",)
-    assert stored(objects, "files").service.metadata.generation == 1
+    assert names(sync(whole(manifest("files")), objects, SOURCE, NOW)) == ("files",)
+    assert stored(objects, "files").resource.metadata.generation == 1
 
 
 def test_a_bad_manifest_marks_its_object_and_stops_no_other(objects: ObjectStore) -> None:
     sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW)
     done = sync(broken(manifest("wiki", ", replicas: 3"), file="files.yaml"), objects, SOURCE, NOW)
-    assert (done.names, done.failures) == (("files", "wiki"), {})
+    assert (names(done), done.failures) == (("files", "wiki"), {})
     files, wiki = stored(objects, "files"), stored(objects, "wiki")
     assert (files.problem, files.deletion) == ("/srv/manifests/files.yaml:3:1: is not valid YAML", None)
-    assert files.service.metadata.generation == 1
-    assert (wiki.problem, wiki.service.spec.replicas) == ("", 3)
+    assert files.resource.metadata.generation == 1
+    assert (wiki.problem, wiki.resource.spec.replicas) == ("", 3)
 
     sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW)
     assert stored(objects, "files").problem == ""
@@ -126,16 +133,16 @@ def test_a_name_that_is_missing_while_there_are_problems_is_never_deleted(
 def test_nothing_is_said_of_what_is_missing_while_the_source_is_written(objects: ObjectStore) -> None:
     sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW)
     done = sync(Loaded((manifest("wiki"),), (), complete=False), objects, SOURCE, NOW)
-    assert done.names == ("wiki",)
+    assert names(done) == ("wiki",)
     assert (stored(objects, "files").problem, stored(objects, "files").deletion) == ("", None)
 
 
 def test_one_that_is_gone_is_deleted_without_its_volumes(objects: ObjectStore) -> None:
     sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW)
     done = sync(whole(manifest("wiki")), objects, SOURCE, NOW)
-    assert done.names == ("files", "wiki")
+    assert names(done) == ("files", "wiki")
     assert stored(objects, "files").deletion == Deletion(volumes=False, requested_at=NOW)
-    assert sync(whole(manifest("wiki")), objects, SOURCE, NOW).names == ("wiki",)
+    assert names(sync(whole(manifest("wiki")), objects, SOURCE, NOW)) == ("wiki",)
 
 
 def test_an_orphan_is_let_go_and_still_due_for_a_pass(objects: ObjectStore) -> None:
@@ -143,7 +150,7 @@ def test_an_orphan_is_let_go_and_still_due_for_a_pass(objects: ObjectStore) -> N
     run = objects.directory("files") / "run"
     run.mkdir()
     done = sync(whole(manifest("wiki")), objects, SOURCE, NOW)
-    assert done.names == ("files", "wiki")
+    assert names(done) == ("files", "wiki")
     assert objects.names() == ("wiki",)
     assert run.exists()
 
@@ -183,10 +190,10 @@ def test_the_only_service_is_not_deleted_by_an_empty_source(objects: ObjectStore
 
 
 def test_objects_of_others_are_left_alone(objects: ObjectStore) -> None:
-    objects.apply(manifest("byhand").service, Origin("apply", str(ROOT), ROOT / "byhand.yaml", 1))
+    objects.apply(service_of(manifest("byhand")), Origin("apply", str(ROOT), ROOT / "byhand.yaml", 1))
     sync(whole(manifest("theirs")), objects, Place("/elsewhere"), NOW)
     done = sync(whole(manifest("files")), objects, SOURCE, NOW, allow_empty=True)
-    assert done.names == ("files",)
+    assert names(done) == ("files",)
     for name in ("byhand", "theirs"):
         assert (stored(objects, name).deletion, stored(objects, name).problem) == (None, "")
 
@@ -204,21 +211,21 @@ def test_two_sources_do_not_write_one_object_in_turn(objects: ObjectStore) -> No
     everybody = [SOURCE, rival]
     for _ in range(2):
         done = sync(whole(manifest("files", ", replicas: 2")), objects, SOURCE, NOW, rivals=everybody)
-        error = done.failures["files"]
+        error = done.failures[Ref(VAULT_SERVICE, "files")]
         assert isinstance(error, PermanentError)
         assert "/srv/manifests/files.yaml:1: files already comes from /elsewhere/files.yaml:1" in str(error)
         done = sync(whole(manifest("files", root=Path("/elsewhere"))), objects, rival, NOW, rivals=everybody)
         assert done.failures == {}
-    assert stored(objects, "files").service.metadata.generation == 1
+    assert stored(objects, "files").resource.metadata.generation == 1
 
 
 def test_what_is_being_deleted_is_stored_by_a_later_sync(objects: ObjectStore) -> None:
     sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW)
     objects.request_deletion("files", False, NOW)
     done = sync(whole(manifest("files"), manifest("wiki", ", replicas: 2")), objects, SOURCE, NOW)
-    assert isinstance(done.failures["files"], TemporaryError)
-    assert "files" in done.names
-    assert stored(objects, "wiki").service.spec.replicas == 2
+    assert isinstance(done.failures[Ref(VAULT_SERVICE, "files")], TemporaryError)
+    assert "files" in names(done)
+    assert stored(objects, "wiki").resource.spec.replicas == 2
     objects.remove("files")
     assert sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW).failures == {}
     assert stored(objects, "files").deletion is None
@@ -228,8 +235,8 @@ def test_a_damaged_object_stops_no_other_and_is_mended_by_its_manifest(objects: 
     sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW)
     (objects.directory("files") / "object.json").write_text("{")
     done = sync(whole(manifest("wiki", ", replicas: 2")), objects, SOURCE, NOW)
-    assert isinstance(done.failures["files"], PermanentError)
-    assert stored(objects, "wiki").service.spec.replicas == 2
+    assert isinstance(done.failures[Ref(VAULT_SERVICE, "files")], PermanentError)
+    assert stored(objects, "wiki").resource.spec.replicas == 2
     done = sync(whole(manifest("files"), manifest("wiki")), objects, SOURCE, NOW, rivals=[Place("/other")])
     assert done.failures == {}
     assert stored(objects, "files").problem == ""
@@ -260,8 +267,8 @@ def test_no_history_of_loads_deletes_more_at_once_than_allowed(
         assert set(after) == set(before) | good
         assert doomed.isdisjoint(good | bad)
         assert len(doomed) <= (max_prune if loaded.complete and good else 0)
-        assert good <= set(done.names)
-        for name in set(done.names) - good:
+        assert good <= set(names(done))
+        for name in set(names(done)) - good:
             assert after[name].deletion or after[name].problem
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pytest
 
 from reconciler.api import parse
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop.sync import ALLOW_PRUNE, Synced, sync
 from reconciler.sources.base import Loaded, Setback
@@ -50,7 +51,13 @@ def at(commit: str, *touched: str, line: int = 1, **specs: str) -> Loaded:
         )
     manifests = parse("---\n".join(texts), ROOT / "all.yaml") if texts else []
     placed = tuple(replace(each, line=each.line + line - 1) for each in manifests)
-    return Loaded(placed, (), complete=True, commit=f"main@sha1:{commit}", touched=frozenset(touched))
+    return Loaded(
+        placed,
+        (),
+        complete=True,
+        commit=f"main@sha1:{commit}",
+        touched=frozenset(Ref(VAULT_SERVICE, name) for name in touched),
+    )
 
 
 @pytest.fixture
@@ -68,44 +75,49 @@ def stored(objects: ObjectStore, name: str) -> StoredObject:
     return found
 
 
+def names(done: Synced) -> tuple[str, ...]:
+    """The names of what is due."""
+    return tuple(ref.name for ref in done.due)
+
+
 def test_only_what_a_commit_is_about_is_due_and_names_it(objects: ObjectStore) -> None:
-    assert told(objects, at("1", files="", wiki="")).names == ("files", "wiki")
-    assert told(objects, at("2", files="", wiki="")).names == ()
-    assert told(objects, at("3", files="", wiki=", replicas: 3")).names == ("wiki",)
+    assert names(told(objects, at("1", files="", wiki=""))) == ("files", "wiki")
+    assert names(told(objects, at("2", files="", wiki=""))) == ()
+    assert names(told(objects, at("3", files="", wiki=", replicas: 3"))) == ("wiki",)
     commits = {name: stored(objects, name).origin.commit for name in ("files", "wiki")}
     assert commits == {"files": "main@sha1:1", "wiki": "main@sha1:3"}
 
 
 def test_a_settings_file_that_changed_is_about_its_services(objects: ObjectStore) -> None:
     told(objects, at("1", files="", wiki=""))
-    assert told(objects, at("2", "wiki", files="", wiki="")).names == ("wiki",)
+    assert names(told(objects, at("2", "wiki", files="", wiki=""))) == ("wiki",)
     assert stored(objects, "wiki").origin.commit == "main@sha1:2"
-    assert stored(objects, "wiki").service.metadata.generation == 1
+    assert stored(objects, "wiki").resource.metadata.generation == 1
 
 
 def test_a_source_that_cannot_tell_makes_all_due(objects: ObjectStore) -> None:
     told(objects, at("1", files="", wiki=""))
-    assert told(objects, replace(at("2", files="", wiki=""), touched=None)).names == ("files", "wiki")
+    assert names(told(objects, replace(at("2", files="", wiki=""), touched=None))) == ("files", "wiki")
     assert stored(objects, "files").origin.commit == "main@sha1:1"
 
 
 def test_a_manifest_that_only_moved_keeps_its_commit(objects: ObjectStore) -> None:
     told(objects, at("1", files=""))
-    assert told(objects, at("2", files="", line=5)).names == ()
+    assert names(told(objects, at("2", files="", line=5))) == ()
     origin = stored(objects, "files").origin
     assert (origin.commit, origin.line) == ("main@sha1:1", 5)
 
 
 def test_a_setback_is_told_by_all_and_changes_no_spec(objects: ObjectStore) -> None:
     told(objects, at("1", files="", wiki=""))
-    assert told(objects, replace(at("1", files="", wiki=""), setback=SETBACK, complete=False)).names == (
+    assert names(told(objects, replace(at("1", files="", wiki=""), setback=SETBACK, complete=False))) == (
         "files",
         "wiki",
     )
     found = stored(objects, "files")
     assert (found.problem, found.problem_reason) == (SETBACK.message, "FetchFailed")
-    assert (found.service.metadata.generation, found.origin.commit) == (1, "main@sha1:1")
-    assert told(objects, at("1", files="", wiki="")).names == ("files", "wiki")
+    assert (found.resource.metadata.generation, found.origin.commit) == (1, "main@sha1:1")
+    assert names(told(objects, at("1", files="", wiki=""))) == ("files", "wiki")
     assert (stored(objects, "files").problem, stored(objects, "files").problem_reason) == (
         "",
         Reason.INVALID_MANIFEST,

@@ -5,20 +5,24 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from metrics.recorder import Recorder
 from reconciler.api import TemporaryError
-from reconciler.api.kinds import VAULT_SERVICE, Kind
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers, lease_path
-from reconciler.controller.reconcile.service import Result
+from reconciler.controller.reconcile.result import Result
+from reconciler.store.history import HistoryStore
+from reconciler.store.objects import ObjectStore
 
 LAMP = Kind(name="Lamp", plural="lamps", model=("nowhere", "Lamp"), columns=())
 PATIENCE = 60.0
+NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
 def in_a_thread(work: Callable[[], None]) -> threading.Thread:
@@ -33,13 +37,15 @@ class Lamps:
     def __init__(self, state: Path, reconcile: Callable[[str], Result]) -> None:
         self.ended = threading.Semaphore(0)
         self.results: list[tuple[str, Result | None]] = []
-        self.errors: list[tuple[str, str]] = []
-        reconciler = Reconciler(LAMP, reconcile, lambda name, error: self.errors.append((name, str(error))))
-        self.workers = Workers(reconciler, state, Recorder(), Backoff(random.Random(1)), self._passed)
+        self.records = HistoryStore(state / "history.sqlite3").of(LAMP)
+        reconciler = Reconciler(LAMP, ObjectStore(state).of(LAMP), self.records, reconcile)
+        backoff = Backoff(random.Random(1))
+        self.workers = Workers(reconciler, state, Recorder(), backoff, self._passed, lambda: NOW)
         self.workers.start(in_a_thread, 1)
 
-    def _passed(self, name: str, result: Result | None) -> None:
-        self.results.append((name, result))
+    def _passed(self, ref: Ref, result: Result | None) -> None:
+        assert ref.kind == LAMP
+        self.results.append((ref.name, result))
         self.ended.release()
 
     def one(self, name: str) -> None:
@@ -74,7 +80,8 @@ def test_a_pass_that_fails_is_told_and_tried_again(state: Path) -> None:
     lamps.one("hall")
     assert lamps.ended.acquire(timeout=PATIENCE)
     lamps.workers.close()
-    assert lamps.errors == [("hall", "no current")]
+    told = [(event.kind, event.name, event.reason, event.message) for event in lamps.records.events("hall")]
+    assert told == [("Lamp", "hall", "Temporary", "no current")]
     assert lamps.results == [("hall", None), ("hall", Result())]
 
 

@@ -28,6 +28,7 @@ from reconciler.sources.base import Loaded, Setback
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
 from tests.controller.chat import Chat, listening, tells_after_an_absence
+from tests.stored import service_of
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 PLACE = "https://git.example.com/infra.git#main"
@@ -62,7 +63,7 @@ class Branch:
         assert self.held is not None
         for manifest in self.held.manifests:
             origin = Origin("git", self.place, manifest.path, 1, self.held.commit)
-            stored = self.objects.apply(manifest.service, origin)
+            stored = self.objects.apply(service_of(manifest), origin)
             self.generation[stored.name] = stored.generation
 
     def turn(self, name: str, **conditions: tuple[ConditionStatus, str]) -> None:

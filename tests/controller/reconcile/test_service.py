@@ -190,7 +190,7 @@ def test_a_revision_whose_image_is_nowhere_is_given_up_and_cost_nothing(memory: 
 
 
 def _servers(memory: MemoryWorld) -> list[MemoryServer]:
-    stack = build_stack(memory.objects.get(NAME).service)  # type: ignore[union-attr]
+    stack = build_stack(memory.objects.get(NAME).resource)  # type: ignore[union-attr]
     (process,) = memory.proxy.processes(stack).values()
     return list(process.workers[0].servers.values())
 
@@ -291,7 +291,7 @@ def test_a_spec_that_cannot_be_built_leaves_what_runs(
     real = memory.build
 
     def build(service: object) -> object:
-        if good and service.spec.env == good.service.spec.env:  # type: ignore[attr-defined]
+        if good and service.spec.env == good.resource.spec.env:  # type: ignore[attr-defined]
             return real(service)  # type: ignore[arg-type]
         raise PermanentError("plugin 'web': broken")
 
@@ -315,7 +315,7 @@ def test_what_an_earlier_run_saw_is_no_answer_to_a_new_request(memory: MemoryWor
     assert stored is not None
     for container in memory.web():
         memory.machine.remove(container)
-    again = memory.objects.apply(stored.service, stored.origin, requested_at="now")
+    again = memory.objects.apply(stored.resource, stored.origin, requested_at="now")
     assert again.generation == stored.generation
     assert summarize(again, memory.objects.status(NAME)).verdict is Verdict.MOVING
     memory.once()

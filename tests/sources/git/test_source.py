@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.sources.base import Fetch, Loaded, Source
 from reconciler.sources.git.address import parse_address
 from reconciler.sources.git.command import CONFIG, Credentials, Git
@@ -22,6 +23,7 @@ from reconciler.sources.git.source import GitSource
 from reconciler.sources.git.trust import Trust
 from tests.sources.git_repository import Repository, Signing, manifest, sh
 from tests.sources.git_servers import SSH, serving
+from tests.stored import service_of
 
 DEADLINE = 60.0
 NEVER = 3600.0
@@ -106,11 +108,11 @@ def follow() -> Iterator[Follow]:
 
 
 def names(loaded: Loaded) -> list[str]:
-    return [each.service.name for each in loaded.manifests]
+    return [each.resource.name for each in loaded.manifests]
 
 
 def replicas(loaded: Loaded) -> int | None:
-    return loaded.manifests[0].service.spec.replicas
+    return service_of(loaded.manifests[0]).spec.replicas
 
 
 def again(source: GitSource) -> Loaded:
@@ -354,9 +356,9 @@ def test_only_services_whose_files_changed_are_touched(
     repository.commit({"README.md": "elsewhere"})
     assert again(source).touched == frozenset()
     repository.commit({"env/files.env": "A=2\n"})
-    assert again(source).touched == {"files"}
+    assert again(source).touched == {Ref(VAULT_SERVICE, "files")}
     outside.write_text("A=2\n")
-    assert again(source).touched == {"wiki"}
+    assert again(source).touched == {Ref(VAULT_SERVICE, "wiki")}
 
 
 @pytest.mark.parametrize("file", ["../../../../../etc/hostname", "/etc/hostname", "/srv/secrets/../x.env"])

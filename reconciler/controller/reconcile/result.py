@@ -1,0 +1,18 @@
+"""The result of a pass over an object of any kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The requeue request of a pass: after some seconds, at once (0), or at the next event (None).
+
+    `did` is the executed plan, so that the loop can detect a cycle.
+    """
+
+    requeue_after: float | None = None
+    converged: bool = False
+    gone: bool = False
+    did: str = ""
