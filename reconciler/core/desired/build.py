@@ -24,6 +24,7 @@ from reconciler.core.desired.stack import (
     Stack,
     Strategy,
 )
+from reconciler.core.desired.strategy import OVERLAPS, type_of
 from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part
 from reconciler.core.names import CONTROL_NET, VAULT_NET
 from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
@@ -82,7 +83,8 @@ def build(
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
 
     health, port, replicas = _resolve(plugin, settings)
-    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, digest_file, key)
+    overlaps = OVERLAPS[type_of(spec.strategy, plugin)]
+    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, overlaps, digest_file, key)
     parts = (
         *front.parts(service, site, policy.bind, key),
         *(reader.part(name) for name in fragment.services),
@@ -152,7 +154,7 @@ def _strategy(service: VaultService, plugin: VaultServicePlugin, desired: int) -
     surge = spec.rolling_update.max_surge.ceil_of(desired)
     unavailable = spec.rolling_update.max_unavailable.floor_of(desired)
     return Strategy(
-        kind=spec.type or ("Recreate" if plugin.single_writer else "RollingUpdate"),
+        kind=type_of(spec, plugin),
         surge=surge,
         unavailable=unavailable if surge or unavailable else 1,
         min_ready=spec.min_ready_seconds,

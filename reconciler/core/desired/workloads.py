@@ -47,6 +47,7 @@ class FragmentReader:
     """Makes parts from the services of one fragment.
 
     `port` and `replicas` are what the plugin and the settings come to; a service that says otherwise is believed.
+    `overlaps`: web replicas are started while those that they replace still run.
     """
 
     service: VaultService
@@ -55,6 +56,7 @@ class FragmentReader:
     settings: Mapping[str, str]
     port: int
     replicas: int
+    overlaps: bool
     digest_file: FileDigest
     key: bytes = b""
 
@@ -67,7 +69,7 @@ class FragmentReader:
         definition.setdefault("restart", "no" if nature.awaited else "unless-stopped")
         replicas = _replicas(body, self.replicas if is_web and len(fragment.web) == 1 else 1)
         port = self._take_over(name, definition, replicas) if is_web else None
-        if (fixed := fixed_addresses(body)) and (replicas > 1 or (is_web and self._starts_beside())):
+        if (fixed := fixed_addresses(body)) and (replicas > 1 or (is_web and self.overlaps)):
             raise BuildError(
                 f"services.{name}.{fixed[0]} belongs to one container, and {name!r} has {_beside(replicas)}; leave it out"
                 + (", or use one replica and strategy type Recreate" if is_web else "")
@@ -93,11 +95,6 @@ class FragmentReader:
             awaited=nature.awaited and not is_web,
         )
         return labelled(self.service.name, workload, definition, body.get("container_name"))
-
-    def _starts_beside(self) -> bool:
-        """Whether a replica is started while the one that it replaces still runs."""
-        kind = self.service.spec.strategy.type
-        return kind != "Recreate" if kind else not self.plugin.single_writer
 
     def _check_owners(self, name: str, shared: Mapping[str, str]) -> None:
         """Of several replicas Compose would pick any one, and the others would be served without it."""

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.api.strategy import StrategyType
 from reconciler.core.assess.assessment import Assessment
+from reconciler.core.desired.strategy import OVERLAPS
 from reconciler.core.plan.operations import AddServer, ConfigureProxy, CreateReplicas, DrainServer, SetWeight
 from reconciler.core.plan.planner import plan
 from reconciler.core.plan.strategies import STRATEGIES, Decision, Gates, decide
@@ -29,7 +30,13 @@ def scene(lines: list[str], kind: str = "", **wish: Any) -> Scene:
 
 
 def test_every_name_that_a_spec_may_say_is_a_strategy() -> None:
-    assert set(get_args(StrategyType)) == set(STRATEGIES)
+    assert set(get_args(StrategyType)) == set(STRATEGIES) == set(OVERLAPS)
+
+
+@pytest.mark.parametrize("kind", get_args(StrategyType))
+def test_it_starts_a_replica_beside_an_old_one_as_it_says(kind: StrategyType) -> None:
+    steps = planned(scene([OLD, OLD, OLD], kind))
+    assert any(step.startswith("create") for step in steps) == OVERLAPS[kind]
 
 
 @pytest.mark.parametrize(
