@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role, Workload
+
+PROOF_SECONDS: Final = 3.0
+"""For how long an instance without a health check has to run before a rollout counts as complete."""
 
 
 class Phase(StrEnum):
@@ -45,7 +48,8 @@ class Instance:
     """One container with its assessment; `reason` says in a few words what is wrong with it.
 
     `current`: it runs the current definition and may stay. `is_detached`: it runs and lacks a network of its definition,
-    or the namespace that it was created for. Compared by identity: a pass assesses each container once.
+    or the namespace that it was created for. `unproven`: for how many seconds it has to stay up before a rollout counts as
+    complete. Compared by identity: a pass assesses each container once.
     """
 
     container: Container
@@ -54,6 +58,7 @@ class Instance:
     current: bool
     reason: str = ""
     is_detached: bool = False
+    unproven: float = 0.0
 
     @property
     def is_well(self) -> bool:
@@ -67,12 +72,16 @@ def judge_instance(
     """Assess one container; `deadline`: seconds from its start within which it has to become ready. `lost`: the namespace
     that it was created for and does not live in, if there is one; a restart would not lead it back.
     """
-    # A clock that was set back does not extend the deadline.
-    found = find_phase(container, workload, in_time=abs(container.age(now)) < deadline)
+    # A clock that was set back extends neither the deadline nor the proof.
+    age = abs(container.age(now))
+    found = find_phase(container, workload, in_time=age < deadline)
     if lost and not container.stopping and found.phase is not Phase.COMPLETE:
         found = detached(lost)
     current = workload.accepts(container.revision)
-    return Instance(container, workload, found.phase, current, found.reason, found.is_detached)
+    # Without a health check it counts as ready at once; only its uptime rules out a crash loop.
+    is_unproven = found.phase is Phase.READY and container.health is Health.NONE
+    unproven = max(0.0, PROOF_SECONDS - age) if is_unproven else 0.0
+    return Instance(container, workload, found.phase, current, found.reason, found.is_detached, unproven)
 
 
 def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Found:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Final
 
@@ -18,7 +17,7 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observation import Health, State
+from reconciler.core.assess.observation import State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 from reconciler.core.plan.jobs import ENDED, plan_job
@@ -36,9 +35,6 @@ from reconciler.core.plan.strategies import Decision
 
 NO_EVENT_LOOK: Final = 5.0
 """Seconds between two checks of a starting dependency; an event usually arrives sooner."""
-
-PROOF_SECONDS: Final = 3.0
-"""For how long a dependency without a health check has to run before a rollout counts as complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +84,7 @@ def plan_dependencies(
             steps += plan_job(workload, instances, unmet, wait)
             continue
         if workload.name in ready:
-            steps += _proof(workload, instances, assessment.now)
+            steps += _proof(workload, instances)
             continue
         is_replaceable = workload.name not in assessment.lacking
         changing = [i for i in instances if is_replaceable and (not i.current or i.is_detached)]
@@ -110,13 +106,9 @@ def plan_dependencies(
     )
 
 
-def _proof(workload: Workload, instances: Sequence[Instance], now: datetime) -> Iterable[Wait]:
-    """A dependency without a health check counts as ready at once; only its uptime rules out a crash loop."""
-    for container in (i.container for i in instances if i.phase is Phase.READY):
-        # A clock that was set back does not prolong the wait.
-        left = PROOF_SECONDS - abs(container.age(now))
-        if container.health is Health.NONE and left > 0:
-            yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
+def _proof(workload: Workload, instances: Sequence[Instance]) -> Iterable[Wait]:
+    for left in (instance.unproven for instance in instances if instance.unproven):
+        yield Wait(left, f"{workload.name} has to stay up for {left:.0f} s more")
 
 
 def _change(assessment: Assessment, workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
