@@ -162,7 +162,10 @@ POOL_SERVERS: Final = Metric(
     (SERVICE, Label("state", "State of the server in HAProxy.", POOL_STATES)),
 )
 POOL_MINIMUM: Final = Metric(
-    "vault_pool_minimum_servers", Type.GAUGE, "Fewest servers that the strategy allows to be up.", (SERVICE,)
+    "vault_pool_minimum_servers",
+    Type.GAUGE,
+    "Servers that have to be up by the strategy; fewer are reported.",
+    (SERVICE,),
 )
 DRIFT: Final = Metric(
     "vault_drift",

@@ -15,6 +15,7 @@ from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.preview import Preview
+from reconciler.core.plan.strategies import decide
 from reconciler.store.base import StoredObject
 
 
@@ -57,7 +58,7 @@ class Board:
                 "down": sum(m.enabled and not m.up for m in members),
                 "draining": sum(m.draining for m in members),
             },
-            pool_minimum=max(0, stack.replicas - stack.strategy.unavailable),
+            pool_minimum=min(decide(assessment).enough, stack.serving),
             drift=count_by_kind(preview.differences),
             oldest_replica_created=min((r.container.created for r in web), default=None),
             next_rotation=None if due is None else datetime.fromtimestamp(due, UTC),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,7 @@ from reconciler.core.desired.stack import (
 )
 from reconciler.core.names import VAULT_NET
 from reconciler.proxy.haproxy.front import FRONT
+from tests.controller.worlds import MemoryWorld
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -83,3 +85,22 @@ def test_each_running_haproxy_is_on_the_address_of_its_gateway(
     assert list(exporters(FRONT, STACK, observed)) == [
         Exporter("files", slot, address) for slot, address in found
     ]
+
+
+@pytest.mark.parametrize(
+    ("wish", "minimum"),
+    [
+        ({"replicas": 3}, 3),
+        ({"replicas": 3, "unavailable": 1}, 2),
+        ({"replicas": 1, "unavailable": 1, "surge": 0}, 1),
+        ({"replicas": 3, "plugin": "single"}, 3),
+        ({"replicas": 3, "rotation": {"interval": "1h", "mode": "single-active"}}, 1),
+    ],
+)
+def test_the_minimum_of_a_pool_is_what_its_strategy_needs(wish: dict[str, Any], minimum: int) -> None:
+    memory = MemoryWorld()
+    memory.wish(**wish)
+    memory.converge()
+    (snapshot,) = memory.world.board.snapshots()
+    assert snapshot.pool_minimum == minimum
+    assert snapshot.pool["up"] >= minimum
