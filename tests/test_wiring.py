@@ -24,9 +24,10 @@ from reconciler.api import (
     VaultService,
 )
 from reconciler.controller.loop.lease import lease
-from reconciler.controller.reconcile.builder import HAPROXY_USER
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
+from reconciler.proxy.haproxy.containers import gateway_of
+from reconciler.proxy.haproxy.front import HAPROXY_USER
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
 
@@ -310,7 +311,7 @@ def test_ports_are_published_on_the_operators_address_and_replace_no_gateway(
     service = _service()
     bound, default = make(bind=bind).build(service), make().build(service)
     assert bound.document["services"]["gateway"]["ports"] == [expected]
-    assert bound.gateway.revision == default.gateway.revision
+    assert gateway_of(bound).revision == gateway_of(default).revision
 
 
 def test_which_image_runs_as_haproxy_is_the_operators_choice(make: Make) -> None:

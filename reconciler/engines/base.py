@@ -6,18 +6,27 @@ EngineError with a sentence for people, and is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.core.assess.capabilities import EngineCapabilities
-from reconciler.core.assess.observation import EngineObservation
-from reconciler.core.desired.stack import Stack
+from reconciler.core.assess.observation import Container, EngineObservation
+from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 
 OUTPUT_CHARACTERS: Final = 4096
 """Characters of a command's output that an error repeats."""
+
+
+def is_published(stack: Stack, containers: Iterable[Container]) -> bool:
+    """Whether the port of a stack is its own already; also if it has none, since another stack holds its front door."""
+    gateways = {workload.name: workload for workload in stack.of(Role.GATEWAY)}
+    return not gateways or any(
+        container.workload in gateways and gateways[container.workload].accepts(container.revision)
+        for container in containers
+    )
 
 
 @dataclass(frozen=True, slots=True)

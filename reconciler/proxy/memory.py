@@ -27,6 +27,7 @@ from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.config import structure
+from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.silence import Silence
 
@@ -153,7 +154,7 @@ class MemoryProxy:
         silent = self._silence.of(stack.project, [id for id in running if id not in answering])
         return ProxyObservation(
             expected=structure(stack.proxy),
-            written=file.structure if file and file.image == stack.haproxy.image else None,
+            written=file.structure if file and file.image == haproxy_of(stack).image else None,
             configured=dict(file.servers) if file else {},
             weights=dict(file.weights) if file else {},
             instances=tuple(
@@ -170,7 +171,7 @@ class MemoryProxy:
         """See Proxy.configure."""
         self.processes(stack)
         self.files[stack.project] = MemoryFile(
-            structure(stack.proxy), dict(servers), stack.haproxy.image, dict(weights)
+            structure(stack.proxy), dict(servers), haproxy_of(stack).image, dict(weights)
         )
 
     def reload(self, stack: Stack, slot: int) -> None:

@@ -37,6 +37,7 @@ from reconciler.engines.errors import EngineError
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
 from tests.simulation.judge import Judge
@@ -584,8 +585,8 @@ class Simulation:
         if not serving <= replicas or len(serving) != stack.serving:
             raise Violation(f"haproxy.cfg names {sorted(serving)}, but the replicas are {sorted(replicas)}")
         pool = self.judge.pool(stack)
-        if len(pool) != stack.haproxy.replicas:
-            raise Violation(f"{len(pool)} HAProxies take connections, {stack.haproxy.replicas} wanted")
+        if len(pool) != haproxy_of(stack).replicas:
+            raise Violation(f"{len(pool)} HAProxies take connections, {haproxy_of(stack).replicas} wanted")
         for worker, names in pool.items():
             if names != serving:
                 raise Violation(f"HAProxy worker {worker} serves {sorted(names)}, not {sorted(serving)}")

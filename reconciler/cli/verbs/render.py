@@ -61,9 +61,10 @@ def command(session: Session, files: Sequence[Path], directory: Path) -> None:
 def _files(application: Application, stack: Stack) -> dict[str, str]:
     """All files of one service by their path below its directory; HAProxy's have no servers yet."""
     from reconciler.proxy.haproxy.config import render
+    from reconciler.proxy.haproxy.containers import haproxy_of
 
     try:
-        proxy = render(stack.proxy, (), stack.haproxy.image)
+        proxy = render(stack.proxy, (), haproxy_of(stack).image)
     except ValueError as error:
         raise Failure(f"{stack.name}: {error}") from error
     return {

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 from reconciler.api import VaultService, load_env_file
 from reconciler.api.errors import PermanentError
@@ -21,9 +20,6 @@ from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.redaction import redact, redacted
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry
-
-HAPROXY_USER: Final = 99
-"""Uid and gid of the official HAProxy image; used when the controller may give files away, which only root may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +70,8 @@ class Builder:
         return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in warnings))
 
     def site(self, name: str) -> Site:
-        """Where the files of a service are, and whose HAProxy's are."""
+        """Where the files of a service are, and whose those of its proxies are."""
         directory = self.directory(name)
         if os.geteuid() == 0:
-            return Site(directory, HAPROXY_USER, HAPROXY_USER)
+            return Site(directory, self.front.user, self.front.user)
         return Site(directory, os.geteuid(), os.getegid())

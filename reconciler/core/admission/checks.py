@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from reconciler.core.admission.policy import Check, Hits, Subject
 from reconciler.core.compose.fields import EVERY
-from reconciler.core.names import GATEWAY, HAPROXY
+from reconciler.core.names import RESERVED
 
 NOTHING: Final[tuple[object, ...]] = (None, False, "", "false", [], {})
 
@@ -45,7 +45,7 @@ def namespace(*harmless: str) -> Check:
     """A namespace that is neither one of these nor that of a service of the same fragment."""
 
     def check(value: Any, subject: Subject) -> Hits:
-        own = {f"service:{name}" for name in subject.siblings - {GATEWAY, HAPROXY}}
+        own = {f"service:{name}" for name in subject.siblings - RESERVED}
         if value is not None and value not in (*harmless, "", *own):
             yield "", value
 

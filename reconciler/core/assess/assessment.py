@@ -25,8 +25,9 @@ class Assessment:
     """The desired and the observed state, at one moment.
 
     `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
-    stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` those that run and do not.
-    `lacking`: workloads of which no container can be created yet, because their image is not there.
+    stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` the IDs of
+    those that run and do not. `lacking`: workloads of which no container can be created yet, because their image is not
+    there.
     """
 
     stack: Stack
@@ -35,7 +36,7 @@ class Assessment:
     replicas: tuple[Replica, ...]
     others: tuple[Instance, ...]
     slots: tuple[int, ...]
-    silent: tuple[Container, ...]
+    silent: tuple[str, ...]
     now: datetime
     lacking: frozenset[str] = frozenset()
 
@@ -96,8 +97,11 @@ class Assessment:
 def assess(stack: Stack, observed: Observation, now: datetime) -> Assessment:
     """Assess one observation of a stack; `now` is when it was made."""
     members = merge(observed.proxy.instances)
-    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
-    slots = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
+    answering = {
+        instance.container: instance.slot for instance in observed.proxy.instances if instance.answering
+    }
+    own = (c.slot for c in observed.engine.containers if c.id in answering and c.slot is not None)
+    slots = {*own, *(slot for slot in answering.values() if slot is not None)}
     return Assessment(
         stack=stack,
         observed=observed,
@@ -105,7 +109,7 @@ def assess(stack: Stack, observed: Observation, now: datetime) -> Assessment:
         replicas=judge_replicas(stack, observed, members, now),
         others=_judge_others(stack, observed, now),
         slots=tuple(sorted(slots)),
-        silent=silent(stack.haproxy.name, observed),
+        silent=silent(stack.of(Role.PROXY), observed),
         now=now,
     )
 

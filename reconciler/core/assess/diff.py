@@ -111,8 +111,8 @@ def _containers(count: int) -> str:
 
 
 def _of_proxy(assessment: Assessment) -> Iterable[Difference]:
-    proxy, haproxy = assessment.observed.proxy, assessment.stack.haproxy.name
-    name = "haproxy.cfg"
+    proxy = assessment.observed.proxy
+    name = proxy.file
     if proxy.written is None:
         yield Difference(Kind.PROXY, name, "is not written yet")
         return
@@ -120,7 +120,7 @@ def _of_proxy(assessment: Assessment) -> Iterable[Difference]:
         yield Difference(Kind.PROXY, name, "its structure differs from the spec")
     behind = [i for i in proxy.instances if i.answering and i.structure != proxy.expected]
     if behind:
-        yield Difference(Kind.PROXY, haproxy, f"{len(behind)} still serve an older configuration")
+        yield Difference(Kind.PROXY, proxy.name, f"{len(behind)} still serve an older configuration")
     known: Mapping[str, str | None] = {r.name: r.address for r in assessment.replicas}
     for server, address in sorted(proxy.configured.items()):
         if known.get(server) != address:
@@ -129,7 +129,7 @@ def _of_proxy(assessment: Assessment) -> Iterable[Difference]:
         if replica.serving and replica.name not in proxy.configured:
             yield Difference(Kind.PROXY, name, f"does not name server {replica.name}, which serves")
     for server in sorted(set(assessment.members) - set(known)):
-        yield Difference(Kind.PROXY, haproxy, f"has server {server}, which is no container")
+        yield Difference(Kind.PROXY, proxy.name, f"has server {server}, which is no container")
 
 
 def count_by_kind(differences: Iterable[Difference]) -> Mapping[str, int]:

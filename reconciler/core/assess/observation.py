@@ -134,7 +134,8 @@ class ProxyWorker:
 class ProxyInstance:
     """One proxy container that was asked; `structure` is what its current worker was started with.
 
-    `silent`: for how many seconds it has not answered; 0 for one that did.
+    `silent`: for how many seconds it has not answered; 0 for one that did. `slot`: its name in operations, for a container
+    that is not one of the stack.
     """
 
     container: str
@@ -142,6 +143,7 @@ class ProxyInstance:
     structure: str | None = None
     workers: tuple[ProxyWorker, ...] = ()
     silent: float = 0.0
+    slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class ProxyObservation:
 
     `expected` is the digest of the configuration without its servers, as it would be rendered now; `written` and
     `configured` (server name to address) are what the file on disk says, and so are `weights` where they are not the
-    default.
+    default. `name` and `file` are what differences call the proxy and that file.
     """
 
     expected: str
@@ -158,6 +160,8 @@ class ProxyObservation:
     configured: Mapping[str, str]
     instances: tuple[ProxyInstance, ...] = ()
     weights: Mapping[str, int] = field(default_factory=dict)
+    name: str = "haproxy"
+    file: str = "haproxy.cfg"
 
 
 @dataclass(frozen=True, slots=True)

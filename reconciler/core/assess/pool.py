@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
     Admin,
-    Container,
     Observation,
     ProxyInstance,
     Server,
     State,
 )
+from reconciler.core.desired.stack import Workload
 
 
 @dataclass(frozen=True)
@@ -67,12 +67,19 @@ def merge(instances: Sequence[ProxyInstance]) -> Mapping[str, Member]:
     }
 
 
-def silent(proxy: str, observed: Observation) -> tuple[Container, ...]:
-    """The HAProxies (of the workload `proxy`) that run and do not answer: their servers are unknown."""
-    answering = {instance.container for instance in observed.proxy.instances if instance.answering}
-    return tuple(
-        c for c in observed.of(proxy) if c.state is State.RUNNING and not c.stopping and c.id not in answering
-    )
+def silent(proxies: Sequence[Workload], observed: Observation) -> tuple[str, ...]:
+    """The IDs of the proxies that run and do not answer, those of the stack (of these workloads) and others: their servers
+    are unknown.
+    """
+    instances = observed.proxy.instances
+    answering = {instance.container for instance in instances if instance.answering}
+    own = [
+        c.id
+        for workload in proxies
+        for c in observed.of(workload.name)
+        if c.state is State.RUNNING and not c.stopping and c.id not in answering
+    ]
+    return (*own, *(i.container for i in instances if i.slot is not None and not i.answering))
 
 
 def _member(name: str, views: Sequence[Server], current: Sequence[Server], listening: int) -> Member:

@@ -27,14 +27,13 @@ from reconciler.core.compose.mounts import Mount, read_mounts
 from reconciler.core.compose.needs import CONDITIONS, Need, read_needs
 from reconciler.core.compose.networks import read_networks
 from reconciler.core.compose.shape import ShapeError, escaped, is_unwritable, misnamed, misshapen, plain
-from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
+from reconciler.core.names import CONTROL_NET, RESERVED, VAULT_NET
 from vault_plugins.contract import PluginError, VaultServicePlugin
 from vault_plugins.failures import BrokenPluginError, broken_by
 
 Service = dict[str, Any]
 
 SECTIONS: Final = ("services", "volumes", "networks", "configs", "secrets")
-BASE_SERVICES: Final = frozenset({GATEWAY, HAPROXY})
 BASE_NETWORKS: Final = frozenset({VAULT_NET, CONTROL_NET})
 
 MAX_LABEL: Final = 63
@@ -183,7 +182,7 @@ class _Reader:
     def _check_names(
         self, services: Mapping[str, Service], web: tuple[str, ...], dependencies: tuple[str, ...]
     ) -> None:
-        if taken := sorted(BASE_SERVICES & set(services)):
+        if taken := sorted(RESERVED & set(services)):
             raise self._error(f"service {taken[0]!r} belongs to the base stack; give it another name")
         if not web:
             raise self._error(

@@ -85,8 +85,13 @@ def build(
     health, port, replicas = _resolve(plugin, settings)
     overlaps = OVERLAPS[type_of(spec.strategy, plugin)]
     reader = FragmentReader(service, plugin, fragment, settings, port, replicas, overlaps, digest_file, key)
+    own = front.parts(service, site, policy.bind, key)
+    if taken := sorted({part.workload.name for part in own} & set(fragment.services)):
+        raise BuildError(
+            f"plugin {plugin.metadata.slug!r}: service {taken[0]!r} belongs to the base stack; give it another name"
+        )
     parts = (
-        *front.parts(service, site, policy.bind, key),
+        *own,
         *(reader.part(name) for name in fragment.services),
     )
     return Stack(
@@ -103,6 +108,7 @@ def build(
             drain_seconds=spec.strategy.drain_seconds,
             header_kib=spec.proxy.max_header_kib,
             drop_headers=tuple(spec.proxy.drop_headers),
+            patience=front.patience(spec.proxy.hold_seconds),
         ),
         strategy=_strategy(
             service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)

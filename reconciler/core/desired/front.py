@@ -12,8 +12,15 @@ from reconciler.core.desired.workloads import Part
 class Front(Protocol):
     """Adds the parts of a stack that do not come from a plugin."""
 
+    @property
+    def user(self) -> int:
+        """Uid and gid that its proxies run as where the controller may give files away, which only root may."""
+
+    def patience(self, hold_seconds: float) -> float:
+        """For how long the pool may be empty before a proxy gives up the first request that it holds."""
+
     def parts(self, service: VaultService, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
-        """The services in front of the replicas, with their workloads and revisions.
+        """The services in front of the replicas, with their workloads and revisions; none if they belong to another stack.
 
         `bind` is the address of the host that ports are published on, empty for all; `key` is that of revisions.
         """

@@ -17,9 +17,6 @@ from typing import Any, Final
 
 from reconciler.core.desired.revision import digest, formula_of
 
-HOLD_MARGIN: Final = 1.0
-"""Seconds before the end of `holdSeconds` by which requests have to be let in: a proxy may count whole seconds."""
-
 JSON = Mapping[str, Any]
 
 DEFAULT_STOP_GRACE: Final = 10.0
@@ -81,7 +78,8 @@ class ProxySettings:
     """Everything that a proxy is told beside its servers; durations in seconds.
 
     `header_kib` is the room for the headers of one request; `drop_headers` are names, or beginnings with a `*`, of those
-    that do not reach a replica.
+    that do not reach a replica. `patience`: for how long the pool may be empty before the proxy gives up the first request
+    that it holds.
     """
 
     pool: str
@@ -90,11 +88,7 @@ class ProxySettings:
     drain_seconds: float
     header_kib: int = 32
     drop_headers: tuple[str, ...] = ()
-
-    @property
-    def patience(self) -> float:
-        """For how long the pool may be empty before the proxy gives up the first request that it holds."""
-        return max(0.0, self.hold_seconds - HOLD_MARGIN)
+    patience: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +147,8 @@ class Site:
 class Stack:
     """What should run for one VaultService.
 
-    `document` is the Compose file as data, labels included; `published` the host port of the gateway. Web replicas that
-    were created before `rotated_at` are replaced on request.
+    `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
+    its proxies may belong to another stack. Web replicas that were created before `rotated_at` are replaced on request.
     """
 
     name: str
@@ -181,16 +175,6 @@ class Stack:
     def of(self, *roles: Role) -> tuple[Workload, ...]:
         """The workloads that have one of these roles, in the order of the document."""
         return tuple([workload for workload in self.workloads if workload.role in roles])
-
-    @cached_property
-    def gateway(self) -> Workload:
-        """The workload that holds the network namespace and the published port."""
-        return self.of(Role.GATEWAY)[0]
-
-    @cached_property
-    def haproxy(self) -> Workload:
-        """The workload that runs the proxies."""
-        return self.of(Role.PROXY)[0]
 
     @cached_property
     def web(self) -> tuple[Workload, ...]:

@@ -87,7 +87,7 @@ def _maker(operation: Operation, stack: Stack, observed: Observation) -> str:
             return name
         case ConfigureProxy() | ReloadProxy() if observed.proxy.written != observed.proxy.expected:
             # Its own image validates a configuration with a new structure.
-            return stack.haproxy.name
+            return next((workload.name for workload in stack.of(Role.PROXY)), "")
     return ""
 
 

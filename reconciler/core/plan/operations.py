@@ -68,7 +68,8 @@ class CreateReplicas(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateProxy(Operation):
-    """Create one proxy in the namespace of `gateway`; it takes the listening sockets over from `handover`, if any.
+    """Create one proxy, in the namespace of `gateway` if there is one; it takes listening sockets over from `handover`, if
+    any.
 
     `namespace` says when that gateway was started, which tells its namespace from those that it had before. `image` as in
     CreateReplicas. `overlay`: what sets this container apart from the others of its workload, as fields of a Compose
@@ -78,7 +79,7 @@ class CreateProxy(Operation):
     workload: str
     existing: int
     slot: int
-    gateway: str
+    gateway: str = ""
     namespace: datetime | None = None
     handover: int | None = None
     image: str = ""
@@ -172,15 +173,16 @@ class ConnectNetwork(ContainerOperation):
 class ConfigureProxy(Operation):
     """Write the proxy's configuration with these servers (name and address), after the proxy's own binary accepted it.
 
-    `weights`: by name, where it is not the default.
+    `weights`: by name, where it is not the default. `file`: its name for people.
     """
 
     servers: tuple[tuple[str, str], ...]
     weights: tuple[tuple[str, int], ...] = ()
+    file: str = "haproxy.cfg"
 
     @property
     def sentence(self) -> str:
-        return f"write haproxy.cfg with {len(self.servers)} servers"
+        return f"write {self.file} with {len(self.servers)} servers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from reconciler.core.assess.observation import Container, EngineObservation, Sta
 from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
-from reconciler.engines.base import Command, EngineEvent, EngineInfo
+from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_published
 from reconciler.engines.compose import events, logs, throwaway
 from reconciler.engines.compose.address_pools import networks_left
 from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
@@ -95,8 +95,7 @@ class ComposeEngine:
         containers = tuple(
             self._with_start(c, shares=bool(c.joined or c.shared) or c.id in joined) for c in present
         )
-        gateway = stack.gateway
-        is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        is_open = is_published(stack, containers)
         images = self._present_images(stack)
         missing = frozenset(w.image for w in stack.workloads) - images.keys()
         return EngineObservation(

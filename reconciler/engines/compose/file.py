@@ -29,14 +29,16 @@ def _readable(service: JSON) -> JSON:
 
 
 def proxy_overlay(request: CreateProxy) -> JSON:
-    """The override that sets one proxy container apart: the fields of its proxy, its slot and its namespace."""
+    """The override that sets one proxy container apart: the fields of its proxy, its slot and the namespace it joins."""
     own: dict[str, Any] = dict(request.overlay)
     marks = {SLOT: str(request.slot)}
     if request.namespace:
         marks[NAMESPACE] = request.namespace.isoformat()
     if request.image:
         own["image"] = request.image
-    own |= {"network_mode": f"container:{request.gateway}", "labels": marks}
+    if request.gateway:
+        own["network_mode"] = f"container:{request.gateway}"
+    own["labels"] = marks
     return {"services": {request.workload: own}}
 
 

@@ -19,7 +19,7 @@ from reconciler.core.assess.observation import Container, EngineObservation, Hea
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
-from reconciler.engines.base import Command, EngineEvent, EngineInfo, shortened
+from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_published, shortened
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 
@@ -87,8 +87,7 @@ class MemoryEngine:
         """See Engine.observe."""
         self.ping()
         containers = tuple(self._seen(container) for container in self.machine.of(stack.project))
-        gateway = stack.gateway
-        is_open = any(c.workload == gateway.name and gateway.accepts(c.revision) for c in containers)
+        is_open = is_published(stack, containers)
         self._settle_pulls()
         missing = frozenset(w.image for w in stack.workloads if w.image in self.missing_images)
         return EngineObservation(
@@ -359,7 +358,7 @@ class MemoryEngine:
             restarts=restart in ("always", "unless-stopped"),
             port=workload.port,
             slot=proxy.slot if proxy else None,
-            joined=proxy.gateway if proxy else self._owner(stack, service.get("network_mode")),
+            joined=(proxy.gateway or None) if proxy else self._owner(stack, service.get("network_mode")),
             pid=self._owner(stack, service.get("pid")),
             ipc=self._owner(stack, service.get("ipc")),
             namespace=proxy.namespace if proxy else None,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.core.desired.revision import revisions_of
-from reconciler.core.desired.stack import Role, Site, Workload
+from reconciler.core.desired.stack import Role, Site, Stack, Workload
 from reconciler.core.desired.workloads import Part, labelled
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 
@@ -29,6 +29,16 @@ EXPORTER_PREFIX: Final = "184"
 
 HARD_STOP_MARGIN: Final = 5.0
 """Seconds by which a stopping HAProxy outlives its sessions' drain deadline before the engine kills it."""
+
+
+def gateway_of(stack: Stack) -> Workload:
+    """The workload that holds the network namespace and the published port."""
+    return stack.of(Role.GATEWAY)[0]
+
+
+def haproxy_of(stack: Stack) -> Workload:
+    """The workload that runs the HAProxies."""
+    return stack.of(Role.PROXY)[0]
 
 
 def exporter_port(slot: int) -> int:

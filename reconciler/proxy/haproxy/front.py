@@ -13,10 +13,16 @@ from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.desired.workloads import Part
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.front import FrontStep, ProxyCapabilities
-from reconciler.proxy.haproxy.containers import exporter_port, parts
+from reconciler.proxy.haproxy.containers import exporter_port, gateway_of, haproxy_of, parts
 from reconciler.proxy.haproxy.steps import plan_front
 
-__all__ = ["FRONT", "HAProxyFront"]
+__all__ = ["FRONT", "HAPROXY_USER", "HAProxyFront"]
+
+HAPROXY_USER: Final = 99
+"""Uid and gid of the official image."""
+
+HOLD_MARGIN: Final = 1.0
+"""Seconds before the end of `holdSeconds` by which requests have to be let in: HAProxy counts whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,11 @@ class HAProxyFront:
     """Implements reconciler.core.plan.front.FrontDoor."""
 
     capabilities: ProxyCapabilities = field(default_factory=ProxyCapabilities)
+    user: int = HAPROXY_USER
+
+    def patience(self, hold_seconds: float) -> float:
+        """See Front.patience."""
+        return max(0.0, hold_seconds - HOLD_MARGIN)
 
     def parts(self, service: VaultService, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
         """See Front.parts."""
@@ -37,10 +48,10 @@ class HAProxyFront:
 
     def exporters(self, stack: Stack, observed: Observation) -> tuple[tuple[int, str], ...]:
         """See FrontDoor.exporters; they are in the namespace of their gateway."""
-        gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(stack.gateway.name)}
+        gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(gateway_of(stack).name)}
         return tuple(
             (container.slot, f"{address}:{exporter_port(container.slot)}")
-            for container in observed.of(stack.haproxy.name)
+            for container in observed.of(haproxy_of(stack).name)
             if container.state is State.RUNNING
             and container.slot is not None
             and (address := gateways.get(container.joined or ""))

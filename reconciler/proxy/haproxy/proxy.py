@@ -24,6 +24,7 @@ from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
+from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
 from reconciler.proxy.haproxy.front import FRONT
@@ -77,7 +78,7 @@ class HAProxy:
         return ProxyObservation(
             expected=expected,
             # A file that this image's HAProxy has not validated yet counts as missing, although it may be valid.
-            written=written.structure if written and written.image == stack.haproxy.image else None,
+            written=written.structure if written and written.image == haproxy_of(stack).image else None,
             configured=written.servers if written else {},
             weights=written.weights if written else {},
             instances=tuple(
@@ -96,7 +97,7 @@ class HAProxy:
         self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
     ) -> None:
         """See Proxy.configure."""
-        image = stack.haproxy.image
+        image = haproxy_of(stack).image
         files = _checked(render, stack.proxy, servers, image, weights)
         before = _written(stack)
         if before is not None:

@@ -32,7 +32,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
     Wait,
 )
-from reconciler.proxy.haproxy.containers import slot_overlay
+from reconciler.proxy.haproxy.containers import gateway_of, haproxy_of, slot_overlay
 
 ANSWER_SECONDS: Final = 10.0
 """How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
@@ -56,10 +56,10 @@ def plan_front(
     stack, observed = assessment.stack, assessment.observed
     # A stopped one remains to be removed after it has exited.
     gateways = [
-        c for c in observed.of(stack.gateway.name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
+        c for c in observed.of(gateway_of(stack).name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
     ]
     home = next(
-        (c for c in gateways if c.state in _HOLDS_NAMESPACE and stack.gateway.accepts(c.revision)), None
+        (c for c in gateways if c.state in _HOLDS_NAMESPACE and gateway_of(stack).accepts(c.revision)), None
     )
     proxies = _Proxies(assessment, home, can_hand_over=can_hand_over)
     gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
@@ -74,7 +74,7 @@ def plan_front(
 def _gateway(
     stack: Stack, observed: Observation, gateways: list[Container], home: Container | None, proxies: _Proxies
 ) -> tuple[list[Operation], str]:
-    workload = stack.gateway
+    workload = gateway_of(stack)
     operations: list[Operation] = []
     ended = [c for c in gateways if c.state in (State.EXITED, State.DEAD)]
     usable = [c for c in gateways if c not in ended and workload.accepts(c.revision)]
@@ -135,12 +135,12 @@ class _Proxies:
     def __init__(self, assessment: Assessment, home: Container | None, *, can_hand_over: bool) -> None:
         self._can_hand_over = can_hand_over
         stack, observed = assessment.stack, assessment.observed
-        self._workload = stack.haproxy
+        self._workload = haproxy_of(stack)
         self._engine = observed.engine
         self._expected = observed.proxy.expected
         self._home = home
         self._all = observed.of(self._workload.name)
-        self._gateways = {c.id: c for c in observed.of(stack.gateway.name) if c.state in _HOLDS_NAMESPACE}
+        self._gateways = {c.id: c for c in observed.of(gateway_of(stack).name) if c.state in _HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
         self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
         self._fit = [c for c in self._running if self._fits(c)]

@@ -15,6 +15,7 @@ from reconciler.core import labels
 from reconciler.core.compose.fragment import BuildError
 from reconciler.core.desired.build import build, project_of, resolve_settings
 from reconciler.core.desired.stack import Role, RotationMode, Site, Stack
+from reconciler.proxy.haproxy.containers import gateway_of, haproxy_of
 from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
@@ -175,9 +176,9 @@ def test_a_container_name_cannot_be_kept_by_two() -> None:
 
 def test_counts_are_no_part_of_a_revision() -> None:
     assert built(one(), replicas=2).revision == built(one(), replicas=5).revision
-    gateways = {built(one(), ports={"http": port}).gateway.revision for port in (80, 81)}
+    gateways = {gateway_of(built(one(), ports={"http": port})).revision for port in (80, 81)}
     assert len(gateways) == 2
-    assert len({built(one(), ports={"http": port}).haproxy.revision for port in (80, 81)}) == 1
+    assert len({haproxy_of(built(one(), ports={"http": port})).revision for port in (80, 81)}) == 1
 
 
 def test_a_restart_is_another_revision_of_who_answers_requests() -> None:

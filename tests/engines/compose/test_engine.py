@@ -19,6 +19,7 @@ from reconciler.engines.compose import engine as compose
 from reconciler.engines.compose.address_pools import networks_left
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.file import dump
+from reconciler.proxy.haproxy.containers import haproxy_of
 from tests.e2e.docker_cli import containers, docker
 from tests.e2e.waiting import until
 
@@ -123,7 +124,7 @@ def test_a_dependency_is_recreated_from_what_its_tag_meant_before(
 ) -> None:
     stack = make_stack()
     (before,) = _run(engine, stack, "box")
-    other = engine.observe(stack).images[stack.haproxy.image]
+    other = engine.observe(stack).images[haproxy_of(stack).image]
     docker("stop", "--time=0", before.id)
     engine.recreate(stack, "box", other)
     (after,) = _seen(engine, stack, "box")
