@@ -102,8 +102,8 @@ class Engine(Protocol):
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers in parallel; skips those that run already."""
 
-    def stop(self, container: str, grace: float) -> None:
-        """Request a stop and return; the engine kills after `grace` seconds, an event reports the end."""
+    def stop(self, containers: tuple[str, ...], grace: float) -> None:
+        """Request stops in parallel and return; the engine kills after `grace` seconds, an event reports each end."""
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
         """Remove containers in parallel, but no named volume; skips those that no longer exist."""

@@ -8,11 +8,22 @@ people, and is safe to repeat.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from reconciler.core.assess.observation import DEFAULT_WEIGHT, Container, ProxyObservation
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
+
+
+@dataclass(frozen=True, slots=True)
+class NewServer:
+    """A server that is to take traffic at "address:port". `trusted`: it is UP before its first check."""
+
+    name: str
+    address: str
+    trusted: bool
+    weight: int = DEFAULT_WEIGHT
 
 
 class Proxy(Protocol):
@@ -41,26 +52,24 @@ class Proxy(Protocol):
     def reload(self, stack: Stack, slot: int) -> None:
         """Start a new worker in this HAProxy; returns when it serves, else raises an error with its log."""
 
-    def add_server(
-        self,
-        stack: Stack,
-        slots: Sequence[int],
-        server: str,
-        address: str,
-        *,
-        trusted: bool,
-        weight: int = DEFAULT_WEIGHT,
-    ) -> None:
-        """Add the server at this address, and at no other, and enable it in the current workers.
+    def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
+        """Add each server at its address, and at no other, and enable it in the current workers.
 
         One that takes traffic already keeps its weight.
         """
 
-    def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
-        """Give the server this share of new requests, 0 to 256, in the current workers; its sessions are kept."""
+    def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
+        """Give servers (name, weight) another share of new requests, 0 to 256, in the current workers; their sessions are
+        kept.
+        """
 
-    def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
-        """Send nothing new to the server, in all workers."""
+    def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
+        """Send nothing new to these servers, in all workers."""
 
-    def delete_server(self, stack: Stack, slots: Sequence[int], server: str, *, force: bool) -> None:
-        """Delete the server from all current workers; without `force` fail while it has a session."""
+    def delete_servers(
+        self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool
+    ) -> None:
+        """Delete these servers from all current workers; without `force` fail if one of them has a session.
+
+        Success means that all of them are gone. After a failure some may be.
+        """

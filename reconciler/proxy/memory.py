@@ -25,6 +25,7 @@ from reconciler.core.assess.observation import (
 )
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
+from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.config import structure
 from reconciler.proxy.haproxy.containers import haproxy_of
@@ -186,57 +187,59 @@ class MemoryProxy:
             self._supersede(process)
             process.workers.insert(0, self._worker(stack.project, former))
 
-    def add_server(
-        self,
-        stack: Stack,
-        slots: Sequence[int],
-        server: str,
-        address: str,
-        *,
-        trusted: bool,
-        weight: int = DEFAULT_WEIGHT,
-    ) -> None:
-        """See Proxy.add_server."""
+    def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
+        """See Proxy.add_servers."""
         now = self._clock()
         for worker in self._current(stack, slots):
-            known = worker.servers.get(server)
-            if known is None or known.address != address:
-                known = MemoryServer(address, now, admin=Admin.DRAIN, up=False)
-                worker.servers[server] = known
-            if known.admin is not Admin.READY:
-                known.admin, known.up, known.changed = Admin.READY, trusted, now
-                known.weight = weight
+            for server in servers:
+                known = worker.servers.get(server.name)
+                if known is None or known.address != server.address:
+                    known = MemoryServer(server.address, now, admin=Admin.DRAIN, up=False)
+                    worker.servers[server.name] = known
+                if known.admin is not Admin.READY:
+                    known.admin, known.up, known.changed = Admin.READY, server.trusted, now
+                    known.weight = server.weight
 
-    def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
-        """See Proxy.set_weight."""
+    def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
+        """See Proxy.set_weights."""
         for worker in self._current(stack, slots):
-            if known := worker.servers.get(server):
-                known.weight = weight
+            for server, weight in weights:
+                if known := worker.servers.get(server):
+                    known.weight = weight
 
-    def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
-        """See Proxy.drain_server."""
+    def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
+        """See Proxy.drain_servers."""
         for worker in self._current(stack, slots):
-            if known := worker.servers.get(server):
-                known.drain(self._clock())
+            for server in servers:
+                if known := worker.servers.get(server):
+                    known.drain(self._clock())
 
-    def delete_server(self, stack: Stack, slots: Sequence[int], server: str, *, force: bool) -> None:
-        """See Proxy.delete_server."""
+    def delete_servers(
+        self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool
+    ) -> None:
+        """See Proxy.delete_servers; like HAProxy it deletes those that it can."""
         listening = self._listening(stack, slots)
         if force:
             for process in listening:
                 for worker in process.workers:
                     if not worker.current:
-                        worker.servers.pop(server, None)
+                        for server in servers:
+                            worker.servers.pop(server, None)
         for worker in self._current(stack, slots):
-            known = worker.servers.get(server)
-            if known is None:
-                continue
+            busy = [server for server in servers if not self._delete(worker, server, force=force)]
+            if busy:
+                sessions = len(worker.servers[busy[0]].sessions)
+                raise ProxyError(f"server {busy[0]} cannot be deleted, it still has {sessions} sessions")
+
+    def _delete(self, worker: MemoryWorker, server: str, *, force: bool) -> bool:
+        """Whether the server is gone from a worker now."""
+        known = worker.servers.get(server)
+        if known is not None:
             known.drain(self._clock())
             if known.sessions and not force:
-                raise ProxyError(
-                    f"server {server} cannot be deleted, it still has {len(known.sessions)} sessions"
-                )
+                return False
             del worker.servers[server]
+        return True
 
     # Simulation
 

@@ -27,7 +27,7 @@ from reconciler.core.assess.observation import (
 )
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
-from reconciler.proxy.base import Proxy
+from reconciler.proxy.base import NewServer, Proxy
 from reconciler.proxy.memory import MemoryProxy, MemoryServer, MemoryWorker
 from tests.e2e import waiting
 from tests.proxy.conftest import Replica, World, make_stack
@@ -97,17 +97,18 @@ class ProxyWorld(ABC):
         """Write the configuration with these servers."""
         self.proxy.configure(self.stack, [(replica.name, replica.address) for replica in replicas])
 
-    def add(self, replica: Replica, *, trusted: bool = True) -> None:
-        """Add a server to every HAProxy."""
-        self.proxy.add_server(self.stack, self.slots, replica.name, replica.address, trusted=trusted)
+    def add(self, *replicas: Replica, trusted: bool = True) -> None:
+        """Add servers to every HAProxy."""
+        new = [NewServer(replica.name, replica.address, trusted) for replica in replicas]
+        self.proxy.add_servers(self.stack, self.slots, new)
 
-    def drain(self, name: str) -> None:
-        """Drain a server in every HAProxy."""
-        self.proxy.drain_server(self.stack, self.slots, name)
+    def drain(self, *names: str) -> None:
+        """Drain servers in every HAProxy."""
+        self.proxy.drain_servers(self.stack, self.slots, names)
 
-    def delete(self, name: str, *, force: bool = False) -> None:
-        """Delete a server from every HAProxy."""
-        self.proxy.delete_server(self.stack, self.slots, name, force=force)
+    def delete(self, *names: str, force: bool = False) -> None:
+        """Delete servers from every HAProxy."""
+        self.proxy.delete_servers(self.stack, self.slots, names, force=force)
 
     @property
     def slots(self) -> list[int]:

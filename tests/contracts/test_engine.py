@@ -251,7 +251,7 @@ def test_what_was_asked_to_stop_is_stopping_until_it_is_started_again(world: Eng
     stack = world.stack()
     world.run(stack, "web")
     (web,) = world.until_all(stack, "web", lambda c: c.is_ready, "it is healthy")
-    world.engine.stop(web.id, 10)
+    world.engine.stop((web.id,), 10)
     (stopping,) = world.seen(stack, "web")
     assert stopping.stopping
     (ended,) = world.until_all(stack, "web", _has_ended, "it has ended")
@@ -263,12 +263,26 @@ def test_what_was_asked_to_stop_is_stopping_until_it_is_started_again(world: Eng
     assert (again.state, again.exit_code, again.ended, again.stopping) == (State.RUNNING, None, None, False)
 
 
+def test_several_are_stopped_side_by_side(world: EngineWorld) -> None:
+    stack = world.stack()
+    world.run(stack, "web", 3)
+    first, *others = world.until_all(stack, "web", lambda c: c.is_ready, "all are healthy")
+    world.engine.stop(tuple(each.id for each in others), 10)
+    seen = {container.id: container.stopping for container in world.seen(stack, "web")}
+    assert seen == {first.id: False} | {each.id: True for each in others}
+    world.until(
+        "both have ended",
+        lambda: all(_has_ended(c) for c in world.seen(stack, "web") if c.id != first.id),
+    )
+    assert [c.id for c in world.seen(stack, "web") if c.is_ready] == [first.id]
+
+
 def test_what_ignores_a_stop_is_killed_after_its_grace_unless_the_controller_is_gone(
     world: EngineWorld,
 ) -> None:
     stack = world.stack()
     (box,) = world.run(stack, "box")
-    world.engine.stop(box.id, 1)
+    world.engine.stop((box.id,), 1)
     (ended,) = world.until_all(stack, "box", _has_ended, "it has ended")
     assert (ended.exit_code, ended.stopping) == (137, True)
     world.restart_controller()
@@ -288,7 +302,7 @@ def test_a_frozen_container_is_up_and_a_stop_thaws_it(world: EngineWorld) -> Non
     world.restart_controller()
     assert world.seen(stack, "web")[0].state is State.RUNNING
     world.pause(web.id)
-    world.engine.stop(web.id, 10)
+    world.engine.stop((web.id,), 10)
     (ended,) = world.until_all(stack, "web", _has_ended, "it has ended")
     assert (ended.exit_code, ended.stopping) == (0, True), "it had the time to end well"
 
@@ -299,7 +313,7 @@ def test_what_crashes_is_restarted_until_it_is_stopped(world: EngineWorld) -> No
     (web,) = world.until_all(stack, "web", lambda c: c.state is State.RESTARTING, "it crashed")
     assert (web.exit_code, web.health, web.addresses) == (1, Health.NONE, {})
     world.until_all(stack, "web", lambda c: c.state is State.RUNNING, "it was restarted")
-    world.engine.stop(web.id, 1)
+    world.engine.stop((web.id,), 1)
     (ended,) = world.until_all(stack, "web", _has_ended, "it has ended")
     assert ended.id == web.id
 
@@ -333,7 +347,7 @@ def test_what_is_gone_can_be_started_stopped_and_removed_again(world: EngineWorl
         world.engine.remove((box.id,))
         assert world.seen(stack, "box") == []
     world.engine.start((box.id,))
-    world.engine.stop(box.id, 1)
+    world.engine.stop((box.id,), 1)
     assert world.engine.logs(box.id, 10) == ""
     assert list(world.engine.follow(box.id, 10)) == []
 
@@ -346,7 +360,7 @@ def test_a_dependency_that_is_recreated_keeps_its_volumes(world: EngineWorld) ->
     (before,) = world.run(old, "box")
     volumes = world.mounts(before.id)
     assert set(volumes) == {"/anonymous", "/named"}
-    world.engine.stop(before.id, 0)
+    world.engine.stop((before.id,), 0)
     world.until_all(old, "box", _has_ended, "it has ended")
     world.engine.recreate(new, "box")
     (after,) = world.seen(new, "box")

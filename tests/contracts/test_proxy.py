@@ -175,6 +175,54 @@ def test_a_server_with_a_session_is_deleted_only_by_force(world: ProxyWorld) -> 
     assert not session.whole()
 
 
+def test_several_servers_are_changed_together(world: ProxyWorld) -> None:
+    world.configure(world.one)
+    world.start()
+    world.until("it is up", lambda: world.up() == {"one"})
+    moved = replace(world.two, name="one")
+    world.add(moved, world.two, dead(world.one))
+    assert {name: server.address for name, server in world.servers().items()} == {
+        "one": world.two.address,
+        "two": world.two.address,
+        "dead": dead(world.one).address,
+    }
+    world.proxy.set_weights(world.stack, world.slots, [("two", 3), ("gone", 5), ("one", 2)])
+    assert [world.servers()[name].weight for name in ("one", "two")] == [2, 3]
+    world.drain("one", "gone", "dead")
+    assert {n for n, server in world.servers().items() if server.admin is Admin.DRAIN} == {"one", "dead"}
+    world.until("they have no session", lambda: world.sessions("one") + world.sessions("dead") == 0)
+    world.delete("dead", "gone", "one")
+    assert set(world.servers()) == {"two"}
+    assert world.answering() == {"two"}
+
+
+def test_a_busy_server_fails_a_deletion_of_several_and_stays(world: ProxyWorld) -> None:
+    world.configure(world.one)
+    world.start()
+    session = world.request(4)
+    world.until("it is answered", session.server)
+    world.add(world.two, dead(world.one))
+    with pytest.raises(ProxyError, match="server one cannot be deleted, it still has 1 session"):
+        world.delete("dead", "one")
+    assert world.servers()["one"].admin is Admin.DRAIN
+    assert session.whole()
+    world.until("it has no session", lambda: world.sessions("one") == 0)
+    world.delete("dead", "one")
+    assert set(world.servers()) == {"two"}
+
+
+def test_many_servers_come_and_go_in_one_call(world: ProxyWorld) -> None:
+    """More commands than one round trip takes."""
+    world.configure(world.one)
+    world.start()
+    world.until("it is up", lambda: world.up() == {"one"})
+    many = [replace(dead(world.one), name=f"dead-{number}") for number in range(120)]
+    world.add(*many, trusted=False)
+    assert len(world.servers()) == 121
+    world.delete(*(each.name for each in many))
+    assert set(world.servers()) == {"one"}
+
+
 def test_a_request_waits_until_there_is_a_server(world: ProxyWorld) -> None:
     world.configure(world.one)
     world.start()
@@ -240,7 +288,7 @@ def test_a_pair_is_told_together_or_one_by_one(world: ProxyWorld) -> None:
     assert [instance.answering for instance in world.observe().instances] == [True, True]
     world.add(world.two)
     assert [set(world.servers(slot)) for slot in (1, 2)] == 2 * [{"one", "two"}]
-    world.proxy.drain_server(world.stack, [2], "one")
+    world.proxy.drain_servers(world.stack, [2], ["one"])
     assert [world.servers(slot)["one"].admin for slot in (1, 2)] == [Admin.READY, Admin.DRAIN]
     world.delete("one")
     assert [set(world.servers(slot)) for slot in (1, 2)] == 2 * [{"two"}]

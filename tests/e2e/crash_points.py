@@ -143,7 +143,7 @@ def _hand(here: CrashStage, _: str) -> None:
 def _other_weight(here: CrashStage, tag: str) -> None:
     preview = here.stage.preview()
     server = next(replica.name for replica in preview.replicas if replica.in_pool)
-    here.stage.application.proxy.set_weight(preview.stack, preview.assessment.slots, server, 3)
+    here.stage.application.proxy.set_weights(preview.stack, preview.assessment.slots, [(server, 3)])
     # HAProxy tells no weights: the pass that finds it is one for the spec.
     here.stage.write(strategy={"progressDeadlineSeconds": 120 + len(tag)})
 

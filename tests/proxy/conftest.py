@@ -43,6 +43,7 @@ from reconciler.core.desired.stack import (
     Strategy,
     Workload,
 )
+from reconciler.proxy.base import NewServer
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
 from reconciler.proxy.haproxy.proxy import HAProxy
 
@@ -173,22 +174,21 @@ class World:
         self.proxy.configure(stack or self.stack, servers, list(weights.items()))
 
     def add(self, replica: Replica, *, trusted: bool = True, weight: int = 1) -> None:
-        self.proxy.add_server(
-            self.stack, self.slots, replica.name, replica.address, trusted=trusted, weight=weight
-        )
+        new = NewServer(replica.name, replica.address, trusted, weight)
+        self.proxy.add_servers(self.stack, self.slots, [new])
 
     def weigh(self, replica: Replica, weight: int) -> None:
-        self.proxy.set_weight(self.stack, self.slots, replica.name, weight)
+        self.proxy.set_weights(self.stack, self.slots, [(replica.name, weight)])
 
     def drain(self, replica: Replica) -> None:
-        self.proxy.drain_server(self.stack, self.slots, replica.name)
+        self.proxy.drain_servers(self.stack, self.slots, [replica.name])
 
     def until_free(self, replica: Replica) -> None:
         """Wait until the server of a replica has no session."""
         until(lambda: self.servers()[replica.name].sessions == 0)
 
     def delete(self, replica: Replica, *, force: bool = False) -> None:
-        self.proxy.delete_server(self.stack, self.slots, replica.name, force=force)
+        self.proxy.delete_servers(self.stack, self.slots, [replica.name], force=force)
 
     @property
     def slots(self) -> list[int]:

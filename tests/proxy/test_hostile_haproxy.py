@@ -333,7 +333,7 @@ def test_what_it_says_is_quoted_in_part(site: Site, listen: Callable[..., list[b
 
     asked = listen(site.run / "master-1.sock", loud)
     runtime = Runtime(master(site), "web")
-    for change in (lambda: runtime.drain_server("one"), lambda: runtime.reload("0123456789ab")):
+    for change in (lambda: runtime.drain_servers(["one"]), lambda: runtime.reload("0123456789ab")):
         with pytest.raises(ProxyError, match=r"begin.*\[…\].*end") as raised:
             change()
         assert len(str(raised.value)) < 3000
@@ -356,6 +356,6 @@ def test_forged_sessions_add_no_command(site: Site, listen: Callable[..., list[b
 
     asked = listen(site.run / "master-1.sock", speak)
     with suppress(ProxyError):
-        Runtime(master(site), "web").delete_server("one", force=True)
+        Runtime(master(site), "web").delete_servers(["one"], force=True)
     cuts = [question for question in asked if b"shutdown session " in question]
     assert cuts == [b"@!100 shutdown session 0x55\n"]

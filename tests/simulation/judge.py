@@ -151,13 +151,15 @@ class Judge:
                 if container := self._engine.machine.containers.get(id):
                     self._let_start(now, container)
         if call in ("stop", "remove"):
-            for id in (arguments[0],) if call == "stop" else arguments[0]:
+            for id in arguments[0]:
                 if container := self._engine.machine.containers.get(id):
                     self._let_end(now, container, call)
-        elif call == "delete_server" and named["force"]:
-            self._let_cut(now, arguments[2])
-        elif call == "add_server" and now.holds:
-            raise Violation(f"requests are let in to {arguments[2]} before what it needs is ready")
+        elif call == "delete_servers" and named["force"]:
+            for name in arguments[2]:
+                self._let_cut(now, name)
+        elif call == "add_servers" and now.holds:
+            names = _names(server.name for server in arguments[2])
+            raise Violation(f"requests are let in to {names} before what they need is ready")
 
     def after(self, call: str) -> None:
         """The call was made, with whatever result."""

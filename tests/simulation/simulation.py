@@ -337,7 +337,7 @@ class Simulation:
 
     def _fault(self, name: str, how: str) -> None:
         self.story.tell("fault", f"{name} {how}")
-        error = ProxyError if name.endswith("_server") or name in ("configure", "reload") else EngineError
+        error = ProxyError if name.endswith("_servers") or name in ("configure", "reload") else EngineError
         raise error(f"{name} {how}")
 
     # Time, traffic and events

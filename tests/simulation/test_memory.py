@@ -13,6 +13,7 @@ from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.operations import CreateProxy, CreateReplicas
 from reconciler.engines.memory.engine import MemoryEngine, answers_after_boot
 from reconciler.engines.memory.machine import Behaviour, Machine
+from reconciler.proxy.base import NewServer
 from reconciler.proxy.memory import SEES_DOWN_AFTER, SEES_UP_AFTER, MemoryProxy
 from tests.simulation.services import Wish, build_stack
 
@@ -60,7 +61,7 @@ class Hands:
         (web,) = self.seen()
         address = f"{web.addresses[VAULT_NET]}:8000"
         self.proxy.configure(self.stack, [(web.short, address)])
-        self.proxy.add_server(self.stack, [1, 2], web.short, address, trusted=True)
+        self.proxy.add_servers(self.stack, [1, 2], [NewServer(web.short, address, trusted=True)])
         return web.short, address
 
 
@@ -73,7 +74,7 @@ def test_a_controller_that_dies_leaves_who_ignores_its_stop_alone() -> None:
     hands = Hands(Wish("web"), Behaviour(stop=float("inf")))
     hands.create(1)
     hands.start()
-    hands.engine.stop(hands.seen()[0].id, 10)
+    hands.engine.stop((hands.seen()[0].id,), 10)
     hands.machine.lose_grip()
     hands.time += 60
     (web,) = hands.seen()

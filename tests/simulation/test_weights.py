@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from reconciler.core.assess.assessment import Assessment
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.strategies import STRATEGIES, Decision
 from reconciler.core.plan.strategies.rolling_update import rolling_update
+from reconciler.proxy.base import NewServer
 from reconciler.proxy.memory import MemoryProxy
 from tests.simulation.many import quietly
 from tests.simulation.services import Wish
@@ -32,13 +34,13 @@ def weighing(assessment: Assessment) -> Decision:
 
 def test_no_promise_is_broken_while_servers_are_weighed(monkeypatch: pytest.MonkeyPatch) -> None:
     weights: Counter[int] = Counter()
-    told = MemoryProxy.set_weight
+    told = MemoryProxy.set_weights
 
-    def counted(proxy: MemoryProxy, stack: Any, slots: Any, server: str, weight: int) -> None:
-        weights[weight] += 1
-        told(proxy, stack, slots, server, weight)
+    def counted(proxy: MemoryProxy, stack: Any, slots: Any, changes: Sequence[tuple[str, int]]) -> None:
+        weights.update(weight for _, weight in changes)
+        told(proxy, stack, slots, changes)
 
-    monkeypatch.setattr(MemoryProxy, "set_weight", counted)
+    monkeypatch.setattr(MemoryProxy, "set_weights", counted)
     monkeypatch.setitem(STRATEGIES, "RollingUpdate", weighing)
     with quietly():
         for seed in SEEDS:
@@ -55,8 +57,8 @@ def test_requests_spread_by_weight_and_a_restart_finds_it_in_the_file() -> None:
     hands.time += 5
     second = next(web.short for web in hands.seen() if web.short != first)
     other = next(f"{web.addresses[VAULT_NET]}:8000" for web in hands.seen() if web.short == second)
-    hands.proxy.add_server(hands.stack, [1], second, other, trusted=True)
-    hands.proxy.set_weight(hands.stack, [1], first, 9)
+    hands.proxy.add_servers(hands.stack, [1], [NewServer(second, other, trusted=True)])
+    hands.proxy.set_weights(hands.stack, [1], [(first, 9)])
     hands.proxy.configure(hands.stack, [(first, address), (second, other)], [(first, 9)])
     (process,) = hands.proxy.processes(hands.stack)
     random = Random(1)
@@ -67,7 +69,7 @@ def test_requests_spread_by_weight_and_a_restart_finds_it_in_the_file() -> None:
     assert 850 < shares()[first] < 950
     hands.proxy.reload(hands.stack, 1)
     assert 850 < shares()[first] < 950
-    hands.proxy.set_weight(hands.stack, [1], first, 0)
+    hands.proxy.set_weights(hands.stack, [1], [(first, 0)])
     assert shares() == {second: 1000}
-    hands.proxy.drain_server(hands.stack, [1], second)
+    hands.proxy.drain_servers(hands.stack, [1], [second])
     assert shares() == {"": 1000}

@@ -1,13 +1,14 @@
 """Executes the operations of a plan, in order and without decision logic.
 
-Neighbouring creations become one Compose call, neighbouring starts and removals are made side by side; otherwise an
-operation is a call. The first failure ends the pass: the next one observes and plans again.
+Neighbours of one kind become one call: creations one of Compose, changes of servers one of the proxy, and starts, stops
+and removals are made side by side. The first failure ends the pass: the next one observes and plans again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import groupby
+from typing import TypeVar
 
 from reconciler.api.errors import VaultError
 from reconciler.controller.report.executed import Executed
@@ -30,7 +31,9 @@ from reconciler.core.plan.operations import (
     StopContainer,
 )
 from reconciler.engines.base import Engine
-from reconciler.proxy.base import Proxy
+from reconciler.proxy.base import NewServer, Proxy
+
+Kind = TypeVar("Kind", bound=Operation)
 
 
 def execute(
@@ -50,12 +53,19 @@ def execute(
 
 def _call(operation: Operation) -> object:
     """Operations with equal answers share a call."""
-    if isinstance(operation, CreateReplicas | CreateProxy):
-        return CreateReplicas
-    if isinstance(operation, RemoveContainer):
-        return type(operation), operation.anonymous
-    if isinstance(operation, StartContainer):
-        return type(operation)
+    match operation:
+        case CreateReplicas() | CreateProxy():
+            return CreateReplicas
+        case StartContainer():
+            return StartContainer
+        case StopContainer(grace=grace):
+            return StopContainer, grace
+        case RemoveContainer(anonymous=anonymous):
+            return RemoveContainer, anonymous
+        case AddServer(slots=slots) | SetWeight(slots=slots) | DrainServer(slots=slots):
+            return type(operation), slots
+        case DeleteServer(slots=slots, force=force):
+            return DeleteServer, slots, force
     return operation
 
 
@@ -64,15 +74,15 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
         case CreateReplicas() | CreateProxy():
             engine.create(stack, tuple(o for o in batch if isinstance(o, CreateReplicas | CreateProxy)))
         case StartContainer():
-            engine.start(tuple(o.container for o in batch if isinstance(o, StartContainer)))
+            engine.start(tuple(o.container for o in _all(StartContainer, batch)))
         case PullImage(image=image):
             engine.pull(image)
         case RecreateContainer(workload=workload, image=image):
             engine.recreate(stack, workload, image)
-        case StopContainer(container=container, grace=grace):
-            engine.stop(container, grace)
+        case StopContainer(grace=grace):
+            engine.stop(tuple(o.container for o in _all(StopContainer, batch)), grace)
         case RemoveContainer(anonymous=anonymous):
-            containers = tuple(o.container for o in batch if isinstance(o, RemoveContainer))
+            containers = tuple(o.container for o in _all(RemoveContainer, batch))
             engine.remove(containers, anonymous_volumes=anonymous)
         case ConnectNetwork() as connection:
             engine.connect(stack, connection)
@@ -80,13 +90,18 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             proxy.configure(stack, servers, weights)
         case ReloadProxy(slot=slot):
             proxy.reload(stack, slot)
-        case AddServer(server=server, slots=slots, address=address, trusted=trusted, weight=weight):
-            proxy.add_server(stack, slots, server, address, trusted=trusted, weight=weight)
-        case SetWeight(server=server, slots=slots, weight=weight):
-            proxy.set_weight(stack, slots, server, weight)
-        case DrainServer(server=server, slots=slots):
-            proxy.drain_server(stack, slots, server)
-        case DeleteServer(server=server, slots=slots, force=force):
-            proxy.delete_server(stack, slots, server, force=force)
+        case AddServer(slots=slots):
+            new = [NewServer(o.server, o.address, o.trusted, o.weight) for o in _all(AddServer, batch)]
+            proxy.add_servers(stack, slots, new)
+        case SetWeight(slots=slots):
+            proxy.set_weights(stack, slots, [(o.server, o.weight) for o in _all(SetWeight, batch)])
+        case DrainServer(slots=slots):
+            proxy.drain_servers(stack, slots, [o.server for o in _all(DrainServer, batch)])
+        case DeleteServer(slots=slots, force=force):
+            proxy.delete_servers(stack, slots, [o.server for o in _all(DeleteServer, batch)], force=force)
         case operation:
             raise AssertionError(f"no call for {operation.kind}")
+
+
+def _all(kind: type[Kind], batch: tuple[Operation, ...]) -> Iterator[Kind]:
+    return (operation for operation in batch if isinstance(operation, kind))

@@ -20,7 +20,6 @@ from reconciler.controller.report.executed import Executed
 from reconciler.controller.report.recorded import is_towards
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.moved import moved
 from reconciler.core.assess.progress import Failure
 from reconciler.core.assess.unkept import unkept
 from reconciler.core.desired.stack import Role, Stack
@@ -154,7 +153,7 @@ class Journal:
         name = assessment.stack.name
         found: list[tuple[EventType, Reason, str]] = [
             *(("Normal", Reason.ADMISSION_WARNING, text) for text in assessment.stack.warnings),
-            *(("Warning", Reason.IMAGE_MOVED, text) for _, text in moved(assessment)),
+            *(("Warning", Reason.IMAGE_MOVED, text) for _, text in assessment.moved),
             *(("Warning", Reason.DATA_NOT_KEPT, text) for text in unkept(assessment)),
         ]
         for type_, reason, text in found:

@@ -20,7 +20,6 @@ from reconciler.api import (
 )
 from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.api.reasons import Reason
-from reconciler.core.assess.moved import moved
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.preview import Preview
@@ -55,7 +54,7 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
         ready = (
             "True",
             Reason.SERVING,
-            "; ".join([progress, *(text for _, text in moved(preview.assessment))]),
+            "; ".join([progress, *(text for _, text in preview.assessment.moved)]),
         )
         reconciling = ("False", Reason.CONVERGED, "")
     else:

@@ -14,6 +14,7 @@ from reconciler.core.assess.age import next_rotation
 from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
 from reconciler.core.assess.instance import Instance, judge_instance
+from reconciler.core.assess.moved import find_moved
 from reconciler.core.assess.namespaces import lost_namespace
 from reconciler.core.assess.observation import Container, Observation
 from reconciler.core.assess.pool import Member, merge, silent
@@ -82,6 +83,11 @@ class Assessment:
         """The Unix time of the next rotation, or None when nothing is rotated by age."""
         rotation, live = self.stack.rotation, [replica for replica in self.replicas if replica.live]
         return next_rotation(live, rotation) if rotation and live else None
+
+    @cached_property
+    def moved(self) -> tuple[tuple[str, str], ...]:
+        """Each workload whose containers do not run the image that its tag means now, with a message."""
+        return tuple(find_moved(self))
 
     def _replicas_of(self, workload: Workload) -> tuple[Replica, ...]:
         return tuple(replica for replica in self.replicas if replica.workload is workload)

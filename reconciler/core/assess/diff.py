@@ -13,7 +13,6 @@ from enum import StrEnum
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.counts import Counts
 from reconciler.core.assess.instance import Phase
-from reconciler.core.assess.moved import moved
 from reconciler.core.desired.stack import Role, Workload
 
 
@@ -55,7 +54,7 @@ def diff(assessment: Assessment) -> tuple[Difference, ...]:
             _of_web(workload, assessment) if workload.role is Role.WEB else _of_others(workload, assessment)
         )
     found += _of_proxy(assessment)
-    found += [Difference(Kind.IMAGE, name, text) for name, text in moved(assessment)]
+    found += [Difference(Kind.IMAGE, name, text) for name, text in assessment.moved]
     found += [
         Difference(Kind.ORPHAN, container.name, f"service {container.workload!r} is not in the stack")
         for container in assessment.orphans

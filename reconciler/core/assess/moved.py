@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.observation import Container, EngineObservation
 from reconciler.core.desired.stack import Role, Workload
+
+if TYPE_CHECKING:
+    from reconciler.core.assess.assessment import Assessment
 
 SHOWN: Final = 19
 """Characters of an image's ID: its algorithm and twelve digits, as `docker images` shows them."""
@@ -34,7 +36,7 @@ def kept_image(engine: EngineObservation, workload: Workload, containers: Iterab
     return "" if image == engine.images[workload.image] else image
 
 
-def moved(assessment: Assessment) -> Iterator[tuple[str, str]]:
+def find_moved(assessment: Assessment) -> Iterator[tuple[str, str]]:
     """Each workload whose containers do not run the image that its tag means now, with a message.
 
     The gateway only holds ports, and a complete job is never run again.

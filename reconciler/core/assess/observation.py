@@ -178,7 +178,7 @@ class Pull:
     again: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EngineObservation:
     """The engine side of a stack.
 
@@ -195,26 +195,34 @@ class EngineObservation:
     pulls: Mapping[str, Pull] = field(default_factory=dict)
     capabilities: EngineCapabilities = USUAL
 
+    # Here and not in Observation: an engine that has seen no change returns the same object again.
 
-@dataclass(frozen=True)
+    @cached_property
+    def oldest_first(self) -> tuple[Container, ...]:
+        """All containers, oldest first; the engine may list them in any order."""
+        return tuple(sorted(self.containers, key=lambda c: c.age_key))
+
+    @cached_property
+    def by_workload(self) -> Mapping[str, tuple[Container, ...]]:
+        """The containers of each workload, oldest first."""
+        found: dict[str, list[Container]] = {}
+        for container in self.oldest_first:
+            found.setdefault(container.workload, []).append(container)
+        return {workload: tuple(containers) for workload, containers in found.items()}
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The observed state of one stack at one moment."""
 
     engine: EngineObservation
     proxy: ProxyObservation
 
-    @cached_property
+    @property
     def containers(self) -> tuple[Container, ...]:
-        """All containers, oldest first; the engine may list them in any order."""
-        return tuple(sorted(self.engine.containers, key=lambda c: c.age_key))
-
-    @cached_property
-    def _by_workload(self) -> Mapping[str, tuple[Container, ...]]:
-        found: dict[str, list[Container]] = {}
-        for container in self.containers:
-            found.setdefault(container.workload, []).append(container)
-        return {workload: tuple(containers) for workload, containers in found.items()}
+        """All containers, oldest first."""
+        return self.engine.oldest_first
 
     def of(self, workload: str) -> tuple[Container, ...]:
         """The containers of one workload, oldest first."""
-        return self._by_workload.get(workload, ())
+        return self.engine.by_workload.get(workload, ())

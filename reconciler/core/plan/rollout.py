@@ -10,7 +10,7 @@ Scaling, healing, updates and rotation use the same arithmetic with different ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -126,22 +126,23 @@ def _bury(dead: Sequence[Replica]) -> Iterator[Operation]:
         yield _remove(replica, Cause.DETACHED if replica.is_detached else ended)
 
 
-def _forget_servers(assessment: Assessment) -> Iterator[Operation | Wait]:
+def _forget_servers(assessment: Assessment) -> list[Operation | Wait]:
     """The servers of dead replicas: they get no new requests at once, and pending requests are redispatched."""
-    for name in sorted(
-        set(assessment.members) - {replica.name for replica in assessment.replicas if replica.live}
-    ):
-        member = assessment.members[name]
-        if not member.draining:
-            yield DrainServer(server=name, slots=assessment.slots, cause=Cause.DEAD)
-        elif member.sessions == 0 or member.since >= CONNECT_SECONDS:
-            cut = f"cuts {member.sessions} sessions" if member.sessions else ""
-            yield DeleteServer(
-                server=name, slots=assessment.slots, force=bool(cut), cause=Cause.DEAD, detail=cut
-            )
-        else:
-            look = _next_look(DRAIN_LOOK, member.since, CONNECT_SECONDS)
-            yield Wait(look, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
+    gone = set(assessment.members) - {replica.name for replica in assessment.replicas if replica.live}
+    return _neighbours(_forget(assessment, name) for name in sorted(gone))
+
+
+def _forget(assessment: Assessment, name: str) -> Operation | Wait:
+    member = assessment.members[name]
+    if not member.draining:
+        return DrainServer(server=name, slots=assessment.slots, cause=Cause.DEAD)
+    if member.sessions == 0 or member.since >= CONNECT_SECONDS:
+        cut = f"cuts {member.sessions} sessions" if member.sessions else ""
+        return DeleteServer(
+            server=name, slots=assessment.slots, force=bool(cut), cause=Cause.DEAD, detail=cut
+        )
+    look = _next_look(DRAIN_LOOK, member.since, CONNECT_SECONDS)
+    return Wait(look, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
 
 
 # Pool members
@@ -247,31 +248,57 @@ def _servers(
 # Leaving replicas
 
 
-def _retire(assessment: Assessment, retiring: Mapping[Replica, Cause]) -> Iterator[Operation | Wait]:
+def _retire(assessment: Assessment, retiring: Mapping[Replica, Cause]) -> list[Operation | Wait]:
     """Drain, then stop drained replicas; a container that never ran is removed at once."""
-    for replica, cause in retiring.items():
-        member = replica.member
-        if replica.phase is Phase.CREATED:
-            yield _remove(replica, cause)
-        elif assessment.silent and (member is None or member.draining):
-            yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when every HAProxy answers")
-        elif member is None:
-            yield _stop(replica, cause)
-        elif not member.draining:
-            yield DrainServer(server=replica.name, slots=assessment.slots, cause=cause, detail=replica.reason)
-            if replica.idle and member.sessions == 0 and not assessment.silent:
-                # Nothing to wait for; and once drained, one without a check of its own would look well again.
-                yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
-                yield _stop(replica, cause)
-        elif member.sessions == 0:
-            # The proxy refuses this while there is a session, so its success allows the stop.
+    return _neighbours(
+        step for replica, cause in retiring.items() for step in _end(assessment, replica, cause)
+    )
+
+
+def _end(assessment: Assessment, replica: Replica, cause: Cause) -> Iterator[Operation | Wait]:
+    member = replica.member
+    if replica.phase is Phase.CREATED:
+        yield _remove(replica, cause)
+    elif assessment.silent and (member is None or member.draining):
+        yield Wait(DRAIN_LOOK, f"{replica.container.name} leaves when every HAProxy answers")
+    elif member is None:
+        yield _stop(replica, cause)
+    elif not member.draining:
+        yield DrainServer(server=replica.name, slots=assessment.slots, cause=cause, detail=replica.reason)
+        if replica.idle and member.sessions == 0 and not assessment.silent:
+            # Nothing to wait for; and once drained, one without a check of its own would look well again.
             yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
             yield _stop(replica, cause)
-        elif member.since >= assessment.stack.strategy.drain:
-            yield _stop(replica, cause, cut=member.sessions)
-        else:
-            look = _next_look(DRAIN_LOOK, member.since, assessment.stack.strategy.drain)
-            yield Wait(look, f"{replica.container.name} has {member.sessions} sessions to end")
+    elif member.sessions == 0:
+        # The proxy refuses this while there is a session, so its success allows the stop.
+        yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
+        yield _stop(replica, cause)
+    elif member.since >= assessment.stack.strategy.drain:
+        yield _stop(replica, cause, cut=member.sessions)
+    else:
+        look = _next_look(DRAIN_LOOK, member.since, assessment.stack.strategy.drain)
+        yield Wait(look, f"{replica.container.name} has {member.sessions} sessions to end")
+
+
+def _neighbours(steps: Iterable[Operation | Wait]) -> list[Operation | Wait]:
+    """The same steps, those that share a call side by side: all drains, all deletions, then the stops that need them.
+
+    What needs no deletion comes first: a server that cannot be deleted ends the pass.
+    """
+    parts = list(steps)
+    deleted = {part.server for part in parts if isinstance(part, DeleteServer)}
+
+    def turn(part: Operation | Wait) -> int:
+        match part:
+            case DrainServer():
+                return 1
+            case DeleteServer(force=force):
+                return 3 if force else 2
+            case StopContainer(container=container):
+                return 4 if container[:12] in deleted else 0
+        return 0
+
+    return sorted(parts, key=turn)
 
 
 # New replicas

@@ -218,11 +218,12 @@ class ComposeEngine:
         if errors:
             raise errors[0]
 
-    def stop(self, container: str, grace: float) -> None:
-        """Request a stop in the background; from now on the container is observed as `stopping`."""
-        self._stopping.add(container)
-        self._informer.changed(container)
-        self._stoppers.submit(self._stop, container, grace)
+    def stop(self, containers: tuple[str, ...], grace: float) -> None:
+        """Request stops in the background; from now on the containers are observed as `stopping`."""
+        self._stopping.update(containers)
+        self._informer.changed(*containers)
+        for container in containers:
+            self._stoppers.submit(self._stop, container, grace)
 
     def _stop(self, container: str, grace: float) -> None:
         try:

@@ -234,10 +234,11 @@ class MemoryEngine:
             raise EngineError("start a container: cannot join network of a non running container")
         self.machine.start(container)
 
-    def stop(self, container: str, grace: float) -> None:
+    def stop(self, containers: tuple[str, ...], grace: float) -> None:
         """See Engine.stop."""
-        if found := self.machine.containers.get(container):
-            self.machine.stop(found, grace)
+        for container in containers:
+            if found := self.machine.containers.get(container):
+                self.machine.stop(found, grace)
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
         """See Engine.remove; like Docker's forced removal it kills a running container."""

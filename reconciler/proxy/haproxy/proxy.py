@@ -13,15 +13,10 @@ from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.assess.observation import (
-    DEFAULT_WEIGHT,
-    Container,
-    ProxyInstance,
-    ProxyObservation,
-    State,
-)
+from reconciler.core.assess.observation import Container, ProxyInstance, ProxyObservation, State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
+from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
 from reconciler.proxy.haproxy.containers import haproxy_of
@@ -38,7 +33,7 @@ __all__ = ["HAProxy"]
 LOOK_SECONDS: Final = 4.0
 """Timeout of one observation of one HAProxy with all its workers; twice the timeout of one answer."""
 CHANGE_SECONDS: Final = 10.0
-"""Timeout of one change in one HAProxy: an observation, and a few commands to each worker."""
+"""Timeout of one change in one HAProxy: an observation, and a few commands for each server."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -123,48 +118,36 @@ class HAProxy:
         except OSError as error:
             raise ProxyError(f"cannot hand the servers' states to HAProxy's next worker: {error}") from error
 
-    def add_server(
-        self,
-        stack: Stack,
-        slots: Sequence[int],
-        server: str,
-        address: str,
-        *,
-        trusted: bool,
-        weight: int = DEFAULT_WEIGHT,
-    ) -> None:
-        """See Proxy.add_server."""
+    def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
+        """See Proxy.add_servers."""
         checks = check_options(stack.proxy.health)
-        for runtime in self._runtimes(stack, slots):
-            with suppress(ProxyAwayError):
-                runtime.add_server(server, address, checks, trusted=trusted, weight=weight)
+        self._tell(stack, slots, lambda runtime: runtime.add_servers(servers, checks))
 
-    def set_weight(self, stack: Stack, slots: Sequence[int], server: str, weight: int) -> None:
-        """See Proxy.set_weight."""
-        for runtime in self._runtimes(stack, slots):
-            with suppress(ProxyAwayError):
-                runtime.set_weight(server, weight)
+    def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
+        """See Proxy.set_weights."""
+        self._tell(stack, slots, lambda runtime: runtime.set_weights(weights))
 
-    def drain_server(self, stack: Stack, slots: Sequence[int], server: str) -> None:
-        """See Proxy.drain_server."""
-        for runtime in self._runtimes(stack, slots):
-            with suppress(ProxyAwayError):
-                runtime.drain_server(server)
+    def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
+        """See Proxy.drain_servers."""
+        self._tell(stack, slots, lambda runtime: runtime.drain_servers(servers))
 
-    def delete_server(self, stack: Stack, slots: Sequence[int], server: str, *, force: bool) -> None:
-        """See Proxy.delete_server."""
-        for runtime in self._runtimes(stack, slots):
+    def delete_servers(
+        self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool
+    ) -> None:
+        """See Proxy.delete_servers."""
+        self._tell(stack, slots, lambda runtime: runtime.delete_servers(servers, force=force))
+
+    def _tell(self, stack: Stack, slots: Sequence[int], change: Callable[[Runtime], None]) -> None:
+        """Make a change in each HAProxy that has one of these slots and listens."""
+        for slot in slots:
             with suppress(ProxyAwayError):
-                runtime.delete_server(server, force=force)
+                change(self._runtime(stack, slot, CHANGE_SECONDS))
 
     def _processes(self, stack: Stack, slot: int) -> tuple[Process, ...] | None:
         try:
             return self._runtime(stack, slot, LOOK_SECONDS).processes()
         except ProxyError:
             return None
-
-    def _runtimes(self, stack: Stack, slots: Sequence[int]) -> Iterator[Runtime]:
-        return (self._runtime(stack, slot, CHANGE_SECONDS) for slot in slots)
 
     def _runtime(self, stack: Stack, slot: int, seconds: float) -> Runtime:
         return Runtime(Master(stack.site, slot, time.monotonic() + seconds), stack.proxy.pool)

@@ -8,16 +8,17 @@ loses requests. A stopping worker refuses changes of servers and takes no new co
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.core.assess.observation import DEFAULT_WEIGHT, Admin
+from reconciler.core.assess.observation import Admin, Server
+from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
 from reconciler.proxy.haproxy.config import weighed
 from reconciler.proxy.haproxy.files import handed_over
 from reconciler.proxy.haproxy.socket import CURRENT, Master, ask, converse, process
-from reconciler.proxy.haproxy.stats import Info, Process, find, old_pids, read_info, read_servers
+from reconciler.proxy.haproxy.stats import Info, Process, old_pids, read_info, read_servers
 
 __all__ = ["Runtime"]
 
@@ -26,6 +27,9 @@ RELOAD_TIMEOUT: Final = 15.0
 
 MAX_OLD_WORKERS: Final = 64
 """Maximum number of old workers to observe. The master itself ends those that are more than 50 reloads old."""
+
+MAX_COMMANDS: Final = 200
+"""Commands of one round trip, all of which have to be answered within its timeout. Even, because some come in pairs."""
 
 _STREAM: Final = re.compile(r"0x[0-9a-f]{1,16}")
 _DONE: Final = ""
@@ -59,72 +63,83 @@ class Runtime:
             )
         return (current, *filter(None, (self._old(pid) for pid in old)))
 
-    def add_server(
-        self, name: str, address: str, checks: str, *, trusted: bool, weight: int = DEFAULT_WEIGHT
-    ) -> None:
-        """Add the server at this address and enable it: at once when trusted, else after its first good check. `checks` are
-        the keywords of its health check.
+    def add_servers(self, servers: Sequence[NewServer], checks: str) -> None:
+        """Add servers at their addresses and enable them: at once when trusted, else after the first good check. `checks`
+        are the keywords of their health checks.
         """
         current = self._current()
         if current.info.stopping:
             return
-        known = find(current.servers, name)
-        if known is not None and known.address != address:
-            self.delete_server(name, force=True)
-            known = None
-        if known is not None and known.admin is Admin.READY:
-            return
-        server = f"{self.pool}/{name}"
-        commands = [] if known else [(f"add server {server} {address} {checks}", _ADDED)]
-        commands.append((f"enable health {server}", _DONE))
-        commands.append((f"set server {server} weight {weighed(weight)}", _DONE))
-        if not trusted:
-            # A server that leaves maintenance is UP until a check fails. Drained, it gets no request until it
-            # has been set DOWN.
-            commands.append((f"set server {server} state drain", _DONE))
-            commands.append((f"set server {server} health down", _DONE))
-        commands.append((f"set server {server} state ready", _DONE))
+        known = _by_name(current)
+        if moved := [s.name for s in servers if s.name in known and known[s.name].address != s.address]:
+            self.delete_servers(moved, force=True)
+        commands: list[tuple[str, ...]] = []
+        for server in servers:
+            there = known[server.name] if server.name in known and server.name not in moved else None
+            if there is None or there.admin is not Admin.READY:
+                commands += self._joining(server, checks, is_there=there is not None)
         self._expect(commands)
 
-    def set_weight(self, name: str, weight: int) -> None:
-        """Give the server this share of new requests. An absent server has none."""
-        current = self._current()
-        if not current.info.stopping and find(current.servers, name):
-            self._expect([(f"set server {self.pool}/{name} weight {weighed(weight)}", _DONE, _NO_SERVER)])
+    def _joining(self, new: NewServer, checks: str, *, is_there: bool) -> Iterator[tuple[str, ...]]:
+        server = f"{self.pool}/{new.name}"
+        if not is_there:
+            yield f"add server {server} {new.address} {checks}", _ADDED
+        yield f"enable health {server}", _DONE
+        yield f"set server {server} weight {weighed(new.weight)}", _DONE
+        if not new.trusted:
+            # A server that leaves maintenance is UP until a check fails. Drained, it gets no request until it
+            # has been set DOWN.
+            yield f"set server {server} state drain", _DONE
+            yield f"set server {server} health down", _DONE
+        yield f"set server {server} state ready", _DONE
 
-    def drain_server(self, name: str) -> None:
-        """Send no new requests to the server; its sessions end by themselves. An absent server counts as drained.
+    def set_weights(self, weights: Sequence[tuple[str, int]]) -> None:
+        """Give servers another share of new requests. An absent server has none."""
+        here = self._changeable(name for name, _ in weights)
+        self._expect(
+            [
+                (f"set server {self.pool}/{name} weight {weighed(weight)}", _DONE, _NO_SERVER)
+                for name, weight in weights
+                if name in here
+            ]
+        )
+
+    def drain_servers(self, names: Sequence[str]) -> None:
+        """Send no new requests to these servers; their sessions end by themselves. An absent server counts as drained.
 
         Uses maintenance and not HAProxy's drain state: neither affects running requests, but only maintenance resets the
         time of the last change, and deleting a server requires it.
         """
-        current = self._current()
-        if not current.info.stopping and find(current.servers, name):
-            self._expect([(f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER)])
+        self._maintain(self._changeable(names))
 
-    def delete_server(self, name: str, *, force: bool) -> None:
-        """Delete the server. Without `force` raise ProxyError while it has a session; with it, cut its sessions, also those
-        in old workers. An absent server counts as deleted.
+    def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
+        """Delete servers. Without `force` raise ProxyError if one of them has a session; with it, cut their sessions, also
+        those in old workers. An absent server counts as deleted.
         """
         if force:
-            for worker in self.processes():
-                if not worker.serving and (known := find(worker.servers, name)) and known.sessions:
-                    self._cut(worker.info.pid, name)
-        current = self._current()
-        if current.info.stopping or (known := find(current.servers, name)) is None:
-            return
-        server = f"{self.pool}/{name}"
-        self._expect([(f"set server {server} state maint", _DONE, _NO_SERVER)])
+            self._cut_in_old_workers(names)
+        there = self._changeable(names)
+        self._maintain(there)
         if force:
-            self._expect([(f"shutdown sessions server {server}", _DONE, _NO_SERVER)])
-        # The next command interrupts `wait`, during which HAProxy ends the sessions that were cut.
-        waited, deleted = self._ask([f"wait 1s srv-removable {server}", f"del server {server}"])
-        if deleted not in (_DELETED, _NO_SERVER):
-            busy = find(self._current().servers, name) or known
-            raise ProxyError(
-                f"server {name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
-                f'{self.master.slot}: "{quoted(waited)}", "{quoted(deleted)}"'
+            self._expect(
+                [(f"shutdown sessions server {self.pool}/{name}", _DONE, _NO_SERVER) for name in there]
             )
+        servers = [f"{self.pool}/{name}" for name in there]
+        # The next command interrupts `wait`, during which HAProxy ends the sessions that were cut.
+        answers = self._ask(
+            [
+                command
+                for each in servers
+                for command in (f"wait 1s srv-removable {each}", f"del server {each}")
+            ]
+        )
+        for name, waited, deleted in zip(there, answers[::2], answers[1::2], strict=True):
+            if deleted not in (_DELETED, _NO_SERVER):
+                busy = _by_name(self._current()).get(name) or there[name]
+                raise ProxyError(
+                    f"server {name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
+                    f'{self.master.slot}: "{quoted(waited)}", "{quoted(deleted)}"'
+                )
 
     def reload(self, expected: str) -> None:
         """Start a worker with the written configuration; `expected` is the structure that it has to report.
@@ -173,6 +188,21 @@ class Runtime:
             raise ProxyError(f"HAProxy in slot {self.master.slot} was not understood: {error}") from error
         return Process(told, servers, serving=not old and not told.stopping)
 
+    def _changeable(self, names: Iterable[str]) -> Mapping[str, Server]:
+        """Those of these servers that the current worker has, by name; none when it is stopping."""
+        current = self._current()
+        known = {} if current.info.stopping else _by_name(current)
+        return {name: known[name] for name in names if name in known}
+
+    def _maintain(self, names: Iterable[str]) -> None:
+        self._expect([(f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER) for name in names])
+
+    def _cut_in_old_workers(self, names: Sequence[str]) -> None:
+        for worker in self.processes():
+            for server in worker.servers if not worker.serving else ():
+                if server.sessions and server.name in names:
+                    self._cut(worker.info.pid, server.name)
+
     def _cut(self, pid: int, name: str) -> None:
         at = process(pid)
         streams = converse(self.master, [f"{at} show sess"]).splitlines()
@@ -182,7 +212,10 @@ class Runtime:
             converse(self.master, [f"{at} shutdown session {stream}" for stream in mine])
 
     def _ask(self, commands: Sequence[str]) -> tuple[str, ...]:
-        return ask(self.master, [f"{CURRENT} {command}" for command in commands])
+        """The answers of the current worker, a limited number of them in one round trip."""
+        sent = [f"{CURRENT} {command}" for command in commands]
+        rounds = (sent[at : at + MAX_COMMANDS] for at in range(0, len(sent), MAX_COMMANDS))
+        return tuple(answer for some in rounds for answer in ask(self.master, some))
 
     def _expect(self, commands: Sequence[tuple[str, ...]]) -> None:
         """Send commands, each with its success answers."""
@@ -191,3 +224,7 @@ class Runtime:
                 raise ProxyError(
                     f'HAProxy in slot {self.master.slot} answered "{command}" with: {quoted(answer)}'
                 )
+
+
+def _by_name(process: Process) -> Mapping[str, Server]:
+    return {server.name: server for server in process.servers}

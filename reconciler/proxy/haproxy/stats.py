@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from operator import itemgetter
 from typing import Final
 
 from reconciler.core.assess.observation import MAX_WEIGHT, Admin, ProxyWorker, Server
 from reconciler.proxy.errors import quoted
 
-__all__ = ["Info", "Process", "as_worker", "find", "old_pids", "read_info", "read_servers"]
+__all__ = ["Info", "Process", "as_worker", "old_pids", "read_info", "read_servers"]
 
 _COLUMNS: Final = (
     "svname",
@@ -33,6 +35,9 @@ _NO_CHECK_YET: Final = ("", "INI", "UNK")
 
 MAX_SERVERS: Final = 4096
 """Servers of one worker; a service has at most a thousand replicas, and as many again while they are replaced."""
+
+MAX_ROW: Final = 65536
+"""Characters of a row, which has about a thousand."""
 
 _NUMBER: Final = re.compile(r"[0-9]{1,15}")
 _SERVER_NAME: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -93,11 +98,15 @@ def read_servers(answer: str) -> tuple[Server, ...]:
 
 
 def _servers(answer: str) -> Iterator[Server]:
-    rows = csv.reader(answer.splitlines())
+    lines = answer.splitlines()
+    if len(max(lines, key=len, default="")) > MAX_ROW:
+        raise ValueError(f"a row of show stat has more than {MAX_ROW} characters")
+    # Only texts that need it are quoted; without one the rows need no parser.
+    rows = csv.reader(lines) if '"' in answer else (line.split(",") for line in lines)
     header = next(rows, [])
     try:
-        at = {name: header.index(name) for name in _COLUMNS}
-        at |= {name: header.index(name) for name in _CHECK_COLUMNS if name in header}
+        names = _COLUMNS + (_CHECK_COLUMNS if header.count(_CHECK_COLUMNS[0]) else ())
+        pick = itemgetter(*(header.index(name) for name in names))
     except ValueError:
         raise ValueError(f"not an answer to show stat: {quoted(answer)!r}") from None
     for number, row in enumerate(rows):
@@ -105,7 +114,7 @@ def _servers(answer: str) -> Iterator[Server]:
             raise ValueError(f"a row of show stat is not complete: {quoted(','.join(row))!r}")
         if number == MAX_SERVERS:
             raise ValueError(f"show stat tells of more than {MAX_SERVERS} servers")
-        yield _server({column: row[index] for column, index in at.items()})
+        yield _server(*pick(row))
 
 
 def as_worker(process: Process, serving: frozenset[str], successor: float) -> ProxyWorker:
@@ -132,39 +141,49 @@ def as_worker(process: Process, serving: frozenset[str], successor: float) -> Pr
     return ProxyWorker(process.info.pid, current=False, servers=tuple(left))
 
 
-def find(servers: Iterable[Server], name: str) -> Server | None:
-    """The server of this name, if it exists."""
-    return next((server for server in servers if server.name == name), None)
-
-
-def _server(row: dict[str, str]) -> Server:
-    if not (_SERVER_NAME.fullmatch(row["svname"]) and _ADDRESS.fullmatch(row["addr"])):
-        raise ValueError(
-            f"show stat tells of a server without a proper name or address: {quoted(row['svname'])!r}"
-        )
-    # A server whose weight is 0 is UP or DOWN like any other: only disabled servers are MAINT or DRAIN.
-    out = row["status"].startswith(("MAINT", "DRAIN"))
-    if (weight := _number(row["uweight"])) > MAX_WEIGHT:
-        raise ValueError(f"show stat tells of a server of weight {weight}, more than {MAX_WEIGHT}")
+def _server(
+    name: str,
+    queued: str,
+    sessions: str,
+    busy: str,
+    status: str,
+    weight: str,
+    changed: str,
+    address: str,
+    check: str = "",
+    code: str = "",
+) -> Server:
+    if not (_SERVER_NAME.fullmatch(name) and _ADDRESS.fullmatch(address)):
+        raise ValueError(f"show stat tells of a server without a proper name or address: {quoted(name)!r}")
+    admin, up, share, failure = _state(status, weight, check, code)
     return Server(
-        name=row["svname"],
-        address=row["addr"],
-        admin=Admin.DRAIN if out else Admin.READY,
-        up=not out and row["status"].startswith(("UP", "no check")),
+        name=name,
+        address=address,
+        admin=admin,
+        up=up,
         # A connection can be busy a moment longer than its request: both must have ended.
-        sessions=_number(row["qcur"]) + max(_number(row["scur"]), _number(row["used_conn_cur"])),
-        since=float(_number(row["lastchg"])),
-        check=_check(row),
-        weight=weight,
+        sessions=_number(queued) + max(_number(sessions), _number(busy)),
+        since=float(_number(changed)),
+        check=failure,
+        weight=share,
     )
 
 
-def _check(row: dict[str, str]) -> str:
+@lru_cache(maxsize=64)
+def _state(status: str, weight: str, check: str, code: str) -> tuple[Admin, bool, int, str]:
+    """What nearly all servers of a pool have in common: its state, its weight and the result of its last check."""
+    # A server whose weight is 0 is UP or DOWN like any other: only disabled servers are MAINT or DRAIN.
+    out = status.startswith(("MAINT", "DRAIN"))
+    if (share := _number(weight)) > MAX_WEIGHT:
+        raise ValueError(f"show stat tells of a server of weight {share}, more than {MAX_WEIGHT}")
     # An asterisk means that the next check is in progress.
-    status = row.get("check_status", "").removeprefix("* ")
-    return "" if status in _NO_CHECK_YET else " ".join(filter(None, (status, row.get("check_code", ""))))
+    result = check.removeprefix("* ")
+    failure = "" if result in _NO_CHECK_YET else " ".join(filter(None, (result, code)))
+    up = not out and status.startswith(("UP", "no check"))
+    return Admin.DRAIN if out else Admin.READY, up, share, failure
 
 
+@lru_cache(maxsize=256)
 def _number(text: str) -> int:
     if text and not _NUMBER.fullmatch(text):
         raise ValueError(f"not a number: {quoted(text)!r}")

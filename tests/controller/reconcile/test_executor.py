@@ -27,6 +27,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
 )
 from reconciler.engines.errors import EngineError
+from reconciler.proxy.base import NewServer
 from tests.simulation.services import Wish, build_stack
 
 STACK = build_stack(Wish("web").service())
@@ -74,18 +75,18 @@ PROXY = CreateProxy(workload="haproxy", existing=0, slot=1, gateway="g", **WHY)
         (RecreateContainer(workload="database", **WHY), "recreate database "),
         (RecreateContainer(workload="database", image="sha256:a", **WHY), "recreate database sha256:a"),
         (StartContainer(**container("a")), "start ('a',)"),
-        (StopContainer(**container("a"), grace=7.0), "stop a 7.0"),
+        (StopContainer(**container("a"), grace=7.0), "stop ('a',) 7.0"),
         (RemoveContainer(**container("a")), "remove ('a',) False"),
         (CONNECTION, f"connect {CONNECTION}"),
         (ConfigureProxy(servers=(("a", "1:2"),), **WHY), "configure (('a', '1:2'),) ()"),
         (ReloadProxy(**container("a"), slot=3), "reload 3"),
         (
             AddServer(server="a", slots=(1, 2), address="1:2", trusted=True, **WHY),
-            "add_server (1, 2) a 1:2 True 1",
+            f"add_servers (1, 2) {[NewServer('a', '1:2', True, 1)]}",
         ),
-        (SetWeight(server="a", slots=(1,), weight=3, **WHY), "set_weight (1,) a 3"),
-        (DrainServer(server="a", slots=(1,), **WHY), "drain_server (1,) a"),
-        (DeleteServer(server="a", slots=(1,), force=False, **WHY), "delete_server (1,) a False"),
+        (SetWeight(server="a", slots=(1,), weight=3, **WHY), "set_weights (1,) [('a', 3)]"),
+        (DrainServer(server="a", slots=(1,), **WHY), "drain_servers (1,) ['a']"),
+        (DeleteServer(server="a", slots=(1,), force=False, **WHY), "delete_servers (1,) ['a'] False"),
     ],
 )
 def test_every_operation_is_a_call(operation: Operation, call: str) -> None:
@@ -123,13 +124,44 @@ def test_neighbours_share_a_call() -> None:
     assert [len(each.operations) for each in done] == [2, 2, 1, 2]
 
 
+def test_changes_of_servers_share_a_call_with_their_own_kind() -> None:
+    why, slots = WHY, (1, 2)
+    calls, done = carried_out(
+        AddServer(server="a", slots=slots, address="1:2", trusted=True, **why),
+        AddServer(server="b", slots=slots, address="1:3", trusted=False, weight=5, **why),
+        DrainServer(server="c", slots=slots, **why),
+        DrainServer(server="d", slots=slots, **why),
+        DrainServer(server="d", slots=(3,), **why),
+        DeleteServer(server="c", slots=slots, force=False, **why),
+        DeleteServer(server="d", slots=slots, force=False, **why),
+        DeleteServer(server="e", slots=slots, force=True, **why),
+        StopContainer(**container("c"), grace=7.0),
+        StopContainer(**container("d"), grace=7.0),
+        StopContainer(**container("e"), grace=8.0),
+        SetWeight(server="a", slots=slots, weight=1, **why),
+        SetWeight(server="b", slots=slots, weight=2, **why),
+    )
+    new = [NewServer("a", "1:2", True, 1), NewServer("b", "1:3", False, 5)]
+    assert calls == [
+        f"add_servers (1, 2) {new}",
+        "drain_servers (1, 2) ['c', 'd']",
+        "drain_servers (3,) ['d']",
+        "delete_servers (1, 2) ['c', 'd'] False",
+        "delete_servers (1, 2) ['e'] True",
+        "stop ('c', 'd') 7.0",
+        "stop ('e',) 8.0",
+        "set_weights (1, 2) [('a', 1), ('b', 2)]",
+    ]
+    assert [len(each.operations) for each in done] == [2, 2, 1, 2, 1, 2, 1, 2]
+
+
 def test_the_order_is_kept() -> None:
     calls, _ = carried_out(
         StartContainer(**container("a")),
         DrainServer(server="x", slots=(1,), **WHY),
         StartContainer(**container("b")),
     )
-    assert calls == ["start ('a',)", "drain_server (1,) x", "start ('b',)"]
+    assert calls == ["start ('a',)", "drain_servers (1,) ['x']", "start ('b',)"]
 
 
 def test_what_comes_after_a_failure_is_not_done() -> None:
@@ -137,7 +169,7 @@ def test_what_comes_after_a_failure_is_not_done() -> None:
         DrainServer(server="x", slots=(1,), **WHY),
         DeleteServer(server="x", slots=(1,), force=False, **WHY),
         StopContainer(**container("a"), grace=7.0),
-        failing="delete_server",
+        failing="delete_servers",
     )
     assert len(calls) == 2
     assert [each.error is None for each in done] == [True, False]

@@ -142,7 +142,7 @@ def test_a_container_that_was_asked_to_stop_is_seen_as_stopping(
     (web,) = _run(engine, stack, "web")
     until("it answers", lambda: _all(_seen(engine, stack, "web"), lambda c: c.is_ready))
     docker("exec", "--detach", web.id, "curl", "-s", "http://127.0.0.1:8000/slow?ms=2000")
-    engine.stop(web.id, 10)
+    engine.stop((web.id,), 10)
     (stopping,) = _seen(engine, stack, "web")
     assert (stopping.state, stopping.stopping) == (State.RUNNING, True)
     (ended,) = until(
