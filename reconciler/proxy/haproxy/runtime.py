@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from reconciler.core.assess.observation import Admin, Server
 from reconciler.proxy.base import NewServer
-from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
+from reconciler.proxy.errors import MAX_LOG, ProxyAwayError, ProxyError, quoted
 from reconciler.proxy.haproxy.config import weighed
 from reconciler.proxy.haproxy.files import handed_over
-from reconciler.proxy.haproxy.socket import CURRENT, Master, ask, converse, process
+from reconciler.proxy.haproxy.socket import CURRENT, Master, ask, ask_worker, converse, process
 from reconciler.proxy.haproxy.stats import Info, Process, old_pids, read_info, read_servers
 
 __all__ = ["Runtime"]
@@ -28,10 +29,14 @@ RELOAD_TIMEOUT: Final = 15.0
 MAX_OLD_WORKERS: Final = 64
 """Maximum number of old workers to observe. The master itself ends those that are more than 50 reloads old."""
 
-MAX_COMMANDS: Final = 200
-"""Commands of one round trip, all of which have to be answered within its timeout. Even, because some come in pairs."""
+MAX_LINE: Final = 8192
+"""Characters of the commands in one line: HAProxy takes as many as its buffer has, at least 16 KiB."""
+
+MAX_COMMANDS: Final = 50
+"""Commands to a worker over its master in one round trip, all of which have to be answered within its timeout."""
 
 _STREAM: Final = re.compile(r"0x[0-9a-f]{1,16}")
+_INFO: Final = "show info"
 _DONE: Final = ""
 _NO_SERVER: Final = "No such server."
 _NO_POOL: Final = "No such proxy."
@@ -78,7 +83,7 @@ class Runtime:
             there = known[server.name] if server.name in known and server.name not in moved else None
             if there is None or there.admin is not Admin.READY:
                 commands += self._joining(server, checks, is_there=there is not None)
-        self._expect(commands)
+        self._expect(current, commands)
 
     def _joining(self, new: NewServer, checks: str, *, is_there: bool) -> Iterator[tuple[str, ...]]:
         server = f"{self.pool}/{new.name}"
@@ -95,13 +100,11 @@ class Runtime:
 
     def set_weights(self, weights: Sequence[tuple[str, int]]) -> None:
         """Give servers another share of new requests. An absent server has none."""
-        here = self._changeable(name for name, _ in weights)
+        current = self._current()
+        there = _changeable(current, [name for name, _ in weights])
+        wanted = [(name, weighed(weight)) for name, weight in weights if name in there]
         self._expect(
-            [
-                (f"set server {self.pool}/{name} weight {weighed(weight)}", _DONE, _NO_SERVER)
-                for name, weight in weights
-                if name in here
-            ]
+            current, [(f"set server {self.pool}/{n} weight {w}", _DONE, _NO_SERVER) for n, w in wanted]
         )
 
     def drain_servers(self, names: Sequence[str]) -> None:
@@ -110,7 +113,8 @@ class Runtime:
         Uses maintenance and not HAProxy's drain state: neither affects running requests, but only maintenance resets the
         time of the last change, and deleting a server requires it.
         """
-        self._maintain(self._changeable(names))
+        current = self._current()
+        self._expect(current, map(self._maintenance, _changeable(current, names)))
 
     def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
         """Delete servers. Without `force` raise ProxyError if one of them has a session; with it, cut their sessions, also
@@ -118,28 +122,29 @@ class Runtime:
         """
         if force:
             self._cut_in_old_workers(names)
-        there = self._changeable(names)
-        self._maintain(there)
+        current = self._current()
+        there = _changeable(current, names)
+        commands = [self._maintenance(name) for name in there]
         if force:
-            self._expect(
-                [(f"shutdown sessions server {self.pool}/{name}", _DONE, _NO_SERVER) for name in there]
-            )
-        servers = [f"{self.pool}/{name}" for name in there]
-        # The next command interrupts `wait`, during which HAProxy ends the sessions that were cut.
-        answers = self._ask(
-            [
-                command
-                for each in servers
-                for command in (f"wait 1s srv-removable {each}", f"del server {each}")
-            ]
-        )
-        for name, waited, deleted in zip(there, answers[::2], answers[1::2], strict=True):
+            cuts = [f"shutdown sessions server {self.pool}/{name}" for name in there]
+            commands += [(cut, _DONE, _NO_SERVER) for cut in cuts]
+        self._expect(current, commands)
+        answers = self._tell(current, [f"del server {self.pool}/{name}" for name in there])
+        for name, deleted in zip(there, answers, strict=True):
             if deleted not in (_DELETED, _NO_SERVER):
-                busy = _by_name(self._current()).get(name) or there[name]
-                raise ProxyError(
-                    f"server {name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
-                    f'{self.master.slot}: "{quoted(waited)}", "{quoted(deleted)}"'
-                )
+                self._delete_busy(there[name])
+
+    def _delete_busy(self, server: Server) -> None:
+        """Delete a server that still had a session; HAProxy ends one that was cut a moment later."""
+        place = f"{self.pool}/{server.name}"
+        # The next command interrupts `wait`.
+        waited, deleted = self._ask([f"wait 1s srv-removable {place}", f"del server {place}"])
+        if deleted not in (_DELETED, _NO_SERVER):
+            busy = _by_name(self._current()).get(server.name) or server
+            raise ProxyError(
+                f"server {server.name} cannot be deleted, it still has {busy.sessions} sessions in HAProxy slot "
+                f'{self.master.slot}: "{quoted(waited)}", "{quoted(deleted)}"'
+            )
 
     def reload(self, expected: str) -> None:
         """Start a worker with the written configuration; `expected` is the structure that it has to report.
@@ -169,7 +174,7 @@ class Runtime:
         return f"show stat {self.pool} 4 -1"
 
     def _current(self) -> Process:
-        info, stats = self._ask(["show info", self._show_servers])
+        info, stats = self._ask([_INFO, self._show_servers])
         return self._process(info, stats)
 
     def _old(self, pid: int) -> Process | None:
@@ -180,22 +185,25 @@ class Runtime:
         return self._process(info, stats.rstrip(), old=True) if stats.startswith("#") else None
 
     def _process(self, info: str, stats: str, *, old: bool = False) -> Process:
+        told = self._info(info)
         try:
-            told: Info = read_info(info)
             # A worker does not know a renamed pool until a reload.
             servers = () if stats == _NO_POOL else read_servers(stats)
         except ValueError as error:
-            raise ProxyError(f"HAProxy in slot {self.master.slot} was not understood: {error}") from error
+            raise self._not_understood(error) from error
         return Process(told, servers, serving=not old and not told.stopping)
 
-    def _changeable(self, names: Iterable[str]) -> Mapping[str, Server]:
-        """Those of these servers that the current worker has, by name; none when it is stopping."""
-        current = self._current()
-        known = {} if current.info.stopping else _by_name(current)
-        return {name: known[name] for name in names if name in known}
+    def _info(self, answer: str) -> Info:
+        try:
+            return read_info(answer)
+        except ValueError as error:
+            raise self._not_understood(error) from error
 
-    def _maintain(self, names: Iterable[str]) -> None:
-        self._expect([(f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER) for name in names])
+    def _not_understood(self, error: ValueError) -> ProxyError:
+        return ProxyError(f"HAProxy in slot {self.master.slot} was not understood: {error}")
+
+    def _maintenance(self, name: str) -> tuple[str, ...]:
+        return f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER
 
     def _cut_in_old_workers(self, names: Sequence[str]) -> None:
         for worker in self.processes():
@@ -212,18 +220,51 @@ class Runtime:
             converse(self.master, [f"{at} shutdown session {stream}" for stream in mine])
 
     def _ask(self, commands: Sequence[str]) -> tuple[str, ...]:
-        """The answers of the current worker, a limited number of them in one round trip."""
-        sent = [f"{CURRENT} {command}" for command in commands]
-        rounds = (sent[at : at + MAX_COMMANDS] for at in range(0, len(sent), MAX_COMMANDS))
-        return tuple(answer for some in rounds for answer in ask(self.master, some))
+        return ask(self.master, [f"{CURRENT} {command}" for command in commands])
 
-    def _expect(self, commands: Sequence[tuple[str, ...]]) -> None:
+    def _tell(self, worker: Process, commands: Sequence[str]) -> tuple[str, ...]:
+        """The answers of this worker, over its own socket where that is possible."""
+        answers: list[str] = []
+        with suppress(ProxyAwayError):
+            for line in _lines(commands):
+                told, *said = ask_worker(self.master, [_INFO, *line])
+                if self._info(told).pid != worker.info.pid:
+                    break
+                answers += said
+        # Changes are safe to repeat, also where a former worker has taken them.
+        rest = commands[len(answers) :]
+        for at in range(0, len(rest), MAX_COMMANDS):
+            answers += self._ask(rest[at : at + MAX_COMMANDS])
+        return tuple(answers)
+
+    def _expect(self, worker: Process, commands: Iterable[tuple[str, ...]]) -> None:
         """Send commands, each with its success answers."""
-        for (command, *good), answer in zip(commands, self._ask([c[0] for c in commands]), strict=True):
+        wanted = list(commands)
+        for (command, *good), answer in zip(wanted, self._tell(worker, [c[0] for c in wanted]), strict=True):
             if answer not in good:
                 raise ProxyError(
                     f'HAProxy in slot {self.master.slot} answered "{command}" with: {quoted(answer)}'
                 )
+
+
+def _changeable(worker: Process, names: Iterable[str]) -> Mapping[str, Server]:
+    """Those of these servers that a worker has, by name; none when it is stopping."""
+    known = {} if worker.info.stopping else _by_name(worker)
+    return {name: known[name] for name in names if name in known}
+
+
+def _lines(commands: Sequence[str]) -> Iterator[list[str]]:
+    """The commands in groups that fit into a line."""
+    line: list[str] = []
+    length = 0
+    for command in commands:
+        if line and length + len(command) > MAX_LINE:
+            yield line
+            line, length = [], 0
+        line.append(command)
+        length += len(command) + 1
+    if line:
+        yield line
 
 
 def _by_name(process: Process) -> Mapping[str, Server]:

@@ -1,9 +1,11 @@
-"""Sends commands to one HAProxy over its master socket.
+"""Sends commands to one HAProxy over its master socket, and changes to the current worker over its own.
 
-Only the master socket is used: it outlives reloads, reaches every process ("@1" is the current worker, "@!PID" any other),
-and still answers while HAProxy stops, when the workers' own sockets are closed already. All commands of one call are sent
-in one write on one connection, each on its own line, because the master splits at ";" and would send only the first of them
-to the worker.
+The master socket outlives reloads, reaches every process ("@1" is the current worker, "@!PID" any other), and still answers
+while HAProxy stops, when the workers' own sockets are closed already. All commands of one call are sent in one write on one
+connection, each on its own line, because the master splits at ";" and would send only the first of them to the worker.
+
+The master passes on one command at a time, which are two switches between processes. A busy machine needs milliseconds for
+each, and twenty servers a hundred commands: the worker itself takes them in one line.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError, quoted
 from reconciler.proxy.haproxy.directory import opened
 
-__all__ = ["CURRENT", "Master", "ask", "converse", "process"]
+__all__ = ["CURRENT", "Master", "ask", "ask_worker", "converse", "process"]
 
 TIMEOUT: Final = 2.0
 """Seconds from connecting to the last byte of an answer."""
@@ -60,7 +62,26 @@ def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) ->
     when the socket accepts no connection or the addressed process has ended, and ProxyError when there is no answer
     within `timeout` seconds or none to some of the commands.
     """
-    said = converse(master, commands, timeout=timeout)
+    return _answers(master, commands, converse(master, commands, timeout=timeout))
+
+
+def ask_worker(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
+    """Send commands to the worker that listens on its own socket, in one line; the rest is as in `ask`.
+
+    During a reload that may be a former worker.
+    """
+    _expect_single(commands)
+    said = _exchange(master, "admin", f"{';'.join(commands)}\n", commands[0], timeout)
+    return _answers(master, commands, said)
+
+
+def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
+    """Send commands and return the raw answer; raises as `ask` does."""
+    _expect_single(commands)
+    return _exchange(master, "master", "".join(f"{each}\n" for each in commands), commands[0], timeout)
+
+
+def _answers(master: Master, commands: Sequence[str], said: str) -> tuple[str, ...]:
     answers: list[str] = []
     lines: list[str] = []
     for line in said.split("\n")[:-1]:
@@ -80,17 +101,20 @@ def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) ->
     return tuple(answers)
 
 
-def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
-    """Send commands and return the raw answer; raises as `ask` does."""
+def _expect_single(commands: Sequence[str]) -> None:
     for command in commands:
         if ";" in command or not command.isprintable():
             raise ProxyError(f"{quoted(command)!r} would be more than one command to HAProxy")
+
+
+def _exchange(master: Master, kind: str, text: str, first: str, timeout: float) -> str:
+    """What is said to a text on one connection to a socket of this kind; `first` is what an error quotes of it."""
     began = time.monotonic()
     deadline = min(began + timeout, master.until)
     received = bytearray()
     try:
-        with _connected(master, deadline) as connection:
-            connection.sendall("".join(f"{command}\n" for command in commands).encode())
+        with _connected(master, kind, deadline) as connection:
+            connection.sendall(text.encode())
             # After a half-close HAProxy answers everything and then closes its side.
             connection.shutdown(socket.SHUT_WR)
             while True:
@@ -108,7 +132,7 @@ def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOU
     except TimeoutError as error:
         waited = max(0.0, deadline - began)
         raise ProxyError(
-            f'HAProxy in slot {master.slot} did not answer "{quoted(commands[0])}" in {waited:.3g} s'
+            f'HAProxy in slot {master.slot} did not answer "{quoted(first)}" in {waited:.3g} s'
         ) from error
     except OSError as error:
         raise ProxyError(
@@ -123,9 +147,9 @@ def _left(deadline: float) -> float:
 
 
 @contextmanager
-def _connected(master: Master, deadline: float) -> Iterator[socket.socket]:
+def _connected(master: Master, kind: str, deadline: float) -> Iterator[socket.socket]:
     """A connection to HAProxy's own socket, never through a link in its directory."""
-    name = f"master-{master.slot}.sock"
+    name = f"{kind}-{master.slot}.sock"
     with (
         opened(master.site.run) as directory,
         _socket_file(directory, name, master) as file,
