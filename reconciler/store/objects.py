@@ -39,6 +39,7 @@ from reconciler.store.base import (
 )
 from reconciler.store.layout import OBJECT, STATUS, key_of, names_in, objects_of
 from reconciler.store.ours import require_ours
+from reconciler.store.parsed import Parsed
 
 if TYPE_CHECKING:
     from reconciler.api import Status, VaultService
@@ -71,6 +72,8 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         self._kind = kind
         self._key = key_of(kind)
         self._objects = objects_of(state_dir, kind)
+        self._parsed = Parsed(self._read)
+        self._statuses = Parsed(self._read_status)
 
     def of(self, kind: Kind) -> ObjectStore[Any, Any]:
         """The objects of another kind in the same state directory."""
@@ -107,9 +110,10 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         path = self.directory(name) / OBJECT
         content = files.read(path)
         if content is None:
+            self._parsed.forget(path)
             return None
         try:
-            return self._adapter.validate_json(_renamed(content, self._key, FIELD), context=AS_STORED)
+            return self._parsed.of(path, content)
         except ValidationError as error:
             raise PermanentError(
                 f"{path} cannot be understood ({_first(error)}): apply the manifest again to replace it"
@@ -185,14 +189,14 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         """The last status of an object; an empty one if there is none or its file is damaged."""
         path = self.directory(name) / STATUS
         content = files.read(path)
-        model: type[StatusT] = self._kind.load_model().status_model()  # type: ignore[assignment]
         if content is None:
-            return model()
+            self._statuses.forget(path)
+            return self._status_model()
         try:
-            return model.model_validate_json(content)
+            return self._statuses.of(path, content)
         except ValidationError as error:
             log.warning("%s cannot be understood and is ignored (%s)", path, _first(error))
-            return model()
+            return self._status_model()
 
     def put_status(self, name: str, status: StatusT) -> None:
         """Store the status; writes only if it differs, and not after the object was removed."""
@@ -228,6 +232,16 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         files.write(self.directory(stored.name) / OBJECT, content, durable=True)
         with files.disk_errors(self._objects, "write in"):
             (self._objects / BELL).touch(files.PRIVATE)
+
+    def _read(self, content: bytes) -> StoredObject[ResourceT]:
+        return self._adapter.validate_json(_renamed(content, self._key, FIELD), context=AS_STORED)
+
+    def _read_status(self, content: bytes) -> StatusT:
+        return self._status_model.model_validate_json(content)
+
+    @property
+    def _status_model(self) -> type[StatusT]:
+        return self._kind.load_model().status_model()  # type: ignore[return-value]
 
     @property
     def _adapter(self) -> TypeAdapter[StoredObject[ResourceT]]:

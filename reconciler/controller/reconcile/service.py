@@ -68,7 +68,7 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         return _rest(stored, drift.report(stored, before, preview, world.journal), world, preview=preview)
 
     status = _summarise(stored, before, target, preview, failure, world)
-    _put_status(stored, status, world)
+    _put_status(stored, status, world, before)
     world.board.saw(stored, status, preview)
     world.journal.noticed(preview.assessment)
     try:
@@ -169,11 +169,14 @@ def _rest(
     return Result(requeue_after=again)
 
 
-def _put_status(stored: StoredObject, status: Status, world: World) -> None:
-    """Store the status that this pass observed, for the generation and request that it started with."""
+def _put_status(stored: StoredObject, status: Status, world: World, before: Status | None = None) -> None:
+    """Store the status that this pass observed, for the generation and request that it started with; most find it as it
+    was `before`.
+    """
     if status.last_handled_reconcile_at != stored.requested_at:
         status = status.model_copy(update={"last_handled_reconcile_at": stored.requested_at})
-    world.objects.put_status(stored.name, status)
+    if status is not before:
+        world.objects.put_status(stored.name, status)
 
 
 def _fail(stored: StoredObject, before: Status, error: VaultError, world: World) -> None:

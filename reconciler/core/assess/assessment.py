@@ -65,6 +65,10 @@ class Assessment:
     @cached_property
     def pool(self) -> Counts:
         """How many replicas there are in all, those of services that are gone included."""
+        first, *others = self.stack.web
+        if not others and self.of(first) == self.replicas:
+            # Those of the only workload, which are counted already.
+            return self.counts[first.name]
         return count_replicas(self.stack.replicas, self.replicas)
 
     @property

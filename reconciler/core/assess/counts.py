@@ -31,18 +31,21 @@ class Counts:
 
 def count_replicas(desired: int, replicas: Sequence[Replica]) -> Counts:
     """Counts of web replicas; a dead one is none."""
-    live = [replica for replica in replicas if replica.live]
-    usable = [replica for replica in live if (replica.current or replica.asked) and replica.useful]
-    return Counts(
-        desired=desired,
-        current=len(live),
-        updated=sum(r.current for r in live),
-        ready=sum(r.phase is Phase.READY for r in live),
-        serving=sum(r.serving for r in live),
-        outdated=sum(not r.current and not r.asked for r in live),
-        asked=sum(r.asked for r in usable),
-        usable=len(usable),
-    )
+    current = updated = ready = serving = outdated = asked = usable = 0
+    # A loop, because a pass counts every replica twice: for its workload and for the pool.
+    for replica in replicas:
+        if not replica.live:
+            continue
+        current += 1
+        updated += replica.current
+        ready += replica.phase is Phase.READY
+        serving += replica.serving
+        if not replica.current and not replica.asked:
+            outdated += 1
+        elif replica.useful:
+            usable += 1
+            asked += replica.asked
+    return Counts(desired, current, updated, ready, serving, outdated, asked, usable)
 
 
 def count_instances(workload: Workload, instances: Sequence[Instance]) -> Counts:

@@ -38,6 +38,9 @@ class Found(NamedTuple):
     is_detached: bool = False
 
 
+READY: Final = Found(Phase.READY)
+
+
 def detached(what: str) -> Found:
     """It runs, without something that its definition gives it."""
     return Found(Phase.UNHEALTHY, f"detached from {what}", is_detached=True)
@@ -86,6 +89,13 @@ def judge_instance(
 
 def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Found:
     """The phase as far as the engine alone can tell. `in_time`: it may still become ready."""
+    return _found_ended(container, workload) or _found_running(container, workload, in_time=in_time)
+
+
+def _found_ended(container: Container, workload: Workload) -> Found | None:
+    """The phase of a container that does not run, and is not about to stop either."""
+    if container.state is State.RUNNING:
+        return None
     match container.state:
         case State.EXITED | State.DEAD | State.RESTARTING:
             has_ended = workload.one_shot and container.state is State.EXITED and not container.stopping
@@ -101,10 +111,14 @@ def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Fo
         case State.PAUSED if not container.stopping:
             # A gateway only holds a network namespace, which it does while it is paused, too.
             return Found(Phase.READY) if workload.role is Role.GATEWAY else Found(Phase.UNHEALTHY, "paused")
+    return None
+
+
+def _found_running(container: Container, workload: Workload, *, in_time: bool) -> Found:
     if container.stopping:
         return Found(Phase.STOPPING)
-    if missing := sorted(workload.networks - set(container.addresses)):
-        return detached(f"network {missing[0]}")
+    if missing := workload.networks.difference(container.addresses):
+        return detached(f"network {min(missing)}")
     if workload.role is Role.JOB and not _runs_on(container, workload):
         return Found(Phase.WARMING) if in_time else Found(Phase.UNHEALTHY, "has not ended by its deadline")
     match container.health:
@@ -112,7 +126,7 @@ def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Fo
             return Found(Phase.UNHEALTHY, "its health check fails")
         case Health.STARTING:
             return Found(Phase.WARMING) if in_time else Found(Phase.UNHEALTHY, "not ready by its deadline")
-    return Found(Phase.READY)
+    return READY
 
 
 def _runs_on(container: Container, workload: Workload) -> bool:

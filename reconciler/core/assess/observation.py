@@ -86,7 +86,7 @@ class Container:
         """Sorts containers oldest first, also those that were created within the same second."""
         return (self.created, self.number, self.id)
 
-    @property
+    @cached_property
     def short(self) -> str:
         """The first 12 characters of the ID, as `docker ps` prints it; also the name of its server in the pool."""
         return self.id[:12]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
@@ -83,17 +84,30 @@ def silent(proxies: Sequence[Workload], observed: Observation) -> tuple[str, ...
 
 
 def _member(name: str, views: Sequence[Server], current: Sequence[Server], listening: int) -> Member:
-    ready = [server.up for server in current if server.admin is Admin.READY]
-    enabled = len(ready) == len(current) == listening
+    # Loops, because a pass makes one for each replica, and most have one view only.
+    ready, ups, up_somewhere, check = 0, 0, False, ""
+    for server in current:
+        if server.admin is Admin.READY:
+            ready += 1
+            ups += server.up
+            up_somewhere |= server.up and server.weight > 0
+        if server.check and not server.up:
+            check = check or server.check
+    draining, sessions, since = True, 0, inf
+    for server in views:
+        draining &= server.admin is Admin.DRAIN
+        sessions += server.sessions
+        since = min(since, server.since)
+    enabled = ready == len(current) == listening
     return Member(
         name=name,
         addresses=frozenset([server.address for server in current]),
         enabled=enabled,
-        up=enabled and all(ready),
-        up_somewhere=any(s.up and s.weight > 0 for s in current if s.admin is Admin.READY),
-        draining=all(server.admin is Admin.DRAIN for server in views),
-        sessions=sum([server.sessions for server in views]),
-        since=min([server.since for server in views]),
-        check=next((server.check for server in current if not server.up and server.check), ""),
+        up=enabled and ups == ready,
+        up_somewhere=up_somewhere,
+        draining=draining,
+        sessions=sessions,
+        since=since,
+        check=check,
         weights=frozenset([server.weight for server in current]),
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -28,7 +29,7 @@ from reconciler.proxy.haproxy.directory import (
     replace_file,
 )
 
-__all__ = ["Validate", "handed_over", "prepare", "read_files", "validate_files", "write_files"]
+__all__ = ["Validate", "handed_over", "prepare", "read_files", "stamp_files", "validate_files", "write_files"]
 
 Validate = Callable[[str, Path, str], None]
 """Runs `haproxy -c` of an image (its reference) on a configuration directory as a user ("uid:gid"); raises with HAProxy's
@@ -38,6 +39,12 @@ MAX_FILE: Final = 4 * 1024 * 1024
 """Bytes of a file that are read: a haproxy.cfg with a thousand servers has 50 KiB, so a longer one was not written by the
 controller.
 """
+
+SETTLED_NS: Final = 2_000_000_000
+"""Nanoseconds after which a file counts as not being written; ticks of file systems are shorter."""
+
+Stamp = tuple[int, int, int, int] | None
+Stamps = tuple[Stamp, ...]
 
 _SCRATCH: Final = ".check-"
 
@@ -50,6 +57,15 @@ def read_files(directory: Path) -> dict[str, str]:
             if (text := _read(here, name)) is not None:
                 found[name] = text
     return found
+
+
+def stamp_files(directory: Path) -> Stamps | None:
+    """What changes when one of these files does; None when one has changed so lately that it could change once more
+    within the same tick of the kernel's clock.
+    """
+    stamps = tuple(_stamp(directory / name) for name in (CONFIG_FILE, *asset_names()))
+    newest = max((changed for _, changed, _, _ in filter(None, stamps)), default=0)
+    return stamps if abs(time.time_ns() - newest) > SETTLED_NS else None
 
 
 def prepare(site: Site) -> None:
@@ -91,6 +107,15 @@ def handed_over(site: Site, slot: int, states: str) -> Iterator[None]:
         finally:
             # A worker that starts later must not load it.
             remove(here, name)
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    # The time of the last change cannot be set back, unlike that of the last modification.
+    return found.st_ino, found.st_ctime_ns, found.st_size, found.st_mode
 
 
 def _read(directory: int, name: str) -> str | None:

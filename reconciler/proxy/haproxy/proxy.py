@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 from reconciler.api.errors import PermanentError
@@ -21,7 +22,15 @@ from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.events import ServerEvents
-from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
+from reconciler.proxy.haproxy.files import (
+    Stamps,
+    Validate,
+    prepare,
+    read_files,
+    stamp_files,
+    validate_files,
+    write_files,
+)
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
 from reconciler.proxy.haproxy.socket import Master
@@ -42,8 +51,9 @@ T = TypeVar("T")
 class HAProxy:
     """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack.
 
-    It remembers since when a HAProxy has been silent, and the structures that an image has accepted: services whose
-    configurations differ only in servers are validated by one container. `clock` gives monotonic seconds.
+    It remembers since when a HAProxy has been silent, what the files of a service come to, and the structures that an image
+    has accepted: services whose configurations differ only in servers are validated by one container. `clock` gives
+    monotonic seconds.
     """
 
     front: Final[FrontDoor] = FRONT
@@ -53,6 +63,7 @@ class HAProxy:
         self._accepted: set[tuple[str, str]] = set()
         self._silence = Silence(clock)
         self._events = ServerEvents()
+        self._read: dict[Path, tuple[Stamps, Written | None]] = {}
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """See Proxy.observe."""
@@ -60,7 +71,7 @@ class HAProxy:
         with suppress(OSError):
             # Without events, a change is seen by the next pass.
             self._events.listen(stack.name, stack.site)
-        written = _written(stack)
+        written = self._written(stack)
         found = {
             container.id: self._processes(stack, container.slot)
             for container in containers
@@ -94,7 +105,7 @@ class HAProxy:
         """See Proxy.configure."""
         image = haproxy_of(stack).image
         files = _checked(render, stack.proxy, servers, image, weights)
-        before = _written(stack)
+        before = self._written(stack)
         if before is not None:
             self._accepted.add((before.structure, before.image))
         # Server lines only hold typed values in a form that was validated before; HAProxy validates all else.
@@ -110,7 +121,7 @@ class HAProxy:
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See Proxy.reload."""
-        written = _written(stack)
+        written = self._written(stack)
         if written is None:
             raise ProxyError("there is no haproxy.cfg to reload; it has to be configured first")
         try:
@@ -143,6 +154,20 @@ class HAProxy:
             with suppress(ProxyAwayError):
                 change(self._runtime(stack, slot, CHANGE_SECONDS))
 
+    def _written(self, stack: Stack) -> Written | None:
+        """What is in the configuration directory; read again when a file has changed."""
+        try:
+            stamps = stamp_files(stack.site.config)
+            known = self._read.get(stack.site.config)
+            if known is not None and known[0] == stamps:
+                return known[1]
+            written = read_back(read_files(stack.site.config))
+        except OSError as error:
+            raise ProxyError(f"cannot read HAProxy's configuration: {error}") from error
+        if stamps is not None:
+            self._read[stack.site.config] = (stamps, written)
+        return written
+
     def _processes(self, stack: Stack, slot: int) -> tuple[Process, ...] | None:
         try:
             return self._runtime(stack, slot, LOOK_SECONDS).processes()
@@ -158,13 +183,6 @@ def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         return make(*arguments, **named)
     except ValueError as error:
         raise PermanentError(f"HAProxy cannot be configured for this: {error}") from error
-
-
-def _written(stack: Stack) -> Written | None:
-    try:
-        return read_back(read_files(stack.site.config))
-    except OSError as error:
-        raise ProxyError(f"cannot read HAProxy's configuration: {error}") from error
 
 
 def _instance(

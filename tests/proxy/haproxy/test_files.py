@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from reconciler.core.desired.stack import Site
-from reconciler.proxy.haproxy.files import prepare, read_files, validate_files, write_files
+from reconciler.proxy.haproxy.files import prepare, read_files, stamp_files, validate_files, write_files
 
 FILES = {"haproxy.cfg": "global\n", "hold.lua": "return\n", "pages/503.html": "<p>\n"}
 
@@ -119,3 +120,21 @@ def test_what_was_left_by_one_that_was_killed_goes_with_the_next_validation(site
     validate_files(site, "haproxy:3.0", FILES, lambda image, path, user: None)
 
     assert sorted(path.name for path in site.directory.iterdir()) == ["haproxy", "run"]
+
+
+def test_stamps_tell_of_every_change(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(site.config, FILES, site)
+    assert stamp_files(site.config) is None, "it may be written once more within the same tick"
+    monkeypatch.setattr(time, "time_ns", lambda: 2 * 10**18)
+    seen = [stamp_files(site.config)]
+    assert seen == [stamp_files(site.config)]
+    for name in ("haproxy.cfg", "pages/503.html"):
+        path = site.config / name
+        before = path.stat()
+        # By hand, with the same size and an old time of modification.
+        path.write_text(path.read_text()[::-1])
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        seen.append(stamp_files(site.config))
+        path.unlink()
+        seen.append(stamp_files(site.config))
+    assert len(set(seen)) == len(seen)
