@@ -221,7 +221,7 @@ def test_a_shared_namespace_belongs_to_a_container_that_runs(key: str, world: En
         assert ended.exit_code == 137
     else:
         assert world.seen(stack, "beside")[0].state is State.RUNNING
-        world.engine.stop(beside.id, 5.0)
+        world.engine.stop((beside.id,), 5.0)
         world.until_all(stack, "beside", _has_ended, "it was stopped")
     with pytest.raises(EngineError, match=r"non running container|is not running"):
         world.engine.start((beside.id,))

@@ -139,7 +139,7 @@ class Shared:
             case StartContainer(container=container):
                 self.engine.start((container,))
             case StopContainer(container=container, grace=grace):
-                self.engine.stop(container, grace)
+                self.engine.stop((container,), grace)
             case RemoveContainer(container=container):
                 self.engine.remove((container,))
             case other:
