@@ -18,7 +18,7 @@ from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.planner import plan as plan_now
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import MemoryContainer
-from reconciler.proxy.haproxy.config import Timeouts
+from reconciler.proxy.haproxy.config import TIMEOUTS
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryProcess, MemoryProxy, MemoryServer, MemoryWorker
 from tests.simulation.story import Violation
@@ -290,7 +290,7 @@ class Judge:
         container = next((c for c in self._containers(stack) if c.id.startswith(name)), None)
         # One that was dead when the pass looked has no sessions now that it had then.
         lives = container is not None and container.state is State.RUNNING and name in known.up
-        promised = stack.strategy.drain if lives else Timeouts().connect
+        promised = stack.strategy.drain if lives else TIMEOUTS["connect"]
         for process, worker in self._workers(stack):
             server = worker.servers.get(name)
             if server is None or not server.sessions or worker.pid not in known.workers:

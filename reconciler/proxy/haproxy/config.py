@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from ipaddress import AddressValueError, IPv4Address
 from math import isfinite
 from pathlib import Path
+from string import Template
 from typing import Final
 
 from reconciler.core.assess.observation import DEFAULT_WEIGHT, MAX_WEIGHT
@@ -69,6 +70,18 @@ RETRIES: Final = 2 * ERROR_LIMIT + 1
 its errors have taken it DOWN, and then to another dead one; the last attempt is for a live replica.
 """
 MAX_HEADER_KIB: Final = 1024
+TIMEOUTS: Final = {
+    "request": 10.0,
+    "keep_alive": 30.0,
+    "connect": 2.0,
+    "queue": 30.0,
+    "client": 60.0,
+    "server": 300.0,
+    "tunnel": 3600.0,
+    "half_closed": 10.0,
+    "check": 3.0,
+}
+"""HAProxy's timeouts in seconds."""
 LONGEST: Final = 24 * 86400.0
 """Seconds of HAProxy's longest duration: it counts milliseconds in 31 bits."""
 
@@ -81,21 +94,6 @@ _ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
 _DESCRIPTION: Final = re.compile(r"^    description .*\n", re.MULTILINE)
 _SERVER: Final = re.compile(r"^    server (\S+) (\S+)(?: weight (0|[1-9][0-9]{0,2}))?\n", re.MULTILINE)
 _HERE: Final = Path(__file__).parent
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """HAProxy's timeouts in seconds."""
-
-    request: float = 10.0
-    keep_alive: float = 30.0
-    connect: float = 2.0
-    queue: float = 30.0
-    client: float = 60.0
-    server: float = 300.0
-    tunnel: float = 3600.0
-    half_closed: float = 10.0
-    check: float = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,48 +178,49 @@ def check_options(health: Probe) -> str:
     )
 
 
-def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest: str, image: str) -> str:
-    import jinja2  # 30 ms that a pass with nothing to write does not need
+class _Template(Template):
+    """Its own mark, because `$` and braces are HAProxy's."""
 
-    template = jinja2.Template(
-        (_HERE / "haproxy.cfg.j2").read_text(encoding="utf-8"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return str(
-        template.render(
-            image=image,
-            structure=digest,
-            pool=_matching("pool", _NAME, settings.pool),
-            health={
-                "path": _matching("health check path", _PATH, settings.health.path),
-                "host": _matching("health check host", _HOST, settings.health.host),
-            },
-            hold_ms=_ms("hold seconds", settings.hold_seconds),
-            # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
-            hard_stop_ms=_ms("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
-            checks=check_options(settings.health),
-            timeouts=Timeouts(),
-            ms=lambda seconds: f"{_ms('timeout', seconds)}ms",
-            max_connections=MAX_CONNECTIONS,
-            max_rewrite=MAX_REWRITE,
-            buffer_bytes=_header_bytes(settings.header_kib) + MAX_REWRITE,
-            ours=expression(OURS),
-            folded=expression(FOLDED, other_marks=True),
-            request_id=expression(REQUEST_ID),
-            dropped=expression(settings.drop_headers),
-            retries=RETRIES,
-            retry_after=RETRY_AFTER,
-            inner_port=INNER_PORT,
-            successor_port=SUCCESSOR_PORT,
-            exporter_port=f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
-            socket=f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
-            events=f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
-            state_file=f"{CONFIG_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
-            servers=servers,
-        )
+    delimiter = "@"
+
+
+@cache
+def _template() -> _Template:
+    return _Template((_HERE / "haproxy.cfg.template").read_text(encoding="utf-8"))
+
+
+def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest: str, image: str) -> str:
+    dropped = expression(settings.drop_headers)
+    values = {
+        "image": image,
+        "structure": digest,
+        "pool": _matching("pool", _NAME, settings.pool),
+        "health_path": _matching("health check path", _PATH, settings.health.path),
+        "health_host": _matching("health check host", _HOST, settings.health.host),
+        "hold_ms": _ms("hold seconds", settings.hold_seconds),
+        # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
+        "hard_stop_ms": _ms("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
+        "checks": check_options(settings.health),
+        "max_connections": MAX_CONNECTIONS,
+        "max_rewrite": MAX_REWRITE,
+        "buffer_bytes": _header_bytes(settings.header_kib) + MAX_REWRITE,
+        "ours": expression(OURS),
+        "folded": expression(FOLDED, other_marks=True),
+        "request_id": expression(REQUEST_ID),
+        "and_dropped": f"\n    http-request del-header '{dropped}' -m reg" if dropped else "",
+        "retries": RETRIES,
+        "retry_after": RETRY_AFTER,
+        "inner_port": INNER_PORT,
+        "successor_port": SUCCESSOR_PORT,
+        "exporter_port": f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
+        "socket": f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
+        "events": f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
+        "state_file": f"{CONFIG_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
+    }
+    timeouts = {f"timeout_{name}": f"{_ms('timeout', seconds)}ms" for name, seconds in TIMEOUTS.items()}
+    # The template ends with the section that servers belong to.
+    return _template().substitute(values, **timeouts) + "".join(
+        f"    server {name} {where}\n" for name, where in servers
     )
 
 
