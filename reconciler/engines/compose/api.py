@@ -1,12 +1,19 @@
-"""Calls the Docker API: a client for each thread, a timeout on every call, EngineErrors in place of the SDK's."""
+"""Calls the Docker API: a timeout on every call, and EngineErrors.
+
+`read` sends GET requests, without the Docker SDK where the engine has a UNIX socket; `ask` makes all other calls with the
+SDK, by a client for each thread.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.engines.compose.reads import Answer, SocketReads, target_of
 from reconciler.engines.compose.rows import COMPOSE_PROJECT
 from reconciler.engines.errors import EngineAwayError, EngineError
 
@@ -20,6 +27,9 @@ CONNECTIONS: Final = 2
 """Idle connections that a client keeps. The SDK keeps one for each URL on a UNIX socket, and a URL names a container: 25 of
 them in each of forty threads would be a thousand file descriptors."""
 
+DEFAULT_SOCKET: Final = "/var/run/docker.sock"
+UNIX: Final = "unix://"
+
 _ERROR: Final = object()
 
 
@@ -30,6 +40,8 @@ class DockerApi:
         self.host = host or os.environ.get("DOCKER_HOST") or None
         self._local = threading.local()
         self._clients: set[APIClient] = set()
+        path = (self.host or UNIX + DEFAULT_SOCKET).removeprefix(UNIX)
+        self._reads = SocketReads(path, CALL_SECONDS) if path.startswith("/") else None
 
     @property
     def is_local(self) -> bool:
@@ -56,17 +68,43 @@ class DockerApi:
             raise EngineError(f"the engine could not {what}: {error.explanation}") from error
         except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
             self.forget_client()
-            raise EngineAwayError(
-                f"the engine at {self.host or 'the default socket'} does not answer; is dockerd running?"
-            ) from error
+            raise self._away() from error
 
-    def rows(self, project: str | None = None) -> Sequence[Mapping[str, Any]]:
-        """`GET /containers/json`: all containers of a Compose project, or of the engine."""
-        filters = {"label": f"{COMPOSE_PROJECT}={project}"} if project else {}
-        rows: list[dict[str, Any]] = self.ask(
-            "list containers", lambda api: api.containers(all=True, filters=filters)
-        )
+    def read(
+        self,
+        what: str,
+        path: str,
+        *names: str,
+        query: Mapping[str, Any] | None = None,
+        missing: Any = _ERROR,
+    ) -> Any:
+        """The data that `GET path` answers; `path` has a `{}` for each of `names`. See `ask` for the rest."""
+        target = target_of(path, *names, query=query)
+        if self._reads is None:
+            answer: Answer = self.ask(what, partial(_get, target))
+        else:
+            try:
+                answer = self._reads.get(target)
+            except (OSError, HTTPException) as error:
+                raise self._away() from error
+        if answer.is_missing and missing is not _ERROR:
+            return missing
+        if answer.is_refusal:
+            raise EngineError(f"the engine could not {what}: {answer.explanation}")
+        try:
+            return answer.document()
+        except ValueError as error:
+            raise EngineError(f"the engine could not {what}: its answer is not JSON or was cut") from error
+
+    def rows(self, *label: str) -> Sequence[Mapping[str, Any]]:
+        """`GET /containers/json`: all containers with this label, or of the engine."""
+        query = {"all": 1, "filters": {"label": list(label)} if label else {}}
+        rows: list[dict[str, Any]] = self.read("list containers", "/containers/json", query=query)
         return rows
+
+    def rows_of(self, project: str) -> Sequence[Mapping[str, Any]]:
+        """All containers of a Compose project."""
+        return self.rows(f"{COMPOSE_PROJECT}={project}")
 
     def client(self) -> APIClient:
         """This thread's client. Raises docker.errors.DockerException when the engine does not answer."""
@@ -92,6 +130,17 @@ class DockerApi:
         """End the connections of all threads."""
         while self._clients:
             self._clients.pop().close()
+
+    def _away(self) -> EngineAwayError:
+        return EngineAwayError(
+            f"the engine at {self.host or 'the default socket'} does not answer; is dockerd running?"
+        )
+
+
+def _get(target: str, api: APIClient) -> Answer:
+    """A read of an engine that is reached in another way, for example by TCP."""
+    response = api.get(f"{api.base_url}/v{api.api_version}{target}", timeout=CALL_SECONDS)
+    return Answer(response.status_code, response.content)
 
 
 def _keep_few_connections(api: APIClient) -> None:

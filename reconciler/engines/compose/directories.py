@@ -7,7 +7,6 @@ they run. So admission has to know their location, also when an operator has mov
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +28,9 @@ def directories_of(facts: Mapping[str, Any], containerd: Path = CONTAINERD_CONFI
 
 def _containerd_root(config: Path) -> str:
     """The root that containerd is configured with; empty when that is its default or cannot be read."""
+    # Late: only a stack with host paths needs to know.
+    import tomllib
+
     try:
         root = tomllib.loads(config.read_text(encoding="utf-8")).get("root", "")
     except (OSError, ValueError):

@@ -86,7 +86,7 @@ class ComposeEngine:
     def _look(self, stack: Stack) -> EngineObservation:
         """One request; images and the port are checked only while they can be missing."""
         names = network_names(stack)
-        rows = self._api.rows(stack.project)
+        rows = self._api.rows_of(stack.project)
         now = datetime.now(UTC)
         seen = (read_row(row, names, now, stopping=row["Id"] in self._stopping) for row in rows)
         sharing = {workload.name for workload in stack.workloads if workload.shares}
@@ -113,7 +113,7 @@ class ComposeEngine:
         never change.
         """
         if container.id not in self._shared:
-            details = self._api.ask("inspect", lambda api: api.inspect_container(container.id), missing=None)
+            details = self._inspect(container.id)
             if details is None:
                 return container
             self._shared[container.id] = shared_namespaces(details.get("HostConfig") or {})
@@ -129,8 +129,14 @@ class ComposeEngine:
         return replace(container, started=self._informer.started(container.id, self._inspect_start))
 
     def _inspect_start(self, container: str) -> datetime | None:
-        details = self._api.ask("inspect", lambda api: api.inspect_container(container), missing=None)
+        details = self._inspect(container)
         return _parse_time(details["State"]["StartedAt"]) if details else None
+
+    def _inspect(self, container: str) -> Mapping[str, Any] | None:
+        details: Mapping[str, Any] | None = self._api.read(
+            "inspect a container", "/containers/{}/json", container, missing=None
+        )
+        return details
 
     def _present_images(self, stack: Stack) -> Mapping[str, Image]:
         """The images that the tags of a stack mean now, without missing ones."""
@@ -139,8 +145,8 @@ class ComposeEngine:
         for name in {workload.image for workload in stack.workloads}:
             known = self._images.get(name)
             if known is None or known[0] != generation or monotonic() - known[1] > TRUST_SECONDS:
-                image = self._api.ask("inspect an image", partial(_inspect_image, name), missing=None)
-                known = (generation, monotonic(), image) if image else None
+                details = self._api.read("inspect an image", "/images/{}/json", name, missing=None)
+                known = (generation, monotonic(), _image(details)) if details else None
             if known:
                 self._images[name] = known
                 found[name] = known[2]
@@ -240,18 +246,18 @@ class ComposeEngine:
 
         Anonymous volumes of web replicas are removed, as when these are replaced; those of the others on request.
         """
-        rows = self._api.rows(project)
+        rows = self._api.rows_of(project)
         for role in (Role.PROXY, Role.GATEWAY, Role.WEB, Role.JOB, Role.DEPENDENCY):
             group = [row["Id"] for row in rows if (row.get("Labels") or {}).get(labels.ROLE) == role.value]
             end = partial(self._end, anonymous_volumes=volumes or role is Role.WEB)
             list(self._stoppers.map(end, group))
         rest = partial(self._end, anonymous_volumes=volumes)
         list(self._stoppers.map(rest, [row["Id"] for row in rows]))
-        filters = {"label": f"{COMPOSE_PROJECT}={project}"}
-        for network in self._api.ask("list networks", lambda api: api.networks(filters=filters)):
+        query = {"filters": {"label": [f"{COMPOSE_PROJECT}={project}"]}}
+        for network in self._api.read("list networks", "/networks", query=query):
             self._api.ask("remove a network", partial(_remove_network, network["Id"]), missing=None)
         if volumes:
-            found = self._api.ask("list volumes", lambda api: api.volumes(filters=filters))
+            found = self._api.read("list volumes", "/volumes", query=query)
             for volume in found.get("Volumes") or ():
                 self._api.ask("remove a volume", partial(_remove_volume, volume["Name"]), missing=None)
 
@@ -290,20 +296,20 @@ class ComposeEngine:
 
     def ping(self) -> None:
         """Raises EngineAwayError when the engine does not answer."""
-        self._api.ask("answer", lambda api: api.ping())
+        self._api.read("answer", "/version")
 
     def directories(self) -> tuple[str, ...]:
         """The engine's directories of volumes and layers, refreshed from time to time. Raises EngineAwayError."""
         asked, known = self._directories
         if not known or monotonic() - asked > TRUST_SECONDS:
-            known = directories_of(self._api.ask("say where its data is", lambda api: api.info()))
+            known = directories_of(self._api.read("say where its data is", "/info"))
             self._directories = (monotonic(), known)
         return known
 
     def info(self) -> EngineInfo:
         """Facts about the engine. Raises EngineAwayError."""
-        facts = self._api.ask("say what it is", lambda api: api.info())
-        networks = self._api.ask("list networks", lambda api: api.networks())
+        facts = self._api.read("say what it is", "/info")
+        networks = self._api.read("list networks", "/networks")
         return EngineInfo(
             name="Docker",
             version=facts.get("ServerVersion", ""),
@@ -347,6 +353,5 @@ def _remove_volume(volume: str, api: APIClient) -> None:
     api.remove_volume(volume)
 
 
-def _inspect_image(name: str, api: APIClient) -> Image:
-    details = api.inspect_image(name)  # type: ignore[no-untyped-call]
+def _image(details: Mapping[str, Any]) -> Image:
     return Image(str(details["Id"]), tuple(sorted((details.get("Config") or {}).get("Volumes") or ())))

@@ -48,9 +48,7 @@ def run_once(api: DockerApi, command: Command) -> None:
 
 def sweep(api: DockerApi) -> None:
     """Remove throw-away containers that no process waits for."""
-    filters = {"label": THROWAWAY}
-    rows = api.ask("list containers", lambda client: client.containers(all=True, filters=filters))
-    for row in rows:
+    for row in api.rows(THROWAWAY):
         longest = row["Labels"].get(THROWAWAY, "")
         seconds = float(longest) if longest.isdecimal() else UNMARKED_SECONDS
         if time() - row["Created"] > seconds + MARGIN_SECONDS:
