@@ -30,6 +30,9 @@ class ApiModel(BaseModel):
         validate_by_name=True,
         serialize_by_alias=True,
         hide_input_in_errors=True,
+        # A command uses few of the models by themselves, and those that are parts of another are built with it. So a
+        # default that is a model comes from `model_construct`, which does not build it.
+        defer_build=True,
     )
 
     def to_document(self) -> dict[str, Any]:

@@ -50,7 +50,9 @@ class ObjectStatus(ApiModel):
 class Status(ObjectStatus):
     """The observed state of a VaultService; written by the controller, ignored in manifests."""
 
-    replicas: ReplicaCounts = Field(default=ReplicaCounts(), description="Counts of web replicas.")
+    replicas: ReplicaCounts = Field(
+        default=ReplicaCounts.model_construct(), description="Counts of web replicas."
+    )
     revision: str | None = Field(
         default=None,
         description="Revision (hash) that runs: of the only workload, or one name for all of them.",

@@ -49,7 +49,7 @@ class Strategy(ApiModel):
         ),
     )
     rolling_update: RollingUpdate = Field(
-        default=RollingUpdate(), description="The budget of a RollingUpdate."
+        default=RollingUpdate.model_construct(), description="The budget of a RollingUpdate."
     )
     min_ready_seconds: Seconds = Field(
         default=0.0,

@@ -86,9 +86,9 @@ class Spec(ApiModel):
         le=1000,
         description="Web replicas. Unset: VAULT_WEB_REPLICAS, then the plugin's minimum.",
     )
-    ports: Ports = Field(default=Ports(), description="Where the service listens.")
+    ports: Ports = Field(default=Ports.model_construct(), description="Where the service listens.")
     healthcheck: Annotated[HealthCheck, REVISIONED] = Field(
-        default=HealthCheck(), description="How HAProxy checks a replica."
+        default=HealthCheck.model_construct(), description="How HAProxy checks a replica."
     )
     env: Annotated[Mapping[EnvName, EnvValue], REVISIONED] = Field(
         default={},
@@ -99,9 +99,9 @@ class Spec(ApiModel):
     env_from: Annotated[tuple[EnvFrom, ...], Strict(False), REVISIONED] = Field(
         default=(), description="Files of settings, for secrets; a later file wins over an earlier one."
     )
-    proxy: Proxy = Field(default=Proxy(), description="The HAProxy in front of the replicas.")
+    proxy: Proxy = Field(default=Proxy.model_construct(), description="The HAProxy in front of the replicas.")
     strategy: Strategy = Field(
-        default=Strategy(), description="How replicas of an old revision are replaced."
+        default=Strategy.model_construct(), description="How replicas of an old revision are replaced."
     )
     rotation: Rotation | None = Field(
         default=None, description="Replacement of replicas because of their age. Unset: never."

@@ -30,3 +30,17 @@ def test_an_error_needs_no_models() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_importing_the_models_builds_none() -> None:
+    """Each is built when it is first used, with its parts; a default that is a model must not build it before."""
+    program = """
+from reconciler.api import VaultService
+from reconciler.api.model import ApiModel
+print(*(model.__name__ for model in ApiModel.__subclasses__() if model.__pydantic_complete__))
+print(VaultService.model_validate({"metadata": {"name": "a"}, "spec": {"plugin": "b"}}).spec.ports.http)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.splitlines() == ["", "8080"]
