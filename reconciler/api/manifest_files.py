@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.api import ignore_file
 from reconciler.api.errors import ManifestError, Problem
 
 __all__ = ["SUFFIXES", "Found", "find"]
@@ -26,6 +25,9 @@ class Found:
 
 def find(directory: Path) -> Found:
     """All *.yaml and *.yml files below a directory, except hidden ones and those that .vaultignore names."""
+    # Late: a command that is given a file does not need it.
+    from reconciler.api import ignore_file
+
     files: list[Path] = []
     directories: list[Path] = []
     problems: list[Problem] = []

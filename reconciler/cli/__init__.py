@@ -7,6 +7,7 @@ Every verb is one file in `verbs/` and is imported only when it is called, so th
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
@@ -15,6 +16,13 @@ __all__ = ["main"]
 
 def main() -> NoReturn:
     """Run the verb of the command line, and exit with one of the codes of `exit_codes.py`."""
+    from reconciler.cli import garbage
+
+    garbage.collect_rarely()
+    # Pydantic would search the installed distributions for plugins of its own.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")
     from reconciler.cli.root import run
 
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    garbage.keep_all()
+    sys.exit(code)

@@ -1,9 +1,11 @@
 """Verbs are files: listed without being imported, imported when called, and each with examples and a help text."""
 
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -13,6 +15,7 @@ from click.testing import Result
 from reconciler.cli import verbs
 from reconciler.cli.root import root
 from reconciler.cli.verb import Verb
+from tests.engines.compose.fake_engine import VERSION, at_socket
 
 Vaultctl = Callable[..., Result]
 
@@ -91,6 +94,54 @@ print(*sorted(set(sys.modules) & set({HEAVY})), file=sys.stderr)
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stderr.strip() == ""
+
+
+LIBRARIES = (
+    "asyncio",
+    "docker",
+    "jinja2",
+    "prometheus_client",
+    "psutil",
+    "python_on_whales",
+    "requests",
+    "rich",
+    "ruamel",
+    "starlette",
+    "urllib3",
+    "uvicorn",
+)
+"""What takes long to import, and a command that only reads does not need."""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "also"),
+    [
+        ("get", 0, {"pydantic"}),
+        ("validate -f MANIFEST", 0, set()),
+        ("diff -f MANIFEST", 1, set()),
+        ("diff -f MANIFEST -o json", 1, set()),
+        ("render -f MANIFEST -o OUT", 0, set()),
+        ("apply --dry-run -f MANIFEST", 0, set()),
+    ],
+)
+def test_a_verb_that_reads_imports_no_library_for_changes(
+    words: str, code: int, also: set[str], tmp_path: Path, manifest: Callable[..., Path]
+) -> None:
+    places = {"MANIFEST": str(manifest()), "OUT": str(tmp_path / "out")}
+    script = f"""
+import sys
+from reconciler.cli.root import run
+assert run({[places.get(word, word) for word in words.split()]}) == {code}
+print(*sorted(set(sys.modules) & {also | set(LIBRARIES)}), file=sys.stderr)
+"""
+    with closing(at_socket(tmp_path / "engine.sock")) as engine:
+        engine.answers[f"/v{VERSION}/containers/json"] = (200, b"[]")
+        env = {"DOCKER_HOST": f"unix://{engine.address}", "VAULT_STATE_DIR": str(tmp_path / "state")}
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, env=os.environ | env
+        )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == ""
 
 
 def test_help_lists_verbs_and_exit_codes(vaultctl: Vaultctl) -> None:

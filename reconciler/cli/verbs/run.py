@@ -126,6 +126,7 @@ def command(
     Spec changes, crashes and manual changes each start a pass at once. SIGTERM or Ctrl-C finishes the current passes and
     leaves the services running; a second one exits at once.
     """
+    from reconciler.cli.garbage import collect_as_usual
     from reconciler.cli.serving import serving
     from reconciler.sources.directory import DirectorySource
     from reconciler.web.access import Access
@@ -165,6 +166,7 @@ def command(
                 status = application.commit_status(each, git.commit_status_url, token, git.commit_status_name)
                 application.keep_telling(status, stop)
         _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
+        collect_as_usual()
         controller.run(stop)
 
 

@@ -4,11 +4,11 @@ a dashboard leads to the log lines of that pass.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from uuid import uuid4
 
 __all__ = ["Trace", "current", "exemplar", "tracing"]
 
@@ -27,7 +27,7 @@ _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
 @contextmanager
 def tracing(service: str) -> Iterator[Trace]:
     """Mark the block as one pass of this thread over `service`, with an id of its own."""
-    trace = Trace(uuid4().hex[:12], service)
+    trace = Trace(os.urandom(6).hex(), service)
     token = _current.set(trace)
     try:
         yield trace
