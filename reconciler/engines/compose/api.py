@@ -1,18 +1,20 @@
 """Calls the Docker API: a timeout on every call, and EngineErrors.
 
-`read` sends GET requests, without the Docker SDK where the engine has a UNIX socket; `ask` makes all other calls with the
-SDK, by a client for each thread.
+`read` and `events` send GET requests, without the Docker SDK where the engine has a UNIX socket; `ask` makes all other
+calls with the SDK, by a client for each thread.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.engines.compose.logs import whole_lines
 from reconciler.engines.compose.reads import Answer, SocketReads, target_of
 from reconciler.engines.compose.rows import COMPOSE_PROJECT
 from reconciler.engines.errors import EngineAwayError, EngineError
@@ -95,6 +97,17 @@ class DockerApi:
             return answer.document()
         except ValueError as error:
             raise EngineError(f"the engine could not {what}: its answer is not JSON or was cut") from error
+
+    def events(self, since: float, filters: Mapping[str, Sequence[str]]) -> Iterator[Mapping[str, Any]]:
+        """`GET /events` since a moment, without end and without a timeout. Raises what the transport raises."""
+        if self._reads is None:
+            # The stubs know whole seconds only; the engine takes fractions, and rounding would repeat events.
+            events: Iterator[Mapping[str, Any]] = self.client().events(  # type: ignore[call-overload]
+                decode=True, since=since, filters=filters
+            )
+            return events
+        target = target_of("/events", query={"since": f"{since:.9f}", "filters": filters})
+        return map(json.loads, whole_lines(self._reads.stream(target)))
 
     def rows(self, *label: str) -> Sequence[Mapping[str, Any]]:
         """`GET /containers/json`: all containers with this label, or of the engine."""

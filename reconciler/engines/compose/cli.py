@@ -59,6 +59,10 @@ class ComposeCli:
     def __init__(self, host: str | None) -> None:
         self._host = host or DEFAULT_HOST
 
+    def load(self) -> None:
+        """Import the library, which takes longer than a call of Compose has to wait for anything else."""
+        import python_on_whales  # noqa: F401
+
     def create(self, stack: Stack, scales: Mapping[str, int], overlay: JSON | None = None) -> None:
         """Create containers up to these numbers, without starting any or changing existing ones."""
         self._up(stack, list(scales), overlay, scales=dict(scales), recreate=False)

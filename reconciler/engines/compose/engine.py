@@ -167,6 +167,10 @@ class ComposeEngine:
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
         """Create containers without starting them: one Compose call for all replicas, one for each HAProxy."""
         scales = {r.workload: r.existing + r.count for r in requests if isinstance(r, CreateReplicas)}
+        # What is created is then started by these threads: one of them imports the SDK while Compose works, and not while
+        # the library that calls Compose is imported.
+        self._cli.load()
+        self._workers.submit(self._api.client)
         try:
             pinned = {r.workload: r.image for r in requests if isinstance(r, CreateReplicas) and r.image}
             if scales:

@@ -18,6 +18,8 @@ from reconciler.engines.compose.rows import EVENTS
 RECONNECT_SECONDS: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Pauses before the first, second … attempt to open the stream again."""
 
+FILTERS: Final = {"type": ["container", "network", "image"], "event": list(EVENTS)}
+
 _log = logging.getLogger(__name__)
 
 
@@ -34,7 +36,7 @@ def watch(api: DockerApi) -> Iterator[Mapping[str, Any] | Stream]:
     failures = 0
     while True:
         try:
-            stream = _open(api, since)
+            stream = api.events(since, FILTERS)
             yield Stream.OPENED
             for event in stream:
                 failures = 0
@@ -46,12 +48,3 @@ def watch(api: DockerApi) -> Iterator[Mapping[str, Any] | Stream]:
         api.forget_client()
         time.sleep(RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)])
         failures += 1
-
-
-def _open(api: DockerApi, since: float) -> Iterator[dict[str, Any]]:
-    filters = {"type": ["container", "network", "image"], "event": list(EVENTS)}
-    # The stubs know whole seconds only; the engine takes fractions, and rounding would repeat events.
-    stream: Iterator[dict[str, Any]] = api.client().events(  # type: ignore[call-overload]
-        decode=True, since=since, filters=filters
-    )
-    return stream

@@ -2,7 +2,7 @@
 
 An observation needs a few of them, and the Docker SDK took a third of the time of `vaultctl diff` to import. Each request
 has its own connection, which on a UNIX socket costs a tenth of a millisecond: there is no idle connection that the engine
-could close, and threads share nothing.
+could close, and threads share nothing. The event stream is such a request too, whose answer does not end.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPResponse
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -25,10 +26,13 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 """Longest answer; a list of 10,000 containers has about 50 MB."""
 
 CHUNK: Final = 256 * 1024
+OK: Final = 200
 REDIRECT: Final = 300
 BAD_REQUEST: Final = 400
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
+
+Pieces = Generator[bytes, None, None]
 
 _VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 
@@ -86,12 +90,31 @@ class SocketReads:
 
         Raises OSError or HTTPException when it does not answer, and EngineError for an answer that is too long.
         """
+        answer = self._ask(self._versioned(target))
+        self._learn(answer)
+        return answer
+
+    def stream(self, target: str) -> Iterator[bytes]:
+        """The pieces of an answer without end, whenever they come; the engine has accepted the request when this returns.
+
+        Raises OSError or HTTPException, also while it is read.
+        """
+        response, pieces, line = self._open(self._versioned(target))
+        if response.status != OK:
+            answer = self._whole(target, response, pieces)
+            self._learn(answer)
+            raise HTTPException(answer.explanation)
+        line.settimeout(None)
+        return pieces
+
+    def _versioned(self, target: str) -> str:
         self._version = self._version or self._newest()
-        answer = self._ask(f"/v{self._version}{target}")
+        return f"/v{self._version}{target}"
+
+    def _learn(self, answer: Answer) -> None:
         if answer.status == BAD_REQUEST:
             # Another engine may listen now, which no longer has that version.
             self._version = ""
-        return answer
 
     def _newest(self) -> str:
         try:
@@ -103,21 +126,39 @@ class SocketReads:
         return version
 
     def _ask(self, target: str) -> Answer:
+        response, pieces, _ = self._open(target)
+        return self._whole(target, response, pieces)
+
+    def _whole(self, target: str, response: HTTPResponse, pieces: Pieces) -> Answer:
         deadline = monotonic() + self._seconds
-        connection = _Connection(self._path, self._seconds)
-        try:
-            connection.request("GET", target, headers={"Connection": "close"})
-            response = connection.getresponse()
-            body = bytearray()
-            while chunk := response.read1(CHUNK):
-                body += chunk
+        body = bytearray()
+        with closing(pieces):
+            for piece in pieces:
+                body += piece
                 if len(body) > MAX_BYTES:
                     raise EngineError(f"the engine's answer to GET {target} is longer than {MAX_BYTES} bytes")
                 if monotonic() > deadline:
                     raise TimeoutError(f"an answer took longer than {self._seconds:g} s")
-            return Answer(response.status, bytes(body))
-        finally:
+        return Answer(response.status, bytes(body))
+
+    def _open(self, target: str) -> tuple[HTTPResponse, Pieces, socket.socket]:
+        """The begin of an answer, its pieces, which end with the connection, and its socket."""
+        connection = _Connection(self._path, self._seconds)
+        try:
+            connection.request("GET", target, headers={"Connection": "close"})
+            line: socket.socket = connection.sock
+            response = connection.getresponse()
+        except BaseException:
             connection.close()
+            raise
+        return response, _pieces(connection, response), line
+
+
+def _pieces(connection: HTTPConnection, response: HTTPResponse) -> Pieces:
+    # The connection closes the response only if the engine would leave it open.
+    with closing(connection), response:
+        while piece := response.read1(CHUNK):
+            yield piece
 
 
 class _Connection(HTTPConnection):

@@ -60,6 +60,6 @@ def test_the_real_engine_is_asked_and_not_in_each_pass(monkeypatch: pytest.Monke
             assert engine.directories() == named
 
 
-def test_an_engine_that_is_away_has_no_answer(library_leaks: None) -> None:
+def test_an_engine_that_is_away_has_no_answer() -> None:
     with closing(ComposeEngine("unix:///nowhere/docker.sock")) as engine, pytest.raises(EngineAwayError):
         engine.directories()

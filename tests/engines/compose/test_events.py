@@ -23,8 +23,7 @@ from tests.e2e.waiting import PATIENCE
 if TYPE_CHECKING:
     from tests.engines.conftest import MakeStack
 
-# Docker's library leaves the socket of a stream that was cut to the garbage collector, whenever that comes.
-pytestmark = [pytest.mark.docker, pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")]
+pytestmark = pytest.mark.docker
 
 IMAGE = "vault-reconciler/whoami:latest"
 MISSED = ""
@@ -82,7 +81,7 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
 
 
 @pytest.fixture
-def heard(relay: Relay, library_leaks: None) -> Iterator[Heard]:
+def heard(relay: Relay) -> Iterator[Heard]:
     """What an engine behind the relay tells; its stream is open."""
     with closing(Heard(ComposeEngine(relay.url))) as heard:
         heard.wait_for(MISSED)

@@ -182,6 +182,52 @@ def test_an_engine_without_a_version_is_away(fake: FakeEngine, version: object) 
         SocketReads(fake.address, 5).get("/info")
 
 
+def test_events_come_one_by_one_and_outlast_the_timeout(tmp_path: Path) -> None:
+    """In pieces that are no whole lines, as a chunked answer may have them."""
+    go = threading.Semaphore(0)
+    asked: list[bytes] = []
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            asked.append(self.request.recv(65536).partition(b"\r\n")[0])
+            if asked[-1].startswith(b"GET /version"):
+                self.request.sendall(b'HTTP/1.0 200 OK\r\n\r\n{"ApiVersion": "1.45"}')
+                return
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for piece in (b'{"Id": 1}\n{"I', b'd": 2}\n', b'{"Id": 3}'):
+                go.acquire()
+                self.request.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+            self.request.sendall(b"0\r\n\r\n")
+
+    path = tmp_path / "events.sock"
+    with UnixServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        api = DockerApi(f"unix://{path}")
+        api._reads = SocketReads(str(path), 0.5)
+        events = api.events(12.5, {"type": ["container"]})
+        go.release()
+        assert next(iter(events)) == {"Id": 1}
+        threading.Timer(0.7, go.release, (2,)).start()
+        assert list(events) == [{"Id": 2}, {"Id": 3}]
+        server.shutdown()
+        thread.join()
+    assert asked[1] == (
+        b"GET /v1.45/events?since=12.500000000&filters=%7B%22type%22%3A+%5B%22container%22%5D%7D HTTP/1.1"
+    )
+
+
+def test_a_refused_stream_is_an_error(fake: FakeEngine) -> None:
+    fake.answers[f"/v{VERSION}/events"] = (400, b'{"message": "invalid filter"}')
+    reading = SocketReads(fake.address, 5)
+    with pytest.raises(HTTPException, match=r"^invalid filter$"):
+        reading.stream("/events")
+    with pytest.raises(HTTPException):
+        reading.stream("/events")
+    # After a 400 the version is asked for again.
+    assert fake.asked.count("/version") == 2
+
+
 def test_no_connection_is_left_open(fake: FakeEngine) -> None:
     fake.answers[f"/v{VERSION}/info"] = (200, b"{}")
     api = DockerApi(f"unix://{fake.address}")
