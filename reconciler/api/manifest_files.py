@@ -44,14 +44,17 @@ def find(directory: Path) -> Found:
     except ManifestError as error:
         problems += error.problems
 
-    def wanted(path: Path, *, is_directory: bool) -> bool:
-        relative = path.relative_to(directory)
-        return not path.name.startswith(".") and not ignored.holds(relative, is_directory=is_directory)
+    def wanted(here: Path, name: str, *, is_directory: bool) -> bool:
+        if name.startswith(".") or not ignored.rules:
+            return not name.startswith(".")
+        return not ignored.holds((here / name).relative_to(directory), is_directory=is_directory)
 
+    suffixes = tuple(SUFFIXES)
+    # A controller compares its manifests each second, so a name becomes a path only when it has to.
     for parent, subdirectories, names in os.walk(directory, onerror=note):
         here = Path(parent)
         directories.append(here)
-        subdirectories[:] = [name for name in subdirectories if wanted(here / name, is_directory=True)]
-        candidates = (here / name for name in names if Path(name).suffix in SUFFIXES)
-        files += [file for file in candidates if wanted(file, is_directory=False)]
+        subdirectories[:] = [name for name in subdirectories if wanted(here, name, is_directory=True)]
+        candidates = (name for name in names if name.endswith(suffixes))
+        files += [here / name for name in candidates if wanted(here, name, is_directory=False)]
     return Found(tuple(sorted(files)), tuple(directories), tuple(problems))

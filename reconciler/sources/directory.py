@@ -100,14 +100,16 @@ class DirectorySource:
     def watch(self, stop: threading.Event) -> Iterator[None]:
         """Yield whenever the files differ from those of the last `load`, until `stop` is set."""
         while not stop.is_set():
-            directories = self._directories()
+            directories = self._directories(self._look())
             with _kernel(directories) as kernel:
                 events: Collection[Path] = ()
                 while not stop.is_set():
+                    look = self._look()
                     # Stamps are coarse: only the event distinguishes two saves within one tick of the kernel's clock.
-                    if self._stamps() != self._seen or not self._seen.keys().isdisjoint(events):
+                    if self._stamps(look) != self._seen or not self._seen.keys().isdisjoint(events):
                         yield
-                    if self._directories() != directories or not directories.keys().isdisjoint(events):
+                        look = self._look()
+                    if self._directories(look) != directories or not directories.keys().isdisjoint(events):
                         break
                     events = _wait(kernel, stop)
 
@@ -117,8 +119,8 @@ class DirectorySource:
         found = find(self._path)
         return _Look(_stamps(found.files), _inodes(found.directories), sound=not found.problems)
 
-    def _stamps(self) -> Mapping[Path, Stamp]:
-        return {**self._look().files, **self._stamps_beside()}
+    def _stamps(self, look: _Look) -> Mapping[Path, Stamp]:
+        return {**look.files, **self._stamps_beside()}
 
     def _stamps_beside(self) -> Mapping[Path, Stamp]:
         """Stamps of files that are not manifests but affect what is read."""
@@ -136,11 +138,11 @@ class DirectorySource:
             log.info("%s is skipped: it holds documents that are no %s", path, names_of_kinds())
         self._told = frozenset(foreign)
 
-    def _directories(self) -> Mapping[Path, int]:
+    def _directories(self, look: _Look) -> Mapping[Path, int]:
         beside = {path.parent for path in self._env_files}
         if not self._path.is_dir():
             beside.add(self._path.parent)
-        return {**self._look().directories, **_inodes(beside)}
+        return {**look.directories, **_inodes(beside)}
 
     def _is_only_empty(self, problem: Problem, look: _Look) -> bool:
         # A directory without any VaultService is not a mistake here. The caller decides whether that may delete the
