@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/at_rest.py
 
-Ten idle services of ten replicas. The resync of every minute is included. A few connections send requests through HAProxy
-as fast as they can, in turn with the controller running and stopped by SIGSTOP.
+Ten idle services of ten replicas, and a hundred of three. The resync of every minute is included. A few connections send
+requests through HAProxy as fast as they can, in turn with the controller running and stopped by SIGSTOP.
 """
 
 from __future__ import annotations
@@ -19,17 +19,20 @@ from typing import Final
 import psutil
 
 from benchmarks.harness import page
-from benchmarks.harness.contestants import Setting, ours
-from benchmarks.harness.crowd import crowd
+from benchmarks.harness.contestants import DEADLINE, Setting, ours
+from benchmarks.harness.crowd import CONTAINERS_BESIDE, crowd, most_services
 from benchmarks.harness.lab import Lab
 from benchmarks.harness.pool import wait_until
 from benchmarks.harness.row import BARE, MEGABYTES, PERCENT, Goal, Row
 
-SERVICES: Final = 10
-REPLICAS: Final = 10
+CROWDS: Final = {10: 10, 100: 3}
+"""Replicas of each service, by the number of services."""
+STARTS_A_SECOND: Final = 1.0
+"""Containers of a crowd that even a busy machine starts in a second."""
 SETTLE_SECONDS: Final = 10.0
 SAMPLES: Final = 2
-SAMPLE_SECONDS: Final = 20.0
+SAMPLE_SECONDS: Final = {10: 20.0, 100: 60.0}
+"""By the number of services. With many of them, a sample is a whole round of the resync."""
 MEGABYTE: Final = 1 << 20
 
 LOAD_ROUNDS: Final = 4
@@ -40,23 +43,25 @@ REQUEST: Final = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 def rows(lab: Lab) -> Iterator[Row]:
     """Processor, memory, and throughput."""
-    yield from _rest()
+    for count, replicas in CROWDS.items():
+        yield from _rest(min(count, most_services(lab)), replicas, SAMPLE_SECONDS[count])
     yield _throughput()
 
 
-def _rest() -> Iterator[Row]:
+def _rest(count: int, replicas: int, seconds: float) -> Iterator[Row]:
     shares, memory = [], []
-    spec = {"plugin": "idle", "replicas": REPLICAS, "healthcheck": {"interval": "1m"}}
-    with crowd(SERVICES, **spec) as services, services.stage.controller() as controller:
+    spec = {"plugin": "idle", "replicas": replicas, "healthcheck": {"interval": "1m"}}
+    patience = DEADLINE + count * (replicas + CONTAINERS_BESIDE) / STARTS_A_SECOND
+    with crowd(count, **spec) as services, services.stage.controller() as controller:
         process = psutil.Process(controller.pid)
-        wait_until("all services are Ready", lambda: services.is_ready)
+        wait_until("all services are Ready", lambda: services.is_ready, patience)
         time.sleep(SETTLE_SECONDS)
         for _ in range(SAMPLES):
             before = _processor_seconds(process)
-            time.sleep(SAMPLE_SECONDS)
-            shares.append(100 * (_processor_seconds(process) - before) / SAMPLE_SECONDS)
+            time.sleep(seconds)
+            shares.append(100 * (_processor_seconds(process) - before) / seconds)
             memory.append(process.memory_info().rss / MEGABYTE)
-    what = f"controller at rest, {SERVICES} services × {REPLICAS} replicas"
+    what = f"controller at rest, {count} services × {replicas} replicas"
     resync = "one pass over each service a minute"
     yield Row(f"{what}: of a core", PERCENT, tuple(shares), resync, goal=Goal(at_most=0.5))
     bare = f"a Python that does nothing: {_bare_memory():.0f} MB"

@@ -14,7 +14,7 @@ from typing import Final
 
 from benchmarks.harness import page
 from benchmarks.harness.contestants import RefusedError
-from benchmarks.harness.crowd import Crowd, crowd
+from benchmarks.harness.crowd import CONTAINERS_BESIDE, Crowd, crowd, most_services
 from benchmarks.harness.lab import Lab
 from benchmarks.harness.pool import wait_until
 from benchmarks.harness.rounds import command, timed
@@ -23,12 +23,7 @@ from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import remove_project
 
 SERVICES: Final = 100
-CONTAINERS_OF_EACH: Final = 3
-NETWORKS_OF_EACH: Final = 2
-DEFAULT_NETWORKS: Final = 30
-"""Networks in Docker's default address pools."""
-OTHERS: Final = 6
-"""Other networks of an engine."""
+CONTAINERS_OF_EACH: Final = 1 + CONTAINERS_BESIDE
 SECONDS_FOR_EACH: Final = 3.0
 SAMPLE: Final = 10
 """Compose projects that are started; the time for all services is extrapolated."""
@@ -36,7 +31,7 @@ SAMPLE: Final = 10
 
 def rows(lab: Lab) -> Iterator[Row]:
     """The time, and the share of the engine's rate."""
-    count = min(SERVICES, (_networks(lab) - OTHERS) // NETWORKS_OF_EACH)
+    count = min(SERVICES, most_services(lab))
     containers = count * CONTAINERS_OF_EACH
     limit = lab.rate(containers)
     with crowd(count, plugin="idle", healthcheck={"interval": "1s"}) as services:
@@ -49,14 +44,6 @@ def rows(lab: Lab) -> Iterator[Row]:
     share = 100 * containers / ours / lab.starts_per_second
     yield Row(
         f"{what}: share of the engine's start rate", PERCENT, (share,), f"{lab.starts_per_second:.1f}/s"
-    )
-
-
-def _networks(lab: Lab) -> int:
-    """How many networks fit into the engine's address pools."""
-    pools = lab.engine.info().get("DefaultAddressPools") or ()
-    return (
-        sum(1 << (pool["Size"] - int(pool["Base"].partition("/")[2])) for pool in pools) or DEFAULT_NETWORKS
     )
 
 

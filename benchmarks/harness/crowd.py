@@ -15,13 +15,29 @@ from typing import Any, Final
 import yaml
 
 from benchmarks.harness.contestants import PLUGINS
+from benchmarks.harness.lab import Lab
 from reconciler.api import API_VERSION, KIND, find_condition
 from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import remove_project
 from tests.e2e.stage import Stage, free_ports
 
+CONTAINERS_BESIDE: Final = 2
+"""Containers of a service beside its replicas: its gateway and its HAProxy."""
+NETWORKS_OF_EACH: Final = 2
+DEFAULT_NETWORKS: Final = 30
+"""Networks in Docker's default address pools."""
+OTHERS: Final = 6
+"""Other networks of an engine."""
+
 REMOVERS: Final = 4
 """Projects that are removed in parallel."""
+
+
+def most_services(lab: Lab) -> int:
+    """How many services have their networks in the engine's address pools."""
+    pools = lab.engine.info().get("DefaultAddressPools") or ()
+    networks = sum(1 << (pool["Size"] - int(pool["Base"].partition("/")[2])) for pool in pools)
+    return ((networks or DEFAULT_NETWORKS) - OTHERS) // NETWORKS_OF_EACH
 
 
 @dataclass(frozen=True)
