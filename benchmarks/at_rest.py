@@ -62,7 +62,7 @@ def _rest(count: int, replicas: int, seconds: float) -> Iterator[Row]:
             shares.append(100 * (_processor_seconds(process) - before) / seconds)
             memory.append(process.memory_info().rss / MEGABYTE)
     what = f"controller at rest, {count} services × {replicas} replicas"
-    resync = "one pass over each service a minute"
+    resync = "a resync of one pass over each service a minute, and at most one a second"
     yield Row(f"{what}: of a core", PERCENT, tuple(shares), resync, goal=Goal(at_most=0.5))
     bare = f"a Python that does nothing: {_bare_memory():.0f} MB"
     flat = "The soak below shows whether memory stays constant; there was no run of an hour."

@@ -24,7 +24,10 @@ from reconciler.api.manifest_files import find
 from reconciler.sources.base import Loaded
 
 POLL: Final = 1.0
-"""Seconds between comparisons without an event: inotify does not report everything, such as a missing directory."""
+WATCHED_POLL: Final = 2.0
+"""Seconds between comparisons without an event, without and with inotify, which does not report everything, such as a
+missing directory.
+"""
 
 QUIET: Final = 0.03
 DEBOUNCE: Final = 0.1
@@ -203,9 +206,9 @@ class _Kernel:
         self._inotify.close()
 
     def changes(self) -> Collection[Path]:
-        """The paths of the next events; none after POLL seconds without an event."""
+        """The paths of the next events; none after WATCHED_POLL seconds without an event."""
         changes: set[Path] = set()
-        patience, deadline = POLL, time.monotonic() + POLL + DEBOUNCE
+        patience, deadline = WATCHED_POLL, time.monotonic() + WATCHED_POLL + DEBOUNCE
         while events := list(self._inotify.read(timeout=int(patience * 1000))):
             if not changes:
                 patience, deadline = QUIET, time.monotonic() + DEBOUNCE

@@ -85,9 +85,10 @@ class Controller:
         """Keep every object as its spec says until `stop` is set. Raises LeaseTakenError for a second controller."""
         with lease(self._state_dir / "controller.lock"):
             for kind in self._reconcilers:
+                names, wake = partial(self._names, kind), partial(self._wake_named, kind)
                 directory = self._state_dir / kind.directory
                 self._start(triggers.watch_objects, directory, partial(self._wake_kind, kind), self._stop)
-            self._start(triggers.resync, self.wake_all, self._resync, self._stop)
+                self._start(triggers.resync_each, names, wake, self._resync, self._stop)
             self._start(self._world.engine.sweep)
             self._start(triggers.watch_plugins, self._plugins, self.wake_all, self._stop)
             for source in self._follower.sources:
@@ -126,12 +127,18 @@ class Controller:
             self._wake_kind(kind)
 
     def _wake_kind(self, kind: Kind) -> None:
+        for name in self._names(kind):
+            self._wake_named(kind, name)
+
+    def _wake_named(self, kind: Kind, name: str) -> None:
+        self.wake(Ref(kind, name))
+
+    def _names(self, kind: Kind) -> tuple[str, ...]:
         try:
-            names = self._reconcilers[kind].objects.names()
+            return self._reconcilers[kind].objects.names()
         except VaultError as error:
             _log.error("%s", error)
-            return
-        self._wake_each([Ref(kind, name) for name in names])
+            return ()
 
     def _wake_each(self, refs: Collection[Ref]) -> None:
         for ref in refs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,8 @@ DEBOUNCE_MS: Final = 50
 """Writes within this many milliseconds cause one pass."""
 PLUGIN_LOOK_SECONDS: Final = 2.0
 """How soon a changed plugin is noticed."""
+RESYNC_PASSES: Final = 60
+"""Most passes that a resync makes in its interval."""
 STOP_LOOK_MS: Final = 1000
 """How soon a watch sees the stop request."""
 
@@ -69,7 +71,28 @@ def watch_plugins(look: Callable[[], object], wake_all: Callable[[], object], st
             wake_all()
 
 
+def resync_each(
+    names: Callable[[], Sequence[str]],
+    wake: Callable[[str], object],
+    interval: float,
+    stop: threading.Event,
+) -> None:
+    """Wake each object every `interval` seconds, evenly spread: the fallback for all other triggers.
+
+    There are at most RESYNC_PASSES in an interval. With more objects a round takes longer, so that the cost of a controller
+    at rest does not grow with them.
+    """
+    last = ""
+    while True:
+        present = sorted(names())
+        if stop.wait(interval / min(max(1, len(present)), RESYNC_PASSES)):
+            return
+        if present:
+            last = next((name for name in present if name > last), present[0])
+            wake(last)
+
+
 def resync(wake_all: Callable[[], object], interval: float, stop: threading.Event) -> None:
-    """Wake everything every `interval` seconds: the fallback for all other triggers."""
+    """Wake everything every `interval` seconds, for a wait that is soon over."""
     while not stop.wait(interval):
         wake_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from pathlib import Path
@@ -44,6 +45,35 @@ def test_the_resync_wakes_until_it_is_told_to_stop() -> None:
     stop.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_the_resync_of_a_controller_wakes_one_after_the_other() -> None:
+    woken: queue.SimpleQueue[str] = queue.SimpleQueue()
+    names, stop = ["b", "a", "c"], threading.Event()
+    thread = threading.Thread(target=triggers.resync_each, args=(lambda: tuple(names), woken.put, 0.03, stop))
+    thread.start()
+    assert [woken.get(timeout=PATIENCE) for _ in range(4)] == ["a", "b", "c", "a"]
+    names.remove("b")
+    names.append("d")
+    found = [woken.get(timeout=PATIENCE) for _ in range(9)]
+    assert "acdacd" in "".join(found)
+    names.clear()
+    stop.set()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(("count", "pause"), [(0, 60.0), (1, 60.0), (10, 6.0), (60, 1.0), (1000, 1.0)])
+def test_a_resync_of_many_takes_longer_and_costs_no_more(count: int, pause: float) -> None:
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout)
+            return True
+
+    pauses: list[float | None] = []
+    names = tuple(f"s{number}" for number in range(count))
+    triggers.resync_each(lambda: names, lambda name: None, 60.0, Stop())
+    assert pauses == [pause]
 
 
 def test_a_changed_plugin_wakes_everything(monkeypatch: pytest.MonkeyPatch) -> None:
