@@ -44,6 +44,7 @@ class DockerApi:
         self._clients: set[APIClient] = set()
         path = (self.host or UNIX + DEFAULT_SOCKET).removeprefix(UNIX)
         self._reads = SocketReads(path, CALL_SECONDS) if path.startswith("/") else None
+        self._version = ""
 
     @property
     def is_local(self) -> bool:
@@ -125,7 +126,10 @@ class DockerApi:
 
         api: APIClient | None = getattr(self._local, "api", None)
         if api is None:
-            api = docker.APIClient(base_url=self.host, timeout=CALL_SECONDS, version="auto")
+            # Asked once: twenty replicas that stop have a thread each.
+            version = self._version or "auto"
+            api = docker.APIClient(base_url=self.host, timeout=CALL_SECONDS, version=version)
+            self._version = api.api_version
             _keep_few_connections(api)
             self._local.api = api
             self._clients.add(api)
@@ -135,6 +139,8 @@ class DockerApi:
         """Drop this thread's client, so that its next call reconnects."""
         api: APIClient | None = getattr(self._local, "api", None)
         self._local.api = None
+        # Another engine may answer the next time.
+        self._version = ""
         if api is not None:
             self._clients.discard(api)
             api.close()
