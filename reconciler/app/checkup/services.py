@@ -4,19 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler.api import VaultError, permission_warning
-from reconciler.cli.checkup.finding import Finding, fail, ok, warn
+from reconciler.app.checkup.finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
     from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
-    from reconciler.wiring import Application
+    from reconciler.engines.base import Engine
+    from reconciler.store.base import Objects
     from vault_plugins.registry import Registry
 
-__all__ = ["check_needs", "check_plugins", "check_service", "check_settings_files"]
+__all__ = ["Services", "check_needs", "check_plugins", "check_service", "check_settings_files"]
+
+
+class Services(Protocol):
+    """Stored services, their stacks and their engine."""
+
+    @property
+    def objects(self) -> Objects:
+        """The services."""
+
+    @property
+    def engine(self) -> Engine:
+        """Where they run."""
+
+    def build(self, service: VaultService, base: Path = ...) -> Stack:
+        """The stack of a service; `base` is where its relative files are. Raises VaultError."""
 
 
 def check_plugins(registry: Registry) -> Iterator[Finding]:
@@ -26,7 +42,7 @@ def check_plugins(registry: Registry) -> Iterator[Finding]:
     yield ok("plugins", ", ".join(registry.plugins) or "there are none")
 
 
-def check_service(application: Application, name: str, *, with_engine: bool) -> Iterator[Finding]:
+def check_service(application: Services, name: str, *, with_engine: bool) -> Iterator[Finding]:
     """All checks of one stored service; those that ask the engine only `with_engine`."""
     check = f"service: {name}"
     try:

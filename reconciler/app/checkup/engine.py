@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.cli.checkup.finding import Finding, fail, ok, warn
+from reconciler.app.checkup.finding import Finding, fail, ok, warn
 
 if TYPE_CHECKING:
     from reconciler.engines.base import EngineInfo

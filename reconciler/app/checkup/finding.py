@@ -15,11 +15,6 @@ class Level(StrEnum):
     WARN = "warn"
     FAIL = "fail"
 
-    @property
-    def color(self) -> str:
-        """The usual terminal colour."""
-        return {"ok": "green", "warn": "yellow", "fail": "red"}[self.value]
-
 
 @dataclass(frozen=True)
 class Finding:
@@ -29,6 +24,10 @@ class Finding:
     level: Level
     message: str
     fix: str = ""
+
+    def document(self) -> dict[str, str]:
+        """The same for programs."""
+        return {"check": self.check, "level": self.level.value, "message": self.message, "fix": self.fix}
 
 
 def ok(check: str, message: str) -> Finding:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.checkup import machine
-from reconciler.cli.checkup.finding import Finding
+from reconciler.app.checkup import machine
+from reconciler.app.checkup.finding import Finding
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do without being seen as such")

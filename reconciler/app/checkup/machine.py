@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.api.kinds import KINDS
-from reconciler.cli.checkup.finding import Finding, fail, ok, warn
+from reconciler.app.checkup.finding import Finding, fail, ok, warn
 from reconciler.store.layout import objects_of
 from reconciler.store.ours import foreign
 

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from reconciler.api import EnvFrom, VaultService
-from reconciler.cli.checkup.finding import Finding
-from reconciler.cli.checkup.services import check_needs, check_plugins, check_service, check_settings_files
+from reconciler.app.checkup.finding import Finding
+from reconciler.app.checkup.services import check_needs, check_plugins, check_service, check_settings_files
 from reconciler.core.assess.observation import EngineObservation
 from reconciler.store.base import Origin
 from reconciler.wiring import Options, wire

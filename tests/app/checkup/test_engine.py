@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli.checkup.engine import check_engine, has_userland_proxy, is_at_least
+from reconciler.app.checkup.engine import check_engine, has_userland_proxy, is_at_least
 from reconciler.engines.base import EngineInfo
 
 GOOD = EngineInfo(

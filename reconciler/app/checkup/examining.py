@@ -1,0 +1,75 @@
+"""All checks of `vaultctl doctor`, in the order of their findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from reconciler.api.errors import VaultError
+from reconciler.app.checkup import machine, services
+from reconciler.app.checkup.engine import check_engine, has_userland_proxy
+from reconciler.app.checkup.finding import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from vault_plugins.registry import Registry
+
+__all__ = ["Examined", "examine"]
+
+
+class Examined(services.Services, Protocol):
+    """What is examined beside the machine."""
+
+    @property
+    def registry(self) -> Registry:
+        """The plugins there are."""
+
+    def has_lost_key(self) -> bool:
+        """Whether containers may run under a revision key that no longer exists."""
+
+    def controller_is_running(self) -> bool:
+        """Whether a controller works on the state directory."""
+
+
+def examine(application: Examined, state: Path, now: datetime) -> Iterator[Finding]:
+    """Check the engine, this machine with the directory `state`, and the needs of the stored services."""
+    answers = False
+    try:
+        info = application.engine.info()
+    except VaultError as error:
+        yield fail(
+            "engine", str(error), "start Docker (`make engine` installs and starts one), or set DOCKER_HOST"
+        )
+    else:
+        answers = True
+        yield from check_engine(info, has_userland_proxy(_command_lines()))
+        yield from machine.check_disk("engine", Path(info.data_directory))
+    yield from machine.check_disk("state", state)
+    yield from machine.check_state_directory(state)
+    yield from machine.check_clock(state, now)
+    yield from services.check_plugins(application.registry)
+    try:
+        names = application.objects.names()
+    except VaultError as error:
+        yield fail("services", str(error), "see the finding about the state directory above")
+        return
+    yield from machine.check_revision_key(state, lost=application.has_lost_key())
+    yield from _controller(application, names)
+    for name in names:
+        yield from services.check_service(application, name, with_engine=answers)
+
+
+def _controller(application: Examined, names: Sequence[str]) -> Iterator[Finding]:
+    if application.controller_is_running():
+        yield ok("controller", "is running")
+    elif names:
+        yield warn("controller", "is not running: failures are not repaired", "start `vaultctl run`")
+
+
+def _command_lines() -> Iterator[list[str]]:
+    """The command lines of this machine's processes, as far as they are visible."""
+    import psutil
+
+    for process in psutil.process_iter(["cmdline"]):
+        yield process.info["cmdline"] or []
