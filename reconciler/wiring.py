@@ -234,6 +234,18 @@ class Application:
 
         return dump(stack.document)
 
+    def render_proxy(self, stack: Stack) -> dict[str, str]:
+        """The proxy's files by their path, without servers. Raises PermanentError for settings that it cannot have."""
+        from reconciler.api import PermanentError
+        from reconciler.proxy.haproxy.config import render
+        from reconciler.proxy.haproxy.containers import haproxy_of
+
+        try:
+            files = render(stack.proxy, (), haproxy_of(stack).image)
+        except ValueError as error:
+            raise PermanentError(f"{stack.name}: {error}") from error
+        return {f"haproxy/{name}": text for name, text in files.items()}
+
     def controller_is_running(self) -> bool:
         """Whether a `vaultctl run` works on this state directory."""
         from reconciler.controller.loop.lease import is_held

@@ -34,6 +34,15 @@ class Prepared:
     stack: Stack | None
 
     @property
+    def summary(self) -> str:
+        """What a VaultService comes to, in a few words; empty for other kinds."""
+        if self.stack is None:
+            return ""
+        web = self.stack.replicas
+        replicas = "1 replica" if web == 1 else f"{web} replicas"
+        return f"{self.resource.spec.plugin}, {replicas} on port {self.stack.published}"
+
+    @property
     def resource(self) -> Resource:
         """The resource of the manifest."""
         return self.manifest.resource

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +15,6 @@ from reconciler.cli.tables import fields, table
 from reconciler.cli.verb import VerbGroup
 
 if TYPE_CHECKING:
-    from vault_plugins.lint import Finding
     from vault_plugins.loading import LoadedPlugin
 
 
@@ -48,11 +47,13 @@ def list_plugins(session: Session, output: str | None) -> None:
 
     A broken plugin is reported on stderr, with the position of its error; the others still work.
     """
+    from reconciler.app.plugins import plugin_document
+
     plugins = session.registry.plugins
     if output == "name":
         write(None, [], lambda: "\n".join(plugins))
     else:
-        write(output, [_document(each) for each in plugins.values()], lambda: _table(plugins.values()))
+        write(output, [plugin_document(each) for each in plugins.values()], lambda: _table(plugins.values()))
     for broken in session.registry.broken.values():
         warn(str(broken))
 
@@ -70,10 +71,11 @@ def list_plugins(session: Session, output: str | None) -> None:
 @pass_session
 def show(session: Session, slug: str, output: str | None) -> None:
     """Show the metadata of the plugin SLUG, its default settings, and its README."""
+    from reconciler.app.plugins import plugin_document
     from vault_plugins.lint import readme_of
 
     loaded = session.registry.get(slug)
-    write(output, _document(loaded), lambda: _page(loaded, readme_of(loaded)))
+    write(output, plugin_document(loaded), lambda: _page(loaded, readme_of(loaded)))
 
 
 @command.command(
@@ -125,22 +127,12 @@ def lint(
 
     Exit 1 when there are findings, or a plugin is broken.
     """
-    from vault_plugins.lint import lint as check
-    from vault_plugins.lint import readme_of
+    from reconciler.app.plugins import finding_documents, lint_plugins
 
     registry = session.registry
-    env = _settings(pairs, env_file)
-    chosen = {slug: registry.get(slug) for slug in slugs} or registry.plugins
-    found = {
-        slug: _with_admission(loaded, env, check(loaded, env, readme_of(loaded)))
-        for slug, loaded in chosen.items()
-    }
+    found = lint_plugins(registry, slugs, _settings(pairs, env_file))
     broken = () if slugs else tuple(registry.broken.values())
-    document = [
-        {"plugin": slug, "rule": finding.rule, "message": finding.message, "fix": finding.fix}
-        for slug, findings in found.items()
-        for finding in findings
-    ]
+    document = finding_documents(found)
 
     def text() -> str:
         lines = [f"{each['plugin']}: {each['message']} ({each['rule']}); {each['fix']}" for each in document]
@@ -150,26 +142,6 @@ def lint(
     for each in broken:
         warn(str(each))
     context.exit(exit_codes.FAILED if document or broken else exit_codes.OK)
-
-
-def _with_admission(
-    loaded: LoadedPlugin, env: Mapping[str, str], found: Sequence[Finding]
-) -> tuple[Finding, ...]:
-    """The findings and those of admission, without duplicates."""
-    from reconciler.api import VaultError
-    from reconciler.core.admission import inspect
-    from vault_plugins.lint import Finding
-
-    known = {finding.rule for finding in found}
-    if known & {"build", "settings"}:
-        return tuple(found)
-    plugin = loaded.create()
-    try:
-        asked = inspect(plugin, {**plugin.default_environment, **env})
-    except VaultError as error:
-        return (*found, Finding("fragment", str(error), "return a fragment from which a stack can be built"))
-    more = (Finding(a.rule, f"{a.path}: {a.problem}", a.way_out) for a in asked if a.rule not in known)
-    return (*found, *more)
 
 
 def _settings(pairs: Sequence[str], env_file: Path | None) -> dict[str, str]:
@@ -182,22 +154,6 @@ def _settings(pairs: Sequence[str], env_file: Path | None) -> dict[str, str]:
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE", param_hint="--env")
         env[key] = value
     return env
-
-
-def _document(loaded: LoadedPlugin) -> dict[str, Any]:
-    plugin = loaded.plugin
-    return {
-        "slug": loaded.slug,
-        "name": plugin.metadata.name,
-        "description": plugin.metadata.description,
-        "port": plugin.metadata.default_port,
-        "healthcheckPath": plugin.metadata.healthcheck_path,
-        "minReplicas": plugin.min_replicas,
-        "singleWriter": plugin.single_writer,
-        "dependencies": list(plugin.dependencies),
-        "defaultEnvironment": dict(plugin.default_environment),
-        "path": str(loaded.path),
-    }
 
 
 def _table(plugins: Iterable[LoadedPlugin]) -> str:

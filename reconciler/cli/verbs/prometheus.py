@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import click
 
@@ -16,18 +14,9 @@ from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import VerbGroup
 from reconciler.files import replace
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from reconciler.controller.report.board import Exporter
-
 DEFAULT_CONTROLLER: Final = "127.0.0.1:9180"
 READABLE: Final = 0o644
 """Prometheus reads it as a user of its own."""
-REFRESH: Final = "15s"
-INTERVAL: Final = "15s"
-SCOPES: Final = ("global", "frontend", "backend")
-"""The scopes to scrape from HAProxy. Not `server`: servers are containers, and each rollout would leave stale series."""
 
 
 @click.group("prometheus", cls=VerbGroup, short_help="Print the configuration for Prometheus.")
@@ -78,35 +67,12 @@ def config(
     """
     import yaml
 
-    scheme = "https" if https else "http"
-    client: dict[str, Any] = {}
-    if ca_file:
-        client["tls_config"] = {"ca_file": ca_file}
-    if token_file:
-        client["authorization"] = {"type": "Bearer", "credentials_file": token_file}
-    discovery = (
-        {"file_sd_configs": [{"files": [proxies_file]}]}
-        if proxies_file
-        else {
-            "http_sd_configs": [
-                {"url": _discovery_url(scheme, controller), "refresh_interval": REFRESH, **client}
-            ]
-        }
+    from reconciler.app.scraping import Scrape, scrape_configuration
+    from reconciler.web.discovery import DISCOVERY_PATH
+
+    document = scrape_configuration(
+        Scrape(controller, DISCOVERY_PATH, https, ca_file, token_file, proxies_file, rules)
     )
-    document = {
-        "global": {"scrape_interval": INTERVAL, "evaluation_interval": INTERVAL},
-        **({"rule_files": [_rules()]} if rules else {}),
-        "scrape_configs": [
-            {
-                "job_name": "vault-controller",
-                "scheme": scheme,
-                "static_configs": [{"targets": [controller]}],
-                **client,
-            },
-            {"job_name": "vault-proxy", "params": {"scope": list(SCOPES)}, **discovery},
-            {"job_name": "vault-proxy-holds", "metrics_path": "/holds", **discovery},
-        ],
-    }
     # Through JSON, which has no references, so that YAML writes shared parts in both jobs.
     click.echo(yaml.safe_dump(json.loads(json.dumps(document)), sort_keys=False), nl=False)
 
@@ -128,10 +94,15 @@ def targets(session: Session, output: Path | None) -> None:
 
     For a Prometheus without access to the controller. The list is a snapshot: HAProxies are replaced from time to time.
     """
+    from reconciler.app.scraping import running_exporters
     from reconciler.cli.serving import target_of
     from reconciler.web.discovery import target_groups
 
-    text = json.dumps(target_groups(map(target_of, _exporters(session))), indent=2)
+    application = session.application
+    found = running_exporters(
+        application.objects, application.build, application.observe, application.proxy.front, warn
+    )
+    text = json.dumps(target_groups(map(target_of, found)), indent=2)
     if output is None:
         click.echo(text)
         return
@@ -139,29 +110,3 @@ def targets(session: Session, output: Path | None) -> None:
         replace(output, f"{text}\n".encode(), mode=READABLE)
     except OSError as error:
         raise Failure(f"cannot write {output}: {error.strerror}") from error
-
-
-def _exporters(session: Session) -> Iterator[Exporter]:
-    from reconciler.api.errors import VaultError
-    from reconciler.controller.report.board import exporters
-
-    application = session.application
-    for name in application.objects.names():
-        stored = application.objects.get(name)
-        if stored is None:
-            continue
-        try:
-            stack = application.build(stored.resource)
-            yield from exporters(application.proxy.front, stack, application.observe(stack).observed)
-        except VaultError as error:
-            warn(f"{name}: {error}")
-
-
-def _discovery_url(scheme: str, controller: str) -> str:
-    from reconciler.web.discovery import DISCOVERY_PATH
-
-    return f"{scheme}://{controller}{DISCOVERY_PATH}"
-
-
-def _rules() -> str:
-    return os.fspath(Path(str(files("metrics"))) / "alerts" / "*.rules.yaml")

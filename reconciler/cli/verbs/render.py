@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import file_option, prepared
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
-from reconciler.files import PRIVATE, replace
-
-if TYPE_CHECKING:
-    from reconciler.core.desired.stack import Stack
-    from reconciler.wiring import Application
-
-COMPOSE_FILE: Final = "compose.yaml"
-PROXY_DIRECTORY: Final = "haproxy"
-READABLE: Final = 0o644
-"""HAProxy's files hold no secret, and the user that it runs as has to read them."""
 
 
 @click.command(
@@ -50,38 +38,11 @@ def command(session: Session, files: Sequence[Path], directory: Path) -> None:
     With several services, each gets a directory of its own name. HAProxy's servers are added when replicas run, so
     there are none in the file. compose.yaml holds secrets and is written with mode 0600.
     """
+    from reconciler.app.rendering import render
+
     application = session.application
     stacks = [each.stack for each in prepared(session, files) if each.stack]
     for stack in stacks:
         target = directory / stack.name if len(stacks) > 1 else directory
-        for path in _write(target, _files(application, stack)):
+        for path in render(application, stack, target):
             click.echo(path)
-
-
-def _files(application: Application, stack: Stack) -> dict[str, str]:
-    """All files of one service by their path below its directory; HAProxy's have no servers yet."""
-    from reconciler.proxy.haproxy.config import render
-    from reconciler.proxy.haproxy.containers import haproxy_of
-
-    try:
-        proxy = render(stack.proxy, (), haproxy_of(stack).image)
-    except ValueError as error:
-        raise Failure(f"{stack.name}: {error}") from error
-    return {
-        COMPOSE_FILE: application.render_compose(stack),
-        **{f"{PROXY_DIRECTORY}/{name}": text for name, text in sorted(proxy.items())},
-    }
-
-
-def _write(target: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write files below `target` and return their paths. Raises Failure naming the one that could not be."""
-    written = []
-    for name, text in files.items():
-        path = target / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace(path, text.encode(), mode=PRIVATE if name == COMPOSE_FILE else READABLE, alone=True)
-        except OSError as error:
-            raise Failure(f"cannot write {path}: {error.strerror}") from error
-        written.append(path)
-    return written

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from reconciler.cli.manifests import file_option, prepared
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
-
-if TYPE_CHECKING:
-    from reconciler.app.preparing import Prepared
 
 
 @click.command(
@@ -34,12 +30,5 @@ def command(session: Session, files: Sequence[Path]) -> None:
     Reports all errors at once, each with file, line and column. No engine is needed.
     """
     for each in prepared(session, files):
-        click.echo(f"{each.manifest.path}:{each.manifest.line}: {each.ref.label} is valid{_what(each)}")
-
-
-def _what(each: Prepared) -> str:
-    if each.stack is None:
-        return ""
-    web = each.stack.replicas
-    replicas = "1 replica" if web == 1 else f"{web} replicas"
-    return f" ({each.resource.spec.plugin}, {replicas} on port {each.stack.published})"
+        what = f" ({each.summary})" if each.summary else ""
+        click.echo(f"{each.manifest.path}:{each.manifest.line}: {each.ref.label} is valid{what}")
