@@ -1,7 +1,4 @@
-"""The one place that picks implementations: which engine, which proxy, which stores, which clock.
-
-Each is imported when it is first needed, so that a command which only reads objects starts fast.
-"""
+"""What is done with the parts: questions that change nothing, and the controller."""
 
 from __future__ import annotations
 
@@ -12,75 +9,39 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from reconciler.api.kinds import KINDS
 from reconciler.api.reasons import Reason
+from reconciler.wiring.parts import Options, Parts, utc_now
 
 if TYPE_CHECKING:
-    from metrics.recorder import Recorder
     from reconciler.api import VaultService
     from reconciler.api.kinds import Ref
     from reconciler.controller.loop.manager import Controller
     from reconciler.controller.loop.workers import Reconciler
     from reconciler.controller.notify.commit_status import CommitStatus
     from reconciler.controller.notify.notify import Choice, Notifier, Teller
-    from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.reconcile.world import World
-    from reconciler.controller.report.board import Board
     from reconciler.controller.report.fetches import FetchJournal
     from reconciler.controller.report.outcome import Outcome, Report
-    from reconciler.controller.secrets import Secrets
-    from reconciler.core.admission import Policy
     from reconciler.core.assess.assessment import Assessment
     from reconciler.core.desired.stack import Stack
     from reconciler.core.plan.preview import Preview
-    from reconciler.engines.compose.engine import ComposeEngine
-    from reconciler.proxy.haproxy.proxy import HAProxy
     from reconciler.sources.base import Source
     from reconciler.sources.git.address import Address
     from reconciler.sources.git.command import Credentials
     from reconciler.sources.git.source import GitSource
     from reconciler.sources.git.trust import Trust
-    from reconciler.store.history import HistoryStore
-    from reconciler.store.object_view import ObjectViews
-    from reconciler.store.objects import ObjectStore
-    from vault_plugins.registry import Registry
 
-WORKERS: Final = 4
-RESYNC_SECONDS: Final = 60.0
 LOST_KEY: Final = (
     "revision.key is not in the state directory, though revisions were named with one: every container is replaced "
     "once, as in a rollout; to avoid it, stop the controller and restore the file from a backup"
 )
 
+
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Options:
-    """The values of the global options and of `run`. `resync` is in seconds.
-
-    `host_paths` are directories that containers may write to, `read_only_host_paths` those that they may only read, both
-    besides admission's own list if `default_host_paths`. `proxy_images` are patterns of what may run as HAProxy besides
-    that list's. `bind` is the address of the host that ports are published on, empty for all. `allow_privileged` are
-    the names of the VaultServices that may have the profile `privileged`.
-    """
-
-    state_dir: Path
-    plugin_path: tuple[Path, ...] = ()
-    docker_host: str | None = None
-    workers: int = WORKERS
-    resync: float = RESYNC_SECONDS
-    host_paths: tuple[Path, ...] = ()
-    read_only_host_paths: tuple[Path, ...] = ()
-    default_host_paths: bool = True
-    proxy_images: tuple[str, ...] = ()
-    bind: str = ""
-    allow_privileged: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -91,126 +52,8 @@ class GitFollow:
     journal: FetchJournal
 
 
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
-
-
-class Application:
-    """Everything behind the command line and the HTTP server, made when it is first needed."""
-
-    def __init__(self, options: Options) -> None:
-        self.options = options
-
-    # Parts
-
-    @cached_property
-    def secrets(self) -> Secrets:
-        """The secrets to redact; used by all code that stores or prints text."""
-        from reconciler.controller.secrets import Secrets
-
-        return Secrets()
-
-    @cached_property
-    def objects(self) -> ObjectStore:
-        """What users want."""
-        from reconciler.store.objects import ObjectStore
-
-        return ObjectStore(self.options.state_dir, self.secrets.hide)
-
-    @cached_property
-    def object_views(self) -> ObjectViews:
-        """Objects and their statuses, read-only."""
-        from reconciler.store.object_view import ObjectViews
-
-        return ObjectViews(self.options.state_dir, lambda: self.objects)
-
-    @cached_property
-    def history(self) -> HistoryStore:
-        """What happened."""
-        from reconciler.store.history import HistoryStore
-
-        return HistoryStore(self.options.state_dir / "history.sqlite3", hide=self.secrets.hide)
-
-    @cached_property
-    def registry(self) -> Registry:
-        """The plugins there are."""
-        from vault_plugins.registry import discover
-
-        return discover(self.options.plugin_path)
-
-    @cached_property
-    def engine(self) -> ComposeEngine:
-        """Docker with Compose."""
-        from reconciler.engines.compose.engine import ComposeEngine
-
-        return ComposeEngine(self.options.docker_host)
-
-    @cached_property
-    def proxy(self) -> HAProxy:
-        """HAProxy, whose configurations are checked by the binary that will run them."""
-        from reconciler.proxy.haproxy.proxy import HAProxy
-
-        return HAProxy(self._validate, time.monotonic)
-
-    @cached_property
-    def recorder(self) -> Recorder:
-        """Counters and histograms of this process."""
-        from metrics.recorder import Recorder
-
-        return Recorder()
-
-    @cached_property
-    def board(self) -> Board:
-        """The last observation of every service."""
-        from reconciler.controller.report.board import Board
-        from reconciler.controller.report.stopwatch import Stopwatch
-
-        return Board(Stopwatch(self.recorder), self.proxy.front)
-
-    @cached_property
-    def policy(self) -> Policy:
-        """The admission policy of this host."""
-        import vault_plugins
-        from reconciler.core.admission import HOST_ROOTS, HostRoot, Policy
-        from reconciler.core.admission.images import PROXY_IMAGES
-        from reconciler.engines.host_files import look
-        from reconciler.engines.host_routes import routes
-
-        code = [Path(place) for place in vault_plugins.__path__]
-        named = tuple(HostRoot(str(path.absolute())) for path in self.options.host_paths)
-        read = tuple(HostRoot(str(path.absolute()), False) for path in self.options.read_only_host_paths)
-        return Policy(
-            allow_privileged=self.options.allow_privileged,
-            host_roots=(*(HOST_ROOTS if self.options.default_host_paths else ()), *named, *read),
-            # The controller runs plugin code, so write access there equals access to the engine's socket.
-            private=tuple(
-                str(path.absolute()) for path in (self.options.state_dir, *self.options.plugin_path, *code)
-            ),
-            engine_directories=self._engine_directories,
-            look=look,
-            routes=routes,
-            proxy_images=(*PROXY_IMAGES, *self.options.proxy_images),
-            bind=self.options.bind,
-        )
-
-    @cached_property
-    def builder(self) -> Builder:
-        """From VaultServices to stacks."""
-        from reconciler.controller.reconcile.builder import Builder
-        from reconciler.proxy.haproxy.front import FRONT
-        from reconciler.store.revision_key import read_key
-
-        key = read_key(self.options.state_dir)
-        return Builder(
-            self.registry,
-            self.objects.directory,
-            self.policy,
-            FRONT,
-            self.secrets,
-            self.objects.precedes,
-            key,
-        )
+class Application(Parts):
+    """Everything behind the command line and the HTTP server."""
 
     # Questions
 
@@ -403,23 +246,6 @@ class Application:
     ) -> Mapping[Ref, Outcome]:
         """Work on these objects in this process until each is Ready, deleted or failed for good, or the time is over."""
         return self.controller(on_progress=on_progress).converge(refs, timeout)
-
-    def _engine_directories(self) -> tuple[str, ...]:
-        """For commands that only read a spec, possibly without an engine; passes ask the engine itself."""
-        from reconciler.engines.compose.directories import DEFAULTS
-        from reconciler.engines.errors import EngineError
-
-        try:
-            return self.engine.directories()
-        except EngineError:
-            return DEFAULTS
-
-    def _validate(self, image: str, directory: Path, user: str) -> None:
-        from reconciler.engines.base import Command
-        from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, SLOT_VARIABLE
-
-        words = ("haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg")
-        self.engine.run_once(Command(image, words, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user))
 
 
 RECONCILERS: Final[Mapping[str, Callable[[Application, World], Reconciler]]] = {}
