@@ -70,14 +70,18 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         self._state = state_dir
         self._hide = hide
         self._kind = kind
+        self._of_kind: dict[Kind, ObjectStore[Any, Any]] = {}
         self._key = key_of(kind)
         self._objects = objects_of(state_dir, kind)
         self._parsed = Parsed(self._read)
         self._statuses = Parsed(self._read_status)
 
     def of(self, kind: Kind) -> ObjectStore[Any, Any]:
-        """The objects of another kind in the same state directory."""
-        return ObjectStore[Any, Any](self._state, self._hide, kind)
+        """The objects of a kind in the same state directory."""
+        if kind == self._kind:
+            return self
+        # Kept, because a store remembers what it has parsed.
+        return self._of_kind.setdefault(kind, ObjectStore[Any, Any](self._state, self._hide, kind))
 
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
