@@ -109,6 +109,7 @@ def build(
             header_kib=spec.proxy.max_header_kib,
             drop_headers=tuple(spec.proxy.drop_headers),
             patience=front.patience(spec.proxy.hold_seconds),
+            redispatch=front.redispatch,
         ),
         strategy=_strategy(
             service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)

@@ -16,6 +16,10 @@ class Front(Protocol):
     def user(self) -> int:
         """Uid and gid that its proxies run as where the controller may give files away, which only root may."""
 
+    @property
+    def redispatch(self) -> float:
+        """Seconds after which a request to a server that does not answer has gone to another one."""
+
     def patience(self, hold_seconds: float) -> float:
         """For how long the pool may be empty before a proxy gives up the first request that it holds."""
 

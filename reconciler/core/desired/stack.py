@@ -79,7 +79,7 @@ class ProxySettings:
 
     `header_kib` is the room for the headers of one request; `drop_headers` are names, or beginnings with a `*`, of those
     that do not reach a replica. `patience`: for how long the pool may be empty before the proxy gives up the first request
-    that it holds.
+    that it holds; `redispatch`: for how long a server that no longer answers may keep requests before they go elsewhere.
     """
 
     pool: str
@@ -89,6 +89,7 @@ class ProxySettings:
     header_kib: int = 32
     drop_headers: tuple[str, ...] = ()
     patience: float = 0.0
+    redispatch: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

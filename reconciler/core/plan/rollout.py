@@ -22,6 +22,8 @@ from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.moved import kept_image
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
+from reconciler.core.assess.pool import Member
+from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.leaving import leaving
 from reconciler.core.plan.operations import (
     AddServer,
@@ -41,12 +43,6 @@ from reconciler.core.plan.strategies import Decision
 
 DRAIN_LOOK: Final = 0.05
 """Seconds between two looks at a draining server, at first: no event tells when its last session ends."""
-
-CONNECT_SECONDS: Final = 4.0
-"""Seconds for which the server of a dead replica may keep its sessions. Some still connect to an address that does not
-answer; they are redispatched after the proxy's connect timeout, 2 s. Its clock counts whole seconds, and the next server
-that it tries may have died as well.
-"""
 
 CHECK_LOOK: Final = 1.0
 """Initial seconds between two checks of a server that waits for its first good health check, in case its event is missed.
@@ -136,13 +132,18 @@ def _forget(assessment: Assessment, name: str) -> Operation | Wait:
     member = assessment.members[name]
     if not member.draining:
         return DrainServer(server=name, slots=assessment.slots, cause=Cause.DEAD)
-    if member.sessions == 0 or member.since >= CONNECT_SECONDS:
+    if _is_deserted(member, assessment.stack):
         cut = f"cuts {member.sessions} sessions" if member.sessions else ""
         return DeleteServer(
             server=name, slots=assessment.slots, force=bool(cut), cause=Cause.DEAD, detail=cut
         )
-    look = _next_look(DRAIN_LOOK, member.since, CONNECT_SECONDS)
+    look = _next_look(DRAIN_LOOK, member.since, assessment.stack.proxy.redispatch)
     return Wait(look, f"{name} has ended; its {member.sessions} sessions may go elsewhere")
+
+
+def _is_deserted(member: Member, stack: Stack) -> bool:
+    """Whether all requests to the server of a dead replica have ended or gone to another one."""
+    return member.sessions == 0 or member.since >= stack.proxy.redispatch
 
 
 # Pool members

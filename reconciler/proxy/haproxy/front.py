@@ -21,6 +21,11 @@ __all__ = ["FRONT", "HAPROXY_USER", "HAProxyFront"]
 HAPROXY_USER: Final = 99
 """Uid and gid of the official image."""
 
+REDISPATCH: Final = 4.0
+"""Seconds. Some requests still connect to an address that does not answer; they are redispatched after the connect timeout,
+2 s. HAProxy's clock counts whole seconds, and the next server that it tries may have died as well.
+"""
+
 HOLD_MARGIN: Final = 1.0
 """Seconds before the end of `holdSeconds` by which requests have to be let in: HAProxy counts whole seconds."""
 
@@ -31,6 +36,7 @@ class HAProxyFront:
 
     capabilities: ProxyCapabilities = field(default_factory=ProxyCapabilities)
     user: int = HAPROXY_USER
+    redispatch: float = REDISPATCH
 
     def patience(self, hold_seconds: float) -> float:
         """See Front.patience."""

@@ -56,6 +56,7 @@ class Elsewhere:
 
     capabilities: ProxyCapabilities = field(default_factory=ProxyCapabilities)
     user: int = 1234
+    redispatch: float = 3.0
 
     def patience(self, hold_seconds: float) -> float:
         return hold_seconds

@@ -24,7 +24,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
 )
 from reconciler.core.plan.planner import plan
-from reconciler.core.plan.rollout import CHECK_LOOK, CONNECT_SECONDS, DRAIN_LOOK
+from reconciler.core.plan.rollout import CHECK_LOOK, DRAIN_LOOK
 from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import NOW, Scene, read_scene
 
@@ -151,7 +151,7 @@ def test_sessions_are_cut_only_after_they_could_go_elsewhere(scene: Scene) -> No
         if isinstance(operation, DeleteServer) and operation.force:
             member = scene.assessment.members[operation.server]
             assert member.draining
-            assert member.since >= CONNECT_SECONDS
+            assert member.since >= scene.stack.proxy.redispatch
 
 
 @settings(deadline=None, max_examples=300)
