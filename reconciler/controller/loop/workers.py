@@ -85,6 +85,7 @@ class Workers:
         for counter in (catalog.WORKQUEUE_ADDS, catalog.WORKQUEUE_RETRIES):
             recorder.add(counter, 0, name=self._label)
         self._repeats: dict[str, str] = {}
+        self._gone: set[str] = set()
         self._threads: list[threading.Thread] = []
 
     def start(self, thread: Callable[[Callable[[], None]], threading.Thread], count: int) -> None:
@@ -124,18 +125,20 @@ class Workers:
 
     def _work(self) -> None:
         while (name := self._queue.get()) is not None:
-            started = time.monotonic()
-            with tracing(self._ref(name).label):
+            started, label = time.monotonic(), self._ref(name).label
+            with tracing(label):
                 try:
                     delay = self._pass(name)
                 finally:
                     seconds, example = time.monotonic() - started, trace.exemplar()
-                    self._recorder.observe(
-                        catalog.RECONCILE_DURATION, seconds, name=self._ref(name).label, exemplar=example
-                    )
+                    self._recorder.observe(catalog.RECONCILE_DURATION, seconds, name=label, exemplar=example)
                     self._recorder.observe(
                         catalog.WORKQUEUE_WORK_DURATION, seconds, name=self._label, exemplar=example
                     )
+                    if name in self._gone:
+                        # After its last observation, which would bring the series back.
+                        self._gone.discard(name)
+                        self._recorder.forget(label)
                     self._queue.done(name)
             if delay is not None:
                 self._queue.add_after(name, delay)
@@ -164,10 +167,12 @@ class Workers:
         if result.gone:
             self._backoff.forget(self._ref(name).label)
             self._repeats.pop(name, None)
+            self._gone.add(name)
+            delay = result.requeue_after
         else:
             outcome = catalog.SUCCESS if result.requeue_after is None else "requeue_after"
             self._count(name, outcome)
-        delay = self._slow_down(name, result)
+            delay = self._slow_down(name, result)
         self._passed(self._ref(name), result)
         return delay
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +41,8 @@ class Lamps:
         self.records = HistoryStore(state / "history.sqlite3").of(LAMP)
         reconciler = Reconciler(LAMP, ObjectStore(state).of(LAMP), self.records, reconcile)
         backoff = Backoff(random.Random(1))
-        self.workers = Workers(reconciler, state, Recorder(), backoff, self._passed, lambda: NOW)
+        self.recorder = Recorder()
+        self.workers = Workers(reconciler, state, self.recorder, backoff, self._passed, lambda: NOW)
         self.workers.start(in_a_thread, 1)
 
     def _passed(self, ref: Ref, result: Result | None) -> None:
@@ -93,3 +95,17 @@ def test_two_kinds_may_share_a_name(state: Path) -> None:
     lamps.workers.close()
     assert lamps.results == [("hall", Result())]
     assert lease_path(state, VAULT_SERVICE, "hall") == state / "leases" / "hall"
+
+
+def test_nothing_is_counted_of_what_is_gone(state: Path) -> None:
+    """Also not how long its last pass took."""
+    lamps = Lamps(state, lambda name: Result(gone=name == "hall" and bool(lamps.results)))
+    lamps.one("hall")
+    lamps.one("hall")
+    lamps.one("door")
+    lamps.workers.close()
+    lamps.workers.join(time.monotonic() + PATIENCE)
+    samples = [sample for family in lamps.recorder.collect() for sample in family.samples]
+    assert {name for each in samples if (name := each.labels.get("name", "")).startswith("lamp/")} == {
+        "lamp/door"
+    }
