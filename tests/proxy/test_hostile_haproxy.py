@@ -24,12 +24,13 @@ from reconciler.proxy.haproxy.directory import read_file
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import MAX_FILE, handed_over, prepare, read_files, write_files
 from reconciler.proxy.haproxy.runtime import MAX_OLD_WORKERS, Runtime
-from reconciler.proxy.haproxy.socket import Master, ask, converse
+from reconciler.proxy.haproxy.socket import TIMEOUT, Master, ask, converse
 from reconciler.proxy.haproxy.stats import MAX_SERVERS, old_pids, read_info, read_servers
 
 INFO = "Pid: 60\nUptime_sec: 5\ndescription: 0123456789ab\nStopping: 0\n"
 HEADER = "# pxname,svname,qcur,scur,status,uweight,last_chk,lastchg,addr,used_conn_cur,"
 ROW = "web,one,0,0,UP,1,,5,10.0.0.1:80,0,"
+DONE = b"\n"
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
 
@@ -359,3 +360,39 @@ def test_forged_sessions_add_no_command(site: Site, listen: Callable[..., list[b
         Runtime(master(site), "web").delete_servers(["one"], force=True)
     cuts = [question for question in asked if b"shutdown session " in question]
     assert cuts == [b"@!100 shutdown session 0x55\n"]
+
+
+def _says_another(connection: socket.socket) -> None:
+    connection.sendall(answers(INFO.replace("Pid: 60", "Pid: 61")) + DONE)
+
+
+def _says_nothing(connection: socket.socket) -> None:
+    connection.sendall(b"")
+
+
+def _is_too_busy(connection: socket.socket) -> None:
+    time.sleep(TIMEOUT + 0.5)
+
+
+@pytest.mark.parametrize("worker", [_says_another, _says_nothing, _is_too_busy])
+def test_what_the_worker_does_not_take_goes_over_its_master(
+    site: Site, listen: Callable[..., list[bytes]], worker: Callable[[socket.socket], None]
+) -> None:
+    def speak(connection: socket.socket) -> None:
+        observed = b"show info" in asked[-1]
+        connection.sendall(answers(INFO, f"{HEADER}\n{ROW}") if observed else DONE)
+
+    asked = listen(site.run / "master-1.sock", speak)
+    told = listen(site.run / "admin-1.sock", worker)
+    Runtime(master(site), "web").drain_servers(["one"])
+    assert told == [b"show info;set server web/one state maint\n"]
+    assert asked[-1] == b"@1 set server web/one state maint\n"
+
+
+def test_what_the_worker_takes_is_not_said_twice(site: Site, listen: Callable[..., list[bytes]]) -> None:
+    asked = listen(
+        site.run / "master-1.sock", lambda connection: connection.sendall(answers(INFO, f"{HEADER}\n{ROW}"))
+    )
+    listen(site.run / "admin-1.sock", lambda connection: connection.sendall(answers(INFO) + DONE))
+    Runtime(master(site), "web").drain_servers(["one"])
+    assert [b"maint" in each for each in asked] == [False]

@@ -15,7 +15,7 @@ from typing import Final
 
 from reconciler.core.assess.observation import Admin, Server
 from reconciler.proxy.base import NewServer
-from reconciler.proxy.errors import MAX_LOG, ProxyAwayError, ProxyError, quoted
+from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
 from reconciler.proxy.haproxy.config import weighed
 from reconciler.proxy.haproxy.files import handed_over
 from reconciler.proxy.haproxy.socket import CURRENT, Master, ask, ask_worker, converse, process
@@ -223,9 +223,13 @@ class Runtime:
         return ask(self.master, [f"{CURRENT} {command}" for command in commands])
 
     def _tell(self, worker: Process, commands: Sequence[str]) -> tuple[str, ...]:
-        """The answers of this worker, over its own socket where that is possible."""
+        """The answers of this worker, over its own socket where that is possible.
+
+        That may be closed, or taken by others: HAProxy serves ten connections to it at a time, and any number to its
+        master.
+        """
         answers: list[str] = []
-        with suppress(ProxyAwayError):
+        with suppress(ProxyError):
             for line in _lines(commands):
                 told, *said = ask_worker(self.master, [_INFO, *line])
                 if self._info(told).pid != worker.info.pid:
