@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +25,6 @@ from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_publish
 from reconciler.engines.compose import events, logs, throwaway
 from reconciler.engines.compose.address_pools import networks_left
 from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
-from reconciler.engines.compose.cli import ComposeCli
 from reconciler.engines.compose.directories import directories_of
 from reconciler.engines.compose.file import image_overlay, proxy_overlay
 from reconciler.engines.compose.informer import TRUST_SECONDS, Informer
@@ -36,6 +35,8 @@ from reconciler.engines.errors import EngineError
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+    from reconciler.engines.compose.cli import ComposeCli
 
 WORKERS: Final = 8
 """Containers started or removed in parallel; more are not faster with one engine."""
@@ -61,15 +62,21 @@ class ComposeEngine:
 
     def __init__(self, host: str | None = None) -> None:
         self._api = DockerApi(host)
-        self._cli = ComposeCli(self._api.host)
         self._informer = Informer()
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="engine")
         self._images: dict[str, tuple[int, float, Image]] = {}
-        self._pulls = Pulls(self._cli.pull, monotonic)
+        self._pulls = Pulls(lambda image: self._cli.pull(image), monotonic)
         self._shared: dict[str, tuple[str, ...]] = {}
         self._directories: tuple[float, tuple[str, ...]] = (0.0, ())
+
+    @cached_property
+    def _cli(self) -> ComposeCli:
+        """Docker's command line, which only changes and `doctor` need."""
+        from reconciler.engines.compose.cli import ComposeCli
+
+        return ComposeCli(self._api.host)
 
     def close(self) -> None:
         """Close all connections; requested stops continue in the engine."""
