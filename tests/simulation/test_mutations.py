@@ -14,7 +14,7 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.stack import Role, Stack
-from reconciler.core.plan import dependencies, leaving, planner, rollout
+from reconciler.core.plan import dependencies, leaving, membership, planner, retiring, rollout
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, Step
 from reconciler.core.plan.strategies import Decision
 from reconciler.core.plan.strategies import decide as _decide
@@ -28,7 +28,7 @@ SEEDS = range(500, 1500)
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
-_retire = rollout._retire
+_retire = retiring.retire
 _create = rollout._create
 _cause = leaving._cause
 _member = pool._member
@@ -56,25 +56,25 @@ def one_too_many_live(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_waits_for_sessions(patch: pytest.MonkeyPatch) -> None:
-    def retire(pool: Any, retiring: Any) -> Iterator[Any]:
-        for replica, cause in retiring.items():
+    def retire(pool: Any, leavers: Any) -> Iterator[Any]:
+        for replica, cause in leavers.items():
             if replica.draining and replica.phase is not Phase.CREATED:
-                yield rollout._stop(replica, cause)
+                yield retiring._stop(replica, cause)
             else:
                 yield from _retire(pool, {replica: cause})
 
-    patch.setattr(rollout, "_retire", retire)
+    patch.setattr(rollout, "retire", retire)
 
 
 def nobody_drains(patch: pytest.MonkeyPatch) -> None:
-    def retire(pool: Any, retiring: Any) -> Iterator[Any]:
-        for replica, cause in retiring.items():
+    def retire(pool: Any, leavers: Any) -> Iterator[Any]:
+        for replica, cause in leavers.items():
             if replica.phase is Phase.CREATED:
-                yield rollout._remove(replica, cause)
+                yield retiring._remove(replica, cause)
             else:
-                yield rollout._stop(replica, cause)
+                yield retiring._stop(replica, cause)
 
-    patch.setattr(rollout, "_retire", retire)
+    patch.setattr(rollout, "retire", retire)
 
 
 def old_workers_are_forgotten(patch: pytest.MonkeyPatch) -> None:
@@ -92,7 +92,7 @@ def one_proxy_speaks_for_both(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_file_forgets(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rollout, "_servers", lambda pool, kept, steps: {})
+    patch.setattr(rollout, "servers_of", lambda pool, kept, steps: {})
 
 
 def the_file_is_never_written_again(patch: pytest.MonkeyPatch) -> None:
@@ -105,11 +105,11 @@ def the_file_is_never_written_again(patch: pytest.MonkeyPatch) -> None:
 
 
 def dead_servers_stay(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rollout, "_forget_servers", lambda pool: iter(()))
+    patch.setattr(rollout, "forget_servers", lambda pool: iter(()))
 
 
 def dead_servers_go_at_once(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rollout, "_is_deserted", lambda member, stack: True)
+    patch.setattr(retiring, "_is_deserted", lambda member, stack: True)
 
 
 def the_ill_are_kept(patch: pytest.MonkeyPatch) -> None:
@@ -182,7 +182,7 @@ def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rollout, "_next_active", lambda assessment, ready: (ready, []))
+    patch.setattr(membership, "_next_active", lambda assessment, ready: (ready, []))
 
 
 def images_come_last(patch: pytest.MonkeyPatch) -> None:
@@ -193,7 +193,7 @@ def anonymous_volumes_stay(patch: pytest.MonkeyPatch) -> None:
     def remove(replica: health.Replica, cause: Cause) -> RemoveContainer:
         return RemoveContainer.on(replica.container, cause)
 
-    patch.setattr(rollout, "_remove", remove)
+    patch.setattr(retiring, "_remove", remove)
 
 
 def the_pool_is_emptied_for_a_job(patch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.instance import Phase
+from reconciler.core.plan.looks import CHECK_LOOK, DRAIN_LOOK
 from reconciler.core.plan.operations import (
     AddServer,
     CreateReplicas,
@@ -24,7 +25,6 @@ from reconciler.core.plan.operations import (
     StopContainer,
 )
 from reconciler.core.plan.planner import plan
-from reconciler.core.plan.rollout import CHECK_LOOK, DRAIN_LOOK
 from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import NOW, Scene, read_scene
 
