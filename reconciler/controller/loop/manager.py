@@ -180,18 +180,16 @@ class Controller:
                 self._stop.wait(1.0)
 
     def _start_work(self) -> None:
+        wake_service = partial(self._wake_named, VAULT_SERVICE)
         self._start(triggers.watch_engine, self._world.engine, self._notice, self._missed_events, self._stop)
-        self._start(triggers.watch_proxy, self._world.proxy, self._wake_service, self._stop)
+        self._start(triggers.watch_proxy, self._world.proxy, wake_service, self._stop)
         for workers in self._workers.values():
             workers.start(self._start, self._worker_count)
 
     def _notice(self, name: str) -> None:
         """Something happened to a container; it may belong to the controller of another state directory."""
         if name in self._world.objects.names():
-            self._wake_service(name)
-
-    def _wake_service(self, name: str) -> None:
-        self.wake(Ref(VAULT_SERVICE, name))
+            self._wake_named(VAULT_SERVICE, name)
 
     def _missed_events(self) -> None:
         # At the first opening no event was missed, but changes may have happened before the stream existed.
