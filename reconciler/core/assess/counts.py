@@ -32,7 +32,7 @@ class Counts:
 def count_replicas(desired: int, replicas: Sequence[Replica]) -> Counts:
     """Counts of web replicas; a dead one is none."""
     current = updated = ready = serving = outdated = asked = usable = 0
-    # A loop, because a pass counts every replica twice: for its workload and for the pool.
+    # One loop instead of a sum for each number, because each pass counts all replicas.
     for replica in replicas:
         if not replica.live:
             continue

@@ -66,6 +66,7 @@ def weigh(assessment: Assessment, decision: Decision, kept: Sequence[Replica]) -
 
 
 def is_served(assessment: Assessment) -> bool:
+    """Whether new requests still go to any replica."""
     return any(r.member is not None and not r.draining for r in assessment.replicas)
 
 
