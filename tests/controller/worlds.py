@@ -1,4 +1,4 @@
-"""A world in memory for tests of the loop, with hands on its clock or on the real one."""
+"""A world in memory for tests of the loop, on a clock that the test sets or on the real one."""
 
 from __future__ import annotations
 

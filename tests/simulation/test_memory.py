@@ -18,8 +18,8 @@ from reconciler.proxy.memory import SEES_DOWN_AFTER, SEES_UP_AFTER, MemoryProxy
 from tests.simulation.services import Wish, build_stack
 
 
-class Hands:
-    """A machine with hands on its clock."""
+class Driver:
+    """A machine whose clock the test sets."""
 
     def __init__(self, wish: Wish, behaviour: Behaviour | None = None) -> None:
         self.time = 0.0
@@ -66,58 +66,58 @@ class Hands:
 
 
 @pytest.fixture
-def hands() -> Hands:
-    return Hands(Wish("web"))
+def driver() -> Driver:
+    return Driver(Wish("web"))
 
 
 def test_a_controller_that_dies_leaves_who_ignores_its_stop_alone() -> None:
-    hands = Hands(Wish("web"), Behaviour(stop=float("inf")))
-    hands.create(1)
-    hands.start()
-    hands.engine.stop((hands.seen()[0].id,), 10)
-    hands.machine.lose_grip()
-    hands.time += 60
-    (web,) = hands.seen()
+    driver = Driver(Wish("web"), Behaviour(stop=float("inf")))
+    driver.create(1)
+    driver.start()
+    driver.engine.stop((driver.seen()[0].id,), 10)
+    driver.machine.lose_grip()
+    driver.time += 60
+    (web,) = driver.seen()
     assert (web.state, web.stopping) == (State.RUNNING, False)
 
 
 def test_a_crash_is_followed_by_a_restart_and_another_crash_by_a_longer_wait() -> None:
-    hands = Hands(Wish("web"), Behaviour(life=1.0))
-    hands.create(1)
-    hands.start()
+    driver = Driver(Wish("web"), Behaviour(life=1.0))
+    driver.create(1)
+    driver.start()
     for pause in (0.1, 0.2, 0.4):
-        hands.time += 1.0
-        assert hands.seen()[0].state is State.RESTARTING
-        hands.time += pause
-        assert hands.seen()[0].state is State.RUNNING
+        driver.time += 1.0
+        assert driver.seen()[0].state is State.RESTARTING
+        driver.time += pause
+        assert driver.seen()[0].state is State.RUNNING
 
 
-def test_a_freed_address_is_given_out_again(hands: Hands) -> None:
-    hands.create(2)
-    hands.start()
-    first, second = hands.seen()
-    hands.engine.remove((first.id,))
-    hands.create(1, existing=1)
-    hands.start()
-    third = hands.seen()[-1]
+def test_a_freed_address_is_given_out_again(driver: Driver) -> None:
+    driver.create(2)
+    driver.start()
+    first, second = driver.seen()
+    driver.engine.remove((first.id,))
+    driver.create(1, existing=1)
+    driver.start()
+    third = driver.seen()[-1]
     assert third.addresses == first.addresses
     assert third.number == second.number + 1
 
 
-def test_checks_notice_late(hands: Hands) -> None:
-    hands.open()
-    name, address = hands.serve()
-    (process,) = hands.proxy.processes(hands.stack)
-    server = hands.proxy.processes(hands.stack)[process].workers[0].servers[name]
-    container = hands.machine.addresses[address.partition(":")[0]]
-    hands.machine.fall_ill(container)
-    hands.time += SEES_DOWN_AFTER - 0.1
-    hands.proxy.processes(hands.stack)
+def test_checks_notice_late(driver: Driver) -> None:
+    driver.open()
+    name, address = driver.serve()
+    (process,) = driver.proxy.processes(driver.stack)
+    server = driver.proxy.processes(driver.stack)[process].workers[0].servers[name]
+    container = driver.machine.addresses[address.partition(":")[0]]
+    driver.machine.fall_ill(container)
+    driver.time += SEES_DOWN_AFTER - 0.1
+    driver.proxy.processes(driver.stack)
     assert server.up
-    hands.time += 0.1
-    hands.proxy.processes(hands.stack)
+    driver.time += 0.1
+    driver.proxy.processes(driver.stack)
     assert not server.up
-    hands.machine.recover(container)
-    hands.time += SEES_UP_AFTER
-    hands.proxy.processes(hands.stack)
+    driver.machine.recover(container)
+    driver.time += SEES_UP_AFTER
+    driver.proxy.processes(driver.stack)
     assert server.up

@@ -19,7 +19,7 @@ from reconciler.proxy.memory import MemoryProxy
 from tests.simulation.many import quietly
 from tests.simulation.services import Wish
 from tests.simulation.simulation import live_through
-from tests.simulation.test_memory import Hands
+from tests.simulation.test_memory import Driver
 
 SEEDS = range(20)
 
@@ -49,27 +49,27 @@ def test_no_promise_is_broken_while_servers_are_weighed(monkeypatch: pytest.Monk
 
 
 def test_requests_spread_by_weight_and_a_restart_finds_it_in_the_file() -> None:
-    hands = Hands(Wish("web"))
-    hands.open()
-    first, address = hands.serve()
-    hands.create(1, existing=1)
-    hands.start()
-    hands.time += 5
-    second = next(web.short for web in hands.seen() if web.short != first)
-    other = next(f"{web.addresses[VAULT_NET]}:8000" for web in hands.seen() if web.short == second)
-    hands.proxy.add_servers(hands.stack, [1], [NewServer(second, other, trusted=True)])
-    hands.proxy.set_weights(hands.stack, [1], [(first, 9)])
-    hands.proxy.configure(hands.stack, [(first, address), (second, other)], [(first, 9)])
-    (process,) = hands.proxy.processes(hands.stack)
+    driver = Driver(Wish("web"))
+    driver.open()
+    first, address = driver.serve()
+    driver.create(1, existing=1)
+    driver.start()
+    driver.time += 5
+    second = next(web.short for web in driver.seen() if web.short != first)
+    other = next(f"{web.addresses[VAULT_NET]}:8000" for web in driver.seen() if web.short == second)
+    driver.proxy.add_servers(driver.stack, [1], [NewServer(second, other, trusted=True)])
+    driver.proxy.set_weights(driver.stack, [1], [(first, 9)])
+    driver.proxy.configure(driver.stack, [(first, address), (second, other)], [(first, 9)])
+    (process,) = driver.proxy.processes(driver.stack)
     random = Random(1)
 
     def shares() -> Counter[str]:
-        return Counter(hands.proxy.request(hands.stack, process, 0.1, random.choice) for _ in range(1000))
+        return Counter(driver.proxy.request(driver.stack, process, 0.1, random.choice) for _ in range(1000))
 
     assert 850 < shares()[first] < 950
-    hands.proxy.reload(hands.stack, 1)
+    driver.proxy.reload(driver.stack, 1)
     assert 850 < shares()[first] < 950
-    hands.proxy.set_weights(hands.stack, [1], [(first, 0)])
+    driver.proxy.set_weights(driver.stack, [1], [(first, 0)])
     assert shares() == {second: 1000}
-    hands.proxy.drain_servers(hands.stack, [1], [second])
+    driver.proxy.drain_servers(driver.stack, [1], [second])
     assert shares() == {"": 1000}

@@ -131,7 +131,7 @@ def test_stamps_tell_of_every_change(site: Site, monkeypatch: pytest.MonkeyPatch
     for name in ("haproxy.cfg", "pages/503.html"):
         path = site.config / name
         before = path.stat()
-        # By hand, with the same size and an old time of modification.
+        # Edited directly, with the same size and an old time of modification.
         path.write_text(path.read_text()[::-1])
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
         seen.append(stamp_files(site.config))
