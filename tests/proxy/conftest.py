@@ -307,12 +307,12 @@ def replicas() -> Iterator[dict[str, Replica]]:
 
 @pytest.fixture
 def replica() -> Iterator[Callable[..., Replica]]:
-    """Start more replicas: `replica(name, VARIABLE=value)`."""
+    """Start more replicas: `replica(name, VARIABLE=value)`, or of a program of their own: `replica(name, program)`."""
     names: list[str] = []
 
-    def start(name: str, **environment: str) -> Replica:
+    def start(name: str, program: str = "", **environment: str) -> Replica:
         names.append(new_name(name))
-        return start_replica(name, names[-1], **environment)
+        return start_replica(name, names[-1], ["-c", program] if program else [], **environment)
 
     try:
         yield start

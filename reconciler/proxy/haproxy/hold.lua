@@ -2,7 +2,14 @@
 -- 503 at once, although a single replica that is being replaced is back within seconds. A worker that is told to leave
 -- lets go: its pool will not change any more.
 
-local POLL_MS = 20
+-- The server that comes back gets the requests that wait no faster than it takes them: a backlog for connections may be
+-- as short as 128, what does not fit into it times out, and a few such errors would set the only server DOWN again.
+-- At a time only so many requests of a pool are under way for each server when more of those that wait are let go,
+local WINDOW = 64
+-- but this many of them in each tick in any case: what is under way may be WebSockets that last for hours.
+local LEAST = 4
+
+local TICK_MS = 20
 -- All held requests together look at most about this often, so that thousands of them cost no more than a few.
 local LOOKS_PER_MS = 5
 
@@ -40,14 +47,34 @@ local function count(result, seconds)
     end
 end
 
+-- What may still be let go into each pool in the present tick.
+local ticks = {}
+
+local function lets_go(txn, pool, now)
+    local servers = txn.f:nbsrv(pool)
+    if servers == 0 then
+        return false
+    end
+    local tick = ticks[pool]
+    if tick == nil or tick.number ~= now // TICK_MS then
+        tick = { number = now // TICK_MS, left = math.max(WINDOW * servers - txn.f:be_conn(pool), LEAST) }
+        ticks[pool] = tick
+    end
+    tick.left = tick.left - 1
+    return tick.left >= 0
+end
+
 core.register_action("hold", { "http-req" }, function(txn, pool, limit)
     local began = now_ms()
     local deadline = began + tonumber(limit)
-    while txn.f:nbsrv(pool) == 0 and not leaving(txn) and now_ms() < deadline do
-        core.msleep(math.max(POLL_MS, txn.f:fe_conn() // LOOKS_PER_MS))
+    local now, released = began, lets_go(txn, pool, began)
+    while not released and not leaving(txn) and now < deadline do
+        core.msleep(math.max(TICK_MS, txn.f:fe_conn() // LOOKS_PER_MS))
+        now = now_ms()
+        released = lets_go(txn, pool, now)
     end
     local result = txn.f:nbsrv(pool) > 0 and "released" or leaving(txn) and "handed_over" or "timeout"
-    count(result, (now_ms() - began) / 1000)
+    count(result, (now - began) / 1000)
 end, 2)
 
 core.register_service("holds", "http", function(applet)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -29,6 +30,22 @@ pytestmark = pytest.mark.docker
 
 Replicas = dict[str, "Replica"]
 Start = Callable[..., "Replica"]
+
+CROWD = 1500
+
+
+ONE_BY_ONE = """
+import socket, time
+with socket.create_server(("", 8000), backlog=128) as server:
+    while True:
+        client = server.accept()[0]
+        with client:
+            client.settimeout(5)
+            client.recv(65536)
+            time.sleep(0.002)
+            client.sendall(b"HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+"""
+"""A server that takes one connection after the other and lets 128 of them wait, as many frameworks do by default."""
 
 
 class Stream:
@@ -232,6 +249,29 @@ def test_a_request_that_was_held_too_long_is_told_when_to_come_back(
     assert (status, headers["Retry-After"], headers["Cache-Control"]) == (503, "5", "no-store")
     assert headers["X-Request-ID"]
     assert time.monotonic() - began > 0.5
+
+
+def test_a_crowd_that_was_held_is_let_go_no_faster_than_it_is_taken(
+    world: World, replica: Start, change: Callable[..., Stack]
+) -> None:
+    slow = replica("slow", ONE_BY_ONE)
+    world.configure(stack=change(world.stack, hold_seconds=30.0))
+    world.start()
+
+    async def ask() -> str:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.decode().partition("\r\n")[0].removeprefix("HTTP/1.0 ")
+
+    async def crowd() -> Counter[str]:
+        asking = [asyncio.create_task(ask()) for _ in range(CROWD)]
+        await asyncio.sleep(1)
+        await asyncio.to_thread(world.add, slow)
+        return Counter(await asyncio.gather(*asking))
+
+    assert asyncio.run(crowd()) == {"200 OK": CROWD}
 
 
 # Reload and hand-over
