@@ -103,7 +103,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     type=DURATION,
     default="1m",
     show_default=True,
-    help="Interval between passes over a service that nothing happens to; longer with more than 60 of them.",
+    help="Interval between passes over a service that nothing happens to; longer with more than 12 of them.",
 )
 @pass_session
 def command(

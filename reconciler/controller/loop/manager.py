@@ -77,6 +77,7 @@ class Controller:
         self._stop = threading.Event()
         self._follower = SourceFollower(following, world.objects, self.wake, world.now, self._stop)
         self._passed = threading.Condition()
+        self._converged: set[Ref] = set()
         self._streamed = False
 
     # Running
@@ -210,7 +211,11 @@ class Controller:
 
     def _after(self, ref: Ref, result: Result | None) -> None:
         self._tell(ref, result.did if result else "")
-        if result and result.converged:
+        if result is None or not result.converged:
+            self._converged.discard(ref)
+        elif ref not in self._converged:
+            # What waits for it was told when it converged; at rest each pass finds the same.
+            self._converged.add(ref)
             self._wake_dependants(ref)
 
     def _tell(self, ref: Ref, did: str) -> None:

@@ -16,8 +16,8 @@ DEBOUNCE_MS: Final = 50
 """Writes within this many milliseconds cause one pass."""
 PLUGIN_LOOK_SECONDS: Final = 2.0
 """How soon a changed plugin is noticed."""
-RESYNC_PASSES: Final = 60
-"""Most passes that a resync makes in its interval."""
+RESYNC_PASSES: Final = 12
+"""Most passes that a resync makes in its interval: one takes some 20 ms of a processor that has done other things since."""
 STOP_LOOK_MS: Final = 1000
 """How soon a watch sees the stop request."""
 

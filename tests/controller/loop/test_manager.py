@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,29 @@ def test_converge_says_what_nobody_can_help(memory: MemoryWorld, controller: Con
     memory.wish()
     outcome = controller.converge([SERVICE], PATIENCE)[SERVICE]
     assert (outcome.ready, outcome.reason) == (False, "ImageMissing")
+
+
+def test_a_pass_that_finds_what_it_found_before_looks_at_no_other_service(
+    memory: MemoryWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[Progress] = []
+    controller = make(memory, tmp_path, passes.append)
+    memory.wish(replicas=1)
+    looks: list[Ref] = []
+    monkeypatch.setattr(Controller, "_wake_dependants", lambda self, ref: looks.append(ref))
+    with Running(controller):
+        wait_for(lambda: serving(memory) == 1 and bool(looks))
+        for _ in range(3):
+            before = len(passes)
+            controller.wake(SERVICE)
+            wait_for(partial(_longer, passes, before))
+        assert looks == [SERVICE]
+        memory.machine.kill(memory.web()[0], by_hand=True)
+        wait_for(lambda: len(looks) == 2)
+
+
+def _longer(told: list[Progress], before: int) -> bool:
+    return len(told) > before
 
 
 def test_what_breaks_is_healed_without_a_command(memory: MemoryWorld, controller: Controller) -> None:
