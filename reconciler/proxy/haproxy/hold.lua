@@ -6,10 +6,10 @@
 -- as short as 128, what does not fit into it times out, and a few such errors would set the only server DOWN again.
 -- At a time only so many requests of a pool are under way for each server when more of those that wait are let go,
 local WINDOW = 64
--- but all that wait within 5 s (250 ticks) in any case: what is under way may be WebSockets that last for hours, and a
+-- but all that wait within 20 s (1000 ticks) in any case: what is under way may be WebSockets that last for hours, and a
 -- server with more than it can do at once serves those that came later first.
-local LEAST = 4
-local LAST_TICK = 250
+local LEAST = 1
+local LAST_TICK = 1000
 
 local TICK_MS = 20
 -- All held requests together look at most about this often, so that thousands of them cost no more than a few.
