@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Observation, State
-from reconciler.core.desired.stack import Role, Rotation, RotationMode, Stack, Workload
+from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import (
     ConfigureProxy,
     CreateProxy,
@@ -52,25 +52,19 @@ def stand_still(assessment: Assessment, names: frozenset[str]) -> Assessment:
     """
     stack = assessment.stack
     as_wanted = (Role.WEB, Role.JOB)
+    # One active replica stays the only one. Otherwise age is no reason any more, and of a rotation that has begun the new
+    # replica is the surplus.
+    rotation = stack.rotation if stack.is_single_active else None
     frozen = replace(
         stack,
         workloads=tuple(
             w if w.role in as_wanted else _with_what_runs(w, assessment) for w in stack.workloads
         ),
         strategy=replace(stack.strategy, paused=True),
-        rotation=_halted(stack.rotation),
+        rotation=rotation and replace(rotation, interval=NEVER),
         rotated_at=None,
     )
     return replace(assess(frozen, assessment.observed, assessment.now), lacking=names)
-
-
-def _halted(rotation: Rotation | None) -> Rotation | None:
-    """One active replica stays the only one; otherwise age is no reason any more, and of a rotation that has begun the
-    new replica is the surplus.
-    """
-    if rotation is None or rotation.mode is not RotationMode.SINGLE_ACTIVE:
-        return None
-    return replace(rotation, interval=NEVER)
 
 
 def fetch(
