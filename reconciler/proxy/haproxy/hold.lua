@@ -6,8 +6,8 @@
 -- as short as 128, what does not fit into it times out, and a few such errors would set the only server DOWN again.
 -- At a time only so many requests of a pool are under way for each server when more of those that wait are let go,
 local WINDOW = 64
--- but all that wait within 20 s (1000 ticks) in any case: what is under way may be WebSockets that last for hours, and a
--- server with more than it can do at once serves those that came later first.
+-- but in each tick at least one, and one for every 1000 connections, so that all have gone within 40 s: what is under
+-- way may be WebSockets that last for hours, and a server with more than it can do serves those that came later first.
 local LEAST = 1
 local LAST_TICK = 1000
 
