@@ -18,13 +18,20 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 __all__ = [
     "EnvName",
     "FilePath",
+    "HeaderName",
     "HeaderPattern",
+    "HeaderText",
     "Hostname",
+    "HttpUrl",
     "ImageReference",
     "LabelKey",
     "LabelValue",
+    "ListenerName",
+    "PathPrefix",
     "PluginSlug",
+    "Realm",
     "Reason",
+    "RouteHostname",
     "ServiceName",
     "TextFormat",
     "UrlPath",
@@ -61,6 +68,9 @@ _LABEL_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"
 _DNS_NAME = (
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*"
 )
+_LOWER_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+# Not "." or "..": clients and applications resolve those, so they would mean another path.
+_PATH_SEGMENT = r"\.{0,2}[A-Za-z0-9_~!&=+,@:-][A-Za-z0-9._~!&=+,@:-]*"
 _IMAGE_PART = r"[a-z0-9][a-z0-9._-]*"
 
 ServiceName = Annotated[
@@ -86,6 +96,62 @@ UrlPath = Annotated[
         r"/(?:[A-Za-z0-9._~:@!&=+,;*/?-]|%[0-9A-Fa-f]{2})*",
         256,
         "a URL path that starts with '/', without white space, quotes, '#' and '$'; write others as %XX",
+    ),
+]
+RouteHostname = Annotated[
+    str,
+    TextFormat(
+        rf"(?:\*\.)?{_LOWER_LABEL}(?:\.{_LOWER_LABEL})*",
+        253,
+        "a host name in lower case such as app.example.org, or *.example.org for all names below it, without scheme "
+        "and port (write an international name in its xn-- form)",
+    ),
+]
+PathPrefix = Annotated[
+    str,
+    TextFormat(
+        rf"/|(?:/{_PATH_SEGMENT})+/?",
+        200,
+        "a path that starts with '/', such as /api, without '%', '//', '.' and '..' as a part, query and white space",
+    ),
+]
+HeaderName = Annotated[
+    str,
+    TextFormat(
+        r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*", 64, "the name of a header: letters, digits and '-' between them"
+    ),
+]
+HeaderText = Annotated[
+    str,
+    TextFormat(
+        r"(?:[!-~](?:[ -~]*[!-~])?)?",
+        4096,
+        "the value of a header: printable ASCII, without white space at its ends",
+    ),
+]
+HttpUrl = Annotated[
+    str,
+    TextFormat(
+        rf"http://(?:{_LOWER_LABEL}(?:\.{_LOWER_LABEL})*|\[[0-9a-f:]+\])(?::[1-9][0-9]{{0,4}})?"
+        r"(?:/[A-Za-z0-9._~:@!&=+,/?%-]*)?",
+        512,
+        "an http:// address such as http://auth.example.org:9091/verify",
+    ),
+]
+Realm = Annotated[
+    str,
+    TextFormat(
+        r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]*[A-Za-z0-9.])?",
+        64,
+        "a realm: 1 to 64 letters, digits, spaces, '.', '_' and '-', a letter or digit first",
+    ),
+]
+ListenerName = Annotated[
+    str,
+    TextFormat(
+        r"[a-z](?:[a-z0-9-]*[a-z0-9])?",
+        20,
+        "1 to 20 lower-case letters, digits and '-', starting with a letter and not ending with '-'",
     ),
 ]
 HeaderPattern = Annotated[

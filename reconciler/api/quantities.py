@@ -24,6 +24,7 @@ from pydantic import (
 from pydantic_core import core_schema
 
 __all__ = [
+    "ByteSize",
     "Duration",
     "IntOrPercent",
     "Percent",
@@ -31,16 +32,25 @@ __all__ = [
     "Timestamp",
     "TimestampText",
     "format_duration",
+    "parse_byte_size",
     "parse_duration",
 ]
 
 MAX_DURATION_SECONDS: Final = 366 * 24 * 3600.0
 MAX_PERCENT: Final = 100
 MAX_COUNT: Final = 1000
+MAX_BYTES: Final = 1 << 50
 
 _UNIT_MILLISECONDS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _DURATION_PART: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|d|h|m|s)")
 DURATION_PATTERN: Final = r"^([0-9]+(\.[0-9]+)?(ms|d|h|m|s))+$"
+_UNIT_BYTES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
+    "Ki": 1 << 10,
+    "Mi": 1 << 20,
+    "Gi": 1 << 30,
+    "Ti": 1 << 40,
+}
+BYTE_SIZE_PATTERN: Final = r"^([1-9][0-9]{0,14})(|k|M|G|T|Ki|Mi|Gi|Ti)$"
 PERCENT_PATTERN: Final = r"^[0-9]{1,3}%$"
 _TIMESTAMP: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -75,6 +85,26 @@ def format_duration(seconds: float) -> str:
         if amount:
             parts.append(f"{amount}{unit}")
     return "".join(parts) or "0s"
+
+
+def parse_byte_size(value: object) -> int:
+    """Bytes from "10Mi", "500k" or a number, as in Kubernetes. Raises ValueError for anything else and above 1 PiB."""
+    if isinstance(value, str) and (found := re.fullmatch(BYTE_SIZE_PATTERN, value)):
+        size = int(found[1]) * _UNIT_BYTES[found[2]]
+    elif isinstance(value, int) and not isinstance(value, bool):
+        size = value
+    else:
+        raise ValueError('must be a number of bytes such as "10Mi", "500k" or 4096')
+    if not 1 <= size <= MAX_BYTES:
+        raise ValueError("must be from 1 byte to 1024Ti")
+    return size
+
+
+def _format_byte_size(size: int) -> str | int:
+    for unit in ("Ti", "Gi", "Mi", "Ki"):
+        if size % _UNIT_BYTES[unit] == 0:
+            return f"{size // _UNIT_BYTES[unit]}{unit}"
+    return size
 
 
 def _parse_percent(value: object) -> float:
@@ -122,6 +152,16 @@ Seconds = Annotated[
     PlainSerializer(_whole_if_possible, return_type=float | int, when_used="json"),
 ]
 """Float seconds from 0 to 86400; written as a plain number, in fields whose name ends with `Seconds`."""
+
+ByteSize = Annotated[
+    int,
+    BeforeValidator(parse_byte_size),
+    PlainSerializer(_format_byte_size, return_type=str | int, when_used="json"),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": BYTE_SIZE_PATTERN}, {"type": "integer", "minimum": 1}]}
+    ),
+]
+"""A number of bytes; written as "10Mi", "500k" or a plain number."""
 
 Percent = Annotated[
     float,

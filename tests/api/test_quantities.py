@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -8,12 +9,14 @@ from pydantic import TypeAdapter, ValidationError
 
 from reconciler.api.quantities import (
     MAX_DURATION_SECONDS,
+    ByteSize,
     IntOrPercent,
     Percent,
     Seconds,
     Timestamp,
     TimestampText,
     format_duration,
+    parse_byte_size,
     parse_duration,
 )
 
@@ -168,3 +171,26 @@ def test_times_of_other_zones_become_utc() -> None:
     read = TypeAdapter(Timestamp).validate_python(there)
     assert read == there
     assert read.tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("10Mi", 10 << 20), ("1k", 1000), ("4096", 4096), (4096, 4096), ("1Gi", 1 << 30), ("2T", 2 * 10**12)],
+)
+def test_a_byte_size_has_the_units_of_kubernetes(text: str | int, size: int) -> None:
+    assert parse_byte_size(text) == size
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "10 Mi", "10mb", "-1", "0", "1.5Gi", "10MiB", 0, -1, True, 1.5, "9999Ti", "1\n", None]
+)
+def test_another_byte_size_is_refused(bad: object) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        parse_byte_size(bad)
+
+
+@given(st.integers(1, 1 << 50))
+def test_a_byte_size_is_written_exactly(size: int) -> None:
+    adapter = TypeAdapter(ByteSize)
+    written = json.loads(adapter.dump_json(size))
+    assert parse_byte_size(written) == size
