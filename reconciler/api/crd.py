@@ -40,6 +40,7 @@ _COPIED: Final = frozenset(
         "pattern",
         "maxLength",
         "maxItems",
+        "minItems",
         "minimum",
         "maximum",
     }

@@ -5,6 +5,7 @@ The plugin decides fields that are unset, through the VAULT_WEB_* settings of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
@@ -15,7 +16,7 @@ from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Duration, Seconds
 from reconciler.api.revisioned import REVISIONED
 
-__all__ = ["HealthCheck", "Port", "Ports", "Proxy"]
+__all__ = ["HealthCheck", "Port", "Ports", "Proxy", "check_dropped"]
 
 MIN_CHECK_SECONDS: Final = 0.1
 MAX_CHECK_SECONDS: Final = 3600.0
@@ -136,7 +137,12 @@ class Proxy(ApiModel):
     @field_validator("drop_headers")
     @classmethod
     def _not_needed(cls, patterns: list[str]) -> list[str]:
-        for pattern in patterns:
-            if needed := [name for name in NEEDED if fnmatchcase(name, pattern.lower())]:
-                raise ValueError(f"{pattern!r} would drop {needed[0]}, which requests need")
+        check_dropped(patterns)
         return patterns
+
+
+def check_dropped(patterns: Iterable[str]) -> None:
+    """Raise ValueError for a pattern of headers that requests need."""
+    for pattern in patterns:
+        if needed := [name for name in NEEDED if fnmatchcase(name, pattern.lower())]:
+            raise ValueError(f"{pattern!r} would drop {needed[0]}, which requests need")
