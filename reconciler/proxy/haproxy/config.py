@@ -12,14 +12,12 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from ipaddress import AddressValueError, IPv4Address
-from math import isfinite
 from pathlib import Path
 from string import Template
 from typing import Final
 
-from reconciler.core.assess.observation import DEFAULT_WEIGHT, MAX_WEIGHT
-from reconciler.core.desired.stack import Probe, ProxySettings
+from reconciler.core.assess.observation import DEFAULT_WEIGHT
+from reconciler.core.desired.stack import ProxySettings
 from reconciler.proxy.haproxy.containers import (
     CONFIG_MOUNT,
     EXPORTER_PREFIX,
@@ -29,18 +27,30 @@ from reconciler.proxy.haproxy.containers import (
     SLOT_VARIABLE,
 )
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
+from reconciler.proxy.haproxy.values import (
+    ERROR_LIMIT,
+    address_text,
+    check_host,
+    check_options,
+    check_path,
+    header_bytes,
+    image_text,
+    milliseconds,
+    name_text,
+    weighed,
+)
 
 __all__ = [
     "CONFIG_FILE",
     "EVENTS_SOCKET",
     "Written",
     "asset_names",
-    "check_options",
+    "assets",
+    "digest_of",
     "read_back",
     "render",
     "state_file",
     "structure",
-    "weighed",
 ]
 
 CONFIG_FILE: Final = "haproxy.cfg"
@@ -56,20 +66,10 @@ MAX_REWRITE: Final = 2048
 """Bytes beside the headers of a request for those that HAProxy adds."""
 RETRY_AFTER: Final = 5
 """Retry-After of a 503, in seconds."""
-FAST_CHECK: Final = 0.25
-"""Seconds between two checks of a server whose state is changing (fastinter)."""
-START_CHECK: Final = 0.1
-"""Seconds between two checks of a server that is DOWN (downinter), usually because it is starting."""
-RISE: Final = 1
-FALL: Final = 3
-"""Consecutive checks that set a server UP or DOWN: the thresholds of a Kubernetes readiness probe."""
-ERROR_LIMIT: Final = 3
-"""Consecutive failed connections that set a server DOWN before its next check."""
 RETRIES: Final = 2 * ERROR_LIMIT + 1
 """Attempts after the first one. A dead server has the fewest connections, so the same request may be sent to it until
 its errors have taken it DOWN, and then to another dead one; the last attempt is for a live replica.
 """
-MAX_HEADER_KIB: Final = 1024
 TIMEOUTS: Final = {
     "request": 10.0,
     "keep_alive": 30.0,
@@ -82,14 +82,6 @@ TIMEOUTS: Final = {
     "check": 3.0,
 }
 """HAProxy's timeouts in seconds."""
-LONGEST: Final = 24 * 86400.0
-"""Seconds of HAProxy's longest duration: it counts milliseconds in 31 bits."""
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
-_PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~:@!&=+,;*/?-]|%[0-9A-Fa-f]{2}){0,255}")
-_IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,399}")
-
 _ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
 _DESCRIPTION: Final = re.compile(r"^    description .*\n", re.MULTILINE)
 _SERVER: Final = re.compile(r"^    server (\S+) (\S+)(?: weight (0|[1-9][0-9]{0,2}))?\n", re.MULTILINE)
@@ -119,19 +111,19 @@ def render(
     `servers` are pairs of name and "IPv4:port"; they are written in order of name. `weights` are pairs of name and weight.
     Raises ValueError, naming the field, for a value that HAProxy could read as something else.
     """
-    pairs = sorted((_matching("server name", _NAME, name), _address(address)) for name, address in servers)
+    pairs = sorted((name_text("server name", name), address_text(address)) for name, address in servers)
     if len({name for name, _ in pairs}) != len(pairs):
         raise ValueError("server name: given twice")
     shares = {name: weighed(weight) for name, weight in weights if weight != DEFAULT_WEIGHT}
     lines = tuple((n, f"{where} weight {shares[n]}" if n in shares else where) for n, where in pairs)
-    text = _text(settings, lines, structure(settings), _matching("image", _IMAGE, image))
-    return {**_assets(), CONFIG_FILE: text}
+    text = _text(settings, lines, structure(settings), image_text(image))
+    return {**assets(), CONFIG_FILE: text}
 
 
 @lru_cache(maxsize=256)
 def structure(settings: ProxySettings) -> str:
     """The digest, 12 hex digits, of the configuration of these settings without the servers."""
-    return _digest(_assets(), _text(settings, (), "-", "-"))
+    return digest_of(assets(), _text(settings, (), "-", "-"))
 
 
 def read_back(files: Mapping[str, str]) -> Written | None:
@@ -141,18 +133,11 @@ def read_back(files: Mapping[str, str]) -> Written | None:
         return None
     accepted = _ACCEPTED.search(text)
     return Written(
-        structure=_digest({name: files.get(name, "") for name in _assets()}, text),
+        structure=digest_of({name: files.get(name, "") for name in assets()}, text),
         servers={name: address for name, address, _ in _SERVER.findall(text)},
         image=accepted[1] if accepted else "",
         weights={name: int(weight) for name, _, weight in _SERVER.findall(text) if weight},
     )
-
-
-def weighed(weight: int) -> int:
-    """The weight, if it is valid for HAProxy."""
-    if not 0 <= weight <= MAX_WEIGHT:
-        raise ValueError(f"server weight: {weight!r} is not from 0 to {MAX_WEIGHT}")
-    return weight
 
 
 def state_file(slot: int | str) -> str:
@@ -162,20 +147,7 @@ def state_file(slot: int | str) -> str:
 
 def asset_names() -> tuple[str, ...]:
     """The files beside haproxy.cfg, relative to it."""
-    return tuple(_assets())
-
-
-def check_options(health: Probe) -> str:
-    """The keywords of a server's health check.
-
-    A server that is added at run time inherits nothing from `default-server`, so both are made from this.
-    """
-    inter = max(1, _ms("health check interval", health.interval))
-    fast, start = (min(inter, round(seconds * 1000)) for seconds in (FAST_CHECK, START_CHECK))
-    return (
-        f"check inter {inter}ms fastinter {fast}ms downinter {start}ms rise {RISE} fall {FALL} "
-        f"observe layer4 error-limit {ERROR_LIMIT} on-error mark-down"
-    )
+    return tuple(assets())
 
 
 class _Template(Template):
@@ -194,16 +166,16 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
     values = {
         "image": image,
         "structure": digest,
-        "pool": _matching("pool", _NAME, settings.pool),
-        "health_path": _matching("health check path", _PATH, settings.health.path),
-        "health_host": _matching("health check host", _HOST, settings.health.host),
-        "hold_ms": _ms("hold seconds", settings.hold_seconds),
+        "pool": name_text("pool", settings.pool),
+        "health_path": check_path(settings.health.path),
+        "health_host": check_host(settings.health.host),
+        "hold_ms": milliseconds("hold seconds", settings.hold_seconds),
         # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
-        "hard_stop_ms": _ms("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
+        "hard_stop_ms": milliseconds("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
         "checks": check_options(settings.health),
         "max_connections": MAX_CONNECTIONS,
         "max_rewrite": MAX_REWRITE,
-        "buffer_bytes": _header_bytes(settings.header_kib) + MAX_REWRITE,
+        "buffer_bytes": header_bytes(settings.header_kib) + MAX_REWRITE,
         "ours": expression(OURS),
         "folded": expression(FOLDED, other_marks=True),
         "request_id": expression(REQUEST_ID),
@@ -217,7 +189,9 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
         "events": f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
         "state_file": f"{CONFIG_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
     }
-    timeouts = {f"timeout_{name}": f"{_ms('timeout', seconds)}ms" for name, seconds in TIMEOUTS.items()}
+    timeouts = {
+        f"timeout_{name}": f"{milliseconds('timeout', seconds)}ms" for name, seconds in TIMEOUTS.items()
+    }
     # The template ends with the section that servers belong to.
     return _template().substitute(values, **timeouts) + "".join(
         f"    server {name} {where}\n" for name, where in servers
@@ -225,44 +199,17 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
 
 
 @cache
-def _assets() -> dict[str, str]:
+def assets() -> dict[str, str]:
+    """The files beside the configuration, by relative path."""
     paths = [_HERE / "hold.lua", *sorted((_HERE / "pages").glob("*.html"))]
     return {str(path.relative_to(_HERE)): path.read_text(encoding="utf-8") for path in paths}
 
 
-def _digest(assets: Mapping[str, str], text: str) -> str:
+def digest_of(files: Mapping[str, str], text: str) -> str:
+    """The digest of a configuration without its servers, and of the files beside it."""
     for variable in (_ACCEPTED, _DESCRIPTION, _SERVER):
         text = variable.sub("", text)
     whole = hashlib.sha256(text.encode())
-    for name, content in sorted(assets.items()):
+    for name, content in sorted(files.items()):
         whole.update(f"\0{name}\0{content}".encode())
     return whole.hexdigest()[:12]
-
-
-def _matching(field: str, pattern: re.Pattern[str], value: str) -> str:
-    if not pattern.fullmatch(value):
-        raise ValueError(f"{field}: {value!r} cannot be written into an HAProxy configuration")
-    return value
-
-
-def _address(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    try:
-        address = IPv4Address(host)
-    except AddressValueError:
-        raise ValueError(f"server address: {value!r} is not IPv4:port") from None
-    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise ValueError(f"server address: {value!r} has no port from 1 to 65535")
-    return f"{address}:{int(port)}"
-
-
-def _header_bytes(kib: int) -> int:
-    if not 1 <= kib <= MAX_HEADER_KIB:
-        raise ValueError(f"header KiB: {kib!r} is not from 1 to {MAX_HEADER_KIB}")
-    return kib * 1024
-
-
-def _ms(field: str, seconds: float) -> int:
-    if not (isfinite(seconds) and 0 <= seconds <= LONGEST):
-        raise ValueError(f"{field}: {seconds!r} is not from 0 to {LONGEST:.0f} seconds")
-    return round(seconds * 1000)

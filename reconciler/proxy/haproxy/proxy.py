@@ -19,7 +19,7 @@ from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
-from reconciler.proxy.haproxy.config import Written, check_options, read_back, render, structure
+from reconciler.proxy.haproxy.config import Written, read_back, render, structure
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import (
@@ -35,6 +35,7 @@ from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.proxy.haproxy.stats import Process, as_worker
+from reconciler.proxy.haproxy.values import check_options
 from reconciler.proxy.silence import Silence
 
 __all__ = ["HAProxy"]

@@ -16,10 +16,10 @@ from typing import Final
 from reconciler.core.assess.observation import Admin, Server
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import MAX_LOG, ProxyError, quoted
-from reconciler.proxy.haproxy.config import weighed
 from reconciler.proxy.haproxy.files import handed_over
 from reconciler.proxy.haproxy.socket import CURRENT, Master, ask, ask_worker, converse, process
 from reconciler.proxy.haproxy.stats import Info, Process, old_pids, read_info, read_servers
+from reconciler.proxy.haproxy.values import weighed
 
 __all__ = ["Runtime"]
 

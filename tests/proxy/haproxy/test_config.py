@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.core.desired.stack import Probe, ProxySettings
-from reconciler.proxy.haproxy.config import CONFIG_FILE, check_options, read_back, render, structure
+from reconciler.proxy.haproxy.config import CONFIG_FILE, read_back, render, structure
+from reconciler.proxy.haproxy.values import check_options
 
 SETTINGS = ProxySettings(
     pool="web",
