@@ -24,7 +24,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError, quoted
 from reconciler.proxy.haproxy.directory import opened
 
-__all__ = ["CURRENT", "Master", "ask", "ask_worker", "converse", "process"]
+__all__ = ["CURRENT", "Command", "Master", "Payload", "ask", "ask_worker", "converse", "process"]
 
 TIMEOUT: Final = 2.0
 """Seconds from connecting to the last byte of an answer."""
@@ -50,13 +50,24 @@ class Master:
     until: float
 
 
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """A command with lines below it, such as the entries of a map. HAProxy reads all of it into one buffer."""
+
+    command: str
+    lines: tuple[str, ...]
+
+
+Command = str | Payload
+
+
 def process(pid: int) -> str:
     """The prefix that sends a command to one process."""
     return f"@!{pid}"
 
 
-def ask(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
-    """Send commands, one per line, and return as many answers, without trailing line ends.
+def ask(master: Master, commands: Sequence[Command], *, timeout: float = TIMEOUT) -> tuple[str, ...]:
+    """Send commands, one per line or with a payload, and return as many answers, without trailing line ends.
 
     An answer ends at an empty line; an empty one means success for most commands. Raises ProxyAwayError
     when the socket accepts no connection or the addressed process has ended, and ProxyError when there is no answer
@@ -75,13 +86,13 @@ def ask_worker(master: Master, commands: Sequence[str], *, timeout: float = TIME
     return _answers(master, commands, said)
 
 
-def converse(master: Master, commands: Sequence[str], *, timeout: float = TIMEOUT) -> str:
+def converse(master: Master, commands: Sequence[Command], *, timeout: float = TIMEOUT) -> str:
     """Send commands and return the raw answer; raises as `ask` does."""
-    _expect_single(commands)
-    return _exchange(master, "master", "".join(f"{each}\n" for each in commands), commands[0], timeout)
+    text = "".join(map(_text, commands))
+    return _exchange(master, "master", text, _name(commands[0]), timeout)
 
 
-def _answers(master: Master, commands: Sequence[str], said: str) -> tuple[str, ...]:
+def _answers(master: Master, commands: Sequence[Command], said: str) -> tuple[str, ...]:
     answers: list[str] = []
     lines: list[str] = []
     for line in said.split("\n")[:-1]:
@@ -96,9 +107,25 @@ def _answers(master: Master, commands: Sequence[str], said: str) -> tuple[str, .
     if len(answers) != len(commands):
         raise ProxyError(
             f"HAProxy in slot {master.slot} gave {len(answers)} answers to {len(commands)} commands, "
-            f'"{commands[0]}" first: {quoted(" ".join(lines)) or "nothing more"}'
+            f'"{_name(commands[0])}" first: {quoted(" ".join(lines)) or "nothing more"}'
         )
     return tuple(answers)
+
+
+def _text(command: Command) -> str:
+    if isinstance(command, str):
+        _expect_single([command])
+        return f"{command}\n"
+    # An empty line would end the payload, and what follows would be commands.
+    if not all(line and line.isprintable() for line in command.lines):
+        raise ProxyError(
+            f"the payload of {quoted(command.command)!r} would be more than a payload to HAProxy"
+        )
+    return _text(f"{command.command} <<") + "".join(f"{line}\n" for line in command.lines) + "\n"
+
+
+def _name(command: Command) -> str:
+    return command if isinstance(command, str) else command.command
 
 
 def _expect_single(commands: Sequence[str]) -> None:

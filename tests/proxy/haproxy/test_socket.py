@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
-from reconciler.proxy.haproxy.socket import MAX_ANSWER, Master, ask, converse, process
+from reconciler.proxy.haproxy.socket import MAX_ANSWER, Master, Payload, ask, converse, process
 
 Speak = Callable[[bytes], Master]
 
@@ -130,3 +130,14 @@ def test_an_answer_without_end_is_not_read_for_ever(speak: Speak) -> None:
     run = speak(b"x" * (MAX_ANSWER + 1))
     with pytest.raises(ProxyError, match="answers without end"):
         converse(run, ["show info"])
+
+
+@pytest.mark.parametrize("line", ["", "a b\n", "a\n\n@1 show info", "a\r", "a\0"])
+def test_a_line_of_a_payload_cannot_end_it(tmp_path: Path, line: str) -> None:
+    with pytest.raises(ProxyError, match="more than a payload"):
+        converse(master(tmp_path), [Payload("@1 add map @1 x", ("k v", line))])
+
+
+def test_the_command_of_a_payload_is_one_command(tmp_path: Path) -> None:
+    with pytest.raises(ProxyError, match="more than one command"):
+        converse(master(tmp_path), [Payload("@1 add map; show info", ("k v",))])
