@@ -29,6 +29,7 @@ __all__ = ["Cors", "HeaderChanges", "Headers", "Redirect", "Route", "RouteTimeou
 
 MAX_HOSTNAMES: Final = 64
 MAX_HEADERS: Final = 32
+MAX_HEADER_TEXT: Final = 4096
 MAX_NETWORKS: Final = 256
 
 FIXED_HEADERS: Final = frozenset(
@@ -119,6 +120,15 @@ class Headers(ApiModel):
     response: HeaderChanges = Field(
         default=HeaderChanges.model_construct(), description="Changes before an answer reaches the client."
     )
+
+    @model_validator(mode="after")
+    def _fits_into_a_buffer(self) -> Self:
+        texts = (
+            text for changes in (self.request, self.response) for pair in changes.set.items() for text in pair
+        )
+        if sum(map(len, texts)) > MAX_HEADER_TEXT:
+            raise ValueError(f"must set at most {MAX_HEADER_TEXT} characters of headers in all")
+        return self
 
 
 class Cors(ApiModel):

@@ -88,6 +88,10 @@ def test_a_whole_route_survives_being_written() -> None:
         ({"headers": {"request": {"set": {"A": "x"}, "remove": ["a"]}}}, "every header only once"),
         ({"headers": {"request": {"set": {"A": "x\r\nB: y"}}}}, "printable ASCII"),
         ({"headers": {"request": {"set": {"A": 1}}}}, "valid string"),
+        (
+            {"headers": {"request": {"set": {"A": "x" * 3000}}, "response": {"set": {"B": "x" * 1100}}}},
+            "at most 4096",
+        ),
         ({"cors": {"origins": []}}, "at least 1 item"),
         ({"cors": {"origins": ["*"], "credentials": True}}, "without credentials"),
         ({"cors": {"origins": ["*", "https://a.test"]}}, "or a list of origins"),
