@@ -67,9 +67,9 @@ local function lets_go(txn, pool, now)
     return tick.left >= 0
 end
 
-core.register_action("hold", { "http-req" }, function(txn, pool, limit)
+local function hold(txn, pool, limit)
     local began = now_ms()
-    local deadline = began + tonumber(limit)
+    local deadline = began + limit
     local now, released = began, lets_go(txn, pool, began)
     while not released and not leaving(txn) and now < deadline do
         core.msleep(math.max(TICK_MS, txn.f:fe_conn() // LOOKS_PER_MS))
@@ -78,7 +78,16 @@ core.register_action("hold", { "http-req" }, function(txn, pool, limit)
     end
     local result = txn.f:nbsrv(pool) > 0 and "released" or leaving(txn) and "handed_over" or "timeout"
     count(result, (now - began) / 1000)
+end
+
+core.register_action("hold", { "http-req" }, function(txn, pool, limit)
+    hold(txn, pool, tonumber(limit))
 end, 2)
+
+-- The pool and the limit of a gateway's route, which are known when it was found.
+core.register_action("hold_pool", { "http-req", "tcp-req" }, function(txn)
+    hold(txn, txn:get_var("txn.pool"), txn:get_var("txn.hold"))
+end, 0)
 
 core.register_service("holds", "http", function(applet)
     local lines = {
