@@ -13,7 +13,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from pathlib import Path
-from string import Template
 from typing import Final
 
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
@@ -27,6 +26,7 @@ from reconciler.proxy.haproxy.containers import (
     SLOT_VARIABLE,
 )
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
+from reconciler.proxy.haproxy.template import filled
 from reconciler.proxy.haproxy.values import (
     ERROR_LIMIT,
     address_text,
@@ -150,17 +150,6 @@ def asset_names() -> tuple[str, ...]:
     return tuple(assets())
 
 
-class _Template(Template):
-    """Its own mark, because `$` and braces are HAProxy's."""
-
-    delimiter = "@"
-
-
-@cache
-def _template() -> _Template:
-    return _Template((_HERE / "haproxy.cfg.template").read_text(encoding="utf-8"))
-
-
 def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest: str, image: str) -> str:
     dropped = expression(settings.drop_headers)
     values = {
@@ -193,7 +182,7 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
         f"timeout_{name}": f"{milliseconds('timeout', seconds)}ms" for name, seconds in TIMEOUTS.items()
     }
     # The template ends with the section that servers belong to.
-    return _template().substitute(values, **timeouts) + "".join(
+    return filled(_HERE / "haproxy.cfg.template", {**values, **timeouts}) + "".join(
         f"    server {name} {where}\n" for name, where in servers
     )
 
