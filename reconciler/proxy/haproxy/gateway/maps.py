@@ -1,0 +1,221 @@
+"""The maps of a gateway: what its configuration looks up for each request.
+
+`routes` gives the route, its pool and its *flags*; each flag is a letter that stands for one look-up more, so that a plain
+route costs a single one. Every text is typed or encoded: no key or value has white space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+from reconciler.api.addresses import Network, network_of
+from reconciler.api.route import Headers, Redirect, Route
+from reconciler.core.desired.stack import Probe
+from reconciler.core.routes.claims import prefix_of
+from reconciler.core.routes.table import Table
+from reconciler.proxy.haproxy.values import check_host, check_path
+
+__all__ = ["MAPS", "Maps", "PoolSettings", "flags_of", "maps_of", "text_of"]
+
+Maps = Mapping[str, Mapping[str, str]]
+"""The entries of each map, by the name of the map."""
+
+MAPS: Final = (
+    "routes",
+    "redirects",
+    "networks",
+    "allowed",
+    "rates",
+    "cors",
+    "origins",
+    "max-body",
+    "strip",
+    "timeout-response",
+    "timeout-tunnel",
+    "headers",
+    "tcp",
+    "hold",
+    "check-path",
+    "check-host",
+    "trusted",
+)
+"""All maps that the configuration names; `routes` and `tcp` are those that lead to the others."""
+
+SEPARATOR: Final = "|"
+UNSET: Final = "~"
+
+_PLAIN: Final = "!$&'()*+-./:;=?@[]^_`{|}~"
+"""Characters of a header's value that are not encoded in the map: all that headers.lua takes for nothing else."""
+
+_EVERY_NETWORK: Final = (network_of("0.0.0.0/0"), network_of("::/0"))
+"""Always in the map of networks: without an own entry, HAProxy looks an IPv4 client up among the IPv6 networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """What a service says of its pool: how replicas are checked, and how long requests wait for one, in seconds."""
+
+    health: Probe
+    hold_seconds: float
+
+
+def maps_of(
+    table: Table,
+    pools: Mapping[str, str],
+    settings: Mapping[str, PoolSettings],
+    trusted: Iterable[str] = (),
+) -> Maps:
+    """The maps for the routes of a table.
+
+    `pools` are the pools of routes by the routes' ids: a route without one is not served yet. `settings` are those of
+    pools by name, `trusted` the networks of trusted proxies.
+    """
+    routes = {name: route for name, route in table.routes.items() if name in pools or route.redirect}
+    networks = {
+        name: [network_of(each) for each in allowed]
+        for name, allowed in (
+            *((name, route.allow_from) for name, route in routes.items()),
+            *((name, tcp.allow_from) for name, tcp in table.connections.items() if name in pools),
+        )
+    }
+    return {
+        "routes": {
+            f"{key.host}{key.prefix}": _target(name, pools.get(name), flags_of(routes[name]))
+            for key, name in table.http.items()
+            if name in routes
+        },
+        "redirects": {name: _redirect(route.redirect) for name, route in routes.items() if route.redirect},
+        "networks": _networks(networks.values()),
+        "allowed": dict(_allowed(networks)),
+        "rates": {
+            name: f"{route.rate_limit.seconds}{SEPARATOR}{route.rate_limit.requests}"
+            for name, route in routes.items()
+            if route.rate_limit
+        },
+        "cors": {name: _cors(route) for name, route in routes.items() if route.cors},
+        "origins": {
+            f"{name}{SEPARATOR}{origin}": "1"
+            for name, route in routes.items()
+            if route.cors
+            for origin in route.cors.origins
+        },
+        "max-body": {name: str(route.max_body_size) for name, route in routes.items() if route.max_body_size},
+        "strip": {
+            name: str(len(prefix_of(route.path))) for name, route in routes.items() if route.strip_path
+        },
+        "timeout-response": {
+            name: _ms(route.timeouts.response) for name, route in routes.items() if route.timeouts.response
+        },
+        "timeout-tunnel": {
+            name: _ms(route.timeouts.tunnel) for name, route in routes.items() if route.timeouts.tunnel
+        },
+        "headers": {
+            name: value for name, route in routes.items() if (value := ",".join(_headers(route.headers)))
+        },
+        "tcp": {
+            f"{key.port}{SEPARATOR}{key.host}": _target(
+                name, pools[name], "A" if table.connections[name].allow_from else ""
+            )
+            for key, name in table.tcp.items()
+            if name in pools
+        },
+        "hold": {pool: _ms(each.hold_seconds) for pool, each in settings.items()},
+        "check-path": {pool: check_path(each.health.path) for pool, each in settings.items()},
+        "check-host": {pool: check_host(each.health.host) for pool, each in settings.items()},
+        "trusted": {str(network): "1" for network in sorted(map(network_of, trusted), key=str)},
+    }
+
+
+def flags_of(route: Route) -> str:
+    """The letters of the rules that apply to a route; see gateway.cfg.j2."""
+    plain = route.tls.certificate == "none"
+    letters = {
+        "A": bool(route.allow_from),
+        "C": route.cors is not None,
+        # Nobody may pass as long as the proxy cannot ask for a password.
+        "D": route.auth is not None,
+        "H": any(_headers(route.headers)),
+        "L": route.rate_limit is not None,
+        "M": route.maintenance,
+        "P": route.strip_path,
+        "R": route.redirect is not None,
+        "S": route.tls.certificate is not None and not plain and route.tls.redirect,
+        "T": route.timeouts.response is not None or route.timeouts.tunnel is not None,
+        "X": route.max_body_size is not None,
+    }
+    return "".join(letter for letter, holds in letters.items() if holds)
+
+
+def text_of(entries: Mapping[str, str]) -> str:
+    """A map as HAProxy reads it from a file. Raises ValueError for what would be more than an entry."""
+    return "".join(f"{line}\n" for line in lines_of(entries))
+
+
+def lines_of(entries: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines of a map, in order of keys."""
+    for text in (text for entry in entries.items() for text in entry):
+        if not text or text.startswith("#") or not (text.isascii() and text.isprintable()) or " " in text:
+            raise ValueError(f"map entry: {text!r} cannot be written into a map of HAProxy")
+    return tuple(f"{key} {value}" for key, value in sorted(entries.items()))
+
+
+def _target(route: str, pool: str | None, flags: str) -> str:
+    return SEPARATOR.join((route, pool or UNSET, flags or UNSET))
+
+
+def _redirect(redirect: Redirect) -> str:
+    parts = (redirect.scheme, redirect.hostname, redirect.path)
+    return SEPARATOR.join((str(redirect.status), *(part or UNSET for part in parts)))
+
+
+def _networks(lists: Iterable[Iterable[Network]]) -> dict[str, str]:
+    every = {*_EVERY_NETWORK, *(network for networks in lists for network in networks)}
+    return {str(network): str(network) for network in sorted(every, key=str)}
+
+
+def _allowed(lists: Mapping[str, list[Network]]) -> Iterator[tuple[str, str]]:
+    """For each route the networks of the whole gateway that lie in one of its own: a client is looked up by the smallest
+    network that it is in, whichever route that belongs to.
+    """
+    every = [network_of(text) for text in _networks(lists.values())]
+    for route, networks in lists.items():
+        for network in every:
+            if any(_lies_in(network, other) for other in networks):
+                yield f"{route}{SEPARATOR}{network}", "1"
+
+
+def _lies_in(network: Network, other: Network) -> bool:
+    return (
+        network.version == other.version
+        and network.network_address in other
+        and network.prefixlen >= other.prefixlen
+    )
+
+
+def _cors(route: Route) -> str:
+    cors = route.cors
+    assert cors is not None
+    return SEPARATOR.join(
+        (
+            ",".join(cors.methods),
+            ",".join(cors.headers) or UNSET,
+            ",".join(cors.expose) or UNSET,
+            str(round(cors.max_age)),
+            "true" if cors.credentials else UNSET,
+        )
+    )
+
+
+def _headers(headers: Headers) -> Iterator[str]:
+    for direction, changes in ((">", headers.request), ("<", headers.response)):
+        yield from (f"{direction}{name}" for name in changes.remove)
+        yield from (
+            f"{direction}{name}:{quote(value, safe=_PLAIN)}" for name, value in sorted(changes.set.items())
+        )
+
+
+def _ms(seconds: float | None) -> str:
+    return str(round((seconds or 0.0) * 1000))

@@ -1,0 +1,142 @@
+"""The parts of a gateway's configuration that depend on its listeners, and the lines that are repeated in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from reconciler.api.protection import WINDOW_SECONDS
+from reconciler.api.vaultgateway import GatewaySpec, Listener
+from reconciler.core.routes.match import WILDCARD_LABELS
+from reconciler.proxy.haproxy.containers import CONFIG_MOUNT
+from reconciler.proxy.haproxy.template import filled, repeated
+
+__all__ = ["SLOTS", "http_section", "tcp_section"]
+
+SLOTS: Final = 8
+"""Slots whose sockets a leaving worker tries: a pair, and those that are still leaving."""
+TRUSTED_HOPS: Final = 3
+"""Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
+REDIRECT_CODES: Final = (301, 302, 307, 308)
+CERTIFICATE_LIST: Final = "tls/certificates.list"
+DEFAULT_CERTIFICATE: Final = "tls/default.pem"
+
+ERRORS_LOG: Final = '"%ci:%cp %b/%s %ST %tsc %TR/%Tw/%Tc/%Tr/%Ta %HM %HPO %[var(txn.request_id)]"'
+ACCESS_LOG: Final = (
+    """'{"time":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","client":"%ci","host":"%[var(txn.host),json(utf8s)]","""
+    """"method":"%HM","path":"%[var(txn.asked),json(utf8s)]","status":%ST,"bytes":%B,"ms":%Ta,"""
+    """"route":"%[var(txn.route)]","pool":"%b","server":"%s","id":"%[var(txn.request_id)]"}'"""
+)
+
+_LABELS: Final = range(2, WILDCARD_LABELS + 2)
+"""The first label that is left of a name when a `*` stands for those before it."""
+
+_EXPECT: Final = """\
+    tcp-request connection expect-proxy layer4 if { so_name @name } { src,map_ip(@map_trusted) -m found }"""
+_HOP: Final = """\
+    http-request set-src req.hdr_ip(X-Forwarded-For,-@n) if trusted { req.hdr_ip(X-Forwarded-For,-@n) -m found }"""
+_WILDCARD: Final = """\
+    http-request set-var-fmt(txn.key) *.%[var(txn.host),field(@label,.,0)]%[var(txn.path)]/ \
+unless { var(txn.target) -m found }
+    http-request set-var(txn.target) var(txn.key),map_beg(@map_routes) unless { var(txn.target) -m found }"""
+_RATE: Final = (
+    "    http-request track-sc0 var(txn.who) table rate-@n if { var(txn.rate),field(1,'|') -m str @n }"
+)
+_RATE_TABLE: Final = """
+backend rate-@n from http
+    stick-table type string len 128 size 100k expire @{n}s store http_req_rate(@{n}s)"""
+_REDIRECT: Final = (
+    '    http-request redirect location "%[var(txn.to_scheme)]://%[var(txn.to_host)]%[var(txn.to_path)]" code @n '
+    "if { var(txn.redirect),field(1,'|') -m str @n }"
+)
+_SUCCESSOR: Final = """
+backend next-@name from @mode
+    balance roundrobin
+    # A socket without a listener fails at once, and the next one is tried.
+    option redispatch 1
+    retries @retries
+@more
+@servers"""
+_SUCCESSOR_HTTP: Final = """\
+    # A connection that was kept may be to a worker that leaves as well by now.
+    http-reuse never
+    retry-on conn-failure empty-response
+    http-request disable-l7-retry unless METH_GET"""
+_SUCCESSOR_SERVER: Final = '    server slot@n "unix@@@run/next-@name-@n.sock" send-proxy-v2'
+_NAMED: Final = """\
+    # Waits for the whole hello. WAIT_END would wait for the end of the delay, with every client.
+    tcp-request content reject unless { req.ssl_hello_type 1 }
+    tcp-request content set-var(txn.host) req.ssl_sni,lower if { req.ssl_sni -m found }
+    tcp-request content set-var-fmt(txn.key) @port|%[var(txn.host)] if { var(txn.host) -m found }
+    tcp-request content set-var(txn.target) var(txn.key),map(@map_tcp) if { var(txn.host) -m found }"""
+_NAMED_WILDCARD: Final = """\
+    tcp-request content set-var-fmt(txn.key) @port|*.%[var(txn.host),field(@label,.,0)] \
+if { var(txn.host) -m found } !{ var(txn.target) -m found }
+    tcp-request content set-var(txn.target) var(txn.key),map(@map_tcp) \
+if { var(txn.host) -m found } !{ var(txn.target) -m found }"""
+_UNNAMED: Final = """\
+    tcp-request content set-var(txn.target) str(@port|),map(@map_tcp) unless { var(txn.target) -m found }"""
+
+_HERE: Final = Path(__file__).parent
+
+
+def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
+    """The frontend of all HTTP and HTTPS listeners, and what it counts; empty without one. `values` fill the marks that
+    every section may have.
+    """
+    listeners = [listener for listener in spec.listeners if listener.is_http]
+    if not listeners:
+        return ""
+    windows = [{"n": seconds} for seconds in sorted(WINDOW_SECONDS.values())]
+    parts = {
+        "binds": "\n".join(f"    bind {_bind(listener)}" for listener in listeners),
+        "proxy_protocol": _expected(listeners, values),
+        "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
+        "default_status": spec.default_response.status,
+        "hops": repeated(_HOP, [{"n": n} for n in range(1, TRUSTED_HOPS + 1)]),
+        "wildcards": repeated(_WILDCARD, [{**values, "label": label} for label in _LABELS]),
+        "rates": repeated(_RATE, windows),
+        "rate_tables": repeated(_RATE_TABLE, windows),
+        "redirects": repeated(_REDIRECT, [{"n": code} for code in REDIRECT_CODES]),
+        "successors": "\n".join(_successor(scheme, "http", values) for scheme in ("http", "https")),
+    }
+    return filled(_HERE / "http.cfg.template", {**values, **parts})
+
+
+def tcp_section(listener: Listener, values: Mapping[str, object]) -> str:
+    """The frontend of a TCP or TLS listener."""
+    own = {**values, "name": listener.name, "port": listener.port}
+    target = [repeated(_UNNAMED, [own])]
+    if listener.protocol == "TLS":
+        target = [
+            repeated(_NAMED, [own]),
+            repeated(_NAMED_WILDCARD, [{**own, "label": label} for label in _LABELS]),
+            *target,
+        ]
+    parts = {
+        "bind": _bind(listener),
+        "proxy_protocol": _expected([listener], values),
+        "target": "\n".join(target),
+        "successor": _successor(listener.name, "tcp", values),
+    }
+    return filled(_HERE / "tcp.cfg.template", {**own, **parts})
+
+
+def _bind(listener: Listener) -> str:
+    address = listener.address or ""
+    where = f"[{address}]" if ":" in address else address
+    tls = f" ssl crt {DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST} alpn h2,http/1.1"
+    return f"{where}:{listener.port} name {listener.name}{tls if listener.protocol == 'HTTPS' else ''}"
+
+
+def _expected(listeners: Sequence[Listener], values: Mapping[str, object]) -> str:
+    senders = [listener for listener in listeners if listener.proxy_protocol]
+    return repeated(_EXPECT, [{**values, "name": listener.name} for listener in senders])
+
+
+def _successor(name: str, mode: str, values: Mapping[str, object]) -> str:
+    servers = repeated(_SUCCESSOR_SERVER, [{**values, "name": name, "n": n} for n in range(1, SLOTS + 1)])
+    more = _SUCCESSOR_HTTP if mode == "http" else ""
+    own = {"name": name, "mode": mode, "retries": 2 * SLOTS - 1, "more": more, "servers": servers}
+    return repeated(_SUCCESSOR, [own])

@@ -1,0 +1,61 @@
+"""The file of a pool: written, read back, and a manual edit is seen."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reconciler.core.desired.stack import Probe
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, head, read_pool, render_pool
+
+PROBE = Probe("/healthz", "localhost", 2.0)
+SERVERS = (PoolServer("b", "10.0.0.2:8000", 9), PoolServer("a", "10.0.0.1:8000"))
+
+
+def test_a_spare_pool_is_its_head() -> None:
+    assert render_pool("h001", (), None) == "backend h001 from http-pool\n"
+    assert head("t001") == "backend t001 from tcp-pool\n"
+
+
+def test_servers_are_written_with_their_checks() -> None:
+    text = render_pool("s001", SERVERS, PROBE)
+
+    assert text.splitlines()[1] == "    cookie vault-s001 insert indirect nocache httponly attr SameSite=Lax"
+    assert text.splitlines()[2].startswith("    server a 10.0.0.1:8000 check inter 2000ms ")
+    assert text.splitlines()[3].startswith("    server b 10.0.0.2:8000 weight 9 check inter 2000ms ")
+    assert text.endswith(" cookie b\n")
+
+
+@given(
+    st.sampled_from(["h001", "s001", "z001", "y001", "t001"]),
+    st.dictionaries(
+        st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True),
+        st.tuples(st.ip_addresses(v=4), st.integers(1, 65535), st.integers(0, 256)),
+        max_size=4,
+    ),
+)
+def test_what_was_written_is_read_back(pool: str, members: dict[str, tuple[object, int, int]]) -> None:
+    servers = [PoolServer(name, f"{ip}:{port}", weight) for name, (ip, port, weight) in members.items()]
+
+    assert read_pool(pool, render_pool(pool, servers, PROBE)) == tuple(sorted(servers))
+
+
+def test_a_manual_edit_is_seen() -> None:
+    text = render_pool("h001", SERVERS, PROBE)
+
+    assert read_pool("h001", text.replace("from http-pool", "from http-pool\n    option forwardfor")) is None
+    assert read_pool("h002", text) is None
+
+
+@pytest.mark.parametrize(
+    "server", [PoolServer("a b", "10.0.0.1:80"), PoolServer("a", "::1:80"), PoolServer("a", "x\n:1")]
+)
+def test_what_could_be_more_than_a_server_is_refused(server: PoolServer) -> None:
+    with pytest.raises(ValueError, match="server"):
+        render_pool("h001", [server], PROBE)
+
+
+def test_a_server_needs_a_check() -> None:
+    with pytest.raises(ValueError, match="without a health check"):
+        render_pool("h001", SERVERS, None)

@@ -1,0 +1,123 @@
+"""The gateway's own file: what its spec becomes, what takes a reload, and that a manual edit is seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from reconciler.api.vaultgateway import GatewaySpec, GatewayTimeouts, Listener
+from reconciler.proxy.haproxy.gateway.maps import MAPS
+from reconciler.proxy.haproxy.gateway.pools import PoolKind, pool_names
+from reconciler.proxy.haproxy.gateway.render import (
+    GATEWAY_FILE,
+    map_path,
+    read_structure,
+    render,
+    structure,
+)
+
+IMAGE = "haproxy:3.0"
+POOLS = pool_names({PoolKind.HTTP: 2})
+SPEC = GatewaySpec(
+    listeners=(
+        Listener(name="http", port=80, protocol="HTTP"),
+        Listener(name="https", port=443, protocol="HTTPS", address="::1", proxy_protocol=True),
+        Listener(name="ssh", port=2222, protocol="TCP", address="127.0.0.1"),
+        Listener(name="db", port=5432, protocol="TLS"),
+    ),
+    trusted_proxies=("10.0.0.0/8",),
+)
+
+
+def text(spec: GatewaySpec = SPEC) -> str:
+    return render(spec, POOLS, IMAGE)[GATEWAY_FILE]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    bind :80 name http",
+        "    bind [::1]:443 name https ssl crt tls/default.pem crt-list "
+        "/usr/local/etc/haproxy/tls/certificates.list alpn h2,http/1.1",
+        "    tcp-request connection expect-proxy layer4 if { so_name https } "
+        "{ src,map_ip(/usr/local/etc/haproxy/maps/trusted.map) -m found }",
+        "frontend tcp-ssh from tcp",
+        "    bind 127.0.0.1:2222 name ssh",
+        "    hard-stop-after 32500ms",
+        # HAProxy ends a hold with it: tried with 10 s.
+        "    tcp-request inspect-delay 24h",
+        '    bind "unix@/run/haproxy/next-http-${VAULT_PROXY_SLOT}.sock" mode 660 name next-http accept-proxy',
+        '    http-request return status 404 content-type "text/html; charset=utf-8" lf-file pages/no-route.html '
+        "hdr Cache-Control no-store unless { var(txn.target) -m found }",
+    ],
+)
+def test_writes(line: str) -> None:
+    assert f"{line}\n" in text()
+
+
+def test_a_gateway_without_http_has_no_such_frontend() -> None:
+    only = GatewaySpec(listeners=(Listener(name="ssh", port=2222, protocol="TCP"),))
+
+    assert "frontend public" not in text(only)
+    assert "frontend tcp-ssh" in text(only)
+
+
+def test_every_map_is_used_and_no_other_can_be_named() -> None:
+    assert [
+        name for name in MAPS if f"({map_path(name)})" not in text() and f"({map_path(name)}," not in text()
+    ] == ["headers"]
+    assert map_path("headers") in render(SPEC, POOLS, IMAGE)["headers.lua"]
+    with pytest.raises(ValueError, match="no map"):
+        map_path("other")
+
+
+def test_what_was_written_is_read_back() -> None:
+    files = render(SPEC, POOLS, IMAGE)
+
+    assert read_structure(files, POOLS) == (structure(SPEC, POOLS), IMAGE)
+    assert f"    description {structure(SPEC, POOLS)}\n" in files[GATEWAY_FILE]
+    assert read_structure({}, POOLS) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"listeners": SPEC.listeners[:2]},
+        {"timeouts": GatewayTimeouts(client=61.0)},
+        {"drain_seconds": 31.0},
+        {"access_log": True},
+        {"max_header_kib": 64},
+        {"drop_headers": ()},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_setting_that_takes_a_reload_is_part_of_the_structure(change: dict[str, Any]) -> None:
+    assert structure(SPEC.model_copy(update=change), POOLS) != structure(SPEC, POOLS)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"trusted_proxies": ("192.168.0.0/16",)}, {"replicas": 2}, {"suspend": True}, {"image": "haproxy:3.2"}],
+)
+def test_other_settings_take_none(change: dict[str, Any]) -> None:
+    assert structure(SPEC.model_copy(update=change), POOLS) == structure(SPEC, POOLS)
+
+
+def test_more_spare_pools_take_a_reload() -> None:
+    assert structure(SPEC, (*POOLS, "h003")) != structure(SPEC, POOLS)
+
+
+@pytest.mark.parametrize("file", sorted(render(SPEC, POOLS, IMAGE)))
+def test_a_manual_edit_is_seen(file: str) -> None:
+    files = render(SPEC, POOLS, IMAGE)
+    files[file] = files[file].replace("\n", "\n# was here\n", 1)
+
+    read = read_structure(files, POOLS)
+    assert read is not None
+    assert read[0] != structure(SPEC, POOLS)
+
+
+def test_an_image_that_is_more_than_an_image_is_refused() -> None:
+    with pytest.raises(ValueError, match="image"):
+        render(SPEC, POOLS, "x\n    daemon")
