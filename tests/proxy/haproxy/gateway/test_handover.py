@@ -1,0 +1,159 @@
+"""Reloads, hand-overs and changes of other routes cut no request and no connection of a gateway."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reconciler.api.tcp import TcpRoute
+from reconciler.api.vaultgateway import GatewayTimeouts
+from reconciler.proxy.haproxy.gateway.render import structure
+from reconciler.proxy.haproxy.runtime import Runtime
+from tests.proxy.conftest import docker, until
+from tests.proxy.haproxy.gateway.conftest import HTTP, HTTPS, POOLS, SPEC, SSH, GatewayWorld
+
+if TYPE_CHECKING:
+    from tests.proxy.conftest import Replica
+
+pytestmark = pytest.mark.docker
+
+ROUTES = (
+    {"hostnames": ["a.test"]},
+    {"hostnames": ["a.test"], "path": "/api", "stripPath": True},
+    TcpRoute(port=SSH, target=22),
+)
+
+
+@dataclass
+class Clients:
+    """Clients that repeat requests, on fresh and on kept connections; `lost` is what did not get a 200."""
+
+    address: str
+    answered: int = 0
+    lost: list[str] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, port: int, path: str, *, tls: bool, keep: bool) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while not self.ended.is_set():
+            try:
+                connection = connection or self._connection(port, tls)
+                connection.request("GET", path, headers={"Host": "a.test"})
+                answer = connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    self.answered += 1
+                else:
+                    self.lost.append(f"{port}{path}: {answer.status}")
+            except (OSError, http.client.HTTPException) as error:
+                self.lost.append(f"{port}{path}: {error!r}")
+                keep_this = False
+            else:
+                keep_this = keep
+            if not keep_this and connection:
+                connection.close()
+                connection = None
+            self.ended.wait(0.02)
+        if connection:
+            connection.close()
+
+    def _connection(self, port: int, tls: bool) -> http.client.HTTPConnection:
+        if tls:
+            context = ssl._create_unverified_context()
+            return http.client.HTTPSConnection(self.address, port, timeout=30, context=context)
+        return http.client.HTTPConnection(self.address, port, timeout=30)
+
+
+@contextmanager
+def load(world: GatewayWorld) -> Iterator[Clients]:
+    """HTTP, HTTPS, a stripped path and TCP, while something else happens."""
+    clients = Clients(world.address)
+    kinds = [
+        (HTTP, "/", False),
+        (HTTPS, "/", True),
+        (HTTP, "/api/healthz", False),
+        (SSH, "/healthz", False),
+    ]
+    threads = [
+        threading.Thread(target=clients.run, args=(port, path), kwargs={"tls": tls, "keep": keep})
+        for port, path, tls in kinds
+        # A TCP connection cannot be handed over: one that is kept open is cut at the drain deadline.
+        for keep in (False, port != SSH)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        until(lambda: clients.answered > 20)
+        yield clients
+        enough = clients.answered + 40
+        until(lambda: clients.answered > enough)
+    finally:
+        clients.ended.set()
+        for thread in threads:
+            thread.join(40)
+
+
+def test_reload_and_hand_over_lose_nothing(world: GatewayWorld, replicas: dict[str, Replica]) -> None:
+    world.write(SPEC)
+    world.start()
+    world.serve(*ROUTES, replicas=[replicas["one"], replicas["two"]])
+
+    with load(world) as clients:
+        changed = SPEC.model_copy(update={"timeouts": GatewayTimeouts(client=61.0)})
+        world.write(changed)
+        Runtime(world.master(), "h001").reload(structure(changed, POOLS))
+        world.start(2, handover=1)
+        docker("kill", "--signal=USR1", world.containers[1])
+        until(lambda: docker("inspect", "--format={{.State.Status}}", world.containers[1]) == "exited")
+        docker("rm", "--force", world.containers.pop(1))
+        world.start(1, handover=2)
+        docker("kill", "--signal=USR1", world.containers[2])
+        until(lambda: docker("inspect", "--format={{.State.Status}}", world.containers[2]) == "exited")
+
+    assert clients.lost == []
+
+
+def test_what_other_services_do_touches_no_connection(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    """Other routes, checks and pools come, change and go beside load and one long answer; no process is started."""
+    world.write(SPEC)
+    world.start()
+    both = [replicas["one"], replicas["two"]]
+    world.serve(*ROUTES, replicas=both)
+    before = world.pids()
+    body: list[bytes] = []
+    stream = threading.Thread(target=lambda: body.append(world.get("a.test", "/stream?seconds=4").body))
+    stream.start()
+
+    with load(world) as clients:
+        for number, host in zip(range(12), cycle(["b.test", "*.b.test", "c.test"]), strict=False):
+            others = [{"hostnames": [host], "path": f"/v{number}", "compression": bool(number % 2)}]
+            if number % 3 == 0:
+                others.append({"hostnames": ["d.test"], "sticky": "cookie"})
+            world.serve(*ROUTES, *others, replicas=both)
+        assert world.get(host, f"/v{number}/healthz").status == 404
+
+    stream.join(60)
+    assert clients.lost == []
+    assert body[0].endswith(b"end\n")
+    assert world.pids() == before
+
+
+def test_a_new_process_reads_the_routes_from_the_files(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    world.write(SPEC)
+    world.serve(*ROUTES, replicas=[replicas["one"]])
+    world.start()
+
+    assert world.get("a.test").headers["x-replica"] == "one"
+    assert world.get("a.test", "/api/healthz").status == 200
