@@ -32,7 +32,6 @@ MAPS: Final = (
     "cors",
     "origins",
     "max-body",
-    "strip",
     "timeout-response",
     "timeout-tunnel",
     "headers",
@@ -83,7 +82,9 @@ def maps_of(
     }
     return {
         "routes": {
-            f"{key.host}{key.prefix}": _target(name, pools.get(name), flags_of(routes[name]))
+            f"{key.host}{key.prefix}": _target(
+                name, pools.get(name), flags_of(routes[name]), _cut(routes[name])
+            )
             for key, name in table.http.items()
             if name in routes
         },
@@ -103,9 +104,6 @@ def maps_of(
             for origin in route.cors.origins
         },
         "max-body": {name: str(route.max_body_size) for name, route in routes.items() if route.max_body_size},
-        "strip": {
-            name: str(len(prefix_of(route.path))) for name, route in routes.items() if route.strip_path
-        },
         "timeout-response": {
             name: _ms(route.timeouts.response) for name, route in routes.items() if route.timeouts.response
         },
@@ -162,8 +160,13 @@ def lines_of(entries: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(f"{key} {value}" for key, value in sorted(entries.items()))
 
 
-def _target(route: str, pool: str | None, flags: str) -> str:
-    return SEPARATOR.join((route, pool or UNSET, flags or UNSET))
+def _target(route: str, pool: str | None, flags: str, *more: str) -> str:
+    return SEPARATOR.join((route, pool or UNSET, flags or UNSET, *more))
+
+
+def _cut(route: Route) -> str:
+    """The characters of the path that are stripped. Not in a map of its own: another path changes both at once."""
+    return str(len(prefix_of(route.path)) if route.strip_path else 0)
 
 
 def _redirect(redirect: Redirect) -> str:

@@ -6,6 +6,7 @@ until it needs it no longer and the last server is gone. Settings that HAProxy h
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +15,18 @@ from typing import Final
 from reconciler.api.route import Route
 from reconciler.core.routes.table import Table
 
-__all__ = ["SPARES", "Assignment", "Need", "PoolKind", "assign", "kind_of", "needs_of", "pool_names"]
+__all__ = [
+    "SPARES",
+    "Assignment",
+    "Need",
+    "PoolKind",
+    "assign",
+    "assignment_text",
+    "kind_of",
+    "needs_of",
+    "pool_names",
+    "read_assignment",
+]
 
 
 class PoolKind(StrEnum):
@@ -45,6 +57,8 @@ SPARES: Final[Mapping[PoolKind, int]] = {
     PoolKind.TCP: 16,
 }
 """Free pools of each kind after a start; a pool without servers takes some KiB."""
+
+_HELD: Final = re.compile(r"([hszyt][0-9]{3}) ([a-z][a-z0-9-]{0,39}) (0|[1-9][0-9]{0,4})")
 
 _KINDS: Final = {
     (False, False): PoolKind.HTTP,
@@ -117,6 +131,25 @@ def assign(
         else:
             missing.append(need)
     return Assignment(dict(sorted(pools.items())), tuple(missing))
+
+
+def assignment_text(pools: Mapping[Need, str]) -> str:
+    """Who has which pool, as a file: a line of pool, service and port for each."""
+    lines = sorted(f"{pool} {need.service} {need.port}\n" for need, pool in pools.items())
+    return "".join(lines)
+
+
+def read_assignment(text: str) -> dict[Need, str]:
+    """Who has which pool, from a file. A line that is not understood is left out: its pool counts as free unless it has
+    servers.
+    """
+    found: dict[Need, str] = {}
+    for line in text.splitlines():
+        if match := _HELD.fullmatch(line):
+            pool, service, port = match.groups()
+            if pool not in found.values():
+                found.setdefault(Need(service, int(port), kind_of(pool)), pool)
+    return found
 
 
 def _kind(route: Route) -> PoolKind:

@@ -1,7 +1,9 @@
-"""Replaces a map of a running HAProxy as a whole: all of its entries become visible with one commit.
+"""Changes the maps of a running HAProxy. All entries of one map become visible with one commit.
 
-HAProxy swallows a line that it does not understand, so the entries are counted before the commit. Each step is safe to
-repeat: a version that was prepared and never committed is dropped with the next commit.
+Several maps change in an order in which no request meets half of a change: what a new route needs is there before the
+route is, and stays until the last route that needs it is gone. HAProxy swallows a line that it does not understand, so
+the entries are counted before a commit. Each step is safe to repeat: a version that was never committed is dropped with
+the next commit.
 """
 
 from __future__ import annotations
@@ -11,24 +13,46 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from reconciler.proxy.errors import ProxyError, quoted
-from reconciler.proxy.haproxy.gateway.maps import lines_of
+from reconciler.proxy.haproxy.gateway.maps import Maps, lines_of
 from reconciler.proxy.haproxy.gateway.render import map_path
 from reconciler.proxy.haproxy.socket import CURRENT, Master, Payload, ask
 
-__all__ = ["read_map", "replace_map"]
+__all__ = ["change_maps", "read_map", "replace_map"]
+
+LEADING: Final = ("routes", "tcp")
+"""The maps that lead to the others."""
+PAIR: Final = ("allowed", "networks")
+"""A client is looked up in the second one first, and what is found there in the first."""
 
 CHUNK_BYTES: Final = 12 * 1024
 """Bytes of one payload: HAProxy reads it into a buffer, and the smallest one has 16 KiB."""
 
 _VERSION: Final = re.compile(r"New version created: ([0-9]{1,9})")
+_ENTRY: Final = re.compile(r"0x[0-9a-f]{1,16} (\S+) (\S+)")
 _DONE: Final = ""
+
+
+def change_maps(master: Master, wanted: Maps) -> None:
+    """Make these the maps of the current worker. Raises ProxyError; a repetition then does what is left."""
+    present = {name: read_map(master, name) for name in wanted}
+    others = [name for name in wanted if name not in (*LEADING, *PAIR)]
+    for name in (*PAIR, *others):
+        _replace(master, name, present[name], {**present[name], **wanted[name]})
+    for name in LEADING:
+        _replace(master, name, present[name], wanted[name])
+    for name in (*reversed(PAIR), *others):
+        _replace(master, name, {**present[name], **wanted[name]}, wanted[name])
 
 
 def replace_map(master: Master, name: str, entries: Mapping[str, str]) -> None:
     """Make these the entries of a map of the current worker. Raises ProxyError, and then the old ones are still there."""
-    path = map_path(name)
-    if read_map(master, name) == dict(entries):
+    _replace(master, name, read_map(master, name), entries)
+
+
+def _replace(master: Master, name: str, present: Mapping[str, str], entries: Mapping[str, str]) -> None:
+    if present == entries:
         return
+    path = map_path(name)
     (answer,) = ask(master, [f"{CURRENT} prepare map {path}"])
     if not (created := _VERSION.fullmatch(answer)):
         raise ProxyError(f"HAProxy in slot {master.slot} cannot change the map {name}: {quoted(answer)}")
@@ -39,9 +63,9 @@ def replace_map(master: Master, name: str, entries: Mapping[str, str]) -> None:
         raise ProxyError(
             f"HAProxy in slot {master.slot} refuses an entry of the map {name}: {quoted(refused)}"
         )
-    if (present := len(shown.splitlines())) != len(entries):
+    if (counted := len(shown.splitlines())) != len(entries):
         raise ProxyError(
-            f"HAProxy in slot {master.slot} has {present} of {len(entries)} new entries of the map {name}"
+            f"HAProxy in slot {master.slot} has {counted} of {len(entries)} new entries of the map {name}"
         )
     (committed,) = ask(master, [f"{CURRENT} commit map @{version} {path}"])
     if committed != _DONE:
@@ -53,11 +77,9 @@ def read_map(master: Master, name: str) -> dict[str, str]:
     (answer,) = ask(master, [f"{CURRENT} show map {map_path(name)}"])
     entries = {}
     for line in answer.splitlines():
-        _, _, entry = line.partition(" ")
-        key, separator, value = entry.partition(" ")
-        if not separator:
+        if not (entry := _ENTRY.fullmatch(line)):
             raise ProxyError(f"HAProxy in slot {master.slot} has no map {name}: {quoted(answer)}")
-        entries[key] = value
+        entries[entry[1]] = entry[2]
     return entries
 
 

@@ -30,7 +30,7 @@ from reconciler.proxy.haproxy.gateway.maps import MAPS, PoolSettings, maps_of, t
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, render_pool, server_options
 from reconciler.proxy.haproxy.gateway.pools import PoolKind, assign, needs_of, pool_names
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, map_file, pool_file, render
-from reconciler.proxy.haproxy.gateway.transactions import replace_map
+from reconciler.proxy.haproxy.gateway.transactions import change_maps
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
 from tests.proxy.conftest import HAPROXY_USER, IMAGE, Replica, docker, new_name, replica, replicas, until
@@ -135,10 +135,9 @@ class GatewayWorld:
         files |= {pool_file(pool): render_pool(pool, servers, HEALTH) for pool in settings}
         write_files(self.site.config, files, self.site)
         for slot in self.containers:
-            for name, entries in maps.items():
-                replace_map(self.master(slot), name, entries)
             for pool in settings:
                 self.have(pool, replicas, slot)
+            change_maps(self.master(slot), maps)
         return tables["main"]
 
     def have(self, pool: str, replicas: Sequence[Replica], slot: int = 1) -> None:

@@ -52,7 +52,7 @@ def test_every_map_is_there_and_no_other() -> None:
 def test_a_plain_route_is_one_entry() -> None:
     made = maps({"path": "/api"})
 
-    assert made.pop("routes") == {"r0.test/api/": "s.0|h001|~"}
+    assert made.pop("routes") == {"r0.test/api/": "s.0|h001|~|0"}
     assert made.pop("networks")
     assert not any(made.values())
 
@@ -60,7 +60,7 @@ def test_a_plain_route_is_one_entry() -> None:
 @pytest.mark.parametrize(
     ("fields", "flag", "name", "entries"),
     [
-        ({"path": "/api", "stripPath": True}, "P", "strip", {"s.0": "5"}),
+        ({"path": "/api", "stripPath": True}, "P", "routes", {"r0.test/api/": "s.0|h001|P|5"}),
         ({"redirect": {"hostname": "b.test", "status": 301}}, "R", "redirects", {"s.0": "301|~|b.test|~"}),
         ({"redirect": {"scheme": "https", "path": "/x"}}, "R", "redirects", {"s.0": "308|https|~|/x"}),
         ({"rateLimit": {"requests": 5, "window": "10m"}}, "L", "rates", {"s.0": "600|5"}),
@@ -107,7 +107,7 @@ def test_flags_without_a_map() -> None:
 def test_a_route_without_a_pool_is_left_out_and_a_redirect_needs_none() -> None:
     made = maps_of(table({}, {"redirect": {"hostname": "b.test"}}), {}, {})
 
-    assert made["routes"] == {"r1.test/": "s.1|~|R"}
+    assert made["routes"] == {"r1.test/": "s.1|~|R|0"}
 
 
 def test_connections_have_their_port_and_name() -> None:

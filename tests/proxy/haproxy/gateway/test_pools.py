@@ -18,9 +18,11 @@ from reconciler.proxy.haproxy.gateway.pools import (
     Need,
     PoolKind,
     assign,
+    assignment_text,
     kind_of,
     needs_of,
     pool_names,
+    read_assignment,
 )
 
 A = Need("a", 0, PoolKind.HTTP)
@@ -89,6 +91,26 @@ def test_needs_without_a_pool_are_named() -> None:
 
     assert assigned.pools == {needs[0]: "t001"}
     assert assigned.missing == (needs[1],)
+
+
+@given(
+    st.dictionaries(st.sampled_from([A, B, Need("files-1", 9000, PoolKind.HTTP)]), st.sampled_from(NAMES[:3]))
+)
+def test_an_assignment_is_read_back(held: dict[Need, str]) -> None:
+    unique = {need: pool for need, pool in held.items() if list(held.values()).count(pool) == 1}
+
+    assert read_assignment(assignment_text(unique)) == unique
+
+
+@pytest.mark.parametrize(
+    "line", ["", "x001 a 0", "h001 a", "h001 a 0 more", "h001 A 0", "h001 a -1", "h001 a 00"]
+)
+def test_a_line_that_is_none_of_an_assignment_is_left_out(line: str) -> None:
+    assert read_assignment(f"{line}\nh002 b 0\n") == {B: "h002"}
+
+
+def test_no_pool_is_read_for_two_services_and_no_service_has_two_pools() -> None:
+    assert read_assignment("h001 a 0\nh001 b 0\nh002 a 0\n") == {A: "h001"}
 
 
 needs = st.builds(
