@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -47,13 +47,14 @@ Stamp = tuple[int, int, int, int] | None
 Stamps = tuple[Stamp, ...]
 
 _SCRATCH: Final = ".check-"
+_TOP: Final = Path()
 
 
-def read_files(directory: Path) -> dict[str, str]:
-    """The files of a configuration directory that exist, by relative path."""
+def read_files(directory: Path, names: Iterable[str] | None = None) -> dict[str, str]:
+    """The files of a configuration directory that exist, by relative path: these, or those of a stack."""
     found: dict[str, str] = {}
     with suppress(FileNotFoundError), opened(directory) as here:
-        for name in (CONFIG_FILE, *asset_names()):
+        for name in (CONFIG_FILE, *asset_names()) if names is None else names:
             if (text := _read(here, name)) is not None:
                 found[name] = text
     return found
@@ -88,10 +89,12 @@ def validate_files(site: Site, image: str, files: Mapping[str, str], validate: V
 
 
 def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:
-    """Replace the files that differ, haproxy.cfg last."""
-    present = read_files(directory)
+    """Replace the files that differ, the configuration that names the others last."""
+    present = read_files(directory, files)
     with opened(directory) as here:
-        for name in sorted(files, key=lambda name: (name == CONFIG_FILE, name)):
+        for name in sorted(
+            files, key=lambda name: (Path(name).parent == _TOP and name.endswith(".cfg"), name)
+        ):
             if present.get(name) != files[name]:
                 _replace(here, name, files[name], site)
 

@@ -18,7 +18,7 @@ from reconciler.core.routes.claims import prefix_of
 from reconciler.core.routes.table import Table
 from reconciler.proxy.haproxy.values import check_host, check_path
 
-__all__ = ["MAPS", "Maps", "PoolSettings", "flags_of", "maps_of", "text_of"]
+__all__ = ["MAPS", "Maps", "PoolSettings", "entries_of", "flags_of", "maps_of", "text_of"]
 
 Maps = Mapping[str, Mapping[str, str]]
 """The entries of each map, by the name of the map."""
@@ -158,6 +158,16 @@ def lines_of(entries: Mapping[str, str]) -> tuple[str, ...]:
         if not text or text.startswith("#") or not (text.isascii() and text.isprintable()) or " " in text:
             raise ValueError(f"map entry: {text!r} cannot be written into a map of HAProxy")
     return tuple(f"{key} {value}" for key, value in sorted(entries.items()))
+
+
+def entries_of(text: str) -> dict[str, str] | None:
+    """The entries of a map's file; None when it is not one that was written from entries."""
+    pairs = [line.partition(" ") for line in text.splitlines()]
+    entries = {key: value for key, _, value in pairs}
+    try:
+        return entries if text_of(entries) == text else None
+    except ValueError:
+        return None
 
 
 def _target(route: str, pool: str | None, flags: str, *more: str) -> str:

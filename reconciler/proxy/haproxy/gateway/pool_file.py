@@ -24,7 +24,8 @@ COMPRESSED_TYPES: Final = (
 )
 
 _SERVER: Final = re.compile(
-    r"^    server (?P<name>\S+) (?P<address>\S+)(?: weight (?P<weight>0|[1-9][0-9]{0,2}))? check (?P<options>.*)\n",
+    r"^    server (?P<name>\S+) (?P<address>\S+)(?: weight (?P<weight>0|[1-9][0-9]{0,2}))?"
+    r" check inter (?P<interval>[0-9]{1,10})ms .*\n",
     re.MULTILINE,
 )
 
@@ -77,9 +78,14 @@ def server_options(pool: str, name: str, health: Probe) -> str:
 
 def read_pool(pool: str, text: str) -> tuple[PoolServer, ...] | None:
     """The servers of a pool's file; None when the file is not one that was rendered for this pool."""
-    if _SERVER.sub("", text) != head(pool):
+    found = list(_SERVER.finditer(text))
+    servers = [
+        PoolServer(each["name"], each["address"], int(each["weight"] or DEFAULT_WEIGHT)) for each in found
+    ]
+    # Only the interval of a check is in the file; its path and host are in maps.
+    probe = Probe("/", "localhost", int(found[0]["interval"]) / 1000) if found else None
+    try:
+        is_ours = render_pool(pool, servers, probe) == text
+    except ValueError:
         return None
-    return tuple(
-        PoolServer(found["name"], found["address"], int(found["weight"] or DEFAULT_WEIGHT))
-        for found in _SERVER.finditer(text)
-    )
+    return tuple(sorted(servers)) if is_ours else None

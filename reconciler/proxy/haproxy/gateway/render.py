@@ -42,6 +42,7 @@ __all__ = [
     "GATEWAY_FILE",
     "MAP_DIRECTORY",
     "POOL_DIRECTORY",
+    "file_names",
     "map_file",
     "map_path",
     "pool_file",
@@ -59,6 +60,11 @@ MAINTENANCE_RETRY: Final = 300
 
 _ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
 _HERE: Final = Path(__file__).parent
+
+
+def file_names() -> tuple[str, ...]:
+    """The gateway's own files, relative to the configuration directory."""
+    return (GATEWAY_FILE, *_assets())
 
 
 def map_file(name: str) -> str:

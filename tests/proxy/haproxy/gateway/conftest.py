@@ -25,11 +25,12 @@ from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, RUN_MOUNT, SLOT_VARIABLE
-from reconciler.proxy.haproxy.files import prepare, write_files
-from reconciler.proxy.haproxy.gateway.maps import MAPS, PoolSettings, maps_of, text_of
-from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, render_pool, server_options
+from reconciler.proxy.haproxy.files import write_files
+from reconciler.proxy.haproxy.gateway.directory import read_gateway, write_gateway, write_pool
+from reconciler.proxy.haproxy.gateway.maps import PoolSettings, maps_of
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, server_options
 from reconciler.proxy.haproxy.gateway.pools import PoolKind, assign, needs_of, pool_names
-from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, map_file, pool_file, render
+from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE
 from reconciler.proxy.haproxy.gateway.transactions import change_maps
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
@@ -80,15 +81,12 @@ class GatewayWorld:
     held: dict[Any, str] = field(default_factory=dict)
 
     def write(self, spec: GatewaySpec) -> None:
-        """Write the gateway's own files; the others only where they are missing."""
-        prepare(self.site)
-        missing = {pool_file(pool): render_pool(pool, (), None) for pool in POOLS}
-        missing |= {map_file(name): "" for name in MAPS} | {
-            "tls/certificates.list": "",
-            "tls/default.pem": _certificate(),
-        }
-        present = {name: text for name, text in missing.items() if not (self.site.config / name).exists()}
-        write_files(self.site.config, {**present, **render(spec, POOLS, IMAGE)}, self.site)
+        """Write the gateway's own files, with the routes that it has."""
+        maps = read_gateway(self.site).maps
+        write_gateway(self.site, spec, POOLS, IMAGE, self.held, maps)
+        if not (self.site.config / "tls").exists():
+            tls = {"tls/certificates.list": "", "tls/default.pem": _certificate()}
+            write_files(self.site.config, tls, self.site)
 
     def start(self, slot: int = 1, handover: int | None = None) -> None:
         """Start a HAProxy and wait until it answers."""
@@ -130,10 +128,10 @@ class GatewayWorld:
         pools = {route: self.held[need] for route, need in needs.items()}
         settings = {pool: PoolSettings(HEALTH, hold) for pool in pools.values()}
         maps = maps_of(tables["main"], pools, settings, self.spec.trusted_proxies)
-        files = {map_file(name): text_of(entries) for name, entries in maps.items()}
+        write_gateway(self.site, self.spec, POOLS, IMAGE, self.held, maps)
         servers = [PoolServer(each.name, each.address) for each in replicas]
-        files |= {pool_file(pool): render_pool(pool, servers, HEALTH) for pool in settings}
-        write_files(self.site.config, files, self.site)
+        for pool in settings:
+            write_pool(self.site, pool, servers, HEALTH)
         for slot in self.containers:
             for pool in settings:
                 self.have(pool, replicas, slot)

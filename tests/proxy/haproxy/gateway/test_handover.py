@@ -108,6 +108,7 @@ def test_reload_and_hand_over_lose_nothing(world: GatewayWorld, replicas: dict[s
 
     with load(world) as clients:
         changed = SPEC.model_copy(update={"timeouts": GatewayTimeouts(client=61.0)})
+        world.spec = changed
         world.write(changed)
         Runtime(world.master(), "h001").reload(structure(changed, POOLS))
         world.start(2, handover=1)

@@ -1,0 +1,102 @@
+"""The directory of a gateway's configuration: what HAProxy reads when it starts, and who wrote which part of it.
+
+The gateway writes its own files, the maps, the assignment, and pools that are spare; a service writes the file of its pool.
+Whatever was edited manually, or left half written, reads as something that has to be written again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.core.desired.stack import Probe, Site
+from reconciler.proxy.haproxy.directory import opened, opened_below
+from reconciler.proxy.haproxy.files import prepare, read_files, write_files
+from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, entries_of, text_of
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, head, read_pool, render_pool
+from reconciler.proxy.haproxy.gateway.pools import Need, assignment_text, kind_of, read_assignment
+from reconciler.proxy.haproxy.gateway.render import (
+    POOL_DIRECTORY,
+    file_names,
+    map_file,
+    pool_file,
+    read_structure,
+    render,
+)
+
+__all__ = ["WrittenGateway", "read_gateway", "write_gateway", "write_pool"]
+
+ASSIGNMENT_FILE: Final = "assignment.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenGateway:
+    """What is in the directory. `structure` and `image` are empty without a configuration; a pool is None when its file is
+    not as it was rendered, a map is missing when its file is not. `held`: who has which pool.
+    """
+
+    structure: str = ""
+    image: str = ""
+    pools: Mapping[str, tuple[PoolServer, ...] | None] = field(default_factory=dict)
+    held: Mapping[Need, str] = field(default_factory=dict)
+    maps: Maps = field(default_factory=dict)
+
+    @property
+    def busy(self) -> frozenset[str]:
+        """The pools that have a server, or may have one."""
+        return frozenset(pool for pool, servers in self.pools.items() if servers is None or servers)
+
+
+def read_gateway(site: Site) -> WrittenGateway:
+    """What is written. Raises OSError."""
+    pools = _pools_in(site)
+    names = [*file_names(), ASSIGNMENT_FILE, *map(map_file, MAPS), *map(pool_file, pools)]
+    files = read_files(site.config, names)
+    structure, image = read_structure(files, pools) or ("", "")
+    maps = {name: entries_of(files[map_file(name)]) for name in MAPS if map_file(name) in files}
+    return WrittenGateway(
+        structure=structure,
+        image=image,
+        pools={pool: read_pool(pool, files.get(pool_file(pool), "")) for pool in pools},
+        held=read_assignment(files.get(ASSIGNMENT_FILE, "")),
+        maps={name: entries for name, entries in maps.items() if entries is not None},
+    )
+
+
+def write_gateway(
+    site: Site, spec: GatewaySpec, pools: Collection[str], image: str, held: Mapping[Need, str], maps: Maps
+) -> None:
+    """Write the gateway's part: of pools those that are not there yet, and its own file last. Raises OSError, and
+    ValueError for a value that HAProxy could read as something else.
+    """
+    files = {pool_file(pool): head(pool) for pool in sorted(set(pools) - set(_pools_in(site)))}
+    files |= {map_file(name): text_of(maps.get(name, {})) for name in MAPS}
+    files |= {ASSIGNMENT_FILE: assignment_text(held), **render(spec, pools, image)}
+    prepare(site)
+    write_files(site.config, files, site)
+
+
+def write_pool(site: Site, pool: str, servers: Collection[PoolServer], health: Probe) -> None:
+    """Write the file of a pool, as the service that has it. Raises OSError and ValueError."""
+    write_files(site.config, {pool_file(pool): render_pool(pool, servers, health)}, site)
+
+
+def _pools_in(site: Site) -> tuple[str, ...]:
+    """The pools that have a file. HAProxy reads all files there: one that is no pool's was added manually."""
+    found: list[str] = []
+    with (
+        suppress(FileNotFoundError),
+        opened(site.config) as config,
+        opened_below(config, POOL_DIRECTORY) as directory,
+        os.scandir(directory) as entries,
+    ):
+        for entry in entries:
+            pool, dot, ending = entry.name.partition(".")
+            with suppress(ValueError):
+                if dot and ending == "cfg" and kind_of(pool):
+                    found.append(pool)
+    return tuple(sorted(found))
