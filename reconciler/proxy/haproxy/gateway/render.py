@@ -31,11 +31,12 @@ from reconciler.proxy.haproxy.containers import (
     RUN_MOUNT,
     SLOT_VARIABLE,
 )
+from reconciler.proxy.haproxy.front import HAPROXY_USER
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.pool_file import head
 from reconciler.proxy.haproxy.gateway.sections import http_section, tcp_section
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
-from reconciler.proxy.haproxy.template import filled
+from reconciler.proxy.haproxy.template import filled, repeated
 from reconciler.proxy.haproxy.values import header_bytes, image_text, milliseconds
 
 __all__ = [
@@ -58,6 +59,7 @@ MAP_DIRECTORY: Final = "maps"
 MAINTENANCE_RETRY: Final = 300
 """Retry-After of a route in maintenance, in seconds."""
 
+_UNUSED_MAP: Final = "    http-request set-var(txn.unused) path,map(@path) if FALSE"
 _ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
 _HERE: Final = Path(__file__).parent
 
@@ -134,16 +136,26 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "config": CONFIG_MOUNT,
         "events": f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
         "state_file": f"{CONFIG_MOUNT}/{state_file(slot)}",
-        "exporter": f":{EXPORTER_PREFIX}{slot}",
+        # Root opens the ports of a host and is left then.
+        "account": f"    uid {HAPROXY_USER}\n    gid {HAPROXY_USER}" if spec.network == "host" else "",
+        "exporter": f"{'127.0.0.1' if spec.network == 'host' else ''}:{EXPORTER_PREFIX}{slot}",
     }
     values |= {f"map_{name.replace('-', '_')}": map_path(name) for name in MAPS}
     values |= {
         f"timeout_{name}": f"{milliseconds('timeout', seconds)}ms"
         for name, seconds in {**TIMEOUTS, **own}.items()
     }
-    tcp = [tcp_section(listener, values) for listener in spec.listeners if not listener.is_http]
-    sections = {"http": http_section(spec, values), "tcp": "\n".join(tcp)}
-    return filled(_HERE / "gateway.cfg.template", {**values, **sections})
+    tcp = [tcp_section(listener, spec, values) for listener in spec.listeners if not listener.is_http]
+    sections = {"http": http_section(spec, values), "tcp": "\n".join(tcp), "unused_maps": ""}
+    text = _filled({**values, **sections})
+    # HAProxy only knows the maps that it uses, and without a listener of a kind some are not used.
+    known = text + _assets()["headers.lua"]
+    unused = [{"path": map_path(name)} for name in MAPS if map_path(name) not in known]
+    return _filled({**values, **sections, "unused_maps": repeated(_UNUSED_MAP, unused)})
+
+
+def _filled(values: Mapping[str, object]) -> str:
+    return filled(_HERE / "gateway.cfg.template", values)
 
 
 def map_path(name: str) -> str:

@@ -90,7 +90,7 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         return ""
     windows = [{"n": seconds} for seconds in sorted(WINDOW_SECONDS.values())]
     parts = {
-        "binds": "\n".join(f"    bind {_bind(listener)}" for listener in listeners),
+        "binds": "\n".join(f"    bind {_bind(listener, spec)}" for listener in listeners),
         "proxy_protocol": _expected(listeners, values),
         "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
         "default_status": spec.default_response.status,
@@ -104,7 +104,7 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
     return filled(_HERE / "http.cfg.template", {**values, **parts})
 
 
-def tcp_section(listener: Listener, values: Mapping[str, object]) -> str:
+def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, object]) -> str:
     """The frontend of a TCP or TLS listener."""
     own = {**values, "name": listener.name, "port": listener.port}
     target = [repeated(_UNNAMED, [own])]
@@ -115,7 +115,7 @@ def tcp_section(listener: Listener, values: Mapping[str, object]) -> str:
             *target,
         ]
     parts = {
-        "bind": _bind(listener),
+        "bind": _bind(listener, spec),
         "proxy_protocol": _expected([listener], values),
         "target": "\n".join(target),
         "successor": _successor(listener.name, "tcp", values),
@@ -123,8 +123,9 @@ def tcp_section(listener: Listener, values: Mapping[str, object]) -> str:
     return filled(_HERE / "tcp.cfg.template", {**own, **parts})
 
 
-def _bind(listener: Listener) -> str:
-    address = listener.address or ""
+def _bind(listener: Listener, spec: GatewaySpec) -> str:
+    # In a namespace of its own HAProxy has none of the host's addresses; the engine publishes the port on it.
+    address = listener.address or "" if spec.network == "host" else ""
     where = f"[{address}]" if ":" in address else address
     tls = f" ssl crt {DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST} alpn h2,http/1.1"
     return f"{where}:{listener.port} name {listener.name}{tls if listener.protocol == 'HTTPS' else ''}"

@@ -52,6 +52,7 @@ SPEC = GatewaySpec(
     trusted_proxies=("172.16.0.0/12",),
     drain_seconds=30.0,
 )
+START = datetime(2026, 5, 1, tzinfo=UTC)
 POOLS = pool_names(dict.fromkeys(PoolKind, 4))
 
 
@@ -101,6 +102,16 @@ class GatewayWorld:
         until(lambda: self._answers(slot) or self._ended(slot))
         assert self._answers(slot), self._log(slot)
 
+    def adopt(self, slot: int) -> None:
+        """Know a HAProxy that was started otherwise, when it answers."""
+        until(lambda: self._answers(slot))
+        self.containers[slot] = ""
+
+    def held_by(self, service: str) -> str:
+        """The pool of a service that has one only."""
+        (pool,) = (pool for need, pool in self.held.items() if need.service == service)
+        return pool
+
     def stop(self) -> None:
         """Remove every HAProxy."""
         if self.containers:
@@ -120,7 +131,7 @@ class GatewayWorld:
         """Make these the routes, all of one service with these replicas, or those of more services."""
         http = [Route.model_validate(each, by_alias=True) for each in routes if isinstance(each, dict)]
         tcp = [each for each in routes if isinstance(each, TcpRoute)]
-        mine = Claimant("s", datetime(2026, 5, 1, tzinfo=UTC), tuple(http), tuple(tcp))
+        mine = Claimant("s", START, tuple(http), tuple(tcp))
         tables, refusals = settle({"main": self.spec}, [mine, *services])
         assert not refusals
         needs = needs_of(tables["main"])
@@ -218,7 +229,7 @@ def namespace() -> Iterator[tuple[str, str]]:
 @pytest.fixture(scope="module")
 def front(namespace: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayWorld]:
     """One HAProxy that is never reloaded; each test says by `serve` which routes it has."""
-    made = GatewayWorld(_site(tmp_path_factory.mktemp("front")), *namespace)
+    made = GatewayWorld(site_in(tmp_path_factory.mktemp("front")), *namespace)
     try:
         made.write(SPEC)
         made.start()
@@ -232,14 +243,14 @@ def front(namespace: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture
 def world(namespace: tuple[str, str], tmp_path: Path) -> Iterator[GatewayWorld]:
     """A gateway of its own for a test: `write`, then `start`."""
-    made = GatewayWorld(_site(tmp_path), *namespace)
+    made = GatewayWorld(site_in(tmp_path), *namespace)
     try:
         yield made
     finally:
         made.stop()
 
 
-def _site(directory: Path) -> Site:
+def site_in(directory: Path) -> Site:
     return (
         Site(directory, HAPROXY_USER, HAPROXY_USER)
         if os.geteuid() == 0

@@ -27,6 +27,7 @@ SPEC = GatewaySpec(
         Listener(name="db", port=5432, protocol="TLS"),
     ),
     trusted_proxies=("10.0.0.0/8",),
+    network="host",
 )
 
 
@@ -43,6 +44,8 @@ def text(spec: GatewaySpec = SPEC) -> str:
         "    tcp-request connection expect-proxy layer4 if { so_name https } "
         "{ src,map_ip(/usr/local/etc/haproxy/maps/trusted.map) -m found }",
         "frontend tcp-ssh from tcp",
+        "    uid 99\n    gid 99",
+        '    bind "127.0.0.1:184${VAULT_PROXY_SLOT}"',
         "    bind 127.0.0.1:2222 name ssh",
         "    hard-stop-after 32500ms",
         # HAProxy ends a hold with it: tried with 10 s.
@@ -61,6 +64,24 @@ def test_a_gateway_without_http_has_no_such_frontend() -> None:
 
     assert "frontend public" not in text(only)
     assert "frontend tcp-ssh" in text(only)
+
+
+def test_a_published_gateway_listens_on_all_addresses_of_its_namespace() -> None:
+    published = text(SPEC.model_copy(update={"network": "published"}))
+
+    assert "    bind :443 name https ssl" in published
+    assert "    bind :2222 name ssh\n" in published
+    assert '    bind ":184${VAULT_PROXY_SLOT}"\n' in published
+    assert "    uid " not in published
+
+
+@pytest.mark.parametrize("protocol", ["HTTP", "TCP"])
+def test_haproxy_knows_every_map_whatever_it_listens_for(protocol: Any) -> None:
+    only = GatewaySpec(listeners=(Listener(name="one", port=80, protocol=protocol),))
+    files = render(only, POOLS, IMAGE)
+    known = files[GATEWAY_FILE] + files["headers.lua"]
+
+    assert [name for name in MAPS if map_path(name) not in known] == []
 
 
 def test_every_map_is_used_and_no_other_can_be_named() -> None:

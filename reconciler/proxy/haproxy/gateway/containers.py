@@ -1,0 +1,127 @@
+"""The containers of a VaultGateway, as Compose services.
+
+With `network: published` a container holds the network namespace and the published ports, as in front of every stack,
+and HAProxy lives in it. With `network: host` HAProxy uses the network of the host, so nothing else is needed, but it has to
+start as root to open ports below 1024.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from reconciler.api.vaultgateway import GatewaySpec, Listener, VaultGateway
+from reconciler.core.desired.revision import revisions_of
+from reconciler.core.desired.stack import Role, Site, Workload
+from reconciler.core.desired.workloads import Part, labelled
+from reconciler.core.names import GATEWAY, HAPROXY
+from reconciler.proxy.haproxy.containers import (
+    CONFIG_MOUNT,
+    FIRST_SLOT,
+    HARD_STOP_MARGIN,
+    RUN_MOUNT,
+    SLOT_VARIABLE,
+)
+from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, POOL_DIRECTORY
+
+__all__ = ["GATEWAY_NET", "gateway_parts", "project_of", "slot_overlay"]
+
+GATEWAY_NET: Final = "gateway-net"
+"""The network that the replicas of a gateway's services join."""
+
+_HOST_CAPABILITIES: Final = ("KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
+"""To open a low port, to leave root, and to end workers that have left it: without KILL no old worker ever ends."""
+
+
+def project_of(name: str) -> str:
+    """The Compose project of a VaultGateway. Not `vault-gateway-`: that is the project of a VaultService `gateway-NAME`."""
+    return f"vaultgateway-{name}"
+
+
+def gateway_parts(gateway: VaultGateway, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
+    """The workloads of a gateway. `bind` is the address that ports are published on where a listener has none; `key` is
+    that of revisions.
+    """
+    spec, owner = gateway.spec, str(gateway.ref)
+    haproxy = _haproxy(spec, site) | {"deploy": {"replicas": spec.replicas}}
+    proxy = labelled(owner, _workload(HAPROXY, Role.PROXY, spec, haproxy, haproxy, key), haproxy)
+    if spec.network == "host":
+        return (proxy,)
+    held = _holder(spec, bind)
+    # A gateway is disruptive to replace, and does nothing but hold ports: only those are its revision.
+    namespace = _workload(GATEWAY, Role.GATEWAY, spec, held, {"ports": _holder(spec, "")["ports"]}, key)
+    return (labelled(owner, namespace, held), proxy)
+
+
+def slot_overlay(slot: int, handover: int | None) -> dict[str, Any]:
+    """The fields that differ between HAProxy containers of one gateway; not part of the revision."""
+    command = ["haproxy", "-f", f"{CONFIG_MOUNT}/{GATEWAY_FILE}", "-f", f"{CONFIG_MOUNT}/{POOL_DIRECTORY}"]
+    command += ["-S", f"{RUN_MOUNT}/master-{slot}.sock,mode,660"]
+    if handover is not None:
+        command += ["-x", f"{RUN_MOUNT}/admin-{handover}.sock"]
+    return {"command": command, "environment": {SLOT_VARIABLE: str(slot)}}
+
+
+def _workload(
+    name: str, role: Role, spec: GatewaySpec, definition: dict[str, Any], revised: dict[str, Any], key: bytes
+) -> Workload:
+    revisions = revisions_of(revised, key)
+    is_proxy = role is Role.PROXY
+    return Workload(
+        name=name,
+        role=role,
+        replicas=spec.replicas if is_proxy else 1,
+        image=spec.image,
+        revision=revisions[0],
+        revisions=frozenset(revisions),
+        networks=frozenset(definition.get("networks", ())),
+        needs=(GATEWAY,) if is_proxy and spec.network == "published" else (),
+        stop_grace=spec.drain_seconds + HARD_STOP_MARGIN if is_proxy else 0.0,
+    )
+
+
+def _holder(spec: GatewaySpec, bind: str) -> dict[str, Any]:
+    """The service that holds the namespace. It runs any image that has `sleep`; HAProxy's own avoids a second pull."""
+    return {
+        "image": spec.image,
+        "entrypoint": ["sleep", "infinity"],
+        "user": "65534:65534",
+        # `sleep` as process 1 ignores SIGTERM, and has no sessions to finish.
+        "stop_signal": "SIGKILL",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        "networks": [GATEWAY_NET],
+        # HAProxy listens on the ports as they are, without being root.
+        "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
+        "ports": [_published(listener, bind) for listener in spec.listeners],
+    }
+
+
+def _published(listener: Listener, bind: str) -> str:
+    address = listener.address or bind
+    where = "" if not address else f"[{address}]:" if ":" in address else f"{address}:"
+    return f"{where}{listener.port}:{listener.port}"
+
+
+def _haproxy(spec: GatewaySpec, site: Site) -> dict[str, Any]:
+    on_host = spec.network == "host"
+    place: dict[str, Any] = (
+        {"network_mode": "host", "user": f"0:{site.gid}", "cap_add": list(_HOST_CAPABILITIES)}
+        if on_host
+        else {"network_mode": f"service:{GATEWAY}", "user": f"{site.uid}:{site.gid}"}
+    )
+    return {
+        "image": spec.image,
+        **place,
+        "cap_drop": ["ALL"],
+        "security_opt": ["no-new-privileges:true"],
+        "restart": "unless-stopped",
+        "stop_signal": "SIGUSR1",
+        "stop_grace_period": f"{round(spec.drain_seconds + HARD_STOP_MARGIN)}s",
+        "volumes": [
+            {"type": "bind", "source": str(site.config), "target": CONFIG_MOUNT, "read_only": True},
+            {"type": "bind", "source": str(site.run), "target": RUN_MOUNT},
+        ],
+        **slot_overlay(FIRST_SLOT, None),
+    }
