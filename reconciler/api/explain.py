@@ -44,7 +44,7 @@ def type_text(schema: Schema) -> str:
     if "const" in body:
         return str(body["const"])
     if "enum" in body:
-        return f"one of {', '.join(body['enum'])}"
+        return f"one of {', '.join(map(str, body['enum']))}"
     if "anyOf" in body:
         return _union_text(body["anyOf"])
     if "items" in body:

@@ -31,8 +31,11 @@ from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.quantities import TimestampText
 from reconciler.api.resource import Metadata, Resource
 from reconciler.api.revisioned import REVISIONED
+from reconciler.api.route import Route
+from reconciler.api.routing import check_claims
 from reconciler.api.status import Status
 from reconciler.api.strategy import Rotation, Strategy
+from reconciler.api.tcp import TcpRoute
 from reconciler.api.traffic import HealthCheck, Ports, Proxy
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
 ]
 
 KIND: Final = VAULT_SERVICE.name
+MAX_ROUTES: Final = 64
 
 
 def _quoted(value: object) -> object:
@@ -87,6 +91,17 @@ class Spec(ApiModel):
         description="Web replicas. Unset: VAULT_WEB_REPLICAS, then the plugin's minimum.",
     )
     ports: Ports = Field(default=Ports.model_construct(), description="Where the service listens.")
+    route: Route | None = Field(
+        default=None, description="Requests of a VaultGateway that belong to this service. Unset: none."
+    )
+    routes: Annotated[tuple[Route, ...], Strict(False)] = Field(
+        default=(), max_length=MAX_ROUTES, description="The same, for a service with several routes."
+    )
+    tcp: Annotated[tuple[TcpRoute, ...], Strict(False)] = Field(
+        default=(),
+        max_length=MAX_ROUTES,
+        description="Connections to TCP ports of a VaultGateway that belong to this service.",
+    )
     healthcheck: Annotated[HealthCheck, REVISIONED] = Field(
         default=HealthCheck.model_construct(), description="How HAProxy checks a replica."
     )
@@ -146,6 +161,16 @@ class Spec(ApiModel):
         if self.drift_ignore and self.drift != "warn":
             raise ValueError("spec.driftIgnore applies to warnings only; it needs spec.drift: warn")
         return self
+
+    @model_validator(mode="after")
+    def _claims_each_once(self) -> Self:
+        check_claims(self.route, self.routes, self.tcp)
+        return self
+
+    @property
+    def all_routes(self) -> tuple[Route, ...]:
+        """The routes of `route` or `routes`."""
+        return (self.route,) if self.route else self.routes
 
     @field_validator("depends_on")
     @classmethod

@@ -36,6 +36,7 @@ ALLOWED = {
     "items",
     "maxLength",
     "maxItems",
+    "minItems",
     "maximum",
     "minimum",
     "nullable",

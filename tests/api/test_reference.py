@@ -23,7 +23,13 @@ def test_the_yaml_of_the_page_loads() -> None:
 def test_the_example_shows_nearly_every_field_of_the_spec() -> None:
     fields = set(property_names(resource_schema()["properties"]["spec"]))
     shown = {line.strip().split(":")[0] for line in EXAMPLE.splitlines() if line.startswith("  ")}
-    assert fields - shown == {"suspend", "restartedAt", "rotatedAt", "driftIgnore"}
+    assert fields - shown == {
+        *("route", "routes", "tcp"),
+        "suspend",
+        "restartedAt",
+        "rotatedAt",
+        "driftIgnore",
+    }
 
 
 def test_every_object_has_a_section_and_every_row_four_cells() -> None:

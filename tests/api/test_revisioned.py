@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from reconciler.api import Spec, VaultService
 from reconciler.api.revisioned import is_revisioned, revisioned_fields, with_revision_of
+from reconciler.api.route import Route
+from reconciler.api.tcp import TcpRoute
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.proxy.haproxy.front import FRONT
@@ -25,6 +27,9 @@ OTHER: dict[str, Any] = {
     "replicas": 5,
     "ports.http": 9000,
     "ports.container": 9001,
+    "route": {"hostnames": ["files.test"], "path": "/x", "port": 9000, "auth": {"basic": {"file": "users"}}},
+    "routes": [{"hostnames": ["files.test"]}],
+    "tcp": [{"port": 2222, "target": 22}],
     "healthcheck.path": "/healthz",
     "healthcheck.host": "app.example",
     "healthcheck.interval": "7s",
@@ -55,6 +60,10 @@ OTHER: dict[str, Any] = {
     "driftIgnore": [],
 }
 """Another value for each field of a spec. `drift` and `driftIgnore` allow no other value beside a rotation."""
+
+
+WHOLE = {"route"}
+"""Fields with many parts, none of which makes a revision; they have another value as a whole."""
 
 
 class Mirror(VaultServicePlugin):
@@ -103,7 +112,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             each for each in (annotation, *optional) if isinstance(each, type) and issubclass(each, BaseModel)
         ]
         path = f"{prefix}{field.alias or name}"
-        yield from leaves(models[0], f"{path}.") if models else [path]
+        yield from leaves(models[0], f"{path}.") if models and path not in WHOLE else [path]
 
 
 def test_the_fields_that_make_a_revision() -> None:
@@ -137,6 +146,10 @@ def test_a_field_that_is_not_marked_would_be_noticed() -> None:
     before = Unmarked.model_validate(BEFORE)
     after = Unmarked.model_validate(BEFORE | {"env": {"TAG": "2"}})
     assert stack_of(with_revision_of(before, after)).revision != stack_of(before).revision
+
+
+def test_routes_make_no_revision() -> None:
+    assert (revisioned_fields(Route), revisioned_fields(TcpRoute)) == ((), ())
 
 
 def test_optional_parts_hold_no_revisioned_field() -> None:

@@ -175,6 +175,38 @@ def test_a_service_cannot_wait_for_itself() -> None:
         service(depends_on=("files",))
 
 
+@pytest.mark.parametrize(
+    ("claims", "message"),
+    [
+        (
+            {"route": {"hostnames": ["a"]}, "routes": [{"hostnames": ["b"]}]},
+            "route for a single one, or routes",
+        ),
+        ({"routes": [{"hostnames": ["a", "b"]}, {"hostnames": ["b"]}]}, "must claim b/ only once"),
+        (
+            {"routes": [{"hostnames": ["a"], "path": "/x"}, {"hostnames": ["a"], "path": "/x/"}]},
+            "must claim a/x/ only once",
+        ),
+        ({"tcp": [{"port": 1, "target": 2}, {"port": 1, "target": 3}]}, "must claim port 1 only once"),
+    ],
+)
+def test_a_service_does_not_contradict_itself(claims: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        Spec.model_validate({"plugin": "whoami", **claims}, by_name=False, by_alias=True)
+
+
+def test_a_service_may_claim_the_same_on_two_gateways_and_several_paths_on_one() -> None:
+    claims = [
+        {"hostnames": ["a"], "gateway": "one"},
+        {"hostnames": ["a"], "gateway": "two"},
+        {"hostnames": ["a"], "gateway": "one", "path": "/x"},
+    ]
+    spec = Spec.model_validate({"plugin": "whoami", "routes": claims}, by_name=False, by_alias=True)
+
+    assert [route.path for route in spec.all_routes] == ["/", "/", "/x"]
+    assert Spec.model_validate_json(json.dumps(spec.to_document())) == spec
+
+
 specs = st.builds(
     Spec,
     plugin=st.just("whoami"),
