@@ -7,6 +7,7 @@ Whatever was edited manually, or left half written, reads as something that has 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,9 +29,12 @@ from reconciler.proxy.haproxy.gateway.render import (
     render,
 )
 
-__all__ = ["WrittenGateway", "read_gateway", "write_gateway", "write_pool"]
+__all__ = ["WrittenGateway", "read_gateway", "read_slots", "write_gateway", "write_pool", "write_slots"]
 
 ASSIGNMENT_FILE: Final = "assignment.txt"
+SLOTS_FILE: Final = "slots.txt"
+
+_SLOT: Final = re.compile(r"[1-9][0-9]{0,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,18 @@ def write_gateway(
 def write_pool(site: Site, pool: str, servers: Collection[PoolServer], health: Probe) -> None:
     """Write the file of a pool, as the service that has it. Raises OSError and ValueError."""
     write_files(site.config, {pool_file(pool): render_pool(pool, servers, health)}, site)
+
+
+def read_slots(site: Site) -> tuple[int, ...]:
+    """The slots that have a HAProxy, or are about to get one, in order: all that a service has to ask. Raises OSError."""
+    lines = read_files(site.config, [SLOTS_FILE]).get(SLOTS_FILE, "").splitlines()
+    return tuple(sorted({int(line) for line in lines if _SLOT.fullmatch(line)}))
+
+
+def write_slots(site: Site, slots: Collection[int]) -> None:
+    """Say which slots have a HAProxy; a new one has to be named before it is created. Raises OSError."""
+    prepare(site)
+    write_files(site.config, {SLOTS_FILE: "".join(f"{slot}\n" for slot in sorted(slots))}, site)
 
 
 def _pools_in(site: Site) -> tuple[str, ...]:

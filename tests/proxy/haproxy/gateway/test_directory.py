@@ -9,7 +9,14 @@ import pytest
 
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.desired.stack import Probe, Site
-from reconciler.proxy.haproxy.gateway.directory import WrittenGateway, read_gateway, write_gateway, write_pool
+from reconciler.proxy.haproxy.gateway.directory import (
+    WrittenGateway,
+    read_gateway,
+    read_slots,
+    write_gateway,
+    write_pool,
+    write_slots,
+)
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer
 from reconciler.proxy.haproxy.gateway.pools import Need, PoolKind, pool_names
@@ -92,3 +99,18 @@ def test_links_are_not_followed(site: Site, tmp_path: Path) -> None:
     write_gateway(site, SPEC, POOLS, "haproxy:3.0", HELD, FILES_MAPS)
     assert outside.read_text() == "a b\n"
     assert read_gateway(site).maps["tcp"] == {}
+
+
+def test_the_slots_are_those_that_were_written_last(site: Site, tmp_path: Path) -> None:
+    assert read_slots(Site(tmp_path / "nowhere", 0, 0)) == read_slots(site) == ()
+
+    write_slots(site, {12, 2})
+    assert read_slots(site) == (2, 12)
+    write_slots(site, ())
+    assert read_slots(site) == ()
+
+
+def test_a_line_that_is_no_slot_is_left_out(site: Site) -> None:
+    (site.config / "slots.txt").write_text("1\n0\n-2\n x\n99999999\n2\n2\n")
+
+    assert read_slots(site) == (1, 2)
