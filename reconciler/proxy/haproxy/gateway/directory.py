@@ -14,11 +14,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from reconciler.api.vaultgateway import GatewaySpec
-from reconciler.core.desired.stack import Probe, Site
+from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.directory import opened, opened_below
 from reconciler.proxy.haproxy.files import prepare, read_files, write_files
 from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, entries_of, text_of
-from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, head, read_pool, render_pool
+from reconciler.proxy.haproxy.gateway.pool_file import (
+    PoolServer,
+    PoolSettings,
+    WrittenPool,
+    head,
+    read_pool,
+    render_pool,
+)
 from reconciler.proxy.haproxy.gateway.pools import Need, assignment_text, kind_of, read_assignment
 from reconciler.proxy.haproxy.gateway.render import (
     POOL_DIRECTORY,
@@ -45,14 +52,19 @@ class WrittenGateway:
 
     structure: str = ""
     image: str = ""
-    pools: Mapping[str, tuple[PoolServer, ...] | None] = field(default_factory=dict)
+    pools: Mapping[str, WrittenPool | None] = field(default_factory=dict)
     held: Mapping[Need, str] = field(default_factory=dict)
     maps: Maps = field(default_factory=dict)
 
     @property
     def busy(self) -> frozenset[str]:
         """The pools that have a server, or may have one."""
-        return frozenset(pool for pool, servers in self.pools.items() if servers is None or servers)
+        return frozenset(pool for pool, said in self.pools.items() if said is None or said.servers)
+
+    @property
+    def settings(self) -> Mapping[str, PoolSettings]:
+        """The settings of the pools that have some."""
+        return {pool: said.settings for pool, said in self.pools.items() if said and said.settings}
 
 
 def read_gateway(site: Site) -> WrittenGateway:
@@ -84,9 +96,11 @@ def write_gateway(
     write_files(site.config, files, site)
 
 
-def write_pool(site: Site, pool: str, servers: Collection[PoolServer], health: Probe) -> None:
-    """Write the file of a pool, as the service that has it. Raises OSError and ValueError."""
-    write_files(site.config, {pool_file(pool): render_pool(pool, servers, health)}, site)
+def write_pool(site: Site, pool: str, servers: Collection[PoolServer], settings: PoolSettings | None) -> None:
+    """Write the file of a pool, as the service that has it; without settings it is a spare one. Raises OSError and
+    ValueError.
+    """
+    write_files(site.config, {pool_file(pool): render_pool(pool, servers, settings)}, site)
 
 
 def read_slots(site: Site) -> tuple[int, ...]:

@@ -7,18 +7,17 @@ route costs a single one. Every text is typed or encoded: no key or value has wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from reconciler.api.addresses import Network, network_of
 from reconciler.api.route import Headers, Redirect, Route
-from reconciler.core.desired.stack import Probe
 from reconciler.core.routes.claims import prefix_of
 from reconciler.core.routes.table import Table
+from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.values import check_host, check_path
 
-__all__ = ["MAPS", "Maps", "PoolSettings", "entries_of", "flags_of", "maps_of", "text_of"]
+__all__ = ["MAPS", "Maps", "entries_of", "flags_of", "maps_of", "settings_maps", "text_of"]
 
 Maps = Mapping[str, Mapping[str, str]]
 """The entries of each map, by the name of the map."""
@@ -51,14 +50,6 @@ _PLAIN: Final = "!$&'()*+-./:;=?@[]^_`{|}~"
 
 _EVERY_NETWORK: Final = (network_of("0.0.0.0/0"), network_of("::/0"))
 """Always in the map of networks: without an own entry, HAProxy looks an IPv4 client up among the IPv6 networks."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolSettings:
-    """What a service says of its pool: how replicas are checked, and how long requests wait for one, in seconds."""
-
-    health: Probe
-    hold_seconds: float
 
 
 def maps_of(
@@ -120,10 +111,17 @@ def maps_of(
             for key, name in table.tcp.items()
             if name in pools
         },
+        **settings_maps(settings),
+        "trusted": {str(network): "1" for network in sorted(map(network_of, trusted), key=str)},
+    }
+
+
+def settings_maps(settings: Mapping[str, PoolSettings]) -> Maps:
+    """The maps that say the settings of pools, which are given by name. Raises ValueError."""
+    return {
         "hold": {pool: _ms(each.hold_seconds) for pool, each in settings.items()},
         "check-path": {pool: check_path(each.health.path) for pool, each in settings.items()},
         "check-host": {pool: check_host(each.health.host) for pool, each in settings.items()},
-        "trusted": {str(network): "1" for network in sorted(map(network_of, trusted), key=str)},
     }
 
 

@@ -1,7 +1,8 @@
-"""The file of one pool: its backend and its servers.
+"""The file of one pool: its settings, its backend and its servers.
 
 The gateway writes it while the pool is spare, and the service that has the pool from then on, so it has one writer at a
-time. A worker that starts reads the servers from it; a running one is told over its socket.
+time. A worker that starts reads the servers from it; a running one is told over its socket. The settings are a comment:
+HAProxy takes them from maps, which the gateway makes of these files.
 """
 
 from __future__ import annotations
@@ -14,20 +15,47 @@ from typing import Final
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
 from reconciler.core.desired.stack import Probe
 from reconciler.proxy.haproxy.gateway.pools import PoolKind, kind_of
-from reconciler.proxy.haproxy.values import address_text, check_options, name_text, weighed
+from reconciler.proxy.haproxy.values import (
+    address_text,
+    check_host,
+    check_options,
+    check_path,
+    milliseconds,
+    name_text,
+    weighed,
+)
 
-__all__ = ["PoolServer", "head", "read_pool", "render_pool", "server_options"]
+__all__ = [
+    "PoolServer",
+    "PoolSettings",
+    "WrittenPool",
+    "head",
+    "read_pool",
+    "render_pool",
+    "server_options",
+    "settings_text",
+]
 
 COMPRESSED_TYPES: Final = (
     *("text/html", "text/plain", "text/css", "text/javascript", "text/xml", "application/javascript"),
     *("application/json", "application/xml", "application/manifest+json", "image/svg+xml"),
 )
 
+_SETTINGS: Final = re.compile(
+    r"# check (?P<path>\S+) host (?P<host>\S+) inter (?P<interval>[0-9]{1,10})ms hold (?P<hold>[0-9]{1,10})ms\n"
+)
 _SERVER: Final = re.compile(
-    r"^    server (?P<name>\S+) (?P<address>\S+)(?: weight (?P<weight>0|[1-9][0-9]{0,2}))?"
-    r" check inter (?P<interval>[0-9]{1,10})ms .*\n",
+    r"^    server (?P<name>\S+) (?P<address>\S+)(?: weight (?P<weight>0|[1-9][0-9]{0,2}))? check .*\n",
     re.MULTILINE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PoolSettings:
+    """What a service says of its pool: how replicas are checked, and how long requests wait for one, in seconds."""
+
+    health: Probe
+    hold_seconds: float
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,18 +67,36 @@ class PoolServer:
     weight: int = DEFAULT_WEIGHT
 
 
-def render_pool(pool: str, servers: Iterable[PoolServer], health: Probe | None) -> str:
-    """The file of a pool; `health` is needed for servers. Raises ValueError for what could be more than it says."""
-    lines = [head(pool)]
+@dataclass(frozen=True, slots=True)
+class WrittenPool:
+    """What the file of a pool says; a spare one has no settings."""
+
+    settings: PoolSettings | None = None
+    servers: tuple[PoolServer, ...] = ()
+
+
+def render_pool(pool: str, servers: Iterable[PoolServer], settings: PoolSettings | None) -> str:
+    """The file of a pool; one with servers needs settings. Raises ValueError for what could be more than it says."""
+    lines = [settings_text(settings)] if settings else []
+    lines.append(head(pool))
     for server in sorted(servers):
-        if health is None:
+        if settings is None:
             raise ValueError(f"pool {pool}: a server without a health check")
         name = name_text("server name", server.name)
         share = f" weight {weighed(server.weight)}" if server.weight != DEFAULT_WEIGHT else ""
-        lines.append(
-            f"    server {name} {address_text(server.address)}{share} {server_options(pool, name, health)}\n"
-        )
+        options = server_options(pool, name, settings.health)
+        lines.append(f"    server {name} {address_text(server.address)}{share} {options}\n")
     return "".join(lines)
+
+
+def settings_text(settings: PoolSettings) -> str:
+    """The line of a pool's file that says its settings. Raises ValueError for what could be more than that."""
+    health = settings.health
+    interval = max(1, milliseconds("health check interval", health.interval))
+    hold = milliseconds("hold seconds", settings.hold_seconds)
+    return (
+        f"# check {check_path(health.path)} host {check_host(health.host)} inter {interval}ms hold {hold}ms\n"
+    )
 
 
 def head(pool: str) -> str:
@@ -76,16 +122,18 @@ def server_options(pool: str, name: str, health: Probe) -> str:
     return f"{check_options(health)}{cookie}"
 
 
-def read_pool(pool: str, text: str) -> tuple[PoolServer, ...] | None:
-    """The servers of a pool's file; None when the file is not one that was rendered for this pool."""
-    found = list(_SERVER.finditer(text))
+def read_pool(pool: str, text: str) -> WrittenPool | None:
+    """What the file of a pool says; None when the file is not one that was rendered for this pool."""
+    said = _SETTINGS.match(text)
+    settings = said and PoolSettings(
+        Probe(said["path"], said["host"], int(said["interval"]) / 1000), int(said["hold"]) / 1000
+    )
     servers = [
-        PoolServer(each["name"], each["address"], int(each["weight"] or DEFAULT_WEIGHT)) for each in found
+        PoolServer(each["name"], each["address"], int(each["weight"] or DEFAULT_WEIGHT))
+        for each in _SERVER.finditer(text)
     ]
-    # Only the interval of a check is in the file; its path and host are in maps.
-    probe = Probe("/", "localhost", int(found[0]["interval"]) / 1000) if found else None
     try:
-        is_ours = render_pool(pool, servers, probe) == text
+        is_ours = render_pool(pool, servers, settings) == text
     except ValueError:
         return None
-    return tuple(sorted(servers)) if is_ours else None
+    return WrittenPool(settings, tuple(sorted(servers))) if is_ours else None

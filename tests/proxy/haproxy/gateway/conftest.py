@@ -27,8 +27,8 @@ from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, RUN_MOUNT, SLOT_VARIABLE
 from reconciler.proxy.haproxy.files import write_files
 from reconciler.proxy.haproxy.gateway.directory import read_gateway, write_gateway, write_pool
-from reconciler.proxy.haproxy.gateway.maps import PoolSettings, maps_of
-from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, server_options
+from reconciler.proxy.haproxy.gateway.maps import maps_of
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, server_options
 from reconciler.proxy.haproxy.gateway.pools import PoolKind, assign, needs_of, pool_names
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE
 from reconciler.proxy.haproxy.gateway.transactions import change_maps
@@ -142,7 +142,7 @@ class GatewayWorld:
         write_gateway(self.site, self.spec, POOLS, IMAGE, self.held, maps)
         servers = [PoolServer(each.name, each.address) for each in replicas]
         for pool in settings:
-            write_pool(self.site, pool, servers, HEALTH)
+            write_pool(self.site, pool, servers, settings[pool])
         for slot in self.containers:
             for pool in settings:
                 self.have(pool, replicas, slot)

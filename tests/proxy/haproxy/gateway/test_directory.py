@@ -18,7 +18,7 @@ from reconciler.proxy.haproxy.gateway.directory import (
     write_slots,
 )
 from reconciler.proxy.haproxy.gateway.maps import MAPS
-from reconciler.proxy.haproxy.gateway.pool_file import PoolServer
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import Need, PoolKind, pool_names
 from reconciler.proxy.haproxy.gateway.render import structure
 
@@ -27,7 +27,8 @@ POOLS = pool_names({PoolKind.HTTP: 2, PoolKind.TCP: 1})
 HELD = {Need("files", 0, PoolKind.HTTP): "h001"}
 FILES_MAPS = {"routes": {"files.test/": "files.0|h001|~|0"}}
 ONE = PoolServer("one", "10.0.0.1:8000")
-PROBE = Probe("/healthz", "localhost", 2.0)
+SETTINGS = PoolSettings(Probe("/healthz", "localhost", 2.0), 30.0)
+SPARE = WrittenPool()
 
 
 @pytest.fixture
@@ -45,23 +46,25 @@ def test_what_is_written_is_read(site: Site) -> None:
     read = read_gateway(site)
 
     assert (read.structure, read.image) == (structure(SPEC, POOLS), "haproxy:3.0")
-    assert read.pools == {"h001": (), "h002": (), "t001": ()}
+    assert read.pools == {"h001": SPARE, "h002": SPARE, "t001": SPARE}
     assert read.held == HELD
     assert read.maps == {name: FILES_MAPS.get(name, {}) for name in MAPS}
     assert read.busy == frozenset()
 
 
 def test_the_gateway_leaves_the_pool_of_a_service_alone(site: Site) -> None:
-    write_pool(site, "h001", [ONE], PROBE)
+    write_pool(site, "h001", [ONE], SETTINGS)
     write_gateway(site, SPEC, pool_names({PoolKind.HTTP: 3}), "haproxy:3.0", HELD, FILES_MAPS)
 
     read = read_gateway(site)
-    assert read.pools == {"h001": (ONE,), "h002": (), "h003": (), "t001": ()}
+    mine = WrittenPool(SETTINGS, (ONE,))
+    assert read.pools == {"h001": mine, "h002": SPARE, "h003": SPARE, "t001": SPARE}
+    assert read.settings == {"h001": SETTINGS}
     assert read.busy == {"h001"}
 
 
 def test_servers_are_no_part_of_the_structure(site: Site) -> None:
-    write_pool(site, "h001", [ONE], PROBE)
+    write_pool(site, "h001", [ONE], SETTINGS)
 
     assert read_gateway(site).structure == structure(SPEC, POOLS)
 
@@ -75,7 +78,7 @@ def test_a_file_that_is_as_it_should_be_is_not_written(site: Site) -> None:
 
 
 def test_a_manual_edit_reads_as_something_to_be_written_again(site: Site) -> None:
-    write_pool(site, "h001", [ONE], PROBE)
+    write_pool(site, "h001", [ONE], SETTINGS)
     pool, routes = site.config / "pools/h001.cfg", site.config / "maps/routes.map"
     pool.write_text(pool.read_text().replace("check", "check backup"))
     routes.write_text("# mine\nfiles.test/ files.0|h001|~|0\n")

@@ -16,7 +16,8 @@ from reconciler.api.vaultgateway import GatewaySpec, Listener
 from reconciler.core.desired.stack import Probe
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.table import Table, settle
-from reconciler.proxy.haproxy.gateway.maps import MAPS, PoolSettings, flags_of, lines_of, maps_of, text_of
+from reconciler.proxy.haproxy.gateway.maps import MAPS, flags_of, lines_of, maps_of, text_of
+from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 
 SPEC = GatewaySpec(
     listeners=(
