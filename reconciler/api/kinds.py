@@ -19,12 +19,14 @@ __all__ = [
     "API_GROUP",
     "API_VERSION",
     "KINDS",
+    "VAULT_GATEWAY",
     "VAULT_SERVICE",
     "Column",
     "Kind",
     "Ref",
     "kind_called",
     "names_of_kinds",
+    "ref_labelled",
 ]
 
 API_GROUP: Final = "vault.internal"
@@ -88,7 +90,19 @@ VAULT_SERVICE: Final = Kind(
     scale=(".spec.replicas", ".status.replicas.current"),
 )
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (VAULT_SERVICE,)}
+VAULT_GATEWAY: Final = Kind(
+    name="VaultGateway",
+    plural="vaultgateways",
+    model=("reconciler.api.vaultgateway", "VaultGateway"),
+    columns=(
+        Column("Routes", "integer", ".status.routes"),
+        Column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
+        Column("Age", "date", ".metadata.creationTimestamp"),
+    ),
+    short_names=("vg",),
+)
+
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (VAULT_SERVICE, VAULT_GATEWAY)}
 """Every served kind by name, in the order of the generated pages."""
 
 
@@ -116,3 +130,11 @@ def names_of_kinds() -> str:
 def kind_called(name: str, kinds: Iterable[Kind] | None = None) -> Kind | None:
     """The kind with a name such as "vs", "VaultService" or "vaultservices.vault.internal"."""
     return next((kind for kind in kinds or KINDS.values() if kind.is_called(name)), None)
+
+
+def ref_labelled(label: str) -> Ref | None:
+    """The object with this `Ref.label`, such as "files" or "vaultgateway/main"; None for one of an unknown kind."""
+    singular, slash, name = label.rpartition("/")
+    if not slash:
+        return Ref(VAULT_SERVICE, name)
+    return next((Ref(kind, name) for kind in KINDS.values() if kind.singular == singular), None)

@@ -3,6 +3,7 @@
 from typing import Final
 
 SERVICE: Final = "internal.vault.service"
+"""The `Ref.label` of the object that a container belongs to: a plain name is that of a VaultService."""
 REVISION: Final = "internal.vault.revision"
 ROLE: Final = "internal.vault.role"
 SLOT: Final = "internal.vault.slot"

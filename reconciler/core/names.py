@@ -11,3 +11,10 @@ RESERVED: Final = frozenset({GATEWAY, HAPROXY})
 
 VAULT_NET: Final = "vault-net"
 CONTROL_NET: Final = "control-net"
+
+GATEWAY_PROJECT: Final = "vaultgateway-"
+"""The beginning of the Compose project of a VaultGateway. Not `vault-gateway-`: that is of a VaultService `gateway-NAME`."""
+GATEWAY_NET: Final = "gateway-net"
+"""The network of a VaultGateway itself."""
+FIRST_NET: Final = "0-"
+"""The beginning of that network's name in the engine: Docker publishes ports on the network whose name comes first."""

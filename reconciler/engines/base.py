@@ -31,7 +31,7 @@ def is_published(stack: Stack, containers: Iterable[Container]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """Something happened to a container of this VaultService; an empty name means that the stream was cut."""
+    """Something happened to a container of the object with this `Ref.label`; an empty one means that the stream was cut."""
 
     service: str
 

@@ -180,6 +180,9 @@ class Objects(Protocol[ResourceT, StatusT]):
     def get(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name."""
 
+    def since(self, name: str) -> datetime | None:
+        """When the object of that name was first applied; None without one."""
+
     def apply(
         self, resource: ResourceT, origin: Origin, *, requested_at: str | None = None
     ) -> StoredObject[ResourceT]:

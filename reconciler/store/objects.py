@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, overload
@@ -100,6 +100,11 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         since = self._since(first) if len(first) <= MAX_NAME else None
         other = self._since(second)
         return since is not None and (other is None or (since, first) < (other, second))
+
+    def since(self, name: str) -> datetime | None:
+        """When the object of that name was first applied; None without one."""
+        found = self._since(name)
+        return None if found is None else datetime.fromtimestamp(found / 1e9, UTC)
 
     def _since(self, name: str) -> int | None:
         # The lock file is created with the directory and never written to, so its time is that of the first apply.

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from reconciler.api import Status, VaultService
 from reconciler.api.kinds import VAULT_SERVICE, Kind
 from reconciler.api.reasons import Reason
 from reconciler.store.base import (
@@ -23,29 +22,36 @@ from reconciler.store.base import (
     StoredObject,
 )
 
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 ORIGIN = Origin("apply", "simulation", Path("simulation.yaml"), 1)
 
 
 class MemoryObjects:
     """What users want; survives every crash."""
 
-    def __init__(self) -> None:
-        self._objects: dict[str, StoredObject] = {}
-        self._status: dict[str, Status] = {}
+    def __init__(self, kind: Kind = VAULT_SERVICE, kinds: dict[Kind, MemoryObjects] | None = None) -> None:
+        self._kind = kind
+        self._kinds = {} if kinds is None else kinds
+        self._kinds[kind] = self
+        self._objects: dict[str, StoredObject[Any]] = {}
+        self._status: dict[str, Any] = {}
+        self._since: dict[str, datetime] = {}
 
     def of(self, kind: Kind) -> Objects[Any, Any]:
-        assert kind == VAULT_SERVICE, "a simulation has no other kinds"
-        return self
+        return self._kinds.get(kind) or MemoryObjects(kind, self._kinds)
 
     def names(self) -> tuple[str, ...]:
         return tuple(sorted(self._objects))
 
-    def get(self, name: str) -> StoredObject | None:
+    def get(self, name: str) -> StoredObject[Any] | None:
         return self._objects.get(name)
 
+    def since(self, name: str) -> datetime | None:
+        return self._since.get(name)
+
     def apply(
-        self, resource: VaultService, origin: Origin, *, requested_at: str | None = None
-    ) -> StoredObject:
+        self, resource: Any, origin: Origin, *, requested_at: str | None = None
+    ) -> StoredObject[Any]:
         before = self._objects.get(resource.name)
         generation = before.resource.metadata.generation if before else 0
         if before is None or before.resource.spec != resource.spec:
@@ -54,6 +60,8 @@ class MemoryObjects:
         mark = requested_at or (before.requested_at if before else None)
         stored = StoredObject(resource.model_copy(update={"metadata": metadata}), origin, requested_at=mark)
         self._objects[resource.name] = stored
+        # One after the other: a simulation has no clock of its own.
+        self._since.setdefault(resource.name, BEGINNING + timedelta(seconds=len(self._since)))
         return stored
 
     def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
@@ -63,33 +71,36 @@ class MemoryObjects:
         self._objects[name] = replace(self._objects[name], deletion=Deletion(volumes, now))
 
     def remove(self, name: str) -> None:
-        self._objects.pop(name, None)
-        self._status.pop(name, None)
+        for known in (self._objects, self._status, self._since):
+            known.pop(name, None)
 
     def orphan(self, name: str) -> None:
         self.remove(name)
 
-    def status(self, name: str) -> Status:
-        return self._status.get(name) or Status()
+    def status(self, name: str) -> Any:
+        return self._status.get(name) or self._kind.load_model().status_model()()
 
-    def put_status(self, name: str, status: Status) -> None:
+    def put_status(self, name: str, status: Any) -> None:
         self._status[name] = status
 
     def directory(self, name: str) -> Path:
-        return Path("/state/services") / name
+        return Path("/state") / self._kind.directory / name
 
 
 class MemoryRecords:
     """What happened; a simulation may lose it at any time by making a new one."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Kind = VAULT_SERVICE) -> None:
+        self._kind = kind
+        self._kinds: dict[Kind, Self] = {}
         self._deaths: list[tuple[str, str, str, datetime]] = []
         self._revisions: dict[str, list[RevisionRecord]] = {}
         self._completions: set[tuple[str, str, str]] = set()
 
     def of(self, kind: Kind) -> Self:
-        assert kind == VAULT_SERVICE, "a simulation has no other kinds"
-        return self
+        if kind == self._kind:
+            return self
+        return self._kinds.setdefault(kind, type(self)(kind))
 
     def record_event(
         self,

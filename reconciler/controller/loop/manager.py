@@ -21,7 +21,7 @@ from reconciler.api import (
     VaultError,
     find_condition,
 )
-from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref, ref_labelled
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
@@ -87,8 +87,8 @@ class Controller:
         with lease(self._state_dir / "controller.lock"):
             for kind in self._reconcilers:
                 names, wake = partial(self._names, kind), partial(self._wake_named, kind)
-                directory = self._state_dir / kind.directory
-                self._start(triggers.watch_objects, directory, partial(self._wake_kind, kind), self._stop)
+                directory, changed = self._state_dir / kind.directory, partial(self._objects_changed, kind)
+                self._start(triggers.watch_objects, directory, changed, self._stop)
                 self._start(triggers.resync_each, names, wake, self._resync, self._stop)
             self._start(self._world.engine.sweep)
             self._start(triggers.watch_plugins, self._plugins, self.wake_all, self._stop)
@@ -103,6 +103,8 @@ class Controller:
         """Work on these objects until each is Ready, deleted or failed for good, or `timeout` seconds are over."""
         self._start_work()
         self._wake_each(refs)
+        for kind in {ref.kind for ref in refs}:
+            self._wake_followers(kind)
         # Without a resync, a lost event would go unnoticed until the timeout.
         self._start(triggers.resync, partial(self._wake_each, refs), CONVERGE_RESYNC, self._stop)
         deadline = time.monotonic() + timeout
@@ -130,6 +132,15 @@ class Controller:
     def _wake_kind(self, kind: Kind) -> None:
         for name in self._names(kind):
             self._wake_named(kind, name)
+
+    def _objects_changed(self, kind: Kind) -> None:
+        self._wake_kind(kind)
+        self._wake_followers(kind)
+
+    def _wake_followers(self, kind: Kind) -> None:
+        for each in self._reconcilers.values():
+            if kind in each.follows:
+                self._wake_kind(each.kind)
 
     def _wake_named(self, kind: Kind, name: str) -> None:
         self.wake(Ref(kind, name))
@@ -181,16 +192,16 @@ class Controller:
                 self._stop.wait(1.0)
 
     def _start_work(self) -> None:
-        wake_service = partial(self._wake_named, VAULT_SERVICE)
         self._start(triggers.watch_engine, self._world.engine, self._notice, self._missed_events, self._stop)
-        self._start(triggers.watch_proxy, self._world.proxy, wake_service, self._stop)
+        self._start(triggers.watch_proxy, self._world.proxy, self._notice, self._stop)
         for workers in self._workers.values():
             workers.start(self._start, self._worker_count)
 
-    def _notice(self, name: str) -> None:
-        """Something happened to a container; it may belong to the controller of another state directory."""
-        if name in self._world.objects.names():
-            self._wake_named(VAULT_SERVICE, name)
+    def _notice(self, label: str) -> None:
+        """Something happened to a container or a server; it may belong to the controller of another state directory."""
+        ref = ref_labelled(label)
+        if ref and ref.kind in self._reconcilers and ref.name in self._names(ref.kind):
+            self.wake(ref)
 
     def _missed_events(self) -> None:
         # At the first opening no event was missed, but changes may have happened before the stream existed.
@@ -211,7 +222,13 @@ class Controller:
 
     def _after(self, ref: Ref, result: Result | None) -> None:
         self._tell(ref, result.did if result else "")
-        if result is None or not result.converged:
+        if result is None:
+            self._converged.discard(ref)
+            return
+        self._wake_each(result.wakes)
+        if result.did or result.gone:
+            self._wake_followers(ref.kind)
+        if not result.converged:
             self._converged.discard(ref)
         elif ref not in self._converged:
             # What waits for it was told when it converged; at rest each pass finds the same.

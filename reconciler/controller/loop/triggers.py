@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 def watch_engine(
     engine: Engine, wake: Callable[[str], object], wake_all: Callable[[], object], stop: threading.Event
 ) -> None:
-    """Wake the service of each engine event, and all of them when events may have been missed."""
+    """Wake the object of each engine event, and all of them when events may have been missed."""
     for event in engine.events():
         if stop.is_set():
             return

@@ -88,7 +88,7 @@ class Board:
 
 def exporters(front: FrontDoor, stack: Stack, observed: Observation) -> tuple[Exporter, ...]:
     """Where the running proxies of a stack serve their own metrics."""
-    return tuple(Exporter(stack.name, slot, address) for slot, address in front.exporters(stack, observed))
+    return tuple(Exporter(stack.label, slot, address) for slot, address in front.exporters(stack, observed))
 
 
 def _of(stored: StoredObject, status: Status) -> ServiceSnapshot:

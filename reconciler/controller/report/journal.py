@@ -69,10 +69,10 @@ class Journal:
         """One call of a pass has ended. `words`: the end of the log of each container that died, by ID."""
         result = catalog.ERROR if call.error else catalog.SUCCESS
         for operation in call.operations:
-            _log.info("%s", operation, extra={"service": stack.name, "seconds": round(call.seconds, 6)})
+            _log.info("%s", operation, extra={"service": stack.label, "seconds": round(call.seconds, 6)})
             self._recorder.add(
                 catalog.OPERATIONS,
-                name=stack.name,
+                name=stack.label,
                 kind=operation.kind,
                 cause=operation.cause.value,
                 result=result,
@@ -82,7 +82,7 @@ class Journal:
                 catalog.OPERATION_DURATION, call.seconds, kind=operation.kind, exemplar=trace.exemplar()
             )
             if isinstance(operation, CreateReplicas) and operation.cause is Cause.ROTATION:
-                self._recorder.add(catalog.ROTATIONS, operation.count, name=stack.name, result=result)
+                self._recorder.add(catalog.ROTATIONS, operation.count, name=stack.label, result=result)
             if not call.error:
                 self._remember(stack, operation, words, commit, now)
 
@@ -141,9 +141,9 @@ class Journal:
             self._records.finish_revision(stack.name, rollout.number, "RolledBack", now, why)
             if rollout.started:
                 self._time(rollout.started, "rolled_back", now)
-        self._recorder.add(catalog.ROLLBACKS, name=stack.name)
+        self._recorder.add(catalog.ROLLBACKS, name=stack.label)
         message = _with_last_words(f"{failure.reason}: {failure.message}", words)
-        _log.warning("rolled back: %s", message, extra={"service": stack.name})
+        _log.warning("rolled back: %s", message, extra={"service": stack.label})
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
     def noticed(self, assessment: Assessment) -> None:
@@ -176,9 +176,9 @@ class Journal:
 
     def _introduce(self, stack: Stack) -> None:
         """Let the counters of a service start at 0, so that the first death or rollback is an increase."""
-        self._recorder.introduce(stack.name)
+        self._recorder.introduce(stack.label)
         for workload in stack.web:
-            self._recorder.add(catalog.REPLICA_RESTARTS, 0, name=stack.name, workload=workload.name)
+            self._recorder.add(catalog.REPLICA_RESTARTS, 0, name=stack.label, workload=workload.name)
 
     def _remember(
         self, stack: Stack, operation: Operation, words: Mapping[str, str], commit: str, now: datetime
@@ -186,7 +186,7 @@ class Journal:
         if death := death_of(operation):
             self._died(stack, death, words.get(death.container, ""), now)
         if isinstance(operation, StopContainer) and operation.cut:
-            self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.name)
+            self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.label)
         if not isinstance(operation, ROUTINE):
             self._tell(stack, "Normal", Reason(operation.kind), str(operation), now, commit)
 
@@ -203,7 +203,7 @@ class Journal:
         told = _with_last_words(f"{operation.name} {operation.detail}", words)
         self._tell(stack, "Warning", Reason.REPLICA_DIED, told, now)
         self._last_words[stack.name] = words
-        self._recorder.add(catalog.REPLICA_RESTARTS, name=stack.name, workload=operation.workload)
+        self._recorder.add(catalog.REPLICA_RESTARTS, name=stack.label, workload=operation.workload)
 
 
 def death_of(operation: Operation) -> ContainerOperation | None:

@@ -1,4 +1,4 @@
-"""The whole desired state of one VaultService, as plain values.
+"""The whole desired state of one VaultService, or of one VaultGateway, as plain values.
 
 A Stack is the result of a manifest and a plugin: a Compose document, the workloads in it with their roles and revisions,
 the pool that is served, and how replicas may be replaced. Later steps compare a Stack with the observation; none of them
@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.core.desired.revision import digest, formula_of
 
 JSON = Mapping[str, Any]
@@ -127,11 +128,15 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """Where the files of one VaultService are on the host, and which user the proxy runs as to share them."""
+    """Where the files of one object are on the host, and which user the proxy runs as to share them.
+
+    `starter` is the user that opens its sockets, where that is not the one that it runs as: root, to open low ports.
+    """
 
     directory: Path
     uid: int
     gid: int
+    starter: int | None = None
 
     @property
     def config(self) -> Path:
@@ -146,10 +151,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Stack:
-    """What should run for one VaultService.
+    """What should run for one object, of a `kind`.
 
     `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
-    its proxies may belong to another stack. Web replicas that were created before `rotated_at` are replaced on request.
+    its proxies may belong to another stack. `listens` are the host ports of a VaultGateway. Web replicas that were created
+    before `rotated_at` are replaced on request.
     """
 
     name: str
@@ -163,6 +169,18 @@ class Stack:
     rotation: Rotation | None = None
     rotated_at: datetime | None = None
     warnings: tuple[str, ...] = ()
+    kind: Kind = VAULT_SERVICE
+    listens: tuple[int, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The name of its object in messages, events and on containers; names alone are unique within a kind only."""
+        return Ref(self.kind, self.name).label
+
+    @property
+    def host_ports(self) -> tuple[int, ...]:
+        """All ports of the host that it opens."""
+        return (*((self.published,) if self.published else ()), *self.listens)
 
     def with_done(self, is_done: Callable[[Workload], bool]) -> Stack:
         """The same stack, with the jobs of which this is true done."""
@@ -184,13 +202,19 @@ class Stack:
 
     @cached_property
     def revision(self) -> str:
-        """The target of a rollout: one name for the revisions of all its workloads but gateway and proxy."""
-        return _one_name([w.revision for w in self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)])
+        """The target of a rollout: one name for the revisions of all its workloads but gateway and proxy, unless it has
+        no others.
+        """
+        return _one_name([w.revision for w in self._rolled])
 
     @cached_property
     def revisions(self) -> frozenset[str]:
         """The names of this rollout under every formula that is still read."""
-        return _names(self.of(Role.WEB, Role.DEPENDENCY, Role.JOB)) | {self.revision}
+        return _names(self._rolled) | {self.revision}
+
+    @property
+    def _rolled(self) -> tuple[Workload, ...]:
+        return self.of(Role.WEB, Role.DEPENDENCY, Role.JOB) or self.workloads
 
     @cached_property
     def web_revisions(self) -> frozenset[str]:

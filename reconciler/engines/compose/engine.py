@@ -190,14 +190,14 @@ class ComposeEngine:
             self._images.clear()
             raise
         finally:
-            self._informer.changed(service=stack.name)
+            self._informer.changed(service=stack.label)
 
     def recreate(self, stack: Stack, workload: str, image: str = "") -> None:
         """Replace a stopped container by one of the current definition."""
         try:
             self._cli.recreate(stack, workload, image_overlay({workload: image}) if image else None)
         finally:
-            self._informer.changed(service=stack.name)
+            self._informer.changed(service=stack.label)
 
     def connect(self, stack: Stack, request: ConnectNetwork) -> None:
         """Connect a container to a network of the stack."""
@@ -208,7 +208,7 @@ class ComposeEngine:
             wanted = _place(stack, request)
             self._api.ask("connect a container to a network", partial(_connect, request, network, wanted))
         finally:
-            self._informer.changed(service=stack.name)
+            self._informer.changed(service=stack.label)
 
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers in parallel. Raises the first error after all were tried."""

@@ -53,8 +53,8 @@ class Informer:
     def observe(self, stack: Stack, look: Callable[[Stack], EngineObservation]) -> EngineObservation:
         """The last list of this stack if it is still valid, else a new `look`."""
         with self._lock:
-            change = self._changes[stack.name]
-            known = self._known.get(stack.name)
+            change = self._changes[stack.label]
+            known = self._known.get(stack.label)
         if known is not None:
             seen_for, seen_change, seen_at, observed = known
             # A service of many replicas compares its stack in microseconds; a list of it takes milliseconds.
@@ -65,7 +65,7 @@ class Informer:
         # There are no events for a pulled image or a freed port.
         if not observed.missing_images and not observed.taken_ports:
             with self._lock:
-                self._known[stack.name] = (stack, change, self._clock(), observed)
+                self._known[stack.label] = (stack, change, self._clock(), observed)
         return observed
 
     def started(self, container: str, inspect: Callable[[str], datetime | None]) -> datetime | None:

@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from reconciler.api.kinds import VAULT_GATEWAY, Ref
 from reconciler.core import labels
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.build import PROJECT_PREFIX
 from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.names import FIRST_NET, GATEWAY_PROJECT
 from reconciler.engines.errors import EngineError
 
 COMPOSE_SERVICE: Final = "com.docker.compose.service"
@@ -43,6 +45,7 @@ _HEALTH: Final = {
     "(health: starting)": Health.STARTING,
 }
 _NETWORK: Final = re.compile(rf"{PROJECT_PREFIX}([a-z0-9-]+)_")
+_GATEWAY_NETWORK: Final = re.compile(rf"{FIRST_NET}{GATEWAY_PROJECT}([a-z0-9-]+)")
 
 
 def read_row(
@@ -108,13 +111,16 @@ def network_names(stack: Stack) -> Mapping[str, str]:
 
 
 def service_of_event(event: Mapping[str, Any]) -> str | None:
-    """The VaultService that an event is about, if any; None for an event that is not understood."""
+    """The label of the object that an event is about, if any; None for an event that is not understood."""
     actor = event.get("Actor")
     attributes = actor.get("Attributes") if isinstance(actor, Mapping) else None
     if not isinstance(attributes, Mapping):
         return None
     if event.get("Type") == "network":
-        match = _NETWORK.match(str(attributes.get("name")))
+        network = str(attributes.get("name"))
+        if match := _GATEWAY_NETWORK.fullmatch(network):
+            return Ref(VAULT_GATEWAY, match[1]).label
+        match = _NETWORK.match(network)
         return match[1] if match else None
     name = attributes.get(labels.SERVICE)
     return name if isinstance(name, str) else None

@@ -346,7 +346,7 @@ class MemoryEngine:
         made = MemoryContainer(
             id=f"{self._created:012x}".ljust(64, "0"),
             name=f"{stack.project}-{workload.name}-{number}",
-            service=stack.name,
+            service=stack.label,
             project=stack.project,
             workload=workload.name,
             role=workload.role,

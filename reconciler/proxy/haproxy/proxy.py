@@ -71,7 +71,7 @@ class HAProxy:
         expected = _checked(structure, stack.proxy)
         with suppress(OSError):
             # Without events, a change is seen by the next pass.
-            self._events.listen(stack.name, stack.site)
+            self._events.listen(stack.label, stack.site)
         written = self._written(stack)
         found = {
             container.id: self._processes(stack, container.slot)
