@@ -335,7 +335,7 @@ def test_it_is_applied_listed_described_and_deleted(
     [
         (
             ["get", "deployment/files"],
-            "there is no kind 'deployment'; there are: vaultservice, vs, throwaway, ta",
+            "there is no kind 'deployment'; there are: vaultservice, vs, vaultgateway, vg, throwaway, ta",
         ),
         (["describe", "throwawy/files"], "there is no kind 'throwawy'; did you mean 'throwaway'?"),
         (["describe", "throwaway", "files"], "there is no Throwaway 'files'; there are: none"),
@@ -366,7 +366,7 @@ def test_names_are_completed_with_their_kind(
 ) -> None:
     put(application, f"{service('web')}---\n{manifest('files')}", tmp_path / "all.yaml")
     completed = Completing(application.options.state_dir)
-    assert completed("") == ["web", "vaultservices", "throwaways"]
+    assert completed("") == ["web", "vaultservices", "vaultgateways", "throwaways"]
     assert completed("throwaway/") == ["throwaway/files"]
     assert completed("f", "ta") == ["files"]
 

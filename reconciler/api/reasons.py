@@ -48,6 +48,11 @@ class Reason(StrEnum):
         "What runs was changed from outside, and `spec.drift` says to leave it.",
     )
     DELETING = "Deleting", "conditions", "The service is being removed."
+    STILL_ROUTED = (
+        "StillRouted",
+        "conditions",
+        "A gateway is to be deleted, and services still have routes on it; it serves on until they have none.",
+    )
     PENDING = "Pending", "conditions", "No pass has looked at the newest spec yet."
 
     # Of what cannot be used: a manifest, a spec, a commit, a revision.
@@ -114,6 +119,11 @@ class Reason(StrEnum):
         "events",
         "An image declares a volume that no mount of the fragment covers, so its data ends with the container.",
     )
+    ROUTE_REFUSED = (
+        "RouteRefused",
+        "events",
+        "A service claims a host, a path or a port of a gateway that it does not get.",
+    )
     FETCHED = "Fetched", "events", "A Git source has a new commit."
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
     REVISION_KEY_LOST = (
@@ -145,6 +155,17 @@ class Reason(StrEnum):
     DRAIN_SERVER = "DrainServer", "operations", "A replica gets no new sessions."
     SET_WEIGHT = "SetWeight", "operations", "A server of the pool gets another share of the requests."
     DELETE_SERVER = "DeleteServer", "operations", "A replica is taken out of the pool."
+    WRITE_ROUTES = "WriteRoutes", "operations", "The routes of a gateway are written."
+    CONFIGURE_GATEWAY = "ConfigureGateway", "operations", "The configuration of a gateway is written."
+    NAME_SLOTS = "NameSlots", "operations", "Services are told which HAProxies a gateway has."
+    CHANGE_ROUTES = "ChangeRoutes", "operations", "A running HAProxy of a gateway gets other routes."
+    DRAIN_POOL = "DrainPool", "operations", "A pool that no route leads to gets no new sessions."
+    EMPTY_POOL = "EmptyPool", "operations", "A pool that no route leads to is made spare."
+    DISCONNECT_NETWORK = (
+        "DisconnectNetwork",
+        "operations",
+        "A gateway leaves the network of a service that it no longer serves.",
+    )
 
 
 _PROLOGUE: Final = """\

@@ -13,7 +13,7 @@ VAULT_NET: Final = "vault-net"
 CONTROL_NET: Final = "control-net"
 
 GATEWAY_PROJECT: Final = "vaultgateway-"
-"""The beginning of the Compose project of a VaultGateway. Not `vault-gateway-`: that is of a VaultService `gateway-NAME`."""
+"""The beginning of the Compose project of a VaultGateway; that of a VaultService `gateway-NAME` is `vault-gateway-NAME`."""
 GATEWAY_NET: Final = "gateway-net"
 """The network of a VaultGateway itself."""
 FIRST_NET: Final = "0-"

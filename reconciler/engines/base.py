@@ -6,14 +6,15 @@ EngineError with a sentence for people, and is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
 from reconciler.core.assess.capabilities import EngineCapabilities
-from reconciler.core.assess.observation import Container, EngineObservation
+from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 
 OUTPUT_CHARACTERS: Final = 4096
@@ -21,9 +22,15 @@ OUTPUT_CHARACTERS: Final = 4096
 
 
 def is_published(stack: Stack, containers: Iterable[Container]) -> bool:
-    """Whether the port of a stack is its own already; also if it has none, since another stack holds its front door."""
+    """Whether the ports of a stack are its own already; also if it has none, since another stack holds its front door."""
     gateways = {workload.name: workload for workload in stack.of(Role.GATEWAY)}
-    return not gateways or any(
+    if not gateways:
+        # On the network of the host a proxy opens them itself, and a running one has.
+        proxies = {workload.name for workload in stack.of(Role.PROXY)}
+        return not stack.host_ports or any(
+            container.workload in proxies and container.state is State.RUNNING for container in containers
+        )
+    return any(
         container.workload in gateways and gateways[container.workload].accepts(container.revision)
         for container in containers
     )
@@ -99,6 +106,12 @@ class Engine(Protocol):
     def connect(self, stack: Stack, request: ConnectNetwork) -> None:
         """Connect a container to a network, which is created if it is missing; does nothing if it is connected already."""
 
+    def disconnect(self, stack: Stack, request: DisconnectNetwork) -> None:
+        """Disconnect a container from a network; does nothing if it is not connected, or gone."""
+
+    def networks(self, names: Collection[str]) -> frozenset[str]:
+        """Those of these networks that exist; names as the engine has them."""
+
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers in parallel; skips those that run already."""
 
@@ -114,7 +127,9 @@ class Engine(Protocol):
         """
 
     def tear_down(self, project: str, *, volumes: bool) -> None:
-        """Remove containers and networks of a project, and its volumes if asked."""
+        """Remove containers and networks of a project, and its volumes if asked. Containers of other projects are only
+        disconnected from its networks.
+        """
 
     def sweep(self) -> None:
         """Remove leftovers of a controller that was killed."""

@@ -1,4 +1,4 @@
-"""The interface that the controller needs of the proxies in front of a stack.
+"""The interfaces that the controller needs of the proxies in front of a stack, and of those of a VaultGateway.
 
 The written configuration and the running workers are kept equal: `configure` first, then the runtime calls,
 each to every worker of every HAProxy container given. Every call has a timeout, raises ProxyError with a sentence for
@@ -7,13 +7,34 @@ people, and is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from reconciler.core.assess.observation import DEFAULT_WEIGHT, Container, ProxyObservation
+from reconciler.core.assess.observation import (
+    DEFAULT_WEIGHT,
+    Container,
+    EngineObservation,
+    ProxyObservation,
+)
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
+from reconciler.core.plan.gateway_operations import (
+    ChangeRoutes,
+    ConfigureGateway,
+    DrainPool,
+    EmptyPool,
+    NameSlots,
+    WriteRoutes,
+)
+from reconciler.core.plan.preview import Preview
+
+if TYPE_CHECKING:
+    # Most commands have nothing to do with gateways, and building the models takes time.
+    from reconciler.api.vaultgateway import VaultGateway
+    from reconciler.core.routes.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +94,62 @@ class Proxy(Protocol):
 
         Success means that all of them are gone. After a failure some may be.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayWish:
+    """What a gateway is to serve: its settled routes, among `services`, the names of all that there are.
+
+    `quiet`: nothing else goes on, so that it may prepare for more services.
+    """
+
+    gateway: VaultGateway
+    table: Table
+    services: frozenset[str]
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLook:
+    """An observation and a plan of a gateway; `holders` are the services that have, or get, a pool of it."""
+
+    preview: Preview
+    holders: frozenset[str]
+
+
+class GatewayProxy(Protocol):
+    """The load balancers of VaultGateways, which serve the pools of many services."""
+
+    def holders(self, directory: Path) -> frozenset[str]:
+        """The services that have a pool of the gateway whose files are in this directory."""
+
+    def stack(
+        self, gateway: VaultGateway, directory: Path, networks: Collection[str], bind: str, key: bytes
+    ) -> Stack:
+        """What should run. `networks` are those of its services, by their names in the engine; `bind` is the address of the
+        host that ports are published on, empty for all; `key` is that of revisions.
+        """
+
+    def look(self, stack: Stack, wish: GatewayWish, seen: EngineObservation, now: datetime) -> GatewayLook:
+        """Observe the files and the running proxies, and plan; changes nothing."""
+
+    def write_routes(self, stack: Stack, request: WriteRoutes) -> None:
+        """Write the routes; a proxy that starts reads them."""
+
+    def configure(self, stack: Stack, request: ConfigureGateway) -> None:
+        """Render, validate and atomically write the configuration."""
+
+    def name_slots(self, stack: Stack, request: NameSlots) -> None:
+        """Write which proxies there are."""
+
+    def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
+        """Change the routes of a running proxy."""
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        """Start a new worker in this proxy; returns when it serves, else raises an error with its log."""
+
+    def drain_pool(self, stack: Stack, request: DrainPool) -> None:
+        """Send nothing new to the servers of a pool."""
+
+    def empty_pool(self, stack: Stack, request: EmptyPool) -> None:
+        """Delete the servers of a pool and write that it is spare."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.api.kinds import KINDS
+from reconciler.api.kinds import KINDS, VAULT_GATEWAY, VAULT_SERVICE
 from reconciler.api.reasons import Reason
 from reconciler.wiring.parts import Options, Parts, utc_now
 
@@ -248,7 +248,31 @@ class Application(Parts):
         return self.controller(on_progress=on_progress).converge(refs, timeout)
 
 
-RECONCILERS: Final[Mapping[str, Callable[[Application, World], Reconciler]]] = {}
+def _gateways(application: Application, world: World) -> Reconciler:
+    """The reconciler of VaultGateways, over the same engine and objects as that of services."""
+    from functools import partial
+
+    from reconciler.controller.loop.workers import Reconciler
+    from reconciler.controller.reconcile.gateway import GatewayWorld, reconcile
+    from reconciler.controller.report.journal import Journal
+
+    records = world.records.of(VAULT_GATEWAY)
+    gateway_world = GatewayWorld(
+        objects=world.objects,
+        engine=world.engine,
+        gateways=application.gateways,
+        journal=Journal(records, application.recorder, VAULT_GATEWAY),
+        bind=application.options.bind,
+        key=application.builder.key,
+        now=world.now,
+        clock=world.clock,
+    )
+    mine = world.objects.of(VAULT_GATEWAY)
+    run = partial(reconcile, world=gateway_world)
+    return Reconciler(VAULT_GATEWAY, mine, records, run, follows=(VAULT_SERVICE,))
+
+
+RECONCILERS: Final[Mapping[str, Callable[[Application, World], Reconciler]]] = {VAULT_GATEWAY.name: _gateways}
 """What makes the reconciler of each kind besides VaultService, by the kind's name."""
 
 

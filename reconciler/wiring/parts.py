@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
     from reconciler.engines.compose.engine import ComposeEngine
+    from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
     from reconciler.proxy.haproxy.proxy import HAProxy
     from reconciler.store.history import HistoryStore
     from reconciler.store.object_view import ObjectViews
@@ -110,6 +111,13 @@ class Parts:
         return HAProxy(self._validate, time.monotonic)
 
     @cached_property
+    def gateways(self) -> HAProxyGateways:
+        """HAProxy as the front door of many services."""
+        from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
+
+        return HAProxyGateways(self._validate_gateway, self._default_certificate, time.monotonic)
+
+    @cached_property
     def recorder(self) -> Recorder:
         """Counters and histograms of this process."""
         from metrics.recorder import Recorder
@@ -178,9 +186,25 @@ class Parts:
         except EngineError:
             return DEFAULTS
 
+    def _default_certificate(self) -> str:
+        from reconciler.api import PermanentError
+
+        raise PermanentError(
+            "an HTTPS listener needs a certificate: write one with its key into haproxy/tls/default.pem of the gateway's "
+            "directory"
+        )
+
     def _validate(self, image: str, directory: Path, user: str) -> None:
+        self._judge(image, directory, user, "haproxy.cfg")
+
+    def _validate_gateway(self, image: str, directory: Path, user: str) -> None:
+        from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, POOL_DIRECTORY
+
+        self._judge(image, directory, user, GATEWAY_FILE, POOL_DIRECTORY)
+
+    def _judge(self, image: str, directory: Path, user: str, *files: str) -> None:
         from reconciler.engines.base import Command
         from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, SLOT_VARIABLE
 
-        words = ("haproxy", "-c", "-f", f"{CONFIG_MOUNT}/haproxy.cfg")
+        words = ("haproxy", "-c", *(word for file in files for word in ("-f", f"{CONFIG_MOUNT}/{file}")))
         self.engine.run_once(Command(image, words, {directory: CONFIG_MOUNT}, {SLOT_VARIABLE: "0"}, user))

@@ -9,10 +9,20 @@ from pydantic import Field
 
 from reconciler.api import explain
 from reconciler.api.crd import custom_resource_definition, editor_schema
-from reconciler.api.kinds import KINDS, VAULT_SERVICE, Column, Kind, kind_called
+from reconciler.api.kinds import (
+    KINDS,
+    VAULT_GATEWAY,
+    VAULT_SERVICE,
+    Column,
+    Kind,
+    Ref,
+    kind_called,
+    ref_labelled,
+)
 from reconciler.api.model import ApiModel
 from reconciler.api.resource import Resource
 from reconciler.api.status import ObjectStatus
+from reconciler.api.vaultgateway import VaultGateway
 from reconciler.api.vaultservice import VaultService
 
 
@@ -41,7 +51,8 @@ LAMP = Kind(
 
 def test_the_model_is_found_by_its_name() -> None:
     assert VAULT_SERVICE.load_model() is VaultService
-    assert KINDS == {"VaultService": VAULT_SERVICE}
+    assert VAULT_GATEWAY.load_model() is VaultGateway
+    assert KINDS == {"VaultService": VAULT_SERVICE, "VaultGateway": VAULT_GATEWAY}
 
 
 @pytest.mark.parametrize(
@@ -54,6 +65,21 @@ def test_a_kind_is_meant_by_any_of_its_names(word: str) -> None:
 @pytest.mark.parametrize("word", ["", "vault", "services", "vaultservices.other.group"])
 def test_other_words_mean_no_kind(word: str) -> None:
     assert kind_called(word) is None
+
+
+@pytest.mark.parametrize("ref", [Ref(VAULT_SERVICE, "files"), Ref(VAULT_GATEWAY, "main")], ids=str)
+def test_an_object_is_found_by_its_label(ref: Ref) -> None:
+    assert ref_labelled(ref.label) == ref
+
+
+@pytest.mark.parametrize("label", ["deployment/files", "/files", "vg/main"])
+def test_a_label_of_another_kind_means_nothing(label: str) -> None:
+    assert ref_labelled(label) is None
+
+
+def test_the_gateway_is_called_by_its_names() -> None:
+    assert [kind_called(word) for word in ("vg", "VaultGateway", "vaultgateways")] == [VAULT_GATEWAY] * 3
+    assert VAULT_GATEWAY.directory == "gateways"
 
 
 def test_a_further_kind_is_one_line_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:

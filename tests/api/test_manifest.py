@@ -50,7 +50,7 @@ def test_a_directory_is_read_with_everything_below_in_sorted_order(tmp_path: Pat
 
 def test_a_directory_without_services_is_an_error_and_no_empty_list(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n", encoding="utf-8")
-    with pytest.raises(ManifestError, match="there is no VaultService in this directory"):
+    with pytest.raises(ManifestError, match="there is no VaultService or VaultGateway in this directory"):
         load(tmp_path)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.api import VaultError
 from reconciler.api.reasons import Reason, render
-from reconciler.core.plan import operations
+from reconciler.core.plan import gateway_operations, operations
 from reconciler.core.plan.operations import Operation
 
 ROOT = Path(__file__).parents[2]
@@ -78,8 +78,9 @@ def descendants(kind: type) -> Iterator[type]:
 
 
 def test_every_operation_is_the_reason_of_its_event() -> None:
-    bases = {"ContainerOperation", "ServerOperation"}
-    shipped = {each.__name__ for each in descendants(Operation) if each.__module__ == operations.__name__}
+    bases = {"ContainerOperation", "ServerOperation", "PoolOperation"}
+    modules = {operations.__name__, gateway_operations.__name__}
+    shipped = {each.__name__ for each in descendants(Operation) if each.__module__ in modules}
     assert shipped - bases == {r.value for r in Reason if r.place == "operations"}
 
 

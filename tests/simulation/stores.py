@@ -49,9 +49,7 @@ class MemoryObjects:
     def since(self, name: str) -> datetime | None:
         return self._since.get(name)
 
-    def apply(
-        self, resource: Any, origin: Origin, *, requested_at: str | None = None
-    ) -> StoredObject[Any]:
+    def apply(self, resource: Any, origin: Origin, *, requested_at: str | None = None) -> StoredObject[Any]:
         before = self._objects.get(resource.name)
         generation = before.resource.metadata.generation if before else 0
         if before is None or before.resource.spec != resource.spec:

@@ -41,8 +41,8 @@ _log: Final = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Reconciler:
     """A kind for the loop: `reconcile` runs one pass over a name and may raise VaultError. `objects` and `records` are of
-    this kind. It `follows` other kinds: whenever one of their objects changes, or a pass over one has changed something, all
-    objects of this kind are due for a pass.
+    this kind. It `follows` other kinds: whenever one of their objects changes, or a pass over one has changed something,
+    all objects of this kind are due for a pass.
     """
 
     kind: Kind

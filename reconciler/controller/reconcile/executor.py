@@ -13,6 +13,15 @@ from typing import TypeVar
 from reconciler.api.errors import VaultError
 from reconciler.controller.report.executed import Executed
 from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.gateway_operations import (
+    ChangeRoutes,
+    ConfigureGateway,
+    DisconnectNetwork,
+    DrainPool,
+    EmptyPool,
+    NameSlots,
+    WriteRoutes,
+)
 from reconciler.core.plan.operations import (
     AddServer,
     ConfigureProxy,
@@ -31,7 +40,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
 )
 from reconciler.engines.base import Engine
-from reconciler.proxy.base import NewServer, Proxy
+from reconciler.proxy.base import GatewayProxy, NewServer, Proxy
 
 Kind = TypeVar("Kind", bound=Operation)
 
@@ -40,11 +49,30 @@ def execute(
     stack: Stack, operations: tuple[Operation, ...], engine: Engine, proxy: Proxy, clock: Callable[[], float]
 ) -> Iterator[Executed]:
     """Carry out operations call by call; yields each as it ends and stops after the first that failed."""
+    return _execute(operations, lambda batch: _carry_out(stack, batch, engine, proxy), clock)
+
+
+def execute_gateway(
+    stack: Stack,
+    operations: tuple[Operation, ...],
+    engine: Engine,
+    gateways: GatewayProxy,
+    clock: Callable[[], float],
+) -> Iterator[Executed]:
+    """The same for the stack of a VaultGateway."""
+    return _execute(operations, lambda batch: _carry_out_gateway(stack, batch, engine, gateways), clock)
+
+
+def _execute(
+    operations: tuple[Operation, ...],
+    carry_out: Callable[[tuple[Operation, ...]], None],
+    clock: Callable[[], float],
+) -> Iterator[Executed]:
     for _, group in groupby(operations, key=_call):
         batch = tuple(group)
         started = clock()
         try:
-            _carry_out(stack, batch, engine, proxy)
+            carry_out(batch)
         except VaultError as error:
             yield Executed(batch, clock() - started, error)
             return
@@ -71,6 +99,49 @@ def _call(operation: Operation) -> object:
 
 def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy: Proxy) -> None:
     match batch[0]:
+        case ConfigureProxy(servers=servers, weights=weights):
+            proxy.configure(stack, servers, weights)
+        case ReloadProxy(slot=slot):
+            proxy.reload(stack, slot)
+        case AddServer(slots=slots):
+            new = [NewServer(o.server, o.address, o.trusted, o.weight) for o in _all(AddServer, batch)]
+            proxy.add_servers(stack, slots, new)
+        case SetWeight(slots=slots):
+            proxy.set_weights(stack, slots, [(o.server, o.weight) for o in _all(SetWeight, batch)])
+        case DrainServer(slots=slots):
+            proxy.drain_servers(stack, slots, [o.server for o in _all(DrainServer, batch)])
+        case DeleteServer(slots=slots, force=force):
+            proxy.delete_servers(stack, slots, [o.server for o in _all(DeleteServer, batch)], force=force)
+        case _:
+            _carry_out_by_engine(stack, batch, engine)
+
+
+def _carry_out_gateway(
+    stack: Stack, batch: tuple[Operation, ...], engine: Engine, gateways: GatewayProxy
+) -> None:
+    match batch[0]:
+        case WriteRoutes() as request:
+            gateways.write_routes(stack, request)
+        case ConfigureGateway() as request:
+            gateways.configure(stack, request)
+        case NameSlots() as request:
+            gateways.name_slots(stack, request)
+        case ChangeRoutes() as request:
+            gateways.change_routes(stack, request)
+        case ReloadProxy(slot=slot):
+            gateways.reload(stack, slot)
+        case DrainPool() as request:
+            gateways.drain_pool(stack, request)
+        case EmptyPool() as request:
+            gateways.empty_pool(stack, request)
+        case DisconnectNetwork() as request:
+            engine.disconnect(stack, request)
+        case _:
+            _carry_out_by_engine(stack, batch, engine)
+
+
+def _carry_out_by_engine(stack: Stack, batch: tuple[Operation, ...], engine: Engine) -> None:
+    match batch[0]:
         case CreateReplicas() | CreateProxy():
             engine.create(stack, tuple(o for o in batch if isinstance(o, CreateReplicas | CreateProxy)))
         case StartContainer():
@@ -86,19 +157,6 @@ def _carry_out(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy
             engine.remove(containers, anonymous_volumes=anonymous)
         case ConnectNetwork() as connection:
             engine.connect(stack, connection)
-        case ConfigureProxy(servers=servers, weights=weights):
-            proxy.configure(stack, servers, weights)
-        case ReloadProxy(slot=slot):
-            proxy.reload(stack, slot)
-        case AddServer(slots=slots):
-            new = [NewServer(o.server, o.address, o.trusted, o.weight) for o in _all(AddServer, batch)]
-            proxy.add_servers(stack, slots, new)
-        case SetWeight(slots=slots):
-            proxy.set_weights(stack, slots, [(o.server, o.weight) for o in _all(SetWeight, batch)])
-        case DrainServer(slots=slots):
-            proxy.drain_servers(stack, slots, [o.server for o in _all(DrainServer, batch)])
-        case DeleteServer(slots=slots, force=force):
-            proxy.delete_servers(stack, slots, [o.server for o in _all(DeleteServer, batch)], force=force)
         case operation:
             raise AssertionError(f"no call for {operation.kind}")
 

@@ -54,7 +54,10 @@ def settle_objects(objects: Objects[Any, Any], permits: Permit = everything) -> 
     services = objects.of(VAULT_SERVICE)
     claimants = [
         Claimant(
-            each.name, services.since(each.name) or _BEGINNING, each.resource.spec.all_routes, each.resource.spec.tcp
+            each.name,
+            services.since(each.name) or _BEGINNING,
+            each.resource.spec.all_routes,
+            each.resource.spec.tcp,
         )
         for each in _stored(services)
         if each.deletion is None and (each.resource.spec.all_routes or each.resource.spec.tcp)

@@ -6,14 +6,15 @@ It cannot fail a pass, and affects the next one only through the recorded deaths
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from metrics import catalog
 from metrics.recorder import Recorder
-from reconciler.api import Spec
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
+from reconciler.api.model import ApiModel
 from reconciler.api.reasons import Reason
 from reconciler.controller.report import trace
 from reconciler.controller.report.executed import Executed
@@ -23,6 +24,13 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.progress import Failure
 from reconciler.core.assess.unkept import unkept
 from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan.gateway_operations import (
+    ChangeRoutes,
+    ConfigureGateway,
+    DisconnectNetwork,
+    DrainPool,
+    NameSlots,
+)
 from reconciler.core.plan.operations import (
     AddServer,
     ConfigureProxy,
@@ -38,7 +46,10 @@ from reconciler.core.plan.operations import (
 )
 from reconciler.store.base import EventType, Records, Rejection
 
-ROUTINE: Final = (AddServer, SetWeight, DrainServer, DeleteServer, ConfigureProxy, StartContainer)
+ROUTINE: Final = (
+    *(AddServer, SetWeight, DrainServer, DeleteServer, ConfigureProxy, StartContainer),
+    *(ChangeRoutes, ConfigureGateway, DisconnectNetwork, DrainPool, NameSlots),
+)
 """Steps of a change that has its own event; they are logged and cause no event."""
 
 _log = logging.getLogger(__name__)
@@ -54,9 +65,10 @@ class _Rollout:
 
 
 class Journal:
-    """The journal of one controller. Threads may share it."""
+    """The journal of one controller, for objects of one kind, which `records` are of. Threads may share it."""
 
-    def __init__(self, records: Records, recorder: Recorder) -> None:
+    def __init__(self, records: Records, recorder: Recorder, kind: Kind = VAULT_SERVICE) -> None:
+        self._kind = kind
         self._records = records
         self._recorder = recorder
         self._rollouts: dict[str, _Rollout] = {}
@@ -91,7 +103,7 @@ class Journal:
         _log.warning("%s: %s", reason, message, extra={"service": service})
         self._records.record_event(service, "Warning", reason, message, now)
 
-    def begin(self, stack: Stack, spec: Spec, commit: str, now: datetime) -> None:
+    def begin(self, stack: Stack, spec: ApiModel, commit: str, now: datetime) -> None:
         """A pass has this revision as its target, for the first time or again."""
         rollout = self._rollouts.get(stack.name)
         if rollout is None:
@@ -146,29 +158,30 @@ class Journal:
         _log.warning("rolled back: %s", message, extra={"service": stack.label})
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
-    def noticed(self, assessment: Assessment) -> None:
-        """Record once what no pass can repair: advice on the fragment, moved tags, and data that no mount keeps. Advice is
-        not a Warning: it was reported when the manifest was validated.
+    def noticed(self, assessment: Assessment, more: Sequence[tuple[Reason, str]] = ()) -> None:
+        """Record once what no pass can repair: advice on the fragment, moved tags, data that no mount keeps, and `more`.
+        Advice is not a Warning: it was reported when the manifest was validated.
         """
         name = assessment.stack.name
         found: list[tuple[EventType, Reason, str]] = [
             *(("Normal", Reason.ADMISSION_WARNING, text) for text in assessment.stack.warnings),
             *(("Warning", Reason.IMAGE_MOVED, text) for _, text in assessment.moved),
             *(("Warning", Reason.DATA_NOT_KEPT, text) for text in unkept(assessment)),
+            *(("Warning", reason, text) for reason, text in more),
         ]
         for type_, reason, text in found:
             if (reason, text) not in self._noticed.get(name, ()):
-                _log.warning("%s: %s", reason, text, extra={"service": name})
+                _log.warning("%s: %s", reason, text, extra={"service": assessment.stack.label})
                 self._tell(assessment.stack, type_, reason, text, assessment.now)
         self._noticed[name] = frozenset((reason, text) for _, reason, text in found)
 
-    def forget(self, service: str) -> None:
-        """A service was deleted."""
-        self._noticed.pop(service, None)
-        self._rollouts.pop(service, None)
-        self._last_words.pop(service, None)
-        self._records.forget(service)
-        self._recorder.forget(service)
+    def forget(self, name: str) -> None:
+        """An object was deleted."""
+        self._noticed.pop(name, None)
+        self._rollouts.pop(name, None)
+        self._last_words.pop(name, None)
+        self._records.forget(name)
+        self._recorder.forget(Ref(self._kind, name).label)
 
     def _time(self, started: datetime, result: str, now: datetime) -> None:
         seconds = (now - started).total_seconds()

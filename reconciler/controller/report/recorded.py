@@ -9,17 +9,18 @@ from __future__ import annotations
 from pydantic import ValidationError
 
 from reconciler.api import Spec
-from reconciler.api.model import AS_STORED
+from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.revisioned import with_revision_of
 from reconciler.core.desired.stack import Stack
 from reconciler.store.base import RevisionRecord
 
 
-def is_towards(record: RevisionRecord, stack: Stack, spec: Spec) -> bool:
+def is_towards(record: RevisionRecord, stack: Stack, spec: ApiModel) -> bool:
     """Whether this rollout went, or goes, towards this stack, which `spec` comes to."""
     if record.covers == "stack":
         return record.revision in stack.revisions
-    return record.revision in stack.web_revisions and _says_the_same(record, spec)
+    # Such a record is of a VaultService.
+    return record.revision in stack.web_revisions and isinstance(spec, Spec) and _says_the_same(record, spec)
 
 
 def spec_of(record: RevisionRecord) -> Spec:

@@ -1,4 +1,4 @@
-"""The status of a service from the results of a pass. The only place that writes conditions.
+"""The status of a service from the results of a pass. Conditions of all kinds are written here.
 
 Conditions follow kstatus: Ready: the spec is reached; Reconciling: in progress; Stalled: a person has to act; Degraded: it
 serves with less than it should.
@@ -7,7 +7,7 @@ serves with less than it should.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from reconciler.api import (
     Condition,
@@ -20,6 +20,7 @@ from reconciler.api import (
 )
 from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.api.reasons import Reason
+from reconciler.api.status import ObjectStatus
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.preview import Preview
@@ -27,6 +28,8 @@ from reconciler.store.base import StoredObject
 
 SHOWN: Final = 5
 """Differences that fit into a condition; `vaultctl diff` shows all."""
+
+AnyStatus = TypeVar("AnyStatus", bound=ObjectStatus)
 
 Outcomes = dict[ConditionType, tuple[str, str, str]]
 """Per condition: status, reason, message."""
@@ -45,7 +48,7 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
     stack, plan = preview.stack, preview.plan
     facts = seen(before, stored, preview)
     replicas = facts.replicas
-    doing = _doing(plan)
+    doing = doing_of(plan)
     if not doing and not plan.blocked:
         doing = "; ".join(map(str, preview.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
@@ -69,7 +72,7 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
         )
     stalled = ("True", Reason.BLOCKED, plan.blocked) if plan.blocked else ("False", Reason.WORKING, "")
     outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
-    return _with(facts, stored.generation, preview.now, outcomes | _degraded(stack, replicas))
+    return with_outcomes(facts, stored.generation, preview.now, outcomes | _degraded(stack, replicas))
 
 
 def drifted(before: Status, stored: StoredObject, preview: Preview, message: str) -> Status:
@@ -80,7 +83,9 @@ def drifted(before: Status, stored: StoredObject, preview: Preview, message: str
         "Reconciling": ("False", Reason.DRIFTED, "nothing is touched"),
         "Stalled": ("False", Reason.WORKING, ""),
     }
-    return _with(facts, stored.generation, preview.now, outcomes | _degraded(preview.stack, facts.replicas))
+    return with_outcomes(
+        facts, stored.generation, preview.now, outcomes | _degraded(preview.stack, facts.replicas)
+    )
 
 
 def seen(before: Status, stored: StoredObject, preview: Preview) -> Status:
@@ -113,8 +118,8 @@ def _degraded(stack: Stack, replicas: ReplicaCounts) -> Outcomes:
 
 
 def after_failure(
-    before: Status, generation: int, reason: str, message: str, now: datetime, *, stalled: bool
-) -> Status:
+    before: AnyStatus, generation: int, reason: str, message: str, now: datetime, *, stalled: bool
+) -> AnyStatus:
     """The status after a pass that ended in an error. `stalled`: trying again cannot help."""
     outcomes: Outcomes = {
         "Ready": ("False" if stalled else "Unknown", reason, message),
@@ -125,12 +130,12 @@ def after_failure(
             message if stalled else "",
         ),
     }
-    return _with(before, generation, now, outcomes)
+    return with_outcomes(before, generation, now, outcomes)
 
 
 def held_back(before: Status, generation: int, reason: str, problem: str, now: datetime) -> Status:
     """The status of a service that is at its last good commit while there is, or may be, a newer one."""
-    return _with(before, generation, now, {"Stalled": ("True", reason, problem)})
+    return with_outcomes(before, generation, now, {"Stalled": ("True", reason, problem)})
 
 
 def with_problem(
@@ -143,7 +148,7 @@ def with_problem(
     outcomes: Outcomes = {"Ready": ("False", reason, problem), "Stalled": ("True", reason, problem)}
     if reason != Reason.INVALID_MANIFEST:
         outcomes["Degraded"] = ("True", reason, f"{problem}\n{evidence}" if evidence else problem)
-    return _with(before, generation, now, outcomes)
+    return with_outcomes(before, generation, now, outcomes)
 
 
 def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: datetime) -> Status:
@@ -153,18 +158,19 @@ def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: da
         "Ready": ("False", Reason.DEPENDENCY_NOT_READY, message),
         "Reconciling": ("True", Reason.DEPENDENCY_NOT_READY, message),
     }
-    return _with(before, generation, now, outcomes)
+    return with_outcomes(before, generation, now, outcomes)
 
 
-def suspended(before: Status, generation: int, now: datetime) -> Status:
-    """The status of a service that the controller leaves alone."""
+def suspended(before: AnyStatus, generation: int, now: datetime) -> AnyStatus:
+    """The status of an object that the controller leaves alone."""
     outcomes: Outcomes = {
         "Reconciling": ("False", Reason.SUSPENDED, "spec.suspend is true; what runs is left alone")
     }
-    return _with(before, generation, now, outcomes)
+    return with_outcomes(before, generation, now, outcomes)
 
 
-def _with(before: Status, generation: int, now: datetime, outcomes: Outcomes) -> Status:
+def with_outcomes(before: AnyStatus, generation: int, now: datetime, outcomes: Outcomes) -> AnyStatus:
+    """A status of any kind with these conditions."""
     conditions = before.conditions
     for kind, (status, reason, whole) in outcomes.items():
         # The list of waits of a thousand replicas can be longer, and so can the end of a log.
@@ -188,7 +194,7 @@ def _says(condition: Condition | None, outcome: tuple[str, str, str], generation
     )
 
 
-def _doing(plan: Plan) -> str:
+def doing_of(plan: Plan) -> str:
     """The current activity, in a few words."""
     if plan.operations:
         more = f" and {len(plan.operations) - 1} more" if len(plan.operations) > 1 else ""

@@ -39,6 +39,8 @@ def summarize(stored: StoredObject[Any], status: ObjectStatus) -> Summary:
     """Judge an object by its newest generation: a Ready of an older one does not cover the last change."""
     ready, stalled = (find_condition(status.conditions, kind) for kind in ("Ready", "Stalled"))
     if stored.deletion is not None:
+        if stalled is not None and stalled.status == "True" and stalled.reason == Reason.STILL_ROUTED:
+            return Summary(Verdict.FAILED, stalled.reason, stalled.message)
         return Summary(Verdict.MOVING, Reason.DELETING, "is being deleted")
     # A commit that could not be fetched, or is not trusted, does not affect the previous one, which stays in use.
     held_back = stored.problem if stored.problem_reason != Reason.INVALID_MANIFEST else ""

@@ -48,7 +48,7 @@ class Container:
     started as this one was created. `shared` are the IDs of the containers whose PID or IPC namespace it lives in, None
     when that was not asked. `started` is exact for gateway and proxies, coarse for others, and so is `ended`. `stopping` is
     true from the moment this controller asked for a stop, also when it has ended. `image` is the ID of what it was
-    created from.
+    created from, `published` the ports of the host that a gateway opens while it runs.
     """
 
     id: str
@@ -71,6 +71,7 @@ class Container:
     shared: tuple[str, ...] | None = None
     stopping: bool = False
     image: str = ""
+    published: frozenset[int] = frozenset()
 
     def age(self, now: datetime) -> float:
         """Seconds since it last started, or since it was created when that is not known."""

@@ -14,6 +14,7 @@ from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Observation, State
 from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.plan.gateway_operations import ConfigureGateway
 from reconciler.core.plan.operations import (
     ConfigureProxy,
     CreateProxy,
@@ -88,7 +89,9 @@ def _maker(operation: Operation, stack: Stack, observed: Observation) -> str:
     match operation:
         case CreateReplicas(workload=name) | CreateProxy(workload=name) | RecreateContainer(workload=name):
             return name
-        case ConfigureProxy() | ReloadProxy() if observed.proxy.written != observed.proxy.expected:
+        case ConfigureProxy() | ConfigureGateway() | ReloadProxy() if (
+            observed.proxy.written != observed.proxy.expected
+        ):
             # Its own image validates a configuration with a new structure.
             return next((workload.name for workload in stack.of(Role.PROXY)), "")
     return ""

@@ -41,7 +41,7 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
     if door.blocked and not observed.engine.containers:
         return Plan(blocked=door.blocked, requeue_after=door.step.requeue_after)
 
-    steps = (dependencies.step, door.step, web.step, plan_orphans(assessment), _endings(observed))
+    steps = (dependencies.step, door.step, web.step, plan_orphans(assessment), endings(observed))
     planned = [operation for step in steps for operation in step.operations]
     able, pulls = fetch(stack, observed, without_image, planned)
     pulling = Step.of(pulls)
@@ -49,15 +49,16 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
         operations=(*able, *pulling.operations),
         waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
         blocked=door.blocked,
-        requeue_after=_soonest((*steps, pulling)),
+        requeue_after=soonest((*steps, pulling)),
     )
 
 
-def _endings(observed: Observation) -> Step:
+def endings(observed: Observation) -> Step:
     """A stack is not complete while a container is stopping; an event usually reports its end."""
     ending = (c for c in observed.engine.containers if c.stopping and c.state not in ENDED)
     return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))
 
 
-def _soonest(steps: tuple[Step, ...]) -> float | None:
+def soonest(steps: tuple[Step, ...]) -> float | None:
+    """The seconds until the next pass that one of these steps asks for."""
     return min((step.requeue_after for step in steps if step.requeue_after is not None), default=None)

@@ -7,7 +7,7 @@ removes one, because it does not update the proxy.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,6 +20,7 @@ from reconciler.core.assess.capabilities import USUAL
 from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_published
 from reconciler.engines.compose import events, logs, throwaway
@@ -111,7 +112,7 @@ class ComposeEngine:
             images={name: image.id for name, image in images.items()},
             volumes={name: image.volumes for name, image in images.items() if image.volumes},
             pulls=self._pulls.of(missing),
-            taken_ports={} if is_open else self._taken_ports(stack.published),
+            taken_ports={} if is_open else self._taken_ports(stack),
             capabilities=self.capabilities,
         )
 
@@ -161,9 +162,10 @@ class ComposeEngine:
                 self._images.pop(name, None)
         return found
 
-    def _taken_ports(self, port: int) -> Mapping[int, str]:
-        owner = owner_of(port, self._api.rows(), local=self._api.is_local)
-        return {port: owner} if owner else {}
+    def _taken_ports(self, stack: Stack) -> Mapping[int, str]:
+        rows, local = self._api.rows(), self._api.is_local
+        owners = {port: owner_of(port, rows, local=local, project=stack.project) for port in stack.host_ports}
+        return {port: owner for port, owner in owners.items() if owner}
 
     # Changing
 
@@ -209,6 +211,25 @@ class ComposeEngine:
             self._api.ask("connect a container to a network", partial(_connect, request, network, wanted))
         finally:
             self._informer.changed(service=stack.label)
+
+    def disconnect(self, stack: Stack, request: DisconnectNetwork) -> None:
+        """Disconnect a container from a network."""
+        try:
+            self._api.ask(
+                "disconnect a container from a network",
+                partial(_disconnect, request.container, request.network),
+                missing=None,
+            )
+        finally:
+            self._informer.changed(service=stack.label)
+
+    def networks(self, names: Collection[str]) -> frozenset[str]:
+        """Those of these networks that exist."""
+        if not names:
+            return frozenset()
+        # The engine takes a name for a pattern, so it may find more.
+        found = self._api.read("list networks", "/networks", query={"filters": {"name": sorted(names)}})
+        return frozenset(network["Name"] for network in found).intersection(names)
 
     def start(self, containers: tuple[str, ...]) -> None:
         """Start containers in parallel. Raises the first error after all were tried."""
@@ -356,7 +377,15 @@ def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -
     api.remove_container(container, v=anonymous_volumes, force=True)
 
 
+def _disconnect(container: str, network: str, api: APIClient) -> None:
+    if container in (api.inspect_network(network).get("Containers") or ()):
+        api.disconnect_container_from_network(container, network)
+
+
 def _remove_network(network: str, api: APIClient) -> None:
+    # What is still connected belongs to others, such as a gateway: all of its own project is gone by now.
+    for container in api.inspect_network(network).get("Containers") or ():
+        api.disconnect_container_from_network(container, network, force=True)
     api.remove_network(network)
 
 

@@ -7,20 +7,23 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reconciler.core import labels
+from reconciler.core.desired.stack import Role
 from reconciler.engines.compose.rows import COMPOSE_PROJECT
 
 
-def owner_of(port: int, rows: Iterable[Mapping[str, Any]], *, local: bool) -> str | None:
-    """A phrase that names the owner of this TCP port, or None when it is free.
+def owner_of(port: int, rows: Iterable[Mapping[str, Any]], *, local: bool, project: str = "") -> str | None:
+    """A phrase that names the owner of this TCP port, or None when it is free, or that of a gateway of `project` itself.
 
     `rows` are the engine's containers; processes are searched only when the engine is on this host (`local`).
     """
     for row in rows:
         if any(mapping.get("PublicPort") == port for mapping in row.get("Ports") or ()):
-            project = (row.get("Labels") or {}).get(COMPOSE_PROJECT)
-            return f"container {row['Names'][0].lstrip('/')}" + (
-                f" of project {project!r}" if project else ""
-            )
+            marks = row.get("Labels") or {}
+            owner = marks.get(COMPOSE_PROJECT)
+            if owner == project and marks.get(labels.ROLE) == Role.GATEWAY:
+                return None
+            return f"container {row['Names'][0].lstrip('/')}" + (f" of project {owner!r}" if owner else "")
     if not local or _is_free(port):
         return None
     return _process(port) or "another process"

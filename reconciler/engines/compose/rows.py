@@ -44,6 +44,7 @@ _HEALTH: Final = {
     "(unhealthy)": Health.UNHEALTHY,
     "(health: starting)": Health.STARTING,
 }
+_NONE: Final[frozenset[int]] = frozenset()
 _NETWORK: Final = re.compile(rf"{PROJECT_PREFIX}([a-z0-9-]+)_")
 _GATEWAY_NETWORK: Final = re.compile(rf"{FIRST_NET}{GATEWAY_PROJECT}([a-z0-9-]+)")
 
@@ -95,7 +96,12 @@ def _read_row(
         namespace=_moment(marks.get(labels.NAMESPACE)),
         stopping=stopping,
         image=row.get("ImageID") or "",
+        published=_published(row) if marks.get(labels.ROLE) == Role.GATEWAY else _NONE,
     )
+
+
+def _published(row: Mapping[str, Any]) -> frozenset[int]:
+    return frozenset(mapping["PublicPort"] for mapping in row.get("Ports") or () if mapping.get("PublicPort"))
 
 
 def shared_namespaces(host_config: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ dies. Tests and simulations plan, create and kill against it thousands of times 
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.assess.observation import Container, EngineObservation, Health, Pull, State
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_published, shortened
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
@@ -96,7 +97,7 @@ class MemoryEngine:
             images={w.image: self._image_id(w.image) for w in stack.workloads if w.image not in missing},
             volumes={image: paths for image, paths in self.image_volumes.items() if image not in missing},
             pulls=self._seen_pulls(missing),
-            taken_ports={} if is_open else self._taken(stack.published),
+            taken_ports={} if is_open else self._taken(stack),
             capabilities=self.capabilities,
         )
 
@@ -139,14 +140,17 @@ class MemoryEngine:
             shared=tuple(id for id in (container.pid, container.ipc) if id) or None,
             stopping=container.stopping,
             image=container.image,
+            published=container.published,
         )
         return container.told
 
-    def _taken(self, port: int) -> dict[int, str]:
-        if port in self.foreign_ports:
-            return {port: self.foreign_ports[port]}
-        owner = self.machine.owner(port)
-        return {port: f"container {owner.name} of project {owner.project!r}"} if owner else {}
+    def _taken(self, stack: Stack) -> dict[int, str]:
+        found = {port: self.foreign_ports[port] for port in stack.host_ports if port in self.foreign_ports}
+        for port in stack.host_ports:
+            owner = self.machine.owner(port)
+            if owner and owner.project != stack.project:
+                found.setdefault(port, f"container {owner.name} of project {owner.project!r}")
+        return found
 
     # Changing
 
@@ -213,6 +217,19 @@ class MemoryEngine:
         if request.network not in found.addresses:
             self.machine.attach(found, request.network)
 
+    def disconnect(self, stack: Stack, request: DisconnectNetwork) -> None:
+        """See Engine.disconnect."""
+        self.ping()
+        if found := self.machine.containers.get(request.container):
+            found.networks -= {request.network}
+            self.machine.detach(found, request.network)
+
+    def networks(self, names: Collection[str]) -> frozenset[str]:
+        """See Engine.networks; those of containers that exist do."""
+        self.ping()
+        there = {f"{c.project}_{each}" for c in self.machine.containers.values() for each in c.networks}
+        return frozenset(there.intersection(names))
+
     def start(self, containers: tuple[str, ...]) -> None:
         """See Engine.start."""
         self.ping()
@@ -223,9 +240,9 @@ class MemoryEngine:
     def _start(self, container: MemoryContainer) -> None:
         if container.is_up:
             return
-        port = container.published
-        if port is not None and (self.machine.owner(port) or port in self.foreign_ports):
-            raise EngineError(f"start a container: port {port} is already allocated")
+        for port in sorted(container.published):
+            if self.machine.owner(port) or port in self.foreign_ports:
+                raise EngineError(f"start a container: port {port} is already allocated")
         owners = [self.machine.containers.get(id) for id in container.owners]
         if None in owners:
             # The engine says "no such container", as if the container itself were missing.
@@ -363,7 +380,7 @@ class MemoryEngine:
             pid=self._owner(stack, service.get("pid")),
             ipc=self._owner(stack, service.get("ipc")),
             namespace=proxy.namespace if proxy else None,
-            published=stack.published if workload.role is Role.GATEWAY else None,
+            published=frozenset(stack.host_ports if workload.role is Role.GATEWAY else ()),
             mounts=volumes,
         )
         self.machine.add(made)

@@ -74,7 +74,7 @@ class MemoryContainer:
     pid: str | None = None
     ipc: str | None = None
     namespace: datetime | None = None
-    published: int | None = None
+    published: frozenset[int] = frozenset()
     state: State = State.CREATED
     started: float = -inf
     started_at: datetime | None = None
@@ -257,9 +257,10 @@ class Machine:
         self._tell(container)
 
     def attach(self, container: MemoryContainer, network: str) -> None:
-        """Connect it to a network again, at an address that is free now."""
+        """Connect it to a network, at an address that is free now."""
         container.detached -= {network}
-        if container.is_up and network in container.networks:
+        container.networks |= {network}
+        if container.is_up:
             self._attach(container, network)
             container.well_since = self.clock()
         self._tell(container)
@@ -274,7 +275,7 @@ class Machine:
 
     def owner(self, published: int) -> MemoryContainer | None:
         """The running container that publishes this port of the host."""
-        return next((c for c in self.containers.values() if c.is_up and c.published == published), None)
+        return next((c for c in self.containers.values() if c.is_up and published in c.published), None)
 
     def proxies(self, project: str) -> list[tuple[str, int, float, bool]]:
         """The running containers that have a slot: ID, slot, when they started, whether they were asked to stop."""

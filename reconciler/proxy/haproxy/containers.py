@@ -36,6 +36,11 @@ def gateway_of(stack: Stack) -> Workload:
     return stack.of(Role.GATEWAY)[0]
 
 
+def holder_of(stack: Stack) -> Workload | None:
+    """The same, if the stack has one: HAProxy may use the network of the host."""
+    return next(iter(stack.of(Role.GATEWAY)), None)
+
+
 def haproxy_of(stack: Stack) -> Workload:
     """The workload that runs the HAProxies."""
     return stack.of(Role.PROXY)[0]

@@ -17,6 +17,7 @@ from reconciler.core.desired.stack import Site
 
 __all__ = [
     "DIRECTORY_MODE",
+    "SHARED_MODE",
     "give",
     "make_directory",
     "opened",
@@ -28,6 +29,8 @@ __all__ = [
 
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
+SHARED_MODE: Final = 0o770
+"""Mode of a directory in which HAProxy's group creates files."""
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -52,11 +55,11 @@ def opened_below(directory: int, name: str) -> Iterator[int]:
         os.close(descriptor)
 
 
-def make_directory(path: Path, site: Site) -> None:
+def make_directory(path: Path, site: Site, mode: int = DIRECTORY_MODE) -> None:
     """Create this directory if it is missing, owned by HAProxy's user and closed to others. Raises OSError for a link."""
     path.mkdir(parents=True, exist_ok=True)
     with opened(path) as descriptor:
-        os.fchmod(descriptor, DIRECTORY_MODE)
+        os.fchmod(descriptor, mode)
         give(descriptor, site)
 
 

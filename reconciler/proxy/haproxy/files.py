@@ -20,6 +20,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.config import CONFIG_FILE, asset_names, state_file
 from reconciler.proxy.haproxy.directory import (
     DIRECTORY_MODE,
+    SHARED_MODE,
     give,
     make_directory,
     opened,
@@ -71,8 +72,9 @@ def stamp_files(directory: Path) -> Stamps | None:
 
 def prepare(site: Site) -> None:
     """Create the directories that HAProxy's containers mount; the engine would create a missing one as root."""
-    for directory in (site.config, site.run):
-        make_directory(directory, site)
+    make_directory(site.config, site)
+    # Root without capabilities, which opens its sockets, may only write there by its group.
+    make_directory(site.run, site, DIRECTORY_MODE if site.starter is None else SHARED_MODE)
 
 
 def validate_files(site: Site, image: str, files: Mapping[str, str], validate: Validate) -> None:

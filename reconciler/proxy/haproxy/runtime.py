@@ -146,14 +146,15 @@ class Runtime:
                 f'{self.master.slot}: "{quoted(waited)}", "{quoted(deleted)}"'
             )
 
-    def reload(self, expected: str) -> None:
+    def reload(self, expected: str, *, every_pool: bool = False) -> None:
         """Start a worker with the written configuration; `expected` is the structure that it has to report.
 
-        Servers that are DOWN or drained keep their state and its time: by default a new worker treats all of them as UP.
+        Servers that are DOWN or drained keep their state and its time, those of `every_pool` or of this one: by default a
+        new worker treats all of them as UP.
         Raises ProxyError with HAProxy's start-up log when it does not start; the old worker then keeps serving.
         """
         # A new pool has no states to pass on; the error answer is not a valid state file either.
-        (states,) = self._ask([f"show servers state {self.pool}"])
+        (states,) = self._ask(["show servers state" if every_pool else f"show servers state {self.pool}"])
         with handed_over(self.master.site, self.master.slot, states):
             said = converse(self.master, ["reload"], timeout=RELOAD_TIMEOUT).strip()
         result, _, log = said.partition("\n--\n")

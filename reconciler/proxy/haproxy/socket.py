@@ -208,8 +208,9 @@ def _socket_file(directory: int, name: str, master: Master) -> Iterator[int]:
 
 
 def _expect_owner(user: int, name: str, master: Master) -> None:
-    if user != master.site.uid:
+    starter = master.site.uid if master.site.starter is None else master.site.starter
+    if user != starter:
         raise ProxyError(
             f"HAProxy in slot {master.slot} cannot be asked: {name} in {master.site.run} belongs to user {user}, "
-            f"not to HAProxy's, {master.site.uid}"
+            f"not to HAProxy's, {starter}"
         )

@@ -1,15 +1,16 @@
-"""The front door's steps: the gateway that holds the published port, and the HAProxy containers in its namespace.
+"""The front door's steps: the gateway that holds the published ports, and the HAProxy containers in its namespace.
 
 HAProxy is replaced like any workload, one new before one old, but the new one takes the listening sockets over from the old
 one, so that not even a connection in the kernel's queue is lost. A changed published port is opened on a new gateway first;
-the old gateway is removed after the last HAProxy in its namespace.
+the old gateway is removed after the last HAProxy in its namespace. One that publishes a port that the new one needs as well
+has to go first: nobody is served from then on until a HAProxy runs in the new one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
@@ -32,7 +33,10 @@ from reconciler.core.plan.operations import (
     StopContainer,
     Wait,
 )
-from reconciler.proxy.haproxy.containers import gateway_of, haproxy_of, slot_overlay
+from reconciler.proxy.haproxy.containers import haproxy_of, holder_of, slot_overlay
+
+Overlay = Callable[[int, int | None], Mapping[str, Any]]
+"""The fields of the HAProxy in a slot that takes over from another slot, or from none."""
 
 ANSWER_SECONDS: Final = 10.0
 """How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
@@ -53,28 +57,66 @@ def plan_front(
     """The next step of gateway and HAProxy; `servers` is what the configuration has to name from now on, and `weights` are
     those that are not the default.
     """
+    configuration = _configuration(assessment.observed, servers, weights)
+    return plan_containers(
+        assessment, slot_overlay, configuration, "spec.ports.http", can_hand_over=can_hand_over
+    )
+
+
+def plan_containers(
+    assessment: Assessment,
+    overlay: Overlay,
+    configuration: Sequence[Operation],
+    field: str,
+    *,
+    can_hand_over: bool = True,
+) -> FrontStep:
+    """The next step of the containers of a front door.
+
+    `overlay` gives the fields that set one HAProxy apart, `configuration` writes what they read, `field` of the spec says
+    the ports. Without a workload that holds a namespace, HAProxy lives in that of the host.
+    """
     stack, observed = assessment.stack, assessment.observed
+    holder = holder_of(stack)
     # A stopped one remains to be removed after it has exited.
     gateways = [
-        c for c in observed.of(gateway_of(stack).name) if not (c.stopping and c.state in _HOLDS_NAMESPACE)
+        c
+        for c in (observed.of(holder.name) if holder else ())
+        if not (c.stopping and c.state in _HOLDS_NAMESPACE)
     ]
     home = next(
-        (c for c in gateways if c.state in _HOLDS_NAMESPACE and gateway_of(stack).accepts(c.revision)), None
+        (c for c in gateways if holder and c.state in _HOLDS_NAMESPACE and holder.accepts(c.revision)), None
     )
-    proxies = _Proxies(assessment, home, can_hand_over=can_hand_over)
-    gateway_operations, blocked = _gateway(stack, observed, gateways, home, proxies)
+    proxies = _Proxies(assessment, home, overlay, can_hand_over=can_hand_over)
+    if holder:
+        gateway_operations, blocked = _gateway(holder, assessment, gateways, home, proxies, field)
+    else:
+        gateway_operations, blocked = [], _taken(stack, observed, field)
     # Without a namespace there is no HAProxy to read it.
     is_read = home is not None or proxies.exist
-    configuration = _configuration(observed, servers, weights) if is_read else []
-    operations = [*gateway_operations, *configuration, *proxies.operations()]
+    operations = [*gateway_operations, *(configuration if is_read else ()), *proxies.operations(blocked)]
     port_looks = [Wait(PORT_LOOK)] if blocked else []
     return FrontStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)
 
 
+def _taken(stack: Stack, observed: Observation, field: str) -> str:
+    """What a person has to do about a port that another process has; empty if there is none."""
+    taken = observed.engine.taken_ports
+    for port in stack.host_ports:
+        if owner := taken.get(port):
+            return f"port {port} is taken by {owner}; free it or set another {field}"
+    return ""
+
+
 def _gateway(
-    stack: Stack, observed: Observation, gateways: list[Container], home: Container | None, proxies: _Proxies
+    workload: Workload,
+    assessment: Assessment,
+    gateways: list[Container],
+    home: Container | None,
+    proxies: _Proxies,
+    field: str,
 ) -> tuple[list[Operation], str]:
-    workload = gateway_of(stack)
+    stack, observed = assessment.stack, assessment.observed
     operations: list[Operation] = []
     ended = [c for c in gateways if c.state in (State.EXITED, State.DEAD)]
     usable = [c for c in gateways if c not in ended and workload.accepts(c.revision)]
@@ -82,15 +124,24 @@ def _gateway(
     operations += [
         RemoveContainer.on(c, cause_of_end(c, current=workload.accepts(c.revision))) for c in ended
     ]
-    if not usable and (owner := observed.engine.taken_ports.get(stack.published)):
-        blocked = f"port {stack.published} is taken by {owner}; free it or set another spec.ports.http"
+    operations += [_stop(c, proxies.workload, Cause.OUTDATED) for c in proxies.on_host if not c.stopping]
+    if not usable and not proxies.on_host and (taken := _taken(stack, observed, field)):
+        blocked = taken
     elif not usable:
         cause = Cause.OUTDATED if len(gateways) > len(ended) else Cause.MISSING
         existing = len(observed.of(workload.name)) - len(ended)
         operations.append(CreateReplicas(workload=workload.name, count=1, existing=existing, cause=cause))
     # Two of them cannot open the same port.
     startable = [c for c in usable if c.state is State.CREATED] if home is None else []
-    operations += [StartContainer.on(c, Cause.MISSING) for c in startable[:1]]
+    in_the_way = [
+        c
+        for c in observed.of(workload.name)
+        if c.state in _HOLDS_NAMESPACE and not c.published.isdisjoint(stack.host_ports)
+    ]
+    if startable and in_the_way:
+        operations += [_stop(c, workload, Cause.OUTDATED) for c in in_the_way if not c.stopping]
+    elif not proxies.on_host:
+        operations += [StartContainer.on(c, Cause.MISSING) for c in startable[:1]]
     operations += _connections(usable, workload, len(observed.of(workload.name)) - len(ended))
     for container in gateways:
         # An old gateway is kept as long as HAProxy serves from its namespace.
@@ -132,15 +183,20 @@ def _configuration(
 class _Proxies:
     """The HAProxy containers of a stack, grouped by state."""
 
-    def __init__(self, assessment: Assessment, home: Container | None, *, can_hand_over: bool) -> None:
+    def __init__(
+        self, assessment: Assessment, home: Container | None, overlay: Overlay, *, can_hand_over: bool
+    ) -> None:
+        self._overlay = overlay
         self._can_hand_over = can_hand_over
         stack, observed = assessment.stack, assessment.observed
-        self._workload = haproxy_of(stack)
+        self.workload = self._workload = haproxy_of(stack)
+        self._holder = holder_of(stack)
         self._engine = observed.engine
         self._expected = observed.proxy.expected
         self._home = home
         self._all = observed.of(self._workload.name)
-        self._gateways = {c.id: c for c in observed.of(gateway_of(stack).name) if c.state in _HOLDS_NAMESPACE}
+        holders = observed.of(self._holder.name) if self._holder else ()
+        self._gateways = {c.id: c for c in holders if c.state in _HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
         self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
         self._fit = [c for c in self._running if self._fits(c)]
@@ -150,13 +206,19 @@ class _Proxies:
         """Whether there is any HAProxy, in any state."""
         return bool(self._all)
 
+    @property
+    def on_host(self) -> list[Container]:
+        """Those that open the host's ports themselves, from before the stack got a namespace that holds them."""
+        held = self._holder is not None
+        return [c for c in self._all if held and c.joined is None and c.state in _HOLDS_NAMESPACE]
+
     def live_in(self, gateway: Container) -> bool:
         """Whether any HAProxy lives in the namespace of this gateway, or is about to restart in it."""
         lives = (*_HOLDS_NAMESPACE, State.RESTARTING)
         return any(c.joined == gateway.id and c.state in lives for c in self._all)
 
-    def operations(self) -> Iterable[Operation]:
-        """Remove dead ones, create one at a time, start, reload, and stop superseded ones."""
+    def operations(self, blocked: str = "") -> Iterable[Operation]:
+        """Remove dead ones, create one at a time unless their ports are `blocked`, start, reload, stop superseded ones."""
         for container in self._all:
             if container.state in (State.EXITED, State.DEAD):
                 current = self._workload.accepts(container.revision)
@@ -171,7 +233,8 @@ class _Proxies:
                 # It still has the listening sockets: connections that the kernel assigns to it would hang.
                 yield StopContainer.on(container, Cause.UNHEALTHY, grace=0.0)
         yield from self._replace_mute()
-        yield from self._create()
+        if self._holder or not blocked:
+            yield from self._create()
         for container in self._fit:
             instance = self._instances.get(container.id)
             if instance and instance.answering and instance.structure != self._expected:
@@ -208,7 +271,8 @@ class _Proxies:
     def _create(self) -> Iterable[Operation]:
         coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]
         good = [c for c in self._fit if not self._mute(c)]
-        if self._home is None or coming or self._awaited or len(good) >= self._workload.replicas:
+        is_homeless = self._holder is not None and self._home is None
+        if is_homeless or coming or self._awaited or len(good) >= self._workload.replicas:
             return
         if len(self._fit) > self._workload.replicas:
             return
@@ -217,7 +281,7 @@ class _Proxies:
         heirs = [
             c.slot
             for c in self._running
-            if c.joined == self._home.id and self._answers(c) and not self._lost_namespace(c)
+            if c.joined == self._home_id and self._answers(c) and not self._lost_namespace(c)
         ]
         gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
         slot = next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
@@ -226,10 +290,10 @@ class _Proxies:
             workload=self._workload.name,
             existing=len(self._all) - gone,
             slot=slot,
-            gateway=self._home.id,
-            namespace=self._home.started,
+            gateway=self._home_id or "",
+            namespace=self._home.started if self._home else None,
             handover=handover,
-            overlay=slot_overlay(slot, handover),
+            overlay=self._overlay(slot, handover),
             image=kept_image(self._engine, self._workload, self._running),
             cause=Cause.OUTDATED if len(self._running) > len(self._fit) else Cause.MISSING,
         )
@@ -248,11 +312,13 @@ class _Proxies:
             yield _stop(container, self._workload, Cause.SURPLUS)
 
     def _belongs(self, container: Container) -> bool:
-        return (
-            self._home is not None
-            and container.joined == self._home.id
-            and self._workload.accepts(container.revision)
-        )
+        at_home = self._holder is None or self._home is not None
+        return at_home and container.joined == self._home_id and self._workload.accepts(container.revision)
+
+    @property
+    def _home_id(self) -> str | None:
+        """The container whose namespace they live in; None for that of the host."""
+        return self._home.id if self._home else None
 
     def _fits(self, container: Container) -> bool:
         return self._belongs(container) and not self._lost_namespace(container)
@@ -263,6 +329,8 @@ class _Proxies:
         One that was restarted since may be in the new one, so it is replaced but not stopped first.
         Times are only compared for being the same: clocks may have been set in between.
         """
+        if self._holder is None:
+            return container.joined is not None
         gateway = self._gateways.get(container.joined or "")
         if gateway is None:
             return True

@@ -82,7 +82,7 @@ class Running:
 
 
 def serving(memory: MemoryWorld) -> int:
-    return memory.objects.status(NAME).replicas.serving
+    return int(memory.objects.status(NAME).replicas.serving)
 
 
 def test_converge_comes_back_when_all_is_done(memory: MemoryWorld, tmp_path: Path) -> None:

@@ -6,9 +6,19 @@ from typing import Any
 
 import pytest
 
-from reconciler.controller.reconcile.executor import execute
+from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.controller.reconcile.executor import execute, execute_gateway
 from reconciler.controller.report.executed import Executed
 from reconciler.core.assess.cause import Cause
+from reconciler.core.plan.gateway_operations import (
+    ChangeRoutes,
+    ConfigureGateway,
+    DisconnectNetwork,
+    DrainPool,
+    EmptyPool,
+    NameSlots,
+    WriteRoutes,
+)
 from reconciler.core.plan.operations import (
     AddServer,
     ConfigureProxy,
@@ -93,15 +103,44 @@ def test_every_operation_is_a_call(operation: Operation, call: str) -> None:
     assert carried_out(operation)[0] == [call]
 
 
+ROUTES = WriteRoutes(maps={}, held=(("h001", "web", 0),), routes=1, **WHY)
+CONFIGURATION = ConfigureGateway(spec=GatewaySpec(), pools=("h001",), **WHY)
+SLOTS = NameSlots(slots=(1,), **WHY)
+CHANGE = ChangeRoutes(**container("a"), slot=1, maps={}, changed=("routes",))
+DRAIN = DrainPool(pool="h001", slots=(1,), servers=("a",), **WHY)
+EMPTY = EmptyPool(pool="h001", slots=(1,), servers=("a",), **WHY)
+DISCONNECTION = DisconnectNetwork(**container("a"), network="vault-web_vault-net")
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        (ROUTES, f"write_routes {ROUTES}"),
+        (CONFIGURATION, f"configure {CONFIGURATION}"),
+        (SLOTS, f"name_slots {SLOTS}"),
+        (CHANGE, f"change_routes {CHANGE}"),
+        (DRAIN, f"drain_pool {DRAIN}"),
+        (EMPTY, f"empty_pool {EMPTY}"),
+        (DISCONNECTION, f"disconnect {DISCONNECTION}"),
+        (ReloadProxy(**container("a"), slot=3), "reload 3"),
+        (StartContainer(**container("a")), "start ('a',)"),
+    ],
+)
+def test_every_operation_of_a_gateway_is_a_call(operation: Operation, call: str) -> None:
+    recording = Recording()
+    (done,) = execute_gateway(STACK, (operation,), recording, recording, lambda: 0.0)
+    assert (recording.calls, done.error) == ([call], None)
+
+
 def test_no_operation_was_forgotten() -> None:
     # By name, since a dataclass with slots leaves the class behind that it was made from.
     def leaves(kind: type[Operation]) -> set[str]:
         below = kind.__subclasses__()
         return {kind.__name__} if not below else {leaf for each in below for leaf in leaves(each)}
 
-    bases = {"ContainerOperation", "ServerOperation"}
-    marks: Any = getattr(test_every_operation_is_a_call, "pytestmark", None)
-    tested = {type(mark[0]).__name__ for mark in marks[0].args[1]}
+    bases = {"ContainerOperation", "ServerOperation", "PoolOperation"}
+    tests: tuple[Any, ...] = (test_every_operation_is_a_call, test_every_operation_of_a_gateway_is_a_call)
+    tested = {type(each[0]).__name__ for test in tests for each in test.pytestmark[0].args[1]}
     assert leaves(Operation) - bases == tested
 
 

@@ -7,13 +7,15 @@ start as root to open ports below 1024.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.api.vaultgateway import GatewaySpec, Listener, VaultGateway
 from reconciler.core.desired.revision import revisions_of
-from reconciler.core.desired.stack import Role, Site, Workload
+from reconciler.core.desired.stack import Probe, ProxySettings, Role, Site, Stack, Strategy, Workload
 from reconciler.core.desired.workloads import Part, labelled
-from reconciler.core.names import GATEWAY, HAPROXY
+from reconciler.core.names import FIRST_NET, GATEWAY, GATEWAY_NET, GATEWAY_PROJECT, HAPROXY
 from reconciler.proxy.haproxy.containers import (
     CONFIG_MOUNT,
     FIRST_SLOT,
@@ -23,21 +25,62 @@ from reconciler.proxy.haproxy.containers import (
 )
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, POOL_DIRECTORY
 
-__all__ = ["GATEWAY_NET", "gateway_parts", "project_of", "slot_overlay"]
+__all__ = ["gateway_parts", "gateway_stack", "project_of", "slot_overlay"]
 
-GATEWAY_NET: Final = "gateway-net"
-"""The network that the replicas of a gateway's services join."""
+POOL: Final = "routes"
+"""A backend without servers: a look at a HAProxy itself asks for that of this one."""
+
+START_SECONDS: Final = 60.0
+"""Time in which a container has to be ready before it counts as unhealthy."""
 
 _HOST_CAPABILITIES: Final = ("KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
 """To open a low port, to leave root, and to end workers that have left it: without KILL no old worker ever ends."""
 
 
 def project_of(name: str) -> str:
-    """The Compose project of a VaultGateway. Not `vault-gateway-`: that is the project of a VaultService `gateway-NAME`."""
-    return f"vaultgateway-{name}"
+    """The Compose project of a VaultGateway."""
+    return f"{GATEWAY_PROJECT}{name}"
 
 
-def gateway_parts(gateway: VaultGateway, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
+def gateway_stack(
+    gateway: VaultGateway, site: Site, networks: Collection[str], bind: str, key: bytes
+) -> Stack:
+    """What should run for a gateway. `networks` are those of its services, by their names in the engine; they are only
+    joined where it has a namespace of its own. See gateway_parts for the rest.
+    """
+    spec, project = gateway.spec, project_of(gateway.name)
+    joined = sorted(networks) if spec.network == "published" else []
+    parts = gateway_parts(gateway, site, bind, key, joined)
+    own = {GATEWAY_NET: {"name": f"{FIRST_NET}{project}"}} if spec.network == "published" else {}
+    return Stack(
+        name=gateway.name,
+        kind=VAULT_GATEWAY,
+        project=project,
+        published=0,
+        listens=tuple(listener.port for listener in spec.listeners),
+        site=site,
+        document={
+            "name": project,
+            "services": {part.workload.name: part.definition for part in parts},
+            "networks": {**own, **{name: {"name": name, "external": True} for name in joined}},
+        },
+        workloads=tuple(part.workload for part in parts),
+        proxy=ProxySettings(POOL, Probe("/", "localhost", 2.0), 0.0, spec.drain_seconds),
+        strategy=Strategy(
+            kind="RollingUpdate",
+            surge=1,
+            unavailable=0,
+            min_ready=0.0,
+            progress_deadline=START_SECONDS,
+            drain=spec.drain_seconds,
+            auto_rollback=False,
+        ),
+    )
+
+
+def gateway_parts(
+    gateway: VaultGateway, site: Site, bind: str, key: bytes, networks: Sequence[str] = ()
+) -> tuple[Part, ...]:
     """The workloads of a gateway. `bind` is the address that ports are published on where a listener has none; `key` is
     that of revisions.
     """
@@ -46,8 +89,9 @@ def gateway_parts(gateway: VaultGateway, site: Site, bind: str, key: bytes) -> t
     proxy = labelled(owner, _workload(HAPROXY, Role.PROXY, spec, haproxy, haproxy, key), haproxy)
     if spec.network == "host":
         return (proxy,)
-    held = _holder(spec, bind)
-    # A gateway is disruptive to replace, and does nothing but hold ports: only those are its revision.
+    held = _holder(spec, bind, networks)
+    # A gateway is disruptive to replace, and does nothing but hold ports: only those are its revision. It is connected to
+    # the networks of services, and disconnected from them, while it runs.
     namespace = _workload(GATEWAY, Role.GATEWAY, spec, held, {"ports": _holder(spec, "")["ports"]}, key)
     return (labelled(owner, namespace, held), proxy)
 
@@ -79,7 +123,7 @@ def _workload(
     )
 
 
-def _holder(spec: GatewaySpec, bind: str) -> dict[str, Any]:
+def _holder(spec: GatewaySpec, bind: str, networks: Sequence[str] = ()) -> dict[str, Any]:
     """The service that holds the namespace. It runs any image that has `sleep`; HAProxy's own avoids a second pull."""
     return {
         "image": spec.image,
@@ -91,7 +135,7 @@ def _holder(spec: GatewaySpec, bind: str) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
-        "networks": [GATEWAY_NET],
+        "networks": [GATEWAY_NET, *networks],
         # HAProxy listens on the ports as they are, without being root.
         "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
         "ports": [_published(listener, bind) for listener in spec.listeners],

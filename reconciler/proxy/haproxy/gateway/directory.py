@@ -36,7 +36,18 @@ from reconciler.proxy.haproxy.gateway.render import (
     render,
 )
 
-__all__ = ["WrittenGateway", "read_gateway", "read_slots", "write_gateway", "write_pool", "write_slots"]
+__all__ = [
+    "WrittenGateway",
+    "read_gateway",
+    "read_held",
+    "read_slots",
+    "trial_files",
+    "write_configuration",
+    "write_gateway",
+    "write_pool",
+    "write_routes",
+    "write_slots",
+]
 
 ASSIGNMENT_FILE: Final = "assignment.txt"
 SLOTS_FILE: Final = "slots.txt"
@@ -83,17 +94,41 @@ def read_gateway(site: Site) -> WrittenGateway:
     )
 
 
+def read_held(site: Site) -> Mapping[Need, str]:
+    """Who has which pool. Raises OSError."""
+    return read_assignment(read_files(site.config, [ASSIGNMENT_FILE]).get(ASSIGNMENT_FILE, ""))
+
+
 def write_gateway(
     site: Site, spec: GatewaySpec, pools: Collection[str], image: str, held: Mapping[Need, str], maps: Maps
 ) -> None:
     """Write the gateway's part: of pools those that are not there yet, and its own file last. Raises OSError, and
     ValueError for a value that HAProxy could read as something else.
     """
-    files = {pool_file(pool): head(pool) for pool in sorted(set(pools) - set(_pools_in(site)))}
-    files |= {map_file(name): text_of(maps.get(name, {})) for name in MAPS}
-    files |= {ASSIGNMENT_FILE: assignment_text(held), **render(spec, pools, image)}
+    write_routes(site, held, maps)
+    write_configuration(site, spec, pools, image)
+
+
+def write_routes(site: Site, held: Mapping[Need, str], maps: Maps) -> None:
+    """Write the maps, and who has which pool. Raises OSError and ValueError."""
+    files = {map_file(name): text_of(maps.get(name, {})) for name in MAPS}
     prepare(site)
-    write_files(site.config, files, site)
+    write_files(site.config, files | {ASSIGNMENT_FILE: assignment_text(held)}, site)
+
+
+def write_configuration(site: Site, spec: GatewaySpec, pools: Collection[str], image: str) -> None:
+    """Write what takes a reload: of pools those that are not there yet, and the gateway's own file last. Raises OSError and
+    ValueError.
+    """
+    new = {pool_file(pool): head(pool) for pool in sorted(set(pools) - set(_pools_in(site)))}
+    prepare(site)
+    write_files(site.config, new | render(spec, pools, image), site)
+
+
+def trial_files(spec: GatewaySpec, pools: Collection[str], image: str) -> dict[str, str]:
+    """A whole directory without routes and servers, for HAProxy to judge. Raises ValueError."""
+    empty = {map_file(name): "" for name in MAPS} | {pool_file(pool): head(pool) for pool in pools}
+    return empty | render(spec, pools, image)
 
 
 def write_pool(site: Site, pool: str, servers: Collection[PoolServer], settings: PoolSettings | None) -> None:

@@ -9,7 +9,7 @@ the next commit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from reconciler.proxy.errors import ProxyError, quoted
@@ -17,7 +17,7 @@ from reconciler.proxy.haproxy.gateway.maps import Maps, lines_of
 from reconciler.proxy.haproxy.gateway.render import map_path
 from reconciler.proxy.haproxy.socket import CURRENT, Master, Payload, ask
 
-__all__ = ["change_maps", "read_map", "replace_map"]
+__all__ = ["change_maps", "read_map", "read_maps", "replace_map"]
 
 LEADING: Final = ("routes", "tcp")
 """The maps that lead to the others."""
@@ -33,14 +33,17 @@ _DONE: Final = ""
 
 
 def change_maps(master: Master, wanted: Maps) -> None:
-    """Make these the maps of the current worker. Raises ProxyError; a repetition then does what is left."""
-    present = {name: read_map(master, name) for name in wanted}
+    """Make these the maps of the current worker, as far as it has them: one that was started by another release gets the
+    others with a reload. Raises ProxyError; a repetition then does what is left.
+    """
+    present = read_maps(master, wanted)
+    wanted = {name: wanted[name] for name in present}
     others = [name for name in wanted if name not in (*LEADING, *PAIR)]
-    for name in (*PAIR, *others):
+    for name in (*filter(wanted.__contains__, PAIR), *others):
         _replace(master, name, present[name], {**present[name], **wanted[name]})
-    for name in LEADING:
+    for name in filter(wanted.__contains__, LEADING):
         _replace(master, name, present[name], wanted[name])
-    for name in (*reversed(PAIR), *others):
+    for name in (*filter(wanted.__contains__, reversed(PAIR)), *others):
         _replace(master, name, {**present[name], **wanted[name]}, wanted[name])
 
 
@@ -75,10 +78,24 @@ def _replace(master: Master, name: str, present: Mapping[str, str], entries: Map
 def read_map(master: Master, name: str) -> dict[str, str]:
     """The entries of a map of the current worker. Raises ProxyError."""
     (answer,) = ask(master, [f"{CURRENT} show map {map_path(name)}"])
+    if (entries := _entries(answer)) is None:
+        raise ProxyError(f"HAProxy in slot {master.slot} has no map {name}: {quoted(answer)}")
+    return entries
+
+
+def read_maps(master: Master, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Those of these maps that the current worker has, in one round trip. Raises ProxyError."""
+    wanted = tuple(names)
+    answers = ask(master, [f"{CURRENT} show map {map_path(name)}" for name in wanted])
+    found = {name: _entries(answer) for name, answer in zip(wanted, answers, strict=True)}
+    return {name: entries for name, entries in found.items() if entries is not None}
+
+
+def _entries(answer: str) -> dict[str, str] | None:
     entries = {}
     for line in answer.splitlines():
         if not (entry := _ENTRY.fullmatch(line)):
-            raise ProxyError(f"HAProxy in slot {master.slot} has no map {name}: {quoted(answer)}")
+            return None
         entries[entry[1]] = entry[2]
     return entries
 

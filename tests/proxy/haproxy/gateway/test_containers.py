@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from reconciler.api.kinds import KINDS, Kind
 from reconciler.api.resource import Metadata
 from reconciler.api.vaultgateway import GatewaySpec, Listener, VaultGateway
 from reconciler.core.desired.build import project_of as project_of_service
@@ -16,12 +15,6 @@ from reconciler.core.desired.workloads import Part
 from reconciler.proxy.haproxy.gateway.containers import gateway_parts, project_of, slot_overlay
 
 SITE = Site(Path("/var/lib/vault/gateways/main"), 99, 99)
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    kind = Kind("VaultGateway", "vaultgateways", ("reconciler.api.vaultgateway", "VaultGateway"), ())
-    monkeypatch.setitem(KINDS, kind.name, kind)
 
 
 def parts(bind: str = "", **spec: Any) -> dict[Role, Part]:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.api.kinds import KINDS, Kind
 from reconciler.api.resource import Metadata
 from reconciler.api.route import Route
 from reconciler.api.vaultgateway import GatewaySpec, Listener, VaultGateway
+from reconciler.core.names import GATEWAY_NET
 from reconciler.core.routes.claims import Claimant
-from reconciler.proxy.haproxy.gateway.containers import GATEWAY_NET, gateway_parts
+from reconciler.proxy.haproxy.gateway.containers import gateway_parts
 from tests.proxy.conftest import REPLICA_IMAGE, Replica, docker, listens, new_name, until
 from tests.proxy.haproxy.gateway.conftest import START, GatewayWorld, site_in
 
@@ -41,9 +41,7 @@ def compose(file: Path, *arguments: str) -> None:
 
 
 @pytest.fixture
-def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GatewayWorld]:
-    kind = Kind("VaultGateway", "vaultgateways", ("reconciler.api.vaultgateway", "VaultGateway"), ())
-    monkeypatch.setitem(KINDS, kind.name, kind)
+def published(tmp_path: Path) -> Iterator[GatewayWorld]:
     world = GatewayWorld(site_in(tmp_path / "site"), "", "127.0.0.1", spec=SPEC)
     world.write(SPEC)
     gateway = VaultGateway(metadata=Metadata(name="main"), spec=SPEC)

@@ -1,0 +1,209 @@
+"""One pass over one VaultGateway, from top to bottom.
+
+The routes of all services are settled, the gateway and its HAProxies are observed, the operations that are safe now are
+carried out, and the result is reported. Like a pass over a service it keeps no state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from reconciler.api.condition_types import find_condition
+from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Ref
+from reconciler.api.reasons import Reason
+from reconciler.controller.reconcile.executor import execute_gateway
+from reconciler.controller.reconcile.result import Result
+from reconciler.controller.reconcile.routing import Permit, Routing, everything, settle_objects
+from reconciler.controller.report import gateway_summary, summary
+from reconciler.controller.report.journal import death_of
+from reconciler.core.desired.build import project_of
+from reconciler.core.names import VAULT_NET
+from reconciler.core.plan.gateway_operations import ChangeRoutes, WriteRoutes
+from reconciler.core.plan.operations import Operation, Plan
+from reconciler.core.plan.preview import Preview
+from reconciler.proxy.base import GatewayWish
+
+if TYPE_CHECKING:
+    from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
+    from reconciler.controller.report.journal import Journal
+    from reconciler.core.desired.stack import Stack
+    from reconciler.engines.base import Engine
+    from reconciler.proxy.base import GatewayProxy
+    from reconciler.store.base import Objects, StoredObject
+
+__all__ = ["GatewayWorld", "reconcile"]
+
+LOG_LINES = 10
+"""How much of a failed container's log goes into its event."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayWorld:
+    """Everything that a pass over a gateway can see and change. `objects` are those of all kinds; `journal` records what is
+    done to gateways. `bind` is the address of the host that ports are published on, empty for all, and `key` that of
+    revisions; `now` gives aware UTC datetimes, `clock` seconds for durations.
+    """
+
+    objects: Objects[Any, Any]
+    engine: Engine
+    gateways: GatewayProxy
+    journal: Journal
+    bind: str
+    key: bytes
+    now: Callable[[], datetime]
+    clock: Callable[[], float]
+    permits: Permit = everything
+
+
+def reconcile(name: str, world: GatewayWorld) -> Result:
+    """Run one pass over a VaultGateway. Raises VaultError, whose type says whether to try again."""
+    mine = world.objects.of(VAULT_GATEWAY)
+    stored = mine.get(name)
+    if stored is None:
+        return _gone(name, world)
+    before = mine.status(name)
+    if stored.resource.spec.suspend and stored.deletion is None:
+        _put_status(stored, summary.suspended(before, stored.generation, world.now()), world)
+        return Result()
+    try:
+        routing = settle_objects(world.objects, world.permits)
+        users = frozenset(routing.tables[name].services.values())
+        if stored.deletion and not users:
+            return _delete(stored, routing, world)
+        return _advance(stored, before, routing, world)
+    except VaultError as error:
+        stalled = not isinstance(error, TemporaryError)
+        failed = summary.after_failure(
+            before, stored.generation, error.reason, str(error), world.now(), stalled=stalled
+        )
+        _put_status(stored, failed, world)
+        raise
+
+
+def _advance(
+    stored: StoredObject[VaultGateway], before: GatewayStatus, routing: Routing, world: GatewayWorld
+) -> Result:
+    """Observe, report, execute."""
+    table, refused = routing.tables[stored.name], routing.refused(stored.name)
+    stack = _stack(stored, frozenset(table.services.values()), world)
+    wish = GatewayWish(
+        gateway=stored.resource,
+        table=table,
+        services=frozenset(world.objects.of(VAULT_SERVICE).names()),
+        quiet=_is_quiet(routing, world),
+    )
+    world.journal.begin(stack, stored.resource.spec, stored.origin.commit, world.now())
+    look = world.gateways.look(stack, wish, world.engine.observe(stack), world.now())
+    preview = look.preview
+
+    status = gateway_summary.after_pass(before, stored, preview, table, refused)
+    if stored.deletion:
+        users = frozenset(table.services.values())
+        status = gateway_summary.still_routed(status, stored.generation, users, preview.now)
+    _put_status(stored, status, world, before)
+    refusals = [(Reason.ROUTE_REFUSED, f"{each.claim.service}: {each.message}") for each in refused]
+    world.journal.noticed(preview.assessment, refusals)
+    _carry_out(stored, preview, world)
+
+    plan, converged = preview.plan, gateway_summary.is_converged(preview)
+    if converged:
+        world.journal.complete(stack, world.now())
+    woken = _reassigned(plan) if _is_only_routes(plan) and _was_ready(before) else look.holders
+    # What they do wakes this gateway again, so they are only woken by a change.
+    is_news = bool(plan.operations) or (converged and not _was_ready(before))
+    return Result(
+        requeue_after=0.0 if plan else plan.requeue_after,
+        converged=converged,
+        did=str(plan) if plan else "",
+        wakes=_services(woken | _reassigned(plan)) if is_news else (),
+    )
+
+
+def _stack(stored: StoredObject[VaultGateway], routed: frozenset[str], world: GatewayWorld) -> Stack:
+    """What should run, in the networks of the services that it serves, as far as these exist."""
+    directory = world.objects.of(VAULT_GATEWAY).directory(stored.name)
+    networks: frozenset[str] = frozenset()
+    if stored.resource.spec.network == "published":
+        served = routed | world.gateways.holders(directory)
+        networks = world.engine.networks({f"{project_of(name)}_{VAULT_NET}" for name in served})
+    return world.gateways.stack(stored.resource, directory, networks, world.bind, world.key)
+
+
+def _is_quiet(routing: Routing, world: GatewayWorld) -> bool:
+    """Whether no service with routes is being rolled out."""
+    services = world.objects.of(VAULT_SERVICE)
+    conditions = (
+        find_condition(services.status(name).conditions, "Reconciling") for name in routing.claimants
+    )
+    return not any(each is not None and each.status == "True" for each in conditions)
+
+
+def _carry_out(stored: StoredObject[VaultGateway], preview: Preview, world: GatewayWorld) -> None:
+    operations = preview.plan.operations
+    words = _last_words(operations, world)
+    for call in execute_gateway(preview.stack, operations, world.engine, world.gateways, world.clock):
+        world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
+        if call.error:
+            raise call.error
+
+
+def _last_words(operations: tuple[Operation, ...], world: GatewayWorld) -> Mapping[str, str]:
+    """The end of the log of each container that died; a log that cannot be read fails no pass."""
+    words = {}
+    for death in filter(None, map(death_of, operations)):
+        try:
+            words[death.container] = world.engine.logs(death.container, LOG_LINES)
+        except VaultError:
+            words[death.container] = ""
+    return words
+
+
+def _is_only_routes(plan: Plan) -> bool:
+    return all(isinstance(operation, WriteRoutes | ChangeRoutes) for operation in plan.operations)
+
+
+def _reassigned(plan: Plan) -> frozenset[str]:
+    return frozenset(
+        name for each in plan.operations if isinstance(each, WriteRoutes) for name in each.reassigned
+    )
+
+
+def _services(names: frozenset[str]) -> tuple[Ref, ...]:
+    return tuple(Ref(VAULT_SERVICE, name) for name in sorted(names))
+
+
+def _was_ready(before: GatewayStatus) -> bool:
+    ready = find_condition(before.conditions, "Ready")
+    return ready is not None and ready.status == "True"
+
+
+def _put_status(
+    stored: StoredObject[VaultGateway],
+    status: GatewayStatus,
+    world: GatewayWorld,
+    before: GatewayStatus | None = None,
+) -> None:
+    """Store the status for the generation and request that this pass started with; most find it as it was `before`."""
+    if status.last_handled_reconcile_at != stored.requested_at:
+        status = status.model_copy(update={"last_handled_reconcile_at": stored.requested_at})
+    if status is not before:
+        world.objects.of(VAULT_GATEWAY).put_status(stored.name, status)
+
+
+def _delete(stored: StoredObject[VaultGateway], routing: Routing, world: GatewayWorld) -> Result:
+    directory = world.objects.of(VAULT_GATEWAY).directory(stored.name)
+    stack = world.gateways.stack(stored.resource, directory, (), world.bind, world.key)
+    world.engine.tear_down(stack.project, volumes=False)
+    world.objects.of(VAULT_GATEWAY).remove(stored.name)
+    result = _gone(stored.name, world)
+    # Routes that name no gateway may belong to another one now.
+    return Result(gone=result.gone, wakes=_services(frozenset(routing.claimants)))
+
+
+def _gone(name: str, world: GatewayWorld) -> Result:
+    world.journal.forget(name)
+    return Result(gone=True)

@@ -1,0 +1,105 @@
+"""The status of a VaultGateway from the results of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from reconciler.api.reasons import Reason
+from reconciler.controller.report.summary import SHOWN, Outcomes, doing_of, with_outcomes
+from reconciler.core.desired.stack import Role
+
+if TYPE_CHECKING:
+    from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
+    from reconciler.core.plan.preview import Preview
+    from reconciler.core.routes.table import Refusal, Table
+    from reconciler.store.base import StoredObject
+
+__all__ = ["after_pass", "is_converged", "still_routed"]
+
+
+def is_converged(preview: Preview) -> bool:
+    """Whether nothing is left to do or to wait for, and nothing differs."""
+    plan = preview.plan
+    return not (plan.operations or plan.waiting or plan.blocked or preview.unsettled)
+
+
+def after_pass(
+    before: GatewayStatus,
+    stored: StoredObject[VaultGateway],
+    preview: Preview,
+    table: Table,
+    refused: Sequence[Refusal],
+) -> GatewayStatus:
+    """The status after a pass that could observe everything."""
+    plan = preview.plan
+    facts = {
+        "observed_generation": stored.generation,
+        "routes": len(table.services),
+        "refused": len(refused),
+        "last_applied_revision": stored.origin.commit or None,
+    }
+    if any(getattr(before, name) != value for name, value in facts.items()):
+        before = before.model_copy(update=facts)
+    doing = doing_of(plan)
+    if not doing and not plan.blocked:
+        doing = "; ".join(map(str, preview.unsettled[:SHOWN]))
+    serves = _serves(table, refused)
+    outcomes: Outcomes
+    if is_converged(preview):
+        told = "; ".join([serves, *(text for _, text in preview.assessment.moved)])
+        outcomes = {
+            "Ready": ("True", Reason.SERVING, told),
+            "Reconciling": ("False", Reason.CONVERGED, ""),
+            "Stalled": ("False", Reason.WORKING, ""),
+        }
+    elif plan.blocked:
+        outcomes = {
+            "Ready": ("False", Reason.BLOCKED, plan.blocked),
+            "Reconciling": ("True", Reason.PROGRESSING, doing) if doing else ("False", Reason.BLOCKED, ""),
+            "Stalled": ("True", Reason.BLOCKED, plan.blocked),
+        }
+    else:
+        outcomes = {
+            "Ready": ("False", Reason.PROGRESSING, doing or serves),
+            "Reconciling": ("True", Reason.PROGRESSING, doing or serves),
+            "Stalled": ("False", Reason.WORKING, ""),
+        }
+    return with_outcomes(before, stored.generation, preview.now, outcomes | _degraded(preview))
+
+
+def still_routed(
+    before: GatewayStatus, generation: int, services: Collection[str], now: datetime
+) -> GatewayStatus:
+    """The status of a gateway that is to be deleted while services have routes on it."""
+    names = ", ".join(sorted(services))
+    message = f"is not deleted while services have routes on it: {names}; change or delete these first"
+    outcomes: Outcomes = {
+        "Ready": ("False", Reason.STILL_ROUTED, message),
+        "Stalled": ("True", Reason.STILL_ROUTED, message),
+    }
+    return with_outcomes(before, generation, now, outcomes)
+
+
+def _serves(table: Table, refused: Sequence[Refusal]) -> str:
+    routes, services = len(table.services), len(set(table.services.values()))
+    text = f"{_count(routes, 'route')} of {_count(services, 'service')}"
+    if not refused:
+        return text
+    first = refused[0]
+    more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+    return f"{text}; refused: {first.claim.service}: {first.message}{more}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _degraded(preview: Preview) -> Outcomes:
+    wanted = sum(workload.replicas for workload in preview.stack.of(Role.PROXY))
+    short = wanted - sum(instance.answering for instance in preview.assessment.observed.proxy.instances)
+    if short > 0:
+        message = f"of {wanted} HAProxies, {short} {'does' if short == 1 else 'do'} not answer"
+        return {"Degraded": ("True", Reason.NOT_ALL_SERVING, message)}
+    return {"Degraded": ("False", Reason.ALL_SERVING, "")}

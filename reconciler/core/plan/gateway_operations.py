@@ -1,0 +1,121 @@
+"""The operations that only a VaultGateway has: its routes, its pools, and the networks of its services.
+
+`maps` are what its proxies look up for each request, by name; a pool has a name that the proxy gave it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.core.plan.operations import ContainerOperation, Operation
+
+if TYPE_CHECKING:
+    from reconciler.api.vaultgateway import GatewaySpec
+
+__all__ = [
+    "ChangeRoutes",
+    "ConfigureGateway",
+    "DisconnectNetwork",
+    "DrainPool",
+    "EmptyPool",
+    "NameSlots",
+    "WriteRoutes",
+]
+
+Maps = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteRoutes(Operation):
+    """Write the routes of a gateway, and who has which pool: name, service, and port of its replicas.
+
+    `routes` are counted for people; `reassigned` are the services that get or lose a pool by it.
+    """
+
+    maps: Maps = field(hash=False, repr=False)
+    held: tuple[tuple[str, str, int], ...]
+    routes: int
+    reassigned: tuple[str, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        told = f", with other pools for {', '.join(self.reassigned)}" if self.reassigned else ""
+        return f"write {self.routes} routes{told}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigureGateway(Operation):
+    """Write a gateway's configuration with these pools, after the proxy's own binary accepted it."""
+
+    spec: GatewaySpec = field(hash=False, repr=False)
+    pools: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        return f"write gateway.cfg with {len(self.pools)} pools"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameSlots(Operation):
+    """Say which proxies there are, or are about to be: services ask exactly these about their servers."""
+
+    slots: tuple[int, ...]
+
+    @property
+    def sentence(self) -> str:
+        return f"name slots {', '.join(map(str, self.slots))}" if self.slots else "name no slot"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRoutes(ContainerOperation):
+    """Change the routes of a running proxy, so that no request meets half of a change. `changed`: the maps that differ."""
+
+    slot: int
+    maps: Maps = field(hash=False, repr=False)
+    changed: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        return f"change routes of {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolOperation(Operation):
+    """Base of the operations on a pool that no route leads to any more; each is told to the proxies in all `slots`."""
+
+    pool: str
+    slots: tuple[int, ...]
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainPool(PoolOperation):
+    """Let the servers of a pool finish their sessions."""
+
+    @property
+    def sentence(self) -> str:
+        return f"drain pool {self.pool} of {len(self.servers)} servers"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmptyPool(PoolOperation):
+    """Delete the servers of a pool and make it spare. `cut` sessions were still open."""
+
+    cut: int = 0
+
+    @property
+    def sentence(self) -> str:
+        return f"empty pool {self.pool}" + (f", cutting {self.cut} sessions" if self.cut else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisconnectNetwork(ContainerOperation):
+    """Disconnect a gateway from the network of a service that it no longer serves."""
+
+    network: str
+
+    @property
+    def sentence(self) -> str:
+        return f"disconnect {self.name} from {self.network}"

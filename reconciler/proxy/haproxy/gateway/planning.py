@@ -1,0 +1,177 @@
+"""The next safe operations of a gateway, from what was seen of it and what it has to be.
+
+Routes come first: they are written, then told to each HAProxy that runs, and need no reload. Only another structure does.
+Then come the containers, as in front of a service, and last the pools that no route leads to any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Final
+
+from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.core.assess.assessment import Assessment
+from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.observation import State
+from reconciler.core.names import VAULT_NET
+from reconciler.core.plan.dependencies import plan_orphans
+from reconciler.core.plan.gateway_operations import (
+    ChangeRoutes,
+    ConfigureGateway,
+    DisconnectNetwork,
+    DrainPool,
+    EmptyPool,
+    NameSlots,
+    WriteRoutes,
+)
+from reconciler.core.plan.images import fetch, stand_still
+from reconciler.core.plan.operations import CreateProxy, Operation, Plan, Step, Wait
+from reconciler.core.plan.planner import endings, soonest
+from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
+from reconciler.proxy.haproxy.gateway.containers import slot_overlay
+from reconciler.proxy.haproxy.gateway.pools import Need
+from reconciler.proxy.haproxy.gateway.sight import Sight
+from reconciler.proxy.haproxy.gateway.wanted import WantedGateway
+from reconciler.proxy.haproxy.steps import plan_containers
+
+__all__ = ["plan_gateway"]
+
+SESSIONS_LOOK: Final = 1.0
+"""Seconds between two looks at the sessions of a pool that is drained: there is no event at their end."""
+
+
+def plan_gateway(
+    assessment: Assessment,
+    spec: GatewaySpec,
+    wanted: WantedGateway,
+    sight: Sight,
+    services: Collection[str],
+    *,
+    can_hand_over: bool = True,
+) -> Plan:
+    """The operations that are safe now. Pure and deterministic. `services` are the names of all that there are."""
+    lacking = _lacking(assessment)
+    if lacking:
+        assessment = stand_still(assessment, lacking)
+    observed = assessment.observed
+    door = plan_containers(
+        assessment, slot_overlay, (), "port in spec.listeners", can_hand_over=can_hand_over
+    )
+    if door.blocked and not observed.engine.containers:
+        return Plan(blocked=door.blocked, requeue_after=door.step.requeue_after)
+
+    steps = (
+        Step.of(_routes(wanted, sight)),
+        Step.of(_changes(assessment, wanted, sight)),
+        Step.of(_configuration(assessment, spec, wanted, sight)),
+        Step.of(_slots(assessment, sight, door.step.operations)),
+        door.step,
+        Step.of(_disconnections(assessment)),
+        Step.of(_leftovers(assessment, wanted, sight, services)),
+        plan_orphans(assessment),
+        endings(observed),
+    )
+    planned = [operation for step in steps for operation in step.operations]
+    able, pulls = fetch(assessment.stack, observed, lacking, planned)
+    pulling = Step.of(pulls)
+    return Plan(
+        operations=(*able, *pulling.operations),
+        waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
+        blocked=door.blocked,
+        requeue_after=soonest((*steps, pulling)),
+    )
+
+
+def _lacking(assessment: Assessment) -> frozenset[str]:
+    """The workloads of which a container has to be created from an image that is not there."""
+    missing = assessment.observed.engine.missing_images
+    return frozenset(
+        w.name for w in assessment.stack.workloads if w.image in missing and not assessment.is_complete(w)
+    )
+
+
+def _routes(wanted: WantedGateway, sight: Sight) -> Iterator[Operation]:
+    written = sight.written
+    if (written.held, written.maps) == (wanted.held, wanted.maps):
+        return
+    changed = {need.service for need in _differing(written.held, wanted.held)}
+    yield WriteRoutes(
+        maps=wanted.maps,
+        held=tuple((pool, need.service, need.port) for need, pool in sorted(wanted.held.items())),
+        routes=len(wanted.maps["routes"]) + len(wanted.maps["tcp"]),
+        reassigned=tuple(sorted(changed)),
+        cause=Cause.STALE if written.maps else Cause.MISSING,
+    )
+
+
+def _differing(before: Mapping[Need, str], after: Mapping[Need, str]) -> set[Need]:
+    return {need for need, _ in set(before.items()) ^ set(after.items())}
+
+
+def _changes(assessment: Assessment, wanted: WantedGateway, sight: Sight) -> Iterator[Operation]:
+    """Also of one that is to be reloaded: routes do not wait for a structure that is refused."""
+    for container in assessment.observed.of(haproxy_of(assessment.stack).name):
+        present = sight.maps.get(container.id, {})
+        changed = tuple(name for name, entries in sorted(present.items()) if entries != wanted.maps[name])
+        if changed:
+            yield ChangeRoutes.on(
+                container, Cause.STALE, slot=container.slot or 0, maps=wanted.maps, changed=changed
+            )
+
+
+def _configuration(
+    assessment: Assessment, spec: GatewaySpec, wanted: WantedGateway, sight: Sight
+) -> Iterator[Operation]:
+    written = assessment.observed.proxy.written
+    # A pool whose file was removed manually is part of the structure.
+    if written != wanted.structure:
+        cause = Cause.OUTDATED if sight.written.structure else Cause.MISSING
+        yield ConfigureGateway(spec=spec, pools=wanted.pools, cause=cause)
+
+
+def _slots(assessment: Assessment, sight: Sight, planned: Collection[Operation]) -> Iterator[Operation]:
+    """A slot is named before its HAProxy is created, and until its container is gone."""
+    there = {c.slot for c in assessment.observed.of(haproxy_of(assessment.stack).name) if c.slot}
+    there |= {operation.slot for operation in planned if isinstance(operation, CreateProxy)}
+    if sight.slots != (slots := tuple(sorted(there))):
+        yield NameSlots(slots=slots, cause=Cause.STALE if sight.slots else Cause.MISSING)
+
+
+def _disconnections(assessment: Assessment) -> Iterator[Operation]:
+    """Leave the networks of services that no longer have a pool; others that were joined manually are left alone."""
+    holder = holder_of(assessment.stack)
+    for container in assessment.observed.of(holder.name) if holder else ():
+        if holder and container.state is State.RUNNING and not container.stopping:
+            for network in sorted(set(container.addresses) - holder.networks):
+                if network.endswith(f"_{VAULT_NET}"):
+                    yield DisconnectNetwork.on(container, Cause.SURPLUS, network=network)
+
+
+def _leftovers(
+    assessment: Assessment, wanted: WantedGateway, sight: Sight, services: Collection[str]
+) -> Iterator[Operation | Wait]:
+    """Drain, then empty the pools that no route leads to. One whose service is gone has nothing left to wait for."""
+    if assessment.silent:
+        # Its sessions are unknown, and it may still send requests there; it is replaced first.
+        return
+    owners = {pool: need.service for need, pool in wanted.held.items()}
+    longest = assessment.stack.strategy.drain
+    for pool, left in sorted(sight.leftovers.items()):
+        if pool in wanted.needed:
+            continue
+        owner = owners.get(pool, "")
+        if owner in services and left.current:
+            yield DrainPool(
+                pool=pool, slots=assessment.slots, servers=left.current, cause=Cause.SURPLUS, detail=owner
+            )
+        elif owner in services and left.sessions and left.since < longest:
+            yield Wait(SESSIONS_LOOK)
+        else:
+            yield EmptyPool(
+                pool=pool,
+                slots=assessment.slots,
+                servers=left.servers,
+                cut=left.sessions,
+                cause=Cause.SURPLUS,
+                detail=owner,
+            )

@@ -1,0 +1,286 @@
+"""Implements GatewayProxy with HAProxy: reads and writes a gateway's directory, and talks to its HAProxies.
+
+What it reads comes to a plan in planning.py, and what a plan says is done here without a decision. A HAProxy that does not
+listen has no traffic, so changes skip it; one that listens and does not answer is an error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from reconciler.api.errors import PermanentError
+from reconciler.api.vaultgateway import VaultGateway
+from reconciler.core.assess.assessment import assess
+from reconciler.core.assess.history import History
+from reconciler.core.assess.observation import (
+    Container,
+    EngineObservation,
+    Observation,
+    ProxyInstance,
+    ProxyObservation,
+    ProxyWorker,
+    State,
+)
+from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.core.plan.gateway_operations import (
+    ChangeRoutes,
+    ConfigureGateway,
+    DrainPool,
+    EmptyPool,
+    NameSlots,
+    WriteRoutes,
+)
+from reconciler.core.plan.preview import Preview
+from reconciler.proxy.base import GatewayLook, GatewayWish
+from reconciler.proxy.errors import ProxyAwayError, ProxyError
+from reconciler.proxy.haproxy.containers import haproxy_of
+from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
+from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
+from reconciler.proxy.haproxy.gateway.directory import (
+    read_gateway,
+    read_held,
+    read_slots,
+    trial_files,
+    write_configuration,
+    write_pool,
+    write_routes,
+    write_slots,
+)
+from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps
+from reconciler.proxy.haproxy.gateway.planning import plan_gateway
+from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
+from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, structure
+from reconciler.proxy.haproxy.gateway.sections import CERTIFICATE_LIST, DEFAULT_CERTIFICATE
+from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
+from reconciler.proxy.haproxy.gateway.site import site_of
+from reconciler.proxy.haproxy.gateway.transactions import change_maps, read_maps
+from reconciler.proxy.haproxy.gateway.wanted import unneeded, want
+from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
+from reconciler.proxy.haproxy.socket import Master
+from reconciler.proxy.haproxy.stats import Process, as_worker
+from reconciler.proxy.silence import Silence
+
+__all__ = ["HAProxyGateways", "Seen"]
+
+LOOK_SECONDS: Final = 4.0
+"""Timeout of one observation of one HAProxy."""
+CHANGE_SECONDS: Final = 10.0
+"""Timeout of one change in one HAProxy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One HAProxy that answered."""
+
+    process: tuple[Process, ...]
+    maps: Maps
+
+
+class HAProxyGateways:
+    """Implements reconciler.proxy.base.GatewayProxy; any thread may use it for any gateway.
+
+    It remembers since when a HAProxy has been silent, and the structures that an image has accepted. `certificate` makes
+    the certificate that HTTPS listeners have as long as there is no other one. `clock` gives monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        validate: Validate,
+        certificate: Callable[[], str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._validate = validate
+        self._certificate = certificate
+        self._silence = Silence(clock)
+        self._accepted: set[tuple[str, str]] = set()
+
+    # Desired
+
+    def holders(self, directory: Path) -> frozenset[str]:
+        """See GatewayProxy.holders."""
+        with _reading():
+            return frozenset(need.service for need in read_held(Site(directory, -1, -1)))
+
+    def stack(
+        self, gateway: VaultGateway, directory: Path, networks: Collection[str], bind: str, key: bytes
+    ) -> Stack:
+        """See GatewayProxy.stack."""
+        return gateway_stack(gateway, site_of(directory, gateway.spec), networks, bind, key)
+
+    # Observing
+
+    def look(self, stack: Stack, wish: GatewayWish, seen: EngineObservation, now: datetime) -> GatewayLook:
+        """See GatewayProxy.look."""
+        spec = wish.gateway.spec
+        with _reading(), _checking(stack):
+            sight = self._sight(stack, wish, seen)
+            wanted = want(spec, wish.table, sight.written, quiet=wish.quiet)
+        written = sight.written
+        proxy = ProxyObservation(
+            expected=wanted.structure,
+            # A file that this image's HAProxy has not validated yet counts as missing, although it may be valid.
+            written=written.structure if written.image == spec.image and written.structure else None,
+            configured={},
+            instances=sight.instances,
+            file=GATEWAY_FILE,
+        )
+        assessment = assess(stack, Observation(seen, proxy), now)
+        plan = plan_gateway(assessment, spec, wanted, sight, wish.services)
+        return GatewayLook(Preview(assessment, History(), plan), wanted.holders)
+
+    def _sight(self, stack: Stack, wish: GatewayWish, seen: EngineObservation) -> Sight:
+        written = read_gateway(stack.site)
+        asked = [
+            c
+            for c in seen.containers
+            if c.role is Role.PROXY and c.state is State.RUNNING and c.slot is not None
+        ]
+        found = {container.id: self._ask(stack, container) for container in asked}
+        silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
+        answering = [c for c in asked if found[c.id]]
+        return Sight(
+            written=written,
+            slots=read_slots(stack.site),
+            instances=tuple(
+                _instance(id, answer) if answer else ProxyInstance(id, answering=False, silent=silent[id])
+                for id, answer in found.items()
+            ),
+            maps={id: answer.maps for id, answer in found.items() if answer},
+            leftovers={
+                pool: Leftover.of(self._workers(stack, answering, pool))
+                for pool in unneeded(wish.table, written)
+            },
+        )
+
+    def _ask(self, stack: Stack, container: Container) -> Seen | None:
+        runtime = _runtime(stack, container.slot or 0, LOOK_SECONDS)
+        try:
+            return Seen(runtime.processes(), read_maps(runtime.master, MAPS))
+        except ProxyError:
+            return None
+
+    def _workers(self, stack: Stack, answering: Collection[Container], pool: str) -> Iterator[ProxyWorker]:
+        for container in answering:
+            processes = _runtime(stack, container.slot or 0, LOOK_SECONDS, pool).processes()
+            yield from _as_workers(processes)
+
+    # Changing
+
+    def write_routes(self, stack: Stack, request: WriteRoutes) -> None:
+        """See GatewayProxy.write_routes."""
+        held = {Need(service, port, kind_of(pool)): pool for pool, service, port in request.held}
+        with _writing(), _checking(stack):
+            write_routes(stack.site, held, request.maps)
+
+    def configure(self, stack: Stack, request: ConfigureGateway) -> None:
+        """See GatewayProxy.configure."""
+        site, spec, image = stack.site, request.spec, haproxy_of(stack).image
+        with _writing(), _checking(stack):
+            before = read_gateway(site)
+            if before.structure:
+                self._accepted.add((before.structure, before.image))
+            trial = trial_files(spec, request.pools, image)
+            wanted = (structure(spec, request.pools), image)
+            prepare(site)
+            tls = self._tls(site) if any(each.protocol == "HTTPS" for each in spec.listeners) else {}
+            if wanted not in self._accepted:
+                validate_files(site, image, {**trial, **tls}, self._validate)
+                self._accepted.add(wanted)
+            write_files(site.config, tls, site)
+            write_configuration(site, spec, request.pools, image)
+
+    def _tls(self, site: Site) -> dict[str, str]:
+        """The certificates that HTTPS listeners need at a start: those that are there, or a single one."""
+        there = read_files(site.config, (DEFAULT_CERTIFICATE, CERTIFICATE_LIST))
+        return {
+            CERTIFICATE_LIST: there.get(CERTIFICATE_LIST, ""),
+            DEFAULT_CERTIFICATE: there.get(DEFAULT_CERTIFICATE) or self._certificate(),
+        }
+
+    def name_slots(self, stack: Stack, request: NameSlots) -> None:
+        """See GatewayProxy.name_slots."""
+        with _writing():
+            write_slots(stack.site, request.slots)
+
+    def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
+        """See GatewayProxy.change_routes."""
+        with suppress(ProxyAwayError):
+            change_maps(_master(stack, request.slot, CHANGE_SECONDS), request.maps)
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        """See GatewayProxy.reload."""
+        with _writing():
+            written = read_gateway(stack.site)
+            if not written.structure:
+                raise ProxyError("there is no gateway.cfg to reload; it has to be configured first")
+            _runtime(stack, slot, CHANGE_SECONDS + RELOAD_TIMEOUT).reload(written.structure, every_pool=True)
+
+    def drain_pool(self, stack: Stack, request: DrainPool) -> None:
+        """See GatewayProxy.drain_pool."""
+        for slot in request.slots:
+            with suppress(ProxyAwayError):
+                _runtime(stack, slot, CHANGE_SECONDS, request.pool).drain_servers(request.servers)
+
+    def empty_pool(self, stack: Stack, request: EmptyPool) -> None:
+        """See GatewayProxy.empty_pool. The file comes last: as long as it names servers, they are looked for."""
+        for slot in request.slots:
+            with suppress(ProxyAwayError):
+                _runtime(stack, slot, CHANGE_SECONDS, request.pool).delete_servers(
+                    request.servers, force=True
+                )
+        with _writing():
+            write_pool(stack.site, request.pool, (), None)
+
+
+def _master(stack: Stack, slot: int, seconds: float) -> Master:
+    return Master(stack.site, slot, time.monotonic() + seconds)
+
+
+def _runtime(stack: Stack, slot: int, seconds: float, pool: str = POOL) -> Runtime:
+    return Runtime(_master(stack, slot, seconds), pool)
+
+
+def _instance(container: str, seen: Seen) -> ProxyInstance:
+    return ProxyInstance(
+        container=container,
+        answering=True,
+        structure=seen.process[0].info.structure,
+        workers=_as_workers(seen.process),
+    )
+
+
+def _as_workers(processes: Collection[Process]) -> tuple[ProxyWorker, ...]:
+    serving = [process for process in processes if process.serving]
+    names = frozenset(server.name for process in serving for server in process.servers)
+    successor = min((process.info.uptime for process in serving), default=float("inf"))
+    return tuple(as_worker(process, names, successor) for process in processes)
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ProxyError(f"cannot read the configuration of a gateway: {error}") from error
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ProxyError(f"cannot write the configuration of a gateway: {error}") from error
+
+
+@contextmanager
+def _checking(stack: Stack) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise PermanentError(f"HAProxy cannot be configured for {stack.label}: {error}") from error

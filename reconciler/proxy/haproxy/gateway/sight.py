@@ -1,0 +1,52 @@
+"""What was seen of a gateway at one moment, beside its containers: its files, and each HAProxy that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler.core.assess.observation import Admin, ProxyInstance, ProxyWorker
+from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
+from reconciler.proxy.haproxy.gateway.maps import Maps
+
+__all__ = ["Leftover", "Sight"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """The servers of a pool that no route leads to, over all workers of the HAProxies that answer.
+
+    `servers` are those of workers that take new connections, `current` those of them that are not drained. `sessions` are
+    open in all workers together; `since`: seconds that the status of all of them has lasted.
+    """
+
+    servers: tuple[str, ...] = ()
+    current: tuple[str, ...] = ()
+    sessions: int = 0
+    since: float = 0.0
+
+    @classmethod
+    def of(cls, workers: Iterable[ProxyWorker]) -> Leftover:
+        """What these workers have of a pool."""
+        views = [(worker.current, server) for worker in workers for server in worker.servers]
+        return cls(
+            servers=tuple(sorted({server.name for current, server in views if current})),
+            current=tuple(
+                sorted({server.name for current, server in views if current and server.admin is Admin.READY})
+            ),
+            sessions=sum(server.sessions for _, server in views),
+            since=min((server.since for _, server in views), default=0.0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """`slots` are those that were named to services, `instances` the HAProxies that were asked, and `maps` those of each
+    that answers, by its container's ID; `leftovers` are the pools that no route leads to and that may have servers.
+    """
+
+    written: WrittenGateway = field(default_factory=WrittenGateway)
+    slots: tuple[int, ...] = ()
+    instances: tuple[ProxyInstance, ...] = ()
+    maps: Mapping[str, Maps] = field(default_factory=dict)
+    leftovers: Mapping[str, Leftover] = field(default_factory=dict)

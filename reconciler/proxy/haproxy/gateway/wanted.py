@@ -1,0 +1,106 @@
+"""What a gateway has to be: which service has which pool, the maps, and which pools there are.
+
+A pure function of the settled routes and of what is written, because a service keeps the pool that it has.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.core.routes.table import Table
+from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
+from reconciler.proxy.haproxy.gateway.maps import Maps, maps_of
+from reconciler.proxy.haproxy.gateway.pools import (
+    SPARES,
+    Assignment,
+    Need,
+    PoolKind,
+    assign,
+    kind_of,
+    needs_of,
+    pool_names,
+)
+from reconciler.proxy.haproxy.gateway.render import structure
+
+__all__ = ["WantedGateway", "unneeded", "want"]
+
+MOST_POOLS: Final = 999
+"""Pools of one kind: their names have three digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedGateway:
+    """`held`: who has which pool from now on; `needed` those of them that routes lead to. `pools` are the names of all that
+    there should be, and `structure` is the digest of a configuration with them.
+    """
+
+    held: Mapping[Need, str]
+    needed: frozenset[str]
+    maps: Maps
+    pools: tuple[str, ...]
+    structure: str
+
+    @property
+    def holders(self) -> frozenset[str]:
+        """The services that have a pool."""
+        return frozenset(need.service for need in self.held)
+
+
+def want(spec: GatewaySpec, table: Table, written: WrittenGateway, *, quiet: bool) -> WantedGateway:
+    """What a gateway has to be. Unless it is `quiet`, no pools are added beside those that services wait for."""
+    needs = needs_of(table)
+    names = tuple(written.pools) or pool_names(SPARES)
+    assignment = assign(needs.values(), written.held, written.busy, names)
+    pools = _with_spares(names, assignment, written.busy, quiet=quiet)
+    routed = {route: assignment.pools[need] for route, need in needs.items() if need in assignment.pools}
+    settings = {pool: said for pool, said in written.settings.items() if pool in assignment.pools.values()}
+    return WantedGateway(
+        held=assignment.pools,
+        needed=frozenset(routed.values()),
+        maps=maps_of(table, routed, settings, spec.trusted_proxies),
+        pools=pools,
+        structure=_structure(spec, pools),
+    )
+
+
+def unneeded(table: Table, written: WrittenGateway) -> tuple[str, ...]:
+    """The pools that may have servers although no route leads to them."""
+    needs = set(needs_of(table).values())
+    needed = {pool for need, pool in written.held.items() if need in needs}
+    return tuple(sorted((written.busy | set(written.held.values())) - needed))
+
+
+def _with_spares(
+    names: tuple[str, ...], assignment: Assignment, busy: Collection[str], *, quiet: bool
+) -> tuple[str, ...]:
+    """The pools with more of each kind that is short of spare ones; each of these additions costs a reload."""
+    taken = set(assignment.pools.values()) | set(busy)
+    there = Counter(kind_of(name) for name in names)
+    free = Counter(kind_of(name) for name in names if name not in taken)
+    missing = Counter(need.kind for need in assignment.missing)
+    more = [
+        kind
+        for kind, spare in SPARES.items()
+        if missing[kind] or (quiet and 2 * free[kind] < spare and there[kind] < MOST_POOLS)
+    ]
+    # All at once: the next reload is as far away as it can be.
+    short = {kind: missing[kind] + SPARES[kind] - free[kind] for kind in more}
+    return tuple(sorted({*names, *_next_names(names, short)})) if more else names
+
+
+def _next_names(names: tuple[str, ...], counts: Mapping[PoolKind, int]) -> set[str]:
+    found: set[str] = set()
+    for kind, count in counts.items():
+        candidates = (f"{kind}{number:03}" for number in range(1, MOST_POOLS + 1))
+        found |= set([name for name in candidates if name not in names][: max(0, count)])
+    return found
+
+
+@lru_cache(maxsize=64)
+def _structure(spec: GatewaySpec, pools: tuple[str, ...]) -> str:
+    return structure(spec, pools)

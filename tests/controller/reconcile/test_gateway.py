@@ -1,0 +1,346 @@
+"""A pass over a gateway, with its files on disk and its containers in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metrics.recorder import Recorder
+from reconciler.api import VaultService, find_condition
+from reconciler.api.errors import PermanentError, TemporaryError
+from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.api.reasons import Reason
+from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
+from reconciler.controller.reconcile.gateway import GatewayWorld, reconcile
+from reconciler.controller.reconcile.result import Result
+from reconciler.controller.report.journal import Journal
+from reconciler.core.assess.observation import Container
+from reconciler.core.desired.stack import Probe, Role, Stack
+from reconciler.core.plan.gateway_operations import ChangeRoutes
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Machine
+from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_slots, write_pool
+from reconciler.proxy.haproxy.gateway.maps import MAPS
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings
+from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways, Seen
+from reconciler.proxy.haproxy.gateway.site import site_of
+from reconciler.proxy.haproxy.stats import Info, Process
+from tests.controller.worlds import BEGINNING
+from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
+
+SETTINGS = PoolSettings(Probe("/healthz", "localhost", 2.0), 30.0)
+
+
+class Answering(HAProxyGateways):
+    """HAProxies that answer as soon as their container runs, with what they have read from the files."""
+
+    def __init__(self) -> None:
+        super().__init__(self._accept, lambda: "certificate", lambda: 0.0)
+        self.workers: dict[str, Seen] = {}
+        self.judged: list[str] = []
+        self.refusal = ""
+        self.reloads = 0
+
+    def _accept(self, image: str, directory: Path, user: str) -> None:
+        assert (directory / "gateway.cfg").exists()
+        self.judged.append(image)
+        if self.refusal:
+            raise TemporaryError(self.refusal)
+
+    def _ask(self, stack: Stack, container: Container) -> Seen | None:
+        if container.id not in self.workers:
+            self.workers[container.id] = self._read(stack)
+        return self.workers[container.id]
+
+    def _read(self, stack: Stack) -> Seen:
+        written = read_gateway(stack.site)
+        info = Info(pid=len(self.workers) + 1, structure=written.structure, stopping=False, uptime=60.0)
+        return Seen((Process(info, (), serving=True),), {name: dict(written.maps[name]) for name in MAPS})
+
+    def _workers(self, *_: object) -> Any:
+        return ()
+
+    def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
+        self.workers[request.container] = replace(self.workers[request.container], maps=request.maps)
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        self.reloads += 1
+        self.workers = {id: self._read(stack) for id in self.workers}
+
+
+@dataclass
+class GatewayStage:
+    """A gateway `main`, and services with routes."""
+
+    state: Path
+    time: float = 0.0
+    objects: MemoryObjects = field(default_factory=MemoryObjects)
+    records: MemoryRecords = field(default_factory=MemoryRecords)
+    gateways: Answering = field(default_factory=Answering)
+
+    def __post_init__(self) -> None:
+        self.machine = Machine(lambda: self.time, self.now)
+        self.engine = MemoryEngine(self.machine)
+        objects = self.objects.of(VAULT_GATEWAY)
+        objects.directory = lambda name: self.state / "gateways" / name  # type: ignore[method-assign]
+        self.mine = objects
+        self.world = GatewayWorld(
+            objects=self.objects,
+            engine=self.engine,
+            gateways=self.gateways,
+            journal=Journal(self.records.of(VAULT_GATEWAY), Recorder(), VAULT_GATEWAY),
+            bind="",
+            key=b"",
+            now=self.now,
+            clock=lambda: self.time,
+        )
+
+    def now(self) -> datetime:
+        return BEGINNING + timedelta(seconds=self.time)
+
+    def gateway(self, **spec: Any) -> None:
+        listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+        document = {"metadata": {"name": "main"}, "spec": {"listeners": listeners, **spec}}
+        self.mine.apply(VaultGateway.model_validate(document, by_name=False, by_alias=True), ORIGIN)
+
+    def service(self, name: str, **route: Any) -> None:
+        spec = {"plugin": "web", "route": {"hostnames": [f"{name}.test"], **route}}
+        document = {
+            "apiVersion": "vault.internal/v1alpha1",
+            "kind": "VaultService",
+            "metadata": {"name": name},
+        }
+        made = VaultService.model_validate({**document, "spec": spec}, by_name=False, by_alias=True)
+        self.objects.apply(made, ORIGIN)
+
+    def once(self) -> Result:
+        return reconcile("main", self.world)
+
+    def settle(self) -> list[str]:
+        """Passes until nothing is left to do; what they did."""
+        done: list[str] = []
+        for _ in range(60):
+            result = self.once()
+            done += result.did.splitlines()
+            if result.gone or (result.converged and not result.did):
+                return done
+            self.time += 0.5
+            for container in list(self.machine.containers.values()):
+                if container.asked:
+                    self.machine.end(container.id)
+        raise AssertionError(done)
+
+    @property
+    def site(self) -> Any:
+        return site_of(self.mine.directory("main"), GatewaySpec())
+
+    def ready(self) -> tuple[str, str, str]:
+        found = find_condition(self.mine.status("main").conditions, "Ready")
+        assert found is not None
+        return found.status, found.reason, found.message
+
+    def proxies(self) -> list[str]:
+        return [c.id for c in self.machine.containers.values() if c.role is Role.PROXY and c.is_up]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> GatewayStage:
+    made = GatewayStage(tmp_path)
+    made.gateway()
+    return made
+
+
+def test_a_gateway_comes_up_and_rests(stage: GatewayStage) -> None:
+    stage.service("files")
+    stage.settle()
+
+    assert stage.ready() == ("True", Reason.SERVING, "1 route of 1 service")
+    status = stage.mine.status("main")
+    assert (status.routes, status.refused, status.observed_generation) == (1, 0, 1)
+    assert read_slots(stage.site) == (1,)
+    assert [str(need.service) for need in read_gateway(stage.site).held] == ["files"]
+    assert stage.once() == Result(converged=True)
+
+
+def test_services_come_and_go_without_a_reload(stage: GatewayStage) -> None:
+    stage.settle()
+    proxies = stage.proxies()
+    for name in ("files", "wiki", "mail"):
+        stage.service(name)
+        done = stage.settle()
+        assert [line.partition("] ")[2].partition(" ")[0] for line in done] == ["write", "change"]
+    stage.objects.remove("wiki")
+    stage.settle()
+
+    assert stage.ready()[2] == "2 routes of 2 services"
+    assert (stage.proxies(), stage.gateways.reloads, stage.gateways.judged) == (proxies, 0, ["haproxy:3.0"])
+    (worker,) = stage.gateways.workers.values()
+    assert set(worker.maps["routes"]) == {"files.test/", "mail.test/"}
+
+
+def test_a_service_that_gets_a_pool_is_woken(stage: GatewayStage) -> None:
+    stage.settle()
+    stage.service("files")
+    assert [str(ref) for ref in stage.once().wakes] == ["vaultservice/files"]
+    stage.settle()
+    # Another path changes no pool.
+    stage.service("files", path="/x")
+    assert stage.once().wakes == ()
+
+
+def test_services_are_woken_when_a_haproxy_comes_or_answers(stage: GatewayStage) -> None:
+    stage.service("files")
+    woken = []
+    for _ in range(20):
+        result = stage.once()
+        woken.append(bool(result.wakes))
+        stage.time += 0.5
+    assert woken[0]
+    assert not any(woken[-5:])
+
+
+def test_a_new_structure_is_judged_by_the_image_before_it_is_written(stage: GatewayStage) -> None:
+    stage.settle()
+    stage.gateway(accessLog=True)
+    stage.gateways.refusal = "unknown keyword"
+    before = read_gateway(stage.site).structure
+    with pytest.raises(TemporaryError, match="unknown keyword"):
+        stage.once()
+    assert read_gateway(stage.site).structure == before
+    assert stage.ready()[0] == "Unknown"
+
+    # Routes go on changing meanwhile.
+    stage.service("files")
+    with pytest.raises(TemporaryError):
+        stage.once()
+    (worker,) = stage.gateways.workers.values()
+    assert set(worker.maps["routes"]) == {"files.test/"}
+
+    stage.gateways.refusal = ""
+    stage.settle()
+    assert stage.gateways.reloads == 1
+    assert read_gateway(stage.site).structure != before
+
+
+def test_an_image_change_is_a_handover(stage: GatewayStage) -> None:
+    stage.settle()
+    (old,) = stage.proxies()
+    stage.gateway(image="haproxy:3.2")
+    done = stage.settle()
+
+    assert any("create haproxy in slot 2, taking over from slot 1" in line for line in done)
+    (new,) = stage.proxies()
+    assert new != old
+    assert read_slots(stage.site) == (2,)
+
+
+def test_a_second_service_that_claims_a_host_is_refused_and_told(stage: GatewayStage) -> None:
+    stage.service("files", hostnames=["same.test"])
+    stage.service("wiki", hostnames=["same.test"])
+    stage.settle()
+
+    assert stage.mine.status("main").refused == 1
+    assert stage.ready()[2] == (
+        "1 route of 1 service; refused: wiki: same.test/ of gateway main belongs to files, which is older; "
+        "claim another host or path"
+    )
+
+
+def test_a_gateway_with_routes_is_not_deleted(stage: GatewayStage) -> None:
+    stage.service("files")
+    stage.settle()
+    stage.mine.request_deletion("main", volumes=False, now=stage.now())
+    stage.once()
+
+    status, reason, message = stage.ready()
+    assert (status, reason) == ("False", Reason.STILL_ROUTED)
+    assert message == ("is not deleted while services have routes on it: files; change or delete these first")
+    assert stage.proxies()
+
+    stage.objects.remove("files")
+    result = stage.once()
+    assert result.gone
+    assert not stage.machine.containers
+    assert stage.mine.names() == ()
+
+
+def test_a_suspended_gateway_is_left_alone(stage: GatewayStage) -> None:
+    stage.settle()
+    stage.gateway(suspend=True, accessLog=True)
+    assert stage.once() == Result()
+    assert stage.gateways.reloads == 0
+
+
+def test_what_cannot_be_settled_changes_nothing(stage: GatewayStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.service("files")
+    stage.settle()
+
+    def broken(name: str) -> None:
+        raise PermanentError(f"{name} cannot be understood")
+
+    monkeypatch.setattr(stage.objects, "get", broken)
+    with pytest.raises(PermanentError):
+        stage.once()
+    assert set(read_gateway(stage.site).maps["routes"]) == {"files.test/"}
+    assert stage.ready()[:2] == ("False", Reason.PERMANENT)
+
+
+def test_the_pool_of_a_service_that_is_gone_is_made_spare(stage: GatewayStage) -> None:
+    stage.service("files")
+    stage.settle()
+    write_pool(stage.site, "h001", [PoolServer("one", "10.0.0.1:8000")], SETTINGS)
+    stage.settle()
+    assert read_gateway(stage.site).maps["hold"] == {"h001": "30000"}
+
+    stage.objects.remove("files")
+    done = stage.settle()
+
+    assert any("empty pool h001 (surplus: files)" in line for line in done)
+    read = read_gateway(stage.site)
+    assert (read.held, read.busy, read.maps["hold"]) == ({}, frozenset(), {})
+
+
+def test_a_port_that_is_taken_blocks_with_a_sentence(stage: GatewayStage) -> None:
+    stage.engine.foreign_ports[80] = "process nginx (pid 7)"
+    stage.once()
+
+    assert stage.ready() == (
+        "False",
+        Reason.BLOCKED,
+        "port 80 is taken by process nginx (pid 7); free it or set another port in spec.listeners",
+    )
+    del stage.engine.foreign_ports[80]
+    stage.settle()
+    assert stage.ready()[0] == "True"
+
+
+def test_a_gateway_joins_the_networks_of_its_services_as_soon_as_they_exist(
+    stage: GatewayStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.service("files")
+    stage.settle()
+    (holder,) = (c for c in stage.machine.containers.values() if c.role is Role.GATEWAY)
+    assert set(holder.addresses) == {"gateway-net"}
+
+    monkeypatch.setattr(stage.engine, "networks", frozenset)
+    assert any("connect" in line for line in stage.settle())
+    assert set(holder.addresses) == {"gateway-net", "vault-files_vault-net"}
+
+    stage.objects.remove("files")
+    assert any("disconnect" in line for line in stage.settle())
+    assert set(holder.addresses) == {"gateway-net"}
+
+
+@pytest.mark.parametrize("network", ["published", "host"])
+def test_a_dead_haproxy_comes_back(stage: GatewayStage, network: str) -> None:
+    stage.gateway(network=network, replicas=2)
+    stage.settle()
+    assert len(stage.proxies()) == 2
+    victim = stage.machine.containers[stage.proxies()[0]]
+    stage.machine.remove(victim)
+    stage.settle()
+    assert len(stage.proxies()) == 2

@@ -1,0 +1,103 @@
+"""All passes settle the routes of the same objects, and come to the same."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from reconciler.api import VaultService
+from reconciler.api.errors import PermanentError
+from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.api.vaultgateway import VaultGateway
+from reconciler.controller.reconcile.routing import Routing, settle_objects
+from reconciler.core.routes.claims import HttpKey
+from tests.simulation.stores import ORIGIN, MemoryObjects
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def objects() -> MemoryObjects:
+    return MemoryObjects()
+
+
+def gateway(objects: MemoryObjects, name: str) -> None:
+    objects.of(VAULT_GATEWAY).apply(VaultGateway.model_validate({"metadata": {"name": name}}), ORIGIN)
+
+
+def service(objects: MemoryObjects, name: str, **spec: Any) -> None:
+    document = {"metadata": {"name": name}, "spec": {"plugin": "whoami", **spec}}
+    objects.apply(VaultService.model_validate(document, by_alias=True, by_name=False), ORIGIN)
+
+
+def owners(routing: Routing, name: str) -> dict[str, str]:
+    table = routing.tables[name]
+    return {str(key): table.services[route] for key, route in table.http.items()}
+
+
+def test_services_with_routes_have_them(objects: MemoryObjects) -> None:
+    gateway(objects, "main")
+    service(objects, "files", route={"hostnames": ["files.test"]})
+    service(objects, "plain")
+    routing = settle_objects(objects)
+
+    assert owners(routing, "main") == {"files.test/": "files"}
+    assert (set(routing.claimants), routing.refusals) == ({"files"}, ())
+
+
+def test_the_one_that_was_applied_first_keeps_a_host(objects: MemoryObjects) -> None:
+    gateway(objects, "main")
+    for name in ("wiki", "files"):
+        service(objects, name, route={"hostnames": ["same.test"]})
+    routing = settle_objects(objects)
+
+    assert owners(routing, "main") == {"same.test/": "wiki"}
+    assert [each.claim.service for each in routing.refused("main")] == ["files"]
+
+
+def test_a_service_that_is_being_deleted_has_no_route_and_a_gateway_keeps_its_own(
+    objects: MemoryObjects,
+) -> None:
+    gateway(objects, "main")
+    for name in ("wiki", "files"):
+        service(objects, name, route={"hostnames": ["same.test"]})
+    objects.request_deletion("wiki", volumes=False, now=NOW)
+    objects.of(VAULT_GATEWAY).request_deletion("main", False, NOW)
+
+    assert owners(settle_objects(objects), "main") == {"same.test/": "files"}
+
+
+def test_a_refusal_belongs_to_the_gateway_that_was_meant(objects: MemoryObjects) -> None:
+    for name in ("main", "other"):
+        gateway(objects, name)
+    service(objects, "files", tcp=[{"gateway": "main", "port": 22, "target": 22}])
+    service(objects, "wiki", route={"hostnames": ["wiki.test"]})
+    routing = settle_objects(objects)
+
+    assert [each.claim.service for each in routing.refused("main")] == ["files"]
+    assert routing.refused("other") == ()
+    assert len(routing.refusals) == 2
+
+
+def test_what_is_permitted_is_asked(objects: MemoryObjects) -> None:
+    gateway(objects, "main")
+    service(objects, "files", route={"hostnames": ["files.test", "evil.test"]})
+    routing = settle_objects(objects, lambda service, host: host == f"{service}.test")
+
+    assert routing.tables["main"].http == {HttpKey("files.test", "/"): "files.0"}
+
+
+def test_an_object_that_cannot_be_read_settles_nothing(
+    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway(objects, "main")
+    service(objects, "files", route={"hostnames": ["files.test"]})
+
+    def broken(name: str) -> None:
+        raise PermanentError(f"{name} cannot be understood")
+
+    monkeypatch.setattr(objects, "get", broken)
+    with pytest.raises(PermanentError, match="files cannot be understood"):
+        settle_objects(objects)
