@@ -18,7 +18,6 @@ from reconciler.controller.loop.workers import Reconciler
 from reconciler.controller.reconcile.result import Result
 from tests.controller.loop.test_manager import PATIENCE, SERVICE, Running, wait_for
 from tests.controller.worlds import MemoryWorld
-from tests.simulation.services import NAME
 from tests.simulation.stores import ORIGIN
 
 MAIN = Ref(VAULT_GATEWAY, "main")
@@ -94,7 +93,7 @@ def test_a_pass_wakes_the_objects_that_it_names(
     passes.result = Result(converged=True, wakes=(SERVICE,))
     memory.wish(replicas=1)
     running.wake(MAIN)
-    wait_for(lambda: memory.objects.status(NAME).replicas.serving == 1)
+    wait_for(lambda: bool(memory.web()))
 
 
 @pytest.mark.parametrize(
