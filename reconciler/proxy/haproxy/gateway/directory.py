@@ -17,7 +17,7 @@ from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.directory import opened, opened_below
 from reconciler.proxy.haproxy.files import prepare, read_files, write_files
-from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, entries_of, text_of
+from reconciler.proxy.haproxy.gateway.maps import LEADING, MAPS, SEPARATOR, UNSET, Maps, entries_of, text_of
 from reconciler.proxy.haproxy.gateway.pool_file import (
     PoolServer,
     PoolSettings,
@@ -71,6 +71,12 @@ class WrittenGateway:
     def busy(self) -> frozenset[str]:
         """The pools that have a server, or may have one."""
         return frozenset(pool for pool, said in self.pools.items() if said is None or said.servers)
+
+    @property
+    def led(self) -> Mapping[str, str]:
+        """The pool that each route leads to, by the route's id."""
+        targets = (target.split(SEPARATOR) for name in LEADING for target in self.maps.get(name, {}).values())
+        return {route: pool for route, pool, *_ in targets if pool != UNSET}
 
     @property
     def settings(self) -> Mapping[str, PoolSettings]:

@@ -42,6 +42,9 @@ MAPS: Final = (
 )
 """All maps that the configuration names; `routes` and `tcp` are those that lead to the others."""
 
+LEADING: Final = ("routes", "tcp")
+"""The maps that lead to the others."""
+
 SEPARATOR: Final = "|"
 UNSET: Final = "~"
 

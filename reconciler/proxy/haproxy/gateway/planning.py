@@ -58,7 +58,9 @@ def plan_gateway(
         assessment, slot_overlay, (), "port in spec.listeners", can_hand_over=can_hand_over
     )
     if door.blocked and not observed.engine.containers:
-        return Plan(blocked=door.blocked, requeue_after=door.step.requeue_after)
+        # A service may have the port until it has a pool here.
+        routes = tuple(_routes(wanted, sight))
+        return Plan(routes, blocked=door.blocked, requeue_after=door.step.requeue_after)
 
     steps = (
         Step.of(_routes(wanted, sight)),

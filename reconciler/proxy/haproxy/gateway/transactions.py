@@ -13,14 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from reconciler.proxy.errors import ProxyError, quoted
-from reconciler.proxy.haproxy.gateway.maps import Maps, lines_of
+from reconciler.proxy.haproxy.gateway.maps import LEADING, Maps, lines_of
 from reconciler.proxy.haproxy.gateway.render import map_path
 from reconciler.proxy.haproxy.socket import CURRENT, Master, Payload, ask
 
 __all__ = ["change_maps", "read_map", "read_maps", "replace_map"]
 
-LEADING: Final = ("routes", "tcp")
-"""The maps that lead to the others."""
 PAIR: Final = ("allowed", "networks")
 """A client is looked up in the second one first, and what is found there in the first."""
 

@@ -57,7 +57,12 @@ def want(spec: GatewaySpec, table: Table, written: WrittenGateway, *, quiet: boo
     names = tuple(written.pools) or pool_names(SPARES)
     assignment = assign(needs.values(), written.held, written.busy, names)
     pools = _with_spares(names, assignment, written.busy, quiet=quiet)
-    routed = {route: assignment.pools[need] for route, need in needs.items() if need in assignment.pools}
+    former = written.led
+    routed = {
+        route: _pool(former.get(route, ""), assignment.pools[need], need, assignment, written)
+        for route, need in needs.items()
+        if need in assignment.pools
+    }
     settings = {pool: said for pool, said in written.settings.items() if pool in assignment.pools.values()}
     return WantedGateway(
         held=assignment.pools,
@@ -66,6 +71,17 @@ def want(spec: GatewaySpec, table: Table, written: WrittenGateway, *, quiet: boo
         pools=pools,
         structure=_structure(spec, pools),
     )
+
+
+def _pool(former: str, pool: str, need: Need, assignment: Assignment, written: WrittenGateway) -> str:
+    """The pool that a route leads to: the former one until its service has put servers into the new one."""
+    said, there = written.pools.get(pool), written.pools.get(former)
+    is_filled = said is not None and bool(said.servers)
+    is_usable = there is not None and bool(there.servers)
+    if former == pool or is_filled or not is_usable:
+        return pool
+    is_own = any(each.service == need.service and name == former for each, name in assignment.pools.items())
+    return former if is_own else pool
 
 
 def unneeded(table: Table, written: WrittenGateway) -> tuple[str, ...]:

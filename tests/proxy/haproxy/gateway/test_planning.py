@@ -260,8 +260,9 @@ def test_an_image_that_is_not_there_keeps_no_route_waiting() -> None:
 def test_a_port_that_is_taken_blocks_and_says_who_has_it() -> None:
     taken = {"taken_ports": {80: "process nginx (pid 7)"}}
     told = "blocked: port 80 is taken by process nginx (pid 7); free it or set another port in spec.listeners"
-    assert Scene(slots=(), engine=taken).plan() == told
-    assert Scene(ON_HOST, slots=(), engine=taken).plan() == told
+    routes = "[1] write 1 routes, with other pools for files (missing)"
+    assert Scene(slots=(), engine=taken).plan() == f"{routes}\n{told}"
+    assert Scene(ON_HOST, slots=(), engine=taken).plan() == f"{routes}\n{told}"
 
 
 def test_a_new_listener_of_a_published_gateway_takes_the_place_of_the_old_one() -> None:

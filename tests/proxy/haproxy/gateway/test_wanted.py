@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -71,6 +72,26 @@ def test_settings_of_pools_are_in_maps_as_long_as_a_service_has_the_pool() -> No
 
     assert wanted(table_of("files"), written("files", h001=said)).maps["hold"] == {"h001": "30000"}
     assert wanted(table_of("files"), written("files", h002=said)).maps["hold"] == {}
+
+
+def test_a_route_leads_to_its_former_pool_until_the_new_one_has_servers() -> None:
+    """Of another kind of pool the service has no server yet."""
+    sticky = Claimant("files", START, (Route(hostnames=("files.test",), sticky="cookie"),))
+    table = settle({"main": SPEC}, [sticky])[0]["main"]
+    maps = {"routes": {"files.test/": "files.0|h001|~|0"}}
+    seen = written("files", h001=BUSY, s001=WrittenPool())
+    seen = replace(seen, maps=maps)
+
+    before = wanted(table, seen)
+    assert before.held == {need("files"): "h001", Need("files", 0, PoolKind.STICKY): "s001"}
+    assert (before.maps["routes"], before.needed) == (maps["routes"], {"h001"})
+
+    filled = replace(seen, pools={**seen.pools, "s001": BUSY}, held=before.held)
+    after = wanted(table, filled)
+    assert (after.maps["routes"], after.needed) == ({"files.test/": "files.0|s001|~|0"}, {"s001"})
+    # The former holder may be another service by now.
+    others = replace(seen, held={Need("wiki", 0, PoolKind.HTTP): "h001"})
+    assert wanted(table, others).maps["routes"] == {"files.test/": "files.0|s001|~|0"}
 
 
 def test_a_pool_without_a_holder_that_has_servers_is_given_to_none() -> None:
