@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
-from reconciler.api.errors import TemporaryError
+from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.api.reasons import Reason
 from reconciler.controller.report.outcome import Outcome, Progress, Report, counts_of
 from reconciler.controller.report.verdict import Verdict, summarize
@@ -64,10 +64,15 @@ def until_gone(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the running controller has removed an object. Raises TemporaryError after `timeout` seconds."""
+    """Wait until the running controller has removed an object. Raises VaultError when that needs something else first, and
+    TemporaryError after `timeout` seconds.
+    """
     deadline = clock() + timeout
     its = objects.of(ref.kind)
-    while its.get(ref.name) is not None:
+    while (stored := its.get(ref.name)) is not None:
+        found = summarize(stored, its.status(ref.name))
+        if stored.deletion is not None and found.verdict is Verdict.FAILED:
+            raise VaultError(f"{ref.label} is not deleted: {found.reason}: {found.message}")
         if clock() >= deadline:
             raise TemporaryError(
                 f"{ref.label} is still being deleted after {timeout:g} s; "

@@ -1,11 +1,13 @@
 """Waiting for another process's controller ends when it is Ready, failed for good, or late, and says which."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
-from reconciler.api import Status, TemporaryError, VaultService
+from reconciler.api import Status, TemporaryError, VaultError, VaultService
 from reconciler.api.kinds import VAULT_SERVICE, Ref
+from reconciler.api.reasons import Reason
 from reconciler.app.waiting import until_gone, until_settled
 from reconciler.controller.report.outcome import Outcome, Progress
 from reconciler.store.base import Origin
@@ -91,6 +93,16 @@ def test_gone_means_gone(stored: ObjectStore) -> None:
     time = Time(lambda: None, lambda: stored.remove("files"))
     until_gone(stored, FILES, 10.0, clock=time.clock, sleep=time.sleep)
     assert stored.get("files") is None
+
+
+def test_an_end_that_needs_something_else_first_is_not_waited_for(
+    stored: ObjectStore, make_status: MakeStatus
+) -> None:
+    stored.request_deletion("files", volumes=False, now=datetime(2026, 5, 1, tzinfo=UTC))
+    routed = ("True", Reason.STILL_ROUTED, "is not deleted while services have routes on it: wiki")
+    stored.put_status("files", make_status(Ready=("False", *routed[1:]), Stalled=routed))
+    with pytest.raises(VaultError, match=r"files is not deleted: StillRouted: .* on it: wiki"):
+        until_gone(stored, FILES, 3.0, clock=Time().clock, sleep=Time().sleep)
 
 
 def test_waiting_for_the_end_has_an_end(stored: ObjectStore) -> None:

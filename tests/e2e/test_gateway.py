@@ -330,6 +330,7 @@ def test_a_new_listener_on_the_host_is_a_reload(stage: GatewayStage) -> None:
     with stage.controller():
         until("ready", stage.ready)
         stage.start("one")
+        until("it is served", lambda: _answers(stage))
         before = containers(project_of(stage.name))
         listeners = [
             {"name": name, "port": port, "protocol": "HTTP", "address": "127.0.0.1"}
@@ -341,6 +342,7 @@ def test_a_new_listener_on_the_host_is_a_reload(stage: GatewayStage) -> None:
             stage.port, first = other, stage.port
             until("it listens", lambda: _answers(stage))
             stage.port = first
+        # Until the reload the second port is closed.
         assert {each for each in load.answers if not isinstance(each, OSError)} == {(200, "one")}
         assert containers(project_of(stage.name)) == before
 

@@ -45,7 +45,8 @@ def text(spec: GatewaySpec = SPEC) -> str:
         "{ src,map_ip(/usr/local/etc/haproxy/maps/trusted.map) -m found }",
         "frontend tcp-ssh from tcp",
         "    uid 99\n    gid 99",
-        '    bind "127.0.0.1:184${VAULT_PROXY_SLOT}"',
+        # The first port, which no other gateway of the machine has.
+        '    bind "127.1.0.80:184${VAULT_PROXY_SLOT}"',
         "    bind 127.0.0.1:2222 name ssh",
         "    hard-stop-after 32500ms",
         # HAProxy ends a hold with it: tried with 10 s.
