@@ -10,6 +10,7 @@ import inspect
 import os
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
+from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy
 from reconciler.engines.base import OUTPUT_CHARACTERS, Command, Engine
 from reconciler.engines.compose.engine import ComposeEngine
@@ -162,6 +164,36 @@ def test_a_port_that_another_has_is_told_and_our_own_is_not(world: EngineWorld) 
     assert world.engine.observe(stack).taken_ports == {}
     taken = world.engine.observe(other).taken_ports
     assert taken == {stack.published: f"container {gateway.name} of project {stack.project!r}"}
+
+
+# Networks of other projects
+
+
+def test_a_gateway_joins_the_network_of_another_project_and_leaves_it(world: EngineWorld) -> None:
+    stack, other = world.stack(), world.stack(name="-else")
+    name = f"{other.project}_{VAULT_NET}"
+    assert world.engine.networks({name}) == frozenset()
+    world.create(other, "box")
+    assert world.engine.networks({name, f"{name}-not"}) == {name}
+    assert world.engine.networks(()) == frozenset()
+
+    networks = {**stack.document["networks"], name: {"name": name, "external": True}}
+    joining = replace(stack, document={**stack.document, "networks": networks})
+    (gateway,) = world.run(joining, GATEWAY)
+    joins = ConnectNetwork.on(gateway, Cause.DETACHED, network=name, existing=1)
+    leaves = DisconnectNetwork.on(gateway, Cause.SURPLUS, network=name)
+    for _ in range(2):
+        world.engine.connect(joining, joins)
+        assert name in world.seen(joining, GATEWAY)[0].addresses
+    for _ in range(2):
+        world.engine.disconnect(joining, leaves)
+        assert set(world.seen(joining, GATEWAY)[0].addresses) == {VAULT_NET, CONTROL_NET}
+
+    world.engine.connect(joining, joins)
+    world.engine.tear_down(other.project, volumes=True)
+    assert world.engine.networks({name}) == frozenset(), "although another project was connected"
+    assert set(world.seen(joining, GATEWAY)[0].addresses) == {VAULT_NET, CONTROL_NET}
+    world.engine.disconnect(joining, leaves)
 
 
 # HAProxy's containers

@@ -291,6 +291,10 @@ class MemoryEngine:
         self.ping()
         for container in list(self.machine.of(project)):
             self._remove(container, anonymous_volumes=volumes or container.role is Role.WEB)
+        for other in list(self.machine.containers.values()):
+            for network in [each for each in other.networks if each.startswith(f"{project}_")]:
+                other.networks -= {network}
+                self.machine.detach(other, network)
         if volumes:
             self.volumes = {volume for volume in self.volumes if not volume.startswith(f"{project}_")}
 
