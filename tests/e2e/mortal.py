@@ -10,14 +10,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
 from reconciler.cli import main
 from reconciler.controller.reconcile import executor
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Operation
 from reconciler.engines.base import Engine
-from reconciler.proxy.base import Proxy
+
+CarryOut = Callable[[Stack, tuple[Operation, ...], Engine, Any], None]
 
 
 class When(StrEnum):
@@ -29,17 +32,20 @@ class When(StrEnum):
 
 def mortal(when: When, kind: str) -> None:
     """From now on, an operation of this kind is the first thing that this process does not do, or the last that it does."""
-    carry_out = executor._carry_out
 
-    def carry_out_or_die(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy: Proxy) -> None:
-        here = any(operation.kind == kind for operation in batch)
-        if here and when is When.BEFORE:
-            _die()
-        carry_out(stack, batch, engine, proxy)
-        if here:
-            _die()
+    def or_die(carry_out: CarryOut) -> CarryOut:
+        def carry_out_or_die(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy: Any) -> None:
+            here = any(operation.kind == kind for operation in batch)
+            if here and when is When.BEFORE:
+                _die()
+            carry_out(stack, batch, engine, proxy)
+            if here:
+                _die()
 
-    executor._carry_out = carry_out_or_die
+        return carry_out_or_die
+
+    for name in ("_carry_out", "_carry_out_gateway"):
+        setattr(executor, name, or_die(getattr(executor, name)))
 
 
 def _die() -> None:

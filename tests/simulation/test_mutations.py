@@ -165,14 +165,14 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
     """What the planner once did: a HAProxy that seems to be in a namespace of the past is stopped on the spot."""
     operations = steps._Proxies.operations
 
-    def stop_at_once(proxies: steps._Proxies) -> Iterator[Any]:
+    def stop_at_once(proxies: steps._Proxies, blocked: str) -> Iterator[Any]:
         for container in proxies._running:
             gateway = proxies._gateways.get(container.joined or "")
             if gateway is None or (
                 gateway.started and container.started and gateway.started > container.started
             ):
                 yield steps._stop(container, proxies._workload, Cause.DETACHED)
-        yield from operations(proxies)
+        yield from operations(proxies, blocked)
 
     patch.setattr(steps._Proxies, "operations", stop_at_once)
 

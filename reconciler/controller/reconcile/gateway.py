@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.condition_types import find_condition
 from reconciler.api.errors import TemporaryError, VaultError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GatewayWorld", "reconcile"]
 
-LOG_LINES = 10
+LOG_LINES: Final = 10
 """How much of a failed container's log goes into its event."""
 
 
@@ -71,6 +71,9 @@ def reconcile(name: str, world: GatewayWorld) -> Result:
         return Result()
     try:
         routing = settle_objects(world.objects, world.permits)
+        if name not in routing.tables:
+            # Another process has removed it since.
+            return _gone(name, world)
         users = frozenset(routing.tables[name].services.values())
         if stored.deletion and not users:
             return _delete(stored, routing, world)

@@ -143,6 +143,12 @@ class GatewayStage:
         assert found is not None
         return found.status, found.reason, found.message
 
+    def routes(self) -> set[str]:
+        """What the only HAProxy leads somewhere."""
+        (worker,) = self.gateways.workers.values()
+        assert worker.maps is not None
+        return set(worker.maps["routes"])
+
     def proxies(self) -> list[str]:
         return [c.id for c in self.machine.containers.values() if c.role is Role.PROXY and c.is_up]
 
@@ -178,8 +184,7 @@ def test_services_come_and_go_without_a_reload(stage: GatewayStage) -> None:
 
     assert stage.ready()[2] == "2 routes of 2 services"
     assert (stage.proxies(), stage.gateways.reloads, stage.gateways.judged) == (proxies, 0, ["haproxy:3.0"])
-    (worker,) = stage.gateways.workers.values()
-    assert set(worker.maps["routes"]) == {"files.test/", "mail.test/"}
+    assert stage.routes() == {"files.test/", "mail.test/"}
 
 
 def test_a_service_that_gets_a_pool_is_woken(stage: GatewayStage) -> None:
@@ -217,8 +222,7 @@ def test_a_new_structure_is_judged_by_the_image_before_it_is_written(stage: Gate
     stage.service("files")
     with pytest.raises(TemporaryError):
         stage.once()
-    (worker,) = stage.gateways.workers.values()
-    assert set(worker.maps["routes"]) == {"files.test/"}
+    assert stage.routes() == {"files.test/"}
 
     stage.gateways.refusal = ""
     stage.settle()

@@ -36,6 +36,9 @@ from reconciler.proxy.haproxy.steps import plan_containers
 
 __all__ = ["plan_gateway"]
 
+ROUTES_LOOK: Final = 1.0
+"""Seconds until a HAProxy that was too busy to tell its routes is asked again."""
+
 SESSIONS_LOOK: Final = 1.0
 """Seconds between two looks at the sessions of a pool that is drained: there is no event at their end."""
 
@@ -110,9 +113,12 @@ def _differing(before: Mapping[Need, str], after: Mapping[Need, str]) -> set[Nee
     return {need for need, _ in set(before.items()) ^ set(after.items())}
 
 
-def _changes(assessment: Assessment, wanted: WantedGateway, sight: Sight) -> Iterator[Operation]:
+def _changes(assessment: Assessment, wanted: WantedGateway, sight: Sight) -> Iterator[Operation | Wait]:
     """Also of one that is to be reloaded: routes do not wait for a structure that is refused."""
+    answering = {instance.container for instance in sight.instances if instance.answering}
     for container in assessment.observed.of(haproxy_of(assessment.stack).name):
+        if container.id in answering and container.id not in sight.maps:
+            yield Wait(ROUTES_LOOK, f"{container.name} has not told its routes")
         present = sight.maps.get(container.id, {})
         changed = tuple(name for name, entries in sorted(present.items()) if entries != wanted.maps[name])
         if changed:

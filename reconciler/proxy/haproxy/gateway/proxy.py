@@ -76,10 +76,10 @@ CHANGE_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One HAProxy that answered."""
+    """One HAProxy that answered; without `maps` it has not told them in time."""
 
     process: tuple[Process, ...]
-    maps: Maps
+    maps: Maps | None
 
 
 class HAProxyGateways:
@@ -151,7 +151,7 @@ class HAProxyGateways:
                 _instance(id, answer) if answer else ProxyInstance(id, answering=False, silent=silent[id])
                 for id, answer in found.items()
             ),
-            maps={id: answer.maps for id, answer in found.items() if answer},
+            maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
             leftovers={
                 pool: Leftover.of(self._workers(stack, answering, pool))
                 for pool in unneeded(wish.table, written)
@@ -161,9 +161,14 @@ class HAProxyGateways:
     def _ask(self, stack: Stack, container: Container) -> Seen | None:
         runtime = _runtime(stack, container.slot or 0, LOOK_SECONDS)
         try:
-            return Seen(runtime.processes(), read_maps(runtime.master, MAPS))
+            processes = runtime.processes()
         except ProxyError:
             return None
+        try:
+            return Seen(processes, read_maps(runtime.master, MAPS, processes[0].info.pid))
+        except ProxyError:
+            # It is there; the next pass asks again.
+            return Seen(processes, None)
 
     def _workers(self, stack: Stack, answering: Collection[Container], pool: str) -> Iterator[ProxyWorker]:
         for container in answering:

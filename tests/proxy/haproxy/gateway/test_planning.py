@@ -74,6 +74,7 @@ class Scene:
     engine: dict[str, Any] = field(default_factory=dict)
     mute: Collection[str] = ()
     running_maps: Mapping[str, Mapping[str, str]] | None = None
+    is_busy: bool = False
 
     def plan(self) -> str:
         stack = stack_of(self.spec, *self.networks)
@@ -84,7 +85,7 @@ class Scene:
             written=self.written,
             slots=self.slots,
             instances=instances,
-            maps={i.container: maps for i in instances if i.answering},
+            maps={i.container: maps for i in instances if i.answering and not self.is_busy},
             leftovers=self.leftovers,
         )
         written = self.written.structure if self.written.image == self.spec.image else None
@@ -200,6 +201,10 @@ def test_maps_that_were_changed_by_others_are_put_right() -> None:
 def test_a_map_that_an_older_worker_does_not_have_is_not_changed() -> None:
     maps = {name: entries for name, entries in as_written().maps.items() if name != "cors"}
     assert running(running_maps=maps).plan() == "nothing to do"
+
+
+def test_a_haproxy_that_is_too_busy_to_tell_its_routes_is_asked_again() -> None:
+    assert running(is_busy=True).plan() == "waiting: haproxy-1 has not told its routes"
 
 
 def test_another_structure_is_a_reload_and_routes_do_not_wait_for_it() -> None:

@@ -1,0 +1,85 @@
+"""A controller that is killed at any operation of a gateway leaves something that the next one goes on from."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from reconciler.core.plan import gateway_operations
+from reconciler.proxy.haproxy.gateway.containers import project_of
+from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_slots
+from tests.e2e.docker_cli import containers
+from tests.e2e.gateway_stage import GatewayStage, Requests, another_image, gateway_stage
+from tests.e2e.waiting import until
+
+pytestmark = [pytest.mark.docker, pytest.mark.promise]
+
+
+CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {
+    "WriteRoutes": lambda stage, tag: stage.serve("other", path=f"/{tag}"),
+    "ChangeRoutes": lambda stage, tag: stage.serve("other", path=f"/{tag}"),
+    "ConfigureGateway": lambda stage, tag: stage.write(maxHeaderKiB=32 + len(tag)),
+    "ReloadProxy": lambda stage, tag: stage.write(maxHeaderKiB=64 + len(tag)),
+    "NameSlots": lambda stage, tag: stage.write(image=another_image(stage, tag)),
+    "CreateProxy": lambda stage, tag: stage.write(image=another_image(stage, tag)),
+    "StartContainer": lambda stage, tag: stage.write(image=another_image(stage, tag)),
+    "StopContainer": lambda stage, tag: stage.write(image=another_image(stage, tag)),
+    "RemoveContainer": lambda stage, tag: stage.write(image=another_image(stage, tag)),
+    # Its route needs no pool any more.
+    "DrainPool": lambda stage, tag: stage.serve("leaving", redirect={"hostname": f"{tag}.test"}),
+    "EmptyPool": lambda stage, tag: stage.serve("leaving", redirect={"hostname": f"{tag}.test"}),
+    "DisconnectNetwork": lambda stage, tag: stage.serve("leaving", redirect={"hostname": f"{tag}.test"}),
+}
+"""What leads to each operation of a gateway, made new by a tag."""
+
+
+@pytest.fixture
+def stage() -> Iterator[GatewayStage]:
+    with gateway_stage("published") as made:
+        yield made
+
+
+def as_it_should_be(stage: GatewayStage) -> bool:
+    """Ready, without a HAProxy, a pool, a slot or a file too many."""
+    running = containers(project_of(stage.name), "haproxy", everything=True)
+    hidden = [path for path in stage.site.config.rglob(".*") if path.is_file()]
+    written = read_gateway(stage.site)
+    return bool(
+        stage.ready()
+        and len(running) == len(read_slots(stage.site)) == 1
+        and not hidden
+        and written.busy <= set(written.held.values())
+    )
+
+
+def test_a_controller_that_is_killed_at_any_operation_loses_no_request(stage: GatewayStage) -> None:
+    """After each one, which is the worse side: the world has changed, and nothing was told."""
+    stage.serve("one")
+    stage.serve("other")
+    with stage.controller():
+        until("ready", stage.ready)
+        stage.start("one")
+        until("it is served", lambda: stage.serves("one"))
+    for number, (kind, change) in enumerate(CHANGES.items()):
+        tag = f"t{'x' * number}"
+        if kind in ("DrainPool", "EmptyPool", "DisconnectNetwork"):
+            with stage.controller():
+                stage.serve("leaving")
+                stage.start("leaving")
+                until("it is served", lambda: stage.serves("leaving"))
+        with Requests(stage, "one", clients=2) as load:
+            with stage.controller((sys.executable, "-m", "tests.e2e.mortal", "after", kind)) as mortal:
+                change(stage, tag)
+                until(f"killed after {kind}", lambda: mortal.poll() == -signal.SIGKILL)
+            with stage.controller():
+                until(f"all is well after {kind}", lambda: as_it_should_be(stage))
+        assert set(load.answers) == {(200, "one")}, f"{kind}: {stage.story()}"
+        if kind in ("DrainPool", "EmptyPool", "DisconnectNetwork"):
+            stage.remove_replica("leaving")
+
+
+def test_every_operation_of_a_gateway_is_tried() -> None:
+    assert set(gateway_operations.__all__) <= set(CHANGES)
