@@ -64,7 +64,8 @@ class ForwardAuth(ApiModel):
     def _one_of_them(self) -> Self:
         if (self.service is None) is (self.url is None):
             raise ValueError("must have either service or url")
-        if self.url is not None and "path" in self.model_fields_set:
+        # By value: what was stored names every field.
+        if self.url is not None and self.path != type(self).model_fields["path"].default:
             raise ValueError("path belongs to service; write it into url")
         return self
 

@@ -51,6 +51,9 @@ FIXED_HEADERS: Final = frozenset(
 OURS: Final = ("forwarded", "x-forwarded-", "x-real-ip", "x-request-id")
 """Headers that tell a replica where a request came from; spec.trustedProxies of the gateway decides on those."""
 
+PASSING_ON: Final = ("compression", "cors", "max_body_size", "port", "sticky", "strip_path")
+"""Fields of a route that only concern requests that reach a replica."""
+
 Methods = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
@@ -247,18 +250,10 @@ class Route(ApiModel):
     @model_validator(mode="after")
     def _redirect_is_all(self) -> Self:
         if self.redirect is not None:
-            given = self.model_fields_set & {
-                "port",
-                "cors",
-                "compression",
-                "sticky",
-                "strip_path",
-                "max_body_size",
-            }
+            # By value: what was stored names every field.
+            given = [name for name in PASSING_ON if getattr(self, name)]
             if given:
-                raise ValueError(
-                    f"redirect passes no request on: {', '.join(sorted(given))} has no effect beside it"
-                )
+                raise ValueError(f"redirect passes no request on: {', '.join(given)} has no effect beside it")
             if self._redirects_to_itself(self.redirect):
                 raise ValueError("redirect must lead to another address than that of the route")
         if self.strip_path and self.path == "/":

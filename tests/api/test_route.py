@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from reconciler.api.model import AS_STORED
 from reconciler.api.protection import RateLimit
 from reconciler.api.route import Route
 from reconciler.api.tcp import TcpRoute, UdpPort
@@ -53,6 +54,27 @@ def test_a_hostname_is_enough() -> None:
     assert (made.gateway, made.path, made.strip_path, made.port) == (None, "/", False, None)
     assert (made.auth, made.allow_from, made.rate_limit, made.maintenance) == (None, (), None, False)
     assert (made.tls.certificate, made.tls.redirect, made.tls.hsts) == (None, True, None)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        WHOLE,
+        {"redirect": {"hostname": "b.test"}},
+        {"auth": {"forward": {"url": "http://auth.test/"}}},
+        {"auth": {"forward": {"service": "auth", "path": "/check"}}},
+        {"tls": {"files": {"chain": "a.pem", "key": "a.key"}}},
+        {"headers": {"request": {"remove": ["X-A"]}}},
+    ],
+    ids=lambda fields: next(iter(fields), "none"),
+)
+def test_a_route_is_read_as_it_was_stored(fields: dict[str, Any]) -> None:
+    """In the store every field is there, also those that its author left out."""
+    made = route(**fields)
+    stored = made.model_dump_json(by_alias=True, exclude_none=True)
+
+    assert Route.model_validate_json(stored, context=AS_STORED) == made
 
 
 def test_a_whole_route_survives_being_written() -> None:
