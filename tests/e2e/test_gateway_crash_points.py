@@ -36,9 +36,20 @@ CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {
 """What leads to each operation of a gateway, made new by a tag."""
 
 
-@pytest.fixture
+LEAVING = ("DrainPool", "EmptyPool", "DisconnectNetwork")
+"""Operations for a service that had replicas behind the gateway."""
+
+
+@pytest.fixture(scope="module")
 def stage() -> Iterator[GatewayStage]:
+    """A gateway with a service that is asked all the time, and another one."""
     with gateway_stage("published") as made:
+        for service in ("one", "other"):
+            made.serve(service)
+        with made.controller():
+            until("ready", made.ready)
+            made.start("one")
+            until("it is served", lambda: made.serves("one"))
         yield made
 
 
@@ -55,30 +66,24 @@ def as_it_should_be(stage: GatewayStage) -> bool:
     )
 
 
-def test_a_controller_that_is_killed_at_any_operation_loses_no_request(stage: GatewayStage) -> None:
-    """After each one, which is the worse side: the world has changed, and nothing was told."""
-    stage.serve("one")
-    stage.serve("other")
-    with stage.controller():
-        until("ready", stage.ready)
-        stage.start("one")
-        until("it is served", lambda: stage.serves("one"))
-    for number, (kind, change) in enumerate(CHANGES.items()):
-        tag = f"t{'x' * number}"
-        if kind in ("DrainPool", "EmptyPool", "DisconnectNetwork"):
-            with stage.controller():
-                stage.serve("leaving")
-                stage.start("leaving")
-                until("it is served", lambda: stage.serves("leaving"))
-        with Requests(stage, "one", clients=2) as load:
-            with stage.controller((sys.executable, "-m", "tests.e2e.mortal", "after", kind)) as mortal:
-                change(stage, tag)
-                until(f"killed after {kind}", lambda: mortal.poll() == -signal.SIGKILL)
-            with stage.controller():
-                until(f"all is well after {kind}", lambda: as_it_should_be(stage))
-        assert set(load.answers) == {(200, "one")}, f"{kind}: {stage.story()}"
-        if kind in ("DrainPool", "EmptyPool", "DisconnectNetwork"):
-            stage.remove_replica("leaving")
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_controller_that_is_killed_after_it_loses_no_request(stage: GatewayStage, kind: str) -> None:
+    """After it is the worse side: the world has changed, and nothing was told."""
+    if kind in LEAVING:
+        with stage.controller():
+            stage.serve("leaving")
+            stage.start("leaving")
+            until("it is served", lambda: stage.serves("leaving"))
+            until("ready", stage.ready)
+    with Requests(stage, "one", clients=2) as load:
+        with stage.controller((sys.executable, "-m", "tests.e2e.mortal", "after", kind)) as mortal:
+            CHANGES[kind](stage, kind.lower())
+            until("killed", lambda: mortal.poll() == -signal.SIGKILL)
+        with stage.controller():
+            until("all is well", lambda: as_it_should_be(stage))
+    assert set(load.answers) == {(200, "one")}, stage.story()
+    if kind in LEAVING:
+        stage.remove_replica("leaving")
 
 
 def test_every_operation_of_a_gateway_is_tried() -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
     from reconciler.controller.report.journal import Journal
     from reconciler.core.desired.stack import Stack
+    from reconciler.core.routes.table import Table
     from reconciler.engines.base import Engine
     from reconciler.proxy.base import GatewayProxy
     from reconciler.store.base import Objects, StoredObject
@@ -92,7 +93,7 @@ def _advance(
 ) -> Result:
     """Observe, report, execute."""
     table, refused = routing.tables[stored.name], routing.refused(stored.name)
-    stack = _stack(stored, frozenset(table.services.values()), world)
+    stack = _stack(stored, _served(table), world)
     wish = GatewayWish(
         gateway=stored.resource,
         table=table,
@@ -124,6 +125,12 @@ def _advance(
         did=str(plan) if plan else "",
         wakes=_services(woken | _reassigned(plan)) if is_news else (),
     )
+
+
+def _served(table: Table) -> frozenset[str]:
+    """The services whose replicas it has to reach: a redirect is answered without one."""
+    passing = [route for route, its in table.routes.items() if its.redirect is None]
+    return frozenset(table.services[route] for route in (*passing, *table.connections))
 
 
 def _stack(stored: StoredObject[VaultGateway], routed: frozenset[str], world: GatewayWorld) -> Stack:

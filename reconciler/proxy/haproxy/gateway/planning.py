@@ -29,8 +29,9 @@ from reconciler.core.plan.operations import CreateProxy, Operation, Plan, Step, 
 from reconciler.core.plan.planner import endings, soonest
 from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
+from reconciler.proxy.haproxy.gateway.pool_file import WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import Need
-from reconciler.proxy.haproxy.gateway.sight import Sight
+from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
 from reconciler.proxy.haproxy.gateway.wanted import WantedGateway
 from reconciler.proxy.haproxy.steps import plan_containers
 
@@ -165,7 +166,8 @@ def _leftovers(
     owners = {pool: need.service for need, pool in wanted.held.items()}
     longest = assessment.stack.strategy.drain
     for pool, left in sorted(sight.leftovers.items()):
-        if pool in wanted.needed:
+        is_spare = sight.written.pools.get(pool) == WrittenPool() and left == Leftover()
+        if pool in wanted.needed or is_spare:
             continue
         owner = owners.get(pool, "")
         if owner in services and left.current:

@@ -348,6 +348,12 @@ def test_a_pool_that_no_route_leads_to_is_drained_and_then_empty(left: dict[str,
     assert held_by_wiki(**left).plan() == plan
 
 
+def test_a_pool_that_is_spare_already_is_not_made_so_again() -> None:
+    scene = held_by_wiki(servers=())
+    scene.written = replace(scene.written, pools={**scene.written.pools, "h009": WrittenPool()})
+    assert scene.plan() == "[1] write 1 routes, with other pools for wiki (stale)"
+
+
 def test_a_pool_whose_service_is_gone_has_nothing_to_wait_for() -> None:
     left = {"current": ("a", "b"), "sessions": 3}
     assert held_by_wiki(services=("files",), **left).plan() == (
