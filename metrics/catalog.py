@@ -122,7 +122,7 @@ SERVICE_CONDITION: Final = Metric(
     "1 for the current status of a condition, 0 for the other two.",
     (
         SERVICE,
-        Label("type", "Type of the condition: `Ready`, `Reconciling`, `Stalled`, `Degraded`."),
+        Label("type", "Type of the condition: `Ready`, `Reconciling`, `Stalled`, `Degraded`, `Accepted`."),
         Label("status", "Status of the condition.", CONDITION_STATUSES),
     ),
 )

@@ -7,10 +7,16 @@ from typing import Final, Literal, Protocol, TypeVar
 
 __all__ = ["CONDITION_TYPES", "LONGEST_MESSAGE", "ConditionStatus", "ConditionType", "find_condition"]
 
-ConditionType = Literal["Ready", "Reconciling", "Stalled", "Degraded"]
+ConditionType = Literal["Ready", "Reconciling", "Stalled", "Degraded", "Accepted"]
 ConditionStatus = Literal["True", "False", "Unknown"]
 
-CONDITION_TYPES: Final[tuple[ConditionType, ...]] = ("Ready", "Reconciling", "Stalled", "Degraded")
+CONDITION_TYPES: Final[tuple[ConditionType, ...]] = (
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "Degraded",
+    "Accepted",
+)
 
 LONGEST_MESSAGE: Final = 32768
 """Longest message of a condition in characters, as in Kubernetes."""

@@ -1,8 +1,8 @@
 """Conditions summarise the state of a resource in the form that kstatus and `kubectl wait` expect.
 
 `Ready` is the summary. `Reconciling` means that progress continues, `Stalled` that a user has to act first.
-`Degraded` means that the service serves, but not with what was asked for. The functions are pure: `now` is a
-parameter.
+`Degraded` means that the service serves, but not with what was asked for; `Accepted`, that gateways serve all its routes.
+The functions are pure: `now` is a parameter.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ __all__ = ["Condition", "set_condition"]
 class Condition(ApiModel):
     """One aspect of the current state, with the reason for it and the time of its last change."""
 
-    type: ConditionType = Field(description="Which aspect: Ready, Reconciling, Stalled or Degraded.")
+    type: ConditionType = Field(
+        description="Which aspect: Ready, Reconciling, Stalled, Degraded or Accepted."
+    )
     status: ConditionStatus = Field(description="True, False, or Unknown when it could not be observed.")
     reason: Reason = Field(description="One CamelCase word for programs, for instance RolloutComplete.")
     message: str = Field(

@@ -41,6 +41,11 @@ class Reason(StrEnum):
     RETRYING = "Retrying", "conditions", "The last pass failed, and the next one tries again."
     BLOCKED = "Blocked", "conditions", "A person has to repair something before the plan can go on."
     DEPENDENCY_NOT_READY = "DependencyNotReady", "conditions", "A service of `spec.dependsOn` is not Ready."
+    WAITING_FOR_GATEWAY = (
+        *("WaitingForGateway", "conditions"),
+        "The gateway of a service's routes has not given it a pool yet.",
+    )
+    ACCEPTED = "Accepted", "conditions", "Gateways serve all routes of the service."
     SUSPENDED = "Suspended", "conditions", "`spec.suspend` is true, so the service is left alone."
     DRIFTED = (
         "Drifted",
@@ -82,6 +87,24 @@ class Reason(StrEnum):
     )
     REPOSITORY_TOO_LARGE = "RepositoryTooLarge", "failures", "A repository is larger than what is fetched."
     REFUSED = "Refused", "failures", "Compose, the engine or Git refuses what it was given."
+
+    # Of routes that no gateway serves.
+    CONFLICTED = (
+        "Conflicted",
+        "failures",
+        "An older service has the same host and path, or port, of the gateway.",
+    )
+    NO_GATEWAY = "NoGateway", "failures", "The VaultGateway of a route does not exist."
+    GATEWAY_NOT_NAMED = "GatewayNotNamed", "failures", "There are several gateways, and a route names none."
+    NO_LISTENER = "NoListener", "failures", "The gateway has no listener for a route."
+    HOSTNAME_NOT_PERMITTED = (
+        *("HostnameNotPermitted", "failures"),
+        "The operator does not let the service claim that host name.",
+    )
+    AUTH_NOT_ENFORCED = (
+        *("AuthNotEnforced", "failures"),
+        "A route has `auth`, which is not enforced yet, so it answers 403 to every request.",
+    )
 
     # Of a pass that ended in an error: the class of the error.
     ADMISSION = "Admission", "failures", "The stack asks for something of the host that admission refuses."

@@ -17,7 +17,7 @@ from reconciler.api.kinds import KINDS
 from reconciler.api.schema import Schema, resource_schema, without_null
 from reconciler.api.vaultservice import KIND
 
-__all__ = ["EXAMPLE", "render", "write"]
+__all__ = ["EXAMPLE", "ROUTED_EXAMPLE", "render", "write"]
 
 EXAMPLE: Final = """\
 apiVersion: vault.internal/v1alpha1
@@ -60,6 +60,30 @@ spec:
   drift: heal
 """
 
+ROUTED_EXAMPLE: Final = """\
+apiVersion: vault.internal/v1alpha1
+kind: VaultService
+metadata:
+  name: git
+spec:
+  plugin: whoami
+  routes:                     # instead of ports.http; with a single one: route
+    - hostnames: [git.example.org, "*.git.example.org"]
+      maxBodySize: 512Mi
+      timeouts: {response: 10m}
+      headers:
+        request:
+          set: {X-Team: storage}
+    - hostnames: [git.example.org]
+      path: /metrics          # the longest path wins
+      port: 9090              # another port of the same containers
+      allowFrom: [10.0.0.0/8]
+    - hostnames: [www.git.example.org]
+      redirect: {hostname: git.example.org}
+  tcp:
+    - {port: 2222, target: 22}    # port 2222 has to be a TCP listener of the gateway
+"""
+
 _PROLOGUE: Final = f"""\
 <!-- Generated from reconciler/api by `python -m reconciler.api.reference`; do not edit. -->
 
@@ -72,6 +96,12 @@ All fields of the resource. `vaultctl explain {KIND}.spec` prints the same descr
 ```yaml
 {EXAMPLE}```
 
+A service behind a VaultGateway publishes no port and has no HAProxy of its own. Of `spec.proxy` only `holdSeconds` applies
+to it; the rest is said by the gateway. A change of its routes replaces no container.
+
+```yaml
+{ROUTED_EXAMPLE}```
+
 ## How a manifest is read
 
 - A file holds one or more documents. A directory is read recursively: `*.yaml` and `*.yml` in sorted order,
@@ -80,7 +110,7 @@ All fields of the resource. `vaultctl explain {KIND}.spec` prints the same descr
   mistakes are reported at once, as `file:line:column`. A directory without any {KIND} is a mistake too, never
   a request to delete everything.
 - Names and published ports (`spec.ports.http`) must be unique within what is read, and `dependsOn` must not
-  be circular.
+  be circular. A service with routes has no `spec.ports.http`.
 - Only `true` and `false` are booleans; `yes`, `no`, `on` and `off` are text. Only plain decimal numbers are
   numbers: `22:22`, `0x1F`, `010` and `1_000` are text, and so are dates. An empty value and `null` mean
   unset.

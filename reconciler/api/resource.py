@@ -89,6 +89,11 @@ class Resource(ApiModel):
         """The files that the spec names, as they are written, by the field that does."""
         return {}
 
+    @property
+    def secret_files(self) -> Mapping[str, str]:
+        """Those of `settings_files` that only their owner should be able to read."""
+        return self.settings_files
+
     def with_settings_files(self, files: tuple[str, ...]) -> Self:
         """The same with other paths in place of `settings_files`. Raises ValidationError for one that is not allowed."""
         assert not files, f"{self.kind} names no files"

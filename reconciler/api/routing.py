@@ -1,15 +1,17 @@
-"""What a service claims of gateways, and that its own claims do not contradict each other."""
+"""What a service claims of gateways, that its own claims do not contradict each other, and the files that they name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydantic_core import PydanticCustomError
 
+from reconciler.api.protection import Auth, BasicAuth
 from reconciler.api.route import Route
 from reconciler.api.tcp import TcpRoute
+from reconciler.api.tls import CertificateFiles
 
-__all__ = ["check_claims"]
+__all__ = ["check_claims", "files_of", "with_files"]
 
 
 def check_claims(route: Route | None, routes: Sequence[Route], tcp: Iterable[TcpRoute]) -> None:
@@ -26,6 +28,27 @@ def check_claims(route: Route | None, routes: Sequence[Route], tcp: Iterable[Tcp
         for each in tcp
         for host in each.hostnames or ("",)
     )
+
+
+def files_of(field: str, route: Route) -> Mapping[str, str]:
+    """The files that a route names, by the fields that do; `field` is that of the route."""
+    files = {}
+    if route.auth is not None and route.auth.basic is not None:
+        files[f"{field}.auth.basic.file"] = route.auth.basic.file
+    if route.tls.files is not None:
+        files[f"{field}.tls.files.chain"] = route.tls.files.chain
+        files[f"{field}.tls.files.key"] = route.tls.files.key
+    return files
+
+
+def with_files(route: Route, files: Iterator[str]) -> Route:
+    """The route with the next ones of these files in place of its own, in their order. Raises ValidationError."""
+    auth, tls = route.auth, route.tls
+    if auth is not None and auth.basic is not None:
+        auth = Auth(basic=BasicAuth(file=next(files), realm=auth.basic.realm))
+    if tls.files is not None:
+        tls = tls.model_copy(update={"files": CertificateFiles(chain=next(files), key=next(files))})
+    return route.model_copy(update={"auth": auth, "tls": tls})
 
 
 def _each_once(claims: Iterable[tuple[str | None, str, str, str]]) -> None:

@@ -40,7 +40,7 @@ class ObjectStatus(ApiModel):
         description="The mark of the last request (vaultctl apply and the like) that a pass has answered.",
     )
     conditions: Annotated[tuple[Condition, ...], Strict(False)] = Field(
-        default=(), description="Ready, Reconciling, Stalled and Degraded, at most one of each."
+        default=(), description="Ready, Reconciling, Stalled, Degraded and Accepted, at most one of each."
     )
     last_applied_revision: str | None = Field(
         default=None, description="Git commit of the manifest that was last applied, when it came from Git."

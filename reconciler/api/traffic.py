@@ -70,7 +70,8 @@ class Ports(ApiModel):
     """Where the service listens."""
 
     http: Port = Field(
-        default=8080, description="Port on the host, published by the gateway for HAProxy (1 to 65535)."
+        default=8080,
+        description="Port on the host, published by the gateway for HAProxy (1 to 65535); not with spec.route.",
     )
     container: Annotated[Port | None, REVISIONED] = Field(
         default=None,

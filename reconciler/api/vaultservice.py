@@ -7,15 +7,17 @@ defaults make `spec: {plugin: whoami}` a complete and safe service.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     Strict,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -32,7 +34,7 @@ from reconciler.api.quantities import TimestampText
 from reconciler.api.resource import Metadata, Resource
 from reconciler.api.revisioned import REVISIONED
 from reconciler.api.route import Route
-from reconciler.api.routing import check_claims
+from reconciler.api.routing import check_claims, files_of, with_files
 from reconciler.api.status import Status
 from reconciler.api.strategy import Rotation, Strategy
 from reconciler.api.tcp import TcpRoute
@@ -167,6 +169,33 @@ class Spec(ApiModel):
         check_claims(self.route, self.routes, self.tcp)
         return self
 
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.is_routed and "http" in self.ports.model_fields_set:
+            raise PydanticCustomError(
+                "cross_field",
+                "must be left out: requests come through the gateway of spec.{routes}, so no port is published; to publish "
+                "one, remove spec.{routes}",
+                {
+                    "field": "ports.http",
+                    "routes": "route" if self.route else "routes" if self.routes else "tcp",
+                },
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_unused_port(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The default of a port that is not published would be refused when the document is applied again."""
+        document: dict[str, Any] = write(self)
+        if self.is_routed and isinstance(ports := document.get("ports"), dict):
+            ports.pop("http", None)
+        return document
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether requests come from VaultGateways; otherwise it has a front door of its own."""
+        return bool(self.route or self.routes or self.tcp)
+
     @property
     def all_routes(self) -> tuple[Route, ...]:
         """The routes of `route` or `routes`."""
@@ -192,18 +221,39 @@ class VaultService(Resource):
 
     @property
     def settings_files(self) -> Mapping[str, str]:
-        """The files of `spec.envFrom`."""
-        return {f"spec.envFrom[{index}].file": each.file for index, each in enumerate(self.spec.env_from)}
+        """The files of `spec.envFrom`, and those of its routes."""
+        return self._env_files | self._route_files
+
+    @property
+    def secret_files(self) -> Mapping[str, str]:
+        """All of them but the chains of certificates, which each client gets."""
+        return {field: file for field, file in self.settings_files.items() if not field.endswith(".chain")}
 
     def with_settings_files(self, files: tuple[str, ...]) -> Self:
-        """The same with other paths in `spec.envFrom`. Raises ValidationError for one that is not allowed."""
-        env_from = tuple(EnvFrom(file=file) for file in files)
-        return self.model_copy(update={"spec": self.spec.model_copy(update={"env_from": env_from})})
+        """The same with other paths in place of `settings_files`. Raises ValidationError for one that is not allowed."""
+        spec, given = self.spec, iter(files)
+        env_from = tuple(EnvFrom(file=next(given)) for _ in spec.env_from)
+        changed: dict[str, object] = {"env_from": env_from}
+        if spec.route is not None:
+            changed["route"] = with_files(spec.route, given)
+        if spec.routes:
+            changed["routes"] = tuple(with_files(each, given) for each in spec.routes)
+        return self.model_copy(update={"spec": spec.model_copy(update=changed)})
+
+    @property
+    def _env_files(self) -> dict[str, str]:
+        return {f"spec.envFrom[{index}].file": each.file for index, each in enumerate(self.spec.env_from)}
+
+    @property
+    def _route_files(self) -> dict[str, str]:
+        named = {"spec.route": self.spec.route} if self.spec.route else {}
+        named |= {f"spec.routes[{index}]": each for index, each in enumerate(self.spec.routes)}
+        return {name: file for field, each in named.items() for name, file in files_of(field, each).items()}
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The port of `spec.ports.http`."""
-        return {"spec.ports.http": self.spec.ports.http}
+        """The port of `spec.ports.http`; none with routes."""
+        return {} if self.spec.is_routed else {"spec.ports.http": self.spec.ports.http}
 
     @property
     def waits_for(self) -> tuple[Ref, ...]:

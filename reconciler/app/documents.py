@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from reconciler.api.status import ObjectStatus
     from reconciler.store.base import Event, RevisionRecord, StoredObject
 
-__all__ = ["event_document", "resource_document", "revision_document", "url"]
+__all__ = ["claimed", "event_document", "resource_document", "revision_document", "url"]
 
 
 def resource_document(stored: StoredObject[Any], status: ObjectStatus) -> dict[str, Any]:
@@ -57,5 +57,20 @@ def revision_document(record: RevisionRecord) -> dict[str, Any]:
 
 
 def url(resource: Resource) -> str:
-    """The URL of a VaultService on this machine; other kinds have none."""
+    """The URL of a VaultService on this machine, or the first host and path of its routes; other kinds have none."""
+    if places := claimed(resource):
+        more = f" and {len(places) - 1} more" if len(places) > 1 else ""
+        return f"{places[0]}{more}"
     return f"http://127.0.0.1:{resource.spec.ports.http}/" if hasattr(resource.spec, "ports") else ""
+
+
+def claimed(resource: Resource) -> tuple[str, ...]:
+    """The hosts and paths, and the ports, that a VaultService claims of gateways."""
+    spec = resource.spec
+    # A stored object that was not validated has no fields that are unset.
+    single, several, tcp = (getattr(spec, name, None) for name in ("route", "routes", "tcp"))
+    routes = [*([single] if single else []), *(several or ())]
+    return (
+        *(f"{host}{route.path}" for route in routes for host in route.hostnames),
+        *(f"port {each.port}" for each in tcp or ()),
+    )

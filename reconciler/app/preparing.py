@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, permission_warning
+from reconciler.app.documents import claimed
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ class Prepared:
             return ""
         web = self.stack.replicas
         replicas = "1 replica" if web == 1 else f"{web} replicas"
-        return f"{self.resource.spec.plugin}, {replicas} on port {self.stack.published}"
+        places = claimed(self.resource)
+        where = f"port {self.stack.published}" if not places else ", ".join(places)
+        return f"{self.resource.spec.plugin}, {replicas} on {where}"
 
     @property
     def resource(self) -> Resource:
@@ -79,7 +82,7 @@ def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], N
 
 
 def _warn_of_readable_secrets(manifest: Manifest, warn: Callable[[str], None]) -> None:
-    for file in manifest.resource.settings_files.values():
+    for file in manifest.resource.secret_files.values():
         path = manifest.path.parent / file
         # The build reports a missing file.
         if path.exists() and (warning := permission_warning(path)):

@@ -21,6 +21,8 @@ OTHER_VOCABULARIES = {
     ("api/__init__.py", "Manifest"),
     ("api/__init__.py", "Proxy"),
     ("api/kinds.py", "Serving"),
+    # The type of a condition.
+    ("api/condition_types.py", "Accepted"),
     # How the rollout of a revision ended, as the database has it.
     ("store/base.py", "RolledBack"),
     ("store/base.py", "Superseded"),

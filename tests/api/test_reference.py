@@ -2,7 +2,7 @@ import re
 from pathlib import Path
 
 from reconciler.api.manifest import parse
-from reconciler.api.reference import EXAMPLE, render
+from reconciler.api.reference import EXAMPLE, ROUTED_EXAMPLE, render
 from reconciler.api.schema import property_names, resource_schema
 
 PAGE = Path(__file__).parents[2] / "docs" / "resource.md"
@@ -14,7 +14,9 @@ def test_the_page_is_what_the_models_say() -> None:
 
 def test_the_yaml_of_the_page_loads() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", render(), re.DOTALL)
-    assert blocks == [EXAMPLE]
+    assert blocks == [EXAMPLE, ROUTED_EXAMPLE]
+    (routed,) = parse(ROUTED_EXAMPLE, PAGE)
+    assert routed.resource.ports == {}
     (manifest,) = parse(EXAMPLE, PAGE)
     assert manifest.resource.spec.strategy.rolling_update.max_surge.ceil_of(3) == 1
     assert manifest.resource.spec.env == {"VERSION": "1.10"}
@@ -22,9 +24,11 @@ def test_the_yaml_of_the_page_loads() -> None:
 
 def test_the_example_shows_nearly_every_field_of_the_spec() -> None:
     fields = set(property_names(resource_schema()["properties"]["spec"]))
-    shown = {line.strip().split(":")[0] for line in EXAMPLE.splitlines() if line.startswith("  ")}
+    lines = (EXAMPLE + ROUTED_EXAMPLE).splitlines()
+    shown = {line.strip().split(":")[0] for line in lines if line.startswith("  ")}
     assert fields - shown == {
-        *("route", "routes", "tcp"),
+        # The same as one of `routes`, for a service with a single one.
+        "route",
         "suspend",
         "restartedAt",
         "rotatedAt",

@@ -96,6 +96,8 @@ def stack_of(spec: Spec) -> Stack:
 
 def changed(name: str) -> Spec:
     document: dict[str, Any] = Spec.model_validate(BEFORE).to_document()
+    if name in ("route", "routes", "tcp"):
+        del document["ports"]["http"]
     *path, last = name.split(".")
     inner = document
     for key in path:

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,6 +206,73 @@ def test_a_service_may_claim_the_same_on_two_gateways_and_several_paths_on_one()
 
     assert [route.path for route in spec.all_routes] == ["/", "/", "/x"]
     assert Spec.model_validate_json(json.dumps(spec.to_document())) == spec
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"route": {"hostnames": ["a"]}},
+        {"routes": [{"hostnames": ["a"]}]},
+        {"tcp": [{"port": 2222, "target": 22}]},
+    ],
+)
+def test_a_service_with_routes_publishes_no_port(claims: dict[str, Any]) -> None:
+    document = {"metadata": {"name": "a"}, "spec": {"plugin": "whoami", **claims}}
+    routed = VaultService.model_validate(document)
+    assert routed.ports == {}
+    assert routed.to_document()["spec"]["ports"] == {}
+    assert VaultService.model_validate_json(json.dumps(routed.to_document())) == routed
+    with pytest.raises(
+        ValidationError, match=f"must be left out: .* of spec.{next(iter(claims))}, so no port"
+    ):
+        VaultService.model_validate(
+            {"metadata": {"name": "a"}, "spec": {"plugin": "whoami", **claims, "ports": {"http": 8080}}}
+        )
+
+
+def test_the_port_of_the_containers_is_for_routes_as_well() -> None:
+    spec = Spec.model_validate(
+        {"plugin": "whoami", "route": {"hostnames": ["a"]}, "ports": {"container": 9000}}
+    )
+    assert spec.to_document()["ports"] == {"container": 9000}
+
+
+def test_files_of_routes_are_settings_files(tmp_path: Path) -> None:
+    first = {"hostnames": ["a"], "auth": {"basic": {"file": "users", "realm": "Staff"}}}
+    second = {"hostnames": ["b"], "tls": {"files": {"chain": "b.pem", "key": "b.key"}}}
+    spec = {
+        "plugin": "whoami",
+        "envFrom": [{"file": "a.env"}],
+        "routes": [first, {"hostnames": ["c"]}, second],
+    }
+    read = VaultService.model_validate({"metadata": {"name": "a"}, "spec": spec})
+
+    assert read.settings_files == {
+        "spec.envFrom[0].file": "a.env",
+        "spec.routes[0].auth.basic.file": "users",
+        "spec.routes[2].tls.files.chain": "b.pem",
+        "spec.routes[2].tls.files.key": "b.key",
+    }
+    assert set(read.settings_files) - set(read.secret_files) == {"spec.routes[2].tls.files.chain"}
+    located = read.located(tmp_path)
+    assert located.settings_files == {
+        field: str(tmp_path / file) for field, file in read.settings_files.items()
+    }
+    assert [each.auth and each.auth.basic and each.auth.basic.realm for each in located.spec.routes] == [
+        "Staff",
+        None,
+        None,
+    ]
+    assert located.located(Path("/elsewhere")) == located
+
+
+def test_the_file_of_a_single_route_is_found_too(tmp_path: Path) -> None:
+    route = {"hostnames": ["a"], "auth": {"basic": {"file": "users"}}}
+    read = VaultService.model_validate(
+        {"metadata": {"name": "a"}, "spec": {"plugin": "whoami", "route": route}}
+    )
+
+    assert read.located(tmp_path).settings_files == {"spec.route.auth.basic.file": str(tmp_path / "users")}
 
 
 specs = st.builds(

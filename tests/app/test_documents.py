@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from reconciler.api import Status, VaultService
-from reconciler.app.documents import event_document, resource_document, revision_document, url
+from reconciler.api import Ports, Status, VaultService
+from reconciler.api.route import Route
+from reconciler.api.tcp import TcpRoute
+from reconciler.app.documents import claimed, event_document, resource_document, revision_document, url
 from reconciler.store.base import Event, Origin, RevisionRecord, StoredObject
+from reconciler.store.object_view import ObjectViews
+from reconciler.store.objects import ObjectStore
 
 MakeService = Callable[..., VaultService]
 MakeStatus = Callable[..., Status]
@@ -37,6 +42,28 @@ def test_the_document_is_the_resource_with_its_status(
 
 def test_the_url_is_on_this_machine(make_service: MakeService) -> None:
     assert url(make_service(ports={"http": 9000})) == "http://127.0.0.1:9000/"
+
+
+def test_a_service_with_routes_is_where_they_lead(
+    objects: ObjectStore, make_service: MakeService, origin: Origin, state: Path
+) -> None:
+    routes = ({"hostnames": ["a.test", "b.test"]}, {"hostnames": ["a.test"], "path": "/api"})
+    service = make_service(
+        ports=Ports(),
+        routes=tuple(map(Route.model_validate, routes)),
+        tcp=(TcpRoute(port=2222, target=22),),
+    )
+    assert claimed(service) == ("a.test/", "b.test/", "a.test/api", "port 2222")
+    assert url(service) == "a.test/ and 3 more"
+    objects.apply(service, origin)
+    # A table reads the stored object without its models, and a single route as well.
+    stored = ObjectViews(state, lambda: objects).get("files")
+    assert stored is not None
+    assert claimed(stored.resource) == claimed(service)
+    objects.apply(make_service(ports=Ports(), route=Route(hostnames=("c.test",))), origin)
+    stored = ObjectViews(state, lambda: objects).get("files")
+    assert stored is not None
+    assert (url(stored.resource), claimed(stored.resource)) == ("c.test/", ("c.test/",))
 
 
 def test_an_event_has_everything() -> None:

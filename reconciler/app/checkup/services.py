@@ -60,8 +60,8 @@ def check_service(application: Services, name: str, *, with_engine: bool) -> Ite
 
 
 def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]:
-    """Whether only their owner can read the files of `spec.envFrom`."""
-    for file in service.settings_files.values():
+    """Whether only their owner can read the files with secrets that a service names."""
+    for file in service.secret_files.values():
         path = Path(file)
         # The build reports a missing file, with what to do.
         if path.exists() and (warning := permission_warning(path)):
@@ -76,4 +76,5 @@ def check_needs(check: str, stack: Stack, observed: EngineObservation) -> Iterat
     for port, owner in sorted(observed.taken_ports.items()):
         yield fail(check, f"port {port} is taken by {owner}", "stop that, or choose another spec.ports.http")
     if not missing and not observed.taken_ports:
-        yield ok(check, f"images are here, port {stack.published} is free or its own")
+        its_port = f", port {stack.published} is free or its own" if stack.published else ""
+        yield ok(check, f"images are here{its_port}")

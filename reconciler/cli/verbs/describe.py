@@ -90,9 +90,11 @@ def _identity(found: Description) -> str:
 
 
 def _what(stored: StoredObject) -> dict[str, str]:
-    from reconciler.app.documents import url
+    from reconciler.app.documents import claimed, url
 
-    return {"Plugin": stored.resource.spec.plugin, "URL": url(stored.resource)}
+    service = stored.resource
+    way_in = {"Routes": ", ".join(claimed(service))} if service.spec.is_routed else {"URL": url(service)}
+    return {"Plugin": service.spec.plugin, **way_in}
 
 
 def _replicas(status: Status) -> dict[str, str]:

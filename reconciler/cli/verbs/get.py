@@ -131,7 +131,7 @@ def _row_of(kind: Kind, line: Listed, *, wide: bool) -> list[str]:
 
 
 def _row(line: Listed, *, wide: bool) -> list[str]:
-    from reconciler.app.documents import url
+    from reconciler.app.documents import claimed, url
     from reconciler.cli.summary import COLORS
 
     stored, status, summary = line.stored, line.status, line.summary
@@ -142,7 +142,7 @@ def _row(line: Listed, *, wide: bool) -> list[str]:
         click.style(f"{counts.serving}/{counts.desired}", fg=COLORS[summary.verdict]),
         status.revision or "",
         age(line.born, datetime.now(UTC)),
-        url(service),
+        (wide and ", ".join(claimed(service))) or url(service),
     ]
     if wide:
         generations = f"{status.observed_generation}/{service.metadata.generation}"

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from reconciler.api.route import Route
-from reconciler.api.tcp import TcpRoute
-from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.api.reasons import Reason
 from reconciler.core.routes.claims import Claim, Claimant, HttpKey, TcpKey, claims_of
+
+if TYPE_CHECKING:
+    from reconciler.api.route import Route
+    from reconciler.api.tcp import TcpRoute
+    from reconciler.api.vaultgateway import GatewaySpec
 
 __all__ = ["Refusal", "Refused", "Table", "settle"]
 
@@ -24,11 +28,11 @@ Permit = Callable[[str, str], bool]
 class Refused(StrEnum):
     """Why a claim is refused."""
 
-    CONFLICTED = "Conflicted"
-    NO_GATEWAY = "NoGateway"
-    GATEWAY_NOT_NAMED = "GatewayNotNamed"
-    NO_LISTENER = "NoListener"
-    NOT_PERMITTED = "HostnameNotPermitted"
+    CONFLICTED = Reason.CONFLICTED.value
+    NO_GATEWAY = Reason.NO_GATEWAY.value
+    GATEWAY_NOT_NAMED = Reason.GATEWAY_NOT_NAMED.value
+    NO_LISTENER = Reason.NO_LISTENER.value
+    NOT_PERMITTED = Reason.HOSTNAME_NOT_PERMITTED.value
 
 
 @dataclass(frozen=True, slots=True)
