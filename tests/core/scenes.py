@@ -6,6 +6,8 @@ should be: an open gateway, one HAProxy that answers, and a haproxy.cfg that nam
     web:     "web-1 @1 running healthy up sessions=2 since=40 age=300"
     proxies: "haproxy-1 slot=1 joined=gateway-1 structure=old"
 
+With `wish: {routed: true}` the proxies are those of a gateway, and no containers of the stack: "edge-1 slot=1".
+
 `@1` is the version that a container was made of. `up`, `down` and `drained` are its server in every HAProxy that answers;
 `at=10.0.0.99:8000` puts that server elsewhere, `old=3` leaves three sessions in a worker from before a reload.
 """
@@ -37,7 +39,7 @@ from reconciler.core.assess.observation import (
 )
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
-from tests.simulation.services import Wish, build_stack
+from tests.simulation.services import GATEWAY, Wish, build_stack
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 STRUCTURE = "structure-now"
@@ -73,9 +75,10 @@ def read_scene(text: str) -> Scene:
     stacks |= {f"job{n}": build_stack(replace(wish, job=n).service()) for n in ("1", "2")}
     stacks["other-port"] = build_stack(replace(wish, port=8081 if wish.port == 8080 else 8080).service())
     stacks["other-proxy"] = build_stack(replace(wish, proxy_image="haproxy:3.1").service())
+    usual = ("edge-1 slot=1",) if wish.routed else ("haproxy-1 slot=1 joined=gateway-1",)
     lines = [
-        *told.get("gateways", ["gateway-1"]),
-        *told.get("proxies", ["haproxy-1 slot=1 joined=gateway-1"]),
+        *told.get("gateways", [] if wish.routed else ["gateway-1"]),
+        *told.get("proxies", usual),
         *told.get("dependencies", []),
         *told.get("web", []),
     ]
@@ -102,6 +105,8 @@ def read_scene(text: str) -> Scene:
             configured=told.get("configured", in_file),
             instances=tuple(line.instance(servers) for line in read if line.is_asked),
             weights=shares,
+            **({"name": "gateway edge", "file": "pool h001 of gateway edge"} if wish.routed else {}),
+            awaited=told.get("awaited", ""),
         ),
     )
     deaths = {
@@ -125,7 +130,7 @@ class _Line:
         flags = {word for word in words if "=" not in word}
         workload_name = self.name.rpartition("-")[0] or self.name
         version = next((word[1:] for word in flags if word.startswith("@")), None)
-        self._options = options
+        self._options, self._flags = options, flags
         self.weight = int(options.get("weight", DEFAULT_WEIGHT))
         self.short = f"{self.name:_<12}"[:12]
         self._number = int(self.name.lstrip("abcdefghijklmnopqrstuvwxyz-") or 0)
@@ -134,10 +139,12 @@ class _Line:
         workload = _workload(workload_name, stacks[version] if version else stack)
         port = workload.port if workload else 8000
         self.address = options.get("at", f"10.0.0.{self._number + 1}:{port}")
-        if "gone" not in flags:
+        self._elsewhere = self.name.startswith(f"{GATEWAY}-")
+        if "gone" not in flags and not self._elsewhere:
             self.container = self._container(workload_name, workload, flags)
         proxy = self.container is not None and self.container.role is Role.PROXY
-        self.is_asked = proxy and self.container is not None and self.container.state is State.RUNNING
+        running = self.container is not None and self.container.state is State.RUNNING
+        self.is_asked = self._elsewhere or (proxy and running)
         self._answers = "silent" not in options
 
     def _container(self, name: str, workload: Workload | None, flags: set[str]) -> Container:
@@ -173,20 +180,22 @@ class _Line:
             else None,
             stopping="stopping" in flags,
             image=self._options.get("image", ""),
+            published=frozenset({int(self._options["published"])} if "published" in self._options else ()),
         )
 
     def instance(self, lines: list[_Line]) -> ProxyInstance:
         """This HAProxy as it answers."""
-        assert self.container is not None
+        id = self.container.id if self.container else f"gateway {GATEWAY} {self.name}"
+        slot = int(self._options["slot"]) if self._elsewhere else None
         if not self._answers:
-            return ProxyInstance(self.container.id, answering=False, silent=float(self._options["silent"]))
-        leaving = self.container.stopping
+            return ProxyInstance(id, answering=False, silent=float(self._options["silent"]), slot=slot)
+        leaving = "leaving" in self._flags or (self.container is not None and self.container.stopping)
         structure = "structure-old" if self._options.get("structure") == "old" else STRUCTURE
         workers = [ProxyWorker(1, not leaving, tuple(line.as_server() for line in lines))]
         kept = [line for line in lines if "old" in line._options]
         if kept:
             workers.append(ProxyWorker(2, False, tuple(line.as_server(old=True) for line in kept)))
-        return ProxyInstance(self.container.id, answering=True, structure=structure, workers=tuple(workers))
+        return ProxyInstance(id, answering=True, structure=structure, workers=tuple(workers), slot=slot)
 
     def as_server(self, *, old: bool = False) -> Server:
         """Its server in a worker."""

@@ -13,11 +13,14 @@ from typing import Any
 from reconciler.api import VaultService
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack, Workload
+from reconciler.core.routes.routed import Grant, Routed
 from reconciler.engines.memory.machine import Behaviour
 from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
 
 NAME = "files"
+GATEWAY = "edge"
+GATEWAY_PORT = 80
 SITE = Site(Path("/state/services") / NAME, 99, 99)
 GOOD = ("1", "2", "3", "4")
 NEVER_READY = "never-ready"
@@ -137,6 +140,7 @@ class Wish:
     drift: str = "heal"
     restarted: int = 0
     rotated: datetime | None = None
+    routed: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -162,6 +166,9 @@ class Wish:
             "suspend": self.suspend,
             "drift": self.drift,
         }
+        if self.routed:
+            del spec["ports"]
+            spec["route"] = {"hostnames": ["files.test"], "gateway": GATEWAY}
         if self.rotation:
             spec["rotation"] = self.rotation
         if self.restarted:
@@ -256,7 +263,9 @@ def build_stack(service: VaultService) -> Stack:
     if key not in _STACKS:
         if len(_STACKS) > 5000:
             _STACKS.clear()
-        _STACKS[key] = build(service, PLUGINS[service.spec.plugin], SITE, front=FRONT)
+        grants = tuple(Grant(GATEWAY, route) for route in service.spec.all_routes)
+        routed = Routed(grants, ports=frozenset({GATEWAY_PORT}))
+        _STACKS[key] = build(service, PLUGINS[service.spec.plugin], SITE, front=FRONT, routed=routed)
     return _STACKS[key]
 
 

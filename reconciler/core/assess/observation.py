@@ -153,7 +153,8 @@ class ProxyObservation:
 
     `expected` is the digest of the configuration without its servers, as it would be rendered now; `written` and
     `configured` (server name to address) are what the file on disk says, and so are `weights` where they are not the
-    default. `name` and `file` are what differences call the proxy and that file.
+    default. `name` and `file` are what differences call the proxy and that file. `awaited`: what another object still has
+    to do before requests reach the pool.
     """
 
     expected: str
@@ -163,6 +164,7 @@ class ProxyObservation:
     weights: Mapping[str, int] = field(default_factory=dict)
     name: str = "haproxy"
     file: str = "haproxy.cfg"
+    awaited: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from reconciler.core.desired.stack import (
 from reconciler.core.desired.strategy import OVERLAPS, type_of
 from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part
 from reconciler.core.names import CONTROL_NET, VAULT_NET
+from reconciler.core.routes.routed import Routed
 from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
 
 PROJECT_PREFIX: Final = "vault-"
@@ -66,8 +67,9 @@ def build(
     key: bytes = b"",
     *,
     front: Front,
+    routed: Routed | None = None,
 ) -> Stack:
-    """The stack that should run; `front` adds what stands in front of its replicas.
+    """The stack that should run; `front` adds what stands in front of its replicas, `routed` is what it gets of gateways.
 
     `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
     file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one;
@@ -97,7 +99,7 @@ def build(
     return Stack(
         name=service.name,
         project=project_of(service.name),
-        published=spec.ports.http,
+        published=0 if spec.is_routed else spec.ports.http,
         site=site,
         document=_document(project_of(service.name), parts, fragment),
         workloads=tuple(part.workload for part in parts),
@@ -117,6 +119,7 @@ def build(
         rotation=_rotation(service),
         rotated_at=datetime.fromisoformat(spec.rotated_at) if spec.rotated_at else None,
         warnings=tuple(fragment.warnings),
+        routed=(routed or Routed()) if spec.is_routed else None,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.core.desired.revision import digest, formula_of
+from reconciler.core.routes.routed import Routed
 
 JSON = Mapping[str, Any]
 
@@ -154,8 +155,8 @@ class Stack:
     """What should run for one object, of a `kind`.
 
     `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
-    its proxies may belong to another stack. `listens` are the host ports of a VaultGateway. Web replicas that were created
-    before `rotated_at` are replaced on request.
+    its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the host ports of a
+    VaultGateway. Web replicas that were created before `rotated_at` are replaced on request.
     """
 
     name: str
@@ -171,6 +172,7 @@ class Stack:
     warnings: tuple[str, ...] = ()
     kind: Kind = VAULT_SERVICE
     listens: tuple[int, ...] = ()
+    routed: Routed | None = None
 
     @property
     def label(self) -> str:

@@ -142,9 +142,10 @@ class FragmentReader:
         ports = read_ports(definition.pop("ports", None))
         port = self._listens_on(name, ports)
         if ports:
+            where = "for its routes" if spec.is_routed else f"on port {spec.ports.http}"
             warnings.append(
                 f"service {name!r}: its published ports move to HAProxy, which serves its {replicas} "
-                f"{'replica' if replicas == 1 else 'replicas'} on port {spec.ports.http}"
+                f"{'replica' if replicas == 1 else 'replicas'} {where}"
             )
         for other in ports:
             if other.target != port:

@@ -17,11 +17,12 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observation import State
+from reconciler.core.assess.observation import Container, State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
 from reconciler.core.plan.jobs import ENDED, plan_job
 from reconciler.core.plan.operations import (
+    END_LOOK,
     CreateReplicas,
     Operation,
     RecreateContainer,
@@ -177,16 +178,40 @@ def _explain(workload: Workload, instances: Sequence[Instance], unmet: Sequence[
 
 
 def plan_orphans(assessment: Assessment) -> Step:
-    """End the containers of services that the stack no longer has; web replicas among them leave by the pool."""
-    operations: list[Operation] = []
+    """End the containers of services that the stack no longer has; web replicas among them leave by the pool, and a former
+    front door when the present one serves.
+    """
+    steps: list[Operation | Wait] = []
     for container in assessment.orphans:
         if container.role is Role.WEB:
             continue
         if container.state in ENDED:
-            operations.append(RemoveContainer.on(container, Cause.ORPHAN))
+            steps.append(RemoveContainer.on(container, Cause.ORPHAN))
         elif container.state is not State.REMOVING and not container.stopping:
-            operations.append(StopContainer.on(container, Cause.ORPHAN, grace=DEFAULT_STOP_GRACE))
-    return Step(tuple(operations))
+            if reason := _still_serves(container, assessment):
+                steps.append(Wait(END_LOOK, reason))
+                continue
+            of_proxy = assessment.stack.strategy.drain if container.role is Role.PROXY else 0.0
+            grace = max(DEFAULT_STOP_GRACE, of_proxy)
+            steps.append(StopContainer.on(container, Cause.ORPHAN, grace=grace))
+    return Step.of(steps)
+
+
+def _still_serves(container: Container, assessment: Assessment) -> str:
+    """Why a container of a former front door is kept, if it is one: requests may still come through it. One that has a port
+    which the present front door waits for cannot be kept.
+    """
+    routed = assessment.stack.routed
+    if container.role not in (Role.PROXY, Role.GATEWAY) or routed is None:
+        return ""
+    if any(not each.published.isdisjoint(routed.ports) for each in assessment.orphans):
+        return ""
+    if assessment.observed.proxy.awaited or not assessment.slots or not assessment.relied_on:
+        return f"{container.name} serves until the gateway of the routes does"
+    lives = (c for c in assessment.orphans if c.joined == container.id and c.state not in ENDED)
+    return next(
+        (f"{container.name} is left to {each.name}, which ends its connections" for each in lives), ""
+    )
 
 
 def _in_order(stack: Stack) -> Iterable[Workload]:

@@ -1,4 +1,7 @@
-"""HAProxy as the front door of a stack: its containers, its steps in a plan, and its capabilities. It does no I/O."""
+"""HAProxy as the front door of a stack: its containers, its steps in a plan, and its capabilities. It does no I/O.
+
+A stack with routes has none of its own: its servers are in pools of a gateway's HAProxies.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from reconciler.core.desired.workloads import Part
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.front import FrontStep, ProxyCapabilities
 from reconciler.proxy.haproxy.containers import exporter_port, gateway_of, haproxy_of, parts
-from reconciler.proxy.haproxy.steps import plan_front
+from reconciler.proxy.haproxy.steps import plan_front, plan_pool
 
 __all__ = ["FRONT", "HAPROXY_USER", "HAProxyFront"]
 
@@ -44,16 +47,20 @@ class HAProxyFront:
 
     def parts(self, service: VaultService, site: Site, bind: str, key: bytes) -> tuple[Part, ...]:
         """See Front.parts."""
-        return parts(service, site, bind, key)
+        return () if service.spec.is_routed else parts(service, site, bind, key)
 
     def steps(
         self, assessment: Assessment, servers: Mapping[str, str], weights: Mapping[str, int]
     ) -> FrontStep:
         """See FrontDoor.steps."""
+        if assessment.stack.routed is not None:
+            return plan_pool(assessment, servers, weights)
         return plan_front(assessment, servers, weights, can_hand_over=self.capabilities.handover)
 
     def exporters(self, stack: Stack, observed: Observation) -> tuple[tuple[int, str], ...]:
         """See FrontDoor.exporters; they are in the namespace of their gateway."""
+        if stack.routed is not None:
+            return ()
         gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(gateway_of(stack).name)}
         return tuple(
             (container.slot, f"{address}:{exporter_port(container.slot)}")

@@ -47,6 +47,9 @@ ANSWER_LOOK: Final = 0.05
 PORT_LOOK: Final = 2.0
 """Seconds between two checks of a port that is taken: there is no event when a process closes it."""
 
+GATEWAY_LOOK: Final = 0.5
+"""Seconds between two looks at what a gateway has to do for a stack; its pass usually wakes that sooner."""
+
 _HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
 """A gateway only holds a network namespace, which it also does while it is paused."""
 
@@ -106,6 +109,13 @@ def _taken(stack: Stack, observed: Observation, field: str) -> str:
         if owner := taken.get(port):
             return f"port {port} is taken by {owner}; free it or set another {field}"
     return ""
+
+
+def plan_pool(assessment: Assessment, servers: Mapping[str, str], weights: Mapping[str, int]) -> FrontStep:
+    """The next step of a stack whose proxies belong to a gateway: only its servers are its own."""
+    awaited = assessment.observed.proxy.awaited
+    waits = [Wait(GATEWAY_LOOK, awaited)] if awaited else []
+    return FrontStep(Step.of([*_configuration(assessment.observed, servers, weights), *waits]))
 
 
 def _gateway(
@@ -177,7 +187,7 @@ def _configuration(
     else:
         return []
     named, shares = tuple(sorted(servers.items())), tuple(sorted(weights.items()))
-    return [ConfigureProxy(servers=named, weights=shares, cause=cause)]
+    return [ConfigureProxy(servers=named, weights=shares, file=proxy.file, cause=cause)]
 
 
 class _Proxies:
