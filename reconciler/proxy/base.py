@@ -54,9 +54,17 @@ class Proxy(Protocol):
     def front(self) -> FrontDoor:
         """How they are defined and replaced, for the plan."""
 
+    def closed(self, stack: Stack) -> str:
+        """Why the pool of a stack cannot be reached yet, where its proxies belong to another object; "" if it can."""
+
+    def withdraw(self, name: str, *, force: bool) -> int:
+        """Send nothing new to the replicas of a VaultService that is being deleted, where its proxies belong to another
+        object, and take its servers out as they have no session. Returns how many sessions are left; `force` cuts them.
+        """
+
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
-        """Observe the workers and servers of each running HAProxy container; one that does not answer is an observation and
-        no error.
+        """Observe the workers and servers of each HAProxy that runs, of all `containers` of the stack; one that does not
+        answer is an observation and no error.
         """
 
     def events(self) -> Iterator[str]:

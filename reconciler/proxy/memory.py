@@ -146,6 +146,14 @@ class MemoryProxy:
         """See Proxy.events; all of them are missed."""
         return iter(())
 
+    def closed(self, stack: Stack) -> str:
+        """See Proxy.closed; its proxies are its own."""
+        return ""
+
+    def withdraw(self, name: str, *, force: bool) -> int:
+        """See Proxy.withdraw; its proxies leave with it."""
+        return 0
+
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """See Proxy.observe."""
         processes = self.processes(stack)

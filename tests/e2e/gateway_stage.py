@@ -154,7 +154,7 @@ class GatewayStage:
         write_pool(self.site, pool, [PoolServer("one", address)], SETTINGS)
         for slot in read_slots(self.site):
             new = [NewServer("one", address, trusted=True)]
-            self.runtime(slot, pool).add_servers(new, server_options(pool, "one", HEALTH))
+            self.runtime(slot, pool).add_servers(new, lambda name: server_options(pool, name, HEALTH))
         self.services[service] = pool
 
     def remove_replica(self, service: str) -> None:

@@ -1,8 +1,9 @@
 """HAProxy's events: a server went UP or DOWN by its check.
 
 HAProxy has no event stream, but it logs each state change of a server, here as a datagram to a socket in the directory of
-its configuration, where it can write to sockets but not create or remove files. The datagram's content is ignored: the pass
-that it triggers observes for itself. HAProxy drops datagrams that are not received, so events only make passes earlier.
+its configuration, where it can write to sockets but not create or remove files. The datagram's content at most says whose
+pass is due, and that pass observes for itself. HAProxy drops datagrams that are not received, so events only make passes
+earlier.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,36 +26,47 @@ __all__ = ["ServerEvents"]
 
 _MODE: Final = 0o600
 
+MAX_LINE: Final = 512
+"""Bytes of a line that are read; what follows is dropped."""
+
+Whose = Callable[[bytes], str]
+"""The label of the object that a line of HAProxy's is for."""
+
 
 @dataclass(frozen=True)
 class _Ear:
-    """One VaultService's socket, and the file that it was bound to."""
+    """One object's socket, and the file that it was bound to."""
 
-    name: str
+    whose: Whose
     path: Path
     file: int | None
     socket: socket.socket
 
 
 class ServerEvents:
-    """A socket for each VaultService. Any thread may `listen`, one thread follows."""
+    """A socket for each service that has HAProxies, and for each gateway. Any thread may `listen`, one follows."""
 
     def __init__(self) -> None:
         self._poll = select.epoll()
         self._ears: dict[int, _Ear] = {}
         self._by_path: dict[Path, _Ear] = {}
         self._followed = False
+        self._binding = threading.Lock()
 
-    def listen(self, name: str, site: Site) -> None:
-        """Listen to the HAProxies of a VaultService from now on. Without a follower it does nothing. Raises OSError."""
+    def listen(self, whose: str | Whose, site: Site) -> None:
+        """Listen to the HAProxies of an object from now on; `whose` is its label, or tells the label of the one that a line
+        is for. Without a follower it does nothing. Raises OSError.
+        """
         path = site.config / EVENTS_SOCKET
-        known = self._by_path.get(path)
-        if self._followed and site.config.is_dir() and not (known and known.file == _file(path)):
-            self._forget_the_gone()
-            self._add(_bound(name, path, site))
+        # Services that share a HAProxy share its socket.
+        with self._binding:
+            known = self._by_path.get(path)
+            if self._followed and site.config.is_dir() and not (known and known.file == _file(path)):
+                self._forget_the_gone()
+                self._add(_bound((lambda line: whose) if isinstance(whose, str) else whose, path, site))
 
     def follow(self) -> Iterator[str]:
-        """The name of a VaultService for each change of one of its servers, without end."""
+        """The label of an object for each change of one of its servers, without end."""
         self._followed = True
         return self._names()
 
@@ -67,9 +80,10 @@ class ServerEvents:
         while True:
             for descriptor, _ in self._poll.poll():
                 if ear := self._ears.get(descriptor):
+                    line = b""
                     with suppress(OSError):
-                        ear.socket.recv(1)
-                    yield ear.name
+                        line = ear.socket.recv(MAX_LINE)
+                    yield ear.whose(line)
 
     def _add(self, ear: _Ear) -> None:
         self._ears[ear.socket.fileno()] = self._by_path[ear.path] = ear
@@ -87,7 +101,7 @@ class ServerEvents:
         ear.socket.close()
 
 
-def _bound(name: str, path: Path, site: Site) -> _Ear:
+def _bound(whose: Whose, path: Path, site: Site) -> _Ear:
     """A new socket at this path, which replaces one of a dead process."""
     made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
@@ -99,7 +113,7 @@ def _bound(name: str, path: Path, site: Site) -> _Ear:
             made.bind(f"/proc/self/fd/{directory}/{path.name}")
             if os.geteuid() == 0:
                 os.chown(path.name, site.uid, site.gid, dir_fd=directory, follow_symlinks=False)
-        return _Ear(name, path, _file(path), made)
+        return _Ear(whose, path, _file(path), made)
     except OSError:
         made.close()
         raise

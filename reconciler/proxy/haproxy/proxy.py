@@ -59,12 +59,22 @@ class HAProxy:
 
     front: Final[FrontDoor] = FRONT
 
-    def __init__(self, validate: Validate, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, validate: Validate, clock: Callable[[], float], events: ServerEvents | None = None
+    ) -> None:
         self._validate = validate
         self._accepted: set[tuple[str, str]] = set()
         self._silence = Silence(clock)
-        self._events = ServerEvents()
+        self._events = events or ServerEvents()
         self._read: dict[Path, tuple[Stamps, Written | None]] = {}
+
+    def closed(self, stack: Stack) -> str:
+        """See Proxy.closed; its proxies are its own."""
+        return ""
+
+    def withdraw(self, name: str, *, force: bool) -> int:
+        """See Proxy.withdraw; its proxies leave with it."""
+        return 0
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
         """See Proxy.observe."""
@@ -133,7 +143,7 @@ class HAProxy:
     def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
         """See Proxy.add_servers."""
         checks = check_options(stack.proxy.health)
-        self._tell(stack, slots, lambda runtime: runtime.add_servers(servers, checks))
+        self._tell(stack, slots, lambda runtime: runtime.add_servers(servers, lambda name: checks))
 
     def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
         """See Proxy.set_weights."""

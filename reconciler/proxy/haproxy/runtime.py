@@ -8,7 +8,7 @@ loses requests. A stopping worker refuses changes of servers and takes no new co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -68,9 +68,9 @@ class Runtime:
             )
         return (current, *filter(None, (self._old(pid) for pid in old)))
 
-    def add_servers(self, servers: Sequence[NewServer], checks: str) -> None:
-        """Add servers at their addresses and enable them: at once when trusted, else after the first good check. `checks`
-        are the keywords of their health checks.
+    def add_servers(self, servers: Sequence[NewServer], options: Callable[[str], str]) -> None:
+        """Add servers at their addresses and enable them: at once when trusted, else after the first good check. `options`
+        gives the keywords of a server by its name: its health check, and what its pool has besides.
         """
         current = self._current()
         if current.info.stopping:
@@ -82,13 +82,13 @@ class Runtime:
         for server in servers:
             there = known[server.name] if server.name in known and server.name not in moved else None
             if there is None or there.admin is not Admin.READY:
-                commands += self._joining(server, checks, is_there=there is not None)
+                commands += self._joining(server, options(server.name), is_there=there is not None)
         self._expect(current, commands)
 
-    def _joining(self, new: NewServer, checks: str, *, is_there: bool) -> Iterator[tuple[str, ...]]:
+    def _joining(self, new: NewServer, options: str, *, is_there: bool) -> Iterator[tuple[str, ...]]:
         server = f"{self.pool}/{new.name}"
         if not is_there:
-            yield f"add server {server} {new.address} {checks}", _ADDED
+            yield f"add server {server} {new.address} {options}", _ADDED
         yield f"enable health {server}", _DONE
         yield f"set server {server} weight {weighed(new.weight)}", _DONE
         if not new.trusted:

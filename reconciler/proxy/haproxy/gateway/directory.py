@@ -40,6 +40,7 @@ __all__ = [
     "WrittenGateway",
     "read_gateway",
     "read_held",
+    "read_pools",
     "read_slots",
     "trial_files",
     "write_configuration",
@@ -154,6 +155,12 @@ def write_slots(site: Site, slots: Collection[int]) -> None:
     """Say which slots have a HAProxy; a new one has to be named before it is created. Raises OSError."""
     prepare(site)
     write_files(site.config, {SLOTS_FILE: "".join(f"{slot}\n" for slot in sorted(slots))}, site)
+
+
+def read_pools(site: Site, pools: Collection[str]) -> Mapping[str, WrittenPool | None]:
+    """What the files of these pools say; None for one that is not as it was rendered, or not there. Raises OSError."""
+    files = read_files(site.config, map(pool_file, pools))
+    return {pool: read_pool(pool, files.get(pool_file(pool), "")) for pool in pools}
 
 
 def _pools_in(site: Site) -> tuple[str, ...]:

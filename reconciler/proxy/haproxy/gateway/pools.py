@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from reconciler.api.route import Route
+from reconciler.api.tcp import TcpRoute
 from reconciler.core.routes.table import Table
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "assign",
     "assignment_text",
     "kind_of",
+    "need_of",
     "needs_of",
     "pool_names",
     "read_assignment",
@@ -100,16 +102,16 @@ def pool_names(counts: Mapping[PoolKind, int]) -> tuple[str, ...]:
 
 def needs_of(table: Table) -> dict[str, Need]:
     """The pool that each route needs, by the id of the route; one that only redirects needs none."""
-    http = {
-        name: Need(table.services[name], route.port or 0, _kind(route))
-        for name, route in table.routes.items()
-        if route.redirect is None
-    }
-    tcp = {
-        name: Need(table.services[name], route.target, PoolKind.TCP)
-        for name, route in table.connections.items()
-    }
-    return http | tcp
+    routes: dict[str, Route | TcpRoute] = {**table.routes, **table.connections}
+    needs = {name: need_of(table.services[name], route) for name, route in routes.items()}
+    return {name: need for name, need in needs.items() if need is not None}
+
+
+def need_of(service: str, route: Route | TcpRoute) -> Need | None:
+    """The pool that a route of a service needs; None for one that only redirects."""
+    if isinstance(route, TcpRoute):
+        return Need(service, route.target, PoolKind.TCP)
+    return None if route.redirect is not None else Need(service, route.port or 0, _kind(route))
 
 
 def assign(

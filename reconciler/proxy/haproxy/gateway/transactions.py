@@ -14,12 +14,12 @@ from contextlib import suppress
 from typing import Final
 
 from reconciler.proxy.errors import ProxyError, quoted
-from reconciler.proxy.haproxy.gateway.maps import LEADING, Maps, lines_of
+from reconciler.proxy.haproxy.gateway.maps import LEADING, SEPARATOR, Maps, lines_of
 from reconciler.proxy.haproxy.gateway.render import map_path
 from reconciler.proxy.haproxy.socket import CURRENT, Master, Payload, ask, ask_worker
 from reconciler.proxy.haproxy.stats import read_info
 
-__all__ = ["change_maps", "read_map", "read_maps", "replace_map"]
+__all__ = ["change_maps", "led_to", "read_map", "read_maps", "replace_map", "set_entries"]
 
 PAIR: Final = ("allowed", "networks")
 """A client is looked up in the second one first, and what is found there in the first."""
@@ -50,6 +50,29 @@ def change_maps(master: Master, wanted: Maps) -> None:
 def replace_map(master: Master, name: str, entries: Mapping[str, str]) -> None:
     """Make these the entries of a map of the current worker. Raises ProxyError, and then the old ones are still there."""
     _replace(master, name, read_map(master, name), entries)
+
+
+def led_to(master: Master) -> frozenset[str]:
+    """The pools that routes of the current worker lead to. Raises ProxyError."""
+    targets = (target for entries in read_maps(master, LEADING).values() for target in entries.values())
+    return frozenset(target.split(SEPARATOR)[1] for target in targets)
+
+
+def set_entries(master: Master, entries: Maps) -> None:
+    """Give these keys of maps these values in the current worker, whatever else the maps have. Raises ProxyError."""
+    for name, pairs in entries.items():
+        path = map_path(name)
+        for (key, value), line in zip(sorted(pairs.items()), lines_of(pairs), strict=True):
+            # A command ends at ';', a line of a payload does not.
+            change = "del map" if ";" in line else "set map"
+            (answer,) = ask(master, [f"{CURRENT} {change} {path} {key}{'' if ';' in line else f' {value}'}"])
+            if change == "set map" and answer == _DONE:
+                continue
+            (added,) = ask(master, [Payload(f"{CURRENT} add map {path}", (line,))])
+            if added != _DONE:
+                raise ProxyError(
+                    f"HAProxy in slot {master.slot} refuses an entry of the map {name}: {quoted(added)}"
+                )
 
 
 def _replace(master: Master, name: str, present: Mapping[str, str], entries: Mapping[str, str]) -> None:

@@ -155,9 +155,8 @@ class GatewayWorld:
         for server in runtime.processes()[0].servers:
             if server.name not in [each.name for each in replicas]:
                 runtime.delete_servers([server.name], force=True)
-        for each in replicas:
-            new = NewServer(each.name, each.address, trusted=True)
-            runtime.add_servers([new], server_options(pool, each.name, HEALTH))
+        new = [NewServer(each.name, each.address, trusted=True) for each in replicas]
+        runtime.add_servers(new, lambda name: server_options(pool, name, HEALTH))
 
     def pids(self, slot: int = 1) -> list[int]:
         """The workers of a slot."""

@@ -1,0 +1,83 @@
+"""How the pools of one service look in all HAProxies of a gateway, as one pool."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
+
+from reconciler.core.assess.observation import ProxyWorker
+from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan
+from reconciler.proxy.haproxy.gateway.merged import merged
+from reconciler.proxy.haproxy.gateway.ways import Way
+from reconciler.proxy.haproxy.runtime import Runtime
+from reconciler.proxy.haproxy.stats import Process, as_worker
+
+__all__ = ["workers_of"]
+
+TRIES: Final = 3
+"""How often the pools of a HAProxy are looked at, until none of its processes came or went between two of them."""
+
+Views = Mapping[str, tuple[Process, ...]]
+"""The processes of one HAProxy as each pool shows them."""
+
+
+def workers_of(
+    way: Way, ports: Ports, runtime: Callable[[int, str], Runtime]
+) -> Mapping[int, tuple[ProxyWorker, ...] | None]:
+    """The workers in each slot, with the servers of all pools of the way; None for one that does not answer. `runtime`
+    gives the pool of a slot.
+    """
+    seen = {slot: _look(way, slot, runtime) for slot in way.slots}
+    answering = [views for views in seen.values() if views is not None]
+    serving = {
+        pool: frozenset(
+            server.name
+            for views in answering
+            for process in views[pool]
+            if process.serving
+            for server in process.servers
+        )
+        for pool in way.every_pool
+    }
+    processes = (process for views in answering for process in next(iter(views.values())))
+    successor = min((each.info.uptime for each in processes if each.serving), default=float("inf"))
+    return {
+        slot: None if views is None else tuple(_merged(way, views, ports, serving, successor))
+        for slot, views in seen.items()
+    }
+
+
+def _look(way: Way, slot: int, runtime: Callable[[int, str], Runtime]) -> Views | None:
+    try:
+        for _ in range(TRIES):
+            views = {pool: runtime(slot, pool).processes() for pool in way.every_pool}
+            if len({_who(processes) for processes in views.values()}) == 1:
+                return views
+    except ProxyError:
+        pass
+    return None
+
+
+def _who(processes: tuple[Process, ...]) -> tuple[tuple[int, bool], ...]:
+    return tuple((process.info.pid, process.serving) for process in processes)
+
+
+def _merged(
+    way: Way, views: Views, ports: Ports, serving: Mapping[str, frozenset[str]], successor: float
+) -> Iterator[ProxyWorker]:
+    for number in range(len(next(iter(views.values())))):
+        workers = {
+            pool: _in_plan(as_worker(views[pool][number], serving[pool], successor), port, ports)
+            for pool, port in way.every_pool.items()
+        }
+        needed = [workers[pool] for pool in way.pools]
+        yield merged(needed, [workers[pool] for pool in way.former])
+
+
+def _in_plan(worker: ProxyWorker, port: int, ports: Ports) -> ProxyWorker:
+    servers = (
+        replace(each, address=in_plan(each.name, each.address, port, ports)) for each in worker.servers
+    )
+    return replace(worker, servers=tuple(servers))

@@ -1,0 +1,320 @@
+"""The proxy of a stack whose replicas are servers in pools of gateways.
+
+The HAProxies belong to gateways, and so do their configuration, their routes, and which pool is whose. Of the pools that
+the stack has and needs, this is the only writer: of their files, of their servers, and of what maps say about their checks.
+To the plan they are one pool.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Final, ParamSpec, TypeVar
+
+from reconciler.api.errors import PermanentError
+from reconciler.core.assess.observation import (
+    DEFAULT_WEIGHT,
+    Container,
+    ProxyInstance,
+    ProxyObservation,
+)
+from reconciler.core.desired.stack import Site, Stack
+from reconciler.core.plan.front import FrontDoor
+from reconciler.core.routes.routed import Routed
+from reconciler.proxy.base import NewServer
+from reconciler.proxy.errors import ProxyAwayError, ProxyError
+from reconciler.proxy.haproxy.events import ServerEvents
+from reconciler.proxy.haproxy.front import FRONT
+from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan, in_pool, ports_of
+from reconciler.proxy.haproxy.gateway.directory import read_pools, write_pool
+from reconciler.proxy.haproxy.gateway.events import whose
+from reconciler.proxy.haproxy.gateway.looking import workers_of
+from reconciler.proxy.haproxy.gateway.maps import settings_maps
+from reconciler.proxy.haproxy.gateway.pool_file import (
+    PoolServer,
+    PoolSettings,
+    WrittenPool,
+    server_options,
+    settings_text,
+)
+from reconciler.proxy.haproxy.gateway.transactions import led_to, set_entries
+from reconciler.proxy.haproxy.gateway.ways import Needs, Way, needs_of_service, ways_of
+from reconciler.proxy.haproxy.runtime import Runtime
+from reconciler.proxy.haproxy.socket import Master
+from reconciler.proxy.silence import Silence
+
+__all__ = ["GatewayServers"]
+
+LOOK_SECONDS: Final = 4.0
+"""Timeout of one observation of one pool in one HAProxy."""
+CHANGE_SECONDS: Final = 10.0
+"""Timeout of one change of one pool in one HAProxy."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class GatewayServers:
+    """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack with routes.
+
+    `sites` are the directories of all gateways by name, `clock` gives monotonic seconds.
+    """
+
+    front: Final[FrontDoor] = FRONT
+
+    def __init__(
+        self, sites: Callable[[], Mapping[str, Site]], clock: Callable[[], float], events: ServerEvents
+    ) -> None:
+        self._sites = sites
+        self._silence = Silence(clock)
+        self._events = events
+        self._numbers: dict[str, int] = {}
+        self._numbering = threading.Lock()
+
+    def closed(self, stack: Stack) -> str:
+        """See Proxy.closed."""
+        needs = _needs(stack)
+        if not needs:
+            return (
+                "its routes only redirect, so no request reaches its replicas; add a route without redirect"
+            )
+        if any(way.pools for way in self._ways(stack.name, needs)):
+            return ""
+        return f"waits for gateway {' and '.join(sorted(needs))} to give it a pool"
+
+    def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
+        """See Proxy.observe; `containers` tell on which port each replica serves."""
+        needs, ports = _needs(stack), ports_of(stack, containers)
+        ways = self._ways(stack.name, needs)
+        expected = _checked(_state, ways, _settings(stack))
+        written = [(port, said) for way in ways for port, said in _written(way)]
+        views = [_in_plan(said, port, ports) for port, said in written if said is not None]
+        servers = {server.name: server for view in views for server in view}
+        settings = _agreed([said for _, said in written]) if len(set(views)) == 1 else None
+        for way in ways:
+            with suppress(OSError):
+                # Without events, a change is seen by the next pass.
+                self._events.listen(whose(way.site), way.site)
+        instances = tuple(self._instances(stack, ways, ports, expected))
+        return ProxyObservation(
+            expected=expected,
+            # Files that disagree are written again, like those with other settings.
+            written=_state(ways, settings) if settings else None,
+            configured={name: server.address for name, server in servers.items()},
+            weights={name: s.weight for name, s in servers.items() if s.weight != DEFAULT_WEIGHT},
+            instances=instances,
+            name=" and ".join(f"gateway {way.gateway}" for way in ways),
+            file=" and ".join(map(_place, ways)),
+            awaited=_awaited(ways, needs, instances),
+        )
+
+    def events(self) -> Iterator[str]:
+        """See Proxy.events."""
+        return self._events.follow()
+
+    def configure(
+        self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
+    ) -> None:
+        """See Proxy.configure. Maps of running HAProxies have the settings before the first check asks for them."""
+        if reason := self.closed(stack):
+            raise ProxyError(reason)
+        settings, shares = _settings(stack), dict(weights)
+        for way in self._ways(stack.name, _needs(stack)):
+            for pool, port in way.pools.items():
+                named = [
+                    PoolServer(name, in_pool(address, port), shares.get(name, DEFAULT_WEIGHT))
+                    for name, address in servers
+                ]
+                _write(way, pool, named, settings)
+            entries = _checked(settings_maps, dict.fromkeys(way.pools, settings))
+            for slot in way.slots:
+                with suppress(ProxyAwayError):
+                    set_entries(_master(way, slot, CHANGE_SECONDS), entries)
+
+    def reload(self, stack: Stack, slot: int) -> None:
+        """See Proxy.reload; only a gateway's own pass does it."""
+        raise ProxyError(f"the HAProxy in slot {slot} belongs to a gateway, which reloads it")
+
+    def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
+        """See Proxy.add_servers."""
+        for way, slot in self._told(stack, slots):
+            for pool in way.pools:
+                with suppress(ProxyAwayError):
+                    _add(way, slot, pool, stack, servers)
+
+    def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
+        """See Proxy.set_weights."""
+        for way, slot in self._told(stack, slots):
+            for pool in way.pools:
+                with suppress(ProxyAwayError):
+                    _runtime(way, slot, pool, CHANGE_SECONDS).set_weights(weights)
+
+    def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
+        """See Proxy.drain_servers; also in pools that the stack no longer needs."""
+        for way, slot in self._told(stack, slots):
+            for pool in way.every_pool:
+                with suppress(ProxyAwayError):
+                    _runtime(way, slot, pool, CHANGE_SECONDS).drain_servers(servers)
+
+    def delete_servers(
+        self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool
+    ) -> None:
+        """See Proxy.delete_servers; also from pools that the stack no longer needs."""
+        for way, slot in self._told(stack, slots):
+            for pool in way.every_pool:
+                with suppress(ProxyAwayError):
+                    _runtime(way, slot, pool, CHANGE_SECONDS).delete_servers(servers, force=force)
+
+    def withdraw(self, name: str, *, force: bool) -> int:
+        """See Proxy.withdraw. A HAProxy that does not answer is left to its gateway, and its routes are gone with the
+        object.
+        """
+        left = 0
+        for way in self._ways(name, {}):
+            for pool in way.every_pool:
+                _write(way, pool, (), None)
+                for slot in way.slots:
+                    with suppress(ProxyError):
+                        left += _empty(_runtime(way, slot, pool, CHANGE_SECONDS), force=force)
+        return left
+
+    def _ways(self, name: str, needs: Needs) -> tuple[Way, ...]:
+        sites = self._sites()
+        with self._numbering:
+            for gateway in sorted(sites):
+                self._numbers.setdefault(gateway, len(self._numbers))
+        return tuple(ways_of(name, needs, sites, self._numbers))
+
+    def _told(self, stack: Stack, codes: Sequence[int]) -> Iterator[tuple[Way, int]]:
+        """The HAProxies that have these names in operations."""
+        for way in self._ways(stack.name, _needs(stack)):
+            for code in codes:
+                if (slot := way.slot(code)) is not None:
+                    yield way, slot
+
+    def _instances(
+        self, stack: Stack, ways: Sequence[Way], ports: Ports, structure: str
+    ) -> Iterator[ProxyInstance]:
+        seen = {
+            (way.gateway, slot, way.code(slot)): workers
+            for way in ways
+            for slot, workers in workers_of(way, ports, _looking(way)).items()
+        }
+        names = {key: f"gateway {key[0]} slot {key[1]}" for key in seen}
+        silent = self._silence.of(stack.project, [names[key] for key, found in seen.items() if found is None])
+        for key, workers in seen.items():
+            if workers is None:
+                yield ProxyInstance(names[key], answering=False, silent=silent[names[key]], slot=key[2])
+            else:
+                # What it was started with is its gateway's business.
+                yield ProxyInstance(names[key], True, structure, workers, slot=key[2])
+
+
+def _needs(stack: Stack) -> Needs:
+    return needs_of_service(stack.name, stack.routed or Routed())
+
+
+def _settings(stack: Stack) -> PoolSettings:
+    return PoolSettings(stack.proxy.health, stack.proxy.hold_seconds)
+
+
+def _state(ways: Sequence[Way], settings: PoolSettings) -> str:
+    """The digest of all that files of pools say besides servers."""
+    pools = sorted(f"{way.gateway} {pool} {port}" for way in ways for pool, port in way.pools.items())
+    return hashlib.sha256("\n".join([*pools, settings_text(settings)]).encode()).hexdigest()[:12]
+
+
+def _written(way: Way) -> Iterator[tuple[int, WrittenPool | None]]:
+    try:
+        found = read_pools(way.site, tuple(way.pools))
+    except OSError as error:
+        raise ProxyError(f"cannot read {_place(way)}: {error}") from error
+    for pool, port in way.pools.items():
+        yield port, found[pool]
+
+
+def _agreed(files: Sequence[WrittenPool | None]) -> PoolSettings | None:
+    """The settings that all files say; None if one of them has none, or others."""
+    said = {file.settings if file else None for file in files}
+    return said.pop() if len(said) == 1 else None
+
+
+def _in_plan(said: WrittenPool, port: int, ports: Ports) -> tuple[PoolServer, ...]:
+    return tuple(
+        PoolServer(each.name, in_plan(each.name, each.address, port, ports), each.weight)
+        for each in said.servers
+    )
+
+
+def _place(way: Way) -> str:
+    pools = ", ".join(way.pools)
+    return f"{'pools' if len(way.pools) > 1 else 'pool'} {pools or 'none'} of gateway {way.gateway}"
+
+
+def _awaited(ways: Sequence[Way], needs: Needs, instances: Sequence[ProxyInstance]) -> str:
+    """What gateways still have to do for it, the first thing."""
+    had = {way.gateway: way for way in ways}
+    for gateway, wanted in sorted(needs.items()):
+        if gateway not in had or len(had[gateway].pools) < len(wanted):
+            return f"gateway {gateway} has no pool for some of its routes yet"
+    listening = {i.slot for i in instances if any(worker.current for worker in i.workers)}
+    for way in ways:
+        for slot in way.slots:
+            # One that leaves leads requests to another one.
+            with suppress(ProxyError):
+                if way.code(slot) in listening and (missing := _not_led_to(way, slot)):
+                    return f"gateway {way.gateway} does not lead requests to pool {missing[0]} yet"
+    return ""
+
+
+def _not_led_to(way: Way, slot: int) -> list[str]:
+    return sorted(set(way.pools) - led_to(_master(way, slot, LOOK_SECONDS)))
+
+
+def _write(way: Way, pool: str, servers: Sequence[PoolServer], settings: PoolSettings | None) -> None:
+    try:
+        _checked(write_pool, way.site, pool, servers, settings)
+    except OSError as error:
+        raise ProxyError(f"cannot write pool {pool} of gateway {way.gateway}: {error}") from error
+
+
+def _add(way: Way, slot: int, pool: str, stack: Stack, servers: Sequence[NewServer]) -> None:
+    port = way.pools[pool]
+    new = [NewServer(s.name, in_pool(s.address, port), s.trusted, s.weight) for s in servers]
+    runtime = _runtime(way, slot, pool, CHANGE_SECONDS)
+    runtime.add_servers(new, lambda name: server_options(pool, name, stack.proxy.health))
+
+
+def _empty(runtime: Runtime, *, force: bool) -> int:
+    """Take all servers out of a pool that have no session, or all; returns the sessions that are left."""
+    workers = runtime.processes()
+    servers = workers[0].servers
+    runtime.drain_servers([server.name for server in servers])
+    idle = [s.name for s in servers if force or not s.sessions]
+    for name in idle:
+        # One that got a session meanwhile has one more chance to end it.
+        with suppress(ProxyError):
+            runtime.delete_servers([name], force=force)
+    return 0 if force else sum(s.sessions for worker in workers for s in worker.servers)
+
+
+def _looking(way: Way) -> Callable[[int, str], Runtime]:
+    return lambda slot, pool: _runtime(way, slot, pool, LOOK_SECONDS)
+
+
+def _runtime(way: Way, slot: int, pool: str, seconds: float) -> Runtime:
+    return Runtime(_master(way, slot, seconds), pool)
+
+
+def _master(way: Way, slot: int, seconds: float) -> Master:
+    return Master(way.site, slot, time.monotonic() + seconds)
+
+
+def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    try:
+        return make(*arguments, **named)
+    except ValueError as error:
+        raise PermanentError(f"HAProxy cannot be configured for this: {error}") from error
