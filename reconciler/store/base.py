@@ -180,6 +180,9 @@ class Objects(Protocol[ResourceT, StatusT]):
     def get(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name."""
 
+    def stamp(self) -> object | None:
+        """Another one after an object of this kind came, changed or went; None where that is not known."""
+
     def since(self, name: str) -> datetime | None:
         """When the object of that name was first applied; None without one."""
 

@@ -19,13 +19,16 @@ from reconciler.files import PRIVATE, replace, try_lock
 from reconciler.store.base import STATE_MODE
 from reconciler.store.tree import remove_tree
 
-__all__ = ["PRIVATE", "disk_errors", "locked", "make_traversable", "read", "remove", "write"]
+__all__ = ["PRIVATE", "SETTLED_NS", "disk_errors", "locked", "make_traversable", "read", "remove", "write"]
 
 TRAVERSABLE: Final = STATE_MODE
 
 OTHERS_WRITE: Final = 0o022
 
 LOCK_PAUSE: Final = 0.01
+
+SETTLED_NS: Final = 2_000_000_000
+"""Nanoseconds after which a file counts as not being written; ticks of file systems are shorter."""
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -100,6 +101,13 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         since = self._since(first) if len(first) <= MAX_NAME else None
         other = self._since(second)
         return since is not None and (other is None or (since, first) < (other, second))
+
+    def stamp(self) -> object | None:
+        """Another one after an object of this kind came, changed or went; None just after such a change, because the next
+        one may have the same time.
+        """
+        times = [_changed(path) for path in (self._objects, self._objects / BELL)]
+        return tuple(times) if abs(time.time_ns() - max(times)) > files.SETTLED_NS else None
 
     def since(self, name: str) -> datetime | None:
         """When the object of that name was first applied; None without one."""
@@ -193,6 +201,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             with self._locked(name):
                 files.remove(directory / STATUS)
                 files.remove(directory / OBJECT)
+                self._ring()
 
     def status(self, name: str) -> StatusT:
         """The last status of an object; an empty one if there is none or its file is damaged."""
@@ -239,6 +248,9 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         content = self._adapter.dump_json(stored, indent=2, by_alias=True, exclude_none=True)
         content = _renamed(content, FIELD, self._key) + b"\n"
         files.write(self.directory(stored.name) / OBJECT, content, durable=True)
+        self._ring()
+
+    def _ring(self) -> None:
         with files.disk_errors(self._objects, "write in"):
             (self._objects / BELL).touch(files.PRIVATE)
 
@@ -295,6 +307,14 @@ def _located(resource: ResourceT, origin: Origin) -> ResourceT:
         raise PermanentError(
             f"{origin.manifest}:{origin.line}: the path of {fields} is too long once it is absolute ({_first(error)})"
         ) from None
+
+
+def _changed(path: Path) -> int:
+    """When a file was last changed, in nanoseconds; 0 when there is none."""
+    try:
+        return path.stat().st_ctime_ns
+    except OSError:
+        return 0
 
 
 def _first(error: ValidationError) -> str:

@@ -78,7 +78,11 @@ class Application(Parts):
         return dump(stack.document)
 
     def render_proxy(self, stack: Stack) -> dict[str, str]:
-        """The proxy's files by their path, without servers. Raises PermanentError for settings that it cannot have."""
+        """The proxy's files by their path, without servers; none where its proxies belong to a gateway. Raises
+        PermanentError for settings that it cannot have.
+        """
+        if stack.routed is not None:
+            return {}
         from reconciler.api import PermanentError
         from reconciler.proxy.haproxy.config import render
         from reconciler.proxy.haproxy.containers import haproxy_of

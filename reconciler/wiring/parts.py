@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from metrics.recorder import Recorder
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.report.board import Board
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
+    from reconciler.core.desired.stack import Site
     from reconciler.engines.compose.engine import ComposeEngine
+    from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
-    from reconciler.proxy.haproxy.proxy import HAProxy
     from reconciler.store.history import HistoryStore
     from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
@@ -104,11 +107,11 @@ class Parts:
         return ComposeEngine(self.options.docker_host)
 
     @cached_property
-    def proxy(self) -> HAProxy:
+    def proxy(self) -> HAProxies:
         """HAProxy, whose configurations are checked by the binary that will run them."""
-        from reconciler.proxy.haproxy.proxy import HAProxy
+        from reconciler.proxy.haproxy.choice import HAProxies
 
-        return HAProxy(self._validate, time.monotonic)
+        return HAProxies(self._validate, self._gateway_sites, time.monotonic)
 
     @cached_property
     def gateways(self) -> HAProxyGateways:
@@ -162,6 +165,7 @@ class Parts:
     def builder(self) -> Builder:
         """From VaultServices to stacks."""
         from reconciler.controller.reconcile.builder import Builder
+        from reconciler.controller.reconcile.routing import Router
         from reconciler.proxy.haproxy.front import FRONT
         from reconciler.store.revision_key import read_key
 
@@ -174,7 +178,21 @@ class Parts:
             self.secrets,
             self.objects.precedes,
             key,
+            Router(self.objects).routed,
         )
+
+    def _gateway_sites(self) -> Mapping[str, Site]:
+        """Where the files of all gateways are, and whose those of their proxies are."""
+        from reconciler.api.kinds import VAULT_GATEWAY
+        from reconciler.proxy.haproxy.gateway.site import site_of
+
+        objects = self.objects.of(VAULT_GATEWAY)
+        stored = {name: objects.get(name) for name in objects.names()}
+        return {
+            name: site_of(objects.directory(name), each.resource.spec)
+            for name, each in stored.items()
+            if each
+        }
 
     def _engine_directories(self) -> tuple[str, ...]:
         """For commands that only read a spec, possibly without an engine; passes ask the engine itself."""

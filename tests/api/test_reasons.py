@@ -23,6 +23,7 @@ OTHER_VOCABULARIES = {
     ("api/kinds.py", "Serving"),
     # The type of a condition.
     ("api/condition_types.py", "Accepted"),
+    ("controller/report/summary.py", "Accepted"),
     # How the rollout of a revision ended, as the database has it.
     ("store/base.py", "RolledBack"),
     ("store/base.py", "Superseded"),

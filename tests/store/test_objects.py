@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from reconciler.api import (
     parse,
     set_condition,
 )
+from reconciler.store import files
 from reconciler.store.base import BELL, Deletion, Origin
 from reconciler.store.objects import ObjectStore
 from tests.stored import service_of
@@ -409,6 +410,39 @@ def test_every_change_of_an_object_rings_the_bell(
         bell.unlink()
         change()
         assert bell.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda objects, service: objects.apply(service("other"), ORIGIN),
+        lambda objects, service: objects.apply(service("files", "replicas: 2"), ORIGIN),
+        lambda objects, service: objects.request_deletion("files", False, datetime.now(UTC)),
+        lambda objects, service: objects.remove("files"),
+        lambda objects, service: objects.orphan("files"),
+    ],
+    ids=["come", "change", "deletion", "gone", "orphaned"],
+)
+def test_every_change_of_an_object_is_in_the_stamp(
+    objects: ObjectStore,
+    written: Written,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[ObjectStore, Written], object],
+) -> None:
+    monkeypatch.setattr(files, "SETTLED_NS", 0)
+    objects.apply(written("files"), ORIGIN)
+    before = objects.stamp()
+    objects.put_status("files", Status(observed_generation=1))
+    assert before is not None
+    assert objects.stamp() == before
+    time.sleep(0.02)
+    change(objects, written)
+    assert objects.stamp() != before
+
+
+def test_there_is_no_stamp_just_after_a_change(objects: ObjectStore, written: Written) -> None:
+    objects.apply(written("files"), ORIGIN)
+    assert objects.stamp() is None
 
 
 def test_which_of_two_was_applied_first(objects: ObjectStore, written: Written) -> None:

@@ -18,6 +18,7 @@ from reconciler.core.desired.build import build
 from reconciler.core.desired.front import Front
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.redaction import redact, redacted
+from reconciler.core.routes.routed import Routed
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry
 
@@ -25,7 +26,7 @@ from vault_plugins.registry import Registry
 @dataclass(frozen=True, slots=True)
 class Builder:
     """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
-    `precedes` says which of two services was applied first.
+    `precedes` says which of two services was applied first, `routed` what a service gets of gateways.
     """
 
     registry: Registry
@@ -35,6 +36,7 @@ class Builder:
     secrets: Secrets = field(default_factory=Secrets)
     precedes: Callable[[str, str], bool] = lambda first, second: False
     key: bytes = b""
+    routed: Callable[[VaultService], Routed | None] = lambda service: None
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
@@ -61,6 +63,7 @@ class Builder:
                 lambda other: self.precedes(other, service.name),
                 self.key,
                 front=self.front,
+                routed=self.routed(service),
             )
         except PermanentError as error:
             redact(error, secrets.values())

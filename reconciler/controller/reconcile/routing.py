@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
 from reconciler.core.routes.claims import Claimant
+from reconciler.core.routes.routed import Routed, routed_of
 from reconciler.core.routes.table import Refusal, Table, settle
 
 if TYPE_CHECKING:
+    from reconciler.api import VaultService
     from reconciler.store.base import Objects, StoredObject
 
-__all__ = ["Permit", "Routing", "everything", "settle_objects"]
+__all__ = ["Permit", "Router", "Routing", "everything", "settle_objects"]
 
 Permit = Callable[[str, str], bool]
 """Whether a service (its name) may claim a host name."""
 
-_BEGINNING: Final = datetime.fromtimestamp(0, UTC)
+_NEWEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 def everything(service: str, host: str) -> bool:
@@ -32,11 +34,14 @@ def everything(service: str, host: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """The table of each gateway by its name, the claims that are refused, and the services that have routes, by name."""
+    """The table of each gateway by its name, the claims that are refused, and the services that have routes, by name.
+    `ports` are those of the host that each gateway opens.
+    """
 
     tables: Mapping[str, Table]
     refusals: tuple[Refusal, ...]
     claimants: Mapping[str, Claimant]
+    ports: Mapping[str, frozenset[int]]
 
     def refused(self, gateway: str) -> tuple[Refusal, ...]:
         """The refused claims on a gateway, also of those that rely on it being the only one."""
@@ -44,26 +49,58 @@ class Routing:
         return tuple(each for each in self.refusals if (each.claim.gateway or only) == gateway)
 
 
-def settle_objects(objects: Objects[Any, Any], permits: Permit = everything) -> Routing:
+def settle_objects(
+    objects: Objects[Any, Any], permits: Permit = everything, instead: VaultService | None = None
+) -> Routing:
     """Settle the routes of all services on all gateways. A service that is being deleted has none; a gateway that is being
-    deleted keeps its routes until it is gone.
+    deleted keeps its routes until it is gone. `instead` counts in place of the stored service of its name; one that is not
+    stored yet comes after all others.
 
     Raises VaultError: with an object that cannot be read it is unknown what belongs to whom, and nothing is to be changed.
     """
     gateways = {each.name: each.resource.spec for each in _stored(objects.of(VAULT_GATEWAY))}
     services = objects.of(VAULT_SERVICE)
+    wanted = {each.name: each.resource.spec for each in _stored(services) if each.deletion is None}
+    if instead is not None:
+        wanted[instead.name] = instead.spec
     claimants = [
-        Claimant(
-            each.name,
-            services.since(each.name) or _BEGINNING,
-            each.resource.spec.all_routes,
-            each.resource.spec.tcp,
-        )
-        for each in _stored(services)
-        if each.deletion is None and (each.resource.spec.all_routes or each.resource.spec.tcp)
+        Claimant(name, services.since(name) or _NEWEST, spec.all_routes, spec.tcp)
+        for name, spec in wanted.items()
+        if spec.is_routed
     ]
     tables, refusals = settle(gateways, claimants, permits)
-    return Routing(tables, refusals, {claimant.name: claimant for claimant in claimants})
+    ports = {name: frozenset(each.port for each in spec.listeners) for name, spec in gateways.items()}
+    return Routing(tables, refusals, {claimant.name: claimant for claimant in claimants}, ports)
+
+
+class Router:
+    """Settles the routes of stored objects for one service after the other, and only anew when an object has changed: a
+    pass over a service must not read all others. Threads may share it.
+    """
+
+    def __init__(self, objects: Objects[Any, Any], permits: Permit = everything) -> None:
+        self._objects = objects
+        self._permits = permits
+        self._known: tuple[object, Routing] | None = None
+
+    def routed(self, service: VaultService) -> Routed | None:
+        """What a service gets of gateways; None for one with a front door of its own. Raises VaultError."""
+        spec = service.spec
+        if not spec.is_routed:
+            return None
+        settled = self._settled()
+        mine = settled.claimants.get(service.name)
+        if mine is None or (mine.routes, mine.tcp) != (spec.all_routes, spec.tcp):
+            # It is about to be stored, or a former one.
+            settled = settle_objects(self._objects, self._permits, service)
+        return routed_of(service.name, settled.tables, settled.refusals, settled.ports)
+
+    def _settled(self) -> Routing:
+        stamps = tuple(self._objects.of(kind).stamp() for kind in (VAULT_GATEWAY, VAULT_SERVICE))
+        known = self._known
+        if known is None or None in stamps or known[0] != stamps:
+            known = self._known = (stamps, settle_objects(self._objects, self._permits))
+        return known[1]
 
 
 def _stored(objects: Objects[Any, Any]) -> Iterator[StoredObject[Any]]:

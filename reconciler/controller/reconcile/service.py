@@ -21,11 +21,18 @@ from reconciler.controller.report import summary
 from reconciler.controller.report.journal import death_of
 from reconciler.core.assess.progress import Failure, judge_progress, look_in
 from reconciler.core.desired.build import project_of
+from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.preview import Preview
 from reconciler.store.base import StoredObject
 
 LOG_LINES: Final = 10
 """How much of a failed container's log goes into its event."""
+
+GATEWAY_LOOK: Final = 15.0
+"""Seconds between two looks whether a gateway leads requests to a service; its pass wakes the service sooner."""
+
+WITHDRAWAL_LOOK: Final = 0.5
+"""Seconds between two looks at the sessions of a service that is being deleted."""
 
 DEPENDENCY_LOOK: Final = 15.0
 """Seconds between two checks of a dependency; its Ready event usually triggers a pass sooner."""
@@ -54,6 +61,8 @@ def reconcile(name: str, world: World) -> Result:
 def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     """Observe, report, execute. A failed rollout is rejected here, and the next pass rolls back."""
     target = choose_target(stored.resource, world.build, world.records)
+    if closed := _closed(target.stack, world):
+        return _wait_for_gateway(stored, before, target.stack, closed, world)
     if target.is_wanted:
         world.journal.begin(target.stack, stored.resource.spec, stored.origin.commit, world.now())
     preview = preview_of(target.stack, world.engine, world.proxy, world.records, world.now())
@@ -142,6 +151,7 @@ def _summarise(
 ) -> Status:
     generation, now = stored.generation, preview.now
     status = summary.after_pass(before, stored, preview)
+    status = summary.with_routes(status, generation, preview.stack.routed, now)
     if failure:
         words = _last_words(failure.container, world) if failure.container else ""
         status = summary.with_problem(status, generation, failure.reason, failure.message, now, words)
@@ -187,7 +197,34 @@ def _fail(stored: StoredObject, before: Status, error: VaultError, world: World)
     _rest(stored, status, world)
 
 
+def _closed(stack: Stack, world: World) -> tuple[Reason, str] | None:
+    """Why no gateway leads requests to a stack with routes. One whose routes are partly refused, or that has some of its
+    pools, serves with these.
+    """
+    if stack.routed is None:
+        return None
+    if not stack.routed.grants and (problems := stack.routed.problems):
+        return problems[0][0], "; ".join(text for _, text in problems)
+    closed = world.proxy.closed(stack)
+    return (Reason.WAITING_FOR_GATEWAY, closed) if closed else None
+
+
+def _wait_for_gateway(
+    stored: StoredObject, before: Status, stack: Stack, closed: tuple[Reason, str], world: World
+) -> Result:
+    """Nothing new is started for requests that do not come; what runs is left alone."""
+    now = world.now()
+    status = summary.without_gateway(before, stored.generation, *closed, now)
+    status = summary.with_routes(status, stored.generation, stack.routed, now)
+    world.journal.told(stack, now)
+    return _rest(stored, status, world, GATEWAY_LOOK)
+
+
 def _delete(stored: StoredObject, world: World, *, volumes: bool) -> Result:
+    deletion, drain = stored.deletion, stored.resource.spec.strategy.drain_seconds
+    overdue = deletion is None or (world.now() - deletion.requested_at).total_seconds() >= drain
+    if world.proxy.withdraw(stored.name, force=overdue):
+        return Result(requeue_after=WITHDRAWAL_LOOK)
     world.engine.tear_down(project_of(stored.name), volumes=volumes)
     world.objects.remove(stored.name)
     return _gone(stored.name, world)

@@ -43,7 +43,7 @@ def preview_of(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now
     completions = records.completions(stack.name) if stack.of(Role.JOB) else {}
     stack = stack.with_done(lambda job: not job.revisions.isdisjoint(completions.get(job.name, ())))
     seen = engine.observe(stack)
-    observed = Observation(seen, proxy.observe(stack, [c for c in seen.containers if c.role is Role.PROXY]))
+    observed = Observation(seen, proxy.observe(stack, seen.containers))
     revisions = {workload.name: workload.revisions for workload in stack.workloads}
     history = History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
     assessment = assess(stack, observed, now)

@@ -159,21 +159,29 @@ class Journal:
         self._tell(stack, "Warning", Reason.ROLLED_BACK, message, now, commit)
 
     def noticed(self, assessment: Assessment, more: Sequence[tuple[Reason, str]] = ()) -> None:
-        """Record once what no pass can repair: advice on the fragment, moved tags, data that no mount keeps, and `more`.
-        Advice is not a Warning: it was reported when the manifest was validated.
+        """Record once what no pass can repair: refused routes, advice on the fragment, moved tags, data that no mount
+        keeps, and `more`. Advice is not a Warning: it was reported when the manifest was validated.
         """
-        name = assessment.stack.name
+        stack = assessment.stack
         found: list[tuple[EventType, Reason, str]] = [
-            *(("Normal", Reason.ADMISSION_WARNING, text) for text in assessment.stack.warnings),
+            *_of_routes(stack),
+            *(("Normal", Reason.ADMISSION_WARNING, text) for text in stack.warnings),
             *(("Warning", Reason.IMAGE_MOVED, text) for _, text in assessment.moved),
             *(("Warning", Reason.DATA_NOT_KEPT, text) for text in unkept(assessment)),
             *(("Warning", reason, text) for reason, text in more),
         ]
+        self._tell_once(stack, found, assessment.now)
+
+    def told(self, stack: Stack, now: datetime) -> None:
+        """Record once which routes no gateway serves, for a stack that was not observed."""
+        self._tell_once(stack, _of_routes(stack), now)
+
+    def _tell_once(self, stack: Stack, found: list[tuple[EventType, Reason, str]], now: datetime) -> None:
         for type_, reason, text in found:
-            if (reason, text) not in self._noticed.get(name, ()):
-                _log.warning("%s: %s", reason, text, extra={"service": assessment.stack.label})
-                self._tell(assessment.stack, type_, reason, text, assessment.now)
-        self._noticed[name] = frozenset((reason, text) for _, reason, text in found)
+            if (reason, text) not in self._noticed.get(stack.name, ()):
+                _log.warning("%s: %s", reason, text, extra={"service": stack.label})
+                self._tell(stack, type_, reason, text, now)
+        self._noticed[stack.name] = frozenset((reason, text) for _, reason, text in found)
 
     def forget(self, name: str) -> None:
         """An object was deleted."""
@@ -217,6 +225,10 @@ class Journal:
         self._tell(stack, "Warning", Reason.REPLICA_DIED, told, now)
         self._last_words[stack.name] = words
         self._recorder.add(catalog.REPLICA_RESTARTS, name=stack.label, workload=operation.workload)
+
+
+def _of_routes(stack: Stack) -> list[tuple[EventType, Reason, str]]:
+    return [("Warning", reason, text) for reason, text in (stack.routed.problems if stack.routed else ())]
 
 
 def death_of(operation: Operation) -> ContainerOperation | None:

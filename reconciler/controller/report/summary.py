@@ -24,6 +24,7 @@ from reconciler.api.status import ObjectStatus
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.preview import Preview
+from reconciler.core.routes.routed import Routed
 from reconciler.store.base import StoredObject
 
 SHOWN: Final = 5
@@ -159,6 +160,32 @@ def waiting_for(before: Status, generation: int, names: tuple[str, ...], now: da
         "Reconciling": ("True", Reason.DEPENDENCY_NOT_READY, message),
     }
     return with_outcomes(before, generation, now, outcomes)
+
+
+def without_gateway(before: Status, generation: int, reason: Reason, message: str, now: datetime) -> Status:
+    """The status of a service that no gateway leads requests to; nothing new is started for it."""
+    # The gateway may be about to be applied.
+    waits = reason in (Reason.WAITING_FOR_GATEWAY, Reason.NO_GATEWAY)
+    outcomes: Outcomes = {
+        "Ready": ("False", reason, message),
+        "Reconciling": ("True" if waits else "False", reason, message),
+        "Stalled": ("False", Reason.WORKING, "") if waits else ("True", reason, message),
+    }
+    return with_outcomes(before, generation, now, outcomes)
+
+
+def with_routes(before: Status, generation: int, routed: Routed | None, now: datetime) -> Status:
+    """The status with what became of the routes of a service; one without routes has no such condition."""
+    if routed is None:
+        if find_condition(before.conditions, "Accepted") is None:
+            return before
+        others = tuple(each for each in before.conditions if each.type != "Accepted")
+        return before.model_copy(update={"conditions": others})
+    if problems := routed.problems:
+        told = "; ".join(message for _, message in problems)
+        return with_outcomes(before, generation, now, {"Accepted": ("False", problems[0][0], told)})
+    served = f"{' and '.join(f'gateway {name}' for name in routed.gateways)} has all its routes"
+    return with_outcomes(before, generation, now, {"Accepted": ("True", Reason.ACCEPTED, served)})
 
 
 def suspended(before: AnyStatus, generation: int, now: datetime) -> AnyStatus:

@@ -9,10 +9,11 @@ import pytest
 
 from reconciler.api import VaultService
 from reconciler.api.errors import PermanentError
-from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.api.kinds import VAULT_GATEWAY, Kind
 from reconciler.api.vaultgateway import VaultGateway
-from reconciler.controller.reconcile.routing import Routing, settle_objects
+from reconciler.controller.reconcile.routing import Router, Routing, settle_objects
 from reconciler.core.routes.claims import HttpKey
+from reconciler.store.base import Objects, StoredObject
 from tests.simulation.stores import ORIGIN, MemoryObjects
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -101,3 +102,71 @@ def test_an_object_that_cannot_be_read_settles_nothing(
     monkeypatch.setattr(objects, "get", broken)
     with pytest.raises(PermanentError, match="files cannot be understood"):
         settle_objects(objects)
+
+
+class Counting(MemoryObjects):
+    """Objects that say when one has changed, and count how often one is read; `stamped` is what the stamp is now."""
+
+    stamped: object = 1
+    reads = 0
+
+    def of(self, kind: Kind) -> Objects[Any, Any]:
+        return self._kinds.get(kind) or Counting(kind, self._kinds)
+
+    def stamp(self) -> object | None:
+        return Counting.stamped
+
+    def get(self, name: str) -> StoredObject[Any] | None:
+        Counting.reads += 1
+        return super().get(name)
+
+
+def test_a_router_reads_all_objects_only_after_a_change() -> None:
+    objects = Counting()
+    gateway(objects, "main")
+    for name in ("one", "two", "plain"):
+        service(objects, name, **({"route": {"hostnames": [f"{name}.test"]}} if name != "plain" else {}))
+    stored = [objects.get(name) for name in objects.names()]
+    one, plain, two = (each.resource for each in stored if each)
+    router = Router(objects)
+    assert router.routed(plain) is None
+    first = router.routed(one)
+    assert first is not None
+    assert [grant.gateway for grant in first.grants] == ["main"]
+    Counting.reads = 0
+    assert router.routed(two) is not None
+    assert router.routed(one) == first
+    assert Counting.reads == 0
+
+    # One that is about to be stored is judged as if it were.
+    taken = one.model_copy(update={"spec": two.spec})
+    refused = router.routed(taken)
+    assert refused is not None
+    assert not refused.refusals, "it is older than the other one"
+    newer = two.model_copy(update={"spec": one.spec})
+    refused = router.routed(newer)
+    assert refused is not None
+    assert [each.why.value for each in refused.refusals] == ["Conflicted"]
+
+    Counting.stamped = 2
+    Counting.reads = 0
+    router.routed(one)
+    assert Counting.reads > 0
+    Counting.stamped = None
+    Counting.reads = 0
+    for _ in range(2):
+        router.routed(one)
+    assert Counting.reads == 2 * 4
+
+
+def test_one_that_is_not_stored_comes_after_all_others(objects: MemoryObjects) -> None:
+    gateway(objects, "main")
+    service(objects, "files", route={"hostnames": ["files.test"]})
+    stored = objects.get("files")
+    assert stored is not None
+    other = stored.resource.model_copy(
+        update={"metadata": stored.resource.metadata.model_copy(update={"name": "a"})}
+    )
+    found = Router(objects).routed(other)
+    assert found is not None
+    assert [each.why.value for each in found.refusals] == ["Conflicted"]
