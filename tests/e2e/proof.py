@@ -21,14 +21,16 @@ BOOT_SECONDS: Final = 2.0
 HARSH: Final = {"BOOT_SECONDS": str(BOOT_SECONDS), "GRACEFUL": "0", "VERSION": "1"}
 QUICK: Final = {"rollingUpdate": {"maxSurge": "100%"}, "progressDeadlineSeconds": 60}
 NEW_VERSION: Final = {"env": {"VERSION": "2"}}
-LONG_HOLD: Final = {"proxy": {"holdSeconds": 60}}
+LONG_HOLD: Final[dict[str, Any]] = {"proxy": {"holdSeconds": 60}}
 """Longer than anything here takes, also on a machine that is busy with other things."""
 
 
 @contextmanager
-def harsh_stage(**spec: Any) -> Iterator[Stage]:
-    """A stage with the harsh workload, and with `spec` on top; written down and not yet applied."""
-    with staged(plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage:
+def harsh_stage(*, routed: bool = False, **spec: Any) -> Iterator[Stage]:
+    """A stage with the harsh workload, and with `spec` on top; written down and not yet applied. `routed`: behind a
+    gateway.
+    """
+    with staged(routed=routed, plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage:
         stage.write(env=HARSH | {"WHOAMI_LEDGER_DIR": str(stage.ledger)})
         stage.write(**spec)
         yield stage

@@ -29,6 +29,7 @@ import yaml
 from reconciler.api import Spec, VaultError, find_condition, load
 from reconciler.core import labels
 from reconciler.core.desired.build import POOL, project_of
+from reconciler.core.names import GATEWAY_PROJECT
 from reconciler.core.plan.preview import Preview
 from reconciler.wiring import Application, Options, wire
 from tests import canary
@@ -42,6 +43,13 @@ INFRASTRUCTURE: Final = ("gateway", "haproxy")
 """The services of a stack that are the product's own, and get no setting of the user's."""
 CHEAP_PORTS: Final = range(20000, 32000)
 """Below the ports that the kernel gives to clients, so that no connection of a client has taken one."""
+HOST: Final = "127.0.0.1"
+"""The host that clients of a stage ask for."""
+
+
+def gateway_project(name: str) -> str:
+    """The Compose project of a VaultGateway."""
+    return f"{GATEWAY_PROJECT}{name}"
 
 
 def free_port() -> int:
@@ -63,13 +71,17 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Stage:
-    """One VaultService of a test. `spec` is what its manifest says; `env` what `vaultctl` runs with besides."""
+    """One VaultService of a test. `spec` is what its manifest says; `env` what `vaultctl` runs with besides.
+
+    With a `gateway`, its name, the service has a route instead of a port; that gateway listens on the port.
+    """
 
     root: Path
     name: str = field(default_factory=lambda: f"t-{secrets.token_hex(4)}")
     port: int = field(default_factory=free_port)
     spec: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
+    gateway: str = ""
 
     def __post_init__(self) -> None:
         self.state.mkdir()
@@ -78,6 +90,9 @@ class Stage:
         # The replicas' user is none of this machine's.
         self.ledger.chmod(0o777)
         self.env.setdefault("VAULT_HOST_PATH", str(self.ledger))
+        if self.gateway:
+            listener = {"name": "http", "port": self.port, "protocol": "HTTP"}
+            self.write_manifest("VaultGateway", self.gateway, {"listeners": [listener]})
 
     # Places
 
@@ -116,19 +131,26 @@ class Stage:
     def write(self, **spec: Any) -> None:
         """Change fields of the spec and write the manifest; a mapping is merged, None takes a field away."""
         self.spec = _merged(self._common(), _merged(self.spec, spec))
+        self.write_manifest("VaultService", self.name, self.spec)
+
+    def write_manifest(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+        """Write the manifest of any object."""
         document = {
             "apiVersion": "vault.internal/v1alpha1",
-            "kind": "VaultService",
-            "metadata": {"name": self.name},
-            "spec": self.spec,
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": dict(spec),
         }
-        temporary = self.manifest.with_suffix(".new")
+        path = self.manifests / f"{name}.yaml"
+        temporary = path.with_suffix(".new")
         temporary.write_text(yaml.safe_dump(document, sort_keys=False))
-        temporary.replace(self.manifest)
+        temporary.replace(path)
 
     def _common(self) -> dict[str, Any]:
         """What every manifest says, unless it says something else."""
         common: dict[str, Any] = {"ports": {"http": self.port}}
+        if self.gateway:
+            common = {"route": {"hostnames": [HOST], "gateway": self.gateway}}
         if canary.is_out():
             common["envFrom"] = [{"file": str(canary.settings_file(self.secrets))}]
         return common
@@ -261,7 +283,12 @@ class Stage:
 
     def proxies(self) -> list[str]:
         """IDs of the running HAProxy containers."""
-        return containers(self.project, "haproxy")
+        return containers(self.front_project, "haproxy")
+
+    @property
+    def front_project(self) -> str:
+        """The Compose project of its HAProxies."""
+        return gateway_project(self.gateway) if self.gateway else self.project
 
     def get(self, path: str = "/") -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers (names in lower case) and body of one request through the published port."""
@@ -288,7 +315,8 @@ class Stage:
 
     def servers(self, slot: int = 1) -> dict[str, str]:
         """The servers of the pool by name, and what HAProxy itself calls the state of each."""
-        path = self.state / "services" / self.name / "run" / f"admin-{slot}.sock"
+        directory = self.state / ("gateways" if self.gateway else "services") / (self.gateway or self.name)
+        path = directory / "run" / f"admin-{slot}.sock"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             connection.connect(str(path))
@@ -297,7 +325,15 @@ class Stage:
             while chunk := connection.recv(65536):
                 answer += chunk
         rows = csv.DictReader(answer.decode().lstrip("# ").strip().splitlines())
-        return {row["svname"]: row["status"] for row in rows if row["pxname"] == POOL}
+        return {row["svname"]: row["status"] for row in rows if row["pxname"] in self._pools()}
+
+    def _pools(self) -> set[str]:
+        if not self.gateway:
+            return {POOL}
+        lines = (
+            (self.state / "gateways" / self.gateway / "haproxy" / "assignment.txt").read_text().splitlines()
+        )
+        return {pool for pool, service, _ in map(str.split, lines) if service == self.name}
 
     def slots(self) -> list[int]:
         """Where HAProxy runs; each container has a slot of its own."""
@@ -305,16 +341,21 @@ class Stage:
 
 
 @contextmanager
-def staged(**spec: Any) -> Iterator[Stage]:
-    """A stage whose containers, networks and volumes are removed afterwards, whatever happened."""
+def staged(*, routed: bool = False, **spec: Any) -> Iterator[Stage]:
+    """A stage whose containers, networks and volumes are removed afterwards, whatever happened. `routed`: the service is
+    behind a gateway.
+    """
     # Short, because the path of a UNIX socket may have no more than 107 characters.
     root = Path(tempfile.mkdtemp(prefix="vr-"))
-    stage = Stage(root)
+    stage = Stage(root, gateway=f"g-{secrets.token_hex(4)}" if routed else "")
     try:
         stage.write(**spec)
         yield stage
         assert not canary.is_out() or stage.leaks() == []
     finally:
+        if stage.gateway:
+            # First, because it is connected to the network of the service.
+            remove_project(stage.front_project)
         remove_project(stage.project)
         shutil.rmtree(root)
 

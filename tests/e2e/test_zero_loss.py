@@ -1,5 +1,6 @@
 """The promise, case by case: whatever changes, no request is lost and none that must not be is run twice.
 
+What concerns replicas is tried with a port and with a route: behind a HAProxy of the service's own, and behind a gateway.
 Each case runs under load from clients that never retry, at more than 200 requests a second through one published
 port. What they were answered is then compared with what the replicas wrote down.
 """
@@ -46,6 +47,7 @@ class Change:
     """A change of the spec, how one sees that it came true, and what the spec says besides from the beginning.
 
     `replaces` says whether all replicas are to be others afterwards; otherwise those that stay are to be the same.
+    `of_front`: it concerns a HAProxy of the service's own, which one with a route does not have.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Change:
     seen: Callable[[Stage], bool]
     before: dict[str, Any] = field(default_factory=dict)
     replaces: bool = False
+    of_front: bool = False
 
 
 def _budget(surge: int, unavailable: int) -> dict[str, Any]:
@@ -86,16 +89,45 @@ CHANGES: Final = (
     Change("restart", {"restartedAt": "2026-01-01T00:00:00Z"}, _all_serve, replaces=True),
     Change("port of the application", {"ports": {"container": 9000}}, _all_serve, replaces=True),
     Change("health path", {"healthcheck": {"path": "/"}}, _all_serve),
-    Change("HAProxy image", NEW_PROXY, _runs_second_proxy),
-    Change("HAProxy image of a pair", NEW_PROXY, _runs_second_proxy, PAIR),
-    Change("a second HAProxy", PAIR, lambda stage: len(stage.proxies()) == 2),
-    Change("one HAProxy less", {"proxy": {"replicas": 1}}, lambda stage: len(stage.proxies()) == 1, PAIR),
+    Change("HAProxy image", NEW_PROXY, _runs_second_proxy, of_front=True),
+    Change("HAProxy image of a pair", NEW_PROXY, _runs_second_proxy, PAIR, of_front=True),
+    Change("a second HAProxy", PAIR, lambda stage: len(stage.proxies()) == 2, of_front=True),
+    Change(
+        "one HAProxy less",
+        {"proxy": {"replicas": 1}},
+        lambda stage: len(stage.proxies()) == 1,
+        PAIR,
+        of_front=True,
+    ),
 )
+WAYS: Final = {False: "port", True: "route"}
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name.replace(" ", "-"))
-def test_a_change_of_the_spec(change: Change, second_proxy_image: None) -> None:
-    with harsh_stage(**change.before) as stage, stage.controller():
+@pytest.fixture(params=WAYS, ids=WAYS.get)
+def routed(request: pytest.FixtureRequest) -> bool:
+    """Whether the service has a route, instead of a port."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def harsh(routed: bool) -> Iterator[Stage]:
+    """Three replicas that need a careful hand, behind a HAProxy of their own or behind a gateway."""
+    with harsh_stage(routed=routed) as stage, stage.controller():
+        stage.converged()
+        yield stage
+
+
+@pytest.mark.parametrize(
+    ("change", "routed"),
+    [
+        pytest.param(change, routed, id=f"{change.name.replace(' ', '-')}-{way}")
+        for change in CHANGES
+        for routed, way in WAYS.items()
+        if not (routed and change.of_front)
+    ],
+)
+def test_a_change_of_the_spec(change: Change, routed: bool, second_proxy_image: None) -> None:
+    with harsh_stage(routed=routed, **change.before) as stage, stage.controller():
         stage.converged()
         before = set(stage.replicas())
         with under_load(stage):
@@ -190,8 +222,9 @@ def test_rotation_with_one_active(harsh: Stage) -> None:
 # Single writers: stopped before they are started, and requests wait
 
 
-def test_recreate_of_a_single_replica_holds_requests() -> None:
-    with harsh_stage(replicas=1, strategy={"type": "Recreate"}, **LONG_HOLD) as stage, stage.controller():
+def test_recreate_of_a_single_replica_holds_requests(routed: bool) -> None:
+    recreate = {"replicas": 1, "strategy": {"type": "Recreate"}, **LONG_HOLD}
+    with harsh_stage(routed=routed, **recreate) as stage, stage.controller():
         stage.converged()
         with under_load(stage) as load:
             stage.write(**NEW_VERSION)
@@ -203,6 +236,7 @@ def test_recreate_of_a_single_replica_holds_requests() -> None:
 # The way in
 
 
+@pytest.mark.parametrize("routed", [False], ids=["port"])
 def test_a_published_port_that_moves_is_open_before_the_old_one_closes(harsh: Stage) -> None:
     former = harsh.port
     harsh.port = free_port()

@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -21,7 +21,7 @@ from tests.e2e.waiting import until
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
 
 PLUGINS: Final = Path(__file__).parent / "plugins"
-SHORT_HOLD: Final = {"proxy": {"holdSeconds": 3}}
+SHORT_HOLD: Final[dict[str, Any]] = {"proxy": {"holdSeconds": 3}}
 
 
 @pytest.fixture
