@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from reconciler.api.acme import Acme
 from reconciler.api.addresses import Address, Cidr
 from reconciler.api.formats import HeaderPattern, ImageReference, ListenerName
 from reconciler.api.model import ApiModel
@@ -158,6 +159,10 @@ class GatewaySpec(ApiModel):
         max_length=MAX_DROPPED,
         description="Request headers that are removed before a request reaches a replica; see VaultService.",
     )
+    acme: Acme | None = Field(
+        default=None,
+        description="How it gets certificates from a certificate authority. Unset: routes bring files, or have none.",
+    )
     suspend: bool = Field(
         default=False,
         description="Whether the controller makes no changes to this gateway; its containers keep running.",
@@ -188,6 +193,13 @@ class GatewaySpec(ApiModel):
     def _not_needed(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
         check_dropped(patterns)
         return patterns
+
+    @model_validator(mode="after")
+    def _is_checked_on_a_listener(self) -> Self:
+        needed = {"http-01": "HTTP", "tls-alpn-01": "HTTPS"}.get(self.acme.challenge if self.acme else "")
+        if self.acme and needed and needed not in {each.protocol for each in self.listeners}:
+            raise ValueError(f"acme.challenge {self.acme.challenge} needs a listener of protocol {needed}")
+        return self
 
     @model_validator(mode="after")
     def _trusts_the_senders(self) -> Self:
