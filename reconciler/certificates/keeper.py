@@ -1,0 +1,217 @@
+"""The certificates of one gateway, for its pass and for the thread that gets new ones.
+
+The pass says what is wanted and learns what is to be served (`serve`), makes HAProxy serve it, and says what HAProxies
+answer by now (`answering`). The thread does what takes time (`work`). They share the store, and the pass never waits.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from reconciler.api.acme import Acme
+from reconciler.certificates.acme.steps import SetRecord
+from reconciler.certificates.certificate import Bundle
+from reconciler.certificates.choosing import Held, chosen, unused
+from reconciler.certificates.errors import Why
+from reconciler.certificates.issuing import Connect, Done, Issuer, away_key
+from reconciler.certificates.local import Trouble, default_of, from_files, is_default, make_self_signed
+from reconciler.certificates.order import Answer, Step
+from reconciler.certificates.self_signed import challenge_certificate
+from reconciler.certificates.store import State, Store
+from reconciler.certificates.wanted import Source, Want
+
+__all__ = ["Keeper", "Serving", "directory_of"]
+
+LOOK_AGAIN: Final = 3600.0
+"""Seconds after which everything is looked at again, whatever is planned: a clock may have been set."""
+PAUSE: Final = 30.0
+"""Seconds after an error that says nothing about a server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What the proxies of a gateway have to serve.
+
+    `hosts` has the certificate of each host that has one, `secured` those whose clients accept its time; `answers` are
+    those of http-01, `challenges` the certificates for tls-alpn-01 by host; `ids` names all, for `Keeper.answering`.
+    """
+
+    default: Bundle
+    hosts: Mapping[str, Held] = field(default_factory=dict)
+    secured: frozenset[str] = frozenset()
+    answers: tuple[Answer, ...] = ()
+    challenges: Mapping[str, Bundle] = field(default_factory=dict)
+    ids: frozenset[str] = frozenset()
+    troubles: tuple[Trouble, ...] = ()
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """The answers of http-01 by path."""
+        return {answer.path: answer.value for answer in self.answers}
+
+
+def directory_of(gateway: Path) -> Path:
+    """The directory of certificates below a gateway's own one."""
+    return gateway / "certificates"
+
+
+class Keeper:
+    """The certificates of one gateway. `changed` is called when a pass should look at them again."""
+
+    def __init__(
+        self,
+        directory: Path,
+        connect: Connect,
+        set_record: SetRecord,
+        changed: Callable[[], None] = lambda: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = Store(directory)
+        self._issuer = Issuer(self._store, connect, set_record)
+        self._changed = changed
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._awake = threading.Event()
+        self._ended = False
+        self._wants: tuple[Want, ...] = ()
+        self._acme: Acme | None = None
+        self._answering: frozenset[str] = frozenset()
+        self._challenges: dict[str, Bundle] = {}
+
+    def serve(self, wants: Collection[Want], acme: Acme | None) -> Serving:
+        """What is to be served now for what is wanted. Raises TemporaryError for what the disk refuses."""
+        now = self._clock()
+        state = self._store.state()
+        troubles: list[Trouble] = []
+        held = self._store.held(state)
+        for want in wants:
+            if want.source is Source.SELF_SIGNED:
+                make_self_signed(self._store, want, held, now)
+            elif want.source is Source.FILES:
+                troubles += from_files(self._store, want, held, now)
+        default = default_of(self._store, held, now)
+        held = tuple(each for each in self._store.held(state) if not is_default(each))
+        for each in unused(wants, held, now):
+            self._store.remove(each)
+        hosts = chosen(wants, held, now)
+        self._want(tuple(_orderable(wants, acme)), acme)
+        answers = self._answers()
+        return Serving(
+            default.bundle,
+            hosts,
+            frozenset(host for host, each in hosts.items() if each.is_valid(now)),
+            tuple(answer for answer in answers if answer.challenge == "http-01"),
+            self._challenge_certificates(answers, now),
+            frozenset(answer.id for answer in answers),
+            (*troubles, *_troubles_of(wants, acme, state, hosts, now)),
+        )
+
+    def answering(self, ids: Collection[str]) -> None:
+        """Say which answers every HAProxy of the gateway gives by now."""
+        if frozenset(ids) != self._answering:
+            with self._lock:
+                self._answering = frozenset(ids)
+            self._awake.set()
+
+    def renew(self, names: Collection[str]) -> None:
+        """Ask for new certificates of these names, whatever their age and their failures."""
+        self._store.request_renewal(tuple(names))
+        self._awake.set()
+
+    def work(self) -> Done:
+        """Do what can be done now on the way to new certificates. Raises TemporaryError for what the disk refuses."""
+        with self._lock:
+            wants, acme, answering = self._wants, self._acme, self._answering
+        done = self._issuer.work(wants, acme, answering, self._clock())
+        if done.changed:
+            self._changed()
+        return done
+
+    def run(self, failed: Callable[[Exception], None]) -> None:
+        """Work until `stop`: the body of a thread. It goes on after any error, and tells `failed` of it."""
+        while not self._ended:
+            self._awake.clear()
+            try:
+                seconds = self.work().seconds
+            # A thread that has ended would renew nothing, and no one would notice before certificates end.
+            except Exception as error:
+                failed(error)
+                seconds = PAUSE
+            self._awake.wait(min(seconds, LOOK_AGAIN))
+
+    def stop(self) -> None:
+        """End `run`, after the request that is under way."""
+        self._ended = True
+        self._awake.set()
+
+    def _want(self, wants: tuple[Want, ...], acme: Acme | None) -> None:
+        if (wants, acme) != (self._wants, self._acme):
+            with self._lock:
+                self._wants, self._acme = wants, acme
+            self._awake.set()
+
+    def _answers(self) -> list[Answer]:
+        return [
+            answer
+            for order in self._store.orders()
+            if order.step in (Step.ANSWER, Step.CHECK)
+            for answer in order.answers
+            if answer.challenge != "dns-01"
+        ]
+
+    def _challenge_certificates(self, answers: list[Answer], now: datetime) -> dict[str, Bundle]:
+        asked = {answer.id: answer for answer in answers if answer.challenge == "tls-alpn-01"}
+        # Made once: another one with each pass would be a change with each pass.
+        self._challenges = {
+            id: self._challenges.get(id) or challenge_certificate(answer.name, answer.value, now)
+            for id, answer in asked.items()
+        }
+        return {asked[id].name: bundle for id, bundle in self._challenges.items()}
+
+
+def _orderable(wants: Collection[Want], acme: Acme | None) -> Iterator[Want]:
+    """The wants without names that cannot be ordered as the spec stands."""
+    for want in wants:
+        if want.source is Source.ACME and acme:
+            names = tuple(name for name in want.names if not _needs_dns(name, acme))
+            if names:
+                yield replace(want, names=names)
+
+
+def _needs_dns(name: str, acme: Acme) -> bool:
+    return name.startswith("*.") and acme.challenge != "dns-01"
+
+
+def _troubles_of(
+    wants: Collection[Want], acme: Acme | None, state: State, hosts: Mapping[str, Held], now: datetime
+) -> Iterator[Trouble]:
+    for want in wants:
+        if want.source is not Source.ACME:
+            continue
+        if acme is None:
+            message = "the route wants a certificate by ACME; set spec.acme of the gateway, or another tls.certificate"
+            yield Trouble(want.names, Why.NO_ACCOUNT, message)
+            continue
+        if wild := tuple(name for name in want.names if _needs_dns(name, acme)):
+            message = f"{wild[0]} can only be checked by dns-01; set spec.acme.challenge of the gateway to it"
+            yield Trouble(wild, Why.NEEDS_DNS, message)
+        for name in want.names:
+            if failure := state.failures.get(name):
+                message = f"{failure.message}; next try at {failure.next_at:%Y-%m-%d %H:%M:%S} UTC"
+                yield Trouble((name,), failure.why, f"{message}{_goes_on(hosts.get(name), now)}")
+        if away := state.away.get(away_key(acme)):
+            message = f"{away.message}; next try at {away.next_at:%Y-%m-%d %H:%M:%S} UTC"
+            yield Trouble(want.names, away.why, message)
+
+
+def _goes_on(held: Held | None, now: datetime) -> str:
+    if held is None:
+        return "; until then clients meet the gateway's own certificate"
+    if held.is_valid(now):
+        return f"; the certificate that is there serves until {held.bundle.certificate.not_after:%Y-%m-%d}"
+    return "; the certificate that is there has ended"
