@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import Any, Final, cast, get_args
 from urllib.parse import urlsplit
 
@@ -36,7 +37,8 @@ __all__ = ["AcmeServer", "Binding"]
 
 TIMEOUT: Final = 20
 """Seconds for a connection, and for each silence of the server."""
-MAX_CERTIFICATE: Final = 256 * 1024
+MAX_ANSWER: Final = 256 * 1024
+"""Bytes of an answer: a manifest names the server, so it is not trusted with our memory."""
 ASK_AGAIN: Final = 6 * 3600.0
 """Seconds between two questions about a renewal where the server does not say."""
 NONCE_TRIES: Final = 2
@@ -78,7 +80,7 @@ class AcmeServer:
             user_agent=USER_AGENT,
             timeout=TIMEOUT,
         )
-        self._net.session.hooks["response"].append(self._note)
+        self._net.session.hooks["response"] += [_bounded, self._note]
         self._delay: float | None = None
         self._directory: messages.Directory | None = None
         self._account_url = account.url
@@ -175,10 +177,7 @@ class AcmeServer:
     def download(self, url: str) -> str:
         """See Authority."""
         with self._speaking("hand out a certificate"):
-            answer = self._post(url, None)
-            if len(answer.content) > MAX_CERTIFICATE:
-                raise away(self._host, "hand out a certificate", "the answer is too long to be one")
-            return str(answer.text)
+            return str(self._post(url, None).text)
 
     def renewal(self, renewal_id: str) -> tuple[Window | None, float]:
         """See Authority."""
@@ -256,6 +255,16 @@ class AcmeServer:
         except (errors.Error, josepy.errors.Error, ValueError, KeyError, TypeError, AttributeError) as error:
             reason = f"the answer is not that of an ACME server ({type(error).__name__})"
             raise away(self._host, doing, reason, self._delay) from None
+
+
+def _bounded(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Read an answer, unless it is longer than any that an ACME server gives."""
+    body = response.raw.read(MAX_ANSWER + 1, decode_content=True)
+    if len(body) > MAX_ANSWER:
+        response.raw.close()
+        raise requests.exceptions.RequestException(f"the answer is longer than {MAX_ANSWER // 1024} KiB")
+    response.raw.release_conn()
+    response.raw = BytesIO(body)
 
 
 def _code(problem: Any) -> str:
