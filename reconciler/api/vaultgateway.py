@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from reconciler.api.acme import Acme
+from reconciler.api.acme import Acme, ExternalAccount
 from reconciler.api.addresses import Address, Cidr
 from reconciler.api.formats import HeaderPattern, ImageReference, ListenerName
 from reconciler.api.model import ApiModel
@@ -233,3 +233,32 @@ class VaultGateway(Resource):
     def ports(self) -> Mapping[str, int]:
         """The ports of its listeners."""
         return {f"spec.listeners.{index}.port": each.port for index, each in enumerate(self.spec.listeners)}
+
+    @property
+    def settings_files(self) -> Mapping[str, str]:
+        """The files of its ACME account."""
+        acme = self.spec.acme
+        files = {}
+        if acme is not None and acme.external_account is not None:
+            files["spec.acme.externalAccount.keyFile"] = acme.external_account.key_file
+        if acme is not None and acme.ca_file is not None:
+            files["spec.acme.caFile"] = acme.ca_file
+        return files
+
+    @property
+    def secret_files(self) -> Mapping[str, str]:
+        """Those that only their owner should be able to read."""
+        return {field: file for field, file in self.settings_files.items() if field.endswith(".keyFile")}
+
+    def with_settings_files(self, files: tuple[str, ...]) -> Self:
+        """The same with other paths of these files. Raises ValidationError for one that is not allowed."""
+        acme, given = self.spec.acme, iter(files)
+        if acme is None:
+            return self
+        account = acme.external_account
+        if account is not None:
+            account = ExternalAccount(key_id=account.key_id, key_file=next(given))
+        located = acme.model_copy(update={"external_account": account})
+        if acme.ca_file is not None:
+            located = Acme.model_validate({**dict(located), "ca_file": next(given)})
+        return self.model_copy(update={"spec": self.spec.model_copy(update={"acme": located})})

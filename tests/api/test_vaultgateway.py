@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +118,21 @@ def test_it_has_a_crd_and_a_schema_like_any_kind() -> None:
     assert [each["name"] for each in spec["listeners"]["default"]] == ["http", "https"]
     assert spec["defaultResponse"]["properties"]["status"]["enum"] == [403, 404, 421, 503]
     assert editor_schema(kind)["title"] == "VaultGateway"
+
+
+def test_files_of_its_account_are_relative_to_its_manifest() -> None:
+    account = {"externalAccount": {"keyId": "kid", "keyFile": "eab.key"}, "caFile": "/etc/ca.pem"}
+    made = gateway(acme={"acceptTerms": True, **account})
+    assert made.settings_files == {
+        "spec.acme.externalAccount.keyFile": "eab.key",
+        "spec.acme.caFile": "/etc/ca.pem",
+    }
+    located = made.located(Path("/manifests"))
+    assert located.settings_files == {
+        "spec.acme.externalAccount.keyFile": "/manifests/eab.key",
+        "spec.acme.caFile": "/etc/ca.pem",
+    }
+    assert list(located.secret_files.values()) == ["/manifests/eab.key"]
+    assert located.located(Path("/elsewhere")) == located
+    assert gateway(acme={"acceptTerms": True}).located(Path("/x")).settings_files == {}
+    assert gateway().located(Path("/x")).settings_files == {}
