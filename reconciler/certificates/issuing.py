@@ -25,13 +25,14 @@ from reconciler.certificates.acme.steps import (
 )
 from reconciler.certificates.choosing import Held, chosen, due, next_renewal
 from reconciler.certificates.errors import AcmeError, Why
-from reconciler.certificates.order import Order, file_id
+from reconciler.certificates.order import Order
 from reconciler.certificates.renewal import AWAY_DELAYS, DELAYS, failed_again
 from reconciler.certificates.self_signed import new_key
 from reconciler.certificates.store import Account, Renewal, State, Store
+from reconciler.certificates.troubles import away_key
 from reconciler.certificates.wanted import Source, Want
 
-__all__ = ["IDLE", "Connect", "Done", "Issuer", "away_key"]
+__all__ = ["IDLE", "Connect", "Done", "Issuer"]
 
 MAX_ORDERS: Final = 10
 """Orders that are open at a time."""
@@ -269,11 +270,6 @@ class _Run:
             window, seconds = renewal.window, max(error.delay or 0.0, ASK_LATER)
         asked = replace(renewal, window=window, ask_at=self._now + timedelta(seconds=seconds))
         self.keep(renewals={**self.state.renewals, held.file: asked})
-
-
-def away_key(acme: Acme) -> str:
-    """What stands for a server in the state. With all that the spec says about it: a changed spec is tried at once."""
-    return f"{acme.server} {file_id(acme.model_dump_json())}"
 
 
 def _is_about(renewal: Renewal | None, held: Held) -> bool:

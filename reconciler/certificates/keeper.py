@@ -7,8 +7,8 @@ answer by now (`answering`). The thread does what takes time (`work`). They shar
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -17,12 +17,12 @@ from reconciler.api.acme import Acme
 from reconciler.certificates.acme.steps import SetRecord
 from reconciler.certificates.certificate import Bundle
 from reconciler.certificates.choosing import Held, chosen, unused
-from reconciler.certificates.errors import Why
-from reconciler.certificates.issuing import Connect, Done, Issuer, away_key
-from reconciler.certificates.local import Trouble, default_of, from_files, is_default, make_self_signed
+from reconciler.certificates.issuing import Connect, Done, Issuer
+from reconciler.certificates.local import default_of, from_files, is_default, make_self_signed
 from reconciler.certificates.order import Answer, Step
 from reconciler.certificates.self_signed import challenge_certificate
-from reconciler.certificates.store import State, Store
+from reconciler.certificates.store import Store
+from reconciler.certificates.troubles import Trouble, orderable, troubles_of
 from reconciler.certificates.wanted import Source, Want
 
 __all__ = ["Keeper", "Serving", "directory_of"]
@@ -99,7 +99,7 @@ class Keeper:
         for each in unused(wants, held, now):
             self._store.remove(each)
         hosts = chosen(wants, held, now)
-        self._want(tuple(_orderable(wants, acme)), acme)
+        self._want(tuple(orderable(wants, acme)), acme)
         answers = self._answers()
         return Serving(
             default.bundle,
@@ -108,7 +108,7 @@ class Keeper:
             tuple(answer for answer in answers if answer.challenge == "http-01"),
             self._challenge_certificates(answers, now),
             frozenset(answer.id for answer in answers),
-            (*troubles, *_troubles_of(wants, acme, state, hosts, now)),
+            (*troubles, *troubles_of(wants, acme, state, hosts, now)),
         )
 
     def answering(self, ids: Collection[str]) -> None:
@@ -172,46 +172,3 @@ class Keeper:
             for id, answer in asked.items()
         }
         return {asked[id].name: bundle for id, bundle in self._challenges.items()}
-
-
-def _orderable(wants: Collection[Want], acme: Acme | None) -> Iterator[Want]:
-    """The wants without names that cannot be ordered as the spec stands."""
-    for want in wants:
-        if want.source is Source.ACME and acme:
-            names = tuple(name for name in want.names if not _needs_dns(name, acme))
-            if names:
-                yield replace(want, names=names)
-
-
-def _needs_dns(name: str, acme: Acme) -> bool:
-    return name.startswith("*.") and acme.challenge != "dns-01"
-
-
-def _troubles_of(
-    wants: Collection[Want], acme: Acme | None, state: State, hosts: Mapping[str, Held], now: datetime
-) -> Iterator[Trouble]:
-    for want in wants:
-        if want.source is not Source.ACME:
-            continue
-        if acme is None:
-            message = "the route wants a certificate by ACME; set spec.acme of the gateway, or another tls.certificate"
-            yield Trouble(want.names, Why.NO_ACCOUNT, message)
-            continue
-        if wild := tuple(name for name in want.names if _needs_dns(name, acme)):
-            message = f"{wild[0]} can only be checked by dns-01; set spec.acme.challenge of the gateway to it"
-            yield Trouble(wild, Why.NEEDS_DNS, message)
-        for name in want.names:
-            if failure := state.failures.get(name):
-                message = f"{failure.message}; next try at {failure.next_at:%Y-%m-%d %H:%M:%S} UTC"
-                yield Trouble((name,), failure.why, f"{message}{_goes_on(hosts.get(name), now)}")
-        if away := state.away.get(away_key(acme)):
-            message = f"{away.message}; next try at {away.next_at:%Y-%m-%d %H:%M:%S} UTC"
-            yield Trouble(want.names, away.why, message)
-
-
-def _goes_on(held: Held | None, now: datetime) -> str:
-    if held is None:
-        return "; until then clients meet the gateway's own certificate"
-    if held.is_valid(now):
-        return f"; the certificate that is there serves until {held.bundle.certificate.not_after:%Y-%m-%d}"
-    return "; the certificate that is there has ended"

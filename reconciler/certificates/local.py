@@ -6,7 +6,6 @@ The user's files are copied into the store when they are good, so that a bad edi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -20,23 +19,15 @@ from reconciler.certificates.errors import CertificateError, Why
 from reconciler.certificates.order import file_id
 from reconciler.certificates.self_signed import DEFAULT_NAME, self_signed
 from reconciler.certificates.store import Store
+from reconciler.certificates.troubles import Trouble
 from reconciler.certificates.wanted import Source, Want
 
-__all__ = ["Trouble", "default_of", "from_files", "is_default", "make_self_signed"]
+__all__ = ["default_of", "from_files", "is_default", "make_self_signed"]
 
 DEFAULT_ID: Final = "default"
 DEFAULT_LIFE: Final = timedelta(days=3650)
 """No client accepts it at any age."""
 MAX_SHOWN: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why names (sorted) have no certificate of the wanted kind, or one that is not renewed; `message` says what to do."""
-
-    names: tuple[str, ...]
-    why: Why
-    message: str
 
 
 def default_of(store: Store, held: Collection[Held], now: datetime) -> Held:
