@@ -79,8 +79,11 @@ class Issuer:
         except AcmeError as error:
             if error.code == NO_ACCOUNT:
                 self._forget_account(acme)
-            delays = AWAY_DELAYS if error.why is Why.ACME_AWAY else DELAYS
-            failure = failed_again(key, away, error.why, error.message, now, error.delay, delays)
+            is_passing = error.why is Why.ACME_AWAY or error.code == NO_ACCOUNT
+            delays = AWAY_DELAYS if is_passing else DELAYS
+            # Only failures of one kind in a row wait longer each time.
+            former = away if away and away.why is error.why else None
+            failure = failed_again(key, former, error.why, error.message, now, error.delay, delays)
             run.keep(away={key: failure})
             return Done(True, (failure.next_at - now).total_seconds())
         if away:

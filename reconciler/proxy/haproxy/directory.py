@@ -17,6 +17,8 @@ from reconciler.core.desired.stack import Site
 
 __all__ = [
     "DIRECTORY_MODE",
+    "FILE_MODE",
+    "SECRET_MODE",
     "SHARED_MODE",
     "give",
     "make_directory",
@@ -29,6 +31,7 @@ __all__ = [
 
 FILE_MODE: Final = 0o640
 DIRECTORY_MODE: Final = 0o750
+SECRET_MODE: Final = 0o600
 SHARED_MODE: Final = 0o770
 """Mode of a directory in which HAProxy's group creates files."""
 
@@ -82,7 +85,7 @@ def read_file(directory: int, name: str, limit: int) -> str | None:
         return file.read(limit).decode(errors="replace")
 
 
-def replace_file(directory: int, name: str, content: bytes, site: Site) -> None:
+def replace_file(directory: int, name: str, content: bytes, site: Site, mode: int = FILE_MODE) -> None:
     """Replace a file atomically, owned by HAProxy's user; an existing file is replaced, not written to."""
     temporary = f".{name}.new"
     remove(directory, temporary)
@@ -92,7 +95,7 @@ def replace_file(directory: int, name: str, content: bytes, site: Site) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(descriptor, FILE_MODE)
+            os.fchmod(descriptor, mode)
             give(descriptor, site)
             os.fsync(descriptor)
         os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)

@@ -23,6 +23,7 @@ __all__ = [
     "image_text",
     "milliseconds",
     "name_text",
+    "server_name",
     "weighed",
 ]
 
@@ -42,6 +43,7 @@ LONGEST: Final = 24 * 86400.0
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::[0-9]{1,5})?")
+_SERVER_NAME: Final = re.compile(r"(?:\*\.)?[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 _PATH: Final = re.compile(r"/(?:[A-Za-z0-9._~:@!&=+,;*/?-]|%[0-9A-Fa-f]{2}){0,255}")
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,399}")
 
@@ -64,6 +66,11 @@ def check_path(value: str) -> str:
 def check_host(value: str) -> str:
     """The host of a health check."""
     return _matching("health check host", _HOST, value)
+
+
+def server_name(value: str) -> str:
+    """A host that clients ask for in TLS; `*.` before it stands for one label."""
+    return _matching("server name", _SERVER_NAME, value)
 
 
 def weighed(weight: int) -> int:

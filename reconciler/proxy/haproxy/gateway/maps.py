@@ -6,12 +6,14 @@ route costs a single one. Every text is typed or encoded: no key or value has wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
 from reconciler.api.addresses import Network, network_of
 from reconciler.api.route import Headers, Redirect, Route
+from reconciler.api.tls import Hsts
 from reconciler.core.routes.claims import prefix_of
 from reconciler.core.routes.table import Table
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
@@ -39,6 +41,8 @@ MAPS: Final = (
     "check-path",
     "check-host",
     "trusted",
+    "acme",
+    "hsts",
 )
 """All maps that the configuration names; `routes` and `tcp` are those that lead to the others."""
 
@@ -60,11 +64,14 @@ def maps_of(
     pools: Mapping[str, str],
     settings: Mapping[str, PoolSettings],
     trusted: Iterable[str] = (),
+    answers: Mapping[str, str] = MappingProxyType({}),
+    secured: Container[str] = frozenset(),
 ) -> Maps:
     """The maps for the routes of a table.
 
     `pools` are the pools of routes by the routes' ids: a route without one is not served yet. `settings` are those of
-    pools by name, `trusted` the networks of trusted proxies.
+    pools by name, `trusted` the networks of trusted proxies, `answers` those to an ACME server by path. `secured` are
+    the hosts whose certificate is served and valid: only those are redirected to https.
     """
     routes = {name: route for name, route in table.routes.items() if name in pools or route.redirect}
     networks = {
@@ -77,7 +84,10 @@ def maps_of(
     return {
         "routes": {
             f"{key.host}{key.prefix}": _target(
-                name, pools.get(name), flags_of(routes[name]), _cut(routes[name])
+                name,
+                pools.get(name),
+                flags_of(routes[name], is_secured=key.host in secured),
+                _cut(routes[name]),
             )
             for key, name in table.http.items()
             if name in routes
@@ -116,6 +126,8 @@ def maps_of(
         },
         **settings_maps(settings),
         "trusted": {str(network): "1" for network in sorted(map(network_of, trusted), key=str)},
+        "acme": dict(answers),
+        "hsts": {name: _hsts(route.tls.hsts) for name, route in routes.items() if route.tls.hsts},
     }
 
 
@@ -128,9 +140,9 @@ def settings_maps(settings: Mapping[str, PoolSettings]) -> Maps:
     }
 
 
-def flags_of(route: Route) -> str:
-    """The letters of the rules that apply to a route; see gateway.cfg.j2."""
-    plain = route.tls.certificate == "none"
+def flags_of(route: Route, *, is_secured: bool = False) -> str:
+    """The letters of the rules that apply to a route, for a host that has a certificate or not; see http.cfg.template."""
+    tls = route.tls if is_secured and route.tls.certificate != "none" else None
     letters = {
         "A": bool(route.allow_from),
         "C": route.cors is not None,
@@ -141,9 +153,10 @@ def flags_of(route: Route) -> str:
         "M": route.maintenance,
         "P": route.strip_path,
         "R": route.redirect is not None,
-        "S": route.tls.certificate is not None and not plain and route.tls.redirect,
+        "S": tls is not None and tls.redirect,
         "T": route.timeouts.response is not None or route.timeouts.tunnel is not None,
         "X": route.max_body_size is not None,
+        "Y": tls is not None and tls.hsts is not None,
     }
     return "".join(letter for letter, holds in letters.items() if holds)
 
@@ -221,6 +234,15 @@ def _cors(route: Route) -> str:
             "true" if cors.credentials else UNSET,
         )
     )
+
+
+def _hsts(hsts: Hsts) -> str:
+    parts = (
+        f"max-age={round(hsts.max_age)}",
+        "includeSubDomains" * hsts.include_subdomains,
+        "preload" * hsts.preload,
+    )
+    return ";".join(part for part in parts if part)
 
 
 def _headers(headers: Headers) -> Iterator[str]:

@@ -56,9 +56,9 @@ from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
 from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, structure
-from reconciler.proxy.haproxy.gateway.sections import CERTIFICATE_LIST, DEFAULT_CERTIFICATE
 from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
 from reconciler.proxy.haproxy.gateway.site import site_of
+from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, DEFAULT_CERTIFICATE
 from reconciler.proxy.haproxy.gateway.transactions import change_maps, read_maps
 from reconciler.proxy.haproxy.gateway.wanted import unneeded, want
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime

@@ -10,6 +10,7 @@ from reconciler.api.protection import WINDOW_SECONDS
 from reconciler.api.vaultgateway import GatewaySpec, Listener
 from reconciler.core.routes.match import WILDCARD_LABELS
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT
+from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, CHALLENGE_LIST, DEFAULT_CERTIFICATE
 from reconciler.proxy.haproxy.template import filled, repeated
 
 __all__ = ["SLOTS", "http_section", "tcp_section"]
@@ -19,8 +20,6 @@ SLOTS: Final = 8
 TRUSTED_HOPS: Final = 3
 """Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
 REDIRECT_CODES: Final = (301, 302, 307, 308)
-CERTIFICATE_LIST: Final = "tls/certificates.list"
-DEFAULT_CERTIFICATE: Final = "tls/default.pem"
 
 ERRORS_LOG: Final = '"%ci:%cp %b/%s %ST %tsc %TR/%Tw/%Tc/%Tr/%Ta %HM %HPO %[var(txn.request_id)]"'
 ACCESS_LOG: Final = (
@@ -64,6 +63,13 @@ _SUCCESSOR_HTTP: Final = """\
     retry-on conn-failure empty-response
     http-request disable-l7-retry unless METH_GET"""
 _SUCCESSOR_SERVER: Final = '    server slot@n "unix@@@run/next-@name-@n.sock" send-proxy-v2'
+_TLS_SERVER: Final = '    server slot@n "unix@@@run/tls-@name-@n.sock" send-proxy-v2 weight 1'
+# With whole paths: commands name files as the configuration does.
+_TLS: Final = f"ssl crt {CONFIG_MOUNT}/{DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST} alpn h2,http/1.1"
+_CHALLENGE_FILES: Final = {
+    "default": f"{CONFIG_MOUNT}/{DEFAULT_CERTIFICATE}",
+    "challenges": f"{CONFIG_MOUNT}/{CHALLENGE_LIST}",
+}
 _NAMED: Final = """\
     # Waits for the whole hello. WAIT_END would wait for the end of the delay, with every client.
     tcp-request content reject unless { req.ssl_hello_type 1 }
@@ -90,8 +96,8 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         return ""
     windows = [{"n": seconds} for seconds in sorted(WINDOW_SECONDS.values())]
     parts = {
-        "binds": "\n".join(f"    bind {_bind(listener, spec)}" for listener in listeners),
-        "proxy_protocol": _expected(listeners, values),
+        "binds": "\n".join(f"    bind {_http_bind(listener, spec, values)}" for listener in listeners),
+        "proxy_protocol": _expected([each for each in listeners if not _is_split(each, spec)], values),
         "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
         "default_status": spec.default_response.status,
         "hops": repeated(_HOP, [{"n": n} for n in range(1, TRUSTED_HOPS + 1)]),
@@ -101,7 +107,10 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         "redirects": repeated(_REDIRECT, [{"n": code} for code in REDIRECT_CODES]),
         "successors": "\n".join(_successor(scheme, "http", values) for scheme in ("http", "https")),
     }
-    return filled(_HERE / "http.cfg.template", {**values, **parts})
+    split = [_tls_section(listener, spec, values) for listener in listeners if _is_split(listener, spec)]
+    if split:
+        split.append(filled(_HERE / "acme-tls.cfg.template", {**values, **_CHALLENGE_FILES}))
+    return "\n".join([filled(_HERE / "http.cfg.template", {**values, **parts}), *split])
 
 
 def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, object]) -> str:
@@ -115,7 +124,7 @@ def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obje
             *target,
         ]
     parts = {
-        "bind": _bind(listener, spec),
+        "bind": f"{_bind(listener, spec)} name {listener.name}",
         "proxy_protocol": _expected([listener], values),
         "target": "\n".join(target),
         "successor": _successor(listener.name, "tcp", values),
@@ -123,12 +132,41 @@ def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obje
     return filled(_HERE / "tcp.cfg.template", {**own, **parts})
 
 
+def _http_bind(listener: Listener, spec: GatewaySpec, values: Mapping[str, object]) -> str:
+    if listener.protocol == "HTTP":
+        return f"{_bind(listener, spec)} name {listener.name}"
+    if _is_split(listener, spec):
+        where = f'"unix@{values["run"]}/tls-{listener.name}-{values["slot"]}.sock" mode 660 accept-proxy'
+        return f"{where} name {listener.name} {_TLS}"
+    return f"{_bind(listener, spec)} name {listener.name} {_TLS}"
+
+
+def _is_split(listener: Listener, spec: GatewaySpec) -> bool:
+    """Whether connections are told apart before TLS: HAProxy chooses a certificate by the host only, and a host whose
+    certificate is renewed by tls-alpn-01 has two. It costs each connection a hop.
+    """
+    return listener.protocol == "HTTPS" and spec.acme is not None and spec.acme.challenge == "tls-alpn-01"
+
+
+def _tls_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, object]) -> str:
+    """The frontend that tells ACME servers from other clients of an HTTPS listener."""
+    own = {**values, "name": listener.name}
+    parts = {
+        "bind": _bind(listener, spec),
+        "proxy_protocol": repeated(
+            _EXPECT, [{**own, "name": f"{listener.name}-tls"}] if listener.proxy_protocol else []
+        ),
+        "retries": 2 * SLOTS + 1,
+        "servers": repeated(_TLS_SERVER, [{**own, "n": n} for n in range(1, SLOTS + 1)]),
+    }
+    return filled(_HERE / "tls.cfg.template", {**own, **parts})
+
+
 def _bind(listener: Listener, spec: GatewaySpec) -> str:
     # In a namespace of its own HAProxy has none of the host's addresses; the engine publishes the port on it.
     address = listener.address or "" if spec.network == "host" else ""
     where = f"[{address}]" if ":" in address else address
-    tls = f" ssl crt {DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST} alpn h2,http/1.1"
-    return f"{where}:{listener.port} name {listener.name}{tls if listener.protocol == 'HTTPS' else ''}"
+    return f"{where}:{listener.port}"
 
 
 def _expected(listeners: Sequence[Listener], values: Mapping[str, object]) -> str:

@@ -86,7 +86,7 @@ class GatewayWorld:
         maps = read_gateway(self.site).maps
         write_gateway(self.site, spec, POOLS, IMAGE, self.held, maps)
         if not (self.site.config / "tls").exists():
-            tls = {"tls/certificates.list": "", "tls/default.pem": _certificate()}
+            tls = {"tls/certificates.list": "", "tls/challenges.list": "", "tls/default.pem": _certificate()}
             write_files(self.site.config, tls, self.site)
 
     def start(self, slot: int = 1, handover: int | None = None) -> None:
@@ -138,7 +138,9 @@ class GatewayWorld:
         self.held = dict(assign(needs.values(), self.held, (), POOLS).pools)
         pools = {route: self.held[need] for route, need in needs.items()}
         settings = {pool: PoolSettings(HEALTH, hold) for pool in pools.values()}
-        maps = maps_of(tables["main"], pools, settings, self.spec.trusted_proxies)
+        maps = maps_of(
+            tables["main"], pools, settings, self.spec.trusted_proxies, secured=secured_in(tables["main"])
+        )
         write_gateway(self.site, self.spec, POOLS, IMAGE, self.held, maps)
         servers = [PoolServer(each.name, each.address) for each in replicas]
         for pool in settings:
@@ -198,6 +200,11 @@ class GatewayWorld:
             return bool(self.pids(slot))
         except ProxyError:
             return False
+
+
+def secured_in(table: Table) -> set[str]:
+    """The hosts of routes that say that they have a certificate."""
+    return {key.host for key, route in table.http.items() if table.routes[route].tls.certificate}
 
 
 def _certificate() -> str:

@@ -101,8 +101,41 @@ def test_a_setting_is_a_flag_and_an_entry(
 def test_flags_without_a_map() -> None:
     assert flags_of(Route(hostnames=("a.test",), maintenance=True)) == "M"
     assert flags_of(Route.model_validate({"hostnames": ["a.test"], "auth": {"basic": {"file": "x"}}})) == "D"
-    assert flags_of(Route.model_validate({"hostnames": ["a.test"], "tls": {"certificate": "acme"}})) == "S"
-    assert flags_of(Route.model_validate({"hostnames": ["a.test"], "tls": {"certificate": "none"}})) == ""
+
+
+@pytest.mark.parametrize(
+    ("tls", "is_secured", "flags"),
+    [
+        ({}, True, "S"),
+        ({}, False, ""),
+        ({"certificate": "acme"}, True, "S"),
+        ({"certificate": "acme"}, False, ""),
+        ({"certificate": "none"}, True, ""),
+        ({"redirect": False}, True, ""),
+        ({"hsts": {}}, True, "SY"),
+        ({"hsts": {}}, False, ""),
+    ],
+)
+def test_https_is_only_asked_for_where_a_certificate_is_served(
+    tls: dict[str, Any], is_secured: bool, flags: str
+) -> None:
+    route = Route.model_validate({"hostnames": ["a.test"], "tls": tls})
+    assert flags_of(route, is_secured=is_secured) == flags
+
+
+def test_strict_transport_security_is_a_value_without_white_space() -> None:
+    made = maps_of(
+        table(
+            {"tls": {"hsts": {}}},
+            {"tls": {"hsts": {"maxAge": "366d", "includeSubdomains": True, "preload": True}}},
+        ),
+        {"s.0": "h001", "s.1": "h001"},
+        {},
+    )
+    assert made["hsts"] == {
+        "s.0": "max-age=15552000",
+        "s.1": "max-age=31622400;includeSubDomains;preload",
+    }
 
 
 def test_a_route_without_a_pool_is_left_out_and_a_redirect_needs_none() -> None:

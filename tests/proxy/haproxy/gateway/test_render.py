@@ -39,7 +39,7 @@ def text(spec: GatewaySpec = SPEC) -> str:
     "line",
     [
         "    bind :80 name http",
-        "    bind [::1]:443 name https ssl crt tls/default.pem crt-list "
+        "    bind [::1]:443 name https ssl crt /usr/local/etc/haproxy/tls/default.pem crt-list "
         "/usr/local/etc/haproxy/tls/certificates.list alpn h2,http/1.1",
         "    tcp-request connection expect-proxy layer4 if { so_name https } "
         "{ src,map_ip(/usr/local/etc/haproxy/maps/trusted.map) -m found }",

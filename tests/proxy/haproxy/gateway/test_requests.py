@@ -234,6 +234,14 @@ def test_plain_http_goes_to_https_where_a_route_has_a_certificate(served: Any) -
     assert front.get("a.test", X_Forwarded_Proto="https").status == 200
 
 
+def test_browsers_are_told_to_use_https_by_https_only(served: Any) -> None:
+    front = served(tls={"certificate": "acme", "redirect": False, "hsts": {"includeSubdomains": True}})
+
+    assert "strict-transport-security" not in front.get("a.test").headers
+    told = front.get("a.test", X_Forwarded_Proto="https").headers["strict-transport-security"]
+    assert told == "max-age=15552000;includeSubDomains"
+
+
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
