@@ -30,7 +30,7 @@ __all__ = ["Keeper", "Serving", "directory_of"]
 LOOK_AGAIN: Final = 3600.0
 """Seconds after which everything is looked at again, whatever is planned: a clock may have been set."""
 PAUSE: Final = 30.0
-"""Seconds after an error that says nothing about a server."""
+"""Seconds after an error that says nothing about a server, and while another process is at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,11 @@ class Keeper:
         """Do what can be done now on the way to new certificates. Raises TemporaryError for what the disk refuses."""
         with self._lock:
             wants, acme, answering = self._wants, self._acme, self._answering
-        done = self._issuer.work(wants, acme, answering, self._clock())
+        with self._store.alone() as alone:
+            if not alone:
+                # A command that waits for its gateway, beside a controller that has just started.
+                return Done(changed=False, seconds=PAUSE)
+            done = self._issuer.work(wants, acme, answering, self._clock())
         if done.changed:
             self._changed()
         return done

@@ -23,11 +23,12 @@ from reconciler.certificates.errors import CertificateError
 from reconciler.certificates.order import Order, file_id
 from reconciler.certificates.renewal import Failure, Window
 from reconciler.certificates.wanted import Source
-from reconciler.files import replace
+from reconciler.files import replace, try_lock
 
 __all__ = ["Account", "Renewal", "State", "Store"]
 
 DIRECTORY_MODE: Final = 0o700
+LOCK: Final = ".lock"
 MAX_FILE: Final = 1024 * 1024
 
 T = TypeVar("T")
@@ -68,6 +69,19 @@ class Store:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether no other process gets certificates for this gateway in the block; the kernel ends it with the process."""
+        path = self._directory / LOCK
+        with _disk_errors(path, "lock"):
+            self._make(self._directory)
+            descriptor = try_lock(path)
+        try:
+            yield descriptor is not None
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
 
     def held(self, state: State) -> tuple[Held, ...]:
         """The certificates that are there."""
@@ -170,10 +184,13 @@ class Store:
     def _write(self, name: str, content: bytes) -> None:
         path = self._directory / name
         with _disk_errors(path, "write"):
-            for directory in (self._directory, path.parent):
-                directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-                directory.chmod(DIRECTORY_MODE)
+            self._make(self._directory)
+            self._make(path.parent)
             replace(path, content, durable=True)
+
+    def _make(self, directory: Path) -> None:
+        directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        directory.chmod(DIRECTORY_MODE)
 
     def _remove(self, name: str) -> None:
         path = self._directory / name

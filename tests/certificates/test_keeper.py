@@ -375,6 +375,17 @@ def test_self_signed_ones_are_made_once_and_renewed(world: World) -> None:
     assert world.authority.calls == 0
 
 
+def test_two_processes_do_not_order_the_same(world: World) -> None:
+    world.wants = (want("a.org"),)
+    world.serving = world.keeper.serve(world.wants, world.acme)
+    with Store(world.directory).alone() as alone:
+        assert alone
+        assert world.keeper.work().seconds > 0
+    assert world.authority.calls == 0
+    world.go()
+    assert set(world.certificates()) == {"a.org"}
+
+
 def test_no_key_is_in_anything_that_is_shown(world: World) -> None:
     world.unreachable = {"b.org"}
     world.wants = (want("a.org"), want("b.org"), Want(Source.SELF_SIGNED, ("a.test",), "s.1"))
