@@ -113,6 +113,7 @@ class FakeAuthority:
     challenges: tuple[Challenge, ...] = ("http-01", "dns-01", "tls-alpn-01")
     away: bool = False
     limited: float | None = None
+    forgetful: bool = False
     window: Window | None = None
     crash_after: int | None = None
     accounts: list[str] = field(default_factory=list)
@@ -135,6 +136,8 @@ class FakeAuthority:
         self._call()
         if self.limited is not None:
             raise refused("acme.test", "accept an order", "rateLimited", "too many orders", self.limited)
+        if replaces and self.forgetful:
+            raise refused("acme.test", "accept an order", "malformed", "no such certificate")
         self.placed.append(tuple(names))
         self.replaced.append(replaces)
         url = f"order/{len(self.placed)}"

@@ -179,6 +179,18 @@ def test_it_is_renewed_in_time_and_serves_without_a_gap(world: World) -> None:
     assert world.authority.replaced[1] != ""
 
 
+def test_a_server_that_knows_nothing_of_the_former_certificate_renews_all_the_same(world: World) -> None:
+    world.wants = (want("a.org"),)
+    world.go()
+    first = world.certificates()["a.org"]
+    world.authority.forgetful = True
+    world.keeper.renew(["a.org"])
+    world.go()
+    assert world.certificates()["a.org"] != first
+    assert world.authority.replaced == ["", ""]
+    assert world.troubles() == {}
+
+
 def test_a_failing_renewal_takes_nothing_away(world: World) -> None:
     world.wants = (want("a.org"),)
     world.go()

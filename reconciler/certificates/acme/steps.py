@@ -104,6 +104,10 @@ def advance(order: Order, means: Means, save: Save) -> Progress:
         except AcmeError as error:
             if error.why is Why.ACME_AWAY or error.code == NO_ACCOUNT:
                 raise
+            if order.step is Step.PLACE and order.replaces and error.why is Why.REFUSED:
+                # Perhaps because of what it replaces: the server may have lost that, or it is another account's.
+                order = replace(order, replaces="")
+                continue
             return Failed(order, error.why, error.message, delay=error.delay)
         if not isinstance(step, Order):
             return step

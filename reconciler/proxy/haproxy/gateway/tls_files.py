@@ -40,6 +40,7 @@ __all__ = [
     "LISTS",
     "Certificates",
     "Served",
+    "are_written",
     "served",
     "write_certificates",
 ]
@@ -112,17 +113,27 @@ def served(
     return tuple(sorted(found, key=lambda each: (each.where, each.hosts)))
 
 
+def are_written(site: Site, certificates: Certificates) -> bool:
+    """Whether the files are as `write_certificates` writes them. Raises OSError and ValueError."""
+    texts, modes = _texts(certificates)
+    with (
+        suppress(FileNotFoundError),
+        opened(site.config) as config,
+        opened_below(config, TLS_DIRECTORY) as directory,
+    ):
+        return set(_pems_in(directory)) <= set(texts) and all(
+            _is(directory, name, text, modes[name]) for name, text in texts.items()
+        )
+    return False
+
+
 def write_certificates(site: Site, certificates: Certificates) -> None:
     """Write the files of these certificates, then the lists, then remove others. Raises OSError, and ValueError for a host
     that HAProxy could read as something else.
     """
+    texts, modes = _texts(certificates)
     # On the network of the host root reads them, and has no capability to read those of others.
     owner = site if site.starter is None else replace(site, uid=site.starter)
-    lists = {
-        name: "".join(f"{each.line}\n" for each in certificates.served if each.where == name)
-        for name in LISTS
-    }
-    files = {path.rpartition("/")[2]: pem for path, pem in certificates.pems.items()}
     make_directory(site.config, site)
     with opened(site.config) as config:
         with suppress(FileExistsError):
@@ -130,21 +141,34 @@ def write_certificates(site: Site, certificates: Certificates) -> None:
         with opened_below(config, TLS_DIRECTORY) as directory:
             os.fchmod(directory, DIRECTORY_MODE)
             give(directory, site)
-            for name, pem in sorted(files.items()):
-                _write(directory, name, pem, owner, SECRET_MODE)
-            for name, lines in lists.items():
-                _write(directory, name.rpartition("/")[2], lines, site, FILE_MODE)
-            with os.scandir(directory) as entries:
-                stale = [
-                    entry.name for entry in entries if entry.name.endswith(".pem") and entry.name not in files
-                ]
-            for name in stale:
-                remove(directory, name)
+            # The lists name the others.
+            for name in sorted(texts, key=lambda name: (name.endswith(".list"), name)):
+                if not _is(directory, name, texts[name], modes[name]):
+                    replace_file(directory, name, texts[name].encode(), owner, modes[name])
+            for name in _pems_in(directory):
+                if name not in texts:
+                    remove(directory, name)
 
 
-def _write(directory: int, name: str, text: str, site: Site, mode: int) -> None:
-    if read_file(directory, name, MAX_FILE + len(text)) != text or _mode(directory, name) != mode:
-        replace_file(directory, name, text.encode(), site, mode)
+def _texts(certificates: Certificates) -> tuple[dict[str, str], dict[str, int]]:
+    """The text and the mode of each file."""
+    pems = {path.rpartition("/")[2]: pem for path, pem in certificates.pems.items()}
+    lists = {
+        where.rpartition("/")[2]: "".join(
+            f"{each.line}\n" for each in certificates.served if each.where == where
+        )
+        for where in LISTS
+    }
+    return {**pems, **lists}, {**dict.fromkeys(pems, SECRET_MODE), **dict.fromkeys(lists, FILE_MODE)}
+
+
+def _pems_in(directory: int) -> list[str]:
+    with os.scandir(directory) as entries:
+        return [entry.name for entry in entries if entry.name.endswith(".pem")]
+
+
+def _is(directory: int, name: str, text: str, mode: int) -> bool:
+    return read_file(directory, name, MAX_FILE + len(text)) == text and _mode(directory, name) == mode
 
 
 def _mode(directory: int, name: str) -> int:

@@ -21,7 +21,13 @@ from reconciler.certificates.self_signed import self_signed
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.gateway.certificates import change_certificates, identity, read_certificates
-from reconciler.proxy.haproxy.gateway.tls_files import Certificates, Served, served, write_certificates
+from reconciler.proxy.haproxy.gateway.tls_files import (
+    Certificates,
+    Served,
+    are_written,
+    served,
+    write_certificates,
+)
 from reconciler.proxy.haproxy.socket import CURRENT, Payload, ask
 from tests.certificates.authority import bundle as signed
 from tests.proxy.haproxy.gateway.conftest import HTTPS, GatewayWorld
@@ -85,10 +91,17 @@ def test_files_with_keys_are_private_and_follow_what_is_wanted(tmp_path: Path) -
     lines = (tls / "certificates.list").read_text().splitlines()
     assert [line.partition(" ")[2] for line in lines] == ["a.test b.test", "c.test"]
 
+    assert are_written(site, certificates({"a.test": one.pem, "b.test": one.pem, "c.test": two.pem}))
+    assert not are_written(site, certificates({"c.test": two.pem}))
     (tls / "default.pem").chmod(0o644)
+    assert not are_written(site, certificates({"a.test": one.pem, "b.test": one.pem, "c.test": two.pem}))
     write_certificates(site, certificates({"c.test": two.pem}))
     assert len(list(tls.glob("*.pem"))) == 2
     assert stat.S_IMODE((tls / "default.pem").stat().st_mode) == 0o600
+
+
+def test_nothing_is_written_yet(tmp_path: Path) -> None:
+    assert not are_written(site_of(tmp_path), certificates({}))
 
 
 def test_a_host_that_would_be_more_is_refused(tmp_path: Path) -> None:
@@ -132,6 +145,20 @@ def test_they_come_change_and_go(front: GatewayWorld) -> None:
     loaded = read_certificates(front.master())
     assert [path.rpartition("/")[2] for path in loaded.identities] == ["default.pem"]
     assert loaded.hosts == {}
+    assert loaded.has(certificates({}))
+    assert not loaded.has(certificates({"a.test": one.pem}))
+
+
+@pytest.mark.docker
+def test_a_challenge_waits_for_the_reload_that_brings_its_list(front: GatewayWorld) -> None:
+    """This gateway was started for http-01."""
+    one, challenge = made("a.test"), made("b.test")
+    wanted = Certificates(DEFAULT.pem, served({"a.test": one.pem}, {"b.test": challenge.pem}))
+    write_certificates(front.site, wanted)
+    assert change_certificates(front.master(), wanted)
+    assert not change_certificates(front.master(), wanted)
+    assert shown(front, "b.test") == fingerprint(DEFAULT)
+    apply(front, {})
 
 
 @pytest.mark.docker
