@@ -147,6 +147,11 @@ class Reason(StrEnum):
         "events",
         "A service claims a host, a path or a port of a gateway that it does not get.",
     )
+    CERTIFICATE_MISSING = (
+        "CertificateMissing",
+        "events",
+        "A host has no certificate of the wanted kind, or one that cannot be renewed.",
+    )
     FETCHED = "Fetched", "events", "A Git source has a new commit."
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
     REVISION_KEY_LOST = (
@@ -179,6 +184,12 @@ class Reason(StrEnum):
     SET_WEIGHT = "SetWeight", "operations", "A server of the pool gets another share of the requests."
     DELETE_SERVER = "DeleteServer", "operations", "A replica is taken out of the pool."
     WRITE_ROUTES = "WriteRoutes", "operations", "The routes of a gateway are written."
+    WRITE_CERTIFICATES = "WriteCertificates", "operations", "The certificates of a gateway are written."
+    CHANGE_CERTIFICATES = (
+        "ChangeCertificates",
+        "operations",
+        "A running HAProxy of a gateway gets other certificates.",
+    )
     CONFIGURE_GATEWAY = "ConfigureGateway", "operations", "The configuration of a gateway is written."
     NAME_SLOTS = "NameSlots", "operations", "Services are told which HAProxies a gateway has."
     CHANGE_ROUTES = "ChangeRoutes", "operations", "A running HAProxy of a gateway gets other routes."

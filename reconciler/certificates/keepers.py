@@ -42,7 +42,8 @@ def connected(account: Account, acme: Acme) -> AcmeServer:
 
 class Keepers:
     """The keeper of each gateway. `gateway` is the directory of one by name, `programs` that of DNS programs; `changed` is
-    called with the name of a gateway whose pass should look at its certificates, `failed` with an unexpected error.
+    called with the name of a gateway whose pass should look at its certificates, `failed` with an unexpected error. `start`
+    starts a thread.
     """
 
     def __init__(
@@ -50,15 +51,21 @@ class Keepers:
         gateway: Callable[[str], Path],
         programs: Path | None,
         environ: Mapping[str, str],
-        changed: Callable[[str], None],
-        failed: Callable[[str, Exception], None],
+        changed: Callable[[str], None] = lambda name: None,
+        failed: Callable[[str, Exception], None] = lambda name, error: None,
+        start: Callable[[threading.Thread], None] = threading.Thread.start,
     ) -> None:
         self._gateway = gateway
         self._runner = DnsRunner(programs, environ)
         self._changed = changed
         self._failed = failed
+        self._start_thread = start
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Keeper, threading.Thread]] = {}
+
+    def tell(self, changed: Callable[[str], None]) -> None:
+        """Call this with the name of a gateway from now on."""
+        self._changed = changed
 
     def of(self, name: str) -> Keeper:
         """The keeper of a gateway; its thread is started with the first call."""
@@ -94,5 +101,5 @@ class Keepers:
             # One that waits for a server must not keep the controller from ending.
             daemon=True,
         )
-        thread.start()
+        self._start_thread(thread)
         return keeper, thread

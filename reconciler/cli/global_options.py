@@ -78,6 +78,14 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             **_stored("bind", hidden),
         ),
         click.Option(
+            ["--dns-programs"],
+            type=DIRECTORY,
+            envvar=None if hidden else "VAULT_DNS_PROGRAMS",
+            show_envvar=True,
+            help="The directory of programs that set DNS records for certificates (dns-01 of ACME).",
+            **_stored("dns_programs", hidden),
+        ),
+        click.Option(
             ["--log-format"],
             type=click.Choice(LOG_FORMATS),
             envvar=None if hidden else "VAULT_LOG_FORMAT",

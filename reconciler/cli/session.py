@@ -48,6 +48,7 @@ class Session:
     allow_privileged: tuple[str, ...] = ()
     proxy_image: tuple[str, ...] = ()
     bind: str = ""
+    dns_programs: Path | None = None
     _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
     @classmethod
@@ -70,6 +71,7 @@ class Session:
             allow_privileged=frozenset(self.allow_privileged),
             proxy_images=self.proxy_image,
             bind=self.bind,
+            dns_programs=self.dns_programs.absolute() if self.dns_programs else None,
         )
 
     @cached_property

@@ -22,11 +22,14 @@ from reconciler.core.assess.observation import (
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.gateway_operations import (
+    ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
     DrainPool,
     EmptyPool,
+    GatewayTls,
     NameSlots,
+    WriteCertificates,
     WriteRoutes,
 )
 from reconciler.core.plan.preview import Preview
@@ -108,21 +111,25 @@ class Proxy(Protocol):
 class GatewayWish:
     """What a gateway is to serve: its settled routes, among `services`, the names of all that there are.
 
-    `quiet`: nothing else goes on, so that it may prepare for more services.
+    `quiet`: nothing else goes on, so that it may prepare for more services. `tls`: its certificates, if they are kept.
     """
 
     gateway: VaultGateway
     table: Table
     services: frozenset[str]
     quiet: bool
+    tls: GatewayTls | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayLook:
-    """An observation and a plan of a gateway; `holders` are the services that have, or get, a pool of it."""
+    """An observation and a plan of a gateway; `holders` are the services that have, or get, a pool of it. `is_whole`: each
+    running proxy told all that was asked, so that it has what was wanted once the plan is carried out.
+    """
 
     preview: Preview
     holders: frozenset[str]
+    is_whole: bool = True
 
 
 class GatewayProxy(Protocol):
@@ -146,6 +153,12 @@ class GatewayProxy(Protocol):
 
     def configure(self, stack: Stack, request: ConfigureGateway) -> None:
         """Render, validate and atomically write the configuration."""
+
+    def write_certificates(self, stack: Stack, request: WriteCertificates) -> None:
+        """Write the certificates; a proxy that starts reads them."""
+
+    def change_certificates(self, stack: Stack, request: ChangeCertificates) -> None:
+        """Change the certificates of a running proxy."""
 
     def name_slots(self, stack: Stack, request: NameSlots) -> None:
         """Write which proxies there are."""

@@ -132,7 +132,7 @@ class Application(Parts):
         from reconciler.controller.loop.manager import Controller
 
         world = self.world()
-        return Controller(
+        controller = Controller(
             world,
             self.options.state_dir,
             self.recorder,
@@ -144,6 +144,8 @@ class Application(Parts):
             plugins=self.registry.stamps,
             others=[make(self, world) for make in RECONCILERS.values()],
         )
+        self.keepers.tell(lambda name: controller.wake(Ref(VAULT_GATEWAY, name)))
+        return controller
 
     def follow(
         self,
@@ -270,6 +272,7 @@ def _gateways(application: Application, world: World) -> Reconciler:
         key=application.builder.key,
         now=world.now,
         clock=world.clock,
+        keepers=application.keepers,
     )
     mine = world.objects.of(VAULT_GATEWAY)
     run = partial(reconcile, world=gateway_world)

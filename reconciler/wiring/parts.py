@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from metrics.recorder import Recorder
+    from reconciler.certificates.keepers import Keepers
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.report.board import Board
     from reconciler.controller.secrets import Secrets
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from reconciler.store.objects import ObjectStore
     from vault_plugins.registry import Registry
 
+_log = logging.getLogger(__name__)
+
 WORKERS: Final = 4
 RESYNC_SECONDS: Final = 60.0
 
@@ -37,7 +42,8 @@ class Options:
     `host_paths` are directories that containers may write to, `read_only_host_paths` those that they may only read, both
     besides admission's own list if `default_host_paths`. `proxy_images` are patterns of what may run as HAProxy besides
     that list's. `bind` is the address of the host that ports are published on, empty for all. `allow_privileged` are
-    the names of the VaultServices that may have the profile `privileged`.
+    the names of the VaultServices that may have the profile `privileged`. `dns_programs` is the directory of programs that
+    set DNS records for ACME.
     """
 
     state_dir: Path
@@ -51,6 +57,7 @@ class Options:
     proxy_images: tuple[str, ...] = ()
     bind: str = ""
     allow_privileged: frozenset[str] = frozenset()
+    dns_programs: Path | None = None
 
 
 def utc_now() -> datetime:
@@ -119,6 +126,18 @@ class Parts:
         from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
 
         return HAProxyGateways(self._validate_gateway, self._default_certificate, time.monotonic)
+
+    @cached_property
+    def keepers(self) -> Keepers:
+        """The certificates of gateways, with a thread for each."""
+        from reconciler.api.kinds import VAULT_GATEWAY
+        from reconciler.certificates.keepers import Keepers
+
+        def failed(name: str, error: Exception) -> None:
+            _log.error("certificates of gateway %s: %s", name, error, exc_info=error)
+
+        gateways = self.objects.of(VAULT_GATEWAY)
+        return Keepers(gateways.directory, self.options.dns_programs, os.environ, failed=failed)
 
     @cached_property
     def recorder(self) -> Recorder:

@@ -14,12 +14,14 @@ from reconciler.api.errors import VaultError
 from reconciler.controller.report.executed import Executed
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.gateway_operations import (
+    ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
     DisconnectNetwork,
     DrainPool,
     EmptyPool,
     NameSlots,
+    WriteCertificates,
     WriteRoutes,
 )
 from reconciler.core.plan.operations import (
@@ -122,6 +124,10 @@ def _carry_out_gateway(
     match batch[0]:
         case WriteRoutes() as request:
             gateways.write_routes(stack, request)
+        case WriteCertificates() as request:
+            gateways.write_certificates(stack, request)
+        case ChangeCertificates() as request:
+            gateways.change_certificates(stack, request)
         case ConfigureGateway() as request:
             gateways.configure(stack, request)
         case NameSlots() as request:

@@ -15,6 +15,7 @@ from reconciler.api.condition_types import find_condition
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
+from reconciler.certificates.wanted import wanted
 from reconciler.controller.reconcile.executor import execute_gateway
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.routing import Permit, Routing, everything, settle_objects
@@ -22,13 +23,21 @@ from reconciler.controller.report import gateway_summary, summary
 from reconciler.controller.report.journal import death_of
 from reconciler.core.desired.build import project_of
 from reconciler.core.names import VAULT_NET
-from reconciler.core.plan.gateway_operations import ChangeRoutes, WriteRoutes
+from reconciler.core.plan.gateway_operations import (
+    ChangeCertificates,
+    ChangeRoutes,
+    GatewayTls,
+    WriteCertificates,
+    WriteRoutes,
+)
 from reconciler.core.plan.operations import Operation, Plan
 from reconciler.core.plan.preview import Preview
 from reconciler.proxy.base import GatewayWish
 
 if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
+    from reconciler.certificates.keeper import Serving
+    from reconciler.certificates.keepers import Keepers
     from reconciler.controller.report.journal import Journal
     from reconciler.core.desired.stack import Stack
     from reconciler.core.routes.table import Table
@@ -46,7 +55,7 @@ LOG_LINES: Final = 10
 class GatewayWorld:
     """Everything that a pass over a gateway can see and change. `objects` are those of all kinds; `journal` records what is
     done to gateways. `bind` is the address of the host that ports are published on, empty for all, and `key` that of
-    revisions; `now` gives aware UTC datetimes, `clock` seconds for durations.
+    revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the certificates.
     """
 
     objects: Objects[Any, Any]
@@ -58,6 +67,7 @@ class GatewayWorld:
     now: Callable[[], datetime]
     clock: Callable[[], float]
     permits: Permit = everything
+    keepers: Keepers | None = None
 
 
 def reconcile(name: str, world: GatewayWorld) -> Result:
@@ -94,24 +104,32 @@ def _advance(
     """Observe, report, execute."""
     table, refused = routing.tables[stored.name], routing.refused(stored.name)
     stack = _stack(stored, _served(table), world)
+    keeper = world.keepers.of(stored.name) if world.keepers else None
+    spec = stored.resource.spec
+    serving = keeper.serve(wanted(table, spec), spec.acme) if keeper else None
     wish = GatewayWish(
         gateway=stored.resource,
         table=table,
         services=frozenset(world.objects.of(VAULT_SERVICE).names()),
         quiet=_is_quiet(routing, world),
+        tls=_tls(serving) if serving else None,
     )
     world.journal.begin(stack, stored.resource.spec, stored.origin.commit, world.now())
     look = world.gateways.look(stack, wish, world.engine.observe(stack), world.now())
     preview = look.preview
 
-    status = gateway_summary.after_pass(before, stored, preview, table, refused)
+    troubles = serving.troubles if serving else ()
+    status = gateway_summary.after_pass(before, stored, preview, table, refused, troubles)
     if stored.deletion:
         users = frozenset(table.services.values())
         status = gateway_summary.still_routed(status, stored.generation, users, preview.now)
     _put_status(stored, status, world, before)
     refusals = [(Reason.ROUTE_REFUSED, f"{each.claim.service}: {each.message}") for each in refused]
+    refusals += [(Reason.CERTIFICATE_MISSING, f"{each.names[0]}: {each.message}") for each in troubles]
     world.journal.noticed(preview.assessment, refusals)
     _carry_out(stored, preview, world)
+    if keeper and serving and look.is_whole:
+        keeper.answering(serving.ids)
 
     plan, converged = preview.plan, gateway_summary.is_converged(preview)
     if converged:
@@ -131,6 +149,16 @@ def _served(table: Table) -> frozenset[str]:
     """The services whose replicas it has to reach: a redirect is answered without one."""
     passing = [route for route, its in table.routes.items() if its.redirect is None]
     return frozenset(table.services[route] for route in (*passing, *table.connections))
+
+
+def _tls(serving: Serving) -> GatewayTls:
+    return GatewayTls(
+        default=serving.default.pem,
+        hosts={host: held.bundle.pem for host, held in serving.hosts.items()},
+        challenges={host: bundle.pem for host, bundle in serving.challenges.items()},
+        answers=serving.paths,
+        secured=serving.secured,
+    )
 
 
 def _stack(stored: StoredObject[VaultGateway], routed: frozenset[str], world: GatewayWorld) -> Stack:
@@ -173,7 +201,9 @@ def _last_words(operations: tuple[Operation, ...], world: GatewayWorld) -> Mappi
 
 
 def _is_only_routes(plan: Plan) -> bool:
-    return all(isinstance(operation, WriteRoutes | ChangeRoutes) for operation in plan.operations)
+    """Whether no HAProxy comes, goes or is started again."""
+    kinds = (WriteRoutes, ChangeRoutes, WriteCertificates, ChangeCertificates)
+    return all(isinstance(operation, kinds) for operation in plan.operations)
 
 
 def _reassigned(plan: Plan) -> frozenset[str]:
@@ -216,4 +246,6 @@ def _delete(stored: StoredObject[VaultGateway], routing: Routing, world: Gateway
 
 def _gone(name: str, world: GatewayWorld) -> Result:
     world.journal.forget(name)
+    if world.keepers:
+        world.keepers.drop(name)
     return Result(gone=True)

@@ -12,6 +12,7 @@ from reconciler.core.desired.stack import Role
 
 if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
+    from reconciler.certificates.troubles import Trouble
     from reconciler.core.plan.preview import Preview
     from reconciler.core.routes.table import Refusal, Table
     from reconciler.store.base import StoredObject
@@ -31,6 +32,7 @@ def after_pass(
     preview: Preview,
     table: Table,
     refused: Sequence[Refusal],
+    troubles: Sequence[Trouble] = (),
 ) -> GatewayStatus:
     """The status after a pass that could observe everything."""
     plan = preview.plan
@@ -66,7 +68,7 @@ def after_pass(
             "Reconciling": ("True", Reason.PROGRESSING, doing or serves),
             "Stalled": ("False", Reason.WORKING, ""),
         }
-    return with_outcomes(before, stored.generation, preview.now, outcomes | _degraded(preview))
+    return with_outcomes(before, stored.generation, preview.now, outcomes | _degraded(preview, troubles))
 
 
 def still_routed(
@@ -96,10 +98,15 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _degraded(preview: Preview) -> Outcomes:
+def _degraded(preview: Preview, troubles: Sequence[Trouble]) -> Outcomes:
     wanted = sum(workload.replicas for workload in preview.stack.of(Role.PROXY))
     short = wanted - sum(instance.answering for instance in preview.assessment.observed.proxy.instances)
     if short > 0:
         message = f"of {wanted} HAProxies, {short} {'does' if short == 1 else 'do'} not answer"
         return {"Degraded": ("True", Reason.NOT_ALL_SERVING, message)}
+    if troubles:
+        names = len({name for each in troubles for name in each.names})
+        more = f" ({names - 1} more {'host' if names == 2 else 'hosts'})" if names > 1 else ""
+        message = f"{troubles[0].names[0]}{more}: {troubles[0].message}"
+        return {"Degraded": ("True", Reason.CERTIFICATE_MISSING, message)}
     return {"Degraded": ("False", Reason.ALL_SERVING, "")}

@@ -15,16 +15,33 @@ if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewaySpec
 
 __all__ = [
+    "ChangeCertificates",
     "ChangeRoutes",
     "ConfigureGateway",
     "DisconnectNetwork",
     "DrainPool",
     "EmptyPool",
+    "GatewayTls",
     "NameSlots",
+    "WriteCertificates",
     "WriteRoutes",
 ]
 
 Maps = Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayTls:
+    """The certificates of a gateway, PEM with their keys, which no representation shows: the default one, and those of
+    hosts. `challenges` are those for ACME servers, `answers` what they look for by path; `secured` are the hosts whose
+    certificate clients accept.
+    """
+
+    default: str = field(repr=False)
+    hosts: Mapping[str, str] = field(default_factory=dict, repr=False)
+    challenges: Mapping[str, str] = field(default_factory=dict, repr=False)
+    answers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secured: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,3 +136,27 @@ class DisconnectNetwork(ContainerOperation):
     @property
     def sentence(self) -> str:
         return f"disconnect {self.name} from {self.network}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WriteCertificates(Operation):
+    """Write the certificates of a gateway; a proxy that starts reads them."""
+
+    tls: GatewayTls = field(hash=False)
+
+    @property
+    def sentence(self) -> str:
+        hosts = len(self.tls.hosts)
+        return f"write the certificates of {hosts} {'host' if hosts == 1 else 'hosts'}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeCertificates(ContainerOperation):
+    """Change the certificates of a running proxy: the next handshake has them."""
+
+    slot: int
+    tls: GatewayTls = field(hash=False)
+
+    @property
+    def sentence(self) -> str:
+        return f"change certificates of {self.name}"

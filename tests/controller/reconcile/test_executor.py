@@ -11,12 +11,15 @@ from reconciler.controller.reconcile.executor import execute, execute_gateway
 from reconciler.controller.report.executed import Executed
 from reconciler.core.assess.cause import Cause
 from reconciler.core.plan.gateway_operations import (
+    ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
     DisconnectNetwork,
     DrainPool,
     EmptyPool,
+    GatewayTls,
     NameSlots,
+    WriteCertificates,
     WriteRoutes,
 )
 from reconciler.core.plan.operations import (
@@ -107,6 +110,9 @@ ROUTES = WriteRoutes(maps={}, held=(("h001", "web", 0),), routes=1, **WHY)
 CONFIGURATION = ConfigureGateway(spec=GatewaySpec(), pools=("h001",), **WHY)
 SLOTS = NameSlots(slots=(1,), **WHY)
 CHANGE = ChangeRoutes(**container("a"), slot=1, maps={}, changed=("routes",))
+TLS = GatewayTls(default="")
+CERTIFICATES = WriteCertificates(tls=TLS, **WHY)
+NEW_CERTIFICATES = ChangeCertificates(**container("a"), slot=1, tls=TLS)
 DRAIN = DrainPool(pool="h001", slots=(1,), servers=("a",), **WHY)
 EMPTY = EmptyPool(pool="h001", slots=(1,), servers=("a",), **WHY)
 DISCONNECTION = DisconnectNetwork(**container("a"), network="vault-web_vault-net")
@@ -116,6 +122,8 @@ DISCONNECTION = DisconnectNetwork(**container("a"), network="vault-web_vault-net
     ("operation", "call"),
     [
         (ROUTES, f"write_routes {ROUTES}"),
+        (CERTIFICATES, f"write_certificates {CERTIFICATES}"),
+        (NEW_CERTIFICATES, f"change_certificates {NEW_CERTIFICATES}"),
         (CONFIGURATION, f"configure {CONFIGURATION}"),
         (SLOTS, f"name_slots {SLOTS}"),
         (CHANGE, f"change_routes {CHANGE}"),

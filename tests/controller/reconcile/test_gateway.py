@@ -15,6 +15,11 @@ from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.api.reasons import Reason
 from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
+from reconciler.certificates.keeper import directory_of
+from reconciler.certificates.keepers import Keepers
+from reconciler.certificates.order import Answer, Order, Step
+from reconciler.certificates.self_signed import new_key
+from reconciler.certificates.store import Store
 from reconciler.controller.reconcile.gateway import GatewayWorld, reconcile
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.report.journal import Journal
@@ -51,7 +56,7 @@ class Answering(HAProxyGateways):
         if self.refusal:
             raise TemporaryError(self.refusal)
 
-    def _ask(self, stack: Stack, container: Container) -> Seen | None:
+    def _ask(self, stack: Stack, container: Container, *, has_tls: bool = False) -> Seen | None:
         if container.id not in self.workers:
             self.workers[container.id] = self._read(stack)
         return self.workers[container.id]
@@ -81,10 +86,15 @@ class GatewayStage:
     objects: MemoryObjects = field(default_factory=MemoryObjects)
     records: MemoryRecords = field(default_factory=MemoryRecords)
     gateways: Answering = field(default_factory=Answering)
+    keepers: Keepers = field(init=False)
 
     def __post_init__(self) -> None:
         self.machine = Machine(lambda: self.time, self.now)
         self.engine = MemoryEngine(self.machine)
+        # Without threads: what they do is tested where they are.
+        self.keepers = Keepers(
+            lambda name: self.state / "gateways" / name, None, {}, start=lambda thread: None
+        )
         objects = self.objects.of(VAULT_GATEWAY)
         objects.directory = lambda name: self.state / "gateways" / name  # type: ignore[method-assign]
         self.mine = objects
@@ -97,6 +107,7 @@ class GatewayStage:
             key=b"",
             now=self.now,
             clock=lambda: self.time,
+            keepers=self.keepers,
         )
 
     def now(self) -> datetime:
@@ -348,3 +359,61 @@ def test_a_dead_haproxy_comes_back(stage: GatewayStage, network: str) -> None:
     stage.machine.remove(victim)
     stage.settle()
     assert len(stage.proxies()) == 2
+
+
+HTTPS = [
+    {"name": "http", "port": 80, "protocol": "HTTP"},
+    {"name": "https", "port": 443, "protocol": "HTTPS"},
+]
+
+
+def test_a_host_below_test_has_a_certificate_before_it_is_redirected_to_https(stage: GatewayStage) -> None:
+    stage.gateway(listeners=HTTPS)
+    stage.service("files")
+    done = stage.settle()
+
+    words = [line.partition("] ")[2] for line in done]
+    assert words[0].startswith("write the certificates of 1 host")
+    assert words[1].startswith("write 1 routes")
+    tls = stage.site.config / "tls"
+    (line,) = (tls / "certificates.list").read_text().splitlines()
+    assert line.endswith(" files.test")
+    assert len(list(tls.glob("*.pem"))) == 2
+    assert read_gateway(stage.site).maps["routes"]["files.test/"].split("|")[2] == "S"
+    assert "PRIVATE" not in "".join(done)
+    assert stage.once() == Result(converged=True)
+
+    stage.service("files", tls={"certificate": "none"})
+    stage.settle()
+    assert (tls / "certificates.list").read_text() == ""
+    assert read_gateway(stage.site).maps["routes"]["files.test/"].split("|")[2] == "~"
+
+
+def test_a_certificate_that_cannot_be_used_is_told_and_all_else_serves(
+    stage: GatewayStage, tmp_path: Path
+) -> None:
+    stage.gateway(listeners=HTTPS)
+    stage.service("files")
+    chain = str(tmp_path / "chain.pem")
+    stage.service("wiki", tls={"files": {"chain": chain, "key": chain}})
+    stage.settle()
+
+    assert stage.ready() == ("True", Reason.SERVING, "2 routes of 2 services")
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert (degraded.status, degraded.reason) == ("True", Reason.CERTIFICATE_MISSING)
+    assert degraded.message == f"wiki.test: {chain}: does not exist; check the path"
+
+
+def test_answers_to_an_acme_server_are_served_and_that_is_said(stage: GatewayStage) -> None:
+    server = "https://acme.test/dir"
+    stage.gateway(listeners=HTTPS, acme={"acceptTerms": True, "server": server})
+    stage.service("files", tls={"certificate": "acme"})
+    stage.settle()
+    answer = Answer("files.test", "http-01", "https://acme.test/c", "token", "token.thumb")
+    store = Store(directory_of(stage.mine.directory("main")))
+    store.save_order(Order(server, ("files.test",), new_key(), stage.now(), Step.ANSWER, answers=(answer,)))
+    stage.settle()
+    assert read_gateway(stage.site).maps["acme"] == {answer.path: "token.thumb"}
+    (worker,) = stage.gateways.workers.values()
+    assert worker.maps["acme"] == {answer.path: "token.thumb"}

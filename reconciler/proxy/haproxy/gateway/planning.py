@@ -16,12 +16,15 @@ from reconciler.core.assess.observation import State
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.dependencies import plan_orphans
 from reconciler.core.plan.gateway_operations import (
+    ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
     DisconnectNetwork,
     DrainPool,
     EmptyPool,
+    GatewayTls,
     NameSlots,
+    WriteCertificates,
     WriteRoutes,
 )
 from reconciler.core.plan.images import fetch, stand_still
@@ -50,6 +53,7 @@ def plan_gateway(
     wanted: WantedGateway,
     sight: Sight,
     services: Collection[str],
+    tls: GatewayTls | None = None,
     *,
     can_hand_over: bool = True,
 ) -> Plan:
@@ -67,6 +71,8 @@ def plan_gateway(
         return Plan(routes, blocked=door.blocked, requeue_after=door.step.requeue_after)
 
     steps = (
+        # Before routes: plain HTTP is redirected to hosts that have one.
+        Step.of(_certificates(assessment, tls, sight)),
         Step.of(_routes(wanted, sight)),
         Step.of(_changes(assessment, wanted, sight)),
         Step.of(_configuration(assessment, spec, wanted, sight)),
@@ -112,6 +118,16 @@ def _routes(wanted: WantedGateway, sight: Sight) -> Iterator[Operation]:
 
 def _differing(before: Mapping[Need, str], after: Mapping[Need, str]) -> set[Need]:
     return {need for need, _ in set(before.items()) ^ set(after.items())}
+
+
+def _certificates(assessment: Assessment, tls: GatewayTls | None, sight: Sight) -> Iterator[Operation]:
+    if tls is None:
+        return
+    if not sight.is_certified:
+        yield WriteCertificates(tls=tls, cause=Cause.STALE if sight.written.structure else Cause.MISSING)
+    for container in assessment.observed.of(haproxy_of(assessment.stack).name):
+        if container.id in sight.uncertified:
+            yield ChangeCertificates.on(container, Cause.STALE, slot=container.slot or 0, tls=tls)
 
 
 def _changes(assessment: Assessment, wanted: WantedGateway, sight: Sight) -> Iterator[Operation | Wait]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.api.errors import PermanentError
-from reconciler.api.vaultgateway import VaultGateway
+from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.history import History
 from reconciler.core.assess.observation import (
@@ -29,11 +29,14 @@ from reconciler.core.assess.observation import (
 )
 from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.core.plan.gateway_operations import (
+    ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
     DrainPool,
     EmptyPool,
+    GatewayTls,
     NameSlots,
+    WriteCertificates,
     WriteRoutes,
 )
 from reconciler.core.plan.preview import Preview
@@ -41,6 +44,7 @@ from reconciler.proxy.base import GatewayLook, GatewayWish
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
+from reconciler.proxy.haproxy.gateway.certificates import Loaded, change_certificates, read_certificates
 from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
 from reconciler.proxy.haproxy.gateway.directory import (
     read_gateway,
@@ -58,7 +62,15 @@ from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, structure
 from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
 from reconciler.proxy.haproxy.gateway.site import site_of
-from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, DEFAULT_CERTIFICATE
+from reconciler.proxy.haproxy.gateway.tls_files import (
+    CERTIFICATE_LIST,
+    CHALLENGE_LIST,
+    DEFAULT_CERTIFICATE,
+    Certificates,
+    are_written,
+    served,
+    write_certificates,
+)
 from reconciler.proxy.haproxy.gateway.transactions import change_maps, read_maps
 from reconciler.proxy.haproxy.gateway.wanted import unneeded, want
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
@@ -72,14 +84,19 @@ LOOK_SECONDS: Final = 4.0
 """Timeout of one observation of one HAProxy."""
 CHANGE_SECONDS: Final = 10.0
 """Timeout of one change in one HAProxy."""
+CERTIFICATE_SECONDS: Final = 30.0
+"""Timeout of the changes of all certificates in one HAProxy: hundreds are new after a start without files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One HAProxy that answered; without `maps` it has not told them in time."""
+    """One HAProxy that answered; without `maps` it has not told them in time. `certificates` are None as well when it is
+    not to have any.
+    """
 
     process: tuple[Process, ...]
     maps: Maps | None
+    certificates: Loaded | None = None
 
 
 class HAProxyGateways:
@@ -120,7 +137,7 @@ class HAProxyGateways:
         spec = wish.gateway.spec
         with _reading(), _checking(stack):
             sight = self._sight(stack, wish, seen)
-            wanted = want(spec, wish.table, sight.written, quiet=wish.quiet)
+            wanted = want(spec, wish.table, sight.written, wish.tls, quiet=wish.quiet)
         written = sight.written
         proxy = ProxyObservation(
             expected=wanted.structure,
@@ -131,8 +148,10 @@ class HAProxyGateways:
             file=GATEWAY_FILE,
         )
         assessment = assess(stack, Observation(seen, proxy), now)
-        plan = plan_gateway(assessment, spec, wanted, sight, wish.services)
-        return GatewayLook(Preview(assessment, History(), plan), wanted.holders)
+        tls = wish.tls if _has_https(spec) else None
+        plan = plan_gateway(assessment, spec, wanted, sight, wish.services, tls)
+        is_whole = all(each.answering and each.container in sight.maps for each in sight.instances)
+        return GatewayLook(Preview(assessment, History(), plan), wanted.holders, is_whole)
 
     def _sight(self, stack: Stack, wish: GatewayWish, seen: EngineObservation) -> Sight:
         written = read_gateway(stack.site)
@@ -141,7 +160,10 @@ class HAProxyGateways:
             for c in seen.containers
             if c.role is Role.PROXY and c.state is State.RUNNING and c.slot is not None
         ]
-        found = {container.id: self._ask(stack, container) for container in asked}
+        certificates = _certificates(wish.tls) if wish.tls and _has_https(wish.gateway.spec) else None
+        found = {
+            container.id: self._ask(stack, container, has_tls=certificates is not None) for container in asked
+        }
         silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
         answering = [c for c in asked if found[c.id]]
         return Sight(
@@ -156,16 +178,27 @@ class HAProxyGateways:
                 pool: Leftover.of(self._workers(stack, answering, pool))
                 for pool in unneeded(wish.table, written)
             },
+            is_certified=certificates is None or are_written(stack.site, certificates),
+            uncertified=frozenset(
+                id
+                for id, answer in found.items()
+                if certificates
+                and answer
+                and answer.certificates
+                and answer.certificates.lists
+                and not answer.certificates.has(certificates)
+            ),
         )
 
-    def _ask(self, stack: Stack, container: Container) -> Seen | None:
+    def _ask(self, stack: Stack, container: Container, *, has_tls: bool = False) -> Seen | None:
         runtime = _runtime(stack, container.slot or 0, LOOK_SECONDS)
         try:
             processes = runtime.processes()
         except ProxyError:
             return None
         try:
-            return Seen(processes, read_maps(runtime.master, MAPS, processes[0].info.pid))
+            maps = read_maps(runtime.master, MAPS, processes[0].info.pid)
+            return Seen(processes, maps, read_certificates(runtime.master) if has_tls else None)
         except ProxyError:
             # It is there; the next pass asks again.
             return Seen(processes, None)
@@ -183,6 +216,16 @@ class HAProxyGateways:
         with _writing(), _checking(stack):
             write_routes(stack.site, held, request.maps)
 
+    def write_certificates(self, stack: Stack, request: WriteCertificates) -> None:
+        """See GatewayProxy.write_certificates."""
+        with _writing(), _checking(stack):
+            write_certificates(stack.site, _certificates(request.tls))
+
+    def change_certificates(self, stack: Stack, request: ChangeCertificates) -> None:
+        """See GatewayProxy.change_certificates."""
+        with _checking(stack), suppress(ProxyAwayError):
+            change_certificates(_master(stack, request.slot, CERTIFICATE_SECONDS), _certificates(request.tls))
+
     def configure(self, stack: Stack, request: ConfigureGateway) -> None:
         """See GatewayProxy.configure."""
         site, spec, image = stack.site, request.spec, haproxy_of(stack).image
@@ -193,18 +236,21 @@ class HAProxyGateways:
             trial = trial_files(spec, request.pools, image)
             wanted = (structure(spec, request.pools), image)
             prepare(site)
-            tls = self._tls(site) if any(each.protocol == "HTTPS" for each in spec.listeners) else {}
+            tls = self._tls(site) if _has_https(spec) else {}
             if wanted not in self._accepted:
-                validate_files(site, image, {**trial, **tls}, self._validate)
+                # Without the certificates of hosts: they are elsewhere while HAProxy judges.
+                empty = {CERTIFICATE_LIST: "", CHALLENGE_LIST: ""} if tls else {}
+                validate_files(site, image, {**trial, **tls, **empty}, self._validate)
                 self._accepted.add(wanted)
             write_files(site.config, tls, site)
             write_configuration(site, spec, request.pools, image)
 
     def _tls(self, site: Site) -> dict[str, str]:
         """The certificates that HTTPS listeners need at a start: those that are there, or a single one."""
-        there = read_files(site.config, (DEFAULT_CERTIFICATE, CERTIFICATE_LIST))
+        there = read_files(site.config, (DEFAULT_CERTIFICATE, CERTIFICATE_LIST, CHALLENGE_LIST))
         return {
             CERTIFICATE_LIST: there.get(CERTIFICATE_LIST, ""),
+            CHALLENGE_LIST: there.get(CHALLENGE_LIST, ""),
             DEFAULT_CERTIFICATE: there.get(DEFAULT_CERTIFICATE) or self._certificate(),
         }
 
@@ -241,6 +287,14 @@ class HAProxyGateways:
                 )
         with _writing():
             write_pool(stack.site, request.pool, (), None)
+
+
+def _has_https(spec: GatewaySpec) -> bool:
+    return any(each.protocol == "HTTPS" for each in spec.listeners)
+
+
+def _certificates(tls: GatewayTls) -> Certificates:
+    return Certificates(tls.default, served(tls.hosts, tls.challenges))
 
 
 def _master(stack: Stack, slot: int, seconds: float) -> Master:

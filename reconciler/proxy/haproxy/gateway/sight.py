@@ -43,6 +43,8 @@ class Leftover:
 class Sight:
     """`slots` are those that were named to services, `instances` the HAProxies that were asked, and `maps` those of each
     that answers, by its container's ID; `leftovers` are the pools that no route leads to and that may have servers.
+    `is_certified`: the certificates that are wanted are written. `uncertified` are the containers' IDs of HAProxies that
+    have others.
     """
 
     written: WrittenGateway = field(default_factory=WrittenGateway)
@@ -50,3 +52,5 @@ class Sight:
     instances: tuple[ProxyInstance, ...] = ()
     maps: Mapping[str, Maps] = field(default_factory=dict)
     leftovers: Mapping[str, Leftover] = field(default_factory=dict)
+    is_certified: bool = True
+    uncertified: frozenset[str] = frozenset()

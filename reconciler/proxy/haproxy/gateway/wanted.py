@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.core.plan.gateway_operations import GatewayTls
 from reconciler.core.routes.table import Table
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import Maps, maps_of
@@ -51,7 +52,14 @@ class WantedGateway:
         return frozenset(need.service for need in self.held)
 
 
-def want(spec: GatewaySpec, table: Table, written: WrittenGateway, *, quiet: bool) -> WantedGateway:
+def want(
+    spec: GatewaySpec,
+    table: Table,
+    written: WrittenGateway,
+    tls: GatewayTls | None = None,
+    *,
+    quiet: bool,
+) -> WantedGateway:
     """What a gateway has to be. Unless it is `quiet`, no pools are added beside those that services wait for."""
     needs = needs_of(table)
     names = tuple(written.pools) or pool_names(SPARES)
@@ -67,7 +75,14 @@ def want(spec: GatewaySpec, table: Table, written: WrittenGateway, *, quiet: boo
     return WantedGateway(
         held=assignment.pools,
         needed=frozenset(routed.values()),
-        maps=maps_of(table, routed, settings, spec.trusted_proxies),
+        maps=maps_of(
+            table,
+            routed,
+            settings,
+            spec.trusted_proxies,
+            answers=tls.answers if tls else {},
+            secured=tls.secured if tls else frozenset(),
+        ),
         pools=pools,
         structure=_structure(spec, pools),
     )
