@@ -19,6 +19,7 @@ SLOTS: Final = 8
 """Slots whose sockets a leaving worker tries: a pair, and those that are still leaving."""
 TRUSTED_HOPS: Final = 3
 """Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
+HTTPS_PORT: Final = 443
 REDIRECT_CODES: Final = (301, 302, 307, 308)
 
 ERRORS_LOG: Final = '"%ci:%cp %b/%s %ST %tsc %TR/%Tw/%Tc/%Tr/%Ta %HM %HPO %[var(txn.request_id)]"'
@@ -100,6 +101,7 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         "proxy_protocol": _expected([each for each in listeners if not _is_split(each, spec)], values),
         "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
         "default_status": spec.default_response.status,
+        "https_port": _https_port(listeners),
         "hops": repeated(_HOP, [{"n": n} for n in range(1, TRUSTED_HOPS + 1)]),
         "wildcards": repeated(_WILDCARD, [{**values, "label": label} for label in _LABELS]),
         "rates": repeated(_RATE, windows),
@@ -130,6 +132,12 @@ def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obje
         "successor": _successor(listener.name, "tcp", values),
     }
     return filled(_HERE / "tcp.cfg.template", {**own, **parts})
+
+
+def _https_port(listeners: Sequence[Listener]) -> str:
+    """What stands behind the host of an https address: nothing for the usual port."""
+    ports = [listener.port for listener in listeners if listener.protocol == "HTTPS"]
+    return "" if not ports or HTTPS_PORT in ports else f":{ports[0]}"
 
 
 def _http_bind(listener: Listener, spec: GatewaySpec, values: Mapping[str, object]) -> str:

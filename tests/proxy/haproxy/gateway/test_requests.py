@@ -230,7 +230,8 @@ def test_plain_http_goes_to_https_where_a_route_has_a_certificate(served: Any) -
     front = served(tls={"certificate": "acme"})
     answer = front.get("a.test", "/x?y")
 
-    assert (answer.status, answer.headers["location"]) == (308, "https://a.test/x?y")
+    assert (answer.status, answer.headers["location"]) == (308, f"https://a.test:{HTTPS}/x?y")
+    assert front.get("a.test:8080", "/").headers["location"] == f"https://a.test:{HTTPS}/"
     assert front.get("a.test", X_Forwarded_Proto="https").status == 200
 
 
