@@ -100,6 +100,9 @@ class Keeper:
             self._store.remove(each)
         hosts = chosen(wants, held, now)
         self._want(tuple(orderable(wants, acme)), acme)
+        if self._store.take_requests():
+            # Of another process, which asks for a pass as well.
+            self._awake.set()
         answers = self._answers()
         return Serving(
             default.bundle,

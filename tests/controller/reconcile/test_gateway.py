@@ -416,4 +416,5 @@ def test_answers_to_an_acme_server_are_served_and_that_is_said(stage: GatewaySta
     stage.settle()
     assert read_gateway(stage.site).maps["acme"] == {answer.path: "token.thumb"}
     (worker,) = stage.gateways.workers.values()
+    assert worker.maps
     assert worker.maps["acme"] == {answer.path: "token.thumb"}

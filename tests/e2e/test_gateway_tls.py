@@ -1,0 +1,112 @@
+"""Certificates of a gateway on a real engine, from pebble with its validation on: no reload, no lost request."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.certificates.keeper import directory_of
+from reconciler.certificates.store import Store
+from reconciler.certificates.wanted import Source
+from reconciler.proxy.haproxy.gateway.containers import project_of
+from tests.certificates.pebble import running
+from tests.e2e.docker_cli import containers
+from tests.e2e.gateway_stage import GatewayStage, Requests, gateway_stage
+from tests.e2e.stage import free_ports
+from tests.e2e.waiting import until
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture(params=["published", "host"])
+def stage(request: pytest.FixtureRequest) -> Iterator[GatewayStage]:
+    with gateway_stage(request.param) as made:
+        yield made
+
+
+def curl(url: str, host: str, port: int, *options: str) -> str:
+    """What a user gets, or why not."""
+    done = subprocess.run(
+        ["curl", "--silent", "--show-error", "--max-time", "20", "--resolve", f"{host}:{port}:127.0.0.1",
+         "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}", *options, url],
+        capture_output=True, text=True, timeout=40,
+    )  # fmt: skip
+    return (done.stdout + done.stderr).strip()
+
+
+def served_serial(host: str, port: int) -> str:
+    """The serial number of the certificate that a client of this host meets, in lower case."""
+    met = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", host],
+        input="", capture_output=True, text=True, timeout=30,
+    ).stdout  # fmt: skip
+    shown = ["openssl", "x509", "-noout", "-serial"]
+    return subprocess.run(shown, input=met, capture_output=True, text=True, timeout=30).stdout.lower()
+
+
+def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_path: Path) -> None:
+    (https,) = free_ports(1)
+    listeners = [
+        {"name": "http", "port": stage.port, "protocol": "HTTP", "address": "127.0.0.1"},
+        {"name": "https", "port": https, "protocol": "HTTPS", "address": "127.0.0.1"},
+    ]
+    names = ["one.example.org", "www.one.example.org"]
+    root = tmp_path / "root.pem"
+    with running(tmp_path, "127.0.0.1", stage.port, https) as pebble, stage.controller():
+        root.write_text(pebble.root())
+        stage.write(listeners=listeners, acme=pebble.acme().to_document())
+        until("ready", stage.ready)
+        before, ids = stage.workers(), containers(project_of(stage.name))
+        for service, hostnames in (("one", names), ("two", ["two.test"])):
+            stage.serve(service, hostnames=hostnames)
+            stage.start(service)
+
+        def serves(name: str) -> bool:
+            return curl(f"https://{name}:{https}/", name, https, "--cacert", str(root)).startswith("200")
+
+        for name in names:
+            until(f"a certificate for {name}", lambda: serves(name))  # noqa: B023
+        until(
+            "plain HTTP goes to https",
+            lambda: (
+                curl(f"http://{names[0]}:{stage.port}/x", names[0], stage.port)
+                == f"308 https://{names[0]}:{https}/x"
+            ),
+        )
+        until(
+            "a self-signed one",
+            lambda: curl(f"https://two.test:{https}/", "two.test", https, "--insecure").startswith("200"),
+        )
+
+        store = Store(directory_of(stage.application.objects.of(VAULT_GATEWAY).directory(stage.name)))
+        first = {held.file: held.bundle for held in store.held(store.state()) if held.source is Source.ACME}
+        store.request_renewal(tuple(names))
+        with Requests(stage, "one") as load:
+            # A pass finds the request, at the latest with the next resync.
+            until(
+                "another certificate",
+                lambda: all(
+                    first[held.file] != held.bundle
+                    for held in store.held(store.state())
+                    if held.source is Source.ACME
+                ),
+            )
+            (renewed,) = (held for held in store.held(store.state()) if held.source is Source.ACME)
+            serial = renewed.bundle.certificate.serial
+            until("HAProxy has it", lambda: serial in served_serial(names[0], https))
+        assert all(isinstance(answer, tuple) for answer in load.answers)
+        assert (stage.workers(), containers(project_of(stage.name))) == (before, ids)
+
+        keys = list((stage.site.config / "tls").glob("*.pem"))
+        assert len(keys) == 3
+        owner = 0 if stage.network == "host" else stage.site.uid
+        if os.geteuid() == 0:
+            assert {(stat.S_IMODE(key.stat().st_mode), key.stat().st_uid) for key in keys} == {(0o600, owner)}
+        assert "PRIVATE" not in stage.story()
+        assert "PRIVATE" not in stage.vaultctl("get", f"vg/{stage.name}", "-o", "yaml")
