@@ -7,7 +7,7 @@ WORKERS ?= 3
 # Test inputs from outside of the project, each with its expected result.
 CASES ?= ../shared/cases
 
-.PHONY: help venv engine images demo test simulate fuzz chaos cases mutants sbom lint bench soak clean
+.PHONY: help venv engine images demo test zero-loss simulate fuzz chaos cases mutants sbom lint bench soak clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ demo: venv engine ## Start three load-balanced replicas on http://127.0.0.1:8080
 
 test: venv engine images ## Run every test, including those on the real engine (WORKERS=n files in parallel)
 	@$(VENV)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+zero-loss: venv engine images ## Try every change under load, behind a HAProxy of its own and behind a gateway
+	@EVERY_WAY=1 $(VENV)/pytest -m promise tests/e2e
 
 simulate: venv ## Run 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)

@@ -15,7 +15,7 @@ from tests.simulation.many import computing_for, live_through_all, quietly
 from tests.simulation.simulation import Simulation, live_through
 from tests.simulation.story import Violation
 
-HISTORIES = int(os.environ.get("SIMULATIONS", "6000"))
+HISTORIES = int(os.environ.get("SIMULATIONS", "4000"))
 SEED = os.environ.get("SEED")
 AT_ONCE = 2000
 """Histories of one test, so that a run tells how far it is."""
