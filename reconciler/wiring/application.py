@@ -12,13 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.api.kinds import KINDS, VAULT_GATEWAY, VAULT_SERVICE
+from reconciler.api.kinds import KINDS, VAULT_GATEWAY, VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
 from reconciler.wiring.parts import Options, Parts, utc_now
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
-    from reconciler.api.kinds import Ref
     from reconciler.controller.loop.manager import Controller
     from reconciler.controller.loop.workers import Reconciler
     from reconciler.controller.notify.commit_status import CommitStatus

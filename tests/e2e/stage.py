@@ -131,6 +131,8 @@ class Stage:
     def write(self, **spec: Any) -> None:
         """Change fields of the spec and write the manifest; a mapping is merged, None takes a field away."""
         self.spec = _merged(self._common(), _merged(self.spec, spec))
+        if "routes" in self.spec:
+            self.spec.pop("route", None)
         self.write_manifest("VaultService", self.name, self.spec)
 
     def write_manifest(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from reconciler.api import find_condition
 from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import containers, inspect, remove_project
-from tests.e2e.proof import harsh_stage, under_load
+from tests.e2e.proof import NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
 
@@ -168,6 +168,26 @@ def _workers(stage: Stage) -> list[str]:
         answer = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
     rows = [line.split() for line in answer.splitlines() if line and not line.startswith("#")]
     return [" ".join(row[:3]) for row in rows]
+
+
+def test_a_service_in_two_pools_rolls_and_a_route_moves_to_another_pool() -> None:
+    cart = {"hostnames": [HOST], "path": "/cart", "stripPath": True, "sticky": "cookie"}
+    with harsh_stage(routed=True, replicas=2, routes=[{"hostnames": [HOST]}, cart]) as stage:
+        with stage.controller():
+            stage.converged()
+            with under_load(stage):
+                stage.write(**NEW_VERSION)
+                stage.converged()
+                # HAProxy has compression by pool, so the replicas join another one.
+                stage.write(routes=[{"hostnames": [HOST], "compression": True}, cart])
+                stage.converged()
+        assert runs_version(stage)
+        assert _pool_kinds(stage) == {"s", "z"}
+
+
+def _pool_kinds(stage: Stage) -> set[str]:
+    lines = (stage.state / "gateways" / stage.gateway / "haproxy" / "assignment.txt").read_text()
+    return {line[0] for line in lines.splitlines()}
 
 
 def test_the_younger_one_of_two_that_claim_a_host_says_so(shared: tuple[Stage, Neighbour]) -> None:
