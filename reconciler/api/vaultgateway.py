@@ -1,7 +1,7 @@
 """The custom resource VaultGateway: a front door that many VaultServices share, field by field.
 
-A gateway says where it listens and whom it believes; what reaches which service is said by the services themselves, in
-their `spec.route`. The defaults make `spec: {}` a gateway for HTTP and HTTPS.
+A gateway says where it listens and which proxies it trusts; the services say in their `spec.route` what reaches them.
+The defaults make `spec: {}` a gateway for HTTP and HTTPS.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ def settle_objects(
     deleted keeps its routes until it is gone. `instead` counts in place of the stored service of its name; one that is not
     stored yet comes after all others.
 
-    Raises VaultError: with an object that cannot be read it is unknown what belongs to whom, and nothing is to be changed.
+    Raises VaultError: with an object that cannot be read it is unknown which service has which route, and nothing is to
+    be changed.
     """
     gateways = {each.name: each.resource.spec for each in _stored(objects.of(VAULT_GATEWAY))}
     services = objects.of(VAULT_SERVICE)

@@ -3,7 +3,7 @@
 HAProxy is replaced like any workload, one new before one old, but the new one takes the listening sockets over from the old
 one, so that not even a connection in the kernel's queue is lost. A changed published port is opened on a new gateway first;
 the old gateway is removed after the last HAProxy in its namespace. One that publishes a port that the new one needs as well
-has to go first: nobody is served from then on until a HAProxy runs in the new one.
+has to go first: no request is served from then on until a HAProxy runs in the new one.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def flags_of(route: Route, *, is_secured: bool = False) -> str:
     letters = {
         "A": bool(route.allow_from),
         "C": route.cors is not None,
-        # Nobody may pass as long as the proxy cannot ask for a password.
+        # All requests are refused as long as the proxy cannot ask for a password.
         "D": route.auth is not None,
         "H": any(_headers(route.headers)),
         "L": route.rate_limit is not None,
