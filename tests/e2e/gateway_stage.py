@@ -88,8 +88,7 @@ class GatewayStage:
         """A service with a route to its own host, which nothing but the gateway acts on."""
         name = self._full(service)
         hostnames = {"gateway": self.name, "hostnames": [f"{service}.test"], **route}
-        (port,) = free_ports(1)
-        spec = {"plugin": "whoami", "suspend": True, "ports": {"http": port}, "route": hostnames}
+        spec = {"plugin": "whoami", "suspend": True, "route": hostnames}
         self._manifest("VaultService", name, spec)
 
     def drop(self, service: str) -> None:
