@@ -87,8 +87,8 @@ class GatewayStage:
     def serve(self, service: str, **route: Any) -> None:
         """A service with a route to its own host, which nothing but the gateway acts on."""
         name = self._full(service)
-        hostnames = {"gateway": self.name, "hostnames": [f"{service}.test"], **route}
-        spec = {"plugin": "whoami", "suspend": True, "route": hostnames}
+        plain = {"gateway": self.name, "hostnames": [f"{service}.test"], "tls": {"redirect": False}, **route}
+        spec = {"plugin": "whoami", "suspend": True, "route": plain}
         self._manifest("VaultService", name, spec)
 
     def drop(self, service: str) -> None:

@@ -13,6 +13,7 @@ from reconciler.proxy.haproxy.gateway.containers import project_of
 from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_slots
 from tests.e2e.docker_cli import containers
 from tests.e2e.gateway_stage import GatewayStage, Requests, another_image, gateway_stage
+from tests.e2e.stage import free_ports
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.promise]
@@ -28,6 +29,9 @@ CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {
     "StartContainer": lambda stage, tag: stage.write(image=another_image(stage, tag)),
     "StopContainer": lambda stage, tag: stage.write(image=another_image(stage, tag)),
     "RemoveContainer": lambda stage, tag: stage.write(image=another_image(stage, tag)),
+    # A host of its own needs a certificate of its own.
+    "WriteCertificates": lambda stage, tag: stage.serve("other", hostnames=[f"{tag}.test"]),
+    "ChangeCertificates": lambda stage, tag: stage.serve("other", hostnames=[f"{tag}.test"]),
     # Its route needs no pool any more.
     "DrainPool": lambda stage, tag: stage.serve("leaving", redirect={"hostname": f"{tag}.test"}),
     "EmptyPool": lambda stage, tag: stage.serve("leaving", redirect={"hostname": f"{tag}.test"}),
@@ -44,6 +48,13 @@ LEAVING = ("DrainPool", "EmptyPool", "DisconnectNetwork")
 def stage() -> Iterator[GatewayStage]:
     """A gateway with a service that is asked all the time, and another one."""
     with gateway_stage("published") as made:
+        (https,) = free_ports(1)
+        made.write(
+            listeners=[
+                {"name": "http", "port": made.port, "protocol": "HTTP", "address": "127.0.0.1"},
+                {"name": "https", "port": https, "protocol": "HTTPS", "address": "127.0.0.1"},
+            ]
+        )
         for service in ("one", "other"):
             made.serve(service)
         with made.controller():

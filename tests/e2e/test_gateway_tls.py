@@ -64,7 +64,7 @@ def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_
         until("ready", stage.ready)
         before, ids = stage.workers(), containers(project_of(stage.name))
         for service, hostnames in (("one", names), ("two", ["two.test"])):
-            stage.serve(service, hostnames=hostnames)
+            stage.serve(service, hostnames=hostnames, tls={})
             stage.start(service)
 
         def serves(name: str) -> bool:

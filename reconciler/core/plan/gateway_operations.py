@@ -21,7 +21,6 @@ __all__ = [
     "DisconnectNetwork",
     "DrainPool",
     "EmptyPool",
-    "GatewayTls",
     "NameSlots",
     "WriteCertificates",
     "WriteRoutes",

@@ -76,7 +76,7 @@ local function hold(txn, pool, limit)
         now = now_ms()
         released = lets_go(txn, pool, now)
     end
-    local result = txn.f:nbsrv(pool) > 0 and "released" or leaving(txn) and "handed_over" or "timeout"
+    local result = released and "released" or leaving(txn) and "handed_over" or "timeout"
     count(result, (now - began) / 1000)
 end
 
