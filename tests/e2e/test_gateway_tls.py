@@ -88,7 +88,8 @@ def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_
         first = {held.file: held.bundle for held in store.held(store.state()) if held.source is Source.ACME}
         store.request_renewal(tuple(names))
         with Requests(stage, "one") as load:
-            # A pass finds the request, at the latest with the next resync.
+            # The pass of this change finds the request.
+            stage.serve("two", path="/new", tls={})
             until(
                 "another certificate",
                 lambda: all(
