@@ -335,3 +335,16 @@ def test_container_names_of_a_service_that_was_first_are_kept(make: Make, tmp_pa
     with pytest.raises(VaultError, match=rf"names of service '{service.name}-side'.*foreign-name"):
         application.build(_service(MORE="side-car"))
     application.build(_service(MORE="other-car"))
+
+
+def test_passes_of_both_kinds_ask_which_host_names_are_permitted(make: Make) -> None:
+    application = make(allow_hostnames=("*.example.org",))
+    assert application.permits("files", "app.example.org")
+    assert not application.permits("files", "bank.test")
+    assert make().permits("files", "bank.test")
+
+    spec = {"plugin": "mounting", "route": {"hostnames": ["bank.test"]}}
+    service = VaultService.model_validate({"metadata": {"name": "files"}, "spec": spec})
+    routed = application.build(service).routed
+    assert routed is not None
+    assert [each.why.value for each in routed.refusals] == ["HostnameNotPermitted"]

@@ -6,12 +6,13 @@ at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, permission_warning
+from reconciler.api.reasons import Reason
 from reconciler.app.documents import claimed
 from vault_plugins.contract import PluginError
 
@@ -73,12 +74,20 @@ def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], N
         except (VaultError, PluginError) as error:
             problems.append(Problem(manifest.path, manifest.line, 1, "", f"{resource.ref.label}: {error}"))
         else:
+            problems += _forbidden(manifest, stack)
             for warning in stack.warnings if stack else ():
                 warn(f"{manifest.path}:{manifest.line}: {resource.name}: {warning}")
             prepared.append(Prepared(manifest, stack))
     if problems:
         raise ManifestError(problems)
     return prepared
+
+
+def _forbidden(manifest: Manifest, stack: Stack | None) -> Iterator[Problem]:
+    """The host names that the operator does not let it claim; all other refusals depend on other objects and may pass."""
+    for reason, message in stack.routed.problems if stack and stack.routed else ():
+        if reason == Reason.HOSTNAME_NOT_PERMITTED:
+            yield Problem(manifest.path, manifest.line, 1, "", f"{manifest.resource.ref.label}: {message}")
 
 
 def _warn_of_readable_secrets(manifest: Manifest, warn: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from reconciler.cli.host_paths import HOST_PATH
+from reconciler.cli.hostname_pattern import HOSTNAME_PATTERN
 from reconciler.cli.ip_address import ADDRESS
 from reconciler.cli.session import LOG_FORMATS, Session
 
@@ -57,6 +58,17 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             show_envvar=True,
             help="A service that may have the admission profile `privileged`; may be given more than once.",
             **_stored("allow_privileged", hidden),
+        ),
+        click.Option(
+            ["--allow-hostnames"],
+            type=HOSTNAME_PATTERN,
+            metavar="PATTERN",
+            multiple=True,
+            envvar=None if hidden else "VAULT_ALLOW_HOSTNAMES",
+            show_envvar=True,
+            help="Host names that routes may claim, such as '*.example.org' for all names below it; may be given more than "
+            "once. Default: all.",
+            **_stored("allow_hostnames", hidden),
         ),
         click.Option(
             ["--proxy-image"],

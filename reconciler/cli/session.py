@@ -46,6 +46,7 @@ class Session:
     log_format: str = LOG_FORMATS[0]
     host_path: tuple[str, ...] = ()
     allow_privileged: tuple[str, ...] = ()
+    allow_hostnames: tuple[str, ...] = ()
     proxy_image: tuple[str, ...] = ()
     bind: str = ""
     dns_programs: Path | None = None
@@ -69,6 +70,7 @@ class Session:
             read_only_host_paths=host_paths.read_only(self.host_path),
             default_host_paths=not host_paths.closes_defaults(self.host_path),
             allow_privileged=frozenset(self.allow_privileged),
+            allow_hostnames=self.allow_hostnames,
             proxy_images=self.proxy_image,
             bind=self.bind,
             dns_programs=self.dns_programs.absolute() if self.dns_programs else None,

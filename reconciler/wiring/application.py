@@ -271,6 +271,7 @@ def _gateways(application: Application, world: World) -> Reconciler:
         key=application.builder.key,
         now=world.now,
         clock=world.clock,
+        permits=application.permits,
         keepers=application.keepers,
     )
     mine = world.objects.of(VAULT_GATEWAY)

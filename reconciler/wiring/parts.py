@@ -42,8 +42,9 @@ class Options:
     `host_paths` are directories that containers may write to, `read_only_host_paths` those that they may only read, both
     besides admission's own list if `default_host_paths`. `proxy_images` are patterns of what may run as HAProxy besides
     that list's. `bind` is the address of the host that ports are published on, empty for all. `allow_privileged` are
-    the names of the VaultServices that may have the profile `privileged`. `dns_programs` is the directory of programs that
-    set DNS records for ACME.
+    the names of the VaultServices that may have the profile `privileged`. `allow_hostnames` are patterns of the host names
+    that routes may claim; all, if there are none. `dns_programs` is the directory of programs that set DNS records for
+    ACME.
     """
 
     state_dir: Path
@@ -57,6 +58,7 @@ class Options:
     proxy_images: tuple[str, ...] = ()
     bind: str = ""
     allow_privileged: frozenset[str] = frozenset()
+    allow_hostnames: tuple[str, ...] = ()
     dns_programs: Path | None = None
 
 
@@ -159,6 +161,7 @@ class Parts:
         """The admission policy of this host."""
         import vault_plugins
         from reconciler.core.admission import HOST_ROOTS, HostRoot, Policy
+        from reconciler.core.admission.hostnames import ALL_HOSTNAMES
         from reconciler.core.admission.images import PROXY_IMAGES
         from reconciler.engines.host_files import look
         from reconciler.engines.host_routes import routes
@@ -178,6 +181,7 @@ class Parts:
             routes=routes,
             proxy_images=(*PROXY_IMAGES, *self.options.proxy_images),
             bind=self.options.bind,
+            hostnames=self.options.allow_hostnames or ALL_HOSTNAMES,
         )
 
     @cached_property
@@ -197,8 +201,14 @@ class Parts:
             self.secrets,
             self.objects.precedes,
             key,
-            Router(self.objects).routed,
+            Router(self.objects, self.permits).routed,
         )
+
+    def permits(self, service: str, host: str) -> bool:
+        """Whether the operator lets this service claim this host name."""
+        from reconciler.core.admission.hostnames import is_permitted
+
+        return is_permitted(host, self.policy.hostnames)
 
     def _gateway_sites(self) -> Mapping[str, Site]:
         """Where the files of all gateways are, and whose those of their proxies are."""

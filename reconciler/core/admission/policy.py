@@ -8,6 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, TypeAlias
 
+from reconciler.core.admission.hostnames import ALL_HOSTNAMES
 from reconciler.core.admission.images import PROXY_IMAGES
 from reconciler.core.admission.roots import HOST_ROOTS, HostRoot, Seen, unseen_host
 from reconciler.core.compose.shape import escaped
@@ -31,7 +32,8 @@ class Policy:
     `host_roots`. `private` are paths that no container may see, such as the controller's own state, and
     `engine_directories` says where the engine has its volumes and layers, which no container may see either. `look` says
     what the host has at an absolute path, `routes` which networks the host reaches without the engine. `proxy_images` are
-    patterns of what may run as HAProxy; `bind` is the address of the host that ports are published on, empty for all.
+    patterns of what may run as HAProxy; `bind` is the address of the host that ports are published on, empty for all;
+    `hostnames` are patterns of the host names that routes may claim.
     """
 
     allow_privileged: frozenset[str] = frozenset()
@@ -42,6 +44,7 @@ class Policy:
     routes: Callable[[], tuple[Subnet, ...]] = tuple
     proxy_images: tuple[str, ...] = PROXY_IMAGES
     bind: str = ""
+    hostnames: tuple[str, ...] = ALL_HOSTNAMES
 
     @property
     def hidden(self) -> tuple[str, ...]:

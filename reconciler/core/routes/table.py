@@ -71,9 +71,11 @@ def settle(
     owners: dict[tuple[str, HttpKey | TcpKey], Claim] = {}
     refusals: list[Refusal] = []
     for claim in sorted(claims_of(services), key=lambda claim: claim.seniority):
-        gateway, refusal = _gateway_of(claim, gateways)
+        # First of all: what the operator refuses depends on no gateway.
+        if (refusal := _not_permitted(claim, permits)) is None:
+            gateway, refusal = _gateway_of(claim, gateways)
         if refusal is None:
-            refusal = _not_permitted(claim, permits) or _no_listener(claim, gateway, gateways[gateway])
+            refusal = _no_listener(claim, gateway, gateways[gateway])
         if refusal is None:
             owner = owners.setdefault((gateway, claim.key), claim)
             refusal = _conflict(claim, owner, gateway) if owner is not claim else None
@@ -128,7 +130,10 @@ def _not_permitted(claim: Claim, permits: Permit) -> Refusal | None:
     host = claim.key.host
     if not host or permits(claim.service, host):
         return None
-    message = f"{host} is no name that {claim.service} may claim; see --allow-hostnames of the controller"
+    message = (
+        f"the operator does not let {claim.service} claim {host}; have vaultctl run with --allow-hostnames "
+        f"'{host}', or claim another name"
+    )
     return Refusal(claim, Refused.NOT_PERMITTED, message)
 
 

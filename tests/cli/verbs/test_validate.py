@@ -52,3 +52,14 @@ def test_all_mistakes_are_told_with_their_places(vaultctl: Vaultctl, manifest: M
 def test_nothing_is_written(vaultctl: Vaultctl, manifest: Manifest, state: Path) -> None:
     vaultctl("validate", "-f", manifest())
     assert not (state / "services").exists()
+
+
+def test_a_host_name_has_to_be_permitted(vaultctl: Vaultctl, manifest: Manifest) -> None:
+    path = manifest(route="{hostnames: [app.example.org, bank.test]}", ports="{}")
+    assert vaultctl("validate", "-f", path).exit_code == 0, "by default all are"
+    only = ("--allow-hostnames", "*.example.org")
+    refused = vaultctl(*only, "validate", "-f", path)
+    assert refused.exit_code == 1
+    assert f"{path}:1:1: files: the operator does not let files claim bank.test" in refused.stderr
+    assert "app.example.org" not in refused.stderr
+    assert vaultctl(*only, "--allow-hostnames", "bank.test", "validate", "-f", path).exit_code == 0

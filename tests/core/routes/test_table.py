@@ -168,6 +168,13 @@ def test_only_permitted_hostnames_are_claimed() -> None:
 
     assert list(tables["main"].http) == [HttpKey("files.test", "/")]
     assert refusal.why is Refused.NOT_PERMITTED
+    assert "--allow-hostnames 'bank.test'" in refusal.message
+
+
+def test_what_is_not_permitted_is_told_also_without_a_gateway() -> None:
+    _, (refusal,) = settle({}, [service("files", route("bank.test"))], permits=lambda service, host: False)
+
+    assert refusal.why is Refused.NOT_PERMITTED
 
 
 hosts = st.sampled_from(["a.test", "b.test", "*.test", "*.a.test"])
