@@ -45,7 +45,8 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of resource. `model` is the module and class that validates documents; `scale` are the paths of the
-    desired and the current number of replicas, for kinds that have replicas.
+    desired and the current number of replicas, for kinds that have replicas. `deletion_waits` where a deletion may have to
+    wait for other objects: applying such an object again takes the deletion back.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Kind:
     columns: tuple[Column, ...]
     short_names: tuple[str, ...] = ()
     scale: tuple[str, str] | None = None
+    deletion_waits: bool = False
 
     @property
     def singular(self) -> str:
@@ -100,6 +102,7 @@ VAULT_GATEWAY: Final = Kind(
         Column("Age", "date", ".metadata.creationTimestamp"),
     ),
     short_names=("vg",),
+    deletion_waits=True,
 )
 
 KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (VAULT_SERVICE, VAULT_GATEWAY)}

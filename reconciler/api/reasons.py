@@ -74,6 +74,10 @@ class Reason(StrEnum):
     )
     CRASH_LOOP = "CrashLoop", "failures", "Replicas of a new revision died again and again."
     JOB_FAILED = "JobFailed", "failures", "A one-shot job ended with an exit code other than 0."
+    OBJECT_UNREADABLE = (
+        *("ObjectUnreadable", "failures"),
+        "The stored object cannot be understood; its routes stay as they are until it is applied again.",
+    )
     FETCH_FAILED = (
         "FetchFailed",
         "failures",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.api.errors import VaultError
 from reconciler.api.kinds import KINDS, VAULT_SERVICE, Kind, Ref, kind_called
+from reconciler.store.base import readable
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
-__all__ = ["NotFoundError", "Shelf", "existing", "existing_service", "kind_and_names", "refs_of"]
+__all__ = ["NotFoundError", "Shelf", "existing", "existing_service", "kind_and_names", "legible", "refs_of"]
 
 
 class NotFoundError(VaultError):
@@ -29,6 +30,9 @@ class Shelf(Protocol):
 
     def get(self, name: str) -> StoredObject[Any] | None:
         """The one of that name."""
+
+    def kept(self, name: str) -> StoredObject[Any] | None:
+        """The one of that name as it was last written."""
 
 
 def kind_and_names(objects: Shelf, words: Sequence[str]) -> tuple[Kind, tuple[str, ...]]:
@@ -55,6 +59,11 @@ def existing(objects: Shelf, words: Sequence[str]) -> list[StoredObject[Any]]:
     return [_stored(objects, ref) for ref in refs_of(objects, words)]
 
 
+def legible(objects: Shelf, words: Sequence[str]) -> list[StoredObject[Any]]:
+    """The same for showing them: one whose file cannot be read as it was last written, with what is wrong."""
+    return [_stored(objects, ref, readable) for ref in refs_of(objects, words)]
+
+
 def existing_service(objects: Shelf, word: str, verb: str) -> StoredObject:
     """The VaultService NAME or KIND/NAME, for a verb that other kinds do not have. Raises NotFoundError."""
     ref = _ref(VAULT_SERVICE, word)
@@ -78,10 +87,16 @@ def _ref(kind: Kind, word: str) -> Ref:
     return Ref(found, name)
 
 
-def _stored(objects: Shelf, ref: Ref) -> StoredObject[Any]:
+def _get(shelf: Shelf, name: str) -> StoredObject[Any] | None:
+    return shelf.get(name)
+
+
+def _stored(
+    objects: Shelf, ref: Ref, read: Callable[[Shelf, str], StoredObject[Any] | None] = _get
+) -> StoredObject[Any]:
     shelf = objects.of(ref.kind)
     there = shelf.names()
-    stored = shelf.get(ref.name) if ref.name in there else None
+    stored = read(shelf, ref.name) if ref.name in there else None
     if stored is None:
         from reconciler.api.diagnosis import nearest
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.api.kinds import Ref
-from reconciler.app.finding import Shelf, existing, kind_and_names, refs_of
+from reconciler.app.finding import Shelf, kind_and_names, legible, refs_of
 from reconciler.controller.report.verdict import Summary, summarize
 
 if TYPE_CHECKING:
@@ -55,8 +55,8 @@ def look_up(objects: Statuses, words: Sequence[str], known: Collection[Ref] = ()
     kind, names = kind_and_names(objects, words)
     shelf = objects.of(kind)
     wanted = refs_of(objects, words) if names else [Ref(kind, name) for name in shelf.names()]
-    there = [ref for ref in wanted if ref not in known or objects.of(ref.kind).get(ref.name)]
-    stored = existing(objects, [str(ref) for ref in there])
+    there = [ref for ref in wanted if ref not in known or ref.name in objects.of(ref.kind).names()]
+    stored = legible(objects, [str(ref) for ref in there])
     return {each.ref: Seen(each, objects.of(each.ref.kind).status(each.name)) for each in stored}
 
 

@@ -7,11 +7,12 @@ never raise into a pass, because a full disk must not prevent healing.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, Protocol, Self
 
+from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.api.kinds import KINDS, Kind, Ref
 from reconciler.api.reasons import Reason
 
@@ -166,8 +167,14 @@ class RevisionRecord:
     rejection: Rejection | None = None
 
 
+class UnreadableError(PermanentError):
+    """The file of an object cannot be parsed."""
+
+    reason: ClassVar[Reason] = Reason.OBJECT_UNREADABLE
+
+
 class Objects(Protocol[ResourceT, StatusT]):
-    """The objects of one kind in a state directory. Raises TemporaryError for disk errors, PermanentError for a file that
+    """The objects of one kind in a state directory. Raises TemporaryError for disk errors, UnreadableError for a file that
     cannot be parsed.
     """
 
@@ -180,6 +187,9 @@ class Objects(Protocol[ResourceT, StatusT]):
     def get(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name."""
 
+    def kept(self, name: str) -> StoredObject[ResourceT] | None:
+        """The object of that name as it was last written, for when `get` cannot read it; None if that is lost too."""
+
     def stamp(self) -> object | None:
         """Another one after an object of this kind came, changed or went; None where that is not known."""
 
@@ -189,7 +199,8 @@ class Objects(Protocol[ResourceT, StatusT]):
     def apply(
         self, resource: ResourceT, origin: Origin, *, requested_at: str | None = None
     ) -> StoredObject[ResourceT]:
-        """Store a spec and return the stored object; TemporaryError while the old object is being deleted.
+        """Store a spec and return the stored object; TemporaryError while the old object is being deleted. A deletion that
+        waits for other objects is taken back; see `Kind.deletion_waits`.
 
         `requested_at` is a unique mark: a status from an earlier pass does not answer this request.
         """
@@ -201,7 +212,7 @@ class Objects(Protocol[ResourceT, StatusT]):
         """Request the deletion of an object; a second request can only add the volumes. No-op without an object."""
 
     def remove(self, name: str) -> None:
-        """Remove an object and all its files."""
+        """Remove an object and all its files; one whose deletion was taken back meanwhile stays."""
 
     def orphan(self, name: str) -> None:
         """Remove an object and keep the files that its containers still use."""
@@ -214,6 +225,29 @@ class Objects(Protocol[ResourceT, StatusT]):
 
     def directory(self, name: str) -> Path:
         """The directory of an object's files."""
+
+
+class Readable(Protocol):
+    """Where objects of one kind are read."""
+
+    def get(self, name: str) -> StoredObject[Any] | None:
+        """The object of that name."""
+
+    def kept(self, name: str) -> StoredObject[Any] | None:
+        """The object of that name as it was last written."""
+
+
+def readable(objects: Readable, name: str) -> StoredObject[Any] | None:
+    """The object of that name; one that cannot be read as it was last written, with what is wrong as its `problem`.
+
+    Raises VaultError if that is lost too.
+    """
+    try:
+        return objects.get(name)
+    except (UnreadableError, TemporaryError) as error:
+        if (kept := objects.kept(name)) is None:
+            raise
+        return replace(kept, problem=str(error), problem_reason=Reason.OBJECT_UNREADABLE)
 
 
 def refs(objects: Objects[Any, Any]) -> tuple[Ref, ...]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from reconciler.api.kinds import Kind
 
 OBJECT: Final = "object.json"
+COPY: Final = "object.copy.json"
+"""What was last written to OBJECT, for when that can no longer be understood."""
 STATUS: Final = "status.json"
 
 

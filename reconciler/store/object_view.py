@@ -84,6 +84,10 @@ class ObjectViews:
         }
         return cast("StoredObject", ObjectView({**seen._fields, **shorthands}))
 
+    def kept(self, name: str) -> StoredObject | None:
+        """The object of that name as it was last written, validated."""
+        return self._models().kept(name)
+
     def status(self, name: str) -> Status:
         """Its status, not validated."""
         seen = self._read(name, STATUS)

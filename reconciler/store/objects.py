@@ -36,9 +36,10 @@ from reconciler.store.base import (
     ResourceT,
     StatusT,
     StoredObject,
+    UnreadableError,
     as_it_is,
 )
-from reconciler.store.layout import OBJECT, STATUS, key_of, names_in, objects_of
+from reconciler.store.layout import COPY, OBJECT, STATUS, key_of, names_in, objects_of
 from reconciler.store.ours import require_ours
 from reconciler.store.parsed import Parsed
 
@@ -123,7 +124,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             return None
 
     def get(self, name: str) -> StoredObject[ResourceT] | None:
-        """The object of that name. Raises PermanentError for a file that cannot be parsed."""
+        """The object of that name. Raises UnreadableError for a file that cannot be parsed."""
         path = self.directory(name) / OBJECT
         content = files.read(path)
         if content is None:
@@ -132,9 +133,16 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         try:
             return self._parsed.of(path, content)
         except ValidationError as error:
-            raise PermanentError(
+            raise UnreadableError(
                 f"{path} cannot be understood ({_first(error)}): apply the manifest again to replace it"
             ) from None
+
+    def kept(self, name: str) -> StoredObject[ResourceT] | None:
+        """The object of that name as it was last written, for when `get` cannot read it; None if that is lost too."""
+        content = files.read(self.directory(name) / COPY)
+        with suppress(ValidationError):
+            return self._read(content) if content else None
+        return None
 
     def apply(
         self, resource: ResourceT, origin: Origin, *, requested_at: str | None = None
@@ -142,7 +150,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         """Store a spec and return the stored object.
 
         The generation is 1, or one more than before if the spec differs. Raises TemporaryError while the object of
-        that name is being deleted.
+        that name is being deleted; a deletion that waits for other objects is taken back.
         """
         name = resource.name
         with self._locked(name):
@@ -151,7 +159,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             except PermanentError as error:
                 log.warning("%s", error)
                 before = None
-            if before is not None and before.deletion is not None:
+            if before is not None and before.deletion is not None and not self._kind.deletion_waits:
                 raise TemporaryError(f"{name} is being deleted: apply it again when it is gone")
             located = _located(resource, origin)
             metadata = resource.metadata.model_copy(
@@ -179,7 +187,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         self._change(name, requested)
 
     def remove(self, name: str) -> None:
-        """Remove an object and all its files.
+        """Remove an object and all its files; one whose deletion was taken back meanwhile stays.
 
         The object file is removed last: while it exists, the removal is not finished.
         """
@@ -187,6 +195,8 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         if not directory.is_dir():
             return
         with self._locked(name), files.disk_errors(directory, "list"):
+            if self._kind.deletion_waits and (stored := self.get(name)) and stored.deletion is None:
+                return
             last = [directory / OBJECT, directory / LOCK]
             for path in [*(path for path in directory.iterdir() if path not in last), *last]:
                 files.remove(path)
@@ -200,6 +210,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         if directory.is_dir():
             with self._locked(name):
                 files.remove(directory / STATUS)
+                files.remove(directory / COPY)
                 files.remove(directory / OBJECT)
                 self._ring()
 
@@ -248,6 +259,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         content = self._adapter.dump_json(stored, indent=2, by_alias=True, exclude_none=True)
         content = _renamed(content, FIELD, self._key) + b"\n"
         files.write(self.directory(stored.name) / OBJECT, content, durable=True)
+        files.write(self.directory(stored.name) / COPY, content, durable=False)
         self._ring()
 
     def _ring(self) -> None:

@@ -214,9 +214,10 @@ class Parts:
         """Where the files of all gateways are, and whose those of their proxies are."""
         from reconciler.api.kinds import VAULT_GATEWAY
         from reconciler.proxy.haproxy.gateway.site import site_of
+        from reconciler.store.base import readable
 
         objects = self.objects.of(VAULT_GATEWAY)
-        stored = {name: objects.get(name) for name in objects.names()}
+        stored = {name: readable(objects, name) for name in objects.names()}
         return {
             name: site_of(objects.directory(name), each.resource.spec)
             for name, each in stored.items()

@@ -14,6 +14,8 @@ from reconciler.app.finding import NotFoundError
 from reconciler.app.listing import Seen, list_objects, look_up
 from reconciler.store.base import Origin
 from reconciler.store.history import HistoryStore
+from reconciler.store.layout import OBJECT
+from reconciler.store.object_view import ObjectViews
 from reconciler.store.objects import ObjectStore
 
 MakeService = Callable[..., VaultService]
@@ -57,3 +59,15 @@ def test_a_line_says_how_it_is_doing_and_since_when_it_is_known(two: ObjectStore
     history.open_revision("wiki", "v1-a", "{}", "spec", "", NOW)
     lines = list_objects([*look_up(two, []).values()], history)
     assert [(each.summary.reason, each.born) for each in lines] == [("Pending", None), ("Serving", NOW)]
+
+
+def test_one_that_cannot_be_read_is_listed_with_what_is_wrong(
+    two: ObjectStore, state: Path, tmp_path: Path
+) -> None:
+    (two.directory("wiki") / OBJECT).write_text("{")
+    for shelf in (two, ObjectViews(state, lambda: two)):
+        seen = look_up(shelf, [])
+        assert names(seen) == ["files", "wiki"]
+        lines = list_objects([*seen.values()], HistoryStore(tmp_path / "history.sqlite3"))
+        assert lines[1].summary.reason == "ObjectUnreadable"
+        assert "apply the manifest again to replace it" in lines[1].summary.message

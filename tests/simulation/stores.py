@@ -46,6 +46,9 @@ class MemoryObjects:
     def get(self, name: str) -> StoredObject[Any] | None:
         return self._objects.get(name)
 
+    def kept(self, name: str) -> StoredObject[Any] | None:
+        return self._objects.get(name)
+
     def stamp(self) -> object | None:
         return None
 

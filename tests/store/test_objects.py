@@ -24,8 +24,12 @@ from reconciler.api import (
     parse,
     set_condition,
 )
+from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.api.reasons import Reason
+from reconciler.api.vaultgateway import VaultGateway
 from reconciler.store import files
-from reconciler.store.base import BELL, Deletion, Origin
+from reconciler.store.base import BELL, Deletion, Origin, UnreadableError, readable
+from reconciler.store.layout import COPY, OBJECT
 from reconciler.store.objects import ObjectStore
 from tests.stored import service_of
 
@@ -84,6 +88,7 @@ def test_only_the_owner_can_read_objects_and_everybody_can_pass_to_what_is_mount
         "services": 0o711,
         "files": 0o711,
         "object.json": 0o600,
+        "object.copy.json": 0o600,
         "status.json": 0o600,
         ".object.lock": 0o600,
     }
@@ -181,6 +186,45 @@ def test_a_service_that_is_being_deleted_takes_no_apply(
         objects.apply(written("files"), ORIGIN)
     objects.remove("files")
     assert objects.apply(written("files"), ORIGIN).deletion is None
+
+
+def test_a_deletion_that_waits_for_others_is_taken_back(objects: ObjectStore, now: datetime) -> None:
+    gateways = objects.of(VAULT_GATEWAY)
+    gateway = VaultGateway.model_validate({"metadata": {"name": "main"}})
+    gateways.apply(gateway, ORIGIN)
+    gateways.request_deletion("main", False, now)
+    back = gateways.apply(gateway, ORIGIN)
+    assert (back.deletion, back.generation) == (None, 1)
+    # A pass that has found the deletion must not remove what was applied since.
+    gateways.remove("main")
+    assert gateways.get("main") == back
+    gateways.request_deletion("main", False, now)
+    gateways.remove("main")
+    assert gateways.names() == ()
+
+
+def test_what_can_no_longer_be_read_is_kept(objects: ObjectStore, written: Written, now: datetime) -> None:
+    applied = objects.apply(written("files"), ORIGIN)
+    assert objects.kept("files") == applied
+    objects.request_deletion("files", False, now)
+    last = objects.get("files")
+    path = objects.directory("files") / OBJECT
+    for damage in (b"", b"{", b'{"service": {}}', path.read_bytes()[:-9]):
+        path.write_bytes(damage)
+        with pytest.raises(UnreadableError):
+            objects.get("files")
+        found = readable(objects, "files")
+        assert found is not None
+        assert last is not None
+        assert (found.resource, found.deletion) == (last.resource, last.deletion)
+        assert found.problem_reason == Reason.OBJECT_UNREADABLE
+        assert "object.json cannot be understood" in found.problem
+    (objects.directory("files") / COPY).write_bytes(b"{")
+    assert objects.kept("files") is None
+    with pytest.raises(UnreadableError):
+        readable(objects, "files")
+    objects.orphan("files")
+    assert objects.kept("files") is None
 
 
 def fill(objects: ObjectStore, name: str) -> Path:

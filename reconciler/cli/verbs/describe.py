@@ -16,9 +16,10 @@ from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.api import Status
+    from reconciler.api.kinds import Kind
     from reconciler.api.status import ObjectStatus
     from reconciler.app.describing import Description
-    from reconciler.store.base import StoredObject
+    from reconciler.store.base import Deletion, StoredObject
 
 EVENTS: Final = 15
 
@@ -40,10 +41,10 @@ def command(session: Session, names: Sequence[str]) -> None:
     Unlike `get`, it queries the engine and HAProxy.
     """
     from reconciler.app.describing import describe
-    from reconciler.app.finding import existing
+    from reconciler.app.finding import legible
 
     application = session.application
-    stored = one(existing(application.objects, names))
+    stored = one(legible(application.objects, names))
     found = describe(
         stored,
         application.objects,
@@ -81,12 +82,18 @@ def _identity(found: Description) -> str:
             **(_what(stored) if is_service else {}),
             "Labels": ", ".join(f"{key}={value}" for key, value in sorted(metadata.labels.items())),
             "Origin": origin,
+            **({"Deletion": _deletion(stored.deletion, stored.ref.kind)} if stored.deletion else {}),
             "Generation": f"{metadata.generation}, last acted on {status.observed_generation or 'none'}",
             **({"Revision": status.revision or ""} if is_service else {}),
             "State": f"{verdict} ({summary.reason}) {printable(summary.message)}".rstrip(),
             **(_replicas(status) if is_service else {}),
         }
     )
+
+
+def _deletion(deletion: Deletion, kind: Kind) -> str:
+    requested = f"requested {age(deletion.requested_at, datetime.now(UTC))} ago"
+    return f"{requested}; apply it again to take that back" if kind.deletion_waits else requested
 
 
 def _what(stored: StoredObject) -> dict[str, str]:

@@ -118,7 +118,12 @@ def _store(
     after = objects.apply(
         manifest.resource, Origin(source.kind, source.place, manifest.path, manifest.line, commit)
     )
-    settled = before is not None and before.resource == after.resource and not before.problem
+    settled = (
+        before is not None
+        and before.resource == after.resource
+        and before.deletion == after.deletion
+        and not before.problem
+    )
     return not settled or touched or loaded.touched is None or loaded.setback is not None
 
 

@@ -33,6 +33,7 @@ from reconciler.core.plan.gateway_operations import (
 from reconciler.core.plan.operations import Operation, Plan
 from reconciler.core.plan.preview import Preview
 from reconciler.proxy.base import GatewayWish
+from reconciler.store.base import UnreadableError
 
 if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
@@ -73,10 +74,15 @@ class GatewayWorld:
 def reconcile(name: str, world: GatewayWorld) -> Result:
     """Run one pass over a VaultGateway. Raises VaultError, whose type says whether to try again."""
     mine = world.objects.of(VAULT_GATEWAY)
-    stored = mine.get(name)
+    before = mine.status(name)
+    try:
+        stored = mine.get(name)
+    except UnreadableError as error:
+        if kept := mine.kept(name):
+            _fail(kept, before, error, world)
+        raise
     if stored is None:
         return _gone(name, world)
-    before = mine.status(name)
     if stored.resource.spec.suspend and stored.deletion is None:
         _put_status(stored, summary.suspended(before, stored.generation, world.now()), world)
         return Result()
@@ -90,12 +96,18 @@ def reconcile(name: str, world: GatewayWorld) -> Result:
             return _delete(stored, routing, world)
         return _advance(stored, before, routing, world)
     except VaultError as error:
-        stalled = not isinstance(error, TemporaryError)
-        failed = summary.after_failure(
-            before, stored.generation, error.reason, str(error), world.now(), stalled=stalled
-        )
-        _put_status(stored, failed, world)
+        _fail(stored, before, error, world)
         raise
+
+
+def _fail(
+    stored: StoredObject[VaultGateway], before: GatewayStatus, error: VaultError, world: GatewayWorld
+) -> None:
+    stalled = not isinstance(error, TemporaryError)
+    failed = summary.after_failure(
+        before, stored.generation, error.reason, str(error), world.now(), stalled=stalled
+    )
+    _put_status(stored, failed, world)
 
 
 def _advance(
@@ -103,6 +115,7 @@ def _advance(
 ) -> Result:
     """Observe, report, execute."""
     table, refused = routing.tables[stored.name], routing.refused(stored.name)
+    unread = routing.unread(stored.name)
     stack = _stack(stored, _served(table), world)
     keeper = world.keepers.of(stored.name) if world.keepers else None
     spec = stored.resource.spec
@@ -119,13 +132,14 @@ def _advance(
     preview = look.preview
 
     troubles = serving.troubles if serving else ()
-    status = gateway_summary.after_pass(before, stored, preview, table, refused, troubles)
+    status = gateway_summary.after_pass(before, stored, preview, table, refused, troubles, unread)
     if stored.deletion:
         users = frozenset(table.services.values())
         status = gateway_summary.still_routed(status, stored.generation, users, preview.now)
     _put_status(stored, status, world, before)
     refusals = [(Reason.ROUTE_REFUSED, f"{each.claim.service}: {each.message}") for each in refused]
     refusals += [(Reason.CERTIFICATE_MISSING, f"{each.names[0]}: {each.message}") for each in troubles]
+    refusals += [(Reason.OBJECT_UNREADABLE, f"{name}: {text}") for name, text in unread.items()]
     world.journal.noticed(preview.assessment, refusals)
     _carry_out(stored, preview, world)
     if keeper and serving and look.is_whole:
@@ -239,6 +253,9 @@ def _delete(stored: StoredObject[VaultGateway], routing: Routing, world: Gateway
     stack = world.gateways.stack(stored.resource, directory, (), world.bind, world.key)
     world.engine.tear_down(stack.project, volumes=False)
     world.objects.of(VAULT_GATEWAY).remove(stored.name)
+    if stored.name in world.objects.of(VAULT_GATEWAY).names():
+        # It was applied again meanwhile, which took the deletion back.
+        return Result(requeue_after=0.0)
     result = _gone(stored.name, world)
     # Routes that name no gateway may belong to another one now.
     return Result(gone=result.gone, wakes=_services(frozenset(routing.claimants)))

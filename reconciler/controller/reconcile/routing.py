@@ -5,15 +5,17 @@ Every pass computes this from the same objects, so that a gateway and its servic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
+from reconciler.api.reasons import Reason
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.routed import Routed, routed_of
 from reconciler.core.routes.table import Refusal, Table, settle
+from reconciler.store.base import readable
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
@@ -35,18 +37,25 @@ def everything(service: str, host: str) -> bool:
 @dataclass(frozen=True, slots=True)
 class Routing:
     """The table of each gateway by its name, the claims that are refused, and the services that have routes, by name.
-    `ports` are those of the host that each gateway opens.
+    `ports` are those of the host that each gateway opens. `unreadable` are the services whose routes are those of the last
+    object that could be read, and what is wrong with theirs.
     """
 
     tables: Mapping[str, Table]
     refusals: tuple[Refusal, ...]
     claimants: Mapping[str, Claimant]
     ports: Mapping[str, frozenset[int]]
+    unreadable: Mapping[str, str] = field(default_factory=dict)
 
     def refused(self, gateway: str) -> tuple[Refusal, ...]:
         """The refused claims on a gateway, also of those that rely on it being the only one."""
         only = gateway if len(self.tables) == 1 else None
         return tuple(each for each in self.refusals if (each.claim.gateway or only) == gateway)
+
+    def unread(self, gateway: str) -> Mapping[str, str]:
+        """Of the services that cannot be read, those with routes on a gateway, and what is wrong with each."""
+        services = set(self.tables[gateway].services.values())
+        return {name: text for name, text in self.unreadable.items() if name in services}
 
 
 def settle_objects(
@@ -56,12 +65,13 @@ def settle_objects(
     deleted keeps its routes until it is gone. `instead` counts in place of the stored service of its name; one that is not
     stored yet comes after all others.
 
-    Raises VaultError: with an object that cannot be read it is unknown which service has which route, and nothing is to
-    be changed.
+    An object that cannot be read counts as it was last written, so that it keeps what it has and all others go on. Raises
+    VaultError if that is lost too: it is unknown which service has which route then, and nothing is to be changed.
     """
     gateways = {each.name: each.resource.spec for each in _stored(objects.of(VAULT_GATEWAY))}
     services = objects.of(VAULT_SERVICE)
-    wanted = {each.name: each.resource.spec for each in _stored(services) if each.deletion is None}
+    stored = _stored(services)
+    wanted = {each.name: each.resource.spec for each in stored if each.deletion is None}
     if instead is not None:
         wanted[instead.name] = instead.spec
     claimants = [
@@ -71,7 +81,10 @@ def settle_objects(
     ]
     tables, refusals = settle(gateways, claimants, permits)
     ports = {name: frozenset(each.port for each in spec.listeners) for name, spec in gateways.items()}
-    return Routing(tables, refusals, {claimant.name: claimant for claimant in claimants}, ports)
+    unreadable = {
+        each.name: each.problem for each in stored if each.problem_reason == Reason.OBJECT_UNREADABLE
+    }
+    return Routing(tables, refusals, {each.name: each for each in claimants}, ports, unreadable)
 
 
 class Router:
@@ -104,7 +117,6 @@ class Router:
         return known[1]
 
 
-def _stored(objects: Objects[Any, Any]) -> Iterator[StoredObject[Any]]:
-    for name in objects.names():
-        if stored := objects.get(name):
-            yield stored
+def _stored(objects: Objects[Any, Any]) -> tuple[StoredObject[Any], ...]:
+    found = (readable(objects, name) for name in objects.names())
+    return tuple(stored for stored in found if stored)

@@ -23,7 +23,7 @@ from reconciler.core.assess.progress import Failure, judge_progress, look_in
 from reconciler.core.desired.build import project_of
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.preview import Preview
-from reconciler.store.base import StoredObject
+from reconciler.store.base import StoredObject, UnreadableError
 
 LOG_LINES: Final = 10
 """How much of a failed container's log goes into its event."""
@@ -40,7 +40,12 @@ DEPENDENCY_LOOK: Final = 15.0
 
 def reconcile(name: str, world: World) -> Result:
     """Run one pass over a VaultService. Raises VaultError, whose type says whether to try again."""
-    stored = world.objects.get(name)
+    try:
+        stored = world.objects.get(name)
+    except UnreadableError as error:
+        if kept := world.objects.kept(name):
+            _fail(kept, world.objects.status(name), error, world)
+        raise
     if stored is None:
         return _gone(name, world)
     if stored.deletion:

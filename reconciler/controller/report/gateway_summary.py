@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reconciler.api.reasons import Reason
@@ -33,8 +34,9 @@ def after_pass(
     table: Table,
     refused: Sequence[Refusal],
     troubles: Sequence[Trouble] = (),
+    unread: Mapping[str, str] = MappingProxyType({}),
 ) -> GatewayStatus:
-    """The status after a pass that could observe everything."""
+    """The status after a pass that could observe everything. `unread` are services whose object cannot be read, and why."""
     plan = preview.plan
     facts = {
         "observed_generation": stored.generation,
@@ -68,7 +70,9 @@ def after_pass(
             "Reconciling": ("True", Reason.PROGRESSING, doing or serves),
             "Stalled": ("False", Reason.WORKING, ""),
         }
-    return with_outcomes(before, stored.generation, preview.now, outcomes | _degraded(preview, troubles))
+    return with_outcomes(
+        before, stored.generation, preview.now, outcomes | _degraded(preview, troubles, unread)
+    )
 
 
 def still_routed(
@@ -76,7 +80,10 @@ def still_routed(
 ) -> GatewayStatus:
     """The status of a gateway that is to be deleted while services have routes on it."""
     names = ", ".join(sorted(services))
-    message = f"is not deleted while services have routes on it: {names}; change or delete these first"
+    message = (
+        f"is not deleted while services have routes on it: {names}; change or delete these first, or apply the gateway "
+        "again to keep it"
+    )
     outcomes: Outcomes = {
         "Ready": ("False", Reason.STILL_ROUTED, message),
         "Stalled": ("True", Reason.STILL_ROUTED, message),
@@ -98,12 +105,15 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _degraded(preview: Preview, troubles: Sequence[Trouble]) -> Outcomes:
+def _degraded(preview: Preview, troubles: Sequence[Trouble], unread: Mapping[str, str]) -> Outcomes:
     wanted = sum(workload.replicas for workload in preview.stack.of(Role.PROXY))
     short = wanted - sum(instance.answering for instance in preview.assessment.observed.proxy.instances)
     if short > 0:
         message = f"of {wanted} HAProxies, {short} {'does' if short == 1 else 'do'} not answer"
         return {"Degraded": ("True", Reason.NOT_ALL_SERVING, message)}
+    if unread:
+        message = "; ".join(f"the routes of {name} stay as they are: {text}" for name, text in unread.items())
+        return {"Degraded": ("True", Reason.OBJECT_UNREADABLE, message)}
     if troubles:
         names = len({name for each in troubles for name in each.names})
         more = f" ({names - 1} more {'host' if names == 2 else 'hosts'})" if names > 1 else ""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api import find_condition
 from reconciler.api.reasons import Reason
@@ -15,6 +15,10 @@ from reconciler.store.base import StoredObject
 
 if TYPE_CHECKING:
     from reconciler.api.status import ObjectStatus
+
+
+UNUSABLE: Final = (Reason.INVALID_MANIFEST, Reason.OBJECT_UNREADABLE)
+"""Problems of the object itself."""
 
 
 class Verdict(StrEnum):
@@ -43,7 +47,7 @@ def summarize(stored: StoredObject[Any], status: ObjectStatus) -> Summary:
             return Summary(Verdict.FAILED, stalled.reason, stalled.message)
         return Summary(Verdict.MOVING, Reason.DELETING, "is being deleted")
     # A commit that could not be fetched, or is not trusted, does not affect the previous one, which stays in use.
-    held_back = stored.problem if stored.problem_reason != Reason.INVALID_MANIFEST else ""
+    held_back = stored.problem if stored.problem_reason not in UNUSABLE else ""
     if stored.problem and not held_back:
         return Summary(Verdict.FAILED, stored.problem_reason, stored.problem)
     if stored.resource.is_suspended:

@@ -80,4 +80,8 @@ def test_an_unknown_name(vaultctl: Vaultctl, two: ObjectStore) -> None:
 
 def test_a_damaged_object_is_an_error_and_not_a_crash(vaultctl: Vaultctl, two: ObjectStore) -> None:
     (two.directory("wiki") / "object.json").write_text("{")
+    seen = vaultctl("get")
+    assert "cannot be understood" in seen.stdout
+    assert "files" in seen.stdout, "it hides no other one"
+    (two.directory("wiki") / "object.copy.json").unlink()
     assert "cannot be understood" in vaultctl("get", "wiki").stderr

@@ -34,6 +34,7 @@ from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways, Seen
 from reconciler.proxy.haproxy.gateway.site import site_of
 from reconciler.proxy.haproxy.stats import Info, Process
+from reconciler.store.base import StoredObject, UnreadableError
 from tests.controller.worlds import BEGINNING
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
 
@@ -273,7 +274,10 @@ def test_a_gateway_with_routes_is_not_deleted(stage: GatewayStage) -> None:
 
     status, reason, message = stage.ready()
     assert (status, reason) == ("False", Reason.STILL_ROUTED)
-    assert message == ("is not deleted while services have routes on it: files; change or delete these first")
+    assert message == (
+        "is not deleted while services have routes on it: files; change or delete these first, or apply the gateway "
+        "again to keep it"
+    )
     assert stage.proxies()
 
     stage.objects.remove("files")
@@ -283,11 +287,82 @@ def test_a_gateway_with_routes_is_not_deleted(stage: GatewayStage) -> None:
     assert stage.mine.names() == ()
 
 
+def test_a_deletion_that_waits_can_be_taken_back(stage: GatewayStage) -> None:
+    stage.service("files")
+    stage.settle()
+    stage.mine.request_deletion("main", volumes=False, now=stage.now())
+    stage.once()
+    stage.gateway()
+    stage.settle()
+
+    assert stage.ready()[:2] == ("True", Reason.SERVING)
+    stage.objects.remove("files")
+    stage.settle()
+    assert stage.proxies(), "it stays without routes"
+
+
+def test_one_that_is_applied_again_while_it_is_removed_comes_back(
+    stage: GatewayStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.settle()
+    stage.mine.request_deletion("main", volumes=False, now=stage.now())
+    monkeypatch.setattr(stage.mine, "remove", lambda name: stage.gateway())
+    assert stage.once() == Result(requeue_after=0.0)
+    stage.settle()
+    assert stage.proxies()
+
+
 def test_a_suspended_gateway_is_left_alone(stage: GatewayStage) -> None:
     stage.settle()
     stage.gateway(suspend=True, accessLog=True)
     assert stage.once() == Result()
     assert stage.gateways.reloads == 0
+
+
+def test_a_service_that_cannot_be_read_keeps_its_route_and_is_told(
+    stage: GatewayStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.service("files")
+    stage.settle()
+    get = stage.objects.get
+
+    def damaged(name: str) -> StoredObject[Any] | None:
+        if name == "files":
+            raise UnreadableError("files cannot be understood")
+        return get(name)
+
+    monkeypatch.setattr(stage.objects, "get", damaged)
+    stage.service("wiki")
+    stage.settle()
+
+    assert set(read_gateway(stage.site).maps["routes"]) == {"files.test/", "wiki.test/"}
+    assert stage.ready()[0] == "True"
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert (degraded.status, degraded.reason) == ("True", Reason.OBJECT_UNREADABLE)
+    assert degraded.message == "the routes of files stay as they are: files cannot be understood"
+
+    monkeypatch.undo()
+    stage.settle()
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert degraded.status == "False"
+
+
+def test_a_gateway_that_cannot_be_read_says_so_and_serves_on(
+    stage: GatewayStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.service("files")
+    stage.settle()
+
+    def damaged(name: str) -> None:
+        raise UnreadableError(f"{name} cannot be understood")
+
+    monkeypatch.setattr(stage.mine, "get", damaged)
+    with pytest.raises(UnreadableError):
+        stage.once()
+    assert stage.ready() == ("False", Reason.OBJECT_UNREADABLE, "main cannot be understood")
+    assert stage.proxies()
 
 
 def test_what_cannot_be_settled_changes_nothing(stage: GatewayStage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.api.errors import PermanentError
+from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.api.kinds import VAULT_GATEWAY, Kind
 from reconciler.api.vaultgateway import VaultGateway
 from reconciler.controller.reconcile.routing import Router, Routing, settle_objects
 from reconciler.core.routes.claims import HttpKey
-from reconciler.store.base import Objects, StoredObject
+from reconciler.store.base import Objects, StoredObject, UnreadableError
 from tests.simulation.stores import ORIGIN, MemoryObjects
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -90,18 +90,55 @@ def test_what_is_permitted_is_asked(objects: MemoryObjects) -> None:
     assert routing.tables["main"].http == {HttpKey("files.test", "/"): "files.0"}
 
 
-def test_an_object_that_cannot_be_read_settles_nothing(
+def test_an_object_that_is_lost_settles_nothing(
     objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway(objects, "main")
     service(objects, "files", route={"hostnames": ["files.test"]})
 
-    def broken(name: str) -> None:
-        raise PermanentError(f"{name} cannot be understood")
-
-    monkeypatch.setattr(objects, "get", broken)
-    with pytest.raises(PermanentError, match="files cannot be understood"):
+    monkeypatch.setattr(objects, "get", unreadable)
+    monkeypatch.setattr(objects, "kept", lambda name: None)
+    with pytest.raises(UnreadableError, match="files cannot be understood"):
         settle_objects(objects)
+
+
+def unreadable(name: str) -> None:
+    raise UnreadableError(f"{name} cannot be understood")
+
+
+@pytest.mark.parametrize("error", [UnreadableError, TemporaryError])
+def test_a_service_that_cannot_be_read_keeps_its_routes_and_others_go_on(
+    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, error: type[VaultError]
+) -> None:
+    gateway(objects, "main")
+    service(objects, "files", route={"hostnames": ["files.test"]})
+    get = objects.get
+
+    def damaged(name: str) -> StoredObject[Any] | None:
+        if name == "files":
+            raise error("files cannot be read")
+        return get(name)
+
+    monkeypatch.setattr(objects, "get", damaged)
+    service(objects, "wiki", route={"hostnames": ["wiki.test", "files.test"]})
+    routing = settle_objects(objects)
+
+    assert owners(routing, "main") == {"files.test/": "files", "wiki.test/": "wiki"}
+    assert routing.unread("main") == {"files": "files cannot be read"}
+    assert [each.claim.service for each in routing.refusals] == ["wiki"], "it is newer, also now"
+
+
+def test_a_gateway_that_cannot_be_read_keeps_its_routes(
+    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("main", "other"):
+        gateway(objects, name)
+    service(objects, "files", route={"hostnames": ["files.test"]})
+    before = settle_objects(objects)
+    monkeypatch.setattr(objects.of(VAULT_GATEWAY), "get", unreadable)
+
+    # A route that names no gateway must not move to the only one that is left.
+    assert settle_objects(objects).refusals == before.refusals
 
 
 class Counting(MemoryObjects):

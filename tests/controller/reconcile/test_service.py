@@ -18,6 +18,7 @@ from reconciler.core.plan import preview
 from reconciler.engines.errors import EngineError, ImageMissingError
 from reconciler.proxy.haproxy.steps import PORT_LOOK
 from reconciler.proxy.memory import MemoryServer
+from reconciler.store.base import UnreadableError
 from tests.controller.worlds import BEGINNING, MemoryWorld
 from tests.simulation.services import NAME, build_stack
 
@@ -278,6 +279,23 @@ def test_a_manifest_that_cannot_be_used_leaves_what_runs(memory: MemoryWorld) ->
     memory.objects.mark_problem(NAME, "files.yaml:3: unknown field")
     memory.once()
     assert condition(memory.objects.status(NAME), "Stalled")[0] == "True"
+    assert sum(c.state is State.RUNNING for c in memory.web()) == 3
+
+
+def test_an_object_that_cannot_be_read_leaves_what_runs_and_says_so(
+    memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory.wish()
+    memory.converge()
+
+    def damaged(name: str) -> None:
+        raise UnreadableError(f"{name} cannot be understood")
+
+    monkeypatch.setattr(memory.objects, "get", damaged)
+    with pytest.raises(UnreadableError):
+        memory.once()
+    status = memory.objects.status(NAME)
+    assert condition(status, "Ready")[1] == condition(status, "Stalled")[1] == "ObjectUnreadable"
     assert sum(c.state is State.RUNNING for c in memory.web()) == 3
 
 
