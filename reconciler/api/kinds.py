@@ -101,7 +101,7 @@ VAULT_GATEWAY: Final = Kind(
         Column("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
         Column("Age", "date", ".metadata.creationTimestamp"),
     ),
-    short_names=("vg",),
+    short_names=("vg", "gateway", "gateways"),
     deletion_waits=True,
 )
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.errors import VaultError
-from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
 from reconciler.controller.report.verdict import Summary, summarize
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
     from reconciler.app.preparing import Build
     from reconciler.core.assess.assessment import Assessment
+    from reconciler.core.assess.observation import Container, EngineObservation
+    from reconciler.core.assess.pool import Member
     from reconciler.core.desired.stack import Stack
     from reconciler.store.base import Event, Objects, Records, StoredObject
 
@@ -23,6 +25,9 @@ __all__ = ["Description", "Instance", "describe", "instances"]
 
 Observe = Callable[["Stack"], "Assessment"]
 """Observes a stack. Raises VaultError."""
+
+Look = Callable[["StoredObject[Any]"], "tuple[Stack, EngineObservation]"]
+"""The stack of a gateway, and what runs of it. Raises VaultError."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +63,12 @@ def describe(
     records: Records,
     build: Build,
     observe: Observe,
+    gateway: Look,
     *,
     events: int,
 ) -> Description:
-    """An object with its newest `events`. A failed build or observation does not hide the rest; only VaultServices have
-    instances.
+    """An object with its newest `events`. A failed build or observation does not hide the rest. `gateway` looks at the
+    containers of a VaultGateway.
     """
     kind = stored.ref.kind
     status = objects.of(kind).status(stored.name)
@@ -70,6 +76,8 @@ def describe(
     try:
         if kind == VAULT_SERVICE:
             found = instances(observe(build(stored.resource, stored.origin.manifest.parent)))
+        elif kind == VAULT_GATEWAY:
+            found = fronts(gateway(stored))
     except (VaultError, PluginError) as error:
         unseen = str(error)
     told = records.of(kind).events(stored.name, events)
@@ -78,10 +86,21 @@ def describe(
 
 def instances(assessment: Assessment) -> tuple[Instance, ...]:
     """Every container of a stack, by role and age."""
-    members = assessment.members
-    accepts = {workload.name: workload.accepts for workload in assessment.stack.workloads}
+    return _instances(assessment.stack, assessment.observed.engine.containers, assessment.members)
+
+
+def fronts(seen: tuple[Stack, EngineObservation]) -> tuple[Instance, ...]:
+    """Every container of a gateway."""
+    stack, observed = seen
+    return _instances(stack, observed.containers, {})
+
+
+def _instances(
+    stack: Stack, containers: Iterable[Container], members: Mapping[str, Member]
+) -> tuple[Instance, ...]:
+    accepts = {workload.name: workload.accepts for workload in stack.workloads}
     found = []
-    for container in sorted(assessment.observed.engine.containers, key=lambda c: (c.role, c.created, c.id)):
+    for container in sorted(containers, key=lambda c: (c.role, c.created, c.id)):
         accepted, member = accepts.get(container.workload), members.get(container.short)
         state = container.state.value
         if container.exit_code is not None and state == "exited":

@@ -211,6 +211,9 @@ class Objects(Protocol[ResourceT, StatusT]):
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
         """Request the deletion of an object; a second request can only add the volumes. No-op without an object."""
 
+    def request_pass(self, name: str, requested_at: str) -> None:
+        """Request a pass over an object with a unique mark, and change nothing else. No-op without an object."""
+
     def remove(self, name: str) -> None:
         """Remove an object and all its files; one whose deletion was taken back meanwhile stays."""
 

@@ -186,6 +186,10 @@ class ObjectStore(Generic[ResourceT, StatusT]):
 
         self._change(name, requested)
 
+    def request_pass(self, name: str, requested_at: str) -> None:
+        """Request a pass over an object with a unique mark, and change nothing else."""
+        self._change(name, lambda stored: replace(stored, requested_at=requested_at))
+
     def remove(self, name: str) -> None:
         """Remove an object and all its files; one whose deletion was taken back meanwhile stays.
 

@@ -18,6 +18,7 @@ from reconciler.wiring.parts import Options, Parts, utc_now
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
+    from reconciler.api.vaultgateway import VaultGateway
     from reconciler.controller.loop.manager import Controller
     from reconciler.controller.loop.workers import Reconciler
     from reconciler.controller.notify.commit_status import CommitStatus
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.controller.report.fetches import FetchJournal
     from reconciler.controller.report.outcome import Outcome, Report
     from reconciler.core.assess.assessment import Assessment
+    from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
     from reconciler.core.plan.preview import Preview
     from reconciler.sources.base import Source
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.sources.git.command import Credentials
     from reconciler.sources.git.source import GitSource
     from reconciler.sources.git.trust import Trust
+    from reconciler.store.base import StoredObject
 
 LOST_KEY: Final = (
     "revision.key is not in the state directory, though revisions were named with one: every container is replaced "
@@ -69,6 +72,12 @@ class Application(Parts):
         from reconciler.controller.reconcile.world import preview_of
 
         return preview_of(stack, self.engine, self.proxy, self.history, utc_now())
+
+    def look_at_gateway(self, stored: StoredObject[VaultGateway]) -> tuple[Stack, EngineObservation]:
+        """The stack of a gateway, and what runs of it; changes nothing."""
+        directory = self.objects.of(VAULT_GATEWAY).directory(stored.name)
+        stack = self.gateways.stack(stored.resource, directory, (), self.options.bind, self.builder.key)
+        return stack, self.engine.observe(stack)
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""

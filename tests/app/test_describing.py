@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -34,6 +34,10 @@ def stored(
     return stored
 
 
+def no_gateway(stored: Any) -> Any:
+    pytest.fail("it is no gateway")
+
+
 @pytest.mark.parametrize("error", [PermanentError, PluginError])
 def test_what_cannot_be_built_is_told_in_its_place(
     stored: StoredObject, objects: ObjectStore, tmp_path: Path, error: type[Exception]
@@ -44,7 +48,9 @@ def test_what_cannot_be_built_is_told_in_its_place(
     def build(service: VaultService, base: Path) -> NoReturn:
         raise error(f"{service.name} in {base.name} cannot be built")
 
-    found = describe(stored, objects, history, build, lambda stack: pytest.fail("not built"), events=15)
+    found = describe(
+        stored, objects, history, build, lambda stack: pytest.fail("not built"), no_gateway, events=15
+    )
     assert found.unseen == f"files in {tmp_path.name} cannot be built"
     assert (found.instances, found.summary.reason, len(found.events)) == ((), "Serving", 1)
 
@@ -56,5 +62,5 @@ def test_an_engine_that_is_away_is_told_too(
         raise TemporaryError(f"the engine is away, asked for {stack.name}")
 
     build = wire(Options(state_dir=tmp_path / "state")).build
-    found = describe(stored, objects, HistoryStore(tmp_path / "h"), build, observe, events=15)
+    found = describe(stored, objects, HistoryStore(tmp_path / "h"), build, observe, no_gateway, events=15)
     assert found.unseen == "the engine is away, asked for files"

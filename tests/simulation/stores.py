@@ -74,6 +74,9 @@ class MemoryObjects:
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
         self._objects[name] = replace(self._objects[name], deletion=Deletion(volumes, now))
 
+    def request_pass(self, name: str, requested_at: str) -> None:
+        self._objects[name] = replace(self._objects[name], requested_at=requested_at)
+
     def remove(self, name: str) -> None:
         for known in (self._objects, self._status, self._since):
             known.pop(name, None)

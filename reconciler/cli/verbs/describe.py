@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
 from reconciler.cli.names import names_argument, one
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, fields, indented, printable, table
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.api.status import ObjectStatus
     from reconciler.app.describing import Description
     from reconciler.store.base import Deletion, StoredObject
+    from reconciler.wiring import Application
 
 EVENTS: Final = 15
 
@@ -31,12 +32,14 @@ EVENTS: Final = 15
     examples=[
         ("vaultctl describe files", "spec, conditions, every container with its place in the pool, events"),
         ("vaultctl describe files --no-color | less", "page by page"),
+        ("vaultctl describe gateway main", "its routes, certificates, containers and events"),
     ],
 )
 @names_argument(required=True, metavar="[KIND] NAME")
 @pass_session
 def command(session: Session, names: Sequence[str]) -> None:
-    """Show the service NAME, or an object of another KIND: its spec, its conditions, its containers, and its latest events.
+    """Show the service NAME, or an object of another KIND: its spec, its conditions, its containers, and its latest events;
+    of a gateway its routes and certificates as well.
 
     Unlike `get`, it queries the engine and HAProxy.
     """
@@ -51,18 +54,31 @@ def command(session: Session, names: Sequence[str]) -> None:
         application.history,
         application.build,
         application.observe,
+        application.look_at_gateway,
         events=EVENTS,
     )
     now = datetime.now(UTC)
-    is_service = stored.ref.kind == VAULT_SERVICE
     sections = [
         ("", _identity(found)),
         ("Spec", _spec(stored)),
         ("Conditions", _conditions(found.status, now)),
-        *([("Containers", _containers(found, now))] if is_service else []),
+        *(_of_gateway(application, stored.name, now) if stored.ref.kind == VAULT_GATEWAY else ()),
+        ("Containers", _containers(found, now)),
         (f"Last {EVENTS} events", _events(found, now)),
     ]
     click.echo("\n\n".join(f"{title}:\n{indented(text)}" if title else text for title, text in sections))
+
+
+def _of_gateway(application: Application, name: str, now: datetime) -> Iterator[tuple[str, str]]:
+    from reconciler.app.routes import routes
+    from reconciler.cli.gateways import certificate_table, certificates_of, route_table, routing_of
+
+    routing = routing_of(application)
+    certificates = certificates_of(application, routing, now)
+    lines = [line for line in routes(application.objects, routing, certificates) if line.gateway == name]
+    yield "Routes", route_table(lines, now, wide=False) if lines else "none"
+    if own := [each for each in certificates if each.gateway == name]:
+        yield "Certificates", certificate_table(own, now, wide=False)
 
 
 def _identity(found: Description) -> str:

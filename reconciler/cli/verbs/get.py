@@ -45,6 +45,7 @@ COMMIT: Final = 32
         ("vaultctl get files -o json", "one with its spec, conditions and observedGeneration"),
         ("vaultctl get -o name", "only names, for loops in scripts"),
         ("vaultctl get --watch", "again whenever something changes"),
+        ("vaultctl get gateways", "all gateways; `vaultctl routes` lists what they serve"),
     ],
 )
 @names_argument(required=False, metavar="[[KIND] NAME...]")
