@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from metrics.gateways import GATEWAY_METRICS, PROXY_METRICS
 from metrics.metric import SERVICE, Label, Metric, Type
 
 SUCCESS: Final = "success"
@@ -337,6 +338,11 @@ SECTIONS: Final = (
         ),
     ),
     Section(
+        "Gateways",
+        "One set for each VaultGateway, its routes and the hosts with certificates, from its last pass.",
+        GATEWAY_METRICS,
+    ),
+    Section(
         "Changes",
         "Operations and their duration.",
         (
@@ -380,6 +386,13 @@ SECTIONS: Final = (
         "Served by every HAProxy on the port of its exporter, under `/holds`; discovery adds the label `name`, the "
         "service, and `slot`. Its own `haproxy_*` metrics are on `/metrics` there.",
         (REQUEST_HOLD,),
+        exported=False,
+    ),
+    Section(
+        "Routes",
+        "Served under `/holds` as well by the HAProxies of a VaultGateway, where `name` is that of the gateway. Join "
+        "`vault_route_info` on `name` and `route` for hosts and services. They begin at 0 with each new process.",
+        PROXY_METRICS,
         exported=False,
     ),
 )

@@ -16,6 +16,7 @@ from prometheus_client.samples import Sample
 
 from metrics import catalog
 from metrics.catalog import CATALOG
+from metrics.gateways import GatewaySnapshot, add_gateway
 from metrics.labels import Labels
 from metrics.metric import Metric, Type
 from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
@@ -41,12 +42,14 @@ class StateCollector:
         services: Callable[[], Iterable[ServiceSnapshot]],
         queues: Callable[[], Iterable[QueueSnapshot]],
         sources: Callable[[], Iterable[SourceSnapshot]] = tuple,
+        gateways: Callable[[], Iterable[GatewaySnapshot]] = tuple,
     ) -> None:
         self._build = (version, python)
         self._now = now
         self._services = services
         self._queues = queues
         self._sources = sources
+        self._gateways = gateways
 
     def describe(self) -> Iterator[Family]:
         """The families without samples; the registry uses them to refuse duplicate names."""
@@ -60,6 +63,8 @@ class StateCollector:
         # By name, because Prometheus rejects a scrape with a duplicate series.
         for service in {each.name: each for each in self._services()}.values():
             _add_service(scrape, service, now)
+        for gateway in {each.name: each for each in self._gateways()}.values():
+            add_gateway(scrape.set, gateway, now)
         for source in {each.name: each for each in self._sources()}.values():
             if source.last_fetch is not None:
                 scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)

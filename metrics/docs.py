@@ -32,8 +32,9 @@ the alert rules. The controller lists the HAProxy containers (`/discovery/proxie
 new service needs no edit. If Prometheus cannot reach the controller, `vaultctl prometheus targets -o FILE` writes
 a file for it. Each HAProxy serves its metrics on the address of its service's gateway container, on an
 unpublished port of its own: Prometheus has to run on the engine's machine, or in the networks of the services.
+Those of a VaultGateway with `network: host` serve them on an address of the loopback, such as 127.1.0.80.
 The configuration drops HAProxy's per-server metrics, because a server is a container: each rollout would leave
-stale series.
+stale series. It also drops those of a gateway's pools, most of which are spare; each route has series of its own.
 
 To listen on an address other than the loopback, give `vaultctl run` `--tls-cert` and `--tls-key`, and `--auth-file`
 with one credential a line (`bearer TOKEN` or `basic USER:PASSWORD`, mode 0600). `/healthz` and `/readyz` stay

@@ -374,4 +374,115 @@ CONTROLLER: Final = Page(
     ),
 )
 
-PAGES: Final = (OVERVIEW, SERVICE, CONTROLLER)
+_BY_SERVICE: Final = (
+    "* on (name, route) group_left (service) max by (name, route, service) (vault_route_info)"
+)
+
+GATEWAYS: Final = Page(
+    "gateways",
+    "Vault: gateways",
+    (
+        (
+            "Now",
+            (
+                _number(
+                    "Gateways not Ready",
+                    'count(vault_gateway_condition{type="Ready", status="true"} == 0'
+                    " unless on (name) vault_gateway_suspended == 1) or vector(0)",
+                ),
+                _number("Routes", 'sum(vault_gateway_routes{state="served"})'),
+                _number("Refused claims", 'sum(vault_gateway_routes{state="refused"})'),
+                _number(
+                    "Hosts without certificate",
+                    'sum(vault_certificates{state=~"missing|ended"})',
+                    help="Hosts that are to have a certificate, and have none or one that has ended.",
+                ),
+                _number(
+                    "Next end of a certificate",
+                    "min(vault_certificate_not_after_timestamp_seconds) - time()",
+                    "s",
+                ),
+                _number("Requests", f"sum(rate(vault_route_requests_total[{_RATE}]))", "reqps"),
+            ),
+        ),
+        (
+            "Routes",
+            (
+                _lines(
+                    "Requests by service",
+                    (
+                        f"sum by (service) (sum by (name, route) (rate(vault_route_requests_total[{_RATE}]))"
+                        f" {_BY_SERVICE})",
+                        "{{service}}",
+                    ),
+                    unit="reqps",
+                    stacked=True,
+                ),
+                _lines(
+                    "Failed requests by route",
+                    (
+                        f'sum by (name, route) (rate(vault_route_requests_total{{class="5xx"}}[{_RATE}]))',
+                        "{{route}}",
+                    ),
+                    unit="reqps",
+                    help="Answers with a 5xx status, of replicas and of HAProxy itself.",
+                ),
+                _lines(
+                    "Answers by class",
+                    (f"sum by (class) (rate(vault_route_requests_total[{_RATE}]))", "{{class}}"),
+                    unit="reqps",
+                    stacked=True,
+                ),
+                _lines(
+                    "Mean time of replicas",
+                    (
+                        f"sum by (name, route) (rate(vault_route_response_seconds_total[{_RATE}]))"
+                        f" / sum by (name, route) (rate(vault_route_responses_total[{_RATE}]))",
+                        "{{route}}",
+                    ),
+                    unit="s",
+                    help="Until the headers of an answer.",
+                ),
+                _lines(
+                    "Traffic",
+                    (f"sum by (direction) (rate(vault_route_bytes_total[{_RATE}]))", "{{direction}}"),
+                    unit="Bps",
+                ),
+                _lines(
+                    "Under way",
+                    ("sum by (name, route) (vault_route_active_requests)", "{{route}}"),
+                    help="Requests and upgraded connections.",
+                ),
+            ),
+        ),
+        (
+            "Certificates",
+            (
+                _lines(
+                    "Until the end",
+                    ("vault_certificate_not_after_timestamp_seconds - time()", "{{host}}"),
+                    unit="s",
+                ),
+                _lines("Failed attempts in a row", ("vault_certificate_failures > 0", "{{host}}")),
+                _lines(
+                    "Since the last failure",
+                    ("time() - vault_certificate_last_failure_timestamp_seconds", "{{host}}"),
+                    unit="s",
+                ),
+            ),
+        ),
+        (
+            "Gateways",
+            (
+                _lines("Spare pools", ("vault_gateway_spare_pools", "{{name}} {{kind}}")),
+                Panel(
+                    "Routes and their services",
+                    Kind.TABLE,
+                    (Query("max by (host, path, service) (vault_route_info)"),),
+                ),
+            ),
+        ),
+    ),
+)
+
+PAGES: Final = (OVERVIEW, SERVICE, CONTROLLER, GATEWAYS)

@@ -26,6 +26,9 @@ INTERVAL: Final = "15s"
 SCOPES: Final = ("global", "frontend", "backend")
 """The scopes to scrape from HAProxy. Not `server`: servers are containers, and each rollout would leave stale series."""
 
+POOLS: Final = "[hszyt][0-9]{3}"
+"""Pools of a gateway, most of which are spare; routes have series of their own."""
+
 
 @dataclass(frozen=True)
 class Scrape:
@@ -67,7 +70,12 @@ def scrape_configuration(scrape: Scrape) -> dict[str, Any]:
                 "static_configs": [{"targets": [scrape.controller]}],
                 **client,
             },
-            {"job_name": "vault-proxy", "params": {"scope": list(SCOPES)}, **discovery},
+            {
+                "job_name": "vault-proxy",
+                "params": {"scope": list(SCOPES)},
+                **discovery,
+                "metric_relabel_configs": [{"source_labels": ["proxy"], "regex": POOLS, "action": "drop"}],
+            },
             {"job_name": "vault-proxy-holds", "metrics_path": "/holds", **discovery},
         ],
     }

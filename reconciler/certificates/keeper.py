@@ -20,6 +20,7 @@ from reconciler.certificates.choosing import Held, chosen, unused
 from reconciler.certificates.issuing import Connect, Done, Issuer
 from reconciler.certificates.local import default_of, from_files, is_default, make_self_signed
 from reconciler.certificates.order import Answer, Step
+from reconciler.certificates.renewal import Failure
 from reconciler.certificates.self_signed import challenge_certificate
 from reconciler.certificates.store import Store
 from reconciler.certificates.troubles import Trouble, orderable, troubles_of
@@ -39,6 +40,7 @@ class Serving:
 
     `hosts` has the certificate of each host that has one, `secured` those whose clients accept its time; `answers` are
     those of http-01, `challenges` the certificates for tls-alpn-01 by host; `ids` names all, for `Keeper.answering`.
+    `failures` are those of names since their last success.
     """
 
     default: Bundle
@@ -48,6 +50,7 @@ class Serving:
     challenges: Mapping[str, Bundle] = field(default_factory=dict)
     ids: frozenset[str] = frozenset()
     troubles: tuple[Trouble, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
 
     @property
     def paths(self) -> dict[str, str]:
@@ -112,6 +115,7 @@ class Keeper:
             self._challenge_certificates(answers, now),
             frozenset(answer.id for answer in answers),
             (*troubles, *troubles_of(wants, acme, state, hosts, now)),
+            state.failures,
         )
 
     def answering(self, ids: Collection[str]) -> None:

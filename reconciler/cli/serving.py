@@ -111,8 +111,10 @@ def serving(
         services=application.board.snapshots,
         queues=controller.queues,
         sources=lambda: [each.journal.snapshot() for each in followed],
+        gateways=application.gateway_board.snapshots,
     )
-    routes = [discovery_route(lambda: map(target_of, application.board.exporters()))]
+    boards = (application.board, application.gateway_board)
+    routes = [discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()])]
     if webhook_secret:
         routes.append(_hook(application, followed, webhook_secret))
     app = create_app(

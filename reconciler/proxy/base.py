@@ -7,8 +7,8 @@ people, and is safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -124,12 +124,15 @@ class GatewayWish:
 @dataclass(frozen=True, slots=True)
 class GatewayLook:
     """An observation and a plan of a gateway; `holders` are the services that have, or get, a pool of it. `is_whole`: each
-    running proxy told all that was asked, so that it has what was wanted once the plan is carried out.
+    running proxy told all that was asked, so that it has what was wanted once the plan is carried out. `spare_pools` are
+    how many of each kind no service has, `exporters` slot and address of each proxy's own metrics.
     """
 
     preview: Preview
     holders: frozenset[str]
     is_whole: bool = True
+    spare_pools: Mapping[str, int] = field(default_factory=dict)
+    exporters: tuple[tuple[int, str], ...] = ()
 
 
 class GatewayProxy(Protocol):

@@ -7,7 +7,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.controller.notify.commit_status import CommitStatus
     from reconciler.controller.notify.notify import Choice, Notifier, Teller
     from reconciler.controller.reconcile.world import World
+    from reconciler.controller.report.board import Exporter
     from reconciler.controller.report.fetches import FetchJournal
     from reconciler.controller.report.outcome import Outcome, Report
     from reconciler.core.assess.assessment import Assessment
@@ -78,6 +79,23 @@ class Application(Parts):
         directory = self.objects.of(VAULT_GATEWAY).directory(stored.name)
         stack = self.gateways.stack(stored.resource, directory, (), self.options.bind, self.builder.key)
         return stack, self.engine.observe(stack)
+
+    def gateway_exporters(self, warn: Callable[[str], None]) -> Iterator[Exporter]:
+        """The metrics addresses of all HAProxies of gateways that run now; `warn` is told of what cannot be observed."""
+        from reconciler.api import VaultError
+        from reconciler.controller.report.board import Exporter
+        from reconciler.proxy.haproxy.gateway.exporters import exporters
+
+        objects = self.objects.of(VAULT_GATEWAY)
+        for name in objects.names():
+            try:
+                if (stored := objects.get(name)) is None:
+                    continue
+                stack, seen = self.look_at_gateway(stored)
+                for slot, address in exporters(stack, stored.resource.spec, seen.containers):
+                    yield Exporter(stored.ref.label, slot, address)
+            except VaultError as error:
+                warn(f"{Ref(VAULT_GATEWAY, name).label}: {error}")
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets."""
@@ -282,6 +300,7 @@ def _gateways(application: Application, world: World) -> Reconciler:
         clock=world.clock,
         permits=application.permits,
         keepers=application.keepers,
+        board=application.gateway_board,
     )
     mine = world.objects.of(VAULT_GATEWAY)
     run = partial(reconcile, world=gateway_world)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.certificates.keepers import Keepers
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.report.board import Board
+    from reconciler.controller.report.gateway_board import GatewayBoard
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
@@ -155,6 +156,13 @@ class Parts:
         from reconciler.controller.report.stopwatch import Stopwatch
 
         return Board(Stopwatch(self.recorder), self.proxy.front)
+
+    @cached_property
+    def gateway_board(self) -> GatewayBoard:
+        """The last observation of every gateway."""
+        from reconciler.controller.report.gateway_board import GatewayBoard
+
+        return GatewayBoard()
 
     @cached_property
     def policy(self) -> Policy:

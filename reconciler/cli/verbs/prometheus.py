@@ -102,7 +102,8 @@ def targets(session: Session, output: Path | None) -> None:
     found = running_exporters(
         application.objects, application.build, application.observe, application.proxy.front, warn
     )
-    text = json.dumps(target_groups(map(target_of, found)), indent=2)
+    every = [*found, *application.gateway_exporters(warn)]
+    text = json.dumps(target_groups(map(target_of, every)), indent=2)
     if output is None:
         click.echo(text)
         return

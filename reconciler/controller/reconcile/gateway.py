@@ -7,7 +7,7 @@ carried out, and the result is reported. Like a pass over a service it keeps no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,7 @@ from reconciler.controller.reconcile.executor import execute_gateway
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.routing import Permit, Routing, everything, settle_objects
 from reconciler.controller.report import gateway_summary, summary
+from reconciler.controller.report.gateway_board import GatewayBoard, certificates_of, routes_of
 from reconciler.controller.report.journal import death_of
 from reconciler.core.desired.build import project_of
 from reconciler.core.names import VAULT_NET
@@ -56,7 +57,8 @@ LOG_LINES: Final = 10
 class GatewayWorld:
     """Everything that a pass over a gateway can see and change. `objects` are those of all kinds; `journal` records what is
     done to gateways. `bind` is the address of the host that ports are published on, empty for all, and `key` that of
-    revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the certificates.
+    revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the certificates; `board` is
+    for metrics.
     """
 
     objects: Objects[Any, Any]
@@ -69,6 +71,7 @@ class GatewayWorld:
     clock: Callable[[], float]
     permits: Permit = everything
     keepers: Keepers | None = None
+    board: GatewayBoard = field(default_factory=GatewayBoard)
 
 
 def reconcile(name: str, world: GatewayWorld) -> Result:
@@ -84,7 +87,9 @@ def reconcile(name: str, world: GatewayWorld) -> Result:
     if stored is None:
         return _gone(name, world)
     if stored.resource.spec.suspend and stored.deletion is None:
-        _put_status(stored, summary.suspended(before, stored.generation, world.now()), world)
+        suspended = summary.suspended(before, stored.generation, world.now())
+        _put_status(stored, suspended, world)
+        world.board.waits(stored, suspended)
         return Result()
     try:
         routing = settle_objects(world.objects, world.permits)
@@ -108,6 +113,7 @@ def _fail(
         before, stored.generation, error.reason, str(error), world.now(), stalled=stalled
     )
     _put_status(stored, failed, world)
+    world.board.waits(stored, failed)
 
 
 def _advance(
@@ -119,7 +125,8 @@ def _advance(
     stack = _stack(stored, _served(table), world)
     keeper = world.keepers.of(stored.name) if world.keepers else None
     spec = stored.resource.spec
-    serving = keeper.serve(wanted(table, spec), spec.acme) if keeper else None
+    wants = wanted(table, spec)
+    serving = keeper.serve(wants, spec.acme) if keeper else None
     wish = GatewayWish(
         gateway=stored.resource,
         table=table,
@@ -137,6 +144,20 @@ def _advance(
         users = frozenset(table.services.values())
         status = gateway_summary.still_routed(status, stored.generation, users, preview.now)
     _put_status(stored, status, world, before)
+    world.board.saw(
+        stored,
+        status,
+        routes=tuple(routes_of(table)),
+        certificates=tuple(
+            certificates_of(
+                [name for want in wants for name in want.names],
+                serving.hosts if serving else {},
+                serving.failures if serving else {},
+            )
+        ),
+        spare_pools=look.spare_pools,
+        exporters=look.exporters,
+    )
     refusals = [(Reason.ROUTE_REFUSED, f"{each.claim.service}: {each.message}") for each in refused]
     refusals += [(Reason.CERTIFICATE_MISSING, f"{each.names[0]}: {each.message}") for each in troubles]
     refusals += [(Reason.OBJECT_UNREADABLE, f"{name}: {text}") for name, text in unread.items()]
@@ -263,6 +284,7 @@ def _delete(stored: StoredObject[VaultGateway], routing: Routing, world: Gateway
 
 def _gone(name: str, world: GatewayWorld) -> Result:
     world.journal.forget(name)
+    world.board.forget(name)
     if world.keepers:
         world.keepers.drop(name)
     return Result(gone=True)

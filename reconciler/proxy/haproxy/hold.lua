@@ -89,6 +89,54 @@ core.register_action("hold_pool", { "http-req", "tcp-req" }, function(txn)
     hold(txn, txn:get_var("txn.pool"), txn:get_var("txn.hold"))
 end, 0)
 
+-- What the routes of a gateway were asked, which its configuration counts in a stick table: gpc 0 to 3 are the classes of
+-- statuses from 2xx on, 4 the milliseconds that replicas took until the headers of their answers, 5 how many these were.
+local CLASSES = { "2xx", "3xx", "4xx", "5xx" }
+local TABLE = "routes"
+
+local function route_lines(applet, lines)
+    local backend = core.backends[TABLE]
+    if backend == nil or backend.stktable == nil then
+        return
+    end
+    local seen = backend.stktable:dump()
+    local function family(name, kind, help)
+        lines[#lines + 1] = "# HELP " .. name .. " " .. help
+        lines[#lines + 1] = "# TYPE " .. name .. " " .. kind
+    end
+    local function counter(route, index)
+        return applet.c:table_gpc(route, index, TABLE) or 0
+    end
+    family("vault_route_requests_total", "counter", "Answers to the requests of a route, by the class of their status.")
+    for route in pairs(seen) do
+        for index, class in ipairs(CLASSES) do
+            lines[#lines + 1] = string.format(
+                'vault_route_requests_total{route="%s",class="%s"} %d', route, class, counter(route, index - 1))
+        end
+    end
+    family("vault_route_responses_total", "counter", "Answers that a replica gave, not HAProxy itself.")
+    for route in pairs(seen) do
+        lines[#lines + 1] = string.format('vault_route_responses_total{route="%s"} %d', route, counter(route, 5))
+    end
+    family("vault_route_response_seconds_total", "counter",
+        "Time that replicas took until the headers of these answers, all together.")
+    for route in pairs(seen) do
+        lines[#lines + 1] = string.format(
+            'vault_route_response_seconds_total{route="%s"} %.3f', route, counter(route, 4) / 1000)
+    end
+    family("vault_route_bytes_total", "counter", "Bytes that clients of a route sent and received.")
+    for route, entry in pairs(seen) do
+        lines[#lines + 1] = string.format(
+            'vault_route_bytes_total{route="%s",direction="in"} %d', route, entry.bytes_in_cnt)
+        lines[#lines + 1] = string.format(
+            'vault_route_bytes_total{route="%s",direction="out"} %d', route, entry.bytes_out_cnt)
+    end
+    family("vault_route_active_requests", "gauge", "Requests and upgraded connections of a route that are under way.")
+    for route, entry in pairs(seen) do
+        lines[#lines + 1] = string.format('vault_route_active_requests{route="%s"} %d', route, entry.conn_cur)
+    end
+end
+
 core.register_service("holds", "http", function(applet)
     local lines = {
         "# HELP " .. METRIC .. " How long requests were held because no server of the pool could take them.",
@@ -103,6 +151,7 @@ core.register_service("holds", "http", function(applet)
         lines[#lines + 1] = string.format('%s_sum{result="%s"} %.3f', METRIC, result, seen.sum)
         lines[#lines + 1] = string.format('%s_count{result="%s"} %d', METRIC, result, seen.count)
     end
+    route_lines(applet, lines)
     local body = table.concat(lines, "\n") .. "\n"
     applet:set_status(200)
     applet:add_header("content-type", "text/plain; version=0.0.4")

@@ -312,6 +312,28 @@ def test_one_that_is_applied_again_while_it_is_removed_comes_back(
     assert stage.proxies()
 
 
+def test_what_metrics_show_is_kept_on_the_board(stage: GatewayStage) -> None:
+    stage.service("files")
+    stage.service("wiki", hostnames=["files.test"])
+    stage.settle()
+
+    (seen,) = stage.world.board.snapshots()
+    assert [(each.host, each.service) for each in seen.routes] == [("files.test", "files")]
+    assert (seen.refused, seen.conditions["Ready"]) == (1, "True")
+    assert seen.spare_pools == {"http": 63, "sticky": 16, "compressed": 16, "sticky_compressed": 8, "tcp": 16}
+
+    stage.gateway(suspend=True)
+    stage.once()
+    (seen,) = stage.world.board.snapshots()
+    assert seen.suspended
+    stage.gateway()
+    for name in ("files", "wiki"):
+        stage.objects.remove(name)
+    stage.mine.request_deletion("main", volumes=False, now=stage.now())
+    stage.settle()
+    assert stage.world.board.snapshots() == ()
+
+
 def test_a_suspended_gateway_is_left_alone(stage: GatewayStage) -> None:
     stage.settle()
     stage.gateway(suspend=True, accessLog=True)

@@ -56,6 +56,7 @@ from reconciler.proxy.haproxy.gateway.directory import (
     write_routes,
     write_slots,
 )
+from reconciler.proxy.haproxy.gateway.exporters import exporters
 from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
 from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
@@ -72,7 +73,7 @@ from reconciler.proxy.haproxy.gateway.tls_files import (
     write_certificates,
 )
 from reconciler.proxy.haproxy.gateway.transactions import change_maps, read_maps
-from reconciler.proxy.haproxy.gateway.wanted import unneeded, want
+from reconciler.proxy.haproxy.gateway.wanted import spare_pools, unneeded, want
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.proxy.haproxy.stats import Process, as_worker
@@ -151,7 +152,13 @@ class HAProxyGateways:
         tls = wish.tls if _has_https(spec) else None
         plan = plan_gateway(assessment, spec, wanted, sight, wish.services, tls)
         is_whole = all(each.answering and each.container in sight.maps for each in sight.instances)
-        return GatewayLook(Preview(assessment, History(), plan), wanted.holders, is_whole)
+        return GatewayLook(
+            Preview(assessment, History(), plan),
+            wanted.holders,
+            is_whole,
+            spare_pools(written),
+            exporters(stack, spec, seen.containers),
+        )
 
     def _sight(self, stack: Stack, wish: GatewayWish, seen: EngineObservation) -> Sight:
         written = read_gateway(stack.site)

@@ -138,7 +138,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "state_file": f"{CONFIG_MOUNT}/{state_file(slot)}",
         # Root opens the ports of a host and is left then.
         "account": f"    uid {HAPROXY_USER}\n    gid {HAPROXY_USER}" if spec.network == "host" else "",
-        "exporter": f"{_exporter_address(spec)}:{EXPORTER_PREFIX}{slot}",
+        "exporter": f"{exporter_address(spec)}:{EXPORTER_PREFIX}{slot}",
     }
     values |= {f"map_{name.replace('-', '_')}": map_path(name) for name in MAPS}
     values |= {
@@ -154,7 +154,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
     return _filled({**values, **sections, "unused_maps": repeated(_UNUSED_MAP, unused)})
 
 
-def _exporter_address(spec: GatewaySpec) -> str:
+def exporter_address(spec: GatewaySpec) -> str:
     """Where HAProxy serves its own metrics: on the host an address of loopback that no other gateway has, since none has
     the same first port.
     """

@@ -28,7 +28,7 @@ from reconciler.proxy.haproxy.gateway.pools import (
 )
 from reconciler.proxy.haproxy.gateway.render import structure
 
-__all__ = ["WantedGateway", "unneeded", "want"]
+__all__ = ["WantedGateway", "spare_pools", "unneeded", "want"]
 
 MOST_POOLS: Final = 999
 """Pools of one kind: their names have three digits."""
@@ -104,6 +104,15 @@ def unneeded(table: Table, written: WrittenGateway) -> tuple[str, ...]:
     needs = set(needs_of(table).values())
     needed = {pool for need, pool in written.held.items() if need in needs}
     return tuple(sorted((written.busy | set(written.held.values())) - needed))
+
+
+def spare_pools(written: WrittenGateway) -> dict[str, int]:
+    """How many pools of each kind are free, by the name of the kind; none before the first configuration."""
+    if not written.pools:
+        return {}
+    taken = set(written.held.values()) | written.busy
+    free = Counter(kind_of(name) for name in written.pools if name not in taken)
+    return {kind.name.lower(): free[kind] for kind in PoolKind}
 
 
 def _with_spares(
