@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.api.errors import VaultError
-from reconciler.app.checkup import machine, services
+from reconciler.app.checkup import gateways, machine, services
 from reconciler.app.checkup.engine import check_engine, has_userland_proxy
 from reconciler.app.checkup.finding import Finding, fail, ok, warn
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Examined", "examine"]
 
 
-class Examined(services.Services, Protocol):
+class Examined(services.Services, gateways.Gateways, Protocol):
     """What is examined beside the machine."""
 
     @property
@@ -58,6 +58,7 @@ def examine(application: Examined, state: Path, now: datetime) -> Iterator[Findi
     yield from _controller(application, names)
     for name in names:
         yield from services.check_service(application, name, with_engine=answers)
+    yield from gateways.check_gateways(application, now, with_engine=answers)
 
 
 def _controller(application: Examined, names: Sequence[str]) -> Iterator[Finding]:
