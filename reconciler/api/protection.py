@@ -30,7 +30,9 @@ class BasicAuth(ApiModel):
 
 
 class ForwardAuth(ApiModel):
-    """Asks another service about each request: 2xx lets it pass, any other answer is the client's."""
+    """Asks another service about each request: 2xx lets it pass, an answer of 300 to 499 is the client's, and without one
+    of these the client gets 503.
+    """
 
     service: ServiceName | None = Field(
         default=None,

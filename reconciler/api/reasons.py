@@ -105,9 +105,13 @@ class Reason(StrEnum):
         *("HostnameNotPermitted", "failures"),
         "The operator does not let the service claim that host name.",
     )
-    AUTH_NOT_ENFORCED = (
-        *("AuthNotEnforced", "failures"),
-        "A route has `auth`, which is not enforced yet, so it answers 403 to every request.",
+    LOGINS_UNUSABLE = (
+        *("LoginsUnusable", "failures"),
+        "The htpasswd file of a route is missing, unreadable or wrong; the route answers 503 until it is right.",
+    )
+    NO_AUTH_SERVICE = (
+        *("NoAuthService", "failures"),
+        "The service that `auth.forward` of a route asks has no route on the gateway; the route answers 503.",
     )
 
     # Of a pass that ended in an error: the class of the error.

@@ -37,6 +37,7 @@ from reconciler.core.plan.preview import Preview
 if TYPE_CHECKING:
     # Most commands have nothing to do with gateways, and building the models takes time.
     from reconciler.api.vaultgateway import VaultGateway
+    from reconciler.core.routes.guards import LoginFiles
     from reconciler.core.routes.table import Table
 
 
@@ -112,6 +113,7 @@ class GatewayWish:
     """What a gateway is to serve: its settled routes, among `services`, the names of all that there are.
 
     `quiet`: nothing else goes on, so that it may prepare for more services. `tls`: its certificates, if they are kept.
+    `logins`: what the files of logins have that its routes name.
     """
 
     gateway: VaultGateway
@@ -119,6 +121,7 @@ class GatewayWish:
     services: frozenset[str]
     quiet: bool
     tls: GatewayTls | None = None
+    logins: LoginFiles = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -31,13 +31,13 @@ class SourceOptions:
 
 
 class SourceFollower:
-    """Keeps the stored objects equal to the sources; calls `wake` with every one that is due for a pass."""
+    """Keeps the stored objects equal to the sources; calls `wake` with those that are due for a pass."""
 
     def __init__(
         self,
         following: SourceOptions,
         objects: Objects,
-        wake: Callable[[Ref], object],
+        wake: Callable[[Collection[Ref]], object],
         now: Callable[[], datetime],
         stop: threading.Event,
     ) -> None:
@@ -85,7 +85,6 @@ class SourceFollower:
         except VaultError as error:
             _log.error("%s %s: %s", source.kind, source.place, error)
             return (error,)
-        for ref in done.due:
-            self._wake(ref)
+        self._wake(done.due)
         self._loaded.set()
         return tuple(done.failures.values())

@@ -75,7 +75,7 @@ class Controller:
             for kind, each in self._reconcilers.items()
         }
         self._stop = threading.Event()
-        self._follower = SourceFollower(following, world.objects, self.wake, world.now, self._stop)
+        self._follower = SourceFollower(following, world.objects, self._wake_due, world.now, self._stop)
         self._passed = threading.Condition()
         self._converged: set[Ref] = set()
         self._streamed = False
@@ -102,9 +102,7 @@ class Controller:
     def converge(self, refs: Collection[Ref], timeout: float) -> Mapping[Ref, Outcome]:
         """Work on these objects until each is Ready, deleted or failed for good, or `timeout` seconds are over."""
         self._start_work()
-        self._wake_each(refs)
-        for kind in {ref.kind for ref in refs}:
-            self._wake_followers(kind)
+        self._wake_due(refs)
         # Without a resync, a lost event would go unnoticed until the timeout.
         self._start(triggers.resync, partial(self._wake_each, refs), CONVERGE_RESYNC, self._stop)
         deadline = time.monotonic() + timeout
@@ -123,6 +121,12 @@ class Controller:
         """Queue a pass over this object. One whose kind has no reconciler here is left to a newer release."""
         if workers := self._workers.get(ref.kind):
             workers.wake(ref.name)
+
+    def _wake_due(self, refs: Collection[Ref]) -> None:
+        """Also what follows their kinds: a file that one of them names may have changed, and no object with it."""
+        self._wake_each(refs)
+        for kind in {ref.kind for ref in refs}:
+            self._wake_followers(kind)
 
     def wake_all(self) -> None:
         """Queue a pass over each object."""

@@ -17,6 +17,7 @@ from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
 from reconciler.certificates.wanted import wanted
 from reconciler.controller.reconcile.executor import execute_gateway
+from reconciler.controller.reconcile.login_files import read_login_files
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.routing import Permit, Routing, everything, settle_objects
 from reconciler.controller.report import gateway_summary, summary
@@ -33,6 +34,7 @@ from reconciler.core.plan.gateway_operations import (
 )
 from reconciler.core.plan.operations import Operation, Plan
 from reconciler.core.plan.preview import Preview
+from reconciler.core.routes.guards import closures, login_files
 from reconciler.proxy.base import GatewayWish
 from reconciler.store.base import UnreadableError
 
@@ -133,13 +135,15 @@ def _advance(
         services=frozenset(world.objects.of(VAULT_SERVICE).names()),
         quiet=_is_quiet(routing, world),
         tls=_tls(serving) if serving else None,
+        logins=read_login_files(login_files(table)),
     )
+    closed = tuple(closures(table, wish.logins))
     world.journal.begin(stack, stored.resource.spec, stored.origin.commit, world.now())
     look = world.gateways.look(stack, wish, world.engine.observe(stack), world.now())
     preview = look.preview
 
     troubles = serving.troubles if serving else ()
-    status = gateway_summary.after_pass(before, stored, preview, table, refused, troubles, unread)
+    status = gateway_summary.after_pass(before, stored, preview, table, refused, troubles, closed, unread)
     if stored.deletion:
         users = frozenset(table.services.values())
         status = gateway_summary.still_routed(status, stored.generation, users, preview.now)
@@ -159,6 +163,7 @@ def _advance(
         exporters=look.exporters,
     )
     refusals = [(Reason.ROUTE_REFUSED, f"{each.claim.service}: {each.message}") for each in refused]
+    refusals += [(each.why, f"{each.service}: {each.message}") for each in closed]
     refusals += [(Reason.CERTIFICATE_MISSING, f"{each.names[0]}: {each.message}") for each in troubles]
     refusals += [(Reason.OBJECT_UNREADABLE, f"{name}: {text}") for name, text in unread.items()]
     world.journal.noticed(preview.assessment, refusals)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
 from reconciler.api.reasons import Reason
+from reconciler.controller.reconcile.login_files import read_login_files
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.routed import Routed, routed_of
 from reconciler.core.routes.table import Refusal, Table, settle
@@ -107,7 +108,9 @@ class Router:
         if mine is None or (mine.routes, mine.tcp) != (spec.all_routes, spec.tcp):
             # It is about to be stored, or a former one.
             settled = settle_objects(self._objects, self._permits, service)
-        return routed_of(service.name, settled.tables, settled.refusals, settled.ports)
+        named = [each.auth.basic.file for each in spec.all_routes if each.auth and each.auth.basic]
+        files = read_login_files(named)
+        return routed_of(service.name, settled.tables, settled.refusals, settled.ports, files)
 
     def _settled(self) -> Routing:
         stamps = tuple(self._objects.of(kind).stamp() for kind in (VAULT_GATEWAY, VAULT_SERVICE))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
     from reconciler.certificates.troubles import Trouble
     from reconciler.core.plan.preview import Preview
+    from reconciler.core.routes.guards import Closure
     from reconciler.core.routes.table import Refusal, Table
     from reconciler.store.base import StoredObject
 
@@ -34,6 +35,7 @@ def after_pass(
     table: Table,
     refused: Sequence[Refusal],
     troubles: Sequence[Trouble] = (),
+    closed: Sequence[Closure] = (),
     unread: Mapping[str, str] = MappingProxyType({}),
 ) -> GatewayStatus:
     """The status after a pass that could observe everything. `unread` are services whose object cannot be read, and why."""
@@ -71,7 +73,7 @@ def after_pass(
             "Stalled": ("False", Reason.WORKING, ""),
         }
     return with_outcomes(
-        before, stored.generation, preview.now, outcomes | _degraded(preview, troubles, unread)
+        before, stored.generation, preview.now, outcomes | _degraded(preview, troubles, closed, unread)
     )
 
 
@@ -105,7 +107,9 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _degraded(preview: Preview, troubles: Sequence[Trouble], unread: Mapping[str, str]) -> Outcomes:
+def _degraded(
+    preview: Preview, troubles: Sequence[Trouble], closed: Sequence[Closure], unread: Mapping[str, str]
+) -> Outcomes:
     wanted = sum(workload.replicas for workload in preview.stack.of(Role.PROXY))
     short = wanted - sum(instance.answering for instance in preview.assessment.observed.proxy.instances)
     if short > 0:
@@ -119,4 +123,7 @@ def _degraded(preview: Preview, troubles: Sequence[Trouble], unread: Mapping[str
         more = f" ({names - 1} more {'host' if names == 2 else 'hosts'})" if names > 1 else ""
         message = f"{troubles[0].names[0]}{more}: {troubles[0].message}"
         return {"Degraded": ("True", Reason.CERTIFICATE_MISSING, message)}
+    if closed:
+        more = f" and {len(closed) - 1} more" if len(closed) > 1 else ""
+        return {"Degraded": ("True", closed[0].why, f"{closed[0].service}: {closed[0].message}{more}")}
     return {"Degraded": ("False", Reason.ALL_SERVING, "")}

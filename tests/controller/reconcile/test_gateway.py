@@ -38,6 +38,7 @@ from reconciler.store.base import StoredObject, UnreadableError
 from tests.controller.worlds import BEGINNING
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
 
+HASH = "$6$salt$" + "Ab./0" * 17 + "z"
 SETTINGS = PoolSettings(Probe("/healthz", "localhost", 2.0), 30.0)
 
 
@@ -515,3 +516,61 @@ def test_answers_to_an_acme_server_are_served_and_that_is_said(stage: GatewaySta
     (worker,) = stage.gateways.workers.values()
     assert worker.maps
     assert worker.maps["acme"] == {answer.path: "token.thumb"}
+
+
+def test_a_bad_file_of_logins_closes_its_route_and_nothing_else(
+    stage: GatewayStage, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    good.write_text(f"ada:{HASH}\n")
+    bad.write_text(f"ada:{HASH}\nbob:{HASH[:-1]}\n")
+    stage.service("wiki", auth={"basic": {"file": str(good)}})
+    stage.service("files", auth={"basic": {"file": str(bad)}})
+    stage.service("mail")
+    done = stage.settle()
+
+    def flags() -> dict[str, str]:
+        (worker,) = stage.gateways.workers.values()
+        assert worker.maps is not None
+        return {key.partition(".")[0]: value.split("|")[2] for key, value in worker.maps["routes"].items()}
+
+    assert flags() == {"wiki": "BI", "files": "DI", "mail": "~"}
+    assert stage.ready() == ("True", Reason.SERVING, "3 routes of 3 services")
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert (degraded.status, degraded.reason) == ("True", Reason.LOGINS_UNUSABLE)
+    assert degraded.message.startswith(f"files: files.test/ is closed: {bad}:2: ")
+    assert "LoginsUnusable: files: files.test/ is closed" in caplog.text
+    assert HASH[-20:] not in " ".join([*done, caplog.text, str(stage.mine.status("main"))])
+
+    # The file is put right, then another password, then it is lost.
+    reloads = stage.gateways.reloads
+    bad.write_text(f"ada:{HASH}\n")
+    stage.settle()
+    assert flags() == {"wiki": "BI", "files": "BI", "mail": "~"}
+    good.write_text("")
+    stage.settle()
+    good.unlink()
+    stage.settle()
+    assert flags() == {"wiki": "DI", "files": "BI", "mail": "~"}
+    assert stage.gateways.reloads == reloads
+
+
+def test_an_auth_service_is_asked_as_soon_as_it_has_a_pool(stage: GatewayStage) -> None:
+    stage.service("wiki", auth={"forward": {"service": "sso"}})
+    stage.settle()
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert (degraded.status, degraded.reason) == ("True", Reason.NO_AUTH_SERVICE)
+    stage.service("sso")
+    stage.settle()
+    written = read_gateway(stage.site)
+    pools = {need.service: pool for need, pool in written.held.items()}
+    assert written.maps["forward"]["wiki.0"].split("|")[0] == pools["sso"]
+    assert written.maps["routes"]["wiki.test/"].split("|")[2] == "FI"
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert degraded.status == "False"
+    stage.objects.remove("sso")
+    stage.settle()
+    assert read_gateway(stage.site).maps["routes"]["wiki.test/"].split("|")[2] == "DI"

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.api import Status, VaultService, find_condition
 from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.controller.reconcile.login_files import read_login_files
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.service import (
     GATEWAY_LOOK,
@@ -28,6 +30,7 @@ from reconciler.core.assess.observation import (
 )
 from reconciler.core.desired.stack import Stack
 from reconciler.core.routes.claims import Claimant
+from reconciler.core.routes.guards import login_files
 from reconciler.core.routes.routed import routed_of
 from reconciler.core.routes.table import settle
 from reconciler.proxy.base import NewServer
@@ -107,7 +110,9 @@ class RoutedWorld(MemoryWorld):
         if stack.routed is None:
             return stack
         mine = Claimant(service.name, BEGINNING, service.spec.all_routes, service.spec.tcp)
-        return replace(stack, routed=routed_of(service.name, *settle(self.gateways, [*self.others, mine])))
+        tables, refusals = settle(self.gateways, [*self.others, mine])
+        files = read_login_files(file for table in tables.values() for file in login_files(table))
+        return replace(stack, routed=routed_of(service.name, tables, refusals, files=files))
 
     @property
     def status(self) -> Status:
@@ -227,14 +232,19 @@ def test_ready_waits_until_requests_are_led_to_it(routed: RoutedWorld) -> None:
     assert routed.converge().converged
 
 
-def test_auth_that_is_not_enforced_is_said(routed: RoutedWorld) -> None:
+def test_logins_that_cannot_be_used_are_said(routed: RoutedWorld, tmp_path: Path) -> None:
+    file = tmp_path / "users.htpasswd"
     stored = routed.objects.get(NAME)
     assert stored is not None
     document = stored.resource.to_document()
-    document["spec"]["route"]["auth"] = {"basic": {"file": "users"}}
+    document["spec"]["route"]["auth"] = {"basic": {"file": str(file)}}
     routed.objects.apply(VaultService.model_validate(document), stored.origin)
     assert routed.converge().converged
-    assert routed.condition("Accepted") == ("False", "AuthNotEnforced")
+    assert routed.condition("Accepted") == ("False", "LoginsUnusable")
+    file.write_text("ada:$6$salt$" + "x" * 86)
+    routed.time += 1
+    assert routed.converge().converged
+    assert routed.condition("Accepted") == ("True", "Accepted")
 
 
 def test_a_deleted_one_leaves_the_pools_before_its_containers_stop(routed: RoutedWorld) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -207,3 +208,20 @@ def test_one_that_is_not_stored_comes_after_all_others(objects: MemoryObjects) -
     found = Router(objects).routed(other)
     assert found is not None
     assert [each.why.value for each in found.refusals] == ["Conflicted"]
+
+
+def test_its_files_of_logins_are_read_for_each_question(objects: MemoryObjects, tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    gateway(objects, "main")
+    route = {"hostnames": ["files.test"], "auth": {"basic": {"file": str(file)}}}
+    service(objects, "files", route=route)
+    made, router = objects.get("files"), Router(objects)
+    assert made is not None
+    for text, told in (("ada", "1: has no ':'"), (None, "does not exist"), ("", "")):
+        file.unlink(missing_ok=True)
+        if text is not None:
+            file.write_text(text)
+        found = router.routed(made.resource)
+        assert found is not None
+        assert told in " ".join(message for _, message in found.problems)
+        assert bool(found.problems) is bool(told)

@@ -7,14 +7,18 @@ route costs a single one. Every text is typed or encoded: no key or value has wh
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
 from reconciler.api.addresses import Network, network_of
+from reconciler.api.protection import ForwardAuth
 from reconciler.api.route import Headers, Redirect, Route
 from reconciler.api.tls import Hsts
 from reconciler.core.routes.claims import prefix_of
+from reconciler.core.routes.guards import answering, identities
+from reconciler.core.routes.logins import Logins
 from reconciler.core.routes.table import Table
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.values import check_host, check_path
@@ -43,6 +47,10 @@ MAPS: Final = (
     "trusted",
     "acme",
     "hsts",
+    "users",
+    "realms",
+    "forward",
+    "identity",
 )
 """All maps that the configuration names; `routes` and `tcp` are those that lead to the others."""
 
@@ -66,12 +74,14 @@ def maps_of(
     trusted: Iterable[str] = (),
     answers: Mapping[str, str] = MappingProxyType({}),
     secured: Container[str] = frozenset(),
+    logins: Mapping[str, Logins] = MappingProxyType({}),
 ) -> Maps:
     """The maps for the routes of a table.
 
     `pools` are the pools of routes by the routes' ids: a route without one is not served yet. `settings` are those of
     pools by name, `trusted` the networks of trusted proxies, `answers` those to an ACME server by path. `secured` are
-    the hosts whose certificate is served and valid: only those are redirected to https.
+    the hosts whose certificate is served and valid: only those are redirected to https. `logins` are those of routes by
+    the routes' ids: one with `auth.basic` and none is closed.
     """
     routes = {name: route for name, route in table.routes.items() if name in pools or route.redirect}
     networks = {
@@ -81,12 +91,23 @@ def maps_of(
             *((name, tcp.allow_from) for name, tcp in table.connections.items() if name in pools),
         )
     }
+    identity = identities(table)
+    forward = {
+        name: asked
+        for name, route in routes.items()
+        if route.auth and route.auth.forward and (asked := _asked(route.auth.forward, table, pools))
+    }
     return {
         "routes": {
             f"{key.host}{key.prefix}": _target(
                 name,
                 pools.get(name),
-                flags_of(routes[name], is_secured=key.host in secured),
+                flags_of(
+                    routes[name],
+                    is_secured=key.host in secured,
+                    is_guarded=name in logins or name in forward,
+                    is_believed=name in identity,
+                ),
                 _cut(routes[name]),
             )
             for key, name in table.http.items()
@@ -128,6 +149,19 @@ def maps_of(
         "trusted": {str(network): "1" for network in sorted(map(network_of, trusted), key=str)},
         "acme": dict(answers),
         "hsts": {name: _hsts(route.tls.hsts) for name, route in routes.items() if route.tls.hsts},
+        "users": {
+            key: value
+            for name, each in logins.items()
+            if name in routes
+            for key, value in _users(name, each).items()
+        },
+        "realms": {
+            name: quote(route.auth.basic.realm, safe="")
+            for name, route in routes.items()
+            if route.auth and route.auth.basic
+        },
+        "forward": forward,
+        "identity": {name: ",".join(identity[name]) for name in routes if name in identity},
     }
 
 
@@ -140,15 +174,23 @@ def settings_maps(settings: Mapping[str, PoolSettings]) -> Maps:
     }
 
 
-def flags_of(route: Route, *, is_secured: bool = False) -> str:
-    """The letters of the rules that apply to a route, for a host that has a certificate or not; see http.cfg.template."""
+def flags_of(
+    route: Route, *, is_secured: bool = False, is_guarded: bool = False, is_believed: bool = False
+) -> str:
+    """The letters of the rules that apply to a route, for a host that has a certificate or not; see http.cfg.template.
+
+    `is_guarded`: what its `auth` needs is there. `is_believed`: its service takes a user from headers.
+    """
     tls = route.tls if is_secured and route.tls.certificate != "none" else None
     letters = {
         "A": bool(route.allow_from),
+        "B": is_guarded and route.auth is not None and route.auth.basic is not None,
         "C": route.cors is not None,
-        # All requests are refused as long as the proxy cannot ask for a password.
-        "D": route.auth is not None,
+        # Never open: what cannot be checked is refused.
+        "D": not is_guarded and route.auth is not None,
+        "F": is_guarded and route.auth is not None and route.auth.forward is not None,
         "H": any(_headers(route.headers)),
+        "I": is_believed,
         "L": route.rate_limit is not None,
         "M": route.maintenance,
         "P": route.strip_path,
@@ -234,6 +276,26 @@ def _cors(route: Route) -> str:
             "true" if cors.credentials else UNSET,
         )
     )
+
+
+def _users(route: str, logins: Logins) -> dict[str, str]:
+    """The hash of each name, by the name's digest: a name may have any characters. That of no name is for unknown ones."""
+    hashes = {sha256(name.encode()).hexdigest(): hashed for name, hashed in logins.hashes.items()}
+    return {f"{route}{SEPARATOR}{key}": each for key, each in ({"": logins.decoy} | hashes).items()}
+
+
+def _asked(forward: ForwardAuth, table: Table, pools: Mapping[str, str]) -> str:
+    """What is asked for a route: pool, milliseconds, host, path or address, and the headers that are handed on; empty for a
+    service without a pool.
+    """
+    pool, host, address = UNSET, UNSET, forward.url or forward.path
+    if forward.service is not None:
+        route = answering(table, forward.service)
+        if route is None or route not in pools:
+            return ""
+        names = table.routes[route].hostnames
+        pool, host = pools[route], next((name for name in names if "*" not in name), forward.service)
+    return SEPARATOR.join((pool, _ms(forward.timeout), host, address, ",".join(forward.response_headers)))
 
 
 def _hsts(hsts: Hsts) -> str:

@@ -138,7 +138,7 @@ class HAProxyGateways:
         spec = wish.gateway.spec
         with _reading(), _checking(stack):
             sight = self._sight(stack, wish, seen)
-            wanted = want(spec, wish.table, sight.written, wish.tls, quiet=wish.quiet)
+            wanted = want(spec, wish.table, sight.written, wish.tls, wish.logins, quiet=wish.quiet)
         written = sight.written
         proxy = ProxyObservation(
             expected=wanted.structure,

@@ -59,6 +59,9 @@ MAP_DIRECTORY: Final = "maps"
 MAINTENANCE_RETRY: Final = 300
 """Retry-After of a route in maintenance, in seconds."""
 
+LOGIN_RETRY: Final = 60
+"""Retry-After after too many failed logins, in seconds: they are counted in such a window."""
+
 _UNUSED_MAP: Final = "    http-request set-var(txn.unused) path,map(@path) if FALSE"
 _ACCEPTED: Final = re.compile(r"^# Accepted by (.*)\n", re.MULTILINE)
 _HERE: Final = Path(__file__).parent
@@ -131,6 +134,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "retries": RETRIES,
         "retry_after": RETRY_AFTER,
         "maintenance_retry": MAINTENANCE_RETRY,
+        "login_retry": LOGIN_RETRY,
         "slot": slot,
         "run": RUN_MOUNT,
         "config": CONFIG_MOUNT,
@@ -149,7 +153,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
     sections = {"http": http_section(spec, values), "tcp": "\n".join(tcp), "unused_maps": ""}
     text = _filled({**values, **sections})
     # HAProxy only knows the maps that it uses, and without a listener of a kind some are not used.
-    known = text + _assets()["headers.lua"]
+    known = text + "".join(text for name, text in _assets().items() if name.endswith(".lua"))
     unused = [{"path": map_path(name)} for name in MAPS if map_path(name) not in known]
     return _filled({**values, **sections, "unused_maps": repeated(_UNUSED_MAP, unused)})
 
@@ -175,5 +179,5 @@ def map_path(name: str) -> str:
 
 @cache
 def _assets() -> dict[str, str]:
-    own = [_HERE / "headers.lua", *sorted((_HERE / "pages").glob("*.html"))]
+    own = [*sorted(_HERE.glob("*.lua")), _HERE / "pi.hex", *sorted((_HERE / "pages").glob("*.html"))]
     return assets() | {str(path.relative_to(_HERE)): path.read_text(encoding="utf-8") for path in own}

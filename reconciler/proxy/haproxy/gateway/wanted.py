@@ -9,10 +9,12 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.plan.gateway_operations import GatewayTls
+from reconciler.core.routes.guards import LoginFiles, logins_of
 from reconciler.core.routes.table import Table
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import Maps, maps_of
@@ -57,6 +59,7 @@ def want(
     table: Table,
     written: WrittenGateway,
     tls: GatewayTls | None = None,
+    logins: LoginFiles = MappingProxyType({}),
     *,
     quiet: bool,
 ) -> WantedGateway:
@@ -82,6 +85,7 @@ def want(
             spec.trusted_proxies,
             answers=tls.answers if tls else {},
             secured=tls.secured if tls else frozenset(),
+            logins=logins_of(table, logins),
         ),
         pools=pools,
         structure=_structure(spec, pools),

@@ -8,10 +8,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from reconciler.api.tcp import TcpRoute
 from reconciler.api.vaultgateway import GatewaySpec, Listener
 from reconciler.core.desired.stack import Probe, Site
 from reconciler.core.routes.claims import Claimant
+from reconciler.core.routes.logins import Logins
 from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyError
@@ -127,8 +129,12 @@ class GatewayWorld:
         replicas: Sequence[Replica] = (),
         hold: float = 5.0,
         services: Sequence[Claimant] = (),
+        others: Mapping[str, Sequence[Replica]] = MappingProxyType({}),
+        logins: Mapping[str, Logins] = MappingProxyType({}),
     ) -> Table:
-        """Make these the routes, all of one service with these replicas, or those of more services."""
+        """Make these the routes, all of one service with these replicas, or those of more services; `others` are replicas
+        of those that have their own.
+        """
         http = [Route.model_validate(each, by_alias=True) for each in routes if isinstance(each, dict)]
         tcp = [each for each in routes if isinstance(each, TcpRoute)]
         mine = Claimant("s", START, tuple(http), tuple(tcp))
@@ -139,15 +145,20 @@ class GatewayWorld:
         pools = {route: self.held[need] for route, need in needs.items()}
         settings = {pool: PoolSettings(HEALTH, hold) for pool in pools.values()}
         maps = maps_of(
-            tables["main"], pools, settings, self.spec.trusted_proxies, secured=secured_in(tables["main"])
+            tables["main"],
+            pools,
+            settings,
+            self.spec.trusted_proxies,
+            secured=secured_in(tables["main"]),
+            logins=logins,
         )
         write_gateway(self.site, self.spec, POOLS, IMAGE, self.held, maps)
-        servers = [PoolServer(each.name, each.address) for each in replicas]
-        for pool in settings:
+        for need, pool in self.held.items():
+            servers = [PoolServer(each.name, each.address) for each in others.get(need.service, replicas)]
             write_pool(self.site, pool, servers, settings[pool])
         for slot in self.containers:
-            for pool in settings:
-                self.have(pool, replicas, slot)
+            for need, pool in self.held.items():
+                self.have(pool, others.get(need.service, replicas), slot)
             change_maps(self.master(slot), maps)
         return tables["main"]
 

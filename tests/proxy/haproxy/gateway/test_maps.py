@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -15,6 +16,7 @@ from reconciler.api.tcp import TcpRoute
 from reconciler.api.vaultgateway import GatewaySpec, Listener
 from reconciler.core.desired.stack import Probe
 from reconciler.core.routes.claims import Claimant
+from reconciler.core.routes.logins import Logins
 from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.haproxy.gateway.maps import MAPS, flags_of, lines_of, maps_of, text_of
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
@@ -100,7 +102,65 @@ def test_a_setting_is_a_flag_and_an_entry(
 
 def test_flags_without_a_map() -> None:
     assert flags_of(Route(hostnames=("a.test",), maintenance=True)) == "M"
-    assert flags_of(Route.model_validate({"hostnames": ["a.test"], "auth": {"basic": {"file": "x"}}})) == "D"
+
+
+BASIC = {"basic": {"file": "x"}}
+FORWARD = {"forward": {"url": "http://auth.test"}}
+
+
+@pytest.mark.parametrize(
+    ("auth", "is_guarded", "flags"),
+    [(BASIC, False, "D"), (BASIC, True, "B"), (FORWARD, False, "D"), (FORWARD, True, "F"), (None, False, "")],
+)
+def test_a_route_whose_auth_cannot_be_checked_is_closed(auth: Any, is_guarded: bool, flags: str) -> None:
+    route = Route.model_validate({"hostnames": ["a.test"], "auth": auth})
+    assert flags_of(route, is_guarded=is_guarded) == flags
+
+
+def test_logins_are_entries_of_their_route_by_the_digest_of_the_name() -> None:
+    hashed = "$6$salt$" + "x" * 86
+    made = table({"auth": {"basic": {"file": "/x", "realm": "The vault"}}}, {"auth": BASIC}, {})
+    pools = dict.fromkeys(made.routes, "h001")
+    maps = maps_of(made, pools, {}, logins={"s.0": Logins({"ad a|": hashed})})
+
+    decoy = "$6$rounds=5000$" + "." * 16 + "$" + "." * 86
+    digest = sha256(b"ad a|").hexdigest()
+    assert maps["users"] == {f"s.0|{digest}": hashed, "s.0|": decoy}
+    assert maps["realms"]["s.0"] == "The%20vault"
+    assert [target.split("|")[2] for target in maps["routes"].values()] == ["BI", "DI", "I"]
+    assert set(maps["identity"].values()) == {"remote-email,remote-groups,remote-name,remote-user"}
+    text_of(maps["users"])
+
+
+def test_an_auth_service_is_asked_by_its_pool() -> None:
+    where = {
+        "forward": {"service": "auth", "path": "/check?x=1", "responseHeaders": ["X-Me"], "timeout": "1s"}
+    }
+    theirs = [
+        Route.model_validate({"hostnames": ["*.id.test", "id.test"], "sticky": "cookie"}, by_alias=True),
+        Route.model_validate({"hostnames": ["*.auth.test", "auth.test"], "path": "/ui"}, by_alias=True),
+        Route.model_validate({"hostnames": ["x.test"], "redirect": {"hostname": "auth.test"}}, by_alias=True),
+    ]
+    mine = Route.model_validate({"hostnames": ["a.test"], "auth": where}, by_alias=True)
+    since = datetime(2026, 5, 1, tzinfo=UTC)
+    claimants = [Claimant("s", since, (mine,)), Claimant("auth", since, tuple(theirs))]
+    made = settle({"main": SPEC}, claimants)[0]["main"]
+
+    maps = maps_of(made, {"s.0": "h001", "auth.0": "s001", "auth.1": "h002"}, {})
+    assert maps["forward"] == {"s.0": "h002|1000|auth.test|/check?x=1|X-Me"}
+    assert maps["routes"]["a.test/"].split("|")[2] == "FI"
+    assert "x-me" in maps["identity"]["s.0"]
+    # It has no pool yet.
+    maps = maps_of(made, {"s.0": "h001", "auth.0": "s001"}, {})
+    assert (maps["forward"], maps["routes"]["a.test/"].split("|")[2]) == ({}, "DI")
+
+
+def test_an_address_is_asked_as_it_is() -> None:
+    auth = {"forward": {"url": "http://auth.test:9091/api/verify?rd=x"}}
+    made = maps({"auth": auth})
+    assert made["forward"] == {
+        "s.0": "~|5000|~|http://auth.test:9091/api/verify?rd=x|Remote-User,Remote-Groups,Remote-Name,Remote-Email"
+    }
 
 
 @pytest.mark.parametrize(
