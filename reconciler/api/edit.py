@@ -24,9 +24,12 @@ from reconciler.api.yaml_loader import YamlReader
 from reconciler.api.yaml_nodes import MapNode, Scalar, to_plain
 from reconciler.api.yaml_writing import flow, scalar
 
-__all__ = ["Edit", "edit_manifest", "edit_text"]
+__all__ = ["ANNOTATION", "Edit", "edit_manifest", "edit_text"]
 
 FieldPath = tuple[str, ...]
+ANNOTATION: Final = "metadata.annotations."
+"""How the name of a field begins that is not one of `spec` but an annotation."""
+
 ComposedNode = ScalarNode | MappingNode | SequenceNode
 
 KEPT_DEPTH: Final = 2
@@ -58,8 +61,8 @@ class Edit:
 
 
 def edit_manifest(path: Path, ref: Ref, changes: Mapping[str, Scalar]) -> Edit:
-    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the resource `ref`; None removes a
-    field.
+    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the resource `ref`, or annotations by
+    "metadata.annotations.NAME"; None removes one.
 
     Nothing is written. Raises PermanentError if the file has no such resource or the field cannot be changed alone,
     ManifestError with every problem if the result is not a valid manifest.
@@ -103,7 +106,9 @@ def edit_text(text: str, path: Path, ref: Ref, changes: Mapping[FieldPath, Scala
 
 
 def _steps(key: str) -> FieldPath:
-    # The name of a setting may contain dots.
+    # The name of an annotation or a setting may contain dots.
+    if key.startswith(ANNOTATION):
+        return ("metadata", "annotations", key.removeprefix(ANNOTATION))
     head, dot, rest = key.partition(".")
     return ("spec", head, rest) if dot and head == "env" else ("spec", *key.split("."))
 

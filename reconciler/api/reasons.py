@@ -33,6 +33,7 @@ class Reason(StrEnum):
 
     # Of conditions, while things go as they should.
     SERVING = "Serving", "conditions", "Everything is as the spec wants it, and all replicas serve."
+    STOPPED = "Stopped", "conditions", "`spec.replicas` is 0, and nothing but HAProxy runs; volumes are kept."
     ALL_SERVING = "AllServing", "conditions", "No replica is missing from service."
     NOT_ALL_SERVING = "NotAllServing", "conditions", "Some replicas do not serve."
     CONVERGED = "Converged", "conditions", "Nothing is left to do or to wait for."

@@ -34,7 +34,7 @@ class Metadata(ApiModel):
         default={},
         description=(
             "Annotations. The controller reads two: vault.internal/admission (restricted, baseline or privileged) and "
-            "vault.internal/allow-prune."
+            "vault.internal/allow-prune. `vaultctl start` reads vault.internal/replicas, which `stop` writes."
         ),
     )
     generation: int = Field(default=1, ge=1, description="Counts changes of the spec; set by the controller.")

@@ -88,9 +88,12 @@ class Spec(ApiModel):
     )
     replicas: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=1000,
-        description="Web replicas. Unset: VAULT_WEB_REPLICAS, then the plugin's minimum.",
+        description=(
+            "Web replicas. Unset: VAULT_WEB_REPLICAS, then the plugin's minimum. 0 stops the whole service, its "
+            "dependencies too; its volumes are kept, and requests are answered 503."
+        ),
     )
     ports: Ports = Field(default=Ports.model_construct(), description="Where the service listens.")
     route: Route | None = Field(
@@ -190,6 +193,11 @@ class Spec(ApiModel):
         if self.is_routed and isinstance(ports := document.get("ports"), dict):
             ports.pop("http", None)
         return document
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether nothing of the service is to run but what answers its requests; whatever its plugin's minimum is."""
+        return self.replicas == 0
 
     @property
     def is_routed(self) -> bool:

@@ -5,11 +5,14 @@ They are data: `editing` carries any of them out, in a file, in Git or in the st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.api.edit import ANNOTATION
+from reconciler.api.errors import VaultError
 from reconciler.app.revisions import changes_back_to, choose
 
 if TYPE_CHECKING:
@@ -25,14 +28,23 @@ __all__ = [
     "resume_rollouts",
     "rotate",
     "scale",
+    "start",
+    "stop",
     "suspend",
     "undo",
 ]
 
+REPLICAS: Final = "vault.internal/replicas"
+"""The annotation in which `stop` notes the number of replicas that there were."""
+
+MOST_REPLICAS: Final = 1000
+_COUNT: Final = re.compile(r"[1-9][0-9]{0,3}")
+
 
 @dataclass(frozen=True)
 class Change:
-    """Fields of `spec`, such as "replicas" or "env.LEVEL", and their new values; None removes a field.
+    """Fields of `spec`, such as "replicas" or "env.LEVEL", annotations such as "metadata.annotations.example.org/note", and
+    their new values; None removes one.
 
     `subject` words the commit, from the values that there were before.
     """
@@ -52,6 +64,36 @@ def scale(name: str, replicas: int) -> Change:
     return Change(
         {"replicas": replicas},
         lambda old: f"scale({name}): replicas {old['replicas'] or 'default'} -> {replicas}",
+    )
+
+
+def stop(stored: StoredObject[Any]) -> Change:
+    """No replicas. The number that the manifest asks for is noted in it, so that `start` finds it from anywhere."""
+    replicas, name = stored.resource.spec.replicas, stored.name
+    if replicas == 0:
+        return Change({}, lambda old: f"stop({name})")
+    noted = None if replicas is None else str(replicas)
+    return Change(
+        {"replicas": 0, ANNOTATION + REPLICAS: noted},
+        lambda old: f"stop({name}): replicas {old['replicas'] or 'default'} -> 0",
+    )
+
+
+def start(stored: StoredObject[Any]) -> Change:
+    """The number of replicas before `stop`, or what a manifest without a number comes to. Raises VaultError."""
+    resource, name = stored.resource, stored.name
+    if resource.spec.replicas != 0:
+        return Change({}, lambda old: f"start({name})")
+    noted = resource.metadata.annotations.get(REPLICAS)
+    if noted is not None and not (_COUNT.fullmatch(noted) and int(noted) <= MOST_REPLICAS):
+        raise VaultError(
+            f"metadata.annotations.{REPLICAS} of {name} is {noted!r}, which is no number from 1 to {MOST_REPLICAS}; "
+            f"run: vaultctl scale {name} --replicas N"
+        )
+    replicas = None if noted is None else int(noted)
+    return Change(
+        {"replicas": replicas, ANNOTATION + REPLICAS: None},
+        lambda old: f"start({name}): replicas 0 -> {replicas or 'default'}",
     )
 
 

@@ -41,7 +41,7 @@ class Prepared:
         if self.stack is None:
             return ""
         web = self.stack.replicas
-        replicas = "1 replica" if web == 1 else f"{web} replicas"
+        replicas = "stopped" if self.stack.is_stopped else "1 replica" if web == 1 else f"{web} replicas"
         places = claimed(self.resource)
         where = f"port {self.stack.published}" if not places else ", ".join(places)
         return f"{self.resource.spec.plugin}, {replicas} on {where}"

@@ -188,6 +188,7 @@ GOOD = [
     document(),
     yaml.safe_load(EXAMPLE),
     document(replicas=1000, rotation={"interval": "1h"}, restartedAt="2026-05-01T12:00:00Z"),
+    document(replicas=0),
     document(strategy={"rollingUpdate": {"maxSurge": 2, "maxUnavailable": "50%"}, "type": "Recreate"}),
     document(
         healthcheck={"interval": 5, "path": "/x?y=%20"}, env={"A_B.c": "x"}, envFrom=[{"file": "a b.env"}]
@@ -195,7 +196,7 @@ GOOD = [
 ]
 BAD = [
     document(plugin="A"),
-    document(replicas=0),
+    document(replicas=-1),
     document(replicas="3"),
     document(ports={"http": 65536}),
     document(env={"A": 1}),

@@ -118,7 +118,7 @@ def test_a_result_that_is_not_valid_is_refused_with_its_place(tmp_path: Path) ->
     path = tmp_path / "files.yaml"
     path.write_text(HEAD + "spec:\n  plugin: whoami\n  replicas: 3\n")
     with pytest.raises(ManifestError, match=r"files\.yaml:6:13: spec\.replicas: "):
-        edit_manifest(path, FILES, {"replicas": 0})
+        edit_manifest(path, FILES, {"replicas": -1})
     with pytest.raises(ManifestError, match=r"spec\.replica: .*replicas"):
         edit_manifest(path, FILES, {"replica": 2})
 
@@ -184,3 +184,26 @@ def test_none_takes_a_field_out_and_what_holds_nothing_else(spec: str, field: st
     head_, _, steps = field.partition(".")
     changed = edit_text(head + spec, Path("a.yaml"), FILES, {("spec", head_, steps): None})
     assert changed == (head + expected if expected else head.rstrip() + "\n")
+
+
+ANNOTATION = "metadata.annotations.vault.internal/replicas"
+
+
+@pytest.mark.parametrize("metadata", ["metadata: {name: files}", "metadata:\n  name: files  # the team's"])
+@pytest.mark.parametrize("others", [False, True])
+def test_an_annotation_is_added_and_taken_back(tmp_path: Path, metadata: str, others: bool) -> None:
+    if others and "{" in metadata:
+        metadata = "metadata: {name: files, annotations: {a.b/c: x}}"
+    elif others:
+        metadata += "\n  annotations:\n    a.b/c: x"
+    path = tmp_path / "files.yaml"
+    text = f"apiVersion: vault.internal/v1alpha1\nkind: VaultService\n{metadata}\nspec: {{plugin: whoami}}\n"
+    path.write_text(text)
+    noted = edit_manifest(path, FILES, {ANNOTATION: "3"})
+    assert noted.manifest.resource.metadata.annotations["vault.internal/replicas"] == "3"
+    path.write_text(noted.after)
+    again = edit_manifest(path, FILES, {ANNOTATION: None})
+    assert again.manifest.resource.metadata.annotations == ({"a.b/c": "x"} if others else {})
+    assert again.old == {ANNOTATION: "3"}
+    path.write_text(again.after)
+    assert edit_manifest(path, FILES, {ANNOTATION: None}).is_change is False

@@ -47,7 +47,7 @@ def test_an_object_lists_its_fields() -> None:
         ("spec.envFrom.file", "REQUIRED: yes"),
         ("spec.dependsOn", "TYPE:     list of strings"),
         ("spec.env", "TYPE:     mapping of text to text"),
-        ("spec.replicas", "TYPE:     integer, 1 to 1000"),
+        ("spec.replicas", "TYPE:     integer, 0 to 1000"),
         ("spec.strategy.rollingUpdate.maxSurge", "TYPE:     integer or percentage such as 25%"),
         ("spec.strategy.progressDeadlineSeconds", "TYPE:     number, more than 0, at most 86400"),
         ("spec.rotation.jitter", 'DEFAULT:  "20%"'),

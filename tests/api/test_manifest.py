@@ -62,7 +62,7 @@ def test_a_directory_that_is_gone_or_closed_is_an_error(tmp_path: Path) -> None:
 
 
 def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(document("a", 1, replicas="0", drift="no"), encoding="utf-8")
+    (tmp_path / "a.yaml").write_text(document("a", 1, replicas="-1", drift="no"), encoding="utf-8")
     (tmp_path / "b.yaml").write_text("# vault.internal/\na: [", encoding="utf-8")
     (tmp_path / "c.yaml").write_bytes(b"kind: VaultService\n\xff")
     (tmp_path / "d.yaml").write_text(document("d", 1), encoding="utf-8")
@@ -84,7 +84,7 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
 def test_a_survey_leaves_out_what_is_wrong_and_keeps_the_rest(tmp_path: Path) -> None:
     texts = {
         "good.yaml": document("good", 1),
-        "half.yaml": document("fine", 2) + document("wrong", 3, replicas="0"),
+        "half.yaml": document("fine", 2) + document("wrong", 3, replicas="-1"),
         "broken.yaml": document("before", 4) + "---\n[",
         "twice.yaml": document("same", 5) + document("same", 6),
         "port.yaml": document("left", 7) + document("right", 7),

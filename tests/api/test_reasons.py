@@ -28,6 +28,7 @@ OTHER_VOCABULARIES = {
     ("store/base.py", "RolledBack"),
     ("store/base.py", "Superseded"),
     ("controller/report/journal.py", "RolledBack"),
+    ("controller/report/journal.py", "Superseded"),
     ("controller/reconcile/target.py", "RolledBack"),
 }
 """The same word, said of something else."""

@@ -109,7 +109,7 @@ def test_validation_errors_do_not_repeat_values() -> None:
 REFUSED: list[dict[str, Any]] = [
     {"plugin": None},
     {"plugin": "../x"},
-    {"replicas": 0},
+    {"replicas": -1},
     {"replicas": 1001},
     {"replicas": "3"},
     {"replicas": 3.0},

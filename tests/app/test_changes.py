@@ -34,6 +34,49 @@ def test_changes(change: Change, fields: dict[str, Any], subject: str) -> None:
     assert change.subject({"replicas": 3}) == subject
 
 
+def stored_with(
+    make: Callable[..., VaultService], origin: Origin, noted: str = "", **spec: Any
+) -> StoredObject[Any]:
+    service = make(**spec)
+    notes = {changes.REPLICAS: noted} if noted else {}
+    metadata = service.metadata.model_copy(update={"annotations": notes})
+    return StoredObject(service.model_copy(update={"metadata": metadata}), origin)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({"replicas": 3}, {"replicas": 0, f"metadata.annotations.{changes.REPLICAS}": "3"}),
+        ({}, {"replicas": 0, f"metadata.annotations.{changes.REPLICAS}": None}),
+        ({"replicas": 0}, {}),
+    ],
+)
+def test_stop_notes_what_start_needs(
+    make_service: Callable[..., VaultService], origin: Origin, spec: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    change = changes.stop(stored_with(make_service, origin, **spec))
+    assert change.fields == fields
+
+
+@pytest.mark.parametrize(
+    ("replicas", "noted", "wanted"), [(0, "3", 3), (0, "", None), (2, "3", "unchanged"), (0, "1000", 1000)]
+)
+def test_start_takes_the_note_back(
+    make_service: Callable[..., VaultService], origin: Origin, replicas: int, noted: str, wanted: object
+) -> None:
+    change = changes.start(stored_with(make_service, origin, noted, replicas=replicas))
+    assert change.fields.get("replicas", "unchanged") == wanted
+    assert (f"metadata.annotations.{changes.REPLICAS}" in change.fields) == (replicas == 0)
+
+
+@pytest.mark.parametrize("noted", ["three", "0", "1001", "-1", "3.0", "٣"])
+def test_start_says_what_to_do_about_a_note_that_is_none(
+    make_service: Callable[..., VaultService], origin: Origin, noted: str
+) -> None:
+    with pytest.raises(VaultError, match="vaultctl scale files --replicas N"):
+        changes.start(stored_with(make_service, origin, noted, replicas=0))
+
+
 def test_undo_sets_what_the_chosen_revision_was_made_of(
     make_service: Callable[..., VaultService], origin: Origin
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.api import VaultError, VaultService, load
-from reconciler.app.changes import scale
+from reconciler.app.changes import scale, start, stop
 from reconciler.app.editing import How, edit
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
@@ -74,3 +74,34 @@ def test_a_source_whose_file_is_gone_has_no_place_for_a_change(
     stored = objects.apply(make_service(), Origin("directory", str(tmp_path), gone, 1))
     with pytest.raises(VaultError, match=r"gone\.yaml is gone, which files comes from"):
         edit(objects, stored, scale("files", 5), how, NOW)
+
+
+@pytest.mark.parametrize("replicas", ["2", None])
+def test_a_start_takes_back_what_a_stop_has_written(
+    objects: ObjectStore, manifest: Callable[..., Path], how: How, replicas: str | None
+) -> None:
+    path = manifest(ports="{http: 8080}", **({"replicas": replicas} if replicas else {}))
+    before = load(path)[0].resource
+    stored = objects.apply(service_of(load(path)[0]), Origin("apply", str(path), path, 1))
+    edit(objects, stored, stop(stored), how, NOW)
+    stopped = objects.get("files")
+    assert stopped is not None
+    assert stopped.resource.spec.replicas == load(path)[0].resource.spec.replicas == 0
+    edit(objects, stopped, start(stopped), how, NOW)
+    started = objects.get("files")
+    assert started is not None
+    assert started.resource.spec == stored.resource.spec
+    assert load(path)[0].resource == before
+
+
+def test_what_is_in_the_store_only_is_stopped_there(
+    objects: ObjectStore, make_service: MakeService, origin: Origin, how: How
+) -> None:
+    stored = objects.apply(make_service(replicas=2), origin)
+    edit(objects, stored, stop(stored), how, NOW)
+    stopped = objects.get("files")
+    assert stopped is not None
+    edit(objects, stopped, start(stopped), how, NOW)
+    started = objects.get("files")
+    assert started is not None
+    assert (stopped.resource.spec.replicas, started.resource.spec.replicas) == (0, 2)

@@ -146,6 +146,25 @@ def test_a_resume_takes_a_suspend_back(in_directory: Repository, vaultctl: Vault
     assert "suspend: false" in (in_directory.work / "apps/files.yaml").read_text()
 
 
+def test_a_stop_is_one_commit_and_a_start_takes_it_back(in_directory: Repository, vaultctl: Vaultctl) -> None:
+    assert vaultctl("stop", "files") == 0
+    text = (in_directory.work / "apps/files.yaml").read_text()
+    (stopped,) = (each.resource for each in parse(text, Path("files.yaml")))
+    assert stopped.spec.replicas == 0
+    assert "    0   # at noon" in text
+    assert log(in_directory)[0] == "stop(files): replicas 3 -> 0"
+    assert vaultctl("stop", "files") == 0
+    assert len(log(in_directory)) == 2, "it is stopped already"
+
+
+def test_a_start_without_a_stop_changes_nothing(
+    in_directory: Repository, vaultctl: Vaultctl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vaultctl("start", "files") == 0
+    assert "nothing to change" in capsys.readouterr().out
+    assert log(in_directory) == ["A change"]
+
+
 def test_a_dry_run_prints_the_line_and_changes_nothing(
     in_directory: Repository, vaultctl: Vaultctl, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -173,6 +173,9 @@ class _Line:
             port=workload.port if workload else 8000,
             exit_code=int(self._options["code"]) if "code" in self._options else None,
             started=NOW - timedelta(seconds=float(self._options.get("started", age))) if front else None,
+            ended=NOW - timedelta(seconds=float(self._options["ended"]))
+            if "ended" in self._options
+            else None,
             slot=int(self._options["slot"]) if "slot" in self._options else None,
             joined=f"{joined:_<12}" + "0" * 52 if joined else None,
             namespace=NOW - timedelta(seconds=float(self._options["namespace"]))

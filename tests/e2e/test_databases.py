@@ -48,6 +48,19 @@ def test_a_database_changes_while_requests_wait(library: Stage) -> None:
     assert _sql(library, "select title from books") == "kept"
 
 
+def test_what_was_stopped_comes_back_with_its_data(library: Stage) -> None:
+    database = library.replicas("library-db")
+    library.write(replicas=0)
+    library.converged()
+    assert library.replicas("library-db") == library.replicas("library-web") == []
+    library.write(replicas=2)
+    library.converged()
+    assert library.replicas("library-db") == database, "the same container, with its volumes"
+    assert _sql(library, "select title from books") == "kept"
+    events = library.vaultctl("events", library.name).stdout
+    assert "ReplicaDied" not in events
+
+
 def _sql(stage: Stage, statement: str) -> str:
     (database,) = stage.replicas("library-db")
     return docker("exec", database, "psql", "-U", "postgres", "-Atc", statement)

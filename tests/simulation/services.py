@@ -204,6 +204,8 @@ def other_wish(wish: Wish, random: Random, now: datetime) -> Wish:
         {"version": random.choice(GOOD)},
         {"version": random.choice([NEVER_READY, CRASHES])},
         {"replicas": random.choice([1, 2, 3, 4, 5])},
+        {"replicas": 0 if wish.replicas else random.choice([1, 3])},
+        {"replicas": 0 if wish.replicas else 2, "version": random.choice(GOOD)},
         {"database": random.choice(GOOD)},
         {"database": NEVER_READY},
         {"job": random.choice(["1", "2", SLOW, FAILS])},

@@ -201,7 +201,7 @@ class Simulation:
         """What never works is given up, whatever it is, and what was good before runs again."""
         good = self.records.last_good(NAME)
         bad = bad_one(self.wish, self.random)
-        if good is None or self.records.newest(NAME) != good:
+        if good is None or self.records.newest(NAME) != good or not self.wish.replicas:
             return
         self._ask_for(bad)
         self._converge()
@@ -547,6 +547,10 @@ class Simulation:
             good = [c for c in done if workload.accepts(c.revision) and not self._is_asked_to_go(c)]
             if workload.role is Role.JOB and not mine and self._was_complete(workload):
                 continue
+            if stack.is_stopped and workload.role in (Role.DEPENDENCY, Role.JOB):
+                # It is kept for its volumes.
+                mine = [c for c in mine if c.is_up]
+                good = mine
             if not len(mine) == len(good) == workload.replicas:
                 raise Violation(
                     f"{workload.name}: {len(mine)} containers, {len(good)} of them good; {workload.replicas} wanted"

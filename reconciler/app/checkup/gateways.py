@@ -116,7 +116,7 @@ def check_ports(check: str, stack: Stack, observed: EngineObservation) -> Iterat
 
 def probes_of(table: Table) -> tuple[str, ...]:
     """The names to ask for: those of its routes that a public DNS can know, a wildcard by a name below it."""
-    hosts = {host for host in (*(key.host for key in table.http), *(key.host for key in table.tcp)) if host}
+    hosts = {key.host for key in table.http} | {key.host for key in table.tcp if key.host}
     public = {host for host in hosts if "." in host and host.rpartition(".")[2] not in LOCAL}
     return tuple(sorted(host.replace("*", PROBE, 1) for host in public))
 

@@ -18,11 +18,15 @@ from reconciler.cli.verb import Verb
         ("vaultctl scale files --replicas 5", "in its manifest; where that is in Git, as a commit"),
         ("vaultctl scale files --replicas 5 --dry-run", "only show the line that would change"),
         ("vaultctl scale files --replicas 5 --push", "and push, from a clone or from anywhere"),
+        ("vaultctl scale files --replicas 0", "stop it and keep its data, as vaultctl stop does"),
     ],
 )
 @name_argument()
 @click.option(
-    "--replicas", type=click.IntRange(1, 1000), required=True, help="The desired number of replicas."
+    "--replicas",
+    type=click.IntRange(0, 1000),
+    required=True,
+    help="The desired number of replicas; 0 stops the service.",
 )
 @edit_options
 @pass_session

@@ -24,7 +24,7 @@ def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> boo
     return (
         ready is not None
         and ready.observed_generation == stored.generation
-        and ready.reason in (Reason.SERVING, Reason.DRIFTED)
+        and ready.reason in (Reason.SERVING, Reason.STOPPED, Reason.DRIFTED)
     )
 
 

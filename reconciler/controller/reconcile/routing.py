@@ -76,7 +76,7 @@ def settle_objects(
     if instead is not None:
         wanted[instead.name] = instead.spec
     claimants = [
-        Claimant(name, services.since(name) or _NEWEST, spec.all_routes, spec.tcp)
+        Claimant(name, services.since(name) or _NEWEST, spec.all_routes, spec.tcp, spec.is_stopped)
         for name, spec in wanted.items()
         if spec.is_routed
     ]

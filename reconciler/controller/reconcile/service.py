@@ -68,7 +68,9 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     target = choose_target(stored.resource, world.build, world.records)
     if closed := _closed(target.stack, world):
         return _wait_for_gateway(stored, before, target.stack, closed, world)
-    if target.is_wanted:
+    if target.stack.is_stopped:
+        world.journal.interrupt(target.stack, world.now())
+    elif target.is_wanted:
         world.journal.begin(target.stack, stored.resource.spec, stored.origin.commit, world.now())
     preview = preview_of(target.stack, world.engine, world.proxy, world.records, world.now())
     world.journal.completed(preview.assessment)
@@ -242,8 +244,10 @@ def _gone(name: str, world: World) -> Result:
 
 
 def _unready_dependencies(stored: StoredObject, status: Status, world: World) -> tuple[str, ...]:
-    """The VaultServices that a change has to wait for; healing the revision that was applied before does not wait."""
-    if status.observed_generation == stored.generation:
+    """The VaultServices that a change has to wait for; healing the revision that was applied before does not wait, nor does
+    a stop.
+    """
+    if status.observed_generation == stored.generation or stored.resource.spec.is_stopped:
         return ()
     return tuple(
         name for name in stored.resource.spec.depends_on if not _is_ready(world.objects.status(name))
@@ -251,5 +255,6 @@ def _unready_dependencies(stored: StoredObject, status: Status, world: World) ->
 
 
 def _is_ready(status: Status) -> bool:
+    """Whether others can rely on a service: one that is stopped is as its spec wants it, and serves nothing."""
     ready = find_condition(status.conditions, "Ready")
-    return ready is not None and ready.status == "True"
+    return ready is not None and ready.status == "True" and ready.reason != Reason.STOPPED

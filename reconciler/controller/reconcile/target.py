@@ -47,6 +47,9 @@ def choose_target(service: VaultService, build: Build, records: Records) -> Targ
         if former is None:
             raise
         return Target(former, Reason.SPEC_INVALID, str(error))
+    if wanted.is_stopped:
+        # It brings up no revision, good or bad.
+        return Target(wanted)
     newest = records.newest(service.name)
     if newest and newest.result == "RolledBack" and is_towards(newest, wanted, service.spec):
         former = former_good(service, build, records)

@@ -122,6 +122,15 @@ class Journal:
             started = newest.created_at if newest and unfinished else None
             self._rollouts[stack.name] = _Rollout(stack.revision, number, started)
 
+    def interrupt(self, stack: Stack, now: datetime) -> None:
+        """The stack is stopped. A rollout that was under way is not judged by that time, and begins anew afterwards."""
+        rollout = self._rollouts.pop(stack.name, None)
+        if rollout is not None and rollout.started:
+            self._time(rollout.started, "superseded", now)
+        newest = self._records.newest(stack.name)
+        if newest is not None and not newest.result:
+            self._records.finish_revision(stack.name, newest.number, "Superseded", now)
+
     def began(self, stack: Stack) -> datetime | None:
         """When the current rollout to this revision started, if there is one."""
         rollout = self._rollouts.get(stack.name)

@@ -53,12 +53,15 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
     if not doing and not plan.blocked:
         doing = "; ".join(map(str, preview.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
+    if stack.is_stopped:
+        progress = "is being stopped"
     if is_converged(preview, replicas):
         # A moved tag does not affect running replicas: it is reported, and followed on request.
+        told = "spec.replicas is 0; its data is kept" if stack.is_stopped else progress
         ready = (
             "True",
-            Reason.SERVING,
-            "; ".join([progress, *(text for _, text in preview.assessment.moved)]),
+            Reason.STOPPED if stack.is_stopped else Reason.SERVING,
+            "; ".join([told, *(text for _, text in preview.assessment.moved)]),
         )
         reconciling = ("False", Reason.CONVERGED, "")
     else:

@@ -16,7 +16,7 @@ from reconciler.core.assess.health import Replica, judge_replicas
 from reconciler.core.assess.instance import Instance, judge_instance
 from reconciler.core.assess.moved import find_moved
 from reconciler.core.assess.namespaces import lost_namespace
-from reconciler.core.assess.observation import Container, Observation
+from reconciler.core.assess.observation import ENDED, Container, Observation
 from reconciler.core.assess.pool import Member, merge, silent
 from reconciler.core.desired.stack import Role, Stack, Workload
 
@@ -26,9 +26,9 @@ class Assessment:
     """The desired and the observed state, at one moment.
 
     `members` are the servers over all proxies, by name; `replicas` every container of the pool, `others` those of the
-    stack's other workloads, oldest first; `slots` the names of the proxies that answer, `silent` the IDs of
-    those that run and do not. `lacking`: workloads of which no container can be created yet, because their image is not
-    there.
+    stack's other workloads, oldest first, and of a stopped stack only those that still run; `slots` the names of the
+    proxies that answer, `silent` the IDs of those that run and do not. `lacking`: workloads of which no container can be
+    created yet, because their image is not there.
     """
 
     stack: Stack
@@ -130,5 +130,10 @@ def _judge_others(stack: Stack, observed: Observation, now: datetime) -> tuple[I
     return tuple(
         judge_instance(container, workload, deadline, now, lost_namespace(container, workload, observed, now))
         for container in observed.containers
-        if (workload := workloads.get(container.workload))
+        if (workload := workloads.get(container.workload)) and not (stack.is_stopped and _rests(container))
     )
+
+
+def _rests(container: Container) -> bool:
+    """Whether a container of a stopped stack is as it should be: it is kept with its volumes, those without a name too."""
+    return container.role in (Role.DEPENDENCY, Role.JOB) and container.state in ENDED

@@ -11,6 +11,7 @@ class Cause(StrEnum):
     MISSING = "missing"
     OUTDATED = "outdated"
     SURPLUS = "surplus"
+    STOPPED = "stopped"
     DEAD = "dead"
     UNHEALTHY = "unhealthy"
     DETACHED = "detached"

@@ -29,6 +29,10 @@ class State(StrEnum):
     DEAD = "dead"
 
 
+ENDED: Final = (State.EXITED, State.CREATED, State.DEAD)
+"""Nothing runs in the container, and the engine does not start it again by itself."""
+
+
 class Health(StrEnum):
     """The verdict of a container's own health check; NONE when it has none."""
 

@@ -25,7 +25,7 @@ from reconciler.core.desired.stack import (
     Strategy,
 )
 from reconciler.core.desired.strategy import OVERLAPS, type_of
-from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part
+from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part, stopped
 from reconciler.core.names import CONTROL_NET, VAULT_NET
 from reconciler.core.routes.routed import Routed
 from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
@@ -47,7 +47,8 @@ def resolve_settings(
     spec = service.spec
     settings = {**plugin.default_environment, **secrets, **spec.env}
     overrides = {
-        "VAULT_WEB_REPLICAS": spec.replicas,
+        # What is stopped is built as it would run, so that it has the same workloads and revisions when it is started.
+        "VAULT_WEB_REPLICAS": spec.replicas or None,
         "VAULT_WEB_PORT": spec.ports.container,
         "VAULT_WEB_HEALTHCHECK_PATH": spec.healthcheck.path,
         "VAULT_WEB_HEALTHCHECK_HOST": spec.healthcheck.host,
@@ -92,10 +93,8 @@ def build(
         raise BuildError(
             f"plugin {plugin.metadata.slug!r}: service {taken[0]!r} belongs to the base stack; give it another name"
         )
-    parts = (
-        *own,
-        *(reader.part(name) for name in fragment.services),
-    )
+    made = [reader.part(name) for name in fragment.services]
+    parts = (*own, *(map(stopped, made) if spec.is_stopped else made))
     return Stack(
         name=service.name,
         project=project_of(service.name),
@@ -112,14 +111,16 @@ def build(
             drop_headers=tuple(spec.proxy.drop_headers),
             patience=front.patience(spec.proxy.hold_seconds),
             redispatch=front.redispatch,
+            is_stopped=spec.is_stopped,
         ),
         strategy=_strategy(
             service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)
         ),
-        rotation=_rotation(service),
+        rotation=None if spec.is_stopped else _rotation(service),
         rotated_at=datetime.fromisoformat(spec.rotated_at) if spec.rotated_at else None,
         warnings=tuple(fragment.warnings),
         routed=(routed or Routed()) if spec.is_routed else None,
+        is_stopped=spec.is_stopped,
     )
 
 

@@ -79,9 +79,10 @@ class Probe:
 class ProxySettings:
     """Everything that a proxy is told beside its servers; durations in seconds.
 
-    `header_kib` is the room for the headers of one request; `drop_headers` are names, or beginnings with a `*`, of those
-    that do not reach a replica. `patience`: for how long the pool may be empty before the proxy gives up the first request
-    that it holds; `redispatch`: for how long a server that no longer answers may keep requests before they go elsewhere.
+    `is_stopped`: requests are answered 503 at once, and none is held. `header_kib` is the room for the headers of one
+    request; `drop_headers` are names, or beginnings with a `*`, of those that do not reach a replica. `patience`: for how
+    long the pool may be empty before the proxy gives up the first request that it holds; `redispatch`: for how long a
+    server that no longer answers may keep requests before they go elsewhere.
     """
 
     pool: str
@@ -92,6 +93,7 @@ class ProxySettings:
     drop_headers: tuple[str, ...] = ()
     patience: float = 0.0
     redispatch: float = 0.0
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,8 @@ class Stack:
 
     `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
     its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the host ports of a
-    VaultGateway. Web replicas that were created before `rotated_at` are replaced on request.
+    VaultGateway. Web replicas that were created before `rotated_at` are replaced on request. `is_stopped`: nothing of the
+    plugin's is to run, and no workload of it has replicas.
     """
 
     name: str
@@ -173,6 +176,7 @@ class Stack:
     kind: Kind = VAULT_SERVICE
     listens: tuple[int, ...] = ()
     routed: Routed | None = None
+    is_stopped: bool = False
 
     @property
     def label(self) -> str:

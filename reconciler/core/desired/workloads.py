@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from reconciler.api import VaultService
@@ -236,6 +236,12 @@ def labelled(
         ours[labels.PORT] = str(workload.port)
     handed = handed_over(definition, container_name)
     return Part(workload, {**handed, "labels": {**handed.get("labels", {}), **ours}})
+
+
+def stopped(part: Part) -> Part:
+    """The same part without instances."""
+    deploy = {**(part.definition.get("deploy") or {}), "replicas": 0}
+    return Part(replace(part.workload, replicas=0), {**part.definition, "deploy": deploy})
 
 
 def _beside(replicas: int) -> str:

@@ -17,10 +17,10 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.history import History
 from reconciler.core.assess.instance import Instance, Phase
 from reconciler.core.assess.moved import kept_image
-from reconciler.core.assess.observation import Container, State
+from reconciler.core.assess.observation import ENDED, Container, State
 from reconciler.core.assess.pool import Member
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Stack, Workload
-from reconciler.core.plan.jobs import ENDED, plan_job
+from reconciler.core.plan.jobs import plan_job
 from reconciler.core.plan.operations import (
     END_LOOK,
     CreateReplicas,
@@ -32,6 +32,7 @@ from reconciler.core.plan.operations import (
     StopContainer,
     Wait,
 )
+from reconciler.core.plan.stopping import was_stopped
 from reconciler.core.plan.strategies import Decision
 
 NO_EVENT_LOOK: Final = 5.0
@@ -161,7 +162,11 @@ def _complete(
             yield StartContainer.on(instance.container, Cause.MISSING)
         # The engine restarts this one itself.
         elif instance.phase is Phase.DEAD and instance.container.state in ENDED and not wait:
-            yield StartContainer.on(instance.container, Cause.DEAD, detail=instance.reason)
+            if was_stopped(assessment, instance.container):
+                if not unmet:
+                    yield StartContainer.on(instance.container, Cause.MISSING)
+            else:
+                yield StartContainer.on(instance.container, Cause.DEAD, detail=instance.reason)
     for container in (instance.container for instance in instances[workload.replicas :]):
         if container.state is State.RUNNING and not container.stopping:
             yield StopContainer.on(container, Cause.SURPLUS, grace=workload.stop_grace)

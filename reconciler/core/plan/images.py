@@ -41,7 +41,7 @@ def lacking(assessment: Assessment, decision: Decision) -> frozenset[str]:
     return frozenset(
         w.name
         for w in assessment.stack.workloads
-        if w.image in missing and not _is_complete(assessment, w, decision)
+        if w.replicas and w.image in missing and not _is_complete(assessment, w, decision)
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.instance import Instance, Phase
-from reconciler.core.assess.observation import State
+from reconciler.core.assess.observation import ENDED, State
 from reconciler.core.desired.stack import Workload
 from reconciler.core.plan.operations import (
     CreateReplicas,
@@ -25,8 +25,6 @@ from reconciler.core.plan.operations import (
 
 JOB_LOOK: Final = 5.0
 """Seconds between two checks of a running job; an event usually reports its end sooner."""
-
-ENDED: Final = (State.EXITED, State.CREATED, State.DEAD)
 
 
 def plan_job(

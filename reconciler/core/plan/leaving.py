@@ -70,6 +70,8 @@ def _candidates(
 
 def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | None:
     """The cause for this replica to leave, independent of the others, if there is one."""
+    if stack.is_stopped:
+        return Cause.STOPPED
     if not replica.current and not stack.strategy.paused and replica.name not in kept_on:
         if replica.asked:
             return Cause.ROTATION

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.history import History
-from reconciler.core.assess.observation import Observation
-from reconciler.core.plan.dependencies import plan_dependencies, plan_orphans
+from reconciler.core.assess.observation import ENDED, Observation
+from reconciler.core.plan.dependencies import DependencyStep, plan_dependencies, plan_orphans
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.images import fetch, lacking, stand_still
-from reconciler.core.plan.jobs import ENDED
 from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
 from reconciler.core.plan.rollout import plan_web
+from reconciler.core.plan.stopping import plan_stop
 from reconciler.core.plan.strategies import decide
 
 
@@ -28,7 +28,10 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
         decision = decide(assessment)
     if not front.capabilities.weights:
         decision = replace(decision, weights={})
-    dependencies = plan_dependencies(assessment, history, decision, can_hold=front.capabilities.hold)
+    if stack.is_stopped:
+        dependencies = DependencyStep(plan_stop(assessment), may_start=False, may_serve=True, hold=False)
+    else:
+        dependencies = plan_dependencies(assessment, history, decision, can_hold=front.capabilities.hold)
     web = plan_web(
         assessment,
         history,

@@ -25,10 +25,12 @@ from reconciler.core.plan.operations import (
 )
 
 
-def bury(dead: Sequence[Replica]) -> Iterator[Operation]:
+def bury(dead: Sequence[Replica], stack: Stack) -> Iterator[Operation]:
     """Remove the containers of dead replicas, each with the cause of its end."""
     for replica in dead:
-        ended = cause_of_end(replica.container, current=replica.current)
+        ended = (
+            Cause.STOPPED if stack.is_stopped else cause_of_end(replica.container, current=replica.current)
+        )
         yield _remove(replica, Cause.DETACHED if replica.is_detached else ended)
 
 

@@ -72,7 +72,7 @@ def plan_web(
         if not (r.taking_traffic and r.workload.name in assessment.lacking)
     }
     kept = [r for r in assessment.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
-    steps: list[Operation | Wait] = [*forget_servers(assessment), *bury(dead)]
+    steps: list[Operation | Wait] = [*forget_servers(assessment), *bury(dead, assessment.stack)]
     if hold:
         steps += empty(assessment, kept)
     elif may_serve or is_served(assessment) or (left := left_to_hold(assessment, kept)) <= 0:

@@ -14,12 +14,13 @@ __all__ = ["Claim", "Claimant", "HttpKey", "TcpKey", "claims_of", "prefix_of"]
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """A VaultService that has routes; `since` is when it was created."""
+    """A VaultService that has routes; `since` is when it was created. `is_stopped`: none of its replicas is to run."""
 
     name: str
     since: datetime
     routes: tuple[Route, ...] = ()
     tcp: tuple[TcpRoute, ...] = ()
+    is_stopped: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

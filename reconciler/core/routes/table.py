@@ -47,7 +47,7 @@ class Refusal:
 @dataclass(frozen=True, slots=True)
 class Table:
     """The routes of one gateway. `http` and `tcp` give the route of a key by its id; `routes` and `connections` are those
-    that own at least one key, by id, and `services` the names of their services.
+    that own at least one key, by id, and `services` the names of their services; `stopped` those of stopped services.
     """
 
     gateway: str
@@ -56,6 +56,7 @@ class Table:
     routes: Mapping[str, Route] = field(default_factory=dict)
     connections: Mapping[str, TcpRoute] = field(default_factory=dict)
     services: Mapping[str, str] = field(default_factory=dict)
+    stopped: frozenset[str] = frozenset()
 
 
 def settle(
@@ -108,6 +109,7 @@ def _table(
             if isinstance(claim.key, TcpKey)
         },
         services={route: claim.service for route, claim in sorted(owning.items())},
+        stopped=frozenset(route for route, claim in owning.items() if by_name[claim.service].is_stopped),
     )
 
 

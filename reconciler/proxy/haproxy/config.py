@@ -158,7 +158,7 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
         "pool": name_text("pool", settings.pool),
         "health_path": check_path(settings.health.path),
         "health_host": check_host(settings.health.host),
-        "hold_ms": milliseconds("hold seconds", settings.hold_seconds),
+        "when_empty": _when_empty(settings),
         # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
         "hard_stop_ms": milliseconds("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
         "checks": check_options(settings.health),
@@ -184,6 +184,22 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
     # The template ends with the section that servers belong to.
     return filled(_HERE / "haproxy.cfg.template", {**values, **timeouts}) + "".join(
         f"    server {name} {where}\n" for name, where in servers
+    )
+
+
+def _when_empty(settings: ProxySettings) -> str:
+    """What becomes of a request while no server can take it."""
+    pool = name_text("pool", settings.pool)
+    if settings.is_stopped:
+        return (
+            "    # The service is stopped: no replica comes back by itself.\n"
+            '    http-request return status 503 content-type "text/html; charset=utf-8" lf-file pages/stopped.html '
+            f"hdr Cache-Control no-store if {{ nbsrv({pool}) eq 0 }} !{{ stopping }}"
+        )
+    return (
+        "    # Between two versions of a single replica the pool is empty for a moment: wait for it instead of failing.\n"
+        f"    http-request lua.hold {pool} {milliseconds('hold seconds', settings.hold_seconds)} "
+        f"if {{ nbsrv({pool}) eq 0 }}"
     )
 
 

@@ -406,3 +406,103 @@ def test_a_database_that_never_turns_healthy_is_given_up(memory: MemoryWorld) ->
     assert condition(status, "Ready") == ("False", "RolledBack")
     assert status.revision == good.revision
     assert {c.workload for c in memory.machine.containers.values() if c.is_up} >= {"database", "web"}
+
+
+def test_no_replicas_stop_all_but_the_proxy(memory: MemoryWorld) -> None:
+    memory.wish(plugin="stateful", replicas=2, drain=1.0)
+    memory.converge()
+    volumes = set(memory.engine.volumes)
+    records = len(memory.records.revisions(NAME))
+    memory.wish(plugin="stateful", replicas=0, drain=1.0)
+    memory.converge()
+    status = memory.objects.status(NAME)
+    assert condition(status, "Ready") == ("True", "Stopped")
+    assert condition(status, "Degraded") == ("False", "AllServing")
+    assert condition(status, "Reconciling") == ("False", "Converged")
+    assert (status.replicas.desired, status.replicas.current, status.replicas.serving) == (0, 0, 0)
+    running = {c.workload for c in memory.machine.containers.values() if c.is_up}
+    assert running == {"gateway", "haproxy"}
+    assert memory.engine.volumes >= volumes
+    assert len(memory.records.revisions(NAME)) == records, "a stop is no rollout"
+    before = memory.objects.status(NAME)
+    assert memory.once().did == ""
+    assert memory.objects.status(NAME) == before
+
+
+def test_what_was_stopped_starts_with_the_same_dependencies(memory: MemoryWorld) -> None:
+    stack = memory.wish(plugin="stateful", replicas=2, drain=1.0)
+    memory.converge()
+    beside = {c.id for c in memory.machine.containers.values() if c.workload in ("database", "worker")}
+    memory.wish(plugin="stateful", replicas=0, drain=1.0)
+    memory.converge()
+    memory.time += 900
+    # A controller that was started since remembers nothing.
+    for container in memory.machine.containers.values():
+        container.stopping = False
+    memory.wish(plugin="stateful", replicas=2, drain=1.0)
+    memory.converge()
+    assert {
+        c.id for c in memory.machine.containers.values() if c.workload in ("database", "worker")
+    } == beside
+    assert condition(memory.objects.status(NAME), "Ready") == ("True", "Serving")
+    assert len(memory.records.revisions(NAME)) == 1
+    revisions = {w.name: frozenset({w.revision}) for w in stack.workloads}
+    died = memory.records.deaths(NAME, revisions, BEGINNING - timedelta(1))
+    assert not any(died.values()), "what was stopped has not died"
+
+
+def test_a_change_of_what_is_stopped_is_rolled_out_when_it_starts(memory: MemoryWorld) -> None:
+    good = memory.wish(plugin="stateful", replicas=1, drain=1.0)
+    memory.converge()
+    memory.wish(plugin="stateful", replicas=0, drain=1.0)
+    memory.converge()
+    memory.wish(plugin="stateful", replicas=0, version="never-ready", database="2", drain=1.0)
+    memory.converge()
+    assert len(memory.records.revisions(NAME)) == 1
+    memory.time += 3600
+    bad = memory.wish(plugin="stateful", replicas=1, version="never-ready", database="2", drain=1.0)
+    memory.once()
+    assert not memory.is_rejected(bad), "it has its whole deadline"
+    memory.converge(1000)
+    assert memory.is_rejected(bad)
+    assert {c.revision for c in memory.web()} == {w.revision for w in good.web}
+
+
+def test_a_stop_ends_a_rollout_that_was_under_way(memory: MemoryWorld) -> None:
+    memory.wish(replicas=1, drain=1.0)
+    memory.converge()
+    memory.wish(replicas=1, version="2", drain=1.0)
+    for _ in range(3):
+        memory.once()
+    memory.wish(replicas=0, version="2", drain=1.0)
+    memory.converge()
+    assert [r.result for r in memory.records.revisions(NAME)] == ["Complete", "Superseded"]
+    memory.time += 3600
+    memory.wish(replicas=1, version="2", drain=1.0)
+    memory.converge()
+    assert [r.result for r in memory.records.revisions(NAME)] == ["Complete", "Superseded", "Complete"]
+
+
+def test_a_rejected_revision_can_be_stopped_and_stays_rejected(memory: MemoryWorld) -> None:
+    memory.wish(replicas=1, drain=1.0)
+    memory.converge()
+    bad = memory.wish(replicas=1, version="never-ready", drain=1.0)
+    memory.converge(1000)
+    memory.wish(replicas=0, version="never-ready", drain=1.0)
+    memory.converge()
+    assert condition(memory.objects.status(NAME), "Ready") == ("True", "Stopped")
+    memory.wish(replicas=1, version="never-ready", drain=1.0)
+    memory.converge()
+    assert memory.is_rejected(bad)
+    assert condition(memory.objects.status(NAME), "Ready") == ("False", "RolledBack")
+
+
+def test_drift_of_what_is_stopped_is_left_when_the_spec_says_so(memory: MemoryWorld) -> None:
+    memory.wish(plugin="stateful", replicas=1, drift="ignore", drain=1.0)
+    memory.converge()
+    memory.wish(plugin="stateful", replicas=0, drift="ignore", drain=1.0)
+    memory.converge()
+    database = next(c for c in memory.machine.containers.values() if c.workload == "database")
+    memory.engine.start((database.id,))
+    assert memory.once().did == ""
+    assert database.is_up

@@ -406,3 +406,34 @@ def refusal_of(fragment: dict[str, Any]) -> str | None:
     except PermanentError as refused:
         return str(refused)
     return None if stack.web[0].name == "web" else "built something else"
+
+
+def test_no_replicas_is_the_same_stack_at_rest() -> None:
+    """A stop is no rollout: the revisions, the names and the settings are those of what ran, and of what runs again."""
+    fragment = {"services": {"web": {"image": "web:1"}, "db": {"image": "db:1"}}}
+    runs = built(fragment, replicas=3, rotation={"interval": "1h"}, attributes={"dependencies": ("db",)})
+    rests = built(fragment, replicas=0, rotation={"interval": "1h"}, attributes={"dependencies": ("db",)})
+    assert (rests.is_stopped, rests.proxy.is_stopped, rests.rotation) == (True, True, None)
+    assert (runs.is_stopped, runs.proxy.is_stopped) == (False, False)
+    assert rests.revision == runs.revision
+    assert {w.name: w.replicas for w in rests.workloads} == {"gateway": 1, "haproxy": 1, "web": 0, "db": 0}
+    services = rests.document["services"]
+    assert [services[name]["deploy"]["replicas"] for name in ("web", "db")] == [0, 0]
+
+
+@pytest.mark.parametrize("attributes", [{"min_replicas": 3}, {"single_writer": True}, {}])
+def test_every_plugin_can_be_stopped(attributes: dict[str, Any]) -> None:
+    assert built(one(), replicas=0, attributes=attributes).replicas == 0
+
+
+def test_a_plugin_is_asked_for_what_it_would_run() -> None:
+    """A plugin that makes a service for each replica has to name one, and its minimum holds."""
+    asked: list[str] = []
+
+    def fragment(env: Mapping[str, str]) -> Mapping[str, Any]:
+        asked.append(env.get("VAULT_WEB_REPLICAS", "unset"))
+        return one()
+
+    built(fragment, replicas=0)
+    built(fragment, replicas=0, env={"VAULT_WEB_REPLICAS": "4"})
+    assert asked == ["unset", "4"]

@@ -67,8 +67,9 @@ def test_writes(line: str) -> None:
 
 def test_every_file_it_names_is_rendered() -> None:
     files = render(SETTINGS, (), IMAGE)
+    texts = [files[CONFIG_FILE], config(replace(SETTINGS, is_stopped=True))]
 
-    named = {word for line in files[CONFIG_FILE].splitlines() for word in line.split() if word in files}
+    named = {word for text in texts for line in text.splitlines() for word in line.split() if word in files}
     assert named == set(files) - {CONFIG_FILE}
 
 
@@ -259,3 +260,10 @@ def test_a_changing_server_is_never_checked_more_slowly(interval: float) -> None
     inter, fast, down = (int(words[words.index(key) + 1][:-2]) for key in ("inter", "fastinter", "downinter"))
 
     assert 1 <= down <= fast <= inter
+
+
+def test_a_stopped_service_holds_nothing() -> None:
+    text = config(replace(SETTINGS, is_stopped=True))
+    assert "lua.hold " not in text
+    assert "lf-file pages/stopped.html" in text
+    assert structure(replace(SETTINGS, is_stopped=True)) != structure(SETTINGS)

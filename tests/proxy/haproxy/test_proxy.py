@@ -413,3 +413,23 @@ def test_many_threads_may_use_it(world: World, replicas: Replicas) -> None:
     with ThreadPoolExecutor(8) as pool:
         views = list(pool.map(lambda _: frozenset(world.servers()), range(40)))
     assert set(views) == {frozenset({"one"})}
+
+
+def test_a_stopped_service_is_answered_at_once_and_started_by_a_reload(
+    world: World, replicas: dict[str, Replica], change: Callable[..., Stack]
+) -> None:
+    runs = world.stack
+    world.stack = change(runs, is_stopped=True)
+    world.configure()
+    world.start()
+    began = time.monotonic()
+    status, headers, _ = world.get()
+    assert (status, headers["Cache-Control"]) == (503, "no-store")
+    assert time.monotonic() - began < runs.proxy.hold_seconds
+    world.stack = runs
+    world.configure()
+    world.proxy.reload(runs, 1)
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(world.get) for _ in range(5)]
+        world.add(replicas["one"])
+        assert [each.result()[0] for each in waiting] == [200] * 5

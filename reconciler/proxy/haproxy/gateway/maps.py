@@ -107,6 +107,7 @@ def maps_of(
                     is_secured=key.host in secured,
                     is_guarded=name in logins or name in forward,
                     is_believed=name in identity,
+                    is_stopped=name in table.stopped,
                 ),
                 _cut(routes[name]),
             )
@@ -140,7 +141,9 @@ def maps_of(
         },
         "tcp": {
             f"{key.port}{SEPARATOR}{key.host}": _target(
-                name, pools[name], "A" if table.connections[name].allow_from else ""
+                name,
+                pools[name],
+                ("A" if table.connections[name].allow_from else "") + ("N" if name in table.stopped else ""),
             )
             for key, name in table.tcp.items()
             if name in pools
@@ -175,9 +178,15 @@ def settings_maps(settings: Mapping[str, PoolSettings]) -> Maps:
 
 
 def flags_of(
-    route: Route, *, is_secured: bool = False, is_guarded: bool = False, is_believed: bool = False
+    route: Route,
+    *,
+    is_secured: bool = False,
+    is_guarded: bool = False,
+    is_believed: bool = False,
+    is_stopped: bool = False,
 ) -> str:
-    """The letters of the rules that apply to a route, for a host that has a certificate or not; see http.cfg.template.
+    """The letters of the rules that apply to a route, for a host that has a certificate or not, and a service that runs or
+    not; see http.cfg.template.
 
     `is_guarded`: what its `auth` needs is there. `is_believed`: its service takes a user from headers.
     """
@@ -193,6 +202,7 @@ def flags_of(
         "I": is_believed,
         "L": route.rate_limit is not None,
         "M": route.maintenance,
+        "N": is_stopped,
         "P": route.strip_path,
         "R": route.redirect is not None,
         "S": tls is not None and tls.redirect,

@@ -131,13 +131,14 @@ class GatewayWorld:
         services: Sequence[Claimant] = (),
         others: Mapping[str, Sequence[Replica]] = MappingProxyType({}),
         logins: Mapping[str, Logins] = MappingProxyType({}),
+        is_stopped: bool = False,
     ) -> Table:
         """Make these the routes, all of one service with these replicas, or those of more services; `others` are replicas
         of those that have their own.
         """
         http = [Route.model_validate(each, by_alias=True) for each in routes if isinstance(each, dict)]
         tcp = [each for each in routes if isinstance(each, TcpRoute)]
-        mine = Claimant("s", START, tuple(http), tuple(tcp))
+        mine = Claimant("s", START, tuple(http), tuple(tcp), is_stopped)
         tables, refusals = settle({"main": self.spec}, [mine, *services])
         assert not refusals
         needs = needs_of(tables["main"])

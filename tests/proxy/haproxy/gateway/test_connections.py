@@ -55,6 +55,14 @@ def test_a_port_that_no_service_claims_is_closed(front: GatewayWorld) -> None:
     assert ask(front) == b""
 
 
+def test_a_port_of_a_stopped_service_is_closed_at_once(front: GatewayWorld) -> None:
+    front.serve(TcpRoute(port=SSH, target=22, allow_from=("0.0.0.0/0",)), hold=20.0, is_stopped=True)
+    began = time.monotonic()
+
+    assert ask(front) == b""
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize(("allowed", "answers"), [(["172.16.0.0/12"], True), (["10.0.0.0/8"], False)])
 def test_only_clients_of_these_networks_may_connect(
     front: GatewayWorld, replicas: dict[str, Replica], allowed: list[str], answers: bool

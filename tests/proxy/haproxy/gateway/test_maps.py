@@ -30,13 +30,13 @@ SPEC = GatewaySpec(
 )
 
 
-def table(*routes: dict[str, Any], tcp: tuple[TcpRoute, ...] = ()) -> Table:
+def table(*routes: dict[str, Any], tcp: tuple[TcpRoute, ...] = (), is_stopped: bool = False) -> Table:
     models = [
         Route.model_validate({"hostnames": [f"r{index}.test"], **fields}, by_alias=True)
         for index, fields in enumerate(routes)
     ]
     tables, refusals = settle(
-        {"main": SPEC}, [Claimant("s", datetime(2026, 5, 1, tzinfo=UTC), tuple(models), tcp)]
+        {"main": SPEC}, [Claimant("s", datetime(2026, 5, 1, tzinfo=UTC), tuple(models), tcp, is_stopped)]
     )
     assert not refusals
     return tables["main"]
@@ -283,3 +283,10 @@ def test_any_value_of_a_header_is_one_word(headers: dict[str, str]) -> None:
     (line,) = lines_of(made["headers"])
     assert len(line.split(" ")) == 2
     assert line.count("<") == len(headers)
+
+
+def test_routes_of_a_stopped_service_have_a_flag() -> None:
+    rests = table({"hostnames": ["a.test"]}, tcp=(TcpRoute(port=2222, target=22),), is_stopped=True)
+    made = maps_of(rests, {"s.0": "h001", "s.tcp0": "t001"}, {})
+    assert made["routes"] == {"a.test/": "s.0|h001|N|0"}
+    assert made["tcp"] == {"2222|": "s.tcp0|t001|N"}

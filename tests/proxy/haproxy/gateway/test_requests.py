@@ -204,6 +204,16 @@ def test_maintenance_is_a_page_with_or_without_replicas(served: Any, front: Gate
     assert b"being maintained" in answer.body
 
 
+def test_a_stopped_service_answers_at_once(front: GatewayWorld) -> None:
+    front.serve({"hostnames": ["a.test"]}, hold=20.0, is_stopped=True)
+    began = time.monotonic()
+    answer = front.get("a.test")
+
+    assert answer.status == 503
+    assert b"The service is stopped" in answer.body
+    assert time.monotonic() - began < 10
+
+
 @pytest.mark.parametrize("auth", [{"basic": {"file": "x"}}, {"forward": {"service": "auth"}}])
 def test_a_route_whose_login_cannot_be_checked_lets_nobody_in(served: Any, auth: dict[str, Any]) -> None:
     assert served(auth=auth).get("a.test", Authorization="Basic eDp5").status == 403
