@@ -60,8 +60,9 @@ bench: venv engine images ## Measure against Compose, Swarm and the bare engine,
 	@$(VENV)/python -m benchmarks
 	@scripts/benchmark-picture
 
-soak: venv engine images ## Change services under load for 15 minutes, and check for leaks and lost requests
+soak: venv engine images ## Change services under load for 30 minutes, and check for leaks and lost requests
 	@$(VENV)/python -m benchmarks.soak
+	@CHANGES=100 $(VENV)/pytest tests/e2e/test_gateway_beside.py
 
 clean: ## Remove what these targets started and created, except volumes
 	@scripts/clean

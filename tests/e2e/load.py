@@ -62,6 +62,7 @@ class Shot:
     id: str
     kind: Kind
     began: float
+    host: str = "127.0.0.1"
     ended: float = 0.0
     replica: str = ""
     lost: str = "never answered"
@@ -112,13 +113,14 @@ class Connection:
 class Load:
     """The clients of one published port. Use as a context manager; `shots` is complete after it.
 
-    After `patience` seconds a client gives up.
+    After `patience` seconds a client gives up. With several `hosts` they take turns.
     """
 
     port: int
     rate: float = RATE
     mix: tuple[Kind, ...] = MIX
     patience: float = ANSWER_SECONDS
+    hosts: tuple[str, ...] = ("127.0.0.1",)
     shots: list[Shot] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -183,7 +185,10 @@ class Load:
         while not self._stop.is_set():
             due = int((time.monotonic() - started) * self.rate)
             for number in range(len(self.shots), due):
-                shot = Shot(uuid.uuid4().hex, pattern[number % len(pattern)], time.monotonic())
+                turn, place = divmod(number, len(pattern))
+                # Each host gets each kind.
+                host = self.hosts[(turn + place) % len(self.hosts)]
+                shot = Shot(uuid.uuid4().hex, pattern[place], time.monotonic(), host)
                 self.shots.append(shot)
                 task = asyncio.create_task(self._shoot(shot))
                 running.add(task)
@@ -227,7 +232,7 @@ class Load:
 
     def _head(self, shot: Shot, length: int) -> str:
         return (
-            f"{shot.kind.method} {shot.kind.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: {shot.id}\r\n"
+            f"{shot.kind.method} {shot.kind.path} HTTP/1.1\r\nHost: {shot.host}\r\nX-Request-ID: {shot.id}\r\n"
             + (f"Content-Length: {length}\r\n" if length else "")
             + ("" if shot.kind.keep_alive else "Connection: close\r\n")
             + "\r\n"
@@ -252,7 +257,7 @@ class Load:
         try:
             key = base64.b64encode(os.urandom(16)).decode()
             status, headers = await connection.ask(
-                f"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Request-ID: {shot.id}\r\nUpgrade: websocket\r\n"
+                f"GET /ws HTTP/1.1\r\nHost: {shot.host}\r\nX-Request-ID: {shot.id}\r\nUpgrade: websocket\r\n"
                 f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
             )
             shot.replica = headers.get("x-replica", "")
@@ -260,11 +265,11 @@ class Load:
                 raise LostError(f"status {status}")
             for number in range(ECHOES):
                 message = f"{shot.id} {number}".encode()
-                connection.writer.write(_frame(TEXT, message))
+                connection.writer.write(frame(TEXT, message))
                 if (echo := await _read_frame(connection.reader)) != (TEXT, message):
                     raise LostError(f"echo {number} is {echo!r}")
                 await asyncio.sleep(ECHO_PAUSE)
-            connection.writer.write(_frame(CLOSE, b"\x03\xe8"))
+            connection.writer.write(frame(CLOSE, b"\x03\xe8"))
             if (farewell := await _read_frame(connection.reader))[0] != CLOSE:
                 raise LostError(f"farewell is {farewell!r}")
         finally:
@@ -275,7 +280,7 @@ TEXT: Final = 1
 CLOSE: Final = 8
 
 
-def _frame(opcode: int, payload: bytes) -> bytes:
+def frame(opcode: int, payload: bytes) -> bytes:
     """A final, masked frame of fewer than 126 bytes."""
     mask = os.urandom(4)
     masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.certificates.pebble import running
 from tests.e2e.docker_cli import containers
 from tests.e2e.gateway_stage import GatewayStage, Requests, gateway_stage
 from tests.e2e.stage import free_ports
+from tests.e2e.tls_client import curl, served_serial
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.docker
@@ -28,26 +28,6 @@ pytestmark = pytest.mark.docker
 def stage(request: pytest.FixtureRequest) -> Iterator[GatewayStage]:
     with gateway_stage(request.param) as made:
         yield made
-
-
-def curl(url: str, host: str, port: int, *options: str) -> str:
-    """What a user gets, or why not."""
-    done = subprocess.run(
-        ["curl", "--silent", "--show-error", "--max-time", "20", "--resolve", f"{host}:{port}:127.0.0.1",
-         "--output", "/dev/null", "--write-out", "%{http_code} %{redirect_url}", *options, url],
-        capture_output=True, text=True, timeout=40,
-    )  # fmt: skip
-    return (done.stdout + done.stderr).strip()
-
-
-def served_serial(host: str, port: int) -> str:
-    """The serial number of the certificate that a client of this host meets, in lower case."""
-    met = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", host],
-        input="", capture_output=True, text=True, timeout=30,
-    ).stdout  # fmt: skip
-    shown = ["openssl", "x509", "-noout", "-serial"]
-    return subprocess.run(shown, input=met, capture_output=True, text=True, timeout=30).stdout.lower()
 
 
 def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_path: Path) -> None:

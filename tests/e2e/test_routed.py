@@ -7,15 +7,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from reconciler.api import find_condition
 from reconciler.core.desired.build import project_of
-from tests.e2e.docker_cli import containers, inspect, remove_project
+from tests.e2e.docker_cli import containers, inspect
+from tests.e2e.neighbour import Neighbour, neighbour
 from tests.e2e.proof import NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
@@ -25,58 +23,14 @@ pytestmark = [pytest.mark.docker, pytest.mark.promise]
 OTHER_HOST: Final = "other.test"
 
 
-@dataclass
-class Neighbour:
-    """Another service behind the gateway of a stage."""
-
-    stage: Stage
-    name: str
-    spec: dict[str, Any] = field(default_factory=dict)
-
-    def write(self, **spec: Any) -> None:
-        """Change its spec."""
-        route = {"hostnames": [OTHER_HOST], "gateway": self.stage.gateway}
-        self.spec = {"plugin": "whoami", "replicas": 2, "route": route} | self.spec | spec
-        self.stage.write_manifest("VaultService", self.name, self.spec)
-
-    def delete(self) -> None:
-        """Remove its manifest."""
-        (self.stage.manifests / f"{self.name}.yaml").unlink()
-
-    def condition(self, kind: str) -> tuple[str, str]:
-        """Status and reason of a condition, for the newest spec."""
-        objects = self.stage.application.objects
-        stored = objects.get(self.name)
-        found = find_condition(objects.status(self.name).conditions, kind)  # type: ignore[arg-type]
-        if stored is None or found is None or found.observed_generation != stored.generation:
-            return "", ""
-        return found.status, found.reason
-
-    def ready(self) -> bool:
-        """Whether all of its replicas serve its newest spec."""
-        return self.condition("Ready") == ("True", "Serving")
-
-    def replicas(self) -> list[str]:
-        """IDs of its running replicas."""
-        return containers(project_of(self.name), "whoami")
-
-
-@contextmanager
-def neighbour(stage: Stage) -> Iterator[Neighbour]:
-    """A second service of the stage's gateway; what it runs is removed afterwards."""
-    made = Neighbour(stage, f"{stage.name}-b")
-    try:
-        yield made
-    finally:
-        # A gateway that is still connected to its network keeps it.
-        remove_project(stage.front_project)
-        remove_project(project_of(made.name))
-
-
 @pytest.fixture
 def shared() -> Iterator[tuple[Stage, Neighbour]]:
     """Two services that serve behind one gateway, and a controller that goes on running."""
-    with harsh_stage(routed=True, replicas=2) as stage, neighbour(stage) as other, stage.controller():
+    with (
+        harsh_stage(routed=True, replicas=2) as stage,
+        neighbour(stage, "b", OTHER_HOST) as other,
+        stage.controller(),
+    ):
         stage.converged()
         # The younger one.
         other.write()

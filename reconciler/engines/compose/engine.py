@@ -45,6 +45,9 @@ WORKERS: Final = 8
 STOPPERS: Final = 32
 """Containers that may be stopping at once; each waits for its grace period."""
 
+NOT_CONNECTED: Final = "is not connected to"
+"""What the engine says of a container that has left a network already; its status code is that of other refusals."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -379,14 +382,25 @@ def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -
 
 def _disconnect(container: str, network: str, api: APIClient) -> None:
     if container in (api.inspect_network(network).get("Containers") or ()):
-        api.disconnect_container_from_network(container, network)
+        _leave(container, network, api)
 
 
 def _remove_network(network: str, api: APIClient) -> None:
     # What is still connected belongs to others, such as a gateway: all of its own project is gone by now.
     for container in api.inspect_network(network).get("Containers") or ():
-        api.disconnect_container_from_network(container, network, force=True)
+        _leave(container, network, api, force=True)
     api.remove_network(network)
+
+
+def _leave(container: str, network: str, api: APIClient, *, force: bool = False) -> None:
+    import docker.errors
+
+    try:
+        api.disconnect_container_from_network(container, network, force=force)
+    except docker.errors.APIError as error:
+        # The pass of a gateway and that of a service that goes may do it at the same time.
+        if NOT_CONNECTED not in str(error.explanation):
+            raise
 
 
 def _remove_volume(volume: str, api: APIClient) -> None:
