@@ -13,6 +13,8 @@ AWAY_SECONDS: Final = 3.0
 CAREFUL: Final = ("--live-restore", "--userland-proxy=false")
 """The options that docs/deployment.md recommends."""
 DEFAULTS: Final[tuple[str, ...]] = ()
+ON_HOST: Final = {"network": "host", "drainSeconds": 5}
+"""A gateway that needs no firewall rule of dockerd."""
 
 
 def _dockerd_goes_and_comes(signum: signal.Signals, scene: Scene) -> Iterator[None]:
@@ -29,6 +31,24 @@ KILLED: Final = partial(_dockerd_goes_and_comes, signal.SIGKILL)
 ENGINE_FAULTS: Final = (
     Fault("restart of dockerd, with live-restore", Promise.RULES, RESTARTED, {}, AWAY_SECONDS, CAREFUL),
     Fault("`kill -9` of dockerd, with live-restore", Promise.RULES, KILLED, {}, AWAY_SECONDS, CAREFUL),
+    Fault(
+        "restart of dockerd, with a gateway on the host's network",
+        Promise.NONE,
+        RESTARTED,
+        {},
+        AWAY_SECONDS,
+        CAREFUL,
+        ON_HOST,
+    ),
+    Fault(
+        "`kill -9` of dockerd, with a gateway on the host's network",
+        Promise.NONE,
+        KILLED,
+        {},
+        AWAY_SECONDS,
+        CAREFUL,
+        ON_HOST,
+    ),
     Fault("restart of dockerd, with its defaults", Promise.AWAY, RESTARTED, {}, AWAY_SECONDS, DEFAULTS),
     Fault("`kill -9` of dockerd, with its defaults", Promise.AWAY, KILLED, {}, AWAY_SECONDS, DEFAULTS),
 )

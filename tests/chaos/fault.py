@@ -79,7 +79,8 @@ Story = Callable[[Scene], Iterator[None]]
 @dataclass(frozen=True)
 class Fault:
     """Something that can happen. `spec` is what the service's spec says besides; `daemon`, if not None, are the options of
-    an engine of its own, because the fault harms the engine.
+    an engine of its own, because the fault harms the engine; `gateway`, if not None, is the spec of a gateway that the
+    service is behind.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Fault:
     spec: dict[str, Any] = field(default_factory=dict)
     lasts: float = 0.0
     daemon: tuple[str, ...] | None = None
+    gateway: dict[str, Any] | None = None
 
     def __str__(self) -> str:
         return self.name

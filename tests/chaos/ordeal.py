@@ -30,7 +30,8 @@ SERVICE: Final[dict[str, Any]] = {
 
 def live_through(fault: Fault, engine: PrivateEngine | None = None) -> Outcome:
     """Cause a fault of a service; `engine` is its engine, if not that of the machine."""
-    with harsh_stage(**SERVICE | fault.spec) as stage:
+    spec = SERVICE | fault.spec
+    with harsh_stage(routed=fault.gateway is not None, gateway=fault.gateway, **spec) as stage:
         scene = Scene(stage, fault.lasts, engine)
         story = fault.story(scene)
         with closing(story):  # type: ignore[type-var]

@@ -40,8 +40,11 @@ def _containers(stack: Stack) -> Iterator[str]:
 
 
 def _networks_and_volumes(stack: Stack) -> Iterator[str]:
+    # Compose creates no network that no service is in, such as that of HAProxies where a gateway has them.
+    used = {key for service in stack.document["services"].values() for key in service.get("networks") or ()}
     for kind in ("network", "volume"):
-        wanted = Counter(f"{stack.project}_{key}" for key in stack.document.get(f"{kind}s") or ())
+        keys = [key for key in stack.document.get(f"{kind}s") or () if kind == "volume" or key in used]
+        wanted = Counter(f"{stack.project}_{key}" for key in keys)
         listed = docker(kind, "ls", f"--filter=label={PROJECT}={stack.project}", "--format={{.Name}}")
         yield from _compare(kind, wanted, Counter(listed.split()))
 
@@ -56,7 +59,7 @@ def _servers(stage: Stage, stack: Stack) -> Iterator[str]:
 def _files(stage: Stage) -> Iterator[str]:
     """Whatever is written whole or not at all is written under a hidden name first."""
     for path in sorted(stage.state.rglob(".*")):
-        if path.name != BELL and path.suffix != LOCK_SUFFIX:
+        if path.name != BELL and not path.name.endswith(LOCK_SUFFIX):
             yield f"file: {path.relative_to(stage.state)}"
 
 

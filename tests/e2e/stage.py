@@ -27,6 +27,7 @@ from typing import Any, Final
 import yaml
 
 from reconciler.api import Spec, VaultError, find_condition, load
+from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.core import labels
 from reconciler.core.desired.build import POOL, project_of
 from reconciler.core.names import GATEWAY_PROJECT
@@ -73,7 +74,8 @@ def free_ports(count: int) -> list[int]:
 class Stage:
     """One VaultService of a test. `spec` is what its manifest says; `env` what `vaultctl` runs with besides.
 
-    With a `gateway`, its name, the service has a route instead of a port; that gateway listens on the port.
+    With a `gateway`, its name, the service has a route instead of a port; that gateway listens on the port, and its
+    manifest says `gateway_spec` besides.
     """
 
     root: Path
@@ -82,6 +84,7 @@ class Stage:
     spec: dict[str, Any] = field(default_factory=dict)
     env: dict[str, str] = field(default_factory=dict)
     gateway: str = ""
+    gateway_spec: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.state.mkdir()
@@ -91,8 +94,7 @@ class Stage:
         self.ledger.chmod(0o777)
         self.env.setdefault("VAULT_HOST_PATH", str(self.ledger))
         if self.gateway:
-            listener = {"name": "http", "port": self.port, "protocol": "HTTP"}
-            self.write_manifest("VaultGateway", self.gateway, {"listeners": [listener]})
+            self.write_gateway()
 
     # Places
 
@@ -134,6 +136,22 @@ class Stage:
         if "routes" in self.spec:
             self.spec.pop("route", None)
         self.write_manifest("VaultService", self.name, self.spec)
+
+    def write_gateway(self, **spec: Any) -> None:
+        """Change fields of the gateway's spec and write its manifest."""
+        listener = {"name": "http", "port": self.port, "protocol": "HTTP"}
+        self.gateway_spec = {"listeners": [listener], **self.gateway_spec, **spec}
+        self.write_manifest("VaultGateway", self.gateway, self.gateway_spec)
+
+    def gateway_ready(self) -> bool:
+        """Whether the controller has acted on the gateway's manifest, and it is Ready."""
+        objects = wire(Options(self.state)).objects.of(VAULT_GATEWAY)
+        (manifest,) = load(self.manifests / f"{self.gateway}.yaml")
+        stored = objects.get(self.gateway)
+        ready = find_condition(objects.status(self.gateway).conditions, "Ready")
+        if stored is None or ready is None or stored.resource.spec != manifest.resource.spec:
+            return False
+        return (ready.status, ready.observed_generation) == ("True", stored.generation)
 
     def write_manifest(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
         """Write the manifest of any object."""
@@ -343,13 +361,14 @@ class Stage:
 
 
 @contextmanager
-def staged(*, routed: bool = False, **spec: Any) -> Iterator[Stage]:
+def staged(*, routed: bool = False, gateway: Mapping[str, Any] | None = None, **spec: Any) -> Iterator[Stage]:
     """A stage whose containers, networks and volumes are removed afterwards, whatever happened. `routed`: the service is
-    behind a gateway.
+    behind a gateway, whose manifest says `gateway` besides.
     """
     # Short, because the path of a UNIX socket may have no more than 107 characters.
     root = Path(tempfile.mkdtemp(prefix="vr-"))
-    stage = Stage(root, gateway=f"g-{secrets.token_hex(4)}" if routed else "")
+    name = f"g-{secrets.token_hex(4)}" if routed else ""
+    stage = Stage(root, gateway=name, gateway_spec=dict(gateway or {}))
     try:
         stage.write(**spec)
         yield stage
