@@ -146,18 +146,19 @@ class ProxyWorld(ABC):
 class Download(Session):
     """A request to the real one; a thread reads the answer."""
 
-    def __init__(self, port: int, seconds: float) -> None:
-        self._port = port
-        self._path = f"/stream?seconds={seconds}"
+    def __init__(self, port: int, seconds: float, address: str = "127.0.0.1", url: str = "") -> None:
+        self._address, self._port = address, port
+        self._headers = {"Host": url.partition("/")[0]} if url else {}
+        self._path = f"/{url.partition('/')[2]}stream?seconds={seconds}"
         self._server = ""
         self._body = b""
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=waiting.PATIENCE)
+        connection = http.client.HTTPConnection(self._address, self._port, timeout=waiting.PATIENCE)
         try:
-            connection.request("GET", self._path)
+            connection.request("GET", self._path, headers=self._headers)
             answer = connection.getresponse()
             self._server = answer.headers.get("X-Replica", f"nobody: {answer.status}")
             self._body = answer.read()

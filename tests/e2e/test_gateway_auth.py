@@ -16,9 +16,10 @@ import pytest
 from reconciler.api import find_condition
 from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import containers, docker
+from tests.e2e.neighbour import neighbour
 from tests.e2e.proof import HARSH, QUICK, harsh_stage, under_load
 from tests.e2e.stage import HOST, Stage
-from tests.e2e.test_routed import neighbour, processes
+from tests.e2e.test_routed import OTHER_HOST, processes
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.docker
@@ -29,7 +30,7 @@ PASSWORD: Final = "open sesame"
 @pytest.mark.promise
 @pytest.mark.parametrize("replicas", [2, 1])
 def test_an_auth_service_that_is_rolled_loses_no_request(replicas: int) -> None:
-    with harsh_stage(routed=True, replicas=2) as stage, neighbour(stage) as sso:
+    with harsh_stage(routed=True, replicas=2) as stage, neighbour(stage, "sso", OTHER_HOST) as sso:
         guard = {"forward": {"service": sso.name, "timeout": "30s"}}
         stage.write(route={"hostnames": [HOST], "gateway": stage.gateway, "auth": guard})
         # One replica of the auth service that must not overlap with its successor: requests wait for it.

@@ -50,9 +50,10 @@ class MemoryContainer:
     """One container. Times are of the machine's clock, except `created` and names that end in `_at`, which are wall-clock
     times.
 
-    `told` caches its last observation. `mounts` maps mount points to volumes. `overdue`: its stop takes longer than its
-    grace period. `joined`, `ipc` and `pid` are the containers whose network, IPC and PID namespace it lives in: it starts
-    only while they run, and ends with the one whose PID namespace it is.
+    `told` caches its last observation. `linked`: whether it is in a network, and since when. `mounts` maps mount points to
+    volumes. `overdue`: its stop takes longer than its grace period. `joined`, `ipc` and `pid` are the containers whose
+    network, IPC and PID namespace it lives in: it starts only while they run, and ends with the one whose PID namespace it
+    is.
     """
 
     id: str
@@ -89,6 +90,7 @@ class MemoryContainer:
     well_since: float = -inf
     detached: frozenset[str] = frozenset()
     addresses: dict[str, str] = field(default_factory=dict)
+    linked: dict[str, tuple[bool, float]] = field(default_factory=dict)
     told: Container | None = None
     mounts: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
@@ -254,6 +256,7 @@ class Machine:
         container.detached |= {network}
         if address := container.addresses.pop(network, None):
             self._free(address, self.clock())
+            container.linked[network] = (False, self.clock())
         self._tell(container)
 
     def attach(self, container: MemoryContainer, network: str) -> None:
@@ -265,13 +268,25 @@ class Machine:
             container.well_since = self.clock()
         self._tell(container)
 
-    def answers(self, address: str) -> tuple[bool, float]:
-        """Whether a container answers at "address:port", and since when that is so."""
+    def answers(self, address: str, client: str = "") -> tuple[bool, float]:
+        """Whether a container answers at "address:port", and since when that is so. A `client` with an own namespace has to
+        be in the network of the address.
+        """
         host, _, port = address.partition(":")
         container = self._by_address.get(host)
         if container is None or str(container.port) != port:
             return False, self._freed.get(host, -inf)
-        return container.answers(self.clock())
+        answers, since = container.answers(self.clock())
+        if (holder := self._holder(client)) is None:
+            return answers, since
+        network = next(name for name, mine in container.addresses.items() if mine == host)
+        linked, when = holder.linked.get(f"{container.project}_{network}", (False, -inf))
+        return (answers, max(since, when)) if linked else (False, when)
+
+    def _holder(self, client: str) -> MemoryContainer | None:
+        """The container whose network namespace a container is in; None for that of the host."""
+        asking = self.containers.get(client)
+        return self.containers.get(asking.joined or "") if asking else None
 
     def owner(self, published: int) -> MemoryContainer | None:
         """The running container that publishes this port of the host."""
@@ -284,6 +299,10 @@ class Machine:
             for c in self.of(project)
             if c.slot is not None and c.state is State.RUNNING
         ]
+
+    def frozen(self, project: str) -> frozenset[int]:
+        """The slots of paused containers that have one."""
+        return frozenset(c.slot for c in self.of(project) if c.slot is not None and c.state is State.PAUSED)
 
     def end(self, container: str) -> None:
         """Its process exited after a stop request."""
@@ -329,6 +348,7 @@ class Machine:
         addresses = (f"{prefix}.{block}.{host}" for block in blocks for host in range(2, 250))
         address = next(address for address in addresses if address not in self._by_address)
         container.addresses[network] = address
+        container.linked[network] = (True, self.clock())
         self._by_address[address] = container
 
     def _release(self, container: MemoryContainer, moment: float) -> None:

@@ -16,7 +16,7 @@ from typing import Final
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.directory import opened, opened_below
-from reconciler.proxy.haproxy.files import prepare, read_files, write_files
+from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
 from reconciler.proxy.haproxy.gateway.maps import LEADING, MAPS, SEPARATOR, UNSET, Maps, entries_of, text_of
 from reconciler.proxy.haproxy.gateway.pool_file import (
     PoolServer,
@@ -43,6 +43,7 @@ __all__ = [
     "read_pools",
     "read_slots",
     "trial_files",
+    "validate",
     "write_configuration",
     "write_gateway",
     "write_pool",
@@ -136,6 +137,12 @@ def trial_files(spec: GatewaySpec, pools: Collection[str], image: str) -> dict[s
     """A whole directory without routes and servers, for HAProxy to judge. Raises ValueError."""
     empty = {map_file(name): "" for name in MAPS} | {pool_file(pool): head(pool) for pool in pools}
     return empty | render(spec, pools, image)
+
+
+def validate(site: Site, image: str, files: Mapping[str, str], judge: Validate) -> None:
+    """Let an image judge these files before they are used. Raises OSError, and what `judge` raises."""
+    prepare(site)
+    validate_files(site, image, files, judge)
 
 
 def write_pool(site: Site, pool: str, servers: Collection[PoolServer], settings: PoolSettings | None) -> None:

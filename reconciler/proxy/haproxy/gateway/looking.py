@@ -8,10 +8,10 @@ from typing import Final
 
 from reconciler.core.assess.observation import ProxyWorker
 from reconciler.proxy.errors import ProxyError
+from reconciler.proxy.haproxy.gateway.access import Pool
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan
 from reconciler.proxy.haproxy.gateway.merged import merged
 from reconciler.proxy.haproxy.gateway.ways import Way
-from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.stats import Process, as_worker
 
 __all__ = ["workers_of"]
@@ -24,7 +24,7 @@ Views = Mapping[str, tuple[Process, ...]]
 
 
 def workers_of(
-    way: Way, ports: Ports, runtime: Callable[[int, str], Runtime]
+    way: Way, ports: Ports, runtime: Callable[[int, str], Pool]
 ) -> Mapping[int, tuple[ProxyWorker, ...] | None]:
     """The workers in each slot, with the servers of all pools of the way; None for one that does not answer. `runtime`
     gives the pool of a slot.
@@ -49,7 +49,7 @@ def workers_of(
     }
 
 
-def _look(way: Way, slot: int, runtime: Callable[[int, str], Runtime]) -> Views | None:
+def _look(way: Way, slot: int, runtime: Callable[[int, str], Pool]) -> Views | None:
     try:
         for _ in range(TRIES):
             views = {pool: runtime(slot, pool).processes() for pool in way.every_pool}

@@ -6,7 +6,6 @@ listen has no traffic, so changes skip it; one that listens and does not answer 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -43,19 +42,11 @@ from reconciler.core.plan.preview import Preview
 from reconciler.proxy.base import GatewayLook, GatewayWish
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.containers import haproxy_of
-from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
-from reconciler.proxy.haproxy.gateway.certificates import Loaded, change_certificates, read_certificates
+from reconciler.proxy.haproxy.files import Validate, prepare, read_files, write_files
+from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Reach, reach
+from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
-from reconciler.proxy.haproxy.gateway.directory import (
-    read_gateway,
-    read_held,
-    read_slots,
-    trial_files,
-    write_configuration,
-    write_pool,
-    write_routes,
-    write_slots,
-)
+from reconciler.proxy.haproxy.gateway.directory import trial_files
 from reconciler.proxy.haproxy.gateway.exporters import exporters
 from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
@@ -72,10 +63,8 @@ from reconciler.proxy.haproxy.gateway.tls_files import (
     served,
     write_certificates,
 )
-from reconciler.proxy.haproxy.gateway.transactions import change_maps, read_maps
 from reconciler.proxy.haproxy.gateway.wanted import spare_pools, unneeded, want
-from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
-from reconciler.proxy.haproxy.socket import Master
+from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
 from reconciler.proxy.haproxy.stats import Process, as_worker
 from reconciler.proxy.silence import Silence
 
@@ -104,7 +93,8 @@ class HAProxyGateways:
     """Implements reconciler.proxy.base.GatewayProxy; any thread may use it for any gateway.
 
     It remembers since when a HAProxy has been silent, and the structures that an image has accepted. `certificate` makes
-    the certificate that HTTPS listeners have as long as there is no other one. `clock` gives monotonic seconds.
+    the certificate that HTTPS listeners have as long as there is no other one. `clock` gives monotonic seconds. `files` and
+    `at` are how it reaches gateways.
     """
 
     def __init__(
@@ -112,7 +102,11 @@ class HAProxyGateways:
         validate: Validate,
         certificate: Callable[[], str],
         clock: Callable[[], float],
+        files: Files = FILES,
+        at: Reach = reach,
     ) -> None:
+        self._files = files
+        self._at = at
         self._validate = validate
         self._certificate = certificate
         self._silence = Silence(clock)
@@ -123,7 +117,7 @@ class HAProxyGateways:
     def holders(self, directory: Path) -> frozenset[str]:
         """See GatewayProxy.holders."""
         with _reading():
-            return frozenset(need.service for need in read_held(Site(directory, -1, -1)))
+            return frozenset(need.service for need in self._files.read_held(Site(directory, -1, -1)))
 
     def stack(
         self, gateway: VaultGateway, directory: Path, networks: Collection[str], bind: str, key: bytes
@@ -161,7 +155,7 @@ class HAProxyGateways:
         )
 
     def _sight(self, stack: Stack, wish: GatewayWish, seen: EngineObservation) -> Sight:
-        written = read_gateway(stack.site)
+        written = self._files.read_gateway(stack.site)
         asked = [
             c
             for c in seen.containers
@@ -175,7 +169,7 @@ class HAProxyGateways:
         answering = [c for c in asked if found[c.id]]
         return Sight(
             written=written,
-            slots=read_slots(stack.site),
+            slots=self._files.read_slots(stack.site),
             instances=tuple(
                 _instance(id, answer) if answer else ProxyInstance(id, answering=False, silent=silent[id])
                 for id, answer in found.items()
@@ -198,21 +192,21 @@ class HAProxyGateways:
         )
 
     def _ask(self, stack: Stack, container: Container, *, has_tls: bool = False) -> Seen | None:
-        runtime = _runtime(stack, container.slot or 0, LOOK_SECONDS)
+        haproxy = self._haproxy(stack, container.slot or 0, LOOK_SECONDS)
         try:
-            processes = runtime.processes()
+            processes = haproxy.pool(POOL).processes()
         except ProxyError:
             return None
         try:
-            maps = read_maps(runtime.master, MAPS, processes[0].info.pid)
-            return Seen(processes, maps, read_certificates(runtime.master) if has_tls else None)
+            maps = haproxy.read_maps(MAPS, processes[0].info.pid)
+            return Seen(processes, maps, haproxy.read_certificates() if has_tls else None)
         except ProxyError:
             # It is there; the next pass asks again.
             return Seen(processes, None)
 
     def _workers(self, stack: Stack, answering: Collection[Container], pool: str) -> Iterator[ProxyWorker]:
         for container in answering:
-            processes = _runtime(stack, container.slot or 0, LOOK_SECONDS, pool).processes()
+            processes = self._haproxy(stack, container.slot or 0, LOOK_SECONDS).pool(pool).processes()
             yield from _as_workers(processes)
 
     # Changing
@@ -221,7 +215,7 @@ class HAProxyGateways:
         """See GatewayProxy.write_routes."""
         held = {Need(service, port, kind_of(pool)): pool for pool, service, port in request.held}
         with _writing(), _checking(stack):
-            write_routes(stack.site, held, request.maps)
+            self._files.write_routes(stack.site, held, request.maps)
 
     def write_certificates(self, stack: Stack, request: WriteCertificates) -> None:
         """See GatewayProxy.write_certificates."""
@@ -231,26 +225,28 @@ class HAProxyGateways:
     def change_certificates(self, stack: Stack, request: ChangeCertificates) -> None:
         """See GatewayProxy.change_certificates."""
         with _checking(stack), suppress(ProxyAwayError):
-            change_certificates(_master(stack, request.slot, CERTIFICATE_SECONDS), _certificates(request.tls))
+            haproxy = self._haproxy(stack, request.slot, CERTIFICATE_SECONDS)
+            haproxy.change_certificates(_certificates(request.tls))
 
     def configure(self, stack: Stack, request: ConfigureGateway) -> None:
         """See GatewayProxy.configure."""
         site, spec, image = stack.site, request.spec, haproxy_of(stack).image
         with _writing(), _checking(stack):
-            before = read_gateway(site)
+            before = self._files.read_gateway(site)
             if before.structure:
                 self._accepted.add((before.structure, before.image))
             trial = trial_files(spec, request.pools, image)
             wanted = (structure(spec, request.pools), image)
-            prepare(site)
             tls = self._tls(site) if _has_https(spec) else {}
             if wanted not in self._accepted:
                 # Without the certificates of hosts: they are elsewhere while HAProxy judges.
                 empty = {CERTIFICATE_LIST: "", CHALLENGE_LIST: ""} if tls else {}
-                validate_files(site, image, {**trial, **tls, **empty}, self._validate)
+                self._files.validate(site, image, {**trial, **tls, **empty}, self._validate)
                 self._accepted.add(wanted)
-            write_files(site.config, tls, site)
-            write_configuration(site, spec, request.pools, image)
+            if tls:
+                prepare(site)
+                write_files(site.config, tls, site)
+            self._files.write_configuration(site, spec, request.pools, image)
 
     def _tls(self, site: Site) -> dict[str, str]:
         """The certificates that HTTPS listeners need at a start: those that are there, or a single one."""
@@ -264,36 +260,38 @@ class HAProxyGateways:
     def name_slots(self, stack: Stack, request: NameSlots) -> None:
         """See GatewayProxy.name_slots."""
         with _writing():
-            write_slots(stack.site, request.slots)
+            self._files.write_slots(stack.site, request.slots)
 
     def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
         """See GatewayProxy.change_routes."""
         with suppress(ProxyAwayError):
-            change_maps(_master(stack, request.slot, CHANGE_SECONDS), request.maps)
+            self._haproxy(stack, request.slot).change_maps(request.maps)
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See GatewayProxy.reload."""
         with _writing():
-            written = read_gateway(stack.site)
+            written = self._files.read_gateway(stack.site)
             if not written.structure:
                 raise ProxyError("there is no gateway.cfg to reload; it has to be configured first")
-            _runtime(stack, slot, CHANGE_SECONDS + RELOAD_TIMEOUT).reload(written.structure, every_pool=True)
+            haproxy = self._haproxy(stack, slot, CHANGE_SECONDS + RELOAD_TIMEOUT)
+            haproxy.pool(POOL).reload(written.structure, every_pool=True)
 
     def drain_pool(self, stack: Stack, request: DrainPool) -> None:
         """See GatewayProxy.drain_pool."""
         for slot in request.slots:
             with suppress(ProxyAwayError):
-                _runtime(stack, slot, CHANGE_SECONDS, request.pool).drain_servers(request.servers)
+                self._haproxy(stack, slot).pool(request.pool).drain_servers(request.servers)
 
     def empty_pool(self, stack: Stack, request: EmptyPool) -> None:
         """See GatewayProxy.empty_pool. The file comes last: as long as it names servers, they are looked for."""
         for slot in request.slots:
             with suppress(ProxyAwayError):
-                _runtime(stack, slot, CHANGE_SECONDS, request.pool).delete_servers(
-                    request.servers, force=True
-                )
+                self._haproxy(stack, slot).pool(request.pool).delete_servers(request.servers, force=True)
         with _writing():
-            write_pool(stack.site, request.pool, (), None)
+            self._files.write_pool(stack.site, request.pool, (), None)
+
+    def _haproxy(self, stack: Stack, slot: int, seconds: float = CHANGE_SECONDS) -> OneHAProxy:
+        return self._at(stack.site, slot, seconds)
 
 
 def _has_https(spec: GatewaySpec) -> bool:
@@ -302,14 +300,6 @@ def _has_https(spec: GatewaySpec) -> bool:
 
 def _certificates(tls: GatewayTls) -> Certificates:
     return Certificates(tls.default, served(tls.hosts, tls.challenges))
-
-
-def _master(stack: Stack, slot: int, seconds: float) -> Master:
-    return Master(stack.site, slot, time.monotonic() + seconds)
-
-
-def _runtime(stack: Stack, slot: int, seconds: float, pool: str = POOL) -> Runtime:
-    return Runtime(_master(stack, slot, seconds), pool)
 
 
 def _instance(container: str, seen: Seen) -> ProxyInstance:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final, ParamSpec, TypeVar
@@ -28,8 +27,8 @@ from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.front import FRONT
+from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Pool, Reach, reach
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan, in_pool, ports_of
-from reconciler.proxy.haproxy.gateway.directory import read_pools, write_pool
 from reconciler.proxy.haproxy.gateway.events import whose
 from reconciler.proxy.haproxy.gateway.looking import workers_of
 from reconciler.proxy.haproxy.gateway.maps import settings_maps
@@ -40,10 +39,7 @@ from reconciler.proxy.haproxy.gateway.pool_file import (
     server_options,
     settings_text,
 )
-from reconciler.proxy.haproxy.gateway.transactions import led_to, set_entries
 from reconciler.proxy.haproxy.gateway.ways import Needs, Way, needs_of_service, ways_of
-from reconciler.proxy.haproxy.runtime import Runtime
-from reconciler.proxy.haproxy.socket import Master
 from reconciler.proxy.silence import Silence
 
 __all__ = ["GatewayServers"]
@@ -60,15 +56,23 @@ T = TypeVar("T")
 class GatewayServers:
     """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack with routes.
 
-    `sites` are the directories of all gateways by name, `clock` gives monotonic seconds.
+    `sites` are the directories of all gateways by name, `clock` gives monotonic seconds. `files` and `at` are how it
+    reaches them.
     """
 
     front: Final[FrontDoor] = FRONT
 
     def __init__(
-        self, sites: Callable[[], Mapping[str, Site]], clock: Callable[[], float], events: ServerEvents
+        self,
+        sites: Callable[[], Mapping[str, Site]],
+        clock: Callable[[], float],
+        events: ServerEvents,
+        files: Files = FILES,
+        at: Reach = reach,
     ) -> None:
         self._sites = sites
+        self._files = files
+        self._at = at
         self._silence = Silence(clock)
         self._events = events
         self._numbers: dict[str, int] = {}
@@ -90,7 +94,7 @@ class GatewayServers:
         needs, ports = _needs(stack), ports_of(stack, containers)
         ways = self._ways(stack.name, needs)
         expected = _checked(_state, ways, _settings(stack))
-        written = [(port, said) for way in ways for port, said in _written(way)]
+        written = [(port, said) for way in ways for port, said in self._written(way)]
         views = [_in_plan(said, port, ports) for port, said in written if said is not None]
         servers = {server.name: server for view in views for server in view}
         settings = _agreed([said for _, said in written]) if len(set(views)) == 1 else None
@@ -108,7 +112,7 @@ class GatewayServers:
             instances=instances,
             name=" and ".join(f"gateway {way.gateway}" for way in ways),
             file=" and ".join(map(_place, ways)),
-            awaited=_awaited(ways, needs, instances),
+            awaited=self._awaited(ways, needs, instances),
         )
 
     def events(self) -> Iterator[str]:
@@ -128,11 +132,11 @@ class GatewayServers:
                     PoolServer(name, in_pool(address, port), shares.get(name, DEFAULT_WEIGHT))
                     for name, address in servers
                 ]
-                _write(way, pool, named, settings)
+                self._write(way, pool, named, settings)
             entries = _checked(settings_maps, dict.fromkeys(way.pools, settings))
             for slot in way.slots:
                 with suppress(ProxyAwayError):
-                    set_entries(_master(way, slot, CHANGE_SECONDS), entries)
+                    self._told_to(way, slot).set_entries(entries)
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See Proxy.reload; only a gateway's own pass does it."""
@@ -143,21 +147,21 @@ class GatewayServers:
         for way, slot in self._told(stack, slots):
             for pool in way.pools:
                 with suppress(ProxyAwayError):
-                    _add(way, slot, pool, stack, servers)
+                    _add(self._told_to(way, slot).pool(pool), pool, way.pools[pool], stack, servers)
 
     def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
         """See Proxy.set_weights."""
         for way, slot in self._told(stack, slots):
             for pool in way.pools:
                 with suppress(ProxyAwayError):
-                    _runtime(way, slot, pool, CHANGE_SECONDS).set_weights(weights)
+                    self._told_to(way, slot).pool(pool).set_weights(weights)
 
     def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
         """See Proxy.drain_servers; also in pools that the stack no longer needs."""
         for way, slot in self._told(stack, slots):
             for pool in way.every_pool:
                 with suppress(ProxyAwayError):
-                    _runtime(way, slot, pool, CHANGE_SECONDS).drain_servers(servers)
+                    self._told_to(way, slot).pool(pool).drain_servers(servers)
 
     def delete_servers(
         self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool
@@ -166,7 +170,7 @@ class GatewayServers:
         for way, slot in self._told(stack, slots):
             for pool in way.every_pool:
                 with suppress(ProxyAwayError):
-                    _runtime(way, slot, pool, CHANGE_SECONDS).delete_servers(servers, force=force)
+                    self._told_to(way, slot).pool(pool).delete_servers(servers, force=force)
 
     def withdraw(self, name: str, *, force: bool) -> int:
         """See Proxy.withdraw. A HAProxy that does not answer is left to its gateway, and its routes are gone with the
@@ -175,10 +179,10 @@ class GatewayServers:
         left = 0
         for way in self._ways(name, {}):
             for pool in way.every_pool:
-                _write(way, pool, (), None)
+                self._write(way, pool, (), None)
                 for slot in way.slots:
                     with suppress(ProxyError):
-                        left += _empty(_runtime(way, slot, pool, CHANGE_SECONDS), force=force)
+                        left += _empty(self._told_to(way, slot).pool(pool), force=force)
         return left
 
     def _ways(self, name: str, needs: Needs) -> tuple[Way, ...]:
@@ -186,7 +190,7 @@ class GatewayServers:
         with self._numbering:
             for gateway in sorted(sites):
                 self._numbers.setdefault(gateway, len(self._numbers))
-        return tuple(ways_of(name, needs, sites, self._numbers))
+        return tuple(ways_of(name, needs, sites, self._numbers, self._files))
 
     def _told(self, stack: Stack, codes: Sequence[int]) -> Iterator[tuple[Way, int]]:
         """The HAProxies that have these names in operations."""
@@ -201,7 +205,7 @@ class GatewayServers:
         seen = {
             (way.gateway, slot, way.code(slot)): workers
             for way in ways
-            for slot, workers in workers_of(way, ports, _looking(way)).items()
+            for slot, workers in workers_of(way, ports, self._looking(way)).items()
         }
         names = {key: f"gateway {key[0]} slot {key[1]}" for key in seen}
         silent = self._silence.of(stack.project, [names[key] for key, found in seen.items() if found is None])
@@ -211,6 +215,46 @@ class GatewayServers:
             else:
                 # What it was started with is its gateway's business.
                 yield ProxyInstance(names[key], True, structure, workers, slot=key[2])
+
+    def _awaited(self, ways: Sequence[Way], needs: Needs, instances: Sequence[ProxyInstance]) -> str:
+        """What gateways still have to do for it, the first thing."""
+        had = {way.gateway: way for way in ways}
+        for gateway, wanted in sorted(needs.items()):
+            if gateway not in had or len(had[gateway].pools) < len(wanted):
+                return f"gateway {gateway} has no pool for some of its routes yet"
+        listening = {i.slot for i in instances if any(worker.current for worker in i.workers)}
+        for way in ways:
+            for slot in way.slots:
+                # One that leaves leads requests to another one.
+                with suppress(ProxyError):
+                    if way.code(slot) in listening and (missing := self._not_led_to(way, slot)):
+                        return f"gateway {way.gateway} does not lead requests to pool {missing[0]} yet"
+        return ""
+
+    def _not_led_to(self, way: Way, slot: int) -> list[str]:
+        return sorted(set(way.pools) - self._at(way.site, slot, LOOK_SECONDS).led_to())
+
+    def _written(self, way: Way) -> Iterator[tuple[int, WrittenPool | None]]:
+        try:
+            found = self._files.read_pools(way.site, tuple(way.pools))
+        except OSError as error:
+            raise ProxyError(f"cannot read {_place(way)}: {error}") from error
+        for pool, port in way.pools.items():
+            yield port, found[pool]
+
+    def _write(
+        self, way: Way, pool: str, servers: Sequence[PoolServer], settings: PoolSettings | None
+    ) -> None:
+        try:
+            _checked(self._files.write_pool, way.site, pool, servers, settings)
+        except OSError as error:
+            raise ProxyError(f"cannot write pool {pool} of gateway {way.gateway}: {error}") from error
+
+    def _looking(self, way: Way) -> Callable[[int, str], Pool]:
+        return lambda slot, pool: self._at(way.site, slot, LOOK_SECONDS).pool(pool)
+
+    def _told_to(self, way: Way, slot: int) -> OneHAProxy:
+        return self._at(way.site, slot, CHANGE_SECONDS)
 
 
 def _needs(stack: Stack) -> Needs:
@@ -225,15 +269,6 @@ def _state(ways: Sequence[Way], settings: PoolSettings) -> str:
     """The digest of all that files of pools say besides servers."""
     pools = sorted(f"{way.gateway} {pool} {port}" for way in ways for pool, port in way.pools.items())
     return hashlib.sha256("\n".join([*pools, settings_text(settings)]).encode()).hexdigest()[:12]
-
-
-def _written(way: Way) -> Iterator[tuple[int, WrittenPool | None]]:
-    try:
-        found = read_pools(way.site, tuple(way.pools))
-    except OSError as error:
-        raise ProxyError(f"cannot read {_place(way)}: {error}") from error
-    for pool, port in way.pools.items():
-        yield port, found[pool]
 
 
 def _agreed(files: Sequence[WrittenPool | None]) -> PoolSettings | None:
@@ -254,41 +289,12 @@ def _place(way: Way) -> str:
     return f"{'pools' if len(way.pools) > 1 else 'pool'} {pools or 'none'} of gateway {way.gateway}"
 
 
-def _awaited(ways: Sequence[Way], needs: Needs, instances: Sequence[ProxyInstance]) -> str:
-    """What gateways still have to do for it, the first thing."""
-    had = {way.gateway: way for way in ways}
-    for gateway, wanted in sorted(needs.items()):
-        if gateway not in had or len(had[gateway].pools) < len(wanted):
-            return f"gateway {gateway} has no pool for some of its routes yet"
-    listening = {i.slot for i in instances if any(worker.current for worker in i.workers)}
-    for way in ways:
-        for slot in way.slots:
-            # One that leaves leads requests to another one.
-            with suppress(ProxyError):
-                if way.code(slot) in listening and (missing := _not_led_to(way, slot)):
-                    return f"gateway {way.gateway} does not lead requests to pool {missing[0]} yet"
-    return ""
-
-
-def _not_led_to(way: Way, slot: int) -> list[str]:
-    return sorted(set(way.pools) - led_to(_master(way, slot, LOOK_SECONDS)))
-
-
-def _write(way: Way, pool: str, servers: Sequence[PoolServer], settings: PoolSettings | None) -> None:
-    try:
-        _checked(write_pool, way.site, pool, servers, settings)
-    except OSError as error:
-        raise ProxyError(f"cannot write pool {pool} of gateway {way.gateway}: {error}") from error
-
-
-def _add(way: Way, slot: int, pool: str, stack: Stack, servers: Sequence[NewServer]) -> None:
-    port = way.pools[pool]
+def _add(at: Pool, pool: str, port: int, stack: Stack, servers: Sequence[NewServer]) -> None:
     new = [NewServer(s.name, in_pool(s.address, port), s.trusted, s.weight) for s in servers]
-    runtime = _runtime(way, slot, pool, CHANGE_SECONDS)
-    runtime.add_servers(new, lambda name: server_options(pool, name, stack.proxy.health))
+    at.add_servers(new, lambda name: server_options(pool, name, stack.proxy.health))
 
 
-def _empty(runtime: Runtime, *, force: bool) -> int:
+def _empty(runtime: Pool, *, force: bool) -> int:
     """Take all servers out of a pool that have no session, or all; returns the sessions that are left."""
     workers = runtime.processes()
     servers = workers[0].servers
@@ -299,18 +305,6 @@ def _empty(runtime: Runtime, *, force: bool) -> int:
         with suppress(ProxyError):
             runtime.delete_servers([name], force=force)
     return 0 if force else sum(s.sessions for worker in workers for s in worker.servers)
-
-
-def _looking(way: Way) -> Callable[[int, str], Runtime]:
-    return lambda slot, pool: _runtime(way, slot, pool, LOOK_SECONDS)
-
-
-def _runtime(way: Way, slot: int, pool: str, seconds: float) -> Runtime:
-    return Runtime(_master(way, slot, seconds), pool)
-
-
-def _master(way: Way, slot: int, seconds: float) -> Master:
-    return Master(way.site, slot, time.monotonic() + seconds)
 
 
 def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:

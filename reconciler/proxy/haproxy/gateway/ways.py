@@ -9,7 +9,7 @@ from typing import Final
 from reconciler.core.desired.stack import Site
 from reconciler.core.routes.routed import Routed
 from reconciler.proxy.errors import ProxyError
-from reconciler.proxy.haproxy.gateway.directory import read_held, read_slots
+from reconciler.proxy.haproxy.gateway.access import FILES, Files
 from reconciler.proxy.haproxy.gateway.pools import Need, need_of
 
 __all__ = ["Needs", "Way", "needs_of_service", "ways_of"]
@@ -59,13 +59,17 @@ def needs_of_service(service: str, routed: Routed) -> Needs:
 
 
 def ways_of(
-    service: str, needs: Needs, sites: Mapping[str, Site], numbers: Mapping[str, int]
+    service: str,
+    needs: Needs,
+    sites: Mapping[str, Site],
+    numbers: Mapping[str, int],
+    files: Files = FILES,
 ) -> Iterator[Way]:
     """The ways on which a service has pools now. `sites` and `numbers` are those of all gateways. Raises ProxyError."""
     for gateway, site in sorted(sites.items()):
         try:
-            held = {need: pool for need, pool in read_held(site).items() if need.service == service}
-            slots = read_slots(site) if held else ()
+            held = {need: pool for need, pool in files.read_held(site).items() if need.service == service}
+            slots = files.read_slots(site) if held else ()
         except OSError as error:
             raise ProxyError(f"cannot read the directory of gateway {gateway}: {error}") from error
         if held:
