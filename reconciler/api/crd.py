@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import yaml
 
-from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, VAULT_SERVICE, Kind
+from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, NAMESPACE, VAULT_SERVICE, Kind
 from reconciler.api.schema import Schema, resource_schema, without_null
+from reconciler.api.server_set import SERVER_SET
 
 __all__ = [
     "custom_resource_definition",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 HEADER: Final = "# Generated from reconciler/api by `python -m reconciler.api.crd`; do not edit.\n"
+IGNORED: Final = "Set by an API server; ignored in manifests."
 
 # Keywords with the same meaning in JSON Schema and in structural schemas. `structural` raises for any other keyword.
 # Kubernetes prunes unknown fields by itself, so additionalProperties: false is dropped.
@@ -145,10 +147,16 @@ def _scale(kind: Kind) -> dict[str, Any]:
 
 def editor_schema(kind: Kind = VAULT_SERVICE) -> Schema:
     """JSON Schema 2020-12 for editors: completion, hover texts and errors while typing."""
+    schema = resource_schema(kind)
+    metadata = schema["properties"]["metadata"]
+    ignored = {name: {"description": IGNORED} for name in SERVER_SET if name != "namespace"}
+    namespace = {"description": "The only namespace there is.", "const": NAMESPACE}
+    properties = {**metadata["properties"], "namespace": namespace, **ignored}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind.name,
-        **resource_schema(kind),
+        **schema,
+        "properties": {**schema["properties"], "metadata": {**metadata, "properties": properties}},
     }
 
 

@@ -19,8 +19,9 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from reconciler.api.errors import PermanentError
 from reconciler.api.kinds import Ref
 from reconciler.api.manifest import Manifest, parse
+from reconciler.api.server_set import is_list, items_of
 from reconciler.api.text_file import decode
-from reconciler.api.yaml_loader import YamlReader
+from reconciler.api.yaml_loader import YamlReader, plain_scalar
 from reconciler.api.yaml_nodes import MapNode, Scalar, to_plain
 from reconciler.api.yaml_writing import flow, scalar
 
@@ -116,7 +117,8 @@ def _steps(key: str) -> FieldPath:
 def _plain(text: str, path: Path) -> list[Any]:
     """The documents as plain values. Raises PermanentError for YAML that the strict reader refuses."""
     reader = YamlReader(text, path)
-    documents = [to_plain(root) if isinstance(root, MapNode) else {} for root in reader.documents()]
+    roots = [item for root in reader.documents() for item in items_of(root)]
+    documents = [to_plain(root) if isinstance(root, MapNode) else {} for root in roots]
     if reader.problems:
         raise PermanentError(f"{reader.problems[0]}: fix it first")
     return documents
@@ -181,9 +183,7 @@ class _Editor:
 
     def set(self, index: int, field: FieldPath, value: Scalar) -> str:
         """The text with one field changed or added."""
-        # The strict reader does not count empty documents either.
-        roots = [node for node in YAML(pure=True).compose_all(self._text) if isinstance(node, MappingNode)]
-        node: ComposedNode = roots[index]
+        node: ComposedNode = self._roots()[index]
         key: ScalarNode | None = None
         for depth, step in enumerate(field):
             if not isinstance(node, MappingNode):
@@ -199,8 +199,7 @@ class _Editor:
 
     def remove(self, index: int, field: FieldPath) -> str:
         """The text without one entry: its lines, or its range in a flow mapping, are removed."""
-        roots = [node for node in YAML(pure=True).compose_all(self._text) if isinstance(node, MappingNode)]
-        mapping: ComposedNode = roots[index]
+        mapping: ComposedNode = self._roots()[index]
         for step in field[:-1]:
             found = _child(mapping, step) if isinstance(mapping, MappingNode) else None
             mapping = found[1] if found else mapping
@@ -215,6 +214,18 @@ class _Editor:
         return self._text[: self._text.rfind("\n", 0, start) + 1] + (
             self._text[line_end + 1 :] if line_end >= 0 else ""
         )
+
+    def _roots(self) -> list[ComposedNode]:
+        """The nodes of the documents that `_plain` counts: no empty ones, and the items of lists in their place."""
+        found: list[ComposedNode] = []
+        for node in YAML(pure=True).compose_all(self._text):
+            if isinstance(node, ScalarNode) and node.style is None and plain_scalar(node.value) is None:
+                continue
+            entries = {key.value: value for key, value in node.value} if isinstance(node, MappingNode) else {}
+            identity = {key: value.value for key, value in entries.items() if isinstance(value, ScalarNode)}
+            items = entries.get("items")
+            found += items.value if isinstance(items, SequenceNode) and is_list(identity) else [node]
+        return found
 
     def _without_comma(self, start: int, end: int) -> str:
         """The text without one entry of a flow mapping and its comma."""

@@ -19,6 +19,7 @@ __all__ = [
     "API_GROUP",
     "API_VERSION",
     "KINDS",
+    "NAMESPACE",
     "VAULT_GATEWAY",
     "VAULT_SERVICE",
     "Column",
@@ -31,6 +32,8 @@ __all__ = [
 
 API_GROUP: Final = "vault.internal"
 API_VERSION: Final = "vault.internal/v1alpha1"
+NAMESPACE: Final = "default"
+"""The only namespace there is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from reconciler.api.diagnosis import diagnose, nearest
 from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, names_of_kinds
 from reconciler.api.manifest_files import find
+from reconciler.api.server_set import is_unfinished_list, items_of, namespace_problems, written_by_user
 from reconciler.api.text_file import decode, read_bytes, read_text
 from reconciler.api.yaml_loader import YamlReader
-from reconciler.api.yaml_nodes import MapNode, Node, ScalarNode, to_plain
+from reconciler.api.yaml_nodes import MapNode, Node, ScalarNode
 
-__all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey"]
+__all__ = ["Manifest", "Survey", "load", "load_directory", "parse", "survey", "survey_text"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,15 @@ def load_directory(path: Path) -> list[Manifest]:
 
 def parse(text: str, path: Path) -> list[Manifest]:
     """Like `load`, for a text. `path` is the file name in problems, and `envFrom` is relative to it."""
-    return _combine([_read(text, path)], path).all_or_nothing()
+    return survey_text(text, path).all_or_nothing()
+
+
+def survey_text(text: str, path: Path) -> Survey:
+    """Like `survey`, for a text."""
+    try:
+        return _combine([_read(text, path)], path)
+    except ManifestError as error:
+        return _combine([_Reading(problems=[*error.problems])], path)
 
 
 def survey(path: Path) -> Survey:
@@ -117,16 +126,18 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
     for root in reader.documents():
         # YAML problems count only for our own documents: those of other programs need not be strict YAML.
         unclear, reader.problems = reader.problems, []
-        if _is_foreign(root) or not (named or _is_meant_for_us(root)):
-            reading.foreign = [path]
-            if not _is_foreign(root):
-                where = (path, root.line, root.column)
-                reading.doubts.append(
-                    Problem(*where, "", f"is no {names_of_kinds()}", "list the file in .vaultignore")
-                )
-            continue
-        is_ours, is_strict = True, is_strict and not unclear
-        reading.problems += _without_repeats([*unclear], [*_take(root, path, reading.documents)])
+        for item in items_of(root):
+            if _is_foreign(item) or not (named or _is_meant_for_us(item)):
+                reading.foreign = [path]
+                if not _is_foreign(item) or is_unfinished_list(item):
+                    where = (path, item.line, item.column)
+                    reading.doubts.append(
+                        Problem(*where, "", f"is no {names_of_kinds()}", "list the file in .vaultignore")
+                    )
+                continue
+            is_ours, is_strict = True, is_strict and not unclear
+            reading.problems += _without_repeats([*unclear], [*_take(item, path, reading.documents)])
+            unclear = []
     if reader.problems:
         # The text is not YAML from here on, so the rest of the documents is unknown.
         if is_ours or _is_marked(text.encode()):
@@ -150,14 +161,17 @@ def _take(root: Node, path: Path, documents: list[Document]) -> Iterator[Problem
     if identity or not isinstance(root, MapNode):
         yield from identity
         return
-    # As in an API server, a status that a user sends is dropped, so that `get -o yaml` can be applied again.
-    written = {key: value for key, value in to_plain(root).items() if key != "status"}
+    written = written_by_user(root)
     kind = KINDS[str(written["kind"])]
+    elsewhere = list(namespace_problems(root, path))
+    yield from elsewhere
     try:
         resource = kind.load_model().model_validate(written, by_alias=True, by_name=False)
-        documents.append(Document(Manifest(resource, path, root.line), root))
     except ValidationError as error:
         yield from diagnose(error, root, path, kind)
+    else:
+        if not elsewhere:
+            documents.append(Document(Manifest(resource, path, root.line), root))
 
 
 def _is_marked(content: bytes) -> bool:

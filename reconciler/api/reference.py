@@ -116,7 +116,10 @@ to it; the rest is said by the gateway. A change of its routes replaces no conta
   unset.
 - Refused: duplicate keys, unknown fields, keys that are not text, tags (`!...`), merge keys (`<<`), more
   than 64 aliases, more than 32 levels, files above 1 MiB or not in UTF-8.
-- `status` is dropped, so that the output of `vaultctl get -o yaml` can be edited and applied.
+- What an API server sets is dropped: `status`, `uid`, `resourceVersion`, `creationTimestamp`, `managedFields`,
+  `finalizers`, `ownerReferences`, `selfLink`, kubectl's last-applied annotation. So the output of
+  `kubectl get -o yaml` and `vaultctl get -o yaml` can be edited and applied. `namespace` may only be `default`.
+- The items of a `kind: List` (`v1`), `VaultServiceList` or `VaultGatewayList` are read like documents of their own.
 
 ## Settings files (`envFrom`)
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from reconciler.api.errors import VaultError
+from reconciler.api.kinds import NAMESPACE
 from reconciler.api.query.selectors import FieldSelector, LabelSelector
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
-__all__ = ["FIELDS", "NAMESPACE", "Selection", "require_namespace"]
+__all__ = ["FIELDS", "Selection", "require_namespace"]
 
-NAMESPACE: Final = "default"
-"""The only namespace there is."""
 FIELDS: Final = ("metadata.name", "metadata.namespace")
 """What a field selector may name."""
 EVERYTHING: Final = LabelSelector()

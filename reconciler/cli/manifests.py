@@ -39,18 +39,16 @@ def file_option(*, required: bool = True) -> Callable[[Decorated], Decorated]:
 
 def read(files: Sequence[Path]) -> list[Manifest]:
     """The resources of all `files`. Raises ManifestError with every problem of all of them."""
-    from reconciler.api import ManifestError, parse, survey
+    from reconciler.api import ManifestError, survey
     from reconciler.api.conflicts import Document, conflicts
+    from reconciler.api.manifest import survey_text
     from reconciler.api.yaml_nodes import ScalarNode
 
     manifests: list[Manifest] = []
     problems: list[Problem] = []
     for path in files:
         try:
-            if path == DASH:
-                manifests += parse(_standard_input(), STDIN)
-                continue
-            found = survey(path)
+            found = survey_text(_standard_input(), STDIN) if path == DASH else survey(path)
             _tell_of_foreign(found.foreign)
             manifests += found.all_or_nothing()
         except ManifestError as error:

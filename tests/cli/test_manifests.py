@@ -66,3 +66,28 @@ def test_a_settings_file_that_all_can_read_is_warned_about(
     assert done.exit_code == 0
     assert f"chmod 600 {tmp_path / 'files.env'}" in done.stderr
     assert "hunter2" not in done.output
+
+
+def test_a_list_on_standard_input_is_read_and_what_is_not_ours_is_named(vaultctl: Vaultctl) -> None:
+    """`kubectl get -o yaml | vaultctl validate -f -`."""
+    text = """\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: vault.internal/v1alpha1
+  kind: VaultService
+  metadata: {name: files, namespace: default, uid: a-b, resourceVersion: "7"}
+  spec: {plugin: whoami}
+- {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}
+"""
+    done = vaultctl("validate", "-f", "-", input=text)
+    assert done.exit_code == 0, done.stderr
+    assert "files" in done.stdout
+    assert "skipped, since they hold no VaultService or VaultGateway: <stdin>" in done.stderr
+
+
+def test_another_namespace_on_standard_input_is_refused(vaultctl: Vaultctl) -> None:
+    text = "apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata:\n  name: files\n  namespace: web\n"
+    done = vaultctl("validate", "-f", "-", input=text + "spec: {plugin: whoami}\n")
+    assert done.exit_code == 1
+    assert "<stdin>:5:14: metadata.namespace: must be default: there are no other namespaces" in done.stderr

@@ -11,6 +11,7 @@ from click.testing import Result
 from reconciler.api import ReplicaCounts, Status, VaultService, parse
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
+from tests.stored import service_of
 
 Vaultctl = Callable[..., Result]
 MakeService = Callable[..., VaultService]
@@ -70,6 +71,15 @@ def test_what_is_printed_can_be_applied_again(vaultctl: Vaultctl, two: ObjectSto
     stored = two.get("files")
     assert stored is not None
     assert again.resource.spec == stored.resource.spec
+
+
+def test_a_list_that_is_printed_can_be_applied_again_and_changes_nothing(
+    vaultctl: Vaultctl, two: ObjectStore, origin: Origin
+) -> None:
+    text = vaultctl("get", "-o", "yaml").stdout
+    for manifest in parse(text, Path("-")):
+        before = two.get(manifest.resource.name)
+        assert two.apply(service_of(manifest), origin) == before
 
 
 def test_an_unknown_name(vaultctl: Vaultctl, two: ObjectStore) -> None:
