@@ -10,7 +10,7 @@ from typing import Final
 
 from metrics.dashboards.grafana import Kind, Page, Panel, Query
 
-__all__ = ["PAGES"]
+__all__ = ["GATEWAYS", "OVERVIEW", "PAGES"]
 
 _RATE: Final = "$__rate_interval"
 _MINE: Final = 'name="$service"'
@@ -463,7 +463,7 @@ GATEWAYS: Final = Page(
                     ("vault_certificate_not_after_timestamp_seconds - time()", "{{host}}"),
                     unit="s",
                 ),
-                _lines("Failed attempts in a row", ("vault_certificate_failures > 0", "{{host}}")),
+                _lines("Failed attempts in a row", ("vault_certificate_failures", "{{host}}")),
                 _lines(
                     "Since the last failure",
                     ("time() - vault_certificate_last_failure_timestamp_seconds", "{{host}}"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.revisions import flat
+from reconciler.store.base import readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ class SpecDifference:
 
 def spec_difference(objects: Objects, resource: Resource, base: Path) -> SpecDifference:
     """Compare a resource with the stored one; `base` is where its relative files are."""
-    stored = objects.of(resource.of_kind).get(resource.name)
+    stored = readable(objects.of(resource.of_kind), resource.name)
     if stored is None:
         return SpecDifference(resource.ref, (), is_new=True)
     old, new = (flat(each.spec.to_document()) for each in (stored.resource, resource.located(base)))

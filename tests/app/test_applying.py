@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
+
 from reconciler.api import VaultService
 from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.applying import apply, overrules
@@ -39,3 +41,15 @@ def test_an_object_of_a_source_is_not_overruled_in_silence(
     assert "comes from /srv/manifests: a controller that follows it will undo" in overrules(objects, FILES)
     objects.apply(make_service(), origin)
     assert overrules(objects, FILES) == ""
+
+
+@pytest.mark.parametrize("lost", ["object.json", "object.copy.json"])
+def test_a_damaged_object_is_replaced(
+    objects: ObjectStore, make_service: Callable[..., VaultService], origin: Origin, lost: str
+) -> None:
+    apply(objects, make_service(), origin, NOW)
+    for file in ("object.json", lost):
+        (objects.directory("files") / file).write_text("{")
+    assert overrules(objects, make_service().ref) == ""
+    assert apply(objects, make_service(), origin, NOW).news in ("configured", "created")
+    assert apply(objects, make_service(), origin, NOW).news == "unchanged"

@@ -16,7 +16,7 @@ from reconciler.controller.reconcile.login_files import read_login_files
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.routed import Routed, routed_of
 from reconciler.core.routes.table import Refusal, Table, settle
-from reconciler.store.base import readable
+from reconciler.store.base import UnreadableError, readable
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
@@ -71,7 +71,7 @@ def settle_objects(
     """
     gateways = {each.name: each.resource.spec for each in _stored(objects.of(VAULT_GATEWAY))}
     services = objects.of(VAULT_SERVICE)
-    stored = _stored(services)
+    stored = _stored(services, instead.name if instead else "")
     wanted = {each.name: each.resource.spec for each in stored if each.deletion is None}
     if instead is not None:
         wanted[instead.name] = instead.spec
@@ -103,7 +103,11 @@ class Router:
         spec = service.spec
         if not spec.is_routed:
             return None
-        settled = self._settled()
+        try:
+            settled = self._settled()
+        except UnreadableError:
+            # It may be this one, which is about to be replaced.
+            settled = settle_objects(self._objects, self._permits, service)
         mine = settled.claimants.get(service.name)
         if mine is None or (mine.routes, mine.tcp) != (spec.all_routes, spec.tcp):
             # It is about to be stored, or a former one.
@@ -120,6 +124,7 @@ class Router:
         return known[1]
 
 
-def _stored(objects: Objects[Any, Any]) -> tuple[StoredObject[Any], ...]:
-    found = (readable(objects, name) for name in objects.names())
+def _stored(objects: Objects[Any, Any], other: str = "") -> tuple[StoredObject[Any], ...]:
+    """All but an `other` one."""
+    found = (readable(objects, name) for name in objects.names() if name != other)
     return tuple(stored for stored in found if stored)

@@ -103,6 +103,20 @@ def test_an_object_that_is_lost_settles_nothing(
         settle_objects(objects)
 
 
+def test_one_that_is_lost_can_be_applied_again(
+    objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway(objects, "main")
+    service(objects, "files", route={"hostnames": ["files.test"]})
+    stored = objects.get("files")
+    assert stored is not None
+    monkeypatch.setattr(objects, "get", unreadable)
+    monkeypatch.setattr(objects, "kept", lambda name: None)
+    found = Router(objects).routed(stored.resource)
+    assert found is not None
+    assert [grant.gateway for grant in found.grants] == ["main"]
+
+
 def unreadable(name: str) -> None:
     raise UnreadableError(f"{name} cannot be understood")
 
