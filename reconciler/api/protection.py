@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
 
+from reconciler.api.fixed_headers import check_free
 from reconciler.api.formats import FilePath, HeaderName, HttpUrl, Realm, ServiceName, UrlPath
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Duration
@@ -54,6 +55,12 @@ class ForwardAuth(ApiModel):
     timeout: Duration = Field(
         default=5.0, description="Time for the answer; without one the client gets 503."
     )
+
+    @field_validator("response_headers")
+    @classmethod
+    def _free(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        check_free(names)
+        return names
 
     @field_validator("timeout")
     @classmethod

@@ -12,6 +12,7 @@ from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from reconciler.api.addresses import Cidr, Origin
+from reconciler.api.fixed_headers import check_free
 from reconciler.api.formats import (
     HeaderName,
     HeaderText,
@@ -31,25 +32,6 @@ MAX_HOSTNAMES: Final = 64
 MAX_HEADERS: Final = 32
 MAX_HEADER_TEXT: Final = 4096
 MAX_NETWORKS: Final = 256
-
-FIXED_HEADERS: Final = frozenset(
-    {
-        "connection",
-        "content-encoding",
-        "content-length",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""Headers that say where a message ends or which connection carries it; the proxy itself writes them."""
-OURS: Final = ("forwarded", "x-forwarded-", "x-real-ip", "x-request-id")
-"""Headers that tell a replica where a request came from; spec.trustedProxies of the gateway decides on those."""
 
 PASSING_ON: Final = ("compression", "cors", "max_body_size", "port", "sticky", "strip_path")
 """Fields of a route that only concern requests that reach a replica."""
@@ -102,15 +84,9 @@ class HeaderChanges(ApiModel):
 
     @model_validator(mode="after")
     def _only_free_headers(self) -> Self:
-        names = [name.lower() for name in (*self.set, *self.remove)]
         if len(self.set) > MAX_HEADERS:
             raise ValueError(f"must set at most {MAX_HEADERS} headers")
-        if len(set(names)) < len(names):
-            raise ValueError("must name every header only once")
-        if fixed := sorted(name for name in names if name in FIXED_HEADERS or name.startswith(OURS)):
-            raise PydanticCustomError(
-                "header", "must not change {header}, which the proxy writes", {"header": fixed[0]}
-            )
+        check_free((*self.set, *self.remove))
         return self
 
 

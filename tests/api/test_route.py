@@ -128,6 +128,12 @@ def test_a_whole_route_survives_being_written() -> None:
         ({"auth": {"forward": {"service": "auth", "url": "http://a"}}}, "either service or url"),
         ({"auth": {"forward": {"url": "http://a", "path": "/x"}}}, "write it into url"),
         ({"auth": {"forward": {"url": "https://a"}}}, "http:// address"),
+        *(
+            ({"auth": {"forward": {"url": "http://a", "responseHeaders": [name]}}}, "must not change")
+            for name in ("Host", "content-length", "Transfer-Encoding", "X-Forwarded-For", "X-Request-ID")
+        ),
+        ({"auth": {"forward": {"url": "http://a", "responseHeaders": ["X-A", "x-a"]}}}, "only once"),
+        ({"auth": {"forward": {"url": "http://a", "responseHeaders": ["X-A\n"]}}}, "name of a header"),
         ({"auth": {"forward": {"service": "auth", "timeout": "2m"}}}, "between 100ms and 1m"),
         ({"allowFrom": ["10.0.0.1/8"]}, "write 10.0.0.0/8"),
         ({"allowFrom": ["::1", "::1"]}, "only once"),

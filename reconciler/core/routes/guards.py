@@ -21,6 +21,8 @@ LoginFiles = Mapping[str, Logins | LoginsError]
 
 REMOTE: Final = ("Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email")
 """Headers that applications believe to name a user whom a proxy has checked."""
+CREDENTIALS: Final = frozenset({"authorization", "cookie"})
+"""Headers by which clients themselves say who they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def answering(table: Table, service: str) -> str | None:
 
 def identities(table: Table) -> Mapping[str, tuple[str, ...]]:
     """The headers that say who the user is, which clients must not send, for each route of a service with `auth`; also of
-    its routes without, since the same application believes them there.
+    its routes without, since the same application believes them there. Those keep the credentials of clients.
     """
     names: dict[str, set[str]] = {}
     for route, its in table.routes.items():
@@ -69,7 +71,7 @@ def identities(table: Table) -> Mapping[str, tuple[str, ...]]:
             more = its.auth.forward.response_headers if its.auth.forward else ()
             names.setdefault(table.services[route], set()).update(name.lower() for name in (*REMOTE, *more))
     return {
-        route: tuple(sorted(names[table.services[route]]))
+        route: tuple(sorted(names[table.services[route]] - (set() if its.auth else CREDENTIALS)))
         for route, its in table.routes.items()
         if table.services[route] in names and its.redirect is None
     }

@@ -77,6 +77,9 @@ def test_a_service_with_auth_believes_no_client_on_any_of_its_routes() -> None:
     made = table(wiki=[forward("sso", "X-Me"), {"path": "/api"}], sso=[{}], mail=[basic("/a")])
     remote = ("remote-email", "remote-groups", "remote-name", "remote-user")
     assert identities(made) == {"wiki.0": (*remote, "x-me"), "wiki.1": (*remote, "x-me"), "mail.0": remote}
+    # Where nothing is asked, a client goes on saying who it is.
+    made = table(wiki=[forward("sso", "Authorization"), {"path": "/api"}], sso=[{}])
+    assert identities(made) == {"wiki.0": ("authorization", *remote), "wiki.1": remote}
 
 
 def test_a_service_is_told_its_own_closures_only() -> None:

@@ -176,8 +176,11 @@ local KEPT_BACK = set_of(
     "connection,content-length,expect,forwarded,host,keep-alive,proxy,proxy-connection,range,te,trailer,"
         .. "transfer-encoding,upgrade"
 )
+-- By these the auth service knows the client, even if it has the replica get another one.
+local CREDENTIALS = set_of("authorization,cookie")
+
 local function kept_back(name, identity)
-    return KEPT_BACK[name] or identity[name] or name:find("^if%-") or name:find("^x%-forwarded")
+    return KEPT_BACK[name] or identity[name] and not CREDENTIALS[name] or name:find("^if%-") or name:find("^x%-forwarded")
         or name:find("^x%-original%-") or name:find("^x%-real%-") or name:find("^x%-vault%-")
 end
 

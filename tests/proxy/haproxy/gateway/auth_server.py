@@ -41,6 +41,13 @@ class AuthServer:
         return f"http://{self.replica.address}"
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Health checks hang up when they know enough."""
+
+
 @contextmanager
 def auth_server(address: str) -> Iterator[AuthServer]:
     """One that listens on a port of this address."""
@@ -68,8 +75,7 @@ def auth_server(address: str) -> Iterator[AuthServer]:
         def log_message(self, format: str, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer((address, 0), Handler)
-    server.daemon_threads = True
+    server = _Server((address, 0), Handler)
     made = AuthServer(Replica("auth", f"{address}:{server.server_address[1]}"))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

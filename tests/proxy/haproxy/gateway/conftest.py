@@ -37,6 +37,7 @@ from reconciler.proxy.haproxy.gateway.transactions import change_maps
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
 from tests.proxy.conftest import HAPROXY_USER, IMAGE, Replica, docker, new_name, replica, replicas, until
+from tests.proxy.haproxy.gateway.auth_server import AuthServer, auth_server
 
 __all__ = ["replica", "replicas"]
 
@@ -256,6 +257,14 @@ def front(namespace: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) 
         assert made.pids() == before
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="module")
+def auth(namespace: tuple[str, str]) -> Iterator[AuthServer]:
+    """An auth service of this process, on the engine's bridge."""
+    bridge = docker("inspect", "--format={{.NetworkSettings.Gateway}}", namespace[0])
+    with auth_server(bridge) as made:
+        yield made
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -15,6 +16,7 @@ import pytest
 
 from reconciler.api.tcp import TcpRoute
 from reconciler.api.vaultgateway import GatewayTimeouts
+from reconciler.core.routes.logins import Logins
 from reconciler.proxy.haproxy.gateway.render import structure
 from reconciler.proxy.haproxy.runtime import Runtime
 from tests.proxy.conftest import docker, until
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.docker
 
+SECRET = "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
+"""The hash of "secret"."""
 ROUTES = (
     {"hostnames": ["a.test"]},
     {"hostnames": ["a.test"], "path": "/api", "stripPath": True},
@@ -38,6 +42,7 @@ class Clients:
 
     address: str
     answered: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -46,7 +51,7 @@ class Clients:
         while not self.ended.is_set():
             try:
                 connection = connection or self._connection(port, tls)
-                connection.request("GET", path, headers={"Host": "a.test"})
+                connection.request("GET", path, headers={"Host": "a.test", **self.headers})
                 answer = connection.getresponse()
                 answer.read()
                 if answer.status == 200:
@@ -72,16 +77,15 @@ class Clients:
         return http.client.HTTPConnection(self.address, port, timeout=30)
 
 
+KINDS = ((HTTP, "/", False), (HTTPS, "/", True), (HTTP, "/api/healthz", False), (SSH, "/healthz", False))
+
+
 @contextmanager
-def load(world: GatewayWorld) -> Iterator[Clients]:
+def load(
+    world: GatewayWorld, kinds: Sequence[tuple[int, str, bool]] = KINDS, **headers: str
+) -> Iterator[Clients]:
     """HTTP, HTTPS, a stripped path and TCP, while something else happens."""
-    clients = Clients(world.address)
-    kinds = [
-        (HTTP, "/", False),
-        (HTTPS, "/", True),
-        (HTTP, "/api/healthz", False),
-        (SSH, "/healthz", False),
-    ]
+    clients = Clients(world.address, headers=headers)
     threads = [
         threading.Thread(target=clients.run, args=(port, path), kwargs={"tls": tls, "keep": keep})
         for port, path, tls in kinds
@@ -107,19 +111,47 @@ def test_reload_and_hand_over_lose_nothing(world: GatewayWorld, replicas: dict[s
     world.serve(*ROUTES, replicas=[replicas["one"], replicas["two"]])
 
     with load(world) as clients:
-        changed = SPEC.model_copy(update={"timeouts": GatewayTimeouts(client=61.0)})
-        world.spec = changed
-        world.write(changed)
-        Runtime(world.master(), "h001").reload(structure(changed, POOLS))
-        world.start(2, handover=1)
-        docker("kill", "--signal=USR1", world.containers[1])
-        until(lambda: docker("inspect", "--format={{.State.Status}}", world.containers[1]) == "exited")
-        docker("rm", "--force", world.containers.pop(1))
-        world.start(1, handover=2)
-        docker("kill", "--signal=USR1", world.containers[2])
-        until(lambda: docker("inspect", "--format={{.State.Status}}", world.containers[2]) == "exited")
+        _replace_twice(world)
 
     assert clients.lost == []
+
+
+def test_requests_that_are_checked_are_not_lost_either(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    """A worker that leaves while it asks, or computes a hash, leaves the decision to the next one."""
+    world.write(SPEC)
+    world.start()
+    inside = {"hostnames": ["a.test"], "stripPath": True}
+    world.serve(
+        *ROUTES,
+        {**inside, "path": "/named", "auth": {"basic": {"file": "/x"}}},
+        {**inside, "path": "/asked", "auth": {"forward": {"service": "s", "path": "/slow?ms=30"}}},
+        replicas=[replicas["one"], replicas["two"]],
+        logins={"s.2": Logins({"ada": SECRET})},
+    )
+    checked = [(port, f"/{kind}/", port == HTTPS) for port in (HTTP, HTTPS) for kind in ("named", "asked")]
+    login = base64.b64encode(b"ada:secret").decode()
+
+    with load(world, checked, Authorization=f"Basic {login}") as clients:
+        _replace_twice(world)
+
+    assert clients.lost == []
+
+
+def _replace_twice(world: GatewayWorld) -> None:
+    """A reload, then a hand-over and another one."""
+    changed = SPEC.model_copy(update={"timeouts": GatewayTimeouts(client=61.0)})
+    world.spec = changed
+    world.write(changed)
+    Runtime(world.master(), "h001").reload(structure(changed, POOLS))
+    world.start(2, handover=1)
+    docker("kill", "--signal=USR1", world.containers[1])
+    until(lambda: docker("inspect", "--format={{.State.Status}}", world.containers[1]) == "exited")
+    docker("rm", "--force", world.containers.pop(1))
+    world.start(1, handover=2)
+    docker("kill", "--signal=USR1", world.containers[2])
+    until(lambda: docker("inspect", "--format={{.State.Status}}", world.containers[2]) == "exited")
 
 
 def test_what_other_services_do_touches_no_connection(

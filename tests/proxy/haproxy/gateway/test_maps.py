@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from reconciler.api.route import Route
 from reconciler.api.tcp import TcpRoute
@@ -290,3 +293,38 @@ def test_routes_of_a_stopped_service_have_a_flag() -> None:
     made = maps_of(rests, {"s.0": "h001", "s.tcp0": "t001"}, {})
     assert made["routes"] == {"a.test/": "s.0|h001|N|0"}
     assert made["tcp"] == {"2222|": "s.tcp0|t001|N"}
+
+
+def _tried(fields: dict[str, Any]) -> Route | None:
+    try:
+        return Route.model_validate({"hostnames": ["r0.test"], "auth": fields}, by_alias=True)
+    except ValidationError:
+        return None
+
+
+TEXTS = st.one_of(
+    st.text(max_size=40),
+    st.text('aB0 ._-"\\\n\r\t|,;:%$#{}~/?', max_size=20),
+    st.from_regex(r"(http://)?[a-z]{1,3}[|,%\\s\"/:?0-9]{0,4}[a-z]?", fullmatch=True),
+)
+
+
+@given(TEXTS, st.lists(TEXTS, max_size=3), TEXTS)
+def test_no_text_of_auth_is_more_than_itself(realm: str, headers: list[str], address: str) -> None:
+    basic = _tried({"basic": {"file": "/x", "realm": realm}})
+    if basic is not None and basic.auth is not None and basic.auth.basic is not None:
+        made = table({"auth": basic.auth.model_dump(by_alias=True)})
+        written = dict(maps_of(made, {"s.0": "h001"}, {}, logins={"s.0": Logins({})}))["realms"]["s.0"]
+        assert re.fullmatch(r"(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})+", written)
+        assert unquote(written) == realm
+        assert not set(realm) & set('"\\\r\n')
+    for where in ({"url": address}, {"service": "s", "path": address}):
+        forward = _tried({"forward": {**where, "responseHeaders": headers}})
+        if forward is None or forward.auth is None:
+            continue
+        # Of itself: it has a pool.
+        entry = maps({"auth": forward.auth.model_dump(by_alias=True)})["forward"]["s.0"]
+        pool, milliseconds, _, asked, names = entry.split("|")
+        assert (pool, milliseconds, asked) == ("~" if "url" in where else "h001", "5000", address)
+        assert names == ",".join(headers)
+        text_of({"s.0": entry})
