@@ -13,10 +13,13 @@ local INSIDE = "unix@/run/haproxy/inside-" .. (os.getenv("VAULT_PROXY_SLOT") or 
 local ASKED = "http://inside"
 
 -- Failed logins of a client in a minute; with more, only remembered logins are let through, and with many more, none: else
--- remembered ones could be guessed. MOST_OF_CLIENT: its logins that a thread checks, or that wait for that.
+-- remembered ones could be guessed. Fewer of bcrypt above CHEAP_COST, which takes a thread seconds.
 local MOST_FAILURES = 10
+local LEAST_FAILURES = 3
+local CHEAP_COST = 9
 local MOST_TRIES = 100
-local MOST_OF_CLIENT = 4
+-- Different logins of a client that a thread checks, or that wait for that.
+local MOST_OF_CLIENT = 3
 -- Logins that wait in a thread, how long they do so, and how often they look.
 local MOST_WAITING = 64
 local WAIT_MS = 10000
@@ -89,6 +92,11 @@ local function remembered(txn, proof)
     return found == true or found == 1
 end
 
+local function most_failures(stored)
+    local cost = tonumber(stored:match("^%$2[aby]%$(%d%d)%$") or 0)
+    return cost <= CHEAP_COST and MOST_FAILURES or math.max(MOST_FAILURES >> (cost - CHEAP_COST), LEAST_FAILURES)
+end
+
 -- Whether a password has a hash; nil for a hash that is none. `beat` is called again and again meanwhile.
 local function fits(txn, stored, password, beat)
     local rounds, salt, hash = stored:match("^%$6%$rounds=(%d+)%$([^$]*)%$([^$]+)$")
@@ -121,23 +129,36 @@ local function computed(txn, ticket, stored, password, proof)
     return ran and fit and "right" or "wrong"
 end
 
+-- What becomes of a login that is already checked for another request; nil if that is given up.
+local function joined(ticket)
+    while not ticket.result and now_ms() - ticket.beat < STALE_MS do
+        core.msleep(TICK_MS)
+    end
+    return ticket.result
+end
+
 local function checked(txn, client, stored, password, proof)
     local failures = txn:get_var("txn.failures") or 0
     if failures < MOST_TRIES and remembered(txn, proof) then
         return "known"
     end
     local line, mine = line_up(client)
-    if failures >= MOST_FAILURES or mine >= MOST_OF_CLIENT then
+    for _, other in ipairs(line) do
+        if other.proof == proof then
+            return joined(other) or checked(txn, client, stored, password, proof)
+        end
+    end
+    if failures >= most_failures(stored) or mine >= MOST_OF_CLIENT then
         return "often"
     end
     if #line >= MOST_WAITING then
         return "busy"
     end
-    local ticket = { client = client, beat = now_ms() }
+    local ticket = { client = client, proof = proof, beat = now_ms() }
     line[#line + 1] = ticket
-    local result = computed(txn, ticket, stored, password, proof)
+    ticket.result = computed(txn, ticket, stored, password, proof)
     ticket.beat = -STALE_MS
-    return result
+    return ticket.result
 end
 
 core.register_action("login", { "http-req" }, function(txn)

@@ -230,6 +230,24 @@ def test_a_guesser_is_stopped_and_no_one_else(guarded: Any) -> None:
     assert ask(basic("bob", "bobs"), guesser).status == 429
 
 
+def test_the_first_requests_of_a_client_may_come_together(guarded: Any) -> None:
+    ask = guarded({"ada": hashed("secret", "$2b$07$bcdefghijklmnopqrstuvu")})
+    client = new_client()
+    with ThreadPoolExecutor(12) as pool:
+        answers = [pool.submit(ask, basic("ada", "secret"), client) for _ in range(24)]
+    assert {each.result().status for each in answers} == {200}
+
+
+@pytest.mark.parametrize(("cost", "most"), [("08", 10), ("10", 5), ("12", 3)])
+def test_fewer_guesses_where_each_takes_long(guarded: Any, cost: str, most: int) -> None:
+    # No hash has to be computed to be refused: the failures are those of a cheap one.
+    salts = {"cheap": hashed("secret", "$6$rounds=1000$many"), "dear": f"$2b${cost}$" + "a" * 53}
+    ask = guarded(salts)
+    client = new_client()
+    assert {ask(basic("cheap", f"x{number}"), client).status for number in range(most)} == {401}
+    assert ask(basic("dear", "x"), client).status == 429
+
+
 def test_many_guesses_at_once_keep_others_out_of_nothing(guarded: Any, front: GatewayWorld) -> None:
     ask = guarded({"ada": hashed("secret", "$2b$05$abcdefghijklmnopqrstuu"), "bob": hashed("bobs", FAST)})
     client = new_client()
