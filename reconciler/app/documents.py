@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from reconciler.api.kinds import NAMESPACE
 from reconciler.app.revisions import redacted
 
 if TYPE_CHECKING:
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["claimed", "event_document", "resource_document", "revision_document", "url"]
 
 
-def resource_document(stored: StoredObject[Any], status: ObjectStatus) -> dict[str, Any]:
-    """The whole resource with its status; `apply` reads it back."""
+def resource_document(
+    stored: StoredObject[Any], status: ObjectStatus, since: datetime | None = None
+) -> dict[str, Any]:
+    """The whole resource with its status; `apply` reads it back. `since` is when it was first applied."""
     document: dict[str, Any] = stored.resource.model_copy(update={"status": status}).to_document()
+    document["metadata"]["namespace"] = NAMESPACE
+    if since is not None:
+        document["metadata"]["creationTimestamp"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return document
 
 

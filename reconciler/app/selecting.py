@@ -35,6 +35,11 @@ class Selection:
         """From the texts of `--selector` and `--field-selector`. Raises QueryError."""
         return cls(LabelSelector.parse(labels or ""), FieldSelector.parse(fields or "", FIELDS))
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether there is no requirement."""
+        return not self.labels.requirements and not self.fields.terms
+
     def selects(self, stored: StoredObject[Any]) -> bool:
         """Whether an object meets all requirements."""
         fields = {"metadata.name": stored.name, "metadata.namespace": NAMESPACE}

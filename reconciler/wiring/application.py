@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from reconciler.sources.git.source import GitSource
     from reconciler.sources.git.trust import Trust
     from reconciler.store.base import StoredObject
+    from reconciler.store.watching import Changes
 
 LOST_KEY: Final = (
     "revision.key is not in the state directory, though revisions were named with one: every container is replaced "
@@ -139,6 +141,12 @@ class Application(Parts):
                 *(record.revision for record in self.history.revisions(name)),
             )
         )
+
+    def changes(self) -> AbstractContextManager[Changes]:
+        """Waits for changes of objects and statuses, whichever process makes them."""
+        from reconciler.store.watching import watching
+
+        return watching(self.options.state_dir)
 
     # Actions
 

@@ -22,9 +22,9 @@ from reconciler.api.query.nodes import (
     Union,
     Wildcard,
 )
-from reconciler.api.query.syntax import parse, relaxed
+from reconciler.api.query.syntax import parse, relaxed, template
 
-__all__ = ["Path", "find", "parse", "printed", "relaxed", "render", "results"]
+__all__ = ["Path", "find", "parse", "printed", "relaxed", "render", "results", "template"]
 
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "==": lambda left, right: bool(left == right),

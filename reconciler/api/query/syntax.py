@@ -24,7 +24,7 @@ from reconciler.api.query.nodes import (
     Wildcard,
 )
 
-__all__ = ["parse", "relaxed"]
+__all__ = ["parse", "relaxed", "template"]
 
 MAX_LENGTH: Final = 10_000
 """Longest template in characters."""
@@ -47,6 +47,11 @@ def parse(template: str) -> tuple[Piece, ...]:
     if len(template) > MAX_LENGTH:
         raise QueryError(f"the template has more than {MAX_LENGTH} characters")
     return _Reader(template).template()
+
+
+def template(text: str) -> tuple[Piece, ...]:
+    """Like `parse`; a text without braces that begins like a path is one, since a template without a path has no use."""
+    return parse(f"{{{text}}}") if text[:1] in tuple(".[$@") and "{" not in text else parse(text)
 
 
 def relaxed(expression: str) -> Path:

@@ -2,38 +2,50 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.cli.names import names_argument
-from reconciler.cli.output import listed, output_option, write
+from reconciler.cli.object_table import Extra, object_table
+from reconciler.cli.printing import Format, format_option, write_documents
+from reconciler.cli.selection import namespace_options, selection_options
 from reconciler.cli.session import Session, pass_session
-from reconciler.cli.tables import age, printable, shortened, table
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.api.kinds import Kind, Ref
-    from reconciler.app.listing import Listed, Seen
-    from reconciler.store.base import StoredObject
+    from reconciler.api.kinds import Ref
+    from reconciler.app.listing import Seen
+    from reconciler.app.selecting import Selection
     from reconciler.wiring import Application
 
-HEADERS: Final = ("NAME", "PLUGIN", "READY", "REVISION", "AGE", "URL", "MESSAGE")
-WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "GENERATION", "ORIGIN", "MESSAGE")
-WATCH_SECONDS: Final = 0.5
-MIN_MESSAGE: Final = 20
-DOCUMENTS: Final = ("json", "yaml")
-"""The formats that show whole documents; the others show a summary."""
+WATCH_SECONDS: Final = 3600.0
+"""Longest wait for the next change; a shorter one ends by itself."""
 
-COMMIT: Final = 32
-"""Characters of `main@sha1:0123456789ab…` that tell commits apart."""
+
+@dataclass(frozen=True)
+class _Asked:
+    """What to show, and how."""
+
+    names: Sequence[str]
+    output: Format
+    extra: Extra
+    selection: Selection
+    sort_by: str | None
+    headers: bool
+
+    @property
+    def needs_models(self) -> bool:
+        """Whether objects have to be read whole: a view is enough for the plain table of VaultServices."""
+        return (
+            self.output.needs_documents
+            or self.sort_by is not None
+            or self.extra.is_about_labels
+            or bool(self.selection.labels.requirements)
+        )
 
 
 @click.command(
@@ -44,123 +56,100 @@ COMMIT: Final = 32
         ("vaultctl get", "all services"),
         ("vaultctl get files -o json", "one with its spec, conditions and observedGeneration"),
         ("vaultctl get -o name", "only names, for loops in scripts"),
+        ("vaultctl get -l 'team in (web,data),!beta' --sort-by .status.replicas.desired", "by label, sorted"),
+        ("vaultctl get files -o jsonpath='{.status.revision}'", "one value"),
+        ("vaultctl get -o custom-columns=NAME:.metadata.name,PLUGIN:.spec.plugin", "columns of your own"),
         ("vaultctl get --watch", "again whenever something changes"),
         ("vaultctl get gateways", "all gateways; `vaultctl routes` lists what they serve"),
     ],
 )
 @names_argument(required=False, metavar="[[KIND] NAME...]")
-@output_option("wide", "json", "yaml", "name")
+@format_option()
+@selection_options
+@namespace_options
+@click.option("-A", "--all-namespaces", is_flag=True, help="Show the namespace, of which there is one.")
+@click.option("--sort-by", metavar="PATH", help="Sort by a field, such as .metadata.creationTimestamp.")
+@click.option("--no-headers", is_flag=True, help="Leave the line with the titles of columns out.")
+@click.option("--show-labels", is_flag=True, help="Show all labels in a column.")
+@click.option(
+    "-L", "--label-columns", metavar="KEYS", multiple=True, help="Show these labels in columns of their own."
+)
 @click.option("-w", "--watch", is_flag=True, help="Keep running, and show changes.")
 @pass_session
-def command(session: Session, names: Sequence[str], output: str | None, watch: bool) -> None:
+def command(
+    session: Session,
+    names: Sequence[str],
+    output: Format,
+    selection: Selection,
+    all_namespaces: bool,
+    sort_by: str | None,
+    no_headers: bool,
+    show_labels: bool,
+    label_columns: Sequence[str],
+    watch: bool,
+) -> None:
     """List the services NAME..., or all, as the controller last observed them. `describe` queries the engine itself.
 
-    With a KIND before them, or as KIND/NAME, objects of another kind are listed.
+    With a KIND before them, or as KIND/NAME, objects of another kind are listed. Templates and paths are in kubectl's
+    dialect of JSONPath.
     """
+    keys = tuple(key.strip() for text in label_columns for key in text.split(",") if key.strip())
+    extra = Extra(output.name == "wide", all_namespaces, keys, show_labels)
+    asked = _Asked(names, output, extra, selection, sort_by, not no_headers)
     application = session.application
-    shown: Mapping[Ref, Seen] = _show(application, names, output, known={})
-    while watch:
-        time.sleep(WATCH_SECONDS)
-        shown = _show(application, names, output, known=shown)
+    if not watch:
+        _show(application, asked, known={}, first=True)
+        return
+    with application.changes() as changes:
+        shown = _show(application, asked, known={}, first=True)
+        while True:
+            changes.wait(WATCH_SECONDS)
+            shown = _show(application, asked, known=shown, first=False)
 
 
 def _show(
-    application: Application, names: Sequence[str], output: str | None, known: Mapping[Ref, Seen]
+    application: Application, asked: _Asked, known: Mapping[Ref, Seen], *, first: bool
 ) -> Mapping[Ref, Seen]:
     """Write the lines that differ from `known`, and return the current ones."""
     from reconciler.app.finding import kind_and_names
-    from reconciler.app.listing import look_up
+    from reconciler.app.listing import chosen, look_up, sorted_by
 
-    kind, which = kind_and_names(application.object_views, names)
+    kind, which = kind_and_names(application.object_views, asked.names)
     # Views are only read for the columns of VaultServices.
-    is_table = output not in DOCUMENTS and kind == VAULT_SERVICE and not any("/" in name for name in which)
-    # With --watch an object may be deleted between two polls.
-    now = look_up(application.object_views if is_table else application.objects, names, tuple(known))
+    is_plain = not asked.needs_models and kind == VAULT_SERVICE and not any("/" in name for name in which)
+    # With --watch an object may be deleted between two looks.
+    there = look_up(application.object_views if is_plain else application.objects, asked.names, tuple(known))
+    now: Mapping[Ref, Seen] = chosen(there, asked.selection)
+    if asked.sort_by is not None:
+        now = sorted_by(application.objects, now, asked.sort_by)
     news = [seen for ref, seen in now.items() if seen != known.get(ref)]
-    if known and not news:
+    if not first and not news:
         return now
-    if not now and output in (None, "wide"):
+    if not now and asked.output.is_table:
         what = "services" if kind == VAULT_SERVICE else kind.plural
-        click.echo(f"there are no {what} in {application.options.state_dir}", err=True)
+        unmatched = " that match" if there else f" in {application.options.state_dir}"
+        click.echo(f"there are no {what}{unmatched}", err=True)
         return now
-    data = _data(news, one=len(which) == 1) if output in DOCUMENTS else {}
-    write(output, data, lambda: _text(application, news, output, with_headers=not known))
+    one = len(which) == 1 and asked.selection.is_everything
+    _write(application, asked, news, one=one, with_headers=not known and asked.headers)
     return now
 
 
-def _data(seen: Sequence[Seen], *, one: bool) -> Mapping[str, object]:
-    from reconciler.app.documents import resource_document
+def _write(
+    application: Application, asked: _Asked, seen: Sequence[Seen], *, one: bool, with_headers: bool
+) -> None:
+    from reconciler.app.listing import documents_of, list_objects
 
-    documents = [resource_document(each.stored, each.status) for each in seen]
-    return documents[0] if one and documents else listed(documents)
-
-
-def _text(application: Application, seen: Sequence[Seen], output: str | None, *, with_headers: bool) -> str:
-    from reconciler.app.listing import list_objects
-
-    if output == "name":
-        return "\n".join(str(each.stored.ref) for each in seen)
+    if asked.output.needs_documents:
+        documents = documents_of(application.objects, seen)
+        write_documents(asked.output, documents, one=one, with_headers=with_headers)
+        return
+    if asked.output.name == "name":
+        click.echo("\n".join(str(each.stored.ref) for each in seen))
+        return
     tables = []
     for kind in dict.fromkeys(each.stored.ref.kind for each in seen):
         lines = list_objects([each for each in seen if each.stored.ref.kind == kind], application.history)
-        whole = _table(kind, lines, wide=output == "wide")
+        whole = object_table(kind, lines, asked.extra)
         tables.append(whole if with_headers else whole.partition("\n")[2])
-    return ("\n\n" if with_headers else "\n").join(tables)
-
-
-def _table(kind: Kind, lines: Sequence[Listed], *, wide: bool) -> str:
-    if kind == VAULT_SERVICE:
-        return table(WIDE_HEADERS if wide else HEADERS, [_row(line, wide=wide) for line in lines])
-    columns = [column.title.upper() for column in kind.columns]
-    headers = ["NAME", *columns, *(["STATUS", "GENERATION", "ORIGIN"] if wide else []), "MESSAGE"]
-    return table(headers, [_row_of(kind, line, wide=wide) for line in lines])
-
-
-def _row_of(kind: Kind, line: Listed, *, wide: bool) -> list[str]:
-    """A line of any kind: its columns, as kubectl shows them."""
-    from reconciler.app.columns import cell
-    from reconciler.app.documents import resource_document
-
-    stored, summary = line.stored, line.summary
-    document = resource_document(stored, line.status)
-    born = age(line.born, datetime.now(UTC))
-    row = [stored.name]
-    row += [born if each.type == "date" else printable(cell(document, each.path)) for each in kind.columns]
-    if wide:
-        row += [summary.reason, f"{line.status.observed_generation}/{stored.generation}", _origin(stored)]
-    return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
-
-
-def _row(line: Listed, *, wide: bool) -> list[str]:
-    from reconciler.app.documents import claimed, url
-    from reconciler.cli.summary import COLORS
-
-    stored, status, summary = line.stored, line.status, line.summary
-    service, counts = stored.resource, status.replicas
-    row = [
-        stored.name,
-        service.spec.plugin,
-        click.style(f"{counts.serving}/{counts.desired}", fg=COLORS[summary.verdict]),
-        status.revision or "",
-        age(line.born, datetime.now(UTC)),
-        (wide and ", ".join(claimed(service))) or url(service),
-    ]
-    if wide:
-        generations = f"{status.observed_generation}/{service.metadata.generation}"
-        row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, _origin(stored)]
-    return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
-
-
-def _origin(stored: StoredObject[Any]) -> str:
-    if stored.origin.commit:
-        # Its path is in the controller's clone; the user needs the path in the repository.
-        return f"{stored.origin.kind} {Path(stored.origin.manifest).name} at {stored.origin.commit[:COMMIT]}"
-    return f"{stored.origin.kind} {stored.origin.manifest}:{stored.origin.line}"
-
-
-def _room(row: Sequence[str]) -> int:
-    """How many characters of a message fit on the terminal's line; all of them when there is no terminal."""
-    if not sys.stdout.isatty():
-        return sys.maxsize
-    used = sum(len(click.unstyle(cell)) + 3 for cell in row)
-    return max(MIN_MESSAGE, shutil.get_terminal_size().columns - used)
+    click.echo(("\n\n" if with_headers else "\n").join(tables))

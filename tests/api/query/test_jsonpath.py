@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.api.query.errors import QueryError
-from reconciler.api.query.jsonpath import find, parse, relaxed, render
+from reconciler.api.query.jsonpath import find, parse, relaxed, render, template
 
 HOSTS: dict[str, Any] = {
     "kind": "List",
@@ -188,3 +188,18 @@ def test_any_text_is_read_or_refused(template: str) -> None:
         render(parse(template), HOSTS)
     except QueryError:
         return
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (".kind", "List"),
+        ("$.kind", "List"),
+        ("['kind']", "List"),
+        ("{.kind}", "List"),
+        ("kind", "kind"),
+        ("", ""),
+    ],
+)
+def test_a_path_alone_is_a_template(written: str, text: str) -> None:
+    assert render(template(written), HOSTS) == text
