@@ -86,10 +86,13 @@ def test_haproxy_knows_every_map_whatever_it_listens_for(protocol: Any) -> None:
 
 
 def test_every_map_is_used_and_no_other_can_be_named() -> None:
-    assert [
+    by_lua = [
         name for name in MAPS if f"({map_path(name)})" not in text() and f"({map_path(name)}," not in text()
-    ] == ["headers"]
-    assert map_path("headers") in render(SPEC, POOLS, IMAGE)["headers.lua"]
+    ]
+    assert by_lua == ["headers", "users", "forward", "identity"]
+    files = render(SPEC, POOLS, IMAGE)
+    assert map_path("headers") in files["headers.lua"]
+    assert all(map_path(name) in files["auth.lua"] for name in by_lua[1:])
     with pytest.raises(ValueError, match="no map"):
         map_path("other")
 
