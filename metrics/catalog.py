@@ -185,6 +185,13 @@ NEXT_ROTATION: Final = Metric(
     "seconds",
 )
 
+ASLEEP: Final = Metric(
+    "vault_asleep",
+    Type.GAUGE,
+    "1 while web replicas are stopped for want of requests, else 0; absent without `spec.idle`.",
+    (SERVICE,),
+)
+
 OPERATIONS: Final = Metric(
     "vault_operations_total",
     Type.COUNTER,
@@ -255,6 +262,18 @@ REPLICA_RESTARTS: Final = Metric(
     Type.COUNTER,
     "Dead replicas that were started or replaced.",
     (SERVICE, _WORKLOAD),
+)
+
+WAKES: Final = Metric(
+    "vault_wakes_total", Type.COUNTER, "Times that requests woke a service that was asleep.", (SERVICE,)
+)
+WAKE_DURATION: Final = Metric(
+    "vault_wake_duration_seconds",
+    Type.HISTOGRAM,
+    "Time from the pass that found a request waiting for a service that was asleep until a replica served.",
+    (),
+    "seconds",
+    _WAIT_BUCKETS,
 )
 
 GIT_FETCHES: Final = Metric("vault_git_fetches_total", Type.COUNTER, "Fetches.", (_SOURCE, _RESULT))
@@ -335,6 +354,7 @@ SECTIONS: Final = (
             DRIFT,
             ROTATION_AGE,
             NEXT_ROTATION,
+            ASLEEP,
         ),
     ),
     Section(
@@ -356,6 +376,8 @@ SECTIONS: Final = (
             ROLLBACKS,
             ROTATIONS,
             REPLICA_RESTARTS,
+            WAKES,
+            WAKE_DURATION,
         ),
     ),
     Section(

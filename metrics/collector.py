@@ -102,6 +102,8 @@ def _add_service(scrape: _Scrape, service: ServiceSnapshot, now: datetime) -> No
     scrape.set(catalog.GENERATION, service.generation, name)
     scrape.set(catalog.OBSERVED_GENERATION, service.observed_generation, name)
     scrape.set(catalog.SUSPENDED, service.suspended, name)
+    if service.asleep is not None:
+        scrape.set(catalog.ASLEEP, service.asleep, name)
     for type_, actual in service.conditions.items():
         for status in catalog.CONDITION_STATUSES:
             scrape.set(catalog.SERVICE_CONDITION, status == actual.lower(), name, type_, status)

@@ -34,6 +34,7 @@ class ServiceSnapshot:
     drift: Mapping[str, int] = field(default_factory=dict)
     oldest_replica_created: datetime | None = None
     next_rotation: datetime | None = None
+    asleep: bool | None = None
     observed_at: datetime | None = None
 
 

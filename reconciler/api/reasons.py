@@ -34,6 +34,11 @@ class Reason(StrEnum):
     # Of conditions, while things go as they should.
     SERVING = "Serving", "conditions", "Everything is as the spec wants it, and all replicas serve."
     STOPPED = "Stopped", "conditions", "`spec.replicas` is 0, and nothing but HAProxy runs; volumes are kept."
+    IDLE = (
+        "Idle",
+        "conditions",
+        "Web replicas are stopped for want of requests; the next request starts them.",
+    )
     ALL_SERVING = "AllServing", "conditions", "No replica is missing from service."
     NOT_ALL_SERVING = "NotAllServing", "conditions", "Some replicas do not serve."
     CONVERGED = "Converged", "conditions", "Nothing is left to do or to wait for."

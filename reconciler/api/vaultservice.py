@@ -28,6 +28,7 @@ from reconciler.api.formats import (
     PluginSlug,
     ServiceName,
 )
+from reconciler.api.idle import Idle
 from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE, Ref
 from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.quantities import TimestampText
@@ -126,6 +127,10 @@ class Spec(ApiModel):
     rotation: Rotation | None = Field(
         default=None, description="Replacement of replicas because of their age. Unset: never."
     )
+    idle: Idle | None = Field(
+        default=None,
+        description="Stopping web replicas of a service with routes while it has no requests. Unset: never.",
+    )
     suspend: bool = Field(
         default=False,
         description="Whether the controller makes no changes to this service; its containers keep running.",
@@ -163,6 +168,8 @@ class Spec(ApiModel):
     def _drift_suits_the_rest(self) -> Self:
         if self.rotation is not None and self.drift != "heal":
             raise ValueError("spec.rotation changes what runs; it needs spec.drift: heal")
+        if self.idle is not None and self.drift != "heal":
+            raise ValueError("spec.idle changes what runs; it needs spec.drift: heal")
         if self.drift_ignore and self.drift != "warn":
             raise ValueError("spec.driftIgnore applies to warnings only; it needs spec.drift: warn")
         return self
@@ -183,6 +190,17 @@ class Spec(ApiModel):
                     "field": "ports.http",
                     "routes": "route" if self.route else "routes" if self.routes else "tcp",
                 },
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _who_wakes_it(self) -> Self:
+        if self.idle is not None and not self.is_routed:
+            raise PydanticCustomError(
+                "cross_field",
+                "needs spec.route: only a VaultGateway tells when a service had its last request; give it a route, or "
+                "remove spec.idle",
+                {"field": "idle"},
             )
         return self
 

@@ -156,6 +156,13 @@ REFUSED: list[dict[str, Any]] = [
     {"deletionPolicy": "Retain"},
     {"drift": "fix"},
     {"drift": "warn", "rotation": {"interval": "60s"}},
+    {"idle": {"after": "30m"}},
+    {"route": {"hostnames": ["a"]}, "idle": {}},
+    {"route": {"hostnames": ["a"]}, "idle": {"after": "0s"}},
+    {"route": {"hostnames": ["a"]}, "idle": {"after": "15d"}},
+    {"route": {"hostnames": ["a"]}, "idle": {"after": "30m", "holdSeconds": 0}},
+    {"route": {"hostnames": ["a"]}, "idle": {"after": "30m", "holdSeconds": 601}},
+    {"route": {"hostnames": ["a"]}, "idle": {"after": "30m"}, "drift": "ignore"},
     {"unknown": 1},
 ]
 
@@ -310,3 +317,15 @@ def test_a_setting_with_nul_is_refused_unless_it_was_stored_before() -> None:
     with pytest.raises(ValidationError, match="must hold no NUL"):
         VaultService.model_validate(document)
     assert VaultService.model_validate(document, context=AS_STORED).spec.env == {"A": "x\0"}
+
+
+def test_a_service_with_a_port_of_its_own_cannot_sleep() -> None:
+    """Nothing would tell when it had its last request."""
+    with pytest.raises(ValidationError, match=r"needs spec\.route"):
+        Spec.model_validate({"plugin": "whoami", "idle": {"after": "30m"}}, by_name=False, by_alias=True)
+    idle = {"after": "30m", "holdSeconds": 90}
+    for claim in ({"route": {"hostnames": ["a"]}}, {"tcp": [{"port": 22, "target": 22}]}):
+        spec = Spec.model_validate({"plugin": "whoami", "idle": idle, **claim}, by_name=False, by_alias=True)
+        assert spec.idle is not None
+        assert (spec.idle.after, spec.idle.hold_seconds) == (1800.0, 90.0)
+        assert Spec.model_validate_json(json.dumps(spec.to_document())) == spec

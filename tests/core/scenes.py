@@ -25,6 +25,7 @@ from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.history import History
 from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
+    Activity,
     Admin,
     Container,
     EngineObservation,
@@ -37,6 +38,7 @@ from reconciler.core.assess.observation import (
     Server,
     State,
 )
+from reconciler.core.assess.sleep import asleep, sleeps
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.names import VAULT_NET
 from tests.simulation.services import GATEWAY, Wish, build_stack
@@ -105,7 +107,9 @@ def read_scene(text: str) -> Scene:
             configured=told.get("configured", in_file),
             instances=tuple(line.instance(servers) for line in read if line.is_asked),
             weights=shares,
-            **({"name": "gateway edge", "file": "pool h001 of gateway edge"} if wish.routed else {}),
+            name="gateway edge" if wish.routed else "haproxy",
+            file="pool h001 of gateway edge" if wish.routed else "haproxy.cfg",
+            activity=Activity(**told["activity"]) if "activity" in told else None,
             awaited=told.get("awaited", ""),
         ),
     )
@@ -113,6 +117,10 @@ def read_scene(text: str) -> Scene:
         workload: tuple(NOW - timedelta(seconds=ago) for ago in times)
         for workload, times in told.get("deaths", {}).items()
     }
+    if idle := told.get("idle"):
+        stack = replace(stack, idle=idle["after"])
+        if sleeps(stack, observed, settled=idle["settled"]):
+            stack = asleep(stack)
     names = {
         workload.revision: f"<{workload.image}>"
         for other in reversed(stacks.values())

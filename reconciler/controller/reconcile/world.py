@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.history import FORGET_AFTER, History
 from reconciler.core.assess.observation import Observation
+from reconciler.core.assess.sleep import asleep, sleeps
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.planner import plan
 from reconciler.core.plan.preview import Preview
@@ -44,7 +45,17 @@ def preview_of(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now
     stack = stack.with_done(lambda job: not job.revisions.isdisjoint(completions.get(job.name, ())))
     seen = engine.observe(stack)
     observed = Observation(seen, proxy.observe(stack, seen.containers))
+    if stack.idle is not None and sleeps(stack, observed, settled=_is_settled(stack, records)):
+        stack = asleep(stack)
     revisions = {workload.name: workload.revisions for workload in stack.workloads}
     history = History(records.deaths(stack.name, revisions, now - FORGET_AFTER))
     assessment = assess(stack, observed, now)
     return Preview(assessment, history, plan(assessment, history, proxy.front))
+
+
+def _is_settled(stack: Stack, records: Records) -> bool:
+    """Whether this revision was complete once, and no rollout is under way."""
+    newest, good = records.newest(stack.name), records.last_good(stack.name)
+    return (
+        newest is not None and bool(newest.result) and good is not None and good.revision in stack.revisions
+    )

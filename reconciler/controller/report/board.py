@@ -62,12 +62,14 @@ class Board:
             drift=count_by_kind(preview.differences),
             oldest_replica_created=min((r.container.created for r in web), default=None),
             next_rotation=None if due is None else datetime.fromtimestamp(due, UTC),
+            asleep=None if stack.idle is None else stack.is_asleep,
             observed_at=assessment.now,
         )
         self._exporters[stored.name] = exporters(self._front, stack, assessment.observed)
         reconciling = find_condition(status.conditions, "Reconciling")
         settled = reconciling is not None and reconciling.status == "False"
         self._stopwatch.saw(stored.name, assessment.replicas, settled=settled, now=assessment.now)
+        self._stopwatch.slept(stored.name, stack, assessment)
 
     def waits(self, stored: StoredObject, status: Status) -> None:
         """A pass could not or should not observe; the last observation is kept."""

@@ -14,8 +14,10 @@ from typing import Final
 from metrics import catalog
 from metrics.recorder import Recorder
 from reconciler.controller.report import trace
+from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.instance import Phase
+from reconciler.core.desired.stack import Stack
 
 __all__ = ["Stopwatch"]
 
@@ -29,14 +31,33 @@ class Stopwatch:
         self._recorder = recorder
         self._phases: dict[str, Mapping[str, tuple[str, datetime]]] = {}
         self._restless: dict[str, datetime] = {}
+        self._asleep: set[str] = set()
+        self._woken: dict[str, datetime] = {}
 
     def saw(self, service: str, replicas: Sequence[Replica], *, settled: bool, now: datetime) -> None:
         """A pass saw these web replicas; `settled`: nothing is left to do or to wait for."""
         self._time_phases(service, {r.container.id: phase for r in replicas if (phase := _phase(r))}, now)
         self._time_change(service, settled, now)
 
+    def slept(self, service: str, stack: Stack, assessment: Assessment) -> None:
+        """A pass saw whether this service sleeps; one that a new spec or a rollout started was not woken by requests."""
+        if stack.is_asleep:
+            self._asleep.add(service)
+            self._woken.pop(service, None)
+        elif service in self._asleep:
+            self._asleep.discard(service)
+            activity = assessment.observed.proxy.activity
+            if activity is not None and activity.open:
+                self._woken[service] = assessment.now
+                self._recorder.add(catalog.WAKES, name=stack.label)
+        if service in self._woken and any(replica.serving for replica in assessment.replicas):
+            seconds = (assessment.now - self._woken.pop(service)).total_seconds()
+            self._recorder.observe(catalog.WAKE_DURATION, seconds, exemplar=trace.exemplar())
+
     def forget(self, service: str) -> None:
         """A service was deleted."""
+        self._asleep.discard(service)
+        self._woken.pop(service, None)
         self._phases.pop(service, None)
         self._restless.pop(service, None)
 

@@ -53,14 +53,14 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
     if not doing and not plan.blocked:
         doing = "; ".join(map(str, preview.unsettled[:SHOWN]))
     progress = f"{replicas.serving} of {stack.serving} replicas serve {stack.revision}"
-    if stack.is_stopped:
+    if stack.is_stopped or stack.is_asleep:
         progress = "is being stopped"
     if is_converged(preview, replicas):
         # A moved tag does not affect running replicas: it is reported, and followed on request.
-        told = "spec.replicas is 0; its data is kept" if stack.is_stopped else progress
+        reason, told = _at_rest(before, preview) or (Reason.SERVING, progress)
         ready = (
             "True",
-            Reason.STOPPED if stack.is_stopped else Reason.SERVING,
+            reason,
             "; ".join([told, *(text for _, text in preview.assessment.moved)]),
         )
         reconciling = ("False", Reason.CONVERGED, "")
@@ -77,6 +77,19 @@ def after_pass(before: Status, stored: StoredObject, preview: Preview) -> Status
     stalled = ("True", Reason.BLOCKED, plan.blocked) if plan.blocked else ("False", Reason.WORKING, "")
     outcomes: Outcomes = {"Ready": ready, "Reconciling": reconciling, "Stalled": stalled}
     return with_outcomes(facts, stored.generation, preview.now, outcomes | _degraded(stack, replicas))
+
+
+def _at_rest(before: Status, preview: Preview) -> tuple[Reason, str] | None:
+    """Why no replica serves a stack that is as its spec wants it."""
+    if preview.stack.is_stopped:
+        return Reason.STOPPED, "spec.replicas is 0; its data is kept"
+    if not preview.stack.is_asleep:
+        return None
+    ready = find_condition(before.conditions, "Ready")
+    if ready is not None and ready.reason == Reason.IDLE:
+        return Reason.IDLE, ready.message
+    since = preview.now.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Reason.IDLE, f"asleep since {since}; the next request starts it"
 
 
 def drifted(before: Status, stored: StoredObject, preview: Preview, message: str) -> Status:

@@ -12,6 +12,8 @@ class Cause(StrEnum):
     OUTDATED = "outdated"
     SURPLUS = "surplus"
     STOPPED = "stopped"
+    IDLE = "idle"
+    WOKEN = "woken"
     DEAD = "dead"
     UNHEALTHY = "unhealthy"
     DETACHED = "detached"

@@ -152,13 +152,26 @@ class ProxyInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class Activity:
+    """The requests of a pool, as all of its proxies know them together.
+
+    `idle`: for how many seconds none has come or ended. `is_known`: the last one was seen; otherwise the proxies have been
+    watching for so long and seen none. `open`: those that are under way, or wait for a server.
+    """
+
+    idle: float
+    is_known: bool
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProxyObservation:
     """The proxy side of a stack.
 
     `expected` is the digest of the configuration without its servers, as it would be rendered now; `written` and
     `configured` (server name to address) are what the file on disk says, and so are `weights` where they are not the
     default. `name` and `file` are what differences call the proxy and that file. `awaited`: what another object still has
-    to do before requests reach the pool.
+    to do before requests reach the pool. `activity` is filled for a stack that may sleep; None when a proxy did not tell.
     """
 
     expected: str
@@ -169,6 +182,7 @@ class ProxyObservation:
     name: str = "haproxy"
     file: str = "haproxy.cfg"
     awaited: str = ""
+    activity: Activity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ def build(
         raise BuildError(
             f"plugin {plugin.metadata.slug!r}: service {taken[0]!r} belongs to the base stack; give it another name"
         )
+    hold_seconds = max(spec.proxy.hold_seconds, spec.idle.hold_seconds if spec.idle else 0.0)
     made = [reader.part(name) for name in fragment.services]
     parts = (*own, *(map(stopped, made) if spec.is_stopped else made))
     return Stack(
@@ -105,11 +106,11 @@ def build(
         proxy=ProxySettings(
             pool=POOL,
             health=Probe(health.path, health.host, spec.healthcheck.interval),
-            hold_seconds=spec.proxy.hold_seconds,
+            hold_seconds=hold_seconds,
             drain_seconds=spec.strategy.drain_seconds,
             header_kib=spec.proxy.max_header_kib,
             drop_headers=tuple(spec.proxy.drop_headers),
-            patience=front.patience(spec.proxy.hold_seconds),
+            patience=front.patience(hold_seconds),
             redispatch=front.redispatch,
             is_stopped=spec.is_stopped,
         ),
@@ -121,6 +122,7 @@ def build(
         warnings=tuple(fragment.warnings),
         routed=(routed or Routed()) if spec.is_routed else None,
         is_stopped=spec.is_stopped,
+        idle=spec.idle.after if spec.idle and not spec.is_stopped else None,
     )
 
 

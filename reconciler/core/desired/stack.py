@@ -159,7 +159,8 @@ class Stack:
     `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
     its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the host ports of a
     VaultGateway. Web replicas that were created before `rotated_at` are replaced on request. `is_stopped`: nothing of the
-    plugin's is to run, and no workload of it has replicas.
+    plugin's is to run, and no workload of it has replicas. `idle`: after how many seconds without a request its web
+    replicas stop, None for never; `is_asleep`: they are to be stopped now, and so have none.
     """
 
     name: str
@@ -177,6 +178,8 @@ class Stack:
     listens: tuple[int, ...] = ()
     routed: Routed | None = None
     is_stopped: bool = False
+    idle: float | None = None
+    is_asleep: bool = False
 
     @property
     def label(self) -> str:

@@ -65,7 +65,9 @@ def plan_dependencies(
     if not stack.of(Role.DEPENDENCY, Role.JOB):
         return DependencyStep(Step(), may_start=True, may_serve=True, hold=False)
     web = frozenset(workload.name for workload in stack.web)
-    ready = set(web) if assessment.relied_on >= decision.enough else set()
+    # What sleeps is woken by a request, so it can be relied on.
+    is_relied_on = stack.is_asleep or assessment.relied_on >= decision.enough
+    ready = set(web) if is_relied_on else set()
     steps: list[Operation | Wait] = []
     needed = _needed_by_web(stack)
     hold = False

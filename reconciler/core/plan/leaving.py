@@ -64,7 +64,8 @@ def _candidates(
                 len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r, turns=turns)
             )
             renewed = stack.rotation is not None and not turns
-            found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else Cause.SURPLUS)
+            unwanted = Cause.IDLE if stack.is_asleep else Cause.SURPLUS
+            found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else unwanted)
     return found | _rotated(stack, decision, replicas, found, now)
 
 

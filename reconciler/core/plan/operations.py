@@ -294,12 +294,13 @@ class Plan:
     """The operations of one pass, in order.
 
     `waiting` says what the stack is waiting for, `blocked` what a person has to fix first (then there are no operations),
-    `requeue_after` in how many seconds to run the next pass without an event.
+    `requeue_after` in how many seconds to run the next pass without an event. `asleep` says why no web replica is wanted.
     """
 
     operations: tuple[Operation, ...] = ()
     waiting: tuple[str, ...] = ()
     blocked: str = ""
+    asleep: str = ""
     requeue_after: float | None = None
 
     def __bool__(self) -> bool:
@@ -309,4 +310,5 @@ class Plan:
         lines = [f"[{number}] {operation}" for number, operation in enumerate(self.operations, 1)]
         lines += [f"blocked: {self.blocked}"] if self.blocked else []
         lines += [f"waiting: {reason}" for reason in self.waiting]
+        lines += [f"asleep: {self.asleep}"] if self.asleep else []
         return "\n".join(lines) or "nothing to do"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.history import History
 from reconciler.core.assess.observation import ENDED, Observation
+from reconciler.core.assess.sleep import sleeps_in
 from reconciler.core.plan.dependencies import DependencyStep, plan_dependencies, plan_orphans
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.images import fetch, lacking, stand_still
@@ -14,6 +16,9 @@ from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
 from reconciler.core.plan.rollout import plan_web
 from reconciler.core.plan.stopping import plan_stop
 from reconciler.core.plan.strategies import decide
+
+SLEEP_LOOK: Final = 1.0
+"""The fewest seconds between two looks whether a service may sleep."""
 
 
 def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
@@ -44,7 +49,14 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
     if door.blocked and not observed.engine.containers:
         return Plan(blocked=door.blocked, requeue_after=door.step.requeue_after)
 
-    steps = (dependencies.step, door.step, web.step, plan_orphans(assessment), endings(observed))
+    steps = (
+        dependencies.step,
+        door.step,
+        web.step,
+        plan_orphans(assessment),
+        endings(observed),
+        falling_asleep(assessment),
+    )
     planned = [operation for step in steps for operation in step.operations]
     able, pulls = fetch(stack, observed, without_image, planned)
     pulling = Step.of(pulls)
@@ -52,6 +64,7 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
         operations=(*able, *pulling.operations),
         waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
         blocked=door.blocked,
+        asleep=f"no request for {stack.idle:g} s" if stack.is_asleep else "",
         requeue_after=soonest((*steps, pulling)),
     )
 
@@ -60,6 +73,12 @@ def endings(observed: Observation) -> Step:
     """A stack is not complete while a container is stopping; an event usually reports its end."""
     ending = (c for c in observed.engine.containers if c.stopping and c.state not in ENDED)
     return Step.of(Wait(END_LOOK, f"{name} is stopping") for name in sorted(c.name for c in ending))
+
+
+def falling_asleep(assessment: Assessment) -> Step:
+    """No event tells that there was no request."""
+    left = sleeps_in(assessment.stack, assessment.observed)
+    return Step() if left is None else Step(requeue_after=max(left, SLEEP_LOOK))
 
 
 def soonest(steps: tuple[Step, ...]) -> float | None:

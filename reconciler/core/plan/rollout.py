@@ -136,14 +136,21 @@ def _create(
         rotated = workload is renewed or any(r.asked for r in mine) or Cause.ROTATION in retiring.values()
         removed = sum(r in dead or (r in retiring and r.phase is Phase.CREATED) for r in mine)
         outdated = any(not r.current and not r.asked for r in mine)
+        missing = Cause.WOKEN if _is_woken(assessment) else Cause.MISSING
         yield CreateReplicas(
             workload=workload.name,
             count=count,
             existing=len(mine) - removed,
             image=kept_image(assessment.observed.engine, workload, (r.container for r in mine if r.live)),
-            cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else Cause.MISSING,
+            cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else missing,
             detail=f"{useful} of {workload.replicas} of {workload.revision}",
         )
+
+
+def _is_woken(assessment: Assessment) -> bool:
+    """Whether requests wait for a service that was asleep."""
+    activity = assessment.observed.proxy.activity
+    return not assessment.replicas and activity is not None and activity.open > 0
 
 
 def _explain(assessment: Assessment, kept: Sequence[Replica]) -> Iterator[Wait]:

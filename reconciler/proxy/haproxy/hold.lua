@@ -52,9 +52,21 @@ end
 -- What may still be let go into each pool in the present tick.
 local ticks = {}
 
+-- The controller may have stopped all replicas for want of requests: it is told that one waits, and again while it does.
+local TELL_MS = 2000
+local told = {}
+
+local function tell(txn, pool, now)
+    if now - (told[pool] or -TELL_MS) >= TELL_MS then
+        told[pool] = now
+        txn:log(core.notice, "request waits for a server of " .. pool)
+    end
+end
+
 local function lets_go(txn, pool, now)
     local servers = txn.f:nbsrv(pool)
     if servers == 0 then
+        tell(txn, pool, now)
         return false
     end
     local tick = ticks[pool]

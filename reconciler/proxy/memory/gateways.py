@@ -21,6 +21,7 @@ from reconciler.core.routes.table import Table
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.files import Validate
+from reconciler.proxy.haproxy.gateway.activity import PoolActivity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.containers import project_of
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
@@ -178,8 +179,10 @@ class MemoryGateways(MemoryProcesses):
         servers = worker.pools[pool]
         up = [name for name, server in servers.items() if server.up for _ in range(server.weight)]
         if not up:
+            worker.ends[pool] = max(self.clock(), worker.ends.get(pool, 0.0))
             return Answer(route, pool)
         name = choose(up)
+        worker.ends[pool] = max(self.clock() + seconds, worker.ends.get(pool, 0.0))
         servers[name].sessions.append(self.clock() + seconds)
         return Answer(route, pool, name)
 
@@ -223,6 +226,11 @@ class MemoryHAProxy:
         """See OneHAProxy.led_to."""
         maps = self._process.workers[0].maps
         return led_by(maps)
+
+    def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
+        """See OneHAProxy.activity."""
+        now = self.gateways.clock()
+        return [_activity(worker, pool, now) for worker in self._process.workers for pool in pools]
 
     def read_certificates(self) -> Loaded:
         """See OneHAProxy.read_certificates."""
@@ -324,6 +332,13 @@ def _seen(worker: MemoryWorker, pool: str, now: float) -> Process:
         worker.pid, worker.structure, stopping=not worker.current, uptime=float(floor(now - worker.born))
     )
     return Process(info, tuple(servers), serving=worker.current)
+
+
+def _activity(worker: MemoryWorker, pool: str, now: float) -> PoolActivity:
+    last = worker.ends.get(pool)
+    idle = now - (worker.born if last is None else min(last, now))
+    open_ = sum(len(server.sessions) for server in worker.pools.get(pool, {}).values())
+    return PoolActivity(idle, is_known=last is not None, open=open_)
 
 
 def _copy(maps: Maps) -> dict[str, dict[str, str]]:

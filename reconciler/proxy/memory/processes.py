@@ -40,13 +40,16 @@ class Network(Answering, Protocol):
 
 @dataclass(slots=True)
 class MemoryWorker:
-    """One process; `superseded` when it must take no new connections. `maps` are what it looks up for each request."""
+    """One process; `superseded` when it must take no new connections. `maps` are what it looks up for each request;
+    `ends` says for each pool when its last request ended, or will.
+    """
 
     pid: int
     structure: str
     born: float
     pools: Pools
     maps: dict[str, dict[str, str]] = field(default_factory=dict)
+    ends: dict[str, float] = field(default_factory=dict)
     superseded: float | None = None
 
     @property

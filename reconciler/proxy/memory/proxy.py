@@ -24,6 +24,7 @@ from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.config import structure
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.front import FRONT
+from reconciler.proxy.memory.activity import MemoryActivity
 from reconciler.proxy.memory.processes import OWN, MemoryProcess, MemoryProcesses, MemoryWorker, Network
 from reconciler.proxy.memory.servers import MemoryServer, add, delete
 from reconciler.proxy.silence import Silence
@@ -50,6 +51,7 @@ class MemoryProxy(MemoryProcesses):
         super().__init__(network, clock)
         self.files: dict[str, MemoryFile] = {}
         self._silence = Silence(clock)
+        self.activity = MemoryActivity(clock)
 
     # The Protocol
 
@@ -82,6 +84,11 @@ class MemoryProxy(MemoryProcesses):
                 if id in silent
                 else self._instance(answering[id])
                 for id in running
+            ),
+            activity=None
+            if stack.idle is None or silent
+            else self.activity.of(
+                stack.project, (p.workers[0].born for p in answering.values() if p.workers[0].current)
             ),
         )
 
@@ -160,6 +167,7 @@ class MemoryProxy(MemoryProcesses):
         if not up or not worker.current:
             return ""
         name = choose(up)
+        self.activity.came(stack.project, seconds)
         worker.servers[name].sessions.append(self.clock() + seconds)
         return name
 

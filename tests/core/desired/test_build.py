@@ -437,3 +437,25 @@ def test_a_plugin_is_asked_for_what_it_would_run() -> None:
     built(fragment, replicas=0)
     built(fragment, replicas=0, env={"VAULT_WEB_REPLICAS": "4"})
     assert asked == ["unset", "4"]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "idle", "hold"),
+    [
+        ({}, {}, 60),
+        ({"holdSeconds": 90}, {}, 90),
+        ({}, {"holdSeconds": 20}, 30),
+        ({}, {"holdSeconds": 120}, 120),
+    ],
+)
+def test_a_request_waits_for_as_long_as_a_boot_may_take(
+    proxy: dict[str, Any], idle: dict[str, Any], hold: float
+) -> None:
+    fields: dict[str, Any] = {
+        "route": {"hostnames": ["a.test"]},
+        "proxy": proxy,
+        "idle": {"after": "30m", **idle},
+    }
+    stack = built(one(), **fields)
+    assert (stack.idle, stack.proxy.hold_seconds) == (1800.0, hold)
+    assert built(one(), replicas=0, **fields).idle is None

@@ -15,6 +15,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.haproxy.files import Validate
 from reconciler.proxy.haproxy.gateway import directory
+from reconciler.proxy.haproxy.gateway.activity import PoolActivity, read_activity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded, change_certificates, read_certificates
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import Maps
@@ -102,6 +103,9 @@ class OneHAProxy(Protocol):
     def led_to(self) -> frozenset[str]:
         """The pools that its routes lead to."""
 
+    def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
+        """What each of its processes knows of the requests to these pools."""
+
     def read_certificates(self) -> Loaded:
         """The certificates that it has."""
 
@@ -140,6 +144,10 @@ class _Reached:
     def led_to(self) -> frozenset[str]:
         """See OneHAProxy.led_to."""
         return led_to(self.master)
+
+    def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
+        """See OneHAProxy.activity."""
+        return read_activity(self.master, pools)
 
     def read_certificates(self) -> Loaded:
         """See OneHAProxy.read_certificates."""

@@ -56,6 +56,8 @@ GATEWAY_FILE: Final = "gateway.cfg"
 POOL_DIRECTORY: Final = "pools"
 MAP_DIRECTORY: Final = "maps"
 
+ACTIVITY_SECONDS: Final = 24 * 86400.0
+"""For how long it is remembered when a pool had its last request; HAProxy counts at most 24.8 days."""
 MAINTENANCE_RETRY: Final = 300
 """Retry-After of a route in maintenance, in seconds."""
 
@@ -133,6 +135,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "dropped": f"    http-request del-header '{dropped}' -m reg" if dropped else "",
         "retries": RETRIES,
         "retry_after": RETRY_AFTER,
+        "activity_ms": milliseconds("activity", ACTIVITY_SECONDS),
         "maintenance_retry": MAINTENANCE_RETRY,
         "login_retry": LOGIN_RETRY,
         "slot": slot,

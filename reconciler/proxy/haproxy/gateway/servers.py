@@ -16,6 +16,7 @@ from typing import Final, ParamSpec, TypeVar
 from reconciler.api.errors import PermanentError
 from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
+    Activity,
     Container,
     ProxyInstance,
     ProxyObservation,
@@ -28,6 +29,7 @@ from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Pool, Reach, reach
+from reconciler.proxy.haproxy.gateway.activity import latest
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan, in_pool, ports_of
 from reconciler.proxy.haproxy.gateway.events import whose
 from reconciler.proxy.haproxy.gateway.looking import workers_of
@@ -113,6 +115,7 @@ class GatewayServers:
             name=" and ".join(f"gateway {way.gateway}" for way in ways),
             file=" and ".join(map(_place, ways)),
             awaited=self._awaited(ways, needs, instances),
+            activity=None if stack.idle is None else self._activity(ways),
         )
 
     def events(self) -> Iterator[str]:
@@ -249,6 +252,18 @@ class GatewayServers:
             _checked(self._files.write_pool, way.site, pool, servers, settings)
         except OSError as error:
             raise ProxyError(f"cannot write pool {pool} of gateway {way.gateway}: {error}") from error
+
+    def _activity(self, ways: Sequence[Way]) -> Activity | None:
+        """The activity of all pools in all HAProxies; None when one of these does not tell, or there is none."""
+        try:
+            return latest(
+                each
+                for way in ways
+                for slot in way.slots
+                for each in self._at(way.site, slot, LOOK_SECONDS).activity(sorted(way.every_pool))
+            )
+        except ProxyError:
+            return None
 
     def _looking(self, way: Way) -> Callable[[int, str], Pool]:
         return lambda slot, pool: self._at(way.site, slot, LOOK_SECONDS).pool(pool)
