@@ -348,3 +348,17 @@ def test_passes_of_both_kinds_ask_which_host_names_are_permitted(make: Make) -> 
     routed = application.build(service).routed
     assert routed is not None
     assert [each.why.value for each in routed.refusals] == ["HostnameNotPermitted"]
+
+
+def test_objects_of_a_former_release_are_copied_before_the_first_pass(make: Make) -> None:
+    application = make()
+    objects = application.objects
+    for name in ("files", "wiki"):
+        service = _service()
+        renamed = service.model_copy(update={"metadata": Metadata(name=name)})
+        objects.apply(renamed, Origin("apply", "/", Path("/x.yaml"), 1))
+        (objects.directory(name) / "object.copy.json").unlink()
+    (objects.directory("wiki") / "object.json").write_text("{")
+    application.world()
+    assert objects.kept("files") == objects.get("files")
+    assert objects.kept("wiki") is None

@@ -103,6 +103,16 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         other = self._since(second)
         return since is not None and (other is None or (since, first) < (other, second))
 
+    def keep(self, name: str) -> None:
+        """Make the copy for `kept` of an object that a former release has written; one that cannot be read has none."""
+        directory = self.directory(name)
+        if (directory / COPY).exists():
+            return
+        with self._locked(name), suppress(ValidationError):
+            if content := files.read(directory / OBJECT):
+                self._read(content)
+                files.write(directory / COPY, content, durable=False)
+
     def stamp(self) -> object | None:
         """Another one after an object of this kind came, changed or went; None just after such a change, because the next
         one may have the same time.

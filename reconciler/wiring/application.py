@@ -263,6 +263,7 @@ class Application(Parts):
         state = self.options.state_dir
         for directory in (state, *(objects_of(state, kind) for kind in KINDS.values())):
             require_ours(directory)
+        self._keep_objects()
         if self.has_lost_key():
             _log.warning("%s", LOST_KEY)
             self.history.record_event("", "Warning", Reason.REVISION_KEY_LOST, LOST_KEY, utc_now())
@@ -280,6 +281,18 @@ class Application(Parts):
             now=utc_now,
             clock=time.monotonic,
         )
+
+    def _keep_objects(self) -> None:
+        """Make copies of objects that a former release has written, for when one can no longer be read."""
+        from reconciler.api import VaultError
+
+        for kind in KINDS.values():
+            its = self.objects.of(kind)
+            for name in its.names():
+                try:
+                    its.keep(name)
+                except VaultError as error:
+                    _log.warning("no copy is made of %s: %s", Ref(kind, name).label, error)
 
     def converge(
         self, refs: Collection[Ref], timeout: float, on_progress: Report | None = None

@@ -227,6 +227,24 @@ def test_what_can_no_longer_be_read_is_kept(objects: ObjectStore, written: Writt
     assert objects.kept("files") is None
 
 
+def test_what_a_former_release_has_written_is_kept_from_the_first_start_on(
+    objects: ObjectStore, written: Written
+) -> None:
+    applied = objects.apply(written("files"), ORIGIN)
+    directory = objects.directory("files")
+    (directory / COPY).unlink()
+    objects.keep("files")
+    assert objects.kept("files") == applied
+
+    # A copy is the last that could be read, whatever happens to the object.
+    (directory / OBJECT).write_text("{")
+    objects.keep("files")
+    assert objects.kept("files") == applied
+    (directory / COPY).unlink()
+    objects.keep("files")
+    assert objects.kept("files") is None
+
+
 def fill(objects: ObjectStore, name: str) -> Path:
     directory = objects.directory(name)
     objects.put_status(name, Status(observed_generation=4))
