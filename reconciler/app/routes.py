@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.condition_types import find_condition
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RouteLine", "route_document", "routes"]
 
-SERVING = "Serving"
+SERVING: Final = Reason.SERVING.value
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class _States:
         objects = self._objects.of(VAULT_SERVICE if kind == VAULT_SERVICE.name else VAULT_GATEWAY)
         stored, status = readable(objects, name), objects.status(name)
         if stored is None:
-            return "Deleted", "was deleted meanwhile"
+            return Reason.DELETED.value, "was deleted meanwhile"
         summary = summarize(stored, status)
         if summary.verdict is Verdict.READY:
             return SERVING, ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from reconciler.api.reasons import Reason
 from reconciler.cli.output import warn
 from reconciler.cli.tables import printable, table
 
@@ -21,7 +22,12 @@ __all__ = ["certificate_table", "certificates_of", "ends", "route_table", "routi
 
 FEW_DAYS: Final = 14
 DAY: Final = 86400
-COLORS: Final = {"Serving": "green", "Valid": "green", "Maintenance": "yellow", "RenewalFails": "yellow"}
+COLORS: Final = {
+    Reason.SERVING.value: "green",
+    "Valid": "green",
+    "Maintenance": "yellow",
+    "RenewalFails": "yellow",
+}
 """All other states are red."""
 
 
