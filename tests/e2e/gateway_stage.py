@@ -190,10 +190,10 @@ class GatewayStage:
         status = self.ready()
         return status.routes if status else -1
 
-    def get(self, service: str) -> tuple[int, str]:
+    def get(self, service: str, **headers: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("GET", "/", headers={"Host": f"{service}.test"})
+            connection.request("GET", "/", headers={"Host": f"{service}.test", **headers})
             answer = connection.getresponse()
             answer.read()
             return answer.status, answer.headers.get("x-replica", "")

@@ -8,6 +8,7 @@ import base64
 import http.client
 import stat
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ import pytest
 from reconciler.api import find_condition
 from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import containers, docker
+from tests.e2e.gateway_stage import gateway_stage
 from tests.e2e.neighbour import neighbour
 from tests.e2e.proof import HARSH, QUICK, harsh_stage, under_load
 from tests.e2e.stage import HOST, Stage
@@ -94,6 +96,33 @@ def test_logins_change_without_a_reload_and_are_shown_nowhere(guarded: tuple[Sta
     until("ada gets in", lambda: _status(stage, PASSWORD) == 200)
     assert processes(stage) == before
     _is_shown_nowhere(stage, (bcrypt[-25:], other[-25:], PASSWORD))
+
+
+@pytest.mark.parametrize("network", ["published", "host"])
+def test_both_networks_ask_and_check(network: str) -> None:
+    with gateway_stage(network) as stage, stage.controller():
+        until("ready", stage.ready)
+        users = stage.root / "users.htpasswd"
+        _save(users, f"ada:{_hash(PASSWORD, '-6')}\n")
+        sso = {"service": f"{stage.name}-sso", "path": "/healthz"}
+        for name, route in (
+            ("sso", {}),
+            ("asked", {"auth": {"forward": sso}}),
+            ("named", {"auth": {"basic": {"file": str(users)}}}),
+        ):
+            stage.serve(name, **route)
+            stage.start(name)
+        until("a request is let through", lambda: stage.serves("asked"))
+        before = stage.workers()
+        until("a login is asked for", lambda: stage.get("named")[0] == 401)
+        login = base64.b64encode(f"ada:{PASSWORD}".encode()).decode()
+        let_in = partial(stage.get, "named", Authorization=f"Basic {login}")
+        until("the replica can be reached", lambda: let_in() == (200, "named"))
+        stage.serve("asked", auth={"forward": {**sso, "path": "/no-such-path"}})
+        until("the answer is the client's", lambda: stage.get("asked")[0] == 404)
+        stage.drop("sso")
+        until("the route is closed", lambda: stage.get("asked")[0] == 503)
+        assert stage.workers() == before
 
 
 def _is_shown_nowhere(stage: Stage, secrets: tuple[str, ...]) -> None:

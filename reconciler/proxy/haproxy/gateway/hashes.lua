@@ -1,13 +1,12 @@
 -- The hashes of htpasswd files: SHA-512-crypt with HAProxy's own SHA-512, and bcrypt. HAProxy calls crypt(3) only for the
 -- users of its configuration, which takes a reload to change, and a thread serves nothing else meanwhile.
 --
--- A hash is computed in parts of two or three milliseconds. After each of them the thread serves everything else that is due.
+-- A hash is computed in parts of about a millisecond. After each of them the thread serves everything else that is due.
 
 hashes = {}
 
 local PAUSE_MS = 1
-local SHA_PART = 1000
-local BCRYPT_PART = 2
+local SHA_PART = 500
 -- The hook that HAProxy has Lua call would take half of the time; it is back after each pause.
 local function unhooked()
     debug.sethook()
@@ -197,12 +196,10 @@ function hashes.bcrypt(password, salt, cost, beat)
     end
 
     expand(secret, true)
-    for round = 1, 1 << cost do
+    for _ = 1, 1 << cost do
         expand(secret, false)
         expand(spice, false)
-        if round % BCRYPT_PART == 0 then
-            pause(beat)
-        end
+        pause(beat)
     end
     local text = { string.unpack(">I4I4I4I4I4I4", TEXT) }
     for index = 1, 5, 2 do
