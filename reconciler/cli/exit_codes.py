@@ -12,7 +12,10 @@ TROUBLE: Final = 2
 INTERRUPTED: Final = 130
 
 MEANINGS: Final = (
-    (OK, "done; `diff`: nothing differs; `run`: stopped by request (SIGTERM, Ctrl-C)"),
+    (
+        OK,
+        "done; `diff`: nothing differs; `run`: stopped by request (SIGTERM, Ctrl-C); `exec`: any code is the command's",
+    ),
     (
         FAILED,
         "it failed, or is not Ready in time; `diff`: something differs; `doctor`, `plugin lint`: findings",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -128,6 +128,14 @@ class ComposeCli:
         withheld = [f"--unset={name}" for name in os.environ if not passes(name)]
         call = ["env", *withheld, "timeout", "--kill-after=5", str(seconds), "docker"]
         return DockerClient(host=self._host, client_call=call, client_type="docker", **compose)
+
+
+def exec_line(
+    host: str | None, container: str, command: Sequence[str], *, stdin: bool, tty: bool
+) -> tuple[str, ...]:
+    """The command line of `docker exec` for a container of the engine at `host`; it has no timeout, as a shell has none."""
+    flags = [*(["--interactive"] if stdin else []), *(["--tty"] if tty else [])]
+    return ("docker", "--host", host or DEFAULT_HOST, "exec", *flags, container, *command)
 
 
 def _failure(said: str) -> type[VaultError]:

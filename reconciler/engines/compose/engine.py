@@ -7,7 +7,7 @@ removes one, because it does not update the proxy.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -324,6 +324,12 @@ class ComposeEngine:
     def follow(self, container: str, lines: int) -> Iterator[str]:
         """The last lines of a container, and every new one until it ends; see docker_logs."""
         return logs.follow(self._api.host, container, lines)
+
+    def exec_line(self, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> tuple[str, ...]:
+        """The command line that runs a command in a container, with the standard streams of its caller."""
+        from reconciler.engines.compose.cli import exec_line
+
+        return exec_line(self._api.host, container, command, stdin=stdin, tty=tty)
 
     def events(self) -> Iterator[EngineEvent]:
         """Events, without end. While they are read, observations are cached until an event invalidates them."""
