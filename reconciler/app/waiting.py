@@ -1,21 +1,23 @@
-"""Waits for a controller in another process by polling its status files until a deadline."""
+"""Waits for a controller in another process until a deadline, by what it writes into the state directory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.api.reasons import Reason
+from reconciler.app.documents import resource_document
 from reconciler.controller.report.outcome import Outcome, Progress, Report, counts_of
 from reconciler.controller.report.verdict import Verdict, summarize
 
 if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
+    from reconciler.app.goals import Goal
     from reconciler.store.base import Objects
 
-__all__ = ["until_gone", "until_settled"]
+__all__ = ["until_gone", "until_met", "until_settled"]
 
 LOOK_SECONDS: Final = 0.1
 
@@ -54,6 +56,48 @@ def until_settled(
         if len(outcomes) == len(generations):
             return outcomes
         sleep(LOOK_SECONDS)
+
+
+def until_met(
+    objects: Objects,
+    refs: Iterable[Ref],
+    goal: Goal,
+    timeout: float,
+    tell: Callable[[Ref], None],
+    *,
+    pause: Callable[[float], object],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Wait at most `timeout` seconds, none at all if it is 0, until each object meets the goal; `tell` is called for each.
+
+    `pause` returns after a change, at the latest after the seconds that it is given. Raises VaultError for an object that
+    is deleted, unless that is the goal, and TemporaryError that says what is missing at the end.
+    """
+    deadline = clock() + timeout
+    left = dict.fromkeys(refs)
+    while True:
+        late = clock() >= deadline
+        for ref in tuple(left):
+            its = objects.of(ref.kind)
+            stored, status = its.get(ref.name), its.status(ref.name)
+            document = None if stored is None else resource_document(stored, status, its.since(ref.name))
+            if goal.is_met(document):
+                del left[ref]
+                tell(ref)
+            elif stored is None and goal.text != "create":
+                raise VaultError(f"{ref.label} was deleted, so {goal.text} cannot be met")
+        if not left:
+            return
+        if late:
+            raise TemporaryError("\n".join(_missing(objects, ref, goal, timeout) for ref in left))
+        pause(deadline - clock())
+
+
+def _missing(objects: Objects, ref: Ref, goal: Goal, timeout: float) -> str:
+    its = objects.of(ref.kind)
+    stored = its.get(ref.name)
+    state = f": {summarize(stored, its.status(ref.name)).message}" if stored else ""
+    return f"timed out after {timeout:g} s waiting for {goal.text} of {ref.label}{state}"
 
 
 def until_gone(

@@ -8,7 +8,8 @@ import pytest
 from reconciler.api import Status, TemporaryError, VaultError, VaultService
 from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
-from reconciler.app.waiting import until_gone, until_settled
+from reconciler.app.goals import parse_goal
+from reconciler.app.waiting import until_gone, until_met, until_settled
 from reconciler.controller.report.outcome import Outcome, Progress
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
@@ -109,3 +110,55 @@ def test_waiting_for_the_end_has_an_end(stored: ObjectStore) -> None:
     time = Time()
     with pytest.raises(TemporaryError, match="still being deleted after 3 s"):
         until_gone(stored, FILES, 3.0, clock=time.clock, sleep=time.sleep)
+
+
+def meet(objects: ObjectStore, goal: str, time: Time, timeout: float = 10.0) -> list[Ref]:
+    told: list[Ref] = []
+    until_met(
+        objects,
+        [FILES],
+        parse_goal(goal),
+        timeout,
+        told.append,
+        clock=time.clock,
+        pause=lambda left: time.sleep(1),
+    )
+    return told
+
+
+def test_a_goal_is_met_by_a_later_change(stored: ObjectStore, make_status: MakeStatus) -> None:
+    steps = [make_status(Ready=MOVING), make_status(0, Ready=READY), make_status(Ready=READY)]
+    time = Time(*(lambda status=status: stored.put_status("files", status) for status in steps))
+    assert meet(stored, "condition=Ready", time) == [FILES]
+    assert time.now == 3
+
+
+def test_a_goal_that_is_met_already_takes_no_time(stored: ObjectStore, make_status: MakeStatus) -> None:
+    stored.put_status("files", make_status(Ready=MOVING))
+    time = Time()
+    assert meet(stored, "condition=Ready=False", time, timeout=0) == [FILES]
+    assert time.now == 0
+
+
+def test_a_goal_that_is_missed_says_what_the_object_does(
+    stored: ObjectStore, make_status: MakeStatus
+) -> None:
+    stored.put_status("files", make_status(Ready=MOVING))
+    with pytest.raises(
+        TemporaryError, match="timed out after 3 s waiting for condition=Ready of files: create 1 x web"
+    ):
+        meet(stored, "condition=Ready", Time(), timeout=3)
+
+
+def test_a_deletion_is_a_goal_and_else_the_end(stored: ObjectStore) -> None:
+    assert meet(stored, "delete", Time(lambda: stored.remove("files"))) == [FILES]
+    assert meet(stored, "delete", Time(), timeout=0) == [FILES]
+    with pytest.raises(VaultError, match="files was deleted, so condition=Ready cannot be met"):
+        meet(stored, "condition=Ready", Time())
+
+
+def test_a_creation_is_a_goal(objects: ObjectStore, make_service: MakeService, origin: Origin) -> None:
+    assert meet(objects, "create", Time(lambda: objects.apply(make_service(), origin))) == [FILES]
+    objects.remove("files")
+    with pytest.raises(TemporaryError, match="waiting for create of files"):
+        meet(objects, "create", Time(), timeout=2)
