@@ -25,11 +25,13 @@ from reconciler.api.yaml_loader import YamlReader, plain_scalar
 from reconciler.api.yaml_nodes import MapNode, Scalar, to_plain
 from reconciler.api.yaml_writing import flow, scalar
 
-__all__ = ["ANNOTATION", "Edit", "edit_manifest", "edit_text"]
+__all__ = ["ANNOTATION", "LABEL", "Edit", "edit_manifest", "edit_text"]
 
 FieldPath = tuple[str, ...]
 ANNOTATION: Final = "metadata.annotations."
 """How the name of a field begins that is not one of `spec` but an annotation."""
+LABEL: Final = "metadata.labels."
+"""The same for a label."""
 
 ComposedNode = ScalarNode | MappingNode | SequenceNode
 
@@ -62,8 +64,8 @@ class Edit:
 
 
 def edit_manifest(path: Path, ref: Ref, changes: Mapping[str, Scalar]) -> Edit:
-    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the resource `ref`, or annotations by
-    "metadata.annotations.NAME"; None removes one.
+    """Change `spec` fields, such as {"replicas": 5, "env.LEVEL": "debug"}, of the resource `ref`, labels and annotations by
+    "metadata.labels.NAME" and "metadata.annotations.NAME"; None removes one.
 
     Nothing is written. Raises PermanentError if the file has no such resource or the field cannot be changed alone,
     ManifestError with every problem if the result is not a valid manifest.
@@ -107,9 +109,10 @@ def edit_text(text: str, path: Path, ref: Ref, changes: Mapping[FieldPath, Scala
 
 
 def _steps(key: str) -> FieldPath:
-    # The name of an annotation or a setting may contain dots.
-    if key.startswith(ANNOTATION):
-        return ("metadata", "annotations", key.removeprefix(ANNOTATION))
+    # The name of an annotation, a label or a setting may contain dots.
+    for prefix in (ANNOTATION, LABEL):
+        if key.startswith(prefix):
+            return (*prefix.rstrip(".").split("."), key.removeprefix(prefix))
     head, dot, rest = key.partition(".")
     return ("spec", head, rest) if dot and head == "env" else ("spec", *key.split("."))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.api.edit import ANNOTATION
+from reconciler.api.edit import ANNOTATION, LABEL
 from reconciler.api.errors import VaultError
 from reconciler.app.revisions import changes_back_to, choose
 
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Change",
+    "annotate",
     "assign",
+    "label",
     "pause",
     "restart",
     "resume",
@@ -43,8 +45,8 @@ _COUNT: Final = re.compile(r"[1-9][0-9]{0,3}")
 
 @dataclass(frozen=True)
 class Change:
-    """Fields of `spec`, such as "replicas" or "env.LEVEL", annotations such as "metadata.annotations.example.org/note", and
-    their new values; None removes one.
+    """Fields of `spec`, such as "replicas" or "env.LEVEL", labels and annotations such as "metadata.labels.team", and their
+    new values; None removes one.
 
     `subject` words the commit, from the values that there were before.
     """
@@ -57,6 +59,38 @@ def assign(name: str, fields: Mapping[str, Scalar]) -> Change:
     """Other values for these fields."""
     # Fields without values: a setting may be a secret, and all readers of the repository see the subject.
     return Change(fields, lambda old: f"set({name}): {', '.join(fields)}")
+
+
+def label(stored: StoredObject[Any], marks: Mapping[str, str | None], *, overwrite: bool) -> Change:
+    """Other labels. Raises VaultError for one that has another value, unless `overwrite`."""
+    return _mark("label", LABEL, stored, stored.resource.metadata.labels, marks, overwrite=overwrite)
+
+
+def annotate(stored: StoredObject[Any], marks: Mapping[str, str | None], *, overwrite: bool) -> Change:
+    """Other annotations. Raises VaultError for one that has another value, unless `overwrite`."""
+    return _mark(
+        "annotate", ANNOTATION, stored, stored.resource.metadata.annotations, marks, overwrite=overwrite
+    )
+
+
+def _mark(
+    verb: str,
+    prefix: str,
+    stored: StoredObject[Any],
+    present: Mapping[str, str],
+    marks: Mapping[str, str | None],
+    *,
+    overwrite: bool,
+) -> Change:
+    taken = [key for key, value in marks.items() if value is not None and present.get(key, value) != value]
+    if taken and not overwrite:
+        raise VaultError(
+            f"{stored.ref.label} has another {', '.join(taken)} already; replace it with --overwrite"
+        )
+    names = ", ".join(key if value is not None else f"{key}-" for key, value in marks.items())
+    return Change(
+        {prefix + key: value for key, value in marks.items()}, lambda old: f"{verb}({stored.name}): {names}"
+    )
 
 
 def scale(name: str, replicas: int) -> Change:

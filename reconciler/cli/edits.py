@@ -65,8 +65,8 @@ def edit_options(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 def change(
     application: Application, name: str, make: Callable[[StoredObject[Any]], Change], flags: EditFlags
-) -> None:
-    """Change the resource NAME in its manifest, and converge it if no controller does.
+) -> bool:
+    """Change the resource NAME in its manifest, and converge it if no controller does; returns whether it was changed.
 
     Raises VaultError with the reason; then nothing has changed.
     """
@@ -83,6 +83,8 @@ def change(
     else:
         _tell(edited)
         _follow_up(application, stored, flags.timeout)
+        return True
+    return False
 
 
 def _tell(edited: Edited) -> None:

@@ -318,3 +318,52 @@ def test_what_is_no_assignment_is_refused(
     vaultctl: Vaultctl, in_directory: Repository, assignment: str
 ) -> None:
     assert vaultctl("set", "files", assignment) == 2
+
+
+def test_a_label_is_a_line_and_a_commit_that_keeps_comments(
+    in_directory: Repository, vaultctl: Vaultctl, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    path = in_directory.work / "apps/files.yaml"
+    assert vaultctl("label", "files", "team=web", "example.org/tier=1") == 0
+    added = "{name: files}", '{labels: {example.org/tier: "1", team: web}, name: files}'
+    assert path.read_text() == MANIFEST.replace(*added)
+    assert log(in_directory)[0] == "label(files): team, example.org/tier"
+    assert capsys.readouterr().out.endswith("vaultservice/files labeled\n")
+    store(state, DirectorySource(in_directory.work / "apps"))
+    assert vaultctl("label", "files", "team=db") == 1
+    assert "files has another team already; replace it with --overwrite" in capsys.readouterr().err
+    assert vaultctl("label", "files", "team=db", "--overwrite") == 0
+    assert vaultctl("label", "files", "team-", "example.org/tier-") == 0
+    assert path.read_text() == MANIFEST
+    assert log(in_directory)[0] == "label(files): team-, example.org/tier-"
+    stored = ObjectStore(state).get("files")
+    assert stored is not None
+    assert stored.generation == 1
+
+
+def test_annotations_are_edited_where_they_are(
+    in_directory: Repository, vaultctl: Vaultctl, capsys: pytest.CaptureFixture[str], state: Path
+) -> None:
+    path = in_directory.work / "apps/files.yaml"
+    block = MANIFEST.replace(
+        "metadata:   {name: files}\n", "metadata:\n  name: files\n  annotations:  # ours\n    a.b/c: x\n"
+    )
+    path.write_text(block)
+    in_directory.git("commit", "--quiet", "-am", "block")
+    assert vaultctl("annotate", "files", "example.org/owner=team web") == 0
+    assert path.read_text() == block.replace(
+        "    a.b/c: x\n", '    a.b/c: x\n    example.org/owner: "team web"\n'
+    )
+    assert vaultctl("annotate", "files", "example.org/owner=team web", "--overwrite") == 0
+    assert "nothing to change" in capsys.readouterr().out
+    assert vaultctl("annotate", "files", "bad key=x") == 1
+    assert "metadata.annotations" in capsys.readouterr().err
+
+
+def test_a_label_of_a_service_from_git_needs_a_clone_or_a_push(
+    in_git: Repository, vaultctl: Vaultctl, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert vaultctl("label", "files", "team=web") == 1
+    assert "run this in a clone of it, or with --push from anywhere" in capsys.readouterr().err
+    assert vaultctl("label", "files", "team=web", "--push") == 0
+    assert "team: web" in pushed(in_git)
