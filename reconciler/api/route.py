@@ -33,7 +33,7 @@ MAX_HEADERS: Final = 32
 MAX_HEADER_TEXT: Final = 4096
 MAX_NETWORKS: Final = 256
 
-PASSING_ON: Final = ("compression", "cors", "max_body_size", "port", "sticky", "strip_path")
+PASSING_ON: Final = ("app_protocol", "compression", "cors", "max_body_size", "port", "sticky", "strip_path")
 """Fields of a route that only concern requests that reach a replica."""
 
 Methods = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -177,6 +177,12 @@ class Route(ApiModel):
         default=None,
         description="Port of the application in its containers. Unset: that of the service.",
     )
+    app_protocol: Literal["kubernetes.io/h2c"] | None = Field(
+        default=None,
+        description=(
+            "Protocol that replicas speak; kubernetes.io/h2c is HTTP/2 without TLS, as gRPC servers do. Unset: HTTP/1.1."
+        ),
+    )
     redirect: Redirect | None = Field(
         default=None, description="Answers requests with another address instead of passing them on."
     )
@@ -232,6 +238,10 @@ class Route(ApiModel):
                 raise ValueError(f"redirect passes no request on: {', '.join(given)} has no effect beside it")
             if self._redirects_to_itself(self.redirect):
                 raise ValueError("redirect must lead to another address than that of the route")
+        if self.app_protocol is not None and (self.sticky or self.compression):
+            raise ValueError(
+                "appProtocol kubernetes.io/h2c can have neither sticky nor compression beside it"
+            )
         if self.strip_path and self.path == "/":
             raise ValueError("stripPath needs a path to strip")
         return self

@@ -8,10 +8,11 @@ from typing import Final
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.events import Whose
 from reconciler.proxy.haproxy.gateway.directory import read_held
+from reconciler.proxy.haproxy.gateway.pools import POOL_NAME
 
 __all__ = ["whose"]
 
-_POOL: Final = re.compile(rb"\b([hszyt][0-9]{3})\b")
+_POOL: Final = re.compile(rf"\b({POOL_NAME})\b".encode())
 
 
 def whose(site: Site) -> Whose:

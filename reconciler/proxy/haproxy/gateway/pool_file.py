@@ -41,6 +41,9 @@ COMPRESSED_TYPES: Final = (
     *("application/json", "application/xml", "application/manifest+json", "image/svg+xml"),
 )
 
+_PROTOCOLS: Final = {PoolKind.H2C: " proto h2", PoolKind.TCP_PROXY: " send-proxy-v2"}
+"""What is spoken with the servers of a kind of pool, if it is not HTTP/1.1 or just their protocol."""
+
 _SETTINGS: Final = re.compile(
     r"# check (?P<path>\S+) host (?P<host>\S+) inter (?P<interval>[0-9]{1,10})ms hold (?P<hold>[0-9]{1,10})ms\n"
 )
@@ -102,13 +105,16 @@ def settings_text(settings: PoolSettings) -> str:
 def head(pool: str) -> str:
     """The file of a pool without servers."""
     kind = kind_of(pool)
-    lines = [f"backend {pool} from {'tcp-pool' if kind is PoolKind.TCP else 'http-pool'}"]
+    lines = [f"backend {pool} from {'tcp-pool' if kind.is_tcp else 'http-pool'}"]
     if kind.is_compressed:
         lines += [
             "filter compression",
             "compression algo gzip",
             f"compression type {' '.join(COMPRESSED_TYPES)}",
         ]
+    if kind is PoolKind.H2C:
+        # Whether it accepts connections: gRPC servers answer no GET, and an HTTP/2 server answers no HTTP/1.
+        lines.append("option tcp-check")
     if kind.is_sticky:
         # With the pool's name: two services of one host do not take each other's cookie.
         lines += [f"cookie vault-{pool} insert indirect nocache httponly attr SameSite=Lax"]
@@ -119,7 +125,7 @@ def server_options(pool: str, name: str, health: Probe) -> str:
     """The keywords of a server, in the file and for `add server`: nothing is inherited there."""
     kind = kind_of(pool)
     cookie = f" cookie {name_text('server name', name)}" if kind.is_sticky else ""
-    return f"{check_options(health)}{cookie}"
+    return f"{check_options(health)}{cookie}{_PROTOCOLS.get(kind, '')}"
 
 
 def read_pool(pool: str, text: str) -> WrittenPool | None:

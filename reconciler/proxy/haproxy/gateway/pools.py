@@ -17,6 +17,7 @@ from reconciler.api.tcp import TcpRoute
 from reconciler.core.routes.table import Table
 
 __all__ = [
+    "POOL_NAME",
     "SPARES",
     "Assignment",
     "Need",
@@ -38,12 +39,19 @@ class PoolKind(StrEnum):
     STICKY = "s"
     COMPRESSED = "z"
     STICKY_COMPRESSED = "y"
+    H2C = "g"
     TCP = "t"
+    TCP_PROXY = "p"
 
     @property
     def is_sticky(self) -> bool:
         """Whether clients stay with a server by a cookie."""
         return self in (PoolKind.STICKY, PoolKind.STICKY_COMPRESSED)
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether connections are passed on, and no requests are read."""
+        return self in (PoolKind.TCP, PoolKind.TCP_PROXY)
 
     @property
     def is_compressed(self) -> bool:
@@ -56,11 +64,16 @@ SPARES: Final[Mapping[PoolKind, int]] = {
     PoolKind.STICKY: 16,
     PoolKind.COMPRESSED: 16,
     PoolKind.STICKY_COMPRESSED: 8,
+    PoolKind.H2C: 8,
     PoolKind.TCP: 16,
+    PoolKind.TCP_PROXY: 8,
 }
 """Free pools of each kind after a start; a pool without servers takes some KiB."""
 
-_HELD: Final = re.compile(r"([hszyt][0-9]{3}) ([a-z][a-z0-9-]{0,39}) (0|[1-9][0-9]{0,4})")
+POOL_NAME: Final = f"[{''.join(PoolKind)}][0-9]{{3}}"
+"""What a name of a pool looks like, as a regular expression."""
+
+_HELD: Final = re.compile(rf"({POOL_NAME}) ([a-z][a-z0-9-]{{0,39}}) (0|[1-9][0-9]{{0,4}})")
 
 _KINDS: Final = {
     (False, False): PoolKind.HTTP,
@@ -110,7 +123,7 @@ def needs_of(table: Table) -> dict[str, Need]:
 def need_of(service: str, route: Route | TcpRoute) -> Need | None:
     """The pool that a route of a service needs; None for one that only redirects."""
     if isinstance(route, TcpRoute):
-        return Need(service, route.target, PoolKind.TCP)
+        return Need(service, route.target, PoolKind.TCP_PROXY if route.send_proxy else PoolKind.TCP)
     return None if route.redirect is not None else Need(service, route.port or 0, _kind(route))
 
 
@@ -155,4 +168,6 @@ def read_assignment(text: str) -> dict[Need, str]:
 
 
 def _kind(route: Route) -> PoolKind:
+    if route.app_protocol is not None:
+        return PoolKind.H2C
     return _KINDS[route.sticky is not None, route.compression]

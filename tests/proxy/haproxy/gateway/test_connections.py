@@ -106,6 +106,36 @@ def test_a_server_that_speaks_first_is_heard(front: GatewayWorld) -> None:
         docker("rm", "--force", name, check=False)
 
 
+HEARER = """
+import socket
+server = socket.create_server(("", 8000))
+while True:
+    client, _ = server.accept()
+    client.sendall(client.recv(100))
+    client.close()
+"""
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+def test_a_server_is_told_the_clients_address_if_it_wants_that(front: GatewayWorld) -> None:
+    name = new_name("hearer")
+    try:
+        hearer = start_replica("hearer", name, ["-c", HEARER])
+        front.serve(TcpRoute(port=SSH, target=22, send_proxy=True), replicas=[hearer])
+        with socket.create_connection((front.address, SSH), timeout=20) as connection:
+            heard = connection.recv(100)
+            client = connection.getsockname()[0]
+        assert heard.startswith(PROXY_V2 + b"\x21\x11")
+        assert heard[16:20] == socket.inet_aton(client)
+        # One that has not asked for it gets what the client sends, and nothing else.
+        front.serve(TcpRoute(port=SSH, target=22), replicas=[hearer])
+        with socket.create_connection((front.address, SSH), timeout=20) as connection:
+            connection.sendall(b"hello")
+            assert connection.recv(100) == b"hello"
+    finally:
+        docker("rm", "--force", name, check=False)
+
+
 def test_a_tls_client_gets_the_service_of_the_name_that_it_asks_for(front: GatewayWorld) -> None:
     """Still encrypted: the certificate is that of the replica, here HAProxy's own HTTPS port."""
     here = Replica("tls", f"{front.address}:{HTTPS}")

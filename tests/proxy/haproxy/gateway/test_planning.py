@@ -146,7 +146,7 @@ def test_the_first_thing_is_written_before_anything_runs() -> None:
         Scene(slots=()).plan()
         == """\
 [1] write 1 routes, with other pools for files (missing)
-[2] write gateway.cfg with 120 pools (missing)
+[2] write gateway.cfg with 136 pools (missing)
 [3] create 1 × gateway (missing)"""
     )
 
@@ -167,7 +167,7 @@ def test_on_the_host_nothing_holds_a_namespace() -> None:
         Scene(ON_HOST, slots=()).plan()
         == """\
 [1] write 1 routes, with other pools for files (missing)
-[2] write gateway.cfg with 120 pools (missing)
+[2] write gateway.cfg with 136 pools (missing)
 [3] name slots 1 (missing)
 [4] create haproxy in slot 1 (missing)"""
     )
@@ -215,7 +215,7 @@ def test_another_structure_is_a_reload_and_routes_do_not_wait_for_it() -> None:
         == """\
 [1] write 2 routes, with other pools for wiki (stale)
 [2] change routes of haproxy-1 (stale)
-[3] write gateway.cfg with 120 pools (outdated)
+[3] write gateway.cfg with 136 pools (outdated)
 [4] reload haproxy-1 (outdated)"""
     )
 
@@ -226,7 +226,7 @@ def test_another_image_takes_over_and_the_old_one_leaves() -> None:
     assert (
         scene.plan()
         == """\
-[1] write gateway.cfg with 120 pools (outdated)
+[1] write gateway.cfg with 136 pools (outdated)
 [2] name slots 1, 2 (stale)
 [3] create haproxy in slot 2, taking over from slot 1 (outdated)"""
     )
@@ -241,7 +241,7 @@ def test_on_the_host_another_image_takes_over_as_well() -> None:
     assert (
         replace(running(ON_HOST), spec=spec).plan()
         == """\
-[1] write gateway.cfg with 120 pools (outdated)
+[1] write gateway.cfg with 136 pools (outdated)
 [2] name slots 1, 2 (stale)
 [3] create haproxy in slot 2, taking over from slot 1 (outdated)"""
     )
@@ -277,7 +277,7 @@ def test_a_new_listener_of_a_published_gateway_takes_the_place_of_the_old_one() 
     assert (
         scene.plan()
         == """\
-[1] write gateway.cfg with 120 pools (outdated)
+[1] write gateway.cfg with 136 pools (outdated)
 [2] create 1 × gateway (outdated)"""
     )
 
@@ -299,7 +299,7 @@ def test_on_the_host_a_new_listener_is_a_reload() -> None:
     assert (
         replace(running(ON_HOST), spec=spec).plan()
         == """\
-[1] write gateway.cfg with 120 pools (outdated)
+[1] write gateway.cfg with 136 pools (outdated)
 [2] reload haproxy-1 (outdated)"""
     )
 

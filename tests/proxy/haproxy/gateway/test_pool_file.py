@@ -15,6 +15,7 @@ from reconciler.proxy.haproxy.gateway.pool_file import (
     read_pool,
     render_pool,
 )
+from reconciler.proxy.haproxy.gateway.pools import PoolKind
 
 SETTINGS = PoolSettings(Probe("/healthz", "localhost", 2.0), 30.0)
 SERVERS = (PoolServer("b", "10.0.0.2:8000", 9), PoolServer("a", "10.0.0.1:8000"))
@@ -23,6 +24,13 @@ SERVERS = (PoolServer("b", "10.0.0.2:8000", 9), PoolServer("a", "10.0.0.1:8000")
 def test_a_spare_pool_is_its_head() -> None:
     assert render_pool("h001", (), None) == "backend h001 from http-pool\n"
     assert head("t001") == "backend t001 from tcp-pool\n"
+    assert head("p001") == "backend p001 from tcp-pool\n"
+    assert head("g001") == "backend g001 from http-pool\n    option tcp-check\n"
+
+
+@pytest.mark.parametrize(("pool", "end"), [("g001", " proto h2\n"), ("p001", " send-proxy-v2\n")])
+def test_what_replicas_speak_is_said_of_each_server(pool: str, end: str) -> None:
+    assert render_pool(pool, SERVERS, SETTINGS).endswith(end)
 
 
 def test_servers_are_written_with_their_checks() -> None:
@@ -36,7 +44,7 @@ def test_servers_are_written_with_their_checks() -> None:
 
 
 @given(
-    st.sampled_from(["h001", "s001", "z001", "y001", "t001"]),
+    st.sampled_from([f"{kind}001" for kind in PoolKind]),
     st.dictionaries(
         st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True),
         st.tuples(st.ip_addresses(v=4), st.integers(1, 65535), st.integers(0, 256)),

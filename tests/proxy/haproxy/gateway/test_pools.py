@@ -42,7 +42,11 @@ def test_another_name_is_no_pool(name: str) -> None:
 
 
 def test_each_route_needs_a_pool_of_its_kind_and_shares_it_within_its_service() -> None:
-    spec = GatewaySpec(listeners=(*GatewaySpec().listeners, Listener(name="ssh", port=2222, protocol="TCP")))
+    tcp = (
+        Listener(name="ssh", port=2222, protocol="TCP"),
+        Listener(name="git", port=2223, protocol="TCP"),
+    )
+    spec = GatewaySpec(listeners=(*GatewaySpec().listeners, *tcp))
     service = Claimant(
         "files",
         datetime(2026, 5, 1, tzinfo=UTC),
@@ -53,8 +57,9 @@ def test_each_route_needs_a_pool_of_its_kind_and_shares_it_within_its_service() 
             Route(hostnames=("d.test",), compression=True),
             Route(hostnames=("e.test",), compression=True, sticky="cookie", port=9000),
             Route(hostnames=("f.test",), redirect=Redirect(hostname="a.test")),
+            Route(hostnames=("g.test",), app_protocol="kubernetes.io/h2c"),
         ),
-        tcp=(TcpRoute(port=2222, target=22),),
+        tcp=(TcpRoute(port=2222, target=22), TcpRoute(port=2223, target=22, send_proxy=True)),
     )
     tables, _ = settle({"main": spec}, [service])
 
@@ -64,7 +69,9 @@ def test_each_route_needs_a_pool_of_its_kind_and_shares_it_within_its_service() 
         "files.2": Need("files", 0, PoolKind.STICKY),
         "files.3": Need("files", 0, PoolKind.COMPRESSED),
         "files.4": Need("files", 9000, PoolKind.STICKY_COMPRESSED),
+        "files.6": Need("files", 0, PoolKind.H2C),
         "files.tcp0": Need("files", 22, PoolKind.TCP),
+        "files.tcp1": Need("files", 22, PoolKind.TCP_PROXY),
     }
 
 
