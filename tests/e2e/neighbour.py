@@ -29,7 +29,7 @@ class Neighbour:
         """Change its spec."""
         route = {"hostnames": [self.host], "gateway": self.stage.gateway}
         self.spec = {"plugin": "whoami", "replicas": 2, "route": route} | self.spec | spec
-        if "routes" in self.spec:
+        if "routes" in self.spec or "tcp" in self.spec:
             self.spec.pop("route")
         self.stage.write_manifest("VaultService", self.name, self.spec)
 
