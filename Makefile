@@ -21,7 +21,7 @@ engine: ## Find a Docker engine with Compose v2, or install and start one (Debia
 images: engine ## Pull or build the images of the demo and the tests
 	@scripts/images
 
-demo: venv engine ## Start three load-balanced replicas on http://127.0.0.1:8080
+demo: venv engine ## Start three load-balanced replicas on http://127.0.0.1:8080, and two services on one port
 	@scripts/images haproxy whoami
 	@scripts/demo
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from reconciler.api import find_condition, load
 from reconciler.core.desired.build import project_of
 from reconciler.wiring import Application
 from tests.e2e.docker_cli import containers, remove_project
-from tests.e2e.stage import Stage
+from tests.e2e.stage import HOST, Stage
 
 
 @dataclass
@@ -76,3 +77,14 @@ def neighbour(stage: Stage, suffix: str, host: str) -> Iterator[Neighbour]:
         # A gateway that is still connected to its network keeps it.
         remove_project(stage.front_project)
         remove_project(project_of(made.name))
+
+
+def ask(stage: Stage, host: str, path: str = "/") -> tuple[int, str, bytes]:
+    """Status, replica and body of the answer to a request for a host."""
+    connection = http.client.HTTPConnection(HOST, stage.port, timeout=60)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("X-Replica", ""), answer.read()
+    finally:
+        connection.close()

@@ -13,7 +13,7 @@ import pytest
 
 from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import containers, inspect
-from tests.e2e.neighbour import Neighbour, neighbour
+from tests.e2e.neighbour import Neighbour, ask, neighbour
 from tests.e2e.proof import NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
@@ -36,17 +36,6 @@ def shared() -> Iterator[tuple[Stage, Neighbour]]:
         other.write()
         until("the other one serves", other.ready)
         yield stage, other
-
-
-def ask(stage: Stage, host: str, path: str = "/") -> tuple[int, str, bytes]:
-    """Status, replica and body of the answer to a request for a host."""
-    connection = http.client.HTTPConnection(HOST, stage.port, timeout=60)
-    try:
-        connection.request("GET", path, headers={"Host": host})
-        answer = connection.getresponse()
-        return answer.status, answer.headers.get("X-Replica", ""), answer.read()
-    finally:
-        connection.close()
 
 
 def processes(stage: Stage) -> set[tuple[str, int]]:
