@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,12 +19,13 @@ from reconciler.api.errors import VaultError
 from reconciler.api.yaml_writing import document as written_out
 from reconciler.app.applying import apply
 from reconciler.app.places import Place, WorkTree, place_of
+from reconciler.app.revising import Ask, changed_fields, revise
 
 if TYPE_CHECKING:
     from reconciler.app.changes import Change
     from reconciler.store.base import Objects, StoredObject
 
-__all__ = ["Edited", "How", "edit"]
+__all__ = ["Edited", "How", "edit", "edit_freely"]
 
 SHORT: Final = 8
 """Characters of a short commit hash."""
@@ -65,38 +66,76 @@ def edit(objects: Objects, stored: StoredObject[Any], change: Change, how: How, 
 
     Raises VaultError with the reason; then nothing has changed.
     """
+
+    def make(path: Path) -> Edit:
+        return edit_manifest(path, stored.ref, change.fields)
+
     with place_of(stored, how.here, how.environ, may_clone=how.push or how.dry_run) as place:
-        made = _edited(stored, place.path, change)
-        shown = made.path.name if place.tree is None else str(made.path.relative_to(place.tree.root))
-        difference = made.diff(shown) if made.is_change else ""
-        if how.dry_run or not difference:
-            return Edited(stored, difference)
-        done = _write_down(stored, made, difference, change, how, place)
+        return _carry_out(objects, stored, make, lambda made: change.subject(made.old), how, place, now)
+
+
+def edit_freely(objects: Objects, stored: StoredObject[Any], ask: Ask, how: How, now: datetime) -> Edited:
+    """Have a manifest edited by `ask`, which gets its text and returns another, until the result is valid.
+
+    Raises VaultError with the reason; then nothing has changed. A working copy that cannot take a commit is refused before
+    anything is asked.
+    """
+
+    def make(path: Path) -> Edit | None:
+        return revise(path, stored.ref, ask)
+
+    def subject(made: Edit) -> str:
+        return f"edit({stored.name}): {', '.join(changed_fields(made)) or 'comments'}"
+
+    with place_of(stored, how.here, how.environ, may_clone=how.push or how.dry_run) as place:
+        if place.tree is not None and not how.dry_run:
+            place.tree.check(push=how.push)
+        return _carry_out(objects, stored, make, subject, how, place, now)
+
+
+def _carry_out(
+    objects: Objects,
+    stored: StoredObject[Any],
+    make: Callable[[Path], Edit | None],
+    subject: Callable[[Edit], str],
+    how: How,
+    place: Place,
+    now: datetime,
+) -> Edited:
+    made = _edited(stored, place.path, make)
+    if made is None:
+        return Edited(stored, "")
+    shown = made.path.name if place.tree is None else str(made.path.relative_to(place.tree.root))
+    difference = made.diff(shown) if made.is_change else ""
+    if how.dry_run or not difference:
+        return Edited(stored, difference)
+    done = _write_down(stored, made, difference, subject(made), how, place)
     if stored.origin.kind == "apply":
         apply(objects, made.manifest.resource, stored.origin, now)
     return done
 
 
-def _edited(stored: StoredObject[Any], path: Path | None, change: Change) -> Edit:
+def _edited(stored: StoredObject[Any], path: Path | None, make: Callable[[Path], Edit | None]) -> Edit | None:
     if path is not None:
-        return edit_manifest(path, stored.ref, change.fields)
+        return make(path)
     resource = stored.resource.model_copy(update={"status": None})
     document = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    # A generation is the store's.
+    document["metadata"].pop("generation", None)
     document = {"apiVersion": resource.api_version, "kind": resource.kind, **document}
     with tempfile.TemporaryDirectory(prefix="vaultctl-") as directory:
         written = Path(directory) / "stored.yaml"
         written.write_text(written_out(document, readable=True), encoding="utf-8")
-        return edit_manifest(written, stored.ref, change.fields)
+        return make(written)
 
 
 def _write_down(
-    stored: StoredObject[Any], made: Edit, difference: str, change: Change, how: How, place: Place
+    stored: StoredObject[Any], made: Edit, difference: str, subject: str, how: How, place: Place
 ) -> Edited:
     if place.tree is not None:
-        message = how.message or change.subject(made.old)
+        message = how.message or subject
         commit = _commit(place.tree, made, message, push=how.push)
-        subject = message.splitlines()[0]
-        return Edited(stored, difference, None, place.tree.branch, commit, subject, how.push)
+        return Edited(stored, difference, None, place.tree.branch, commit, message.splitlines()[0], how.push)
     if how.push:
         raise VaultError(f"{made.path} is not in Git, so there is nothing to push; leave --push out")
     if place.path is not None:

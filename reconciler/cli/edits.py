@@ -17,11 +17,11 @@ from reconciler.cli.output import say
 
 if TYPE_CHECKING:
     from reconciler.app.changes import Change
-    from reconciler.app.editing import Edited
+    from reconciler.app.editing import Edited, How
     from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 
-__all__ = ["EditFlags", "change", "edit_options"]
+__all__ = ["EditFlags", "change", "conclude_edit", "edit_options", "how_of"]
 
 
 @dataclass(frozen=True)
@@ -70,19 +70,31 @@ def change(
 
     Raises VaultError with the reason; then nothing has changed.
     """
-    from reconciler.app.editing import How, edit
+    from reconciler.app.editing import edit
     from reconciler.app.finding import existing
 
     (stored,) = existing(application.objects, [name])
-    how = How(Path.cwd(), os.environ, flags.message, flags.push, flags.dry_run)
-    edited = edit(application.objects, stored, make(stored), how, datetime.now(UTC))
+    edited = edit(application.objects, stored, make(stored), how_of(flags), datetime.now(UTC))
     if not edited.difference:
         click.echo(f"{stored.ref.label} has these values already; nothing to change")
-    elif flags.dry_run:
+        return False
+    return conclude_edit(application, edited, flags)
+
+
+def how_of(flags: EditFlags) -> How:
+    """The same for `app`."""
+    from reconciler.app.editing import How
+
+    return How(Path.cwd(), os.environ, flags.message, flags.push, flags.dry_run)
+
+
+def conclude_edit(application: Application, edited: Edited, flags: EditFlags) -> bool:
+    """Tell what was changed, and converge it if no controller does; returns whether it was more than a dry run."""
+    if flags.dry_run:
         click.echo(edited.difference, nl=False)
     else:
         _tell(edited)
-        _follow_up(application, stored, flags.timeout)
+        _follow_up(application, edited.stored, flags.timeout)
         return True
     return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -367,3 +368,84 @@ def test_a_label_of_a_service_from_git_needs_a_clone_or_a_push(
     assert "run this in a clone of it, or with --push from anywhere" in capsys.readouterr().err
     assert vaultctl("label", "files", "team=web", "--push") == 0
     assert "team: web" in pushed(in_git)
+
+
+def test_an_edit_by_hand_is_a_commit_that_keeps_comments(
+    in_directory: Repository,
+    vaultctl: Vaultctl,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VISUAL", "sed -i -e 's/    3   #/    5   #/' -e s/info/debug/")
+    assert vaultctl("edit", "files", "--dry-run") == 0
+    assert "+        replicas:    5   # at noon" in capsys.readouterr().out
+    assert vaultctl("edit", "vs", "files") == 0
+    path = in_directory.work / "apps/files.yaml"
+    assert path.read_text() == SCALED.replace("info", "debug")
+    assert log(in_directory)[0] == "edit(files): env.LEVEL, replicas"
+    assert capsys.readouterr().out.endswith("vaultservice/files edited\n")
+    assert vaultctl("edit", "files") == 0
+    assert capsys.readouterr().out == "nothing was edited, so nothing was changed\n"
+    monkeypatch.setenv("VISUAL", "sed -i -e 's/Files of the team/Of us/'")
+    assert vaultctl("edit", "files") == 0
+    assert log(in_directory)[0] == "edit(files): comments"
+
+
+def test_an_edit_that_is_not_valid_is_shown_again_and_kept(
+    in_directory: Repository,
+    vaultctl: Vaultctl,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    shown = tmp_path / "shown"
+    monkeypatch.setenv("VISUAL", f'sh -c \'sed -i s/whoami/Whoami/ "$1"; cat "$1" > {shown}\' sh')
+    assert vaultctl("edit", "files") == 1
+    assert "spec.plugin: must be a plugin slug" in shown.read_text()
+    told = capsys.readouterr().err
+    assert "the edited text is not valid, so nothing was changed" in told
+    kept = Path(told.splitlines()[-1].removeprefix("the edited text is in "))
+    assert "Whoami" in kept.read_text()
+    shutil.rmtree(kept.parent)
+    assert (in_directory.work / "apps/files.yaml").read_text() == MANIFEST
+
+
+def test_a_working_copy_that_takes_no_commit_is_refused_before_the_editor_opens(
+    in_directory: Repository,
+    vaultctl: Vaultctl,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("VISUAL", f"touch {tmp_path}/opened")
+    with (in_directory.work / "apps/files.yaml").open("a") as file:
+        file.write("# mine\n")
+    assert vaultctl("edit", "files") == 1
+    assert "has changes that are not committed" in capsys.readouterr().err
+    assert not (tmp_path / "opened").exists()
+
+
+def test_an_edit_of_a_service_from_git_is_pushed(
+    in_git: Repository,
+    vaultctl: Vaultctl,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("VISUAL", "sed -i -e 's/    3   #/    5   #/'")
+    assert vaultctl("edit", "files") == 1
+    assert "run this in a clone of it, or with --push from anywhere" in capsys.readouterr().err
+    assert vaultctl("edit", "files", "--push", "-m", "five") == 0
+    assert pushed(in_git) == SCALED
+
+
+def test_what_is_only_stored_is_edited_in_the_store(
+    vaultctl: Vaultctl, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    objects = ObjectStore(state)
+    (manifest,) = parse(MANIFEST, Path("-"))
+    objects.apply(service_of(manifest), Origin("apply", "-", Path("/nowhere/-"), 1))
+    monkeypatch.setenv("VISUAL", "sed -i -e 's/replicas: 3/replicas: 5/'")
+    assert vaultctl("edit", "files") == 0
+    stored = objects.get("files")
+    assert stored is not None
+    assert (stored.resource.spec.replicas, stored.generation) == (5, 2)
