@@ -555,7 +555,8 @@ class Simulation:
                 raise Violation(
                     f"{workload.name}: {len(mine)} containers, {len(good)} of them good; {workload.replicas} wanted"
                 )
-        self._check_namespaces(containers)
+        # One that is kept for its volumes is made anew when its service starts.
+        self._check_namespaces([c for c in containers if c.is_up or not stack.is_stopped])
         if left := [name for role, name in self.engine.left_volumes if role is Role.WEB]:
             raise Violation(f"removed without their anonymous volumes: {', '.join(left)}")
         known = {workload.name for workload in stack.workloads}
