@@ -130,6 +130,39 @@ def test_another_pool_is_waited_for(world: PoolsWorld) -> None:
     assert awaited == f"gateway {GATEWAY} has no pool for some of its routes yet"
 
 
+def test_a_former_pool_gets_new_servers_as_long_as_requests_come_to_it(world: PoolsWorld) -> None:
+    world.route(PLAIN)
+    world.add(world.one)
+    former = world.haproxy().read_maps(("routes",))
+    compressed = {**PLAIN, "compression": True}
+    before = dict(world.held)
+    world.route(compressed)
+    world.held = {**before, **world.held}
+    maps = world.files.read_gateway(world.site).maps
+    world.files.write_pool(
+        world.site, "h001", [PoolServer("one", world.one.address)], PoolSettings(HEALTH, 5.0)
+    )
+    world.files.write_routes(world.site, world.held, {**maps, **former})
+    world.haproxy().change_maps(former)
+    world.add(world.one, world.two)
+    assert {pool: set(servers) for pool, servers in world.pools().items()} == {
+        "h001": {"one", "two"},
+        "z001": {"one", "two"},
+    }
+    assert world.observe().awaited == f"gateway {GATEWAY} does not lead requests to pool z001 yet"
+
+    # From now on it is its gateway's.
+    world.files.write_routes(world.site, world.held, maps)
+    world.haproxy().change_maps({"routes": maps["routes"]})
+    world.configure(world.one)
+    world.delete(world.two, force=True)
+    world.tell(replace(world.two, name="three"))
+    assert {pool: set(servers) for pool, servers in world.pools().items()} == {
+        "h001": {"one"},
+        "z001": {"one", "three"},
+    }
+
+
 def test_requests_that_are_not_led_to_a_pool_yet_are_waited_for(world: PoolsWorld) -> None:
     world.route(PLAIN)
     world.add(world.one)
@@ -371,7 +404,8 @@ def test_a_deleted_service_leaves_when_its_sessions_have_ended(world: PoolsWorld
     assert session.whole()
     world.until("no session is left", lambda: world.proxy.withdraw(SERVICE, force=False) == 0)
     assert not any(world.pools().values())
-    assert world.files.read_gateway(world.site).busy == frozenset()
+    # For its gateway, which knows whether another HAProxy is about to answer that has them.
+    assert world.files.read_gateway(world.site).busy == {"h001", "s001"}
 
 
 def test_a_deleted_service_leaves_at_last(world: PoolsWorld) -> None:

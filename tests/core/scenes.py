@@ -164,9 +164,10 @@ class _Line:
         age = float(self._options.get("age", LONG_AGO))
         joined = self._options.get("joined")
         networks = workload.networks if workload else frozenset({VAULT_NET})
-        attached = state is State.RUNNING and "detached" not in flags
         role = workload.role if workload else Role(self._options.get("role", "dependency"))
         front = role in (Role.GATEWAY, Role.PROXY)
+        lives = state is State.RUNNING or (front and state is State.PAUSED)
+        attached = lives and "detached" not in flags
         return Container(
             id=self.short + "0" * 52,
             name=self.name,

@@ -20,7 +20,8 @@ from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import MemoryContainer
 from reconciler.proxy.haproxy.config import TIMEOUTS
 from reconciler.proxy.haproxy.front import FRONT
-from reconciler.proxy.memory import MemoryProcess, MemoryProxy, MemoryServer, MemoryWorker
+from reconciler.proxy.memory import MemoryServer, MemoryWorker
+from tests.simulation.doors import Door, Doors
 from tests.simulation.story import Violation
 
 Pool = Mapping[int, frozenset[str]]
@@ -55,9 +56,9 @@ class Pass:
 class Judge:
     """Looks before and after every call of a controller."""
 
-    def __init__(self, engine: MemoryEngine, proxy: MemoryProxy, random: Random) -> None:
+    def __init__(self, engine: MemoryEngine, doors: Doors, random: Random) -> None:
         self._engine = engine
-        self._proxy = proxy
+        self._doors = doors
         self._random = random
         self._pass: Pass | None = None
         self._pool: Pool = {}
@@ -84,11 +85,6 @@ class Judge:
 
     def _known_to(self, assessment: Assessment, prepared: bool) -> Pass:
         stack, observed = assessment.stack, assessment.observed
-        floor = 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
-        if _waits_for_an_image(stack, observed) and not _heals_a_dependency(stack, observed):
-            floor = 1 if stack.is_single_active else stack.replicas
-        elif stack.strategy.kind == "Recreate" or _changes_a_dependency(stack, observed):
-            floor = 0
         surge = 0 if stack.strategy.kind == "Recreate" else stack.strategy.surge
         up = frozenset(
             c.short for c in observed.engine.containers if c.state in (State.RUNNING, State.PAUSED)
@@ -98,7 +94,7 @@ class Judge:
         self._volumes = set(self._engine.volumes)
         return Pass(
             stack=stack,
-            floor=floor,
+            floor=floor_of(stack, observed),
             budget=stack.replicas + surge,
             live=sum(c.role is Role.WEB and _is_live(c) for c in observed.engine.containers),
             up=up,
@@ -231,7 +227,7 @@ class Judge:
 
     def _file(self, now: Pass) -> None:
         """Whoever starts from the file serves what those serve that run."""
-        names = frozenset(self._proxy.files[now.stack.project].servers)
+        names = self._doors.written(now.stack)
         for known in now.pool.values():
             if len(names & known) < min(now.floor, len(known - now.taken)):
                 raise Violation(f"haproxy.cfg names {_names(names & known)} of {_names(known)}")
@@ -329,9 +325,7 @@ class Judge:
         """Who would get a request now, and could answer it."""
         return self._pool_of(stack, self._accepting(stack))
 
-    def _pool_of(
-        self, stack: Stack, accepting: Sequence[MemoryProcess], unseen: frozenset[str] = frozenset()
-    ) -> Pool:
+    def _pool_of(self, stack: Stack, accepting: Sequence[Door], unseen: frozenset[str] = frozenset()) -> Pool:
         """The pool of these HAProxies, as far as anybody can tell who has not seen `unseen` die."""
         by_name = {c.id[:12]: c for c in self._containers(stack)}
         return {
@@ -344,7 +338,7 @@ class Judge:
             )
             for process in accepting
             # What a HAProxy sees whose socket hangs, nobody can know.
-            if process.container not in self._proxy.mute
+            if process.is_led and process.container not in self._doors.mute
         }
 
     def _unseen(self, stack: Stack, up: frozenset[str]) -> frozenset[str]:
@@ -354,11 +348,7 @@ class Judge:
     def _taking(self, stack: Stack) -> bool:
         """Whether any of its replicas takes requests; a hand may have added a server that is none of them."""
         mine = {c.id[:12] for c in self._containers(stack)}
-        workers = (
-            process.workers[0]
-            for process in self._proxy.processes(stack).values()
-            if process.workers[0].current
-        )
+        workers = (process.workers[0] for process in self._doors.of(stack) if process.workers[0].current)
         return any(s.admin is Admin.READY for w in workers for name, s in w.servers.items() if name in mine)
 
     def _can_answer(self, container: MemoryContainer, server: MemoryServer) -> bool:
@@ -373,29 +363,29 @@ class Judge:
     def _is_at(self, container: MemoryContainer, server: MemoryServer) -> bool:
         return self._engine.machine.addresses.get(server.address.partition(":")[0]) is container
 
-    def _accepting(self, stack: Stack) -> list[MemoryProcess]:
+    def _accepting(self, stack: Stack) -> list[Door]:
         """The HAProxies that connections to a published port can come to."""
         found = []
-        for process in self._proxy.processes(stack).values():
+        for process in self._doors.of(stack):
             container = self._engine.machine.containers[process.container]
             gateway = self._engine.machine.containers.get(container.joined or "")
-            lives = gateway is not None and gateway.is_up and gateway.started <= process.started
-            if lives and process.workers[0].current and self._proxy.is_ready(process):
+            lives = container.joined is None or (
+                gateway is not None and gateway.is_up and gateway.started <= process.started
+            )
+            if lives and process.workers[0].current and self._doors.is_ready(process):
                 found.append(process)
         return found
 
     def _all_workers(self, stack: Stack) -> set[int]:
-        return {worker.pid for process in self._proxy.processes(stack).values() for worker in process.workers}
+        return {worker.pid for process in self._doors.of(stack) for worker in process.workers}
 
-    def _workers(self, stack: Stack) -> Iterable[tuple[MemoryProcess, MemoryWorker]]:
+    def _workers(self, stack: Stack) -> Iterable[tuple[Door, MemoryWorker]]:
         for process in self._accepting(stack):
             # A HAProxy whose socket hangs cannot be asked; it is given up by a rule of its own.
-            if process.container not in self._proxy.mute:
+            if process.container not in self._doors.mute:
                 yield from ((process, worker) for worker in process.workers)
 
-    def _reaches(
-        self, stack: Stack, process: MemoryProcess, server: MemoryServer, container: MemoryContainer
-    ) -> bool:
+    def _reaches(self, stack: Stack, process: Door, server: MemoryServer, container: MemoryContainer) -> bool:
         return (
             self._is_at(container, server)
             and container.state is State.RUNNING
@@ -405,6 +395,15 @@ class Judge:
     def _containers(self, stack: Stack, *roles: Role) -> list[MemoryContainer]:
         wanted = roles or (Role.WEB,)
         return [c for c in self._engine.machine.of(stack.project) if c.role in wanted]
+
+
+def floor_of(stack: Stack, observed: Observation) -> int:
+    """How many replicas have to serve, as far as a pass could know."""
+    if _waits_for_an_image(stack, observed) and not _heals_a_dependency(stack, observed):
+        return 1 if stack.is_single_active else stack.replicas
+    if stack.strategy.kind == "Recreate" or _changes_a_dependency(stack, observed):
+        return 0
+    return 1 if stack.is_single_active else max(0, stack.replicas - stack.strategy.unavailable)
 
 
 def _changes_a_dependency(stack: Stack, observed: Observation) -> bool:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Final
 
-from tests.simulation.simulation import Figures, live_through
+from tests.simulation.histories import live_through
+from tests.simulation.simulation import Figures
 from tests.simulation.story import Violation
 
 BATCH: Final = 50

@@ -16,6 +16,7 @@ from reconciler.core.desired.stack import Role, Site, Stack, Workload
 from reconciler.core.routes.routed import Grant, Routed
 from reconciler.engines.memory.machine import Behaviour
 from reconciler.proxy.haproxy.front import FRONT
+from tests.simulation.routes import Routes
 from vault_plugins import VaultServicePlugin
 
 NAME = "files"
@@ -141,6 +142,8 @@ class Wish:
     restarted: int = 0
     rotated: datetime | None = None
     routed: bool = False
+    routes: Routes | None = None
+    name: str = NAME
 
     @property
     def is_good(self) -> bool:
@@ -166,7 +169,10 @@ class Wish:
             "suspend": self.suspend,
             "drift": self.drift,
         }
-        if self.routed:
+        if self.routes is not None:
+            del spec["ports"]
+            spec |= self.routes.fields(self.name)
+        elif self.routed:
             del spec["ports"]
             spec["route"] = {"hostnames": ["files.test"], "gateway": GATEWAY}
         if self.rotation:
@@ -175,7 +181,7 @@ class Wish:
             spec["restartedAt"] = f"2026-05-01T12:00:{self.restarted % 60:02d}Z"
         if self.rotated:
             spec["rotatedAt"] = f"{self.rotated:%Y-%m-%dT%H:%M:%SZ}"
-        return VaultService.model_validate({"metadata": {"name": NAME}, "spec": spec})
+        return VaultService.model_validate({"metadata": {"name": self.name}, "spec": spec}, by_alias=True)
 
 
 def first_wish(random: Random) -> Wish:

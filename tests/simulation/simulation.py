@@ -40,6 +40,7 @@ from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
+from tests.simulation.doors import Doors
 from tests.simulation.judge import Judge
 from tests.simulation.services import (
     NAME,
@@ -61,6 +62,15 @@ PATIENCE: Final = 400
 TIMEOUT: Final = 60.0
 NOTICED_BY_THEN: Final = 12.0
 """Seconds after which HAProxy has noticed whatever broke last, and what a hand has stopped has ended."""
+
+READS: Final = frozenset({"observe", "logs", "closed", "look", "holders", "stack", "networks"})
+"""Calls that change nothing."""
+
+OF_PROXIES: Final = frozenset(
+    {"configure", "reload", "withdraw", "look", "holders", "closed"}
+    | {"write_routes", "name_slots", "change_routes", "drain_pool", "empty_pool"}
+)
+"""Calls of proxies, beside those of their servers."""
 
 _RECORDER: Final = Recorder()
 
@@ -129,7 +139,7 @@ class Simulation:
         self.proxy = MemoryProxy(self.machine, self.clock)
         self.objects = MemoryObjects()
         self.records = MemoryRecords()
-        self.judge = Judge(self.engine, self.proxy, self.random)
+        self.judge = Judge(self.engine, Doors(self.proxy), self.random)
         self.wish = first_wish(self.random)
         self._stack: Stack | None = None
         self._spec: object = None
@@ -279,7 +289,7 @@ class Simulation:
     def _call(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         self._time += 0.005
         random = self.random
-        if name in ("observe", "logs"):
+        if name in READS:
             if self._faulty and random.random() < 0.01:
                 self._fault(name, "fails")
             return function(*arguments, **named)
@@ -337,7 +347,7 @@ class Simulation:
 
     def _fault(self, name: str, how: str) -> None:
         self.story.tell("fault", f"{name} {how}")
-        error = ProxyError if name.endswith("_servers") or name in ("configure", "reload") else EngineError
+        error = ProxyError if name.endswith("_servers") or name in OF_PROXIES else EngineError
         raise error(f"{name} {how}")
 
     # Time, traffic and events
@@ -575,7 +585,7 @@ class Simulation:
 
     def _was_complete(self, job: Workload) -> bool:
         """Whether a job has ended well before, so that its container is not missed."""
-        return not job.revisions.isdisjoint(self.records.completions(NAME).get(job.name, ()))
+        return not job.revisions.isdisjoint(self.records.completions(self.wish.name).get(job.name, ()))
 
     def _is_asked_to_go(self, container: MemoryContainer) -> bool:
         """Whether there should be a fresh one in its place by now; a second is as near as the spec and the engine tell."""
@@ -626,7 +636,11 @@ def _seen_by(simulation: Simulation) -> Iterator[None]:
 
 def live_through(seed: int) -> Figures:
     """One history. Raises Violation with its story."""
-    simulation = Simulation(seed)
+    return run(Simulation(seed), seed)
+
+
+def run(simulation: Simulation, seed: int) -> Figures:
+    """The history of a simulation. Raises Violation with its story."""
     try:
         return simulation.run()
     except Violation as violation:

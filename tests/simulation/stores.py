@@ -36,6 +36,7 @@ class MemoryObjects:
         self._objects: dict[str, StoredObject[Any]] = {}
         self._status: dict[str, Any] = {}
         self._since: dict[str, datetime] = {}
+        self._changes = 0
 
     def of(self, kind: Kind) -> Objects[Any, Any]:
         return self._kinds.get(kind) or MemoryObjects(kind, self._kinds)
@@ -50,7 +51,7 @@ class MemoryObjects:
         return self._objects.get(name)
 
     def stamp(self) -> object | None:
-        return None
+        return self._changes
 
     def since(self, name: str) -> datetime | None:
         return self._since.get(name)
@@ -64,6 +65,7 @@ class MemoryObjects:
         mark = requested_at or (before.requested_at if before else None)
         stored = StoredObject(resource.model_copy(update={"metadata": metadata}), origin, requested_at=mark)
         self._objects[resource.name] = stored
+        self._changes += 1
         # One after the other: a simulation has no clock of its own.
         self._since.setdefault(resource.name, BEGINNING + timedelta(seconds=len(self._since)))
         return stored
@@ -73,6 +75,7 @@ class MemoryObjects:
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
         self._objects[name] = replace(self._objects[name], deletion=Deletion(volumes, now))
+        self._changes += 1
 
     def request_pass(self, name: str, requested_at: str) -> None:
         self._objects[name] = replace(self._objects[name], requested_at=requested_at)
@@ -80,6 +83,7 @@ class MemoryObjects:
     def remove(self, name: str) -> None:
         for known in (self._objects, self._status, self._since):
             known.pop(name, None)
+        self._changes += 1
 
     def orphan(self, name: str) -> None:
         self.remove(name)

@@ -11,8 +11,9 @@ import time
 import pytest
 
 from reconciler.core.assess.capabilities import EngineCapabilities
+from tests.simulation.histories import live_through, simulation_of
 from tests.simulation.many import computing_for, live_through_all, quietly
-from tests.simulation.simulation import Simulation, live_through
+from tests.simulation.simulation import Simulation
 from tests.simulation.story import Violation
 
 HISTORIES = int(os.environ.get("SIMULATIONS", "4000"))
@@ -45,7 +46,7 @@ def test_the_same_seed_tells_the_same_story(seed: int) -> None:
     stories = []
     with quietly():
         for _ in range(2):
-            simulation = Simulation(seed)
+            simulation = simulation_of(seed)
             simulation.run()
             stories.append(str(simulation.story))
     assert stories[0] == stories[1]

@@ -117,13 +117,14 @@ class DrainPool(PoolOperation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmptyPool(PoolOperation):
-    """Delete the servers of a pool and make it spare. `cut` sessions were still open."""
+    """Delete the servers of a pool; one that has none becomes spare. `cut` sessions were still open."""
 
     cut: int = 0
 
     @property
     def sentence(self) -> str:
-        return f"empty pool {self.pool}" + (f", cutting {self.cut} sessions" if self.cut else "")
+        doing = f"empty pool {self.pool}" if self.servers else f"make pool {self.pool} spare"
+        return doing + (f", cutting {self.cut} sessions" if self.cut else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

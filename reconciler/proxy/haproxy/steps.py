@@ -50,7 +50,7 @@ PORT_LOOK: Final = 2.0
 GATEWAY_LOOK: Final = 0.5
 """Seconds between two looks at what a gateway has to do for a stack; its pass usually wakes that sooner."""
 
-_HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
+HOLDS_NAMESPACE: Final = (State.RUNNING, State.PAUSED)
 """A gateway only holds a network namespace, which it also does while it is paused."""
 
 
@@ -85,10 +85,10 @@ def plan_containers(
     gateways = [
         c
         for c in (observed.of(holder.name) if holder else ())
-        if not (c.stopping and c.state in _HOLDS_NAMESPACE)
+        if not (c.stopping and c.state in HOLDS_NAMESPACE)
     ]
     home = next(
-        (c for c in gateways if holder and c.state in _HOLDS_NAMESPACE and holder.accepts(c.revision)), None
+        (c for c in gateways if holder and c.state in HOLDS_NAMESPACE and holder.accepts(c.revision)), None
     )
     proxies = _Proxies(assessment, home, overlay, can_hand_over=can_hand_over)
     if holder:
@@ -146,7 +146,7 @@ def _gateway(
     in_the_way = [
         c
         for c in observed.of(workload.name)
-        if c.state in _HOLDS_NAMESPACE and not c.published.isdisjoint(stack.host_ports)
+        if c.state in HOLDS_NAMESPACE and not c.published.isdisjoint(stack.host_ports)
     ]
     if startable and in_the_way:
         operations += [_stop(c, workload, Cause.OUTDATED) for c in in_the_way if not c.stopping]
@@ -159,7 +159,7 @@ def _gateway(
             cause = Cause.SURPLUS if container in usable else Cause.OUTDATED
             operations.append(
                 _stop(container, workload, cause)
-                if container.state in _HOLDS_NAMESPACE
+                if container.state in HOLDS_NAMESPACE
                 else RemoveContainer.on(container, cause)
             )
     return operations, blocked
@@ -170,7 +170,8 @@ def _connections(gateways: list[Container], workload: Workload, existing: int) -
     meanwhile.
     """
     for container in gateways:
-        if container.state is State.RUNNING:
+        # Also one that is paused: it holds the namespace as before.
+        if container.state in HOLDS_NAMESPACE:
             for network in sorted(workload.networks - set(container.addresses)):
                 yield ConnectNetwork.on(container, Cause.DETACHED, network=network, existing=existing)
 
@@ -206,7 +207,7 @@ class _Proxies:
         self._home = home
         self._all = observed.of(self._workload.name)
         holders = observed.of(self._holder.name) if self._holder else ()
-        self._gateways = {c.id: c for c in holders if c.state in _HOLDS_NAMESPACE}
+        self._gateways = {c.id: c for c in holders if c.state in HOLDS_NAMESPACE}
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
         self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
         self._fit = [c for c in self._running if self._fits(c)]
@@ -220,11 +221,11 @@ class _Proxies:
     def on_host(self) -> list[Container]:
         """Those that open the host's ports themselves, from before the stack got a namespace that holds them."""
         held = self._holder is not None
-        return [c for c in self._all if held and c.joined is None and c.state in _HOLDS_NAMESPACE]
+        return [c for c in self._all if held and c.joined is None and c.state in HOLDS_NAMESPACE]
 
     def live_in(self, gateway: Container) -> bool:
         """Whether any HAProxy lives in the namespace of this gateway, or is about to restart in it."""
-        lives = (*_HOLDS_NAMESPACE, State.RESTARTING)
+        lives = (*HOLDS_NAMESPACE, State.RESTARTING)
         return any(c.joined == gateway.id and c.state in lives for c in self._all)
 
     def operations(self, blocked: str = "") -> Iterable[Operation]:

@@ -25,7 +25,7 @@ from reconciler.proxy.haproxy.gateway.activity import PoolActivity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.containers import project_of
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
-from reconciler.proxy.haproxy.gateway.maps import LEADING, SEPARATOR, Maps
+from reconciler.proxy.haproxy.gateway.maps import SEPARATOR, Maps, led_by
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import Need
 from reconciler.proxy.haproxy.gateway.render import structure
@@ -224,8 +224,7 @@ class MemoryHAProxy:
 
     def led_to(self) -> frozenset[str]:
         """See OneHAProxy.led_to."""
-        maps = self._process.workers[0].maps
-        return led_by(maps)
+        return led_by(self._process.workers[0].maps)
 
     def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
         """See OneHAProxy.activity."""
@@ -297,12 +296,6 @@ class MemoryHAProxy:
     def _changeable(self) -> Iterable[Servers | None]:
         """The pool in the current worker, unless that leaves; None if it has none of this name."""
         return [worker.pools.get(self.name) for worker in self._process.workers if worker.current]
-
-
-def led_by(maps: Maps) -> frozenset[str]:
-    """The pools that routes lead to by these maps."""
-    targets = (target for name in LEADING for target in maps.get(name, {}).values())
-    return frozenset(target.split(SEPARATOR)[1] for target in targets)
 
 
 def _table(maps: Maps) -> Table:

@@ -412,7 +412,7 @@ def test_the_pool_of_a_service_that_is_gone_is_made_spare(stage: GatewayStage) -
     stage.objects.remove("files")
     done = stage.settle()
 
-    assert any("empty pool h001 (surplus: files)" in line for line in done)
+    assert any("make pool h001 spare (surplus: files)" in line for line in done)
     read = read_gateway(stage.site)
     assert (read.held, read.busy, read.maps["hold"]) == ({}, frozenset(), {})
 

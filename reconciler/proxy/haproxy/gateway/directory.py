@@ -71,8 +71,8 @@ class WrittenGateway:
 
     @property
     def busy(self) -> frozenset[str]:
-        """The pools that have a server, or may have one."""
-        return frozenset(pool for pool, said in self.pools.items() if said is None or said.servers)
+        """The pools that have a server, or may have one in a HAProxy that has read an earlier file: all but spare ones."""
+        return frozenset(pool for pool, said in self.pools.items() if said != WrittenPool())
 
     @property
     def led(self) -> Mapping[str, str]:

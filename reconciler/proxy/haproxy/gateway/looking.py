@@ -72,7 +72,7 @@ def _merged(
             pool: _in_plan(as_worker(views[pool][number], serving[pool], successor), port, ports)
             for pool, port in way.every_pool.items()
         }
-        needed = [workers[pool] for pool in way.pools]
+        needed = [workers[pool] for pool in way.served]
         yield merged(needed, [workers[pool] for pool in way.former])
 
 

@@ -23,7 +23,17 @@ from reconciler.core.routes.table import Table
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.values import check_host, check_path
 
-__all__ = ["MAPS", "Maps", "entries_of", "flags_of", "maps_of", "settings_maps", "text_of"]
+__all__ = [
+    "MAPS",
+    "Maps",
+    "entries_of",
+    "flags_of",
+    "led_by",
+    "maps_of",
+    "moves_between",
+    "settings_maps",
+    "text_of",
+]
 
 Maps = Mapping[str, Mapping[str, str]]
 """The entries of each map, by the name of the map."""
@@ -65,6 +75,36 @@ _PLAIN: Final = "!$&'()*+-./:;=?@[]^_`{|}~"
 
 _EVERY_NETWORK: Final = (network_of("0.0.0.0/0"), network_of("::/0"))
 """Always in the map of networks: without an own entry, HAProxy looks an IPv4 client up among the IPv6 networks."""
+
+
+def led_by(maps: Maps) -> frozenset[str]:
+    """The pools that routes lead to by these maps."""
+    return frozenset(_pool_in(target) for name in LEADING for target in maps.get(name, {}).values())
+
+
+def moves_between(before: Maps, after: Maps) -> frozenset[tuple[str, str]]:
+    """The pools, the former and the next one, of what is led to another pool of the same service afterwards."""
+    pairs = (
+        (target, after[name][key])
+        for name in LEADING
+        for key, target in before.get(name, {}).items()
+        if key in after.get(name, {})
+    )
+    return frozenset(
+        (_pool_in(former), _pool_in(target))
+        for former, target in pairs
+        if _service_in(former) == _service_in(target)
+        and _pool_in(former) != _pool_in(target)
+        and UNSET not in (_pool_in(former), _pool_in(target))
+    )
+
+
+def _service_in(target: str) -> str:
+    return target.split(SEPARATOR)[0].rpartition(".")[0]
+
+
+def _pool_in(target: str) -> str:
+    return target.split(SEPARATOR)[1]
 
 
 def maps_of(

@@ -12,7 +12,6 @@ from typing import Final
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observation import State
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.dependencies import plan_orphans
 from reconciler.core.plan.gateway_operations import (
@@ -32,11 +31,12 @@ from reconciler.core.plan.operations import CreateProxy, Operation, Plan, Step, 
 from reconciler.core.plan.planner import endings, soonest
 from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
+from reconciler.proxy.haproxy.gateway.maps import led_by
 from reconciler.proxy.haproxy.gateway.pool_file import WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import Need
 from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
 from reconciler.proxy.haproxy.gateway.wanted import WantedGateway
-from reconciler.proxy.haproxy.steps import plan_containers
+from reconciler.proxy.haproxy.steps import HOLDS_NAMESPACE, plan_containers
 
 __all__ = ["plan_gateway"]
 
@@ -136,6 +136,11 @@ def _changes(assessment: Assessment, wanted: WantedGateway, sight: Sight) -> Ite
     for container in assessment.observed.of(haproxy_of(assessment.stack).name):
         if container.id in answering and container.id not in sight.maps:
             yield Wait(ROUTES_LOOK, f"{container.name} has not told its routes")
+        if container.id in sight.unfilled:
+            # Its service tells it in a moment. Until then requests go on to the former pools.
+            pools = ", ".join(sight.unfilled[container.id])
+            yield Wait(ROUTES_LOOK, f"{container.name} does not have the replicas of pool {pools} yet")
+            continue
         present = sight.maps.get(container.id, {})
         changed = tuple(name for name, entries in sorted(present.items()) if entries != wanted.maps[name])
         if changed:
@@ -166,7 +171,7 @@ def _disconnections(assessment: Assessment) -> Iterator[Operation]:
     """Leave the networks of services that no longer have a pool; others that were joined manually are left alone."""
     holder = holder_of(assessment.stack)
     for container in assessment.observed.of(holder.name) if holder else ():
-        if holder and container.state is State.RUNNING and not container.stopping:
+        if holder and container.state in HOLDS_NAMESPACE and not container.stopping:
             for network in sorted(set(container.addresses) - holder.networks):
                 if network.endswith(f"_{VAULT_NET}"):
                     yield DisconnectNetwork.on(container, Cause.SURPLUS, network=network)
@@ -180,10 +185,11 @@ def _leftovers(
         # Its sessions are unknown, and it may still send requests there; it is replaced first.
         return
     owners = {pool: need.service for need, pool in wanted.held.items()}
+    led = frozenset(pool for maps in sight.maps.values() for pool in led_by(maps))
     longest = assessment.stack.strategy.drain
     for pool, left in sorted(sight.leftovers.items()):
         is_spare = sight.written.pools.get(pool) == WrittenPool() and left == Leftover()
-        if pool in wanted.needed or is_spare:
+        if pool in wanted.needed or is_spare or (pool in led and owners.get(pool) in services):
             continue
         owner = owners.get(pool, "")
         if owner in services and left.current:

@@ -26,7 +26,7 @@ from reconciler.core.assess.observation import (
     ProxyWorker,
     State,
 )
-from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.core.desired.stack import Probe, Role, Site, Stack
 from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
     ChangeRoutes,
@@ -46,13 +46,14 @@ from reconciler.proxy.haproxy.files import Validate, prepare, read_files, write_
 from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Reach, reach
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
-from reconciler.proxy.haproxy.gateway.directory import trial_files
+from reconciler.proxy.haproxy.gateway.directory import WrittenGateway, trial_files
 from reconciler.proxy.haproxy.gateway.exporters import exporters
-from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps
+from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, moves_between
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
+from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, structure
-from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
+from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight, up_in
 from reconciler.proxy.haproxy.gateway.site import site_of
 from reconciler.proxy.haproxy.gateway.tls_files import (
     CERTIFICATE_LIST,
@@ -63,7 +64,7 @@ from reconciler.proxy.haproxy.gateway.tls_files import (
     served,
     write_certificates,
 )
-from reconciler.proxy.haproxy.gateway.wanted import spare_pools, unneeded, want
+from reconciler.proxy.haproxy.gateway.wanted import WantedGateway, spare_pools, unneeded, want
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
 from reconciler.proxy.haproxy.stats import Process, as_worker
 from reconciler.proxy.silence import Silence
@@ -131,9 +132,9 @@ class HAProxyGateways:
         """See GatewayProxy.look."""
         spec = wish.gateway.spec
         with _reading(), _checking(stack):
-            sight = self._sight(stack, wish, seen)
-            wanted = want(spec, wish.table, sight.written, wish.tls, wish.logins, quiet=wish.quiet)
-        written = sight.written
+            written = self._files.read_gateway(stack.site)
+            wanted = want(spec, wish.table, written, wish.tls, wish.logins, quiet=wish.quiet)
+            sight = self._sight(stack, wish, wanted, written, seen)
         proxy = ProxyObservation(
             expected=wanted.structure,
             # A file that this image's HAProxy has not validated yet counts as missing, although it may be valid.
@@ -154,8 +155,14 @@ class HAProxyGateways:
             exporters(stack, spec, seen.containers),
         )
 
-    def _sight(self, stack: Stack, wish: GatewayWish, seen: EngineObservation) -> Sight:
-        written = self._files.read_gateway(stack.site)
+    def _sight(
+        self,
+        stack: Stack,
+        wish: GatewayWish,
+        wanted: WantedGateway,
+        written: WrittenGateway,
+        seen: EngineObservation,
+    ) -> Sight:
         asked = [
             c
             for c in seen.containers
@@ -175,6 +182,11 @@ class HAProxyGateways:
                 for id, answer in found.items()
             ),
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
+            unfilled={
+                container.id: pools
+                for container in answering
+                if (pools := tuple(self._unfilled(stack, container, found[container.id], wanted)))
+            },
             leftovers={
                 pool: Leftover.of(self._workers(stack, answering, pool))
                 for pool in unneeded(wish.table, written)
@@ -203,6 +215,15 @@ class HAProxyGateways:
         except ProxyError:
             # It is there; the next pass asks again.
             return Seen(processes, None)
+
+    def _unfilled(
+        self, stack: Stack, container: Container, told: Seen | None, wanted: WantedGateway
+    ) -> Iterator[str]:
+        """The pools that routes have to be led to, and that have fewer replicas in this HAProxy than the former ones."""
+        for former, pool in sorted(moves_between(told.maps, wanted.maps)) if told and told.maps else ():
+            there, new = (up_in(self._workers(stack, [container], each)) for each in (former, pool))
+            if there - new:
+                yield pool
 
     def _workers(self, stack: Stack, answering: Collection[Container], pool: str) -> Iterator[ProxyWorker]:
         for container in answering:
@@ -283,12 +304,19 @@ class HAProxyGateways:
                 self._haproxy(stack, slot).pool(request.pool).drain_servers(request.servers)
 
     def empty_pool(self, stack: Stack, request: EmptyPool) -> None:
-        """See GatewayProxy.empty_pool. The file comes last: as long as it names servers, they are looked for."""
+        """See GatewayProxy.empty_pool. A HAProxy may have read the file before it was written here, and not answer yet: as
+        long as the file has settings, the pool is looked at in each.
+        """
+        with _writing():
+            settings = self._settings(stack.site, request.pool) if request.servers else None
+            self._files.write_pool(stack.site, request.pool, (), settings)
         for slot in request.slots:
             with suppress(ProxyAwayError):
                 self._haproxy(stack, slot).pool(request.pool).delete_servers(request.servers, force=True)
-        with _writing():
-            self._files.write_pool(stack.site, request.pool, (), None)
+
+    def _settings(self, site: Site, pool: str) -> PoolSettings:
+        said = self._files.read_pools(site, [pool])[pool]
+        return (said and said.settings) or PoolSettings(Probe("/", "localhost", 2.0), 0.0)
 
     def _haproxy(self, stack: Stack, slot: int, seconds: float = CHANGE_SECONDS) -> OneHAProxy:
         return self._at(stack.site, slot, seconds)

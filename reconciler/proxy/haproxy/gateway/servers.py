@@ -87,7 +87,7 @@ class GatewayServers:
             return (
                 "its routes only redirect, so no request reaches its replicas; add a route without redirect"
             )
-        if any(way.pools for way in self._ways(stack.name, needs)):
+        if any(way.served and way.gateway in needs for way in self._ways(stack.name, needs)):
             return ""
         return f"waits for gateway {' and '.join(sorted(needs))} to give it a pool"
 
@@ -105,6 +105,7 @@ class GatewayServers:
                 # Without events, a change is seen by the next pass.
                 self._events.listen(whose(way.site), way.site)
         instances = tuple(self._instances(stack, ways, ports, expected))
+        led = {way.gateway: tuple(self._led(way, instances)) for way in ways}
         return ProxyObservation(
             expected=expected,
             # Files that disagree are written again, like those with other settings.
@@ -114,7 +115,7 @@ class GatewayServers:
             instances=instances,
             name=" and ".join(f"gateway {way.gateway}" for way in ways),
             file=" and ".join(map(_place, ways)),
-            awaited=self._awaited(ways, needs, instances),
+            awaited=_awaited(ways, needs, led),
             activity=None if stack.idle is None else self._activity(ways),
         )
 
@@ -130,13 +131,13 @@ class GatewayServers:
             raise ProxyError(reason)
         settings, shares = _settings(stack), dict(weights)
         for way in self._ways(stack.name, _needs(stack)):
-            for pool, port in way.pools.items():
+            for pool, port in way.served.items():
                 named = [
                     PoolServer(name, in_pool(address, port), shares.get(name, DEFAULT_WEIGHT))
                     for name, address in servers
                 ]
                 self._write(way, pool, named, settings)
-            entries = _checked(settings_maps, dict.fromkeys(way.pools, settings))
+            entries = _checked(settings_maps, dict.fromkeys(way.served, settings))
             for slot in way.slots:
                 with suppress(ProxyAwayError):
                     self._told_to(way, slot).set_entries(entries)
@@ -148,14 +149,14 @@ class GatewayServers:
     def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
         """See Proxy.add_servers."""
         for way, slot in self._told(stack, slots):
-            for pool in way.pools:
+            for pool in way.served:
                 with suppress(ProxyAwayError):
-                    _add(self._told_to(way, slot).pool(pool), pool, way.pools[pool], stack, servers)
+                    _add(self._told_to(way, slot).pool(pool), pool, way.served[pool], stack, servers)
 
     def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
         """See Proxy.set_weights."""
         for way, slot in self._told(stack, slots):
-            for pool in way.pools:
+            for pool in way.served:
                 with suppress(ProxyAwayError):
                     self._told_to(way, slot).pool(pool).set_weights(weights)
 
@@ -177,12 +178,15 @@ class GatewayServers:
 
     def withdraw(self, name: str, *, force: bool) -> int:
         """See Proxy.withdraw. A HAProxy that does not answer is left to its gateway, and its routes are gone with the
-        object.
+        object. Files keep their settings: as long as they do, the gateway looks for servers, also in a HAProxy that answers
+        later.
         """
         left = 0
         for way in self._ways(name, {}):
             for pool in way.every_pool:
-                self._write(way, pool, (), None)
+                said = self._files.read_pools(way.site, [pool])[pool]
+                if said and said.settings:
+                    self._write(way, pool, (), said.settings)
                 for slot in way.slots:
                     with suppress(ProxyError):
                         left += _empty(self._told_to(way, slot).pool(pool), force=force)
@@ -193,7 +197,16 @@ class GatewayServers:
         with self._numbering:
             for gateway in sorted(sites):
                 self._numbers.setdefault(gateway, len(self._numbers))
-        return tuple(ways_of(name, needs, sites, self._numbers, self._files))
+        ways = ways_of(name, needs, sites, self._numbers, self._files)
+        return tuple(way.keeping(self._still_led(way)) if way.former else way for way in ways)
+
+    def _still_led(self, way: Way) -> frozenset[str]:
+        """The pools that requests come to, in a HAProxy that runs or in one that starts."""
+        found = set(self._files.read_gateway(way.site).led.values())
+        for slot in way.slots:
+            with suppress(ProxyError):
+                found |= self._at(way.site, slot, LOOK_SECONDS).led_to()
+        return frozenset(found)
 
     def _told(self, stack: Stack, codes: Sequence[int]) -> Iterator[tuple[Way, int]]:
         """The HAProxies that have these names in operations."""
@@ -219,30 +232,20 @@ class GatewayServers:
                 # What it was started with is its gateway's business.
                 yield ProxyInstance(names[key], True, structure, workers, slot=key[2])
 
-    def _awaited(self, ways: Sequence[Way], needs: Needs, instances: Sequence[ProxyInstance]) -> str:
-        """What gateways still have to do for it, the first thing."""
-        had = {way.gateway: way for way in ways}
-        for gateway, wanted in sorted(needs.items()):
-            if gateway not in had or len(had[gateway].pools) < len(wanted):
-                return f"gateway {gateway} has no pool for some of its routes yet"
+    def _led(self, way: Way, instances: Sequence[ProxyInstance]) -> Iterator[frozenset[str]]:
+        """The pools that each HAProxy which takes connections leads to; one that leaves leads them to another one."""
         listening = {i.slot for i in instances if any(worker.current for worker in i.workers)}
-        for way in ways:
-            for slot in way.slots:
-                # One that leaves leads requests to another one.
+        for slot in way.slots:
+            if way.code(slot) in listening:
                 with suppress(ProxyError):
-                    if way.code(slot) in listening and (missing := self._not_led_to(way, slot)):
-                        return f"gateway {way.gateway} does not lead requests to pool {missing[0]} yet"
-        return ""
-
-    def _not_led_to(self, way: Way, slot: int) -> list[str]:
-        return sorted(set(way.pools) - self._at(way.site, slot, LOOK_SECONDS).led_to())
+                    yield self._at(way.site, slot, LOOK_SECONDS).led_to()
 
     def _written(self, way: Way) -> Iterator[tuple[int, WrittenPool | None]]:
         try:
-            found = self._files.read_pools(way.site, tuple(way.pools))
+            found = self._files.read_pools(way.site, tuple(way.served))
         except OSError as error:
             raise ProxyError(f"cannot read {_place(way)}: {error}") from error
-        for pool, port in way.pools.items():
+        for pool, port in way.served.items():
             yield port, found[pool]
 
     def _write(
@@ -282,7 +285,7 @@ def _settings(stack: Stack) -> PoolSettings:
 
 def _state(ways: Sequence[Way], settings: PoolSettings) -> str:
     """The digest of all that files of pools say besides servers."""
-    pools = sorted(f"{way.gateway} {pool} {port}" for way in ways for pool, port in way.pools.items())
+    pools = sorted(f"{way.gateway} {pool} {port}" for way in ways for pool, port in way.served.items())
     return hashlib.sha256("\n".join([*pools, settings_text(settings)]).encode()).hexdigest()[:12]
 
 
@@ -299,9 +302,22 @@ def _in_plan(said: WrittenPool, port: int, ports: Ports) -> tuple[PoolServer, ..
     )
 
 
+def _awaited(ways: Sequence[Way], needs: Needs, led: Mapping[str, Sequence[frozenset[str]]]) -> str:
+    """What gateways still have to do for it, the first thing."""
+    had = {way.gateway: way for way in ways}
+    for gateway, wanted in sorted(needs.items()):
+        if gateway not in had or len(had[gateway].pools) < len(wanted):
+            return f"gateway {gateway} has no pool for some of its routes yet"
+    for way in ways:
+        for pools in led[way.gateway]:
+            if missing := sorted(set(way.pools) - pools):
+                return f"gateway {way.gateway} does not lead requests to pool {missing[0]} yet"
+    return ""
+
+
 def _place(way: Way) -> str:
-    pools = ", ".join(way.pools)
-    return f"{'pools' if len(way.pools) > 1 else 'pool'} {pools or 'none'} of gateway {way.gateway}"
+    pools = ", ".join(way.served)
+    return f"{'pools' if len(way.served) > 1 else 'pool'} {pools or 'none'} of gateway {way.gateway}"
 
 
 def _add(at: Pool, pool: str, port: int, stack: Stack, servers: Sequence[NewServer]) -> None:

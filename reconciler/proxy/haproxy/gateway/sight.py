@@ -9,7 +9,7 @@ from reconciler.core.assess.observation import Admin, ProxyInstance, ProxyWorker
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import Maps
 
-__all__ = ["Leftover", "Sight"]
+__all__ = ["Leftover", "Sight", "up_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,21 @@ class Leftover:
         )
 
 
+def up_in(workers: Iterable[ProxyWorker]) -> frozenset[str]:
+    """The servers that get new requests in these workers."""
+    return frozenset(
+        server.name
+        for worker in workers
+        for server in worker.servers
+        if worker.current and server.admin is Admin.READY and server.up
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Sight:
     """`slots` are those that were named to services, `instances` the HAProxies that were asked, and `maps` those of each
-    that answers, by its container's ID; `leftovers` are the pools that no route leads to and that may have servers.
+    that answers, by its container's ID; `unfilled` are the pools that it does not have the replicas of, although routes are
+    to move there from pools that have them. `leftovers` are the pools that no route leads to and that may have servers.
     `is_certified`: the certificates that are wanted are written. `uncertified` are the containers' IDs of HAProxies that
     have others.
     """
@@ -51,6 +62,7 @@ class Sight:
     slots: tuple[int, ...] = ()
     instances: tuple[ProxyInstance, ...] = ()
     maps: Mapping[str, Maps] = field(default_factory=dict)
+    unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     leftovers: Mapping[str, Leftover] = field(default_factory=dict)
     is_certified: bool = True
     uncertified: frozenset[str] = frozenset()

@@ -65,14 +65,19 @@ def want(
 ) -> WantedGateway:
     """What a gateway has to be. Unless it is `quiet`, no pools are added beside those that services wait for."""
     needs = needs_of(table)
-    names = tuple(written.pools) or pool_names(SPARES)
+    # Before the first configuration, services may have written the files of pools that they were given.
+    names = (
+        tuple(written.pools)
+        if written.structure
+        else tuple(dict.fromkeys((*pool_names(SPARES), *written.pools)))
+    )
     assignment = assign(needs.values(), written.held, written.busy, names)
     pools = _with_spares(names, assignment, written.busy, quiet=quiet)
     former = written.led
     routed = {
-        route: _pool(former.get(route, ""), assignment.pools[need], need, assignment, written)
+        route: pool
         for route, need in needs.items()
-        if need in assignment.pools
+        if (pool := _pool(former.get(route, ""), assignment.pools.get(need, ""), need, assignment, written))
     }
     settings = {pool: said for pool, said in written.settings.items() if pool in assignment.pools.values()}
     return WantedGateway(
@@ -93,7 +98,9 @@ def want(
 
 
 def _pool(former: str, pool: str, need: Need, assignment: Assignment, written: WrittenGateway) -> str:
-    """The pool that a route leads to: the former one until its service has put servers into the new one."""
+    """The pool that a route leads to: the former one until there is a new one with servers of its service. Empty for one
+    that has neither.
+    """
     said, there = written.pools.get(pool), written.pools.get(former)
     is_filled = said is not None and bool(said.servers)
     is_usable = there is not None and bool(there.servers)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from reconciler.core.desired.stack import Site
@@ -23,8 +23,9 @@ Needs = Mapping[str, frozenset[Need]]
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A gateway in which a service has pools: `pools` are those that it needs, `former` ones its gateway is to take back;
-    both with the port of the replicas, 0 for that of the service. `number` tells gateways apart.
+    """A gateway in which a service has pools: `pools` are those that it needs, `kept` former ones that requests still come
+    to, and `former` those that its gateway is to take back; all with the port of the replicas, 0 for that of the service.
+    `number` tells gateways apart.
     """
 
     gateway: str
@@ -33,11 +34,23 @@ class Way:
     pools: Mapping[str, int]
     former: Mapping[str, int]
     slots: tuple[int, ...]
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def served(self) -> Mapping[str, int]:
+        """The pools whose servers are the service's business."""
+        return {**self.pools, **self.kept}
+
+    def keeping(self, pools: Collection[str]) -> Way:
+        """The same way, when requests come to these pools."""
+        kept = {pool: port for pool, port in self.former.items() if pool in pools}
+        former = {pool: port for pool, port in self.former.items() if pool not in pools}
+        return replace(self, kept=kept, former=former)
 
     @property
     def every_pool(self) -> Mapping[str, int]:
         """All pools that may have its servers; there is at least one."""
-        return {**self.pools, **self.former}
+        return {**self.served, **self.former}
 
     def code(self, slot: int) -> int:
         """The name of a slot in operations."""

@@ -25,14 +25,14 @@ from reconciler.core.assess.observation import (
     Pull,
     State,
 )
-from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.core.desired.stack import Probe, Role, Site, Stack
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.haproxy.gateway.containers import gateway_stack
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import maps_of
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
-from reconciler.proxy.haproxy.gateway.pool_file import WrittenPool
+from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import SPARES, Need, PoolKind, pool_names
 from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
 from reconciler.proxy.haproxy.gateway.wanted import want
@@ -47,6 +47,8 @@ SSH = Listener(name="ssh", port=22, protocol="TCP")
 SPEC = GatewaySpec(listeners=(HTTP,), drain_seconds=10.0)
 ON_HOST = SPEC.model_copy(update={"network": "host"})
 FILES = Need("files", 0, PoolKind.HTTP)
+
+SETTINGS = PoolSettings(Probe("/", "localhost", 2.0), 30.0)
 
 
 def table_of(*services: str, spec: GatewaySpec = SPEC) -> Table:
@@ -75,6 +77,7 @@ class Scene:
     mute: Collection[str] = ()
     running_maps: Mapping[str, Mapping[str, str]] | None = None
     is_busy: bool = False
+    unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def plan(self) -> str:
         stack = stack_of(self.spec, *self.networks)
@@ -87,6 +90,7 @@ class Scene:
             instances=instances,
             maps={i.container: maps for i in instances if i.answering and not self.is_busy},
             leftovers=self.leftovers,
+            unfilled=self.unfilled,
         )
         written = self.written.structure if self.written.image == self.spec.image else None
         proxy = ProxyObservation(wanted.structure, written or None, {}, instances)
@@ -205,6 +209,14 @@ def test_a_map_that_an_older_worker_does_not_have_is_not_changed() -> None:
 
 def test_a_haproxy_that_is_too_busy_to_tell_its_routes_is_asked_again() -> None:
     assert running(is_busy=True).plan() == "waiting: haproxy-1 has not told its routes"
+
+
+def test_routes_do_not_move_before_a_haproxy_has_the_replicas() -> None:
+    maps = {**as_written().maps, "routes": {"files.test/": "files.0|z001|~|0"}}
+    scene = running(running_maps=maps, unfilled={"haproxy-1": ("h001",)})
+    assert scene.plan() == "waiting: haproxy-1 does not have the replicas of pool h001 yet"
+    scene.unfilled = {}
+    assert scene.plan() == "[1] change routes of haproxy-1 (stale)"
 
 
 def test_another_structure_is_a_reload_and_routes_do_not_wait_for_it() -> None:
@@ -352,6 +364,18 @@ def test_a_pool_that_is_spare_already_is_not_made_so_again() -> None:
     scene = held_by_wiki(servers=())
     scene.written = replace(scene.written, pools={**scene.written.pools, "h009": WrittenPool()})
     assert scene.plan() == "[1] write 1 routes, with other pools for wiki (stale)"
+
+
+def test_a_pool_that_a_haproxy_still_leads_to_is_left_to_its_service() -> None:
+    scene = held_by_wiki(current=("a", "b"))
+    scene.running_maps = {**scene.written.maps, "routes": {"wiki.test/": "wiki.0|h009|~|0"}}
+    assert scene.plan() == "[1] change routes of haproxy-1 (stale)"
+
+
+def test_a_pool_is_spare_when_no_haproxy_has_a_server_of_it() -> None:
+    scene = held_by_wiki(servers=())
+    scene.written = replace(scene.written, pools={**scene.written.pools, "h009": WrittenPool(SETTINGS)})
+    assert "] make pool h009 spare (surplus: wiki)" in scene.plan()
 
 
 def test_a_pool_whose_service_is_gone_has_nothing_to_wait_for() -> None:

@@ -94,6 +94,22 @@ def test_a_route_leads_to_its_former_pool_until_the_new_one_has_servers() -> Non
     assert wanted(table, others).maps["routes"] == {"files.test/": "files.0|s001|~|0"}
 
 
+def test_a_route_keeps_its_former_pool_as_long_as_there_is_none_of_the_new_kind() -> None:
+    sticky = Claimant("files", START, (Route(hostnames=("files.test",), sticky="cookie"),))
+    table = settle({"main": SPEC}, [sticky])[0]["main"]
+    maps = {"routes": {"files.test/": "files.0|h001|~|0"}}
+    seen = replace(written("files", h001=BUSY), maps=maps, pools={"h001": BUSY})
+
+    found = wanted(table, seen)
+    assert (found.maps["routes"], found.needed) == (maps["routes"], {"h001"})
+    assert "s001" in found.pools
+
+
+def test_pools_that_services_wrote_before_the_first_configuration_are_not_all() -> None:
+    seen = replace(written("files", h002=WrittenPool()), structure="", pools={"h002": WrittenPool()})
+    assert set(wanted(table_of("files"), seen).pools) == set(pool_names(SPARES))
+
+
 def test_a_pool_without_a_holder_that_has_servers_is_given_to_none() -> None:
     seen = written(h001=BUSY)
 
