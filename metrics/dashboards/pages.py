@@ -54,6 +54,7 @@ OVERVIEW: Final = Page(
                     help="Services that do not, or not yet, match their manifests.",
                 ),
                 _number("Suspended", "sum(vault_suspended)"),
+                _number("Asleep", "sum(vault_asleep) or vector(0)", help="Services that wait for a request."),
                 _number("Rollbacks in 24 h", "sum(increase(vault_rollbacks_total[24h]))"),
                 _number(
                     "Requests", f"sum(rate(haproxy_frontend_http_requests_total{{{_WEB}}}[{_RATE}]))", "reqps"
@@ -257,7 +258,8 @@ SERVICE: Final = Page(
                     unit="s",
                 ),
                 _lines(
-                    "Rotations, rollbacks, deaths",
+                    "Rotations, rollbacks, deaths, wakes",
+                    (f"increase(vault_wakes_total{{{_MINE}}}[{_RATE}])", "woken"),
                     (
                         f"sum by (result) (increase(vault_rotations_total{{{_MINE}}}[{_RATE}]))",
                         "rotated: {{result}}",
@@ -299,6 +301,7 @@ CONTROLLER: Final = Page(
                 _quantiles("Length of a pass", "vault_reconcile_duration_seconds"),
                 _lines("Workers", ("vault_active_workers", "busy"), ("vault_workers", "alive")),
                 _quantiles("Duration of an operation", "vault_operation_duration_seconds", by="kind"),
+                _quantiles("From a waiting request to a replica", "vault_wake_duration_seconds"),
                 _lines(
                     "Event stream reconnects",
                     (f"rate(vault_event_stream_reconnects_total[{_RATE}])", "reconnects"),

@@ -49,7 +49,11 @@ class MemoryActivity:
         started, now, last = max(born, default=None), self._clock(), self.last(project)
         if started is None:
             return None
-        open_ = self.waiting.get(project, 0) + len(self._ends[project])
         if last >= started:
-            return Activity(now - last, is_known=True, open=open_)
-        return Activity(now - started, is_known=False, open=open_)
+            return Activity(now - last, is_known=True, open=self.open(project))
+        return Activity(now - started, is_known=False, open=self.open(project))
+
+    def open(self, project: str) -> int:
+        """The requests that are under way or wait."""
+        self.last(project)
+        return self.waiting.get(project, 0) + len(self._ends[project])
