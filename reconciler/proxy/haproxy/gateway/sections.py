@@ -17,6 +17,10 @@ __all__ = ["SLOTS", "http_section", "tcp_section"]
 
 SLOTS: Final = 8
 """Slots whose sockets a leaving worker tries: a pair, and those that are still leaving."""
+TRIES: Final = 200
+"""How often a request looks for a socket that has a listener, of which there may be one in all slots. Requests at the same
+time take turns, so that each meets a random socket: (7/8)^200 of them, 1 in 10^11, would find none.
+"""
 TRUSTED_HOPS: Final = 3
 """Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
 HTTPS_PORT: Final = 443
@@ -164,7 +168,7 @@ def _tls_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obj
         "proxy_protocol": repeated(
             _EXPECT, [{**own, "name": f"{listener.name}-tls"}] if listener.proxy_protocol else []
         ),
-        "retries": 2 * SLOTS + 1,
+        "retries": TRIES,
         "servers": repeated(_TLS_SERVER, [{**own, "n": n} for n in range(1, SLOTS + 1)]),
     }
     return filled(_HERE / "tls.cfg.template", {**own, **parts})
@@ -185,5 +189,5 @@ def _expected(listeners: Sequence[Listener], values: Mapping[str, object]) -> st
 def _successor(name: str, mode: str, values: Mapping[str, object]) -> str:
     servers = repeated(_SUCCESSOR_SERVER, [{**values, "name": name, "n": n} for n in range(1, SLOTS + 1)])
     more = _SUCCESSOR_HTTP if mode == "http" else ""
-    own = {"name": name, "mode": mode, "retries": 2 * SLOTS - 1, "more": more, "servers": servers}
+    own = {"name": name, "mode": mode, "retries": TRIES, "more": more, "servers": servers}
     return repeated(_SUCCESSOR, [own])

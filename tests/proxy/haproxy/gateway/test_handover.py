@@ -43,6 +43,7 @@ class Clients:
     address: str
     answered: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    pause: float = 0.02
     lost: list[str] = field(default_factory=list)
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -66,7 +67,7 @@ class Clients:
             if not keep_this and connection:
                 connection.close()
                 connection = None
-            self.ended.wait(0.02)
+            self.ended.wait(self.pause)
         if connection:
             connection.close()
 
@@ -82,10 +83,13 @@ KINDS = ((HTTP, "/", False), (HTTPS, "/", True), (HTTP, "/api/healthz", False), 
 
 @contextmanager
 def load(
-    world: GatewayWorld, kinds: Sequence[tuple[int, str, bool]] = KINDS, **headers: str
+    world: GatewayWorld,
+    kinds: Sequence[tuple[int, str, bool]] = KINDS,
+    pause: float = 0.02,
+    **headers: str,
 ) -> Iterator[Clients]:
     """HTTP, HTTPS, a stripped path and TCP, while something else happens."""
-    clients = Clients(world.address, headers=headers)
+    clients = Clients(world.address, headers=headers, pause=pause)
     threads = [
         threading.Thread(target=clients.run, args=(port, path), kwargs={"tls": tls, "keep": keep})
         for port, path, tls in kinds
@@ -112,6 +116,23 @@ def test_reload_and_hand_over_lose_nothing(world: GatewayWorld, replicas: dict[s
 
     with load(world) as clients:
         _replace_twice(world)
+
+    assert clients.lost == []
+
+
+def test_a_crowd_finds_the_successor_among_sockets_of_others(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    """Of the sockets of all slots one has a listener, and requests that look for it at once take turns."""
+    world.write(SPEC)
+    world.start()
+    world.serve(*ROUTES, replicas=[replicas["one"], replicas["two"]])
+
+    with load(world, [(HTTP, "/", False)] * 32, pause=0.0) as clients:
+        for seconds in range(61, 67):
+            world.spec = SPEC.model_copy(update={"timeouts": GatewayTimeouts(client=float(seconds))})
+            world.write(world.spec)
+            Runtime(world.master(), "h001").reload(structure(world.spec, POOLS))
 
     assert clients.lost == []
 
