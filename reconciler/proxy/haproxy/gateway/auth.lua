@@ -139,7 +139,8 @@ end
 
 local function checked(txn, client, stored, password, proof)
     local failures = txn:get_var("txn.failures") or 0
-    if failures < MOST_TRIES and remembered(txn, proof) then
+    local tries = failures + (txn:get_var("txn.unchecked") or 0)
+    if tries < MOST_TRIES and remembered(txn, proof) then
         return "known"
     end
     local line, mine = line_up(client)
