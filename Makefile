@@ -56,7 +56,7 @@ lint: venv ## Check style, types and imports between packages
 	@$(VENV)/mypy
 	@$(VENV)/lint-imports
 
-bench: venv engine images ## Measure against Compose, Swarm and the bare engine, and write docs/benchmarks.md (20 minutes)
+bench: venv engine images ## Measure against Compose, Swarm and the bare engine, and write docs/benchmarks.md (30 minutes)
 	@$(VENV)/python -m benchmarks
 	@scripts/benchmark-picture
 

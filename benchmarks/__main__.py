@@ -20,7 +20,8 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.row import Row
 
 FAMILIES: Final = (
-    "noop", "reaction", "rollout", "alone", "scale", "first_apply", "planning", "commands", "suite", "at_rest", "gitops",
+    "noop", "reaction", "rollout", "alone", "scale", "first_apply", "planning", "commands", "suite", "density",
+    "throughput", "at_rest", "gitops",
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.harness import page
 from benchmarks.harness.contestants import DEADLINE, PLUGINS, Setting
@@ -31,7 +31,7 @@ SETTING: Final = Setting(replicas=3)
 def rows(lab: Lab, rounds: int = ROUNDS) -> Iterator[Row]:
     """The time of the command, and what clients lost."""
     seconds, failed, asked = [], [], 0
-    spec = {
+    spec: dict[str, Any] = {
         "replicas": SETTING.replicas,
         "env": SETTING.env,
         "strategy": {"rollingUpdate": {"maxSurge": "100%"}},

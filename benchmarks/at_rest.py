@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import psutil
 
@@ -50,7 +50,7 @@ def rows(lab: Lab) -> Iterator[Row]:
 
 def _rest(count: int, replicas: int, seconds: float) -> Iterator[Row]:
     shares, memory = [], []
-    spec = {"plugin": "idle", "replicas": replicas, "healthcheck": {"interval": "1m"}}
+    spec: dict[str, Any] = {"plugin": "idle", "replicas": replicas, "healthcheck": {"interval": "1m"}}
     patience = DEADLINE + count * (replicas + CONTAINERS_BESIDE) / STARTS_A_SECOND
     with crowd(count, **spec) as services, services.stage.controller() as controller:
         process = psutil.Process(controller.pid)

@@ -111,7 +111,12 @@ def ours(setting: Setting, **strategy: Any) -> Iterator[Subject]:
     """A controller with a manifest, which is edited."""
     budget = strategy or {"rollingUpdate": {"maxSurge": "100%"}}
     command = (*VAULTCTL, "--log-format", "json")
-    spec = {"plugin": PLUGIN, "replicas": setting.replicas, "strategy": budget, "env": setting.env}
+    spec: dict[str, Any] = {
+        "plugin": PLUGIN,
+        "replicas": setting.replicas,
+        "strategy": budget,
+        "env": setting.env,
+    }
     with ExitStack() as stack:
         stage = stack.enter_context(staged(**spec))
         stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)

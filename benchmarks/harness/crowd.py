@@ -42,7 +42,10 @@ def most_services(lab: Lab) -> int:
 
 @dataclass(frozen=True)
 class Crowd:
-    """Services and their ports; `stage` has their directories and runs `vaultctl` on them."""
+    """Services and their ports; `stage` has their directories and runs `vaultctl` on them, and perhaps a gateway.
+
+    With one, each has a route to its own name below `localhost`, and its port is not used.
+    """
 
     stage: Stage
     ports: Mapping[str, int]
@@ -70,7 +73,10 @@ class Crowd:
     def write(self, name: str, spec: Mapping[str, Any]) -> None:
         """Write a manifest atomically."""
         document = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": name}}
-        document |= {"spec": {**spec, "ports": {"http": self.ports[name]}}}
+        way_in: dict[str, Any] = {"ports": {"http": self.ports[name]}}
+        if self.stage.gateway:
+            way_in = {"route": {"hostnames": [f"{name}.localhost"], "gateway": self.stage.gateway}}
+        document |= {"spec": {**spec, **way_in}}
         temporary = self.manifest(name).with_suffix(".new")
         temporary.write_text(yaml.safe_dump(document))
         temporary.replace(self.manifest(name))
@@ -81,12 +87,15 @@ class Crowd:
 
 
 @contextmanager
-def crowd(count: int, **spec: Any) -> Iterator[Crowd]:
-    """`count` services with this spec, written down; what was made of them is removed afterwards."""
+def crowd(count: int, *, gateway: Mapping[str, Any] | None = None, **spec: Any) -> Iterator[Crowd]:
+    """`count` services with this spec, written down, behind a gateway with the spec `gateway` or each with a port; what was
+    made of them is removed afterwards.
+    """
     mark = secrets.token_hex(2)
     # Short, because the path of a UNIX socket may have no more than 107 characters.
     root = Path(tempfile.mkdtemp(prefix="vr-"))
-    stage = Stage(root)
+    name = f"g-{mark}" if gateway is not None else ""
+    stage = Stage(root, gateway=name, gateway_spec=dict(gateway or {}))
     stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
     names = [f"t-{mark}-{number}" for number in range(count)]
     services = Crowd(stage, dict(zip(names, free_ports(count), strict=True)))
@@ -95,6 +104,9 @@ def crowd(count: int, **spec: Any) -> Iterator[Crowd]:
             services.write(name, spec)
         yield services
     finally:
+        if name:
+            # First, because it is connected to the networks of the services.
+            remove_project(stage.front_project)
         with ThreadPoolExecutor(REMOVERS) as removers:
             list(removers.map(remove_project, map(project_of, services.names)))
         shutil.rmtree(root)
