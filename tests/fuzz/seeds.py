@@ -55,7 +55,55 @@ apiVersion: v1
 kind: ConfigMap
 metadata: {name: foreign}
 """
-MANIFESTS: Final = (_FULL, _TWO, *(path.read_text() for path in sorted(Path("manifests").glob("*.yaml"))))
+_SERVED: Final = """\
+apiVersion: v1
+kind: List
+metadata: {resourceVersion: ""}
+items:
+- apiVersion: vault.internal/v1alpha1
+  kind: VaultService
+  metadata:
+    name: files
+    namespace: default
+    uid: 0d5b0d9e-6f8f-4bb1-9d1f-7a0c3f4a2c11
+    annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}", note: x}
+    managedFields: [{manager: kubectl, fieldsV1: {"f:spec": {".": {}}}}]
+  spec: {plugin: whoami}
+- {apiVersion: v1, kind: Secret, metadata: {name: s}}
+"""
+"""What `kubectl get -o yaml` prints."""
+
+MANIFESTS: Final = (
+    _FULL,
+    _TWO,
+    _SERVED,
+    *(path.read_text() for path in sorted(Path("manifests").glob("*.yaml"))),
+)
+
+TEMPLATES: Final = (
+    '{range .items[*]}{.metadata.name}{"\\t"}{.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}',
+    "kind is {.kind}: {..name} {.items[-1:].spec['plugin', 'replicas']} {.items[0:2:1].*}",
+    r"{@.items[?(@.spec.replicas>=2)].metadata.labels.example\.org/tier}{['kind']}{.a.b[?(@.c)]}",
+)
+SELECTORS: Final = (
+    "team=web,tier in (a, b),size!=1,!beta,example.org/rack,n>3",
+    "metadata.name=files,metadata.namespace!=other",
+)
+ANSWER: Final[dict[str, Any]] = {
+    "kind": "List",
+    "items": [
+        {
+            "metadata": {"name": "files", "labels": {"example.org/tier": "a"}},
+            "spec": {"plugin": "x", "replicas": 2},
+        },
+        {
+            "metadata": {"name": "wiki"},
+            "spec": {"suspend": True},
+            "status": {"conditions": [{"type": "Ready"}]},
+        },
+    ],
+}
+"""What templates are asked about."""
 
 ENV_FILES: Final = (
     f"# settings\nexport A=1\nB='single {CANARY}'\nC=\"double \\n {CANARY}\" # why\nD={CANARY} # why\n\nE=\n",

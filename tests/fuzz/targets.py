@@ -24,7 +24,13 @@ import yaml
 from starlette.applications import Starlette
 
 from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
+from reconciler.api.query.errors import QueryError
+from reconciler.api.query.jsonpath import find, relaxed, render, template
+from reconciler.api.query.selectors import FieldSelector, LabelSelector
 from reconciler.api.text_file import decode
+from reconciler.app.columns import custom_columns
+from reconciler.app.goals import parse_goal
+from reconciler.app.selecting import FIELDS as FIELDS_OF_OBJECTS
 from reconciler.core.admission.policy import Profile
 from reconciler.core.admission.rules import FIELDS, RULES
 from reconciler.core.compose.interpolation import escape
@@ -65,6 +71,25 @@ def manifest(random: Random, directory: Path) -> None:
             found.resource.model_dump_json().encode()
     except ManifestError as error:
         _complain(error.problems, path)
+
+
+def question(random: Random, _: Path) -> None:
+    """A template, a path or a selector on the command line."""
+    text = mutate_text(random.choice(seeds.TEMPLATES), random, seeds.TEMPLATES)
+    chosen = mutate_text(random.choice(seeds.SELECTORS), random, seeds.SELECTORS)
+    asked: tuple[Callable[[], object], ...] = (
+        lambda: render(template(text), seeds.ANSWER),
+        lambda: find(relaxed(text), seeds.ANSWER),
+        lambda: parse_goal(f"jsonpath={text}").is_met(seeds.ANSWER),
+        lambda: custom_columns(f"NAME:{text}"),
+        lambda: LabelSelector.parse(chosen).matches({"team": "web", "n": "4"}),
+        lambda: FieldSelector.parse(chosen, FIELDS_OF_OBJECTS).matches({"metadata.name": "files"}),
+    )
+    for ask in asked:
+        try:
+            ask()
+        except QueryError as error:
+            _printable(str(error))
 
 
 def env_file(random: Random, directory: Path) -> None:
@@ -180,6 +205,7 @@ _APP: Final = Starlette(routes=[hook_route(seeds.SECRET, [HookTarget("files", "m
 
 TARGETS: Final[Mapping[str, Target]] = {
     "manifest": manifest,
+    "question": question,
     "env file": env_file,
     "fragment": fragment,
     "haproxy.cfg": haproxy_config,
