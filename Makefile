@@ -29,7 +29,7 @@ test: venv engine images ## Run every test, including those on the real engine (
 	@$(VENV)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 zero-loss: venv engine images ## Try every change under load, behind a HAProxy of its own and behind a gateway
-	@EVERY_WAY=1 $(VENV)/pytest -m promise tests/e2e
+	@EVERY_WAY=1 $(VENV)/pytest -m "promise or turns" tests/e2e
 
 simulate: venv ## Run 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)

@@ -12,6 +12,8 @@ import faulthandler
 import logging
 import os
 from collections.abc import Generator, Iterator
+from datetime import date
+from typing import Final
 
 import hypothesis
 import pytest
@@ -22,6 +24,12 @@ from tests.threat_model import promised
 
 STACKS_SECONDS = 30.0
 """How much later than a test's time-out the process is ended that a time-out cannot interrupt."""
+
+TURNS: Final = 3
+TURN: Final = int(os.environ.setdefault("TURN", str(date.today().toordinal())))
+"""Which part of the tests marked `turns` a run has: another one each day, because a run of all tests has half an hour. All
+workers take that of the process that started them.
+"""
 
 _stderr = pytest.StashKey[int]()
 
@@ -43,6 +51,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Called in each worker; the tests of a file stay together, in their order."""
+    _keep_those_in_turn(config, items)
     paths = promised()
     for item in items:
         if any(item.path.is_relative_to(path) for path in paths):
@@ -52,6 +61,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             {item.path for item in items if item.get_closest_marker(name)} for name in ("long", "docker")
         )
         items.sort(key=lambda item: (item.path not in first, item.path not in second))
+
+
+def _keep_those_in_turn(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the others of those marked `turns`, if whole directories are run."""
+    named = [path for path in config.args if ".py" in path]
+    if "EVERY_WAY" in os.environ or named:
+        return
+    marked = [item for item in items if item.get_closest_marker("turns")]
+    others = {item for number, item in enumerate(marked) if number % TURNS != TURN % TURNS}
+    if others:
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=list(others))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -24,7 +24,7 @@ from tests.e2e.stage import HOST, Stage
 from tests.e2e.test_routed import OTHER_HOST, processes
 from tests.e2e.waiting import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 PASSWORD: Final = "open sesame"
 

@@ -16,7 +16,7 @@ from tests.e2e.gateway_stage import GatewayStage, Requests, another_image, gatew
 from tests.e2e.stage import free_ports
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 
 CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {

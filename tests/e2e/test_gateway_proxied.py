@@ -49,7 +49,7 @@ backend protocol
     server gateway {edge}:{proxied} source {edge} send-proxy-v2
 """
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 
 @dataclass

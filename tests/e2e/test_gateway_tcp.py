@@ -29,7 +29,7 @@ PATIENCE = 60.0
 """Longer than a gateway holds a connection."""
 PAUSE = 0.02
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 
 @dataclass

@@ -21,7 +21,7 @@ from tests.e2e.stage import free_ports
 from tests.e2e.tls_client import curl, served_serial
 from tests.e2e.waiting import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 
 @pytest.fixture(params=["published", "host"])

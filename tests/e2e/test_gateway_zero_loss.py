@@ -17,7 +17,7 @@ OTHER_HOST = "other.example.org"
 CLOSED_SECONDS = 20.0
 """Longer than another container takes to publish the ports; on a quiet machine that is about a second."""
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 
 def _with_another_listener(stage: Stage) -> int:

@@ -18,7 +18,7 @@ from tests.e2e.proof import harsh_stage
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 AFTER = 4
 HOLD = 90

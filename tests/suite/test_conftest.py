@@ -43,3 +43,29 @@ def test_one_that_may_take_as_long_as_it_likes_does(pytester: pytest.Pytester) -
         "def test_quick(): pass\n"
     )
     assert pytester.runpytest_subprocess("-p", "no:cacheprovider").ret == 0
+
+
+@pytest.mark.parametrize("every_way", [False, True])
+def test_each_of_those_in_turn_runs_on_one_of_three_days(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, every_way: bool
+) -> None:
+    pytester.makeconftest(
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\nfrom tests.conftest import *\n"
+        "def pytest_configure(config): config.addinivalue_line('markers', 'turns')\n"
+        "del pytest_unconfigure, pytest_runtest_protocol\n"
+    )
+    pytester.makepyfile(
+        test_it="import pytest\n@pytest.mark.turns\n@pytest.mark.parametrize('n', range(4))\ndef test_it(n): pass\n"
+        "def test_always(): pass\n"
+    )
+    monkeypatch.delenv("EVERY_WAY", raising=False)
+    if every_way:
+        monkeypatch.setenv("EVERY_WAY", "1")
+    ran = []
+    for day in ("8", "9", "10"):
+        monkeypatch.setenv("TURN", day)
+        done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-v", timeout=120)
+        ran += [line for line in done.outlines if "PASSED" in line]
+    times = 3 if every_way else 1
+    assert [sum(f"test_it[{n}]" in line for line in ran) for n in range(4)] == [times] * 4
+    assert sum("test_always" in line for line in ran) == 3
