@@ -647,8 +647,9 @@ class GatewaySimulation(Simulation):
             route = matched(table, host, path)
             if (answer.route if answer else None) != route:
                 raise Violation(f"{host}{path} is led to {answer}, not to {route}")
-            if answer and answer.pool and not answer.server:
-                raise Violation(f"{host}{path} has no server in HAProxy {process.slot} of {name}")
+            if answer and answer.pool and bool(answer.server) == (route in table.stopped):
+                had = "a" if answer.server else "no"
+                raise Violation(f"{host}{path} has {had} server in HAProxy {process.slot} of {name}")
 
     def _proxies_of(self, name: str) -> list[MemoryContainer]:
         return [c for c in self.machine.of(project_of(name)) if c.role is Role.PROXY]
