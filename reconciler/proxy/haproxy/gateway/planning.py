@@ -181,8 +181,9 @@ def _leftovers(
     assessment: Assessment, wanted: WantedGateway, sight: Sight, services: Collection[str]
 ) -> Iterator[Operation | Wait]:
     """Drain, then empty the pools that no route leads to. One whose service is gone has nothing left to wait for."""
-    if assessment.silent:
-        # Its sessions are unknown, and it may still send requests there; it is replaced first.
+    untold = {each.container for each in sight.instances if each.answering} - sight.maps.keys()
+    if assessment.silent or untold:
+        # Its sessions or its routes are unknown, and it may still send requests there.
         return
     owners = {pool: need.service for need, pool in wanted.held.items()}
     led = frozenset(pool for maps in sight.maps.values() for pool in led_by(maps))

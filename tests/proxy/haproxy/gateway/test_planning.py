@@ -391,6 +391,13 @@ def test_no_pool_is_emptied_while_a_haproxy_does_not_answer() -> None:
     assert "empty" not in scene.plan()
 
 
+def test_no_pool_is_emptied_while_a_haproxy_has_not_told_where_its_routes_lead() -> None:
+    scene = held_by_wiki(servers=("a", "b"), current=("a", "b"))
+    assert "drain pool h009" in scene.plan()
+    scene.is_busy = True
+    assert "h009" not in scene.plan()
+
+
 def test_a_pool_that_is_needed_again_is_left_alone() -> None:
     scene = held_by_wiki(current=("a",))
     scene.table = table_of("files", "wiki")
