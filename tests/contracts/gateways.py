@@ -313,7 +313,7 @@ class PoolsInMemory(PoolsWorld):
             case "KILL":
                 self.machine.kill(container, by_hand=True)
             case "STOP":
-                self.gateways.mute.add(container.id)
+                self.gateways.slow.add(container.id)
             case "USR1":
                 self.machine.stop(container, inf)
 

@@ -79,7 +79,7 @@ class ProxyWorld(ABC):
 
     @abstractmethod
     def freeze(self, slot: int = 1) -> None:
-        """Let it answer nothing any more."""
+        """Let its master answer nothing any more; its worker serves on."""
 
     @abstractmethod
     def late(self) -> Replica:
@@ -297,7 +297,7 @@ class WorldInMemory(ProxyWorld):
         self.machine.stop(self.machine.containers[self.containers[slot].id], inf)
 
     def freeze(self, slot: int = 1) -> None:
-        self.proxy.mute.add(self.containers[slot].id)
+        self.proxy.slow.add(self.containers[slot].id)
 
     def late(self) -> Replica:
         return Replica("late", self._web("late", boot=1.0))

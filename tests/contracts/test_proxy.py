@@ -314,6 +314,7 @@ def test_one_that_is_gone_is_a_fact_and_no_obstacle(world: ProxyWorld) -> None:
     world.kill()
     (instance,) = world.observe().instances
     assert (instance.answering, instance.structure, instance.workers) == (False, None, ())
+    assert not instance.serves
     world.add(world.two)
     world.drain("two")
     world.delete("two", force=True)
@@ -325,7 +326,9 @@ def test_one_that_does_not_answer_is_an_error_and_its_silence_is_counted(world: 
     world.configure(world.one)
     world.start()
     world.freeze()
-    assert not world.observe().instances[0].answering
+    (instance,) = world.observe().instances
+    assert (instance.answering, instance.serves) == (False, True)
+    assert world.answering() == {"one"}
     world.until("it is silent", lambda: world.observe().instances[0].silent >= 1)
     with pytest.raises(ProxyError, match="did not answer"):
         world.drain("one")

@@ -200,7 +200,13 @@ class _Line:
         id = self.container.id if self.container else f"gateway {GATEWAY} {self.name}"
         slot = int(self._options["slot"]) if self._elsewhere else None
         if not self._answers:
-            return ProxyInstance(id, answering=False, silent=float(self._options["silent"]), slot=slot)
+            return ProxyInstance(
+                id,
+                answering=False,
+                silent=float(self._options["silent"]),
+                slot=slot,
+                serves="serves" in self._flags,
+            )
         leaving = "leaving" in self._flags or (self.container is not None and self.container.stopping)
         structure = "structure-old" if self._options.get("structure") == "old" else STRUCTURE
         workers = [ProxyWorker(1, not leaving, tuple(line.as_server() for line in lines))]

@@ -43,8 +43,9 @@ class Doors:
 
     @property
     def mute(self) -> set[str]:
-        """The containers whose sockets do not answer."""
-        return self._own.mute | self._gateways.mute if self._gateways else self._own.mute
+        """The containers whose sockets do not answer, or not in time."""
+        mine = self._own.mute | self._own.slow
+        return mine | self._gateways.mute | self._gateways.slow if self._gateways else mine
 
     def is_ready(self, process: MemoryProcess) -> bool:
         """Whether it listens."""

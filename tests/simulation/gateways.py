@@ -103,6 +103,7 @@ class GatewaySimulation(Simulation):
         self._floors: dict[str, int] = {}
         self._stacks: dict[str, Stack] = {}
         self._specs: dict[str, object] = {}
+        self._looked_at: dict[str, tuple[Stack, frozenset[str]]] = {}
         self._passing: list[Ref] = []
         self._user_acts = False
         super().__init__(seed)
@@ -172,6 +173,8 @@ class GatewaySimulation(Simulation):
         self.engine.foreign_ports.clear()
         self.proxy.mute.clear()
         self.gateways.mute.clear()
+        self.gateways.slow.clear()
+        self.proxy.slow.clear()
         for container in self.machine.containers.values():
             if container.role in (Role.DEPENDENCY, Role.JOB):
                 self.machine.recover(container)
@@ -421,6 +424,19 @@ class GatewaySimulation(Simulation):
         mine = [c for c in self.machine.of(stack.project) if c.role is Role.GATEWAY]
         moves = any(not w.accepts(c.revision) for w in holders for c in mine)
         self.gateway_judge.looked(stack.name, moves=moves)
+        self._looked_at[stack.name] = stack, frozenset(self.gateways.slow - self.gateways.mute)
+
+    def _let_stop(self, stack: Stack, slow: frozenset[str], id: str) -> None:
+        """One whose master is slow serves, and is not replaced for that."""
+        container = self.machine.containers.get(id)
+        if container is None or id not in slow & self.gateways.slow - self.gateways.mute:
+            return
+        wanted = any(w.name == container.workload and w.accepts(container.revision) for w in stack.workloads)
+        holder = self.machine.containers.get(container.joined or "")
+        is_home = container.joined is None or (holder is not None and holder.started <= container.started)
+        process = self.gateways.of(stack.project).get(id)
+        if wanted and is_home and process and self.gateways.serves(process):
+            raise Violation(f"{container.name} is stopped, which serves and only has a slow master")
 
     def _meanwhile(self) -> None:
         """Another worker of the controller makes a pass over another object; or a user acts."""
@@ -437,6 +453,8 @@ class GatewaySimulation(Simulation):
         if name in ("withdraw", "tear_down"):
             return function(*arguments, **named)
         if ref.kind == VAULT_GATEWAY:
+            for id in arguments[0] if name == "stop" else ():
+                self._let_stop(*self._looked_at[ref.name], id)
             self.gateway_judge.before(ref.name)
             try:
                 function(*arguments, **named)
@@ -534,7 +552,12 @@ class GatewaySimulation(Simulation):
         container = self.machine.containers[process.container]
         there = self.gateways.directory(self.mine.directory(name))
         pools = sorted(pool for pool, servers in process.workers[0].pools.items() if servers)
-        match self.random.choice(["mute", "mute", "structure", "file", "server", "crash", "hand", "map"]):
+        match self.random.choice(
+            ["mute", "slow", "slow", "structure", "file", "server", "crash", "hand", "map"]
+        ):
+            case "slow":
+                self._tell(container, "has a master that is too slow, or no longer is")
+                self.gateways.slow ^= {process.container}
             case "mute":
                 self._tell(container, "does not answer on its socket, or does again")
                 self.gateways.mute ^= {process.container}

@@ -7,7 +7,7 @@ from typing import Final
 from tests.simulation.gateways import GatewaySimulation
 from tests.simulation.simulation import Figures, Simulation, run
 
-EVERY: Final = 4
+EVERY: Final = 8
 """One of so many histories has gateways."""
 
 

@@ -183,6 +183,7 @@ class Simulation:
         self.engine.unpullable.clear()
         self.engine.foreign_ports.clear()
         self.proxy.mute.clear()
+        self.proxy.slow.clear()
         # Nobody but its owner decides over data: an ill or frozen dependency is told of and left alone.
         for container in self.machine.containers.values():
             if container.role in (Role.DEPENDENCY, Role.JOB):
@@ -465,7 +466,10 @@ class Simulation:
             return
         process = self.random.choice(processes)
         container = self.machine.containers[process.container]
-        match self.random.choice(["mute", "old file", "no file", "server", "crash", "hand"]):
+        match self.random.choice(["mute", "slow", "old file", "no file", "server", "crash", "hand"]):
+            case "slow":
+                self._tell(container, "has a master that is too slow, or no longer is")
+                self.proxy.slow ^= {process.container}
             case "mute":
                 self._tell(container, "does not answer on its socket")
                 self.proxy.mute ^= {process.container}

@@ -139,8 +139,8 @@ class ProxyWorker:
 class ProxyInstance:
     """One proxy container that was asked; `structure` is what its current worker was started with.
 
-    `silent`: for how many seconds it has not answered; 0 for one that did. `slot`: its name in operations, for a container
-    that is not one of the stack.
+    `silent`: for how many seconds it has not answered; 0 for one that did. `serves`: it takes connections although it does
+    not answer. `slot`: its name in operations, for a container that is not one of the stack.
     """
 
     container: str
@@ -149,6 +149,7 @@ class ProxyInstance:
     workers: tuple[ProxyWorker, ...] = ()
     silent: float = 0.0
     slot: int | None = None
+    serves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ from reconciler.proxy.silence import Silence
 
 __all__ = ["HAProxy"]
 
+SERVES_SECONDS: Final = 2.0
+"""Timeout of the question whether a HAProxy that is silent serves."""
 LOOK_SECONDS: Final = 4.0
 """Timeout of one observation of one HAProxy with all its workers; twice the timeout of one answer."""
 CHANGE_SECONDS: Final = 10.0
@@ -92,6 +94,11 @@ class HAProxy:
         names = frozenset(server.name for worker in serving for server in worker.servers)
         successor = min((worker.info.uptime for worker in serving), default=float("inf"))
         silent = self._silence.of(stack.project, [id for id, workers in found.items() if workers is None])
+        serves = {
+            container.id: self._runtime(stack, container.slot or 0, SERVES_SECONDS).serves()
+            for container in containers
+            if container.id in silent
+        }
         return ProxyObservation(
             expected=expected,
             # A file that this image's HAProxy has not validated yet counts as missing, although it may be valid.
@@ -101,7 +108,7 @@ class HAProxy:
             instances=tuple(
                 _instance(id, workers, names, successor)
                 if workers is not None
-                else ProxyInstance(id, answering=False, silent=silent[id])
+                else ProxyInstance(id, answering=False, silent=silent[id], serves=serves[id])
                 for id, workers in found.items()
             ),
         )

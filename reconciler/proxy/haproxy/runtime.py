@@ -68,6 +68,16 @@ class Runtime:
             )
         return (current, *filter(None, (self._old(pid) for pid in old)))
 
+    def serves(self) -> bool:
+        """Whether the current worker answers by itself and takes connections. Its master, over which all else is asked,
+        may be stopped, or have too little time on a busy machine.
+        """
+        try:
+            (told,) = ask_worker(self.master, [_INFO])
+            return not read_info(told).stopping
+        except (ProxyError, ValueError):
+            return False
+
     def add_servers(self, servers: Sequence[NewServer], options: Callable[[str], str]) -> None:
         """Add servers at their addresses and enable them: at once when trusted, else after the first good check. `options`
         gives the keywords of a server by its name: its health check, and what its pool has besides.

@@ -41,6 +41,9 @@ Overlay = Callable[[int, int | None], Mapping[str, Any]]
 ANSWER_SECONDS: Final = 10.0
 """How long a HAProxy may be silent on its socket, as it starts or on a busy machine, before it counts as broken."""
 
+SLOW_LOOK: Final = 2.0
+"""Seconds between two checks of a HAProxy that serves and does not answer."""
+
 ANSWER_LOOK: Final = 0.05
 """Seconds between two checks of a HAProxy that does not answer: there is no event when its socket appears."""
 
@@ -265,6 +268,9 @@ class _Proxies:
                 yield Wait(END_LOOK, f"{container.name} ends its connections")
         for container in self._awaited:
             yield Wait(ANSWER_LOOK, f"{container.name} does not answer yet")
+        for container in self._running:
+            if self._serves(container):
+                yield Wait(SLOW_LOOK, f"{container.name} serves, but does not answer the controller")
 
     def _replace_mute(self) -> Iterable[Operation]:
         """One that does not answer the controller may still serve, so it is stopped only after another one had time to
@@ -277,7 +283,8 @@ class _Proxies:
 
     @cached_property
     def _awaited(self) -> list[Container]:
-        return [c for c in self._fit if not self._answers(c) and not self._mute(c)]
+        silent = (c for c in self._fit if not self._answers(c) and not self._mute(c))
+        return [c for c in silent if not self._serves(c)]
 
     def _create(self) -> Iterable[Operation]:
         coming = [c for c in self._all if c.state in (State.CREATED, State.RESTARTING) and self._belongs(c)]
@@ -292,7 +299,9 @@ class _Proxies:
         heirs = [
             c.slot
             for c in self._running
-            if c.joined == self._home_id and self._answers(c) and not self._lost_namespace(c)
+            if c.joined == self._home_id
+            and (self._answers(c) or self._serves(c))
+            and not self._lost_namespace(c)
         ]
         gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
         slot = next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
@@ -359,10 +368,17 @@ class _Proxies:
         instance = self._instances.get(container.id)
         return instance is not None and instance.answering
 
+    def _serves(self, container: Container) -> bool:
+        """Whether it takes connections although it does not answer: it is not broken, however long that lasts."""
+        instance = self._instances.get(container.id)
+        return instance is not None and not instance.answering and instance.serves
+
     def _mute(self, container: Container) -> bool:
         """Whether it has been silent for so long that it counts as broken."""
         instance = self._instances.get(container.id)
-        return instance is None or (not instance.answering and instance.silent > ANSWER_SECONDS)
+        if instance is None:
+            return True
+        return not (instance.answering or instance.serves) and instance.silent > ANSWER_SECONDS
 
 
 def _stop(container: Container, workload: Workload, cause: Cause) -> StopContainer:

@@ -138,7 +138,7 @@ class MemoryGateways(MemoryProcesses):
     def listening(self, project: str, slot: int) -> MemoryProcess:
         """The HAProxy in a slot. Raises ProxyAwayError, and ProxyError for one that accepts connections and is silent."""
         found = [p for p in self.of(project).values() if p.slot == slot and self.is_ready(p)]
-        if slot in self.network.frozen(project) or any(p.container in self.mute for p in found):
+        if slot in self.network.frozen(project) or any(p.container in self.mute | self.slow for p in found):
             raise ProxyError(f"HAProxy in slot {slot} did not answer in time")
         if not found:
             raise ProxyAwayError(f"the socket of slot {slot} accepts no connection")
@@ -245,6 +245,11 @@ class MemoryHAProxy:
         """See Pool.processes."""
         now = self.gateways.clock()
         return tuple(_seen(worker, self.name, now) for worker in self._process.workers)
+
+    def serves(self) -> bool:
+        """See Pool.serves."""
+        known = self.gateways.of(self.project).values()
+        return any(self.gateways.serves(process) for process in known if process.slot == self.slot)
 
     def add_servers(self, servers: Sequence[NewServer], options: Callable[[str], str]) -> None:
         """See Pool.add_servers; of their options, those of a check are not modelled."""

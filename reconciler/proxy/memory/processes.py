@@ -84,7 +84,9 @@ class MemoryProcess:
 
 
 class MemoryProcesses(ABC):
-    """The HAProxies of projects. `mute` names the containers whose sockets do not answer."""
+    """The HAProxies of projects. `mute` names the containers whose sockets do not answer, `slow` those of which only that
+    of the master does not.
+    """
 
     is_apart = False
     """Whether they may be in none of the networks of their servers."""
@@ -93,6 +95,7 @@ class MemoryProcesses(ABC):
         self.network = network
         self.clock = clock
         self.mute: set[str] = set()
+        self.slow: set[str] = set()
         self._known: dict[str, dict[str, MemoryProcess]] = {}
         self._looked: dict[str, tuple[float, int]] = {}
         self._pids = 0
@@ -130,6 +133,10 @@ class MemoryProcesses(ABC):
                     del known[id]
         self._looked[project] = look
         return known
+
+    def serves(self, process: MemoryProcess) -> bool:
+        """Whether its worker takes connections and answers by itself."""
+        return self.is_ready(process) and process.container not in self.mute and process.workers[0].current
 
     def is_ready(self, process: MemoryProcess) -> bool:
         """Whether it listens, on its socket and on the port."""

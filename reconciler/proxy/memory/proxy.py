@@ -80,7 +80,12 @@ class MemoryProxy(MemoryProcesses):
             configured=dict(file.servers) if file else {},
             weights=dict(file.weights) if file else {},
             instances=tuple(
-                ProxyInstance(id, answering=False, silent=silent[id])
+                ProxyInstance(
+                    id,
+                    answering=False,
+                    silent=silent[id],
+                    serves=id in processes and self.serves(processes[id]),
+                )
                 if id in silent
                 else self._instance(answering[id])
                 for id in running
@@ -183,7 +188,9 @@ class MemoryProxy(MemoryProcesses):
         return MemoryWorker(self.next_pid(), file.structure, now, {OWN: servers})
 
     def _answers(self, process: MemoryProcess | None) -> TypeGuard[MemoryProcess]:
-        return process is not None and process.container not in self.mute and self.is_ready(process)
+        return (
+            process is not None and process.container not in self.mute | self.slow and self.is_ready(process)
+        )
 
     def _instance(self, process: MemoryProcess) -> ProxyInstance:
         now = self.clock()
@@ -198,7 +205,7 @@ class MemoryProxy(MemoryProcesses):
     def _listening(self, stack: Stack, slots: Sequence[int]) -> list[MemoryProcess]:
         found = [p for p in self.processes(stack).values() if p.slot in slots and self.is_ready(p)]
         for process in found:
-            if process.container in self.mute:
+            if process.container in self.mute | self.slow:
                 raise ProxyError(f"HAProxy in slot {process.slot} did not answer in time")
         return found
 

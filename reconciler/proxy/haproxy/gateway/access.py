@@ -69,6 +69,9 @@ class Pool(Protocol):
     def processes(self) -> tuple[Process, ...]:
         """All workers, the current one first."""
 
+    def serves(self) -> bool:
+        """Whether its HAProxy takes connections, although it may not answer; raises nothing."""
+
     def add_servers(self, servers: Sequence[NewServer], options: Callable[[str], str]) -> None:
         """Add servers and enable them."""
 

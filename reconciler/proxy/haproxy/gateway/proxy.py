@@ -71,6 +71,8 @@ from reconciler.proxy.silence import Silence
 
 __all__ = ["HAProxyGateways", "Seen"]
 
+SERVES_SECONDS: Final = 2.0
+"""Timeout of the question whether a HAProxy that is silent serves."""
 LOOK_SECONDS: Final = 4.0
 """Timeout of one observation of one HAProxy."""
 CHANGE_SECONDS: Final = 10.0
@@ -174,11 +176,14 @@ class HAProxyGateways:
         }
         silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
         answering = [c for c in asked if found[c.id]]
+        serves = {c.id for c in asked if c.id in silent and self._serves(stack, c)}
         return Sight(
             written=written,
             slots=self._files.read_slots(stack.site),
             instances=tuple(
-                _instance(id, answer) if answer else ProxyInstance(id, answering=False, silent=silent[id])
+                _instance(id, answer)
+                if answer
+                else ProxyInstance(id, answering=False, silent=silent[id], serves=id in serves)
                 for id, answer in found.items()
             ),
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
@@ -215,6 +220,9 @@ class HAProxyGateways:
         except ProxyError:
             # It is there; the next pass asks again.
             return Seen(processes, None)
+
+    def _serves(self, stack: Stack, container: Container) -> bool:
+        return self._haproxy(stack, container.slot or 0, SERVES_SECONDS).pool(POOL).serves()
 
     def _unfilled(
         self, stack: Stack, container: Container, told: Seen | None, wanted: WantedGateway
