@@ -213,7 +213,9 @@ def _still_serves(container: Container, assessment: Assessment) -> str:
         return ""
     if any(not each.published.isdisjoint(routed.ports) for each in assessment.orphans):
         return ""
-    if assessment.observed.proxy.awaited or not assessment.slots or not assessment.relied_on:
+    # Of a stopped service the gateway itself answers requests.
+    answered = assessment.relied_on or assessment.stack.is_stopped
+    if assessment.observed.proxy.awaited or not assessment.slots or not answered:
         return f"{container.name} serves until the gateway of the routes does"
     lives = (c for c in assessment.orphans if c.joined == container.id and c.state not in ENDED)
     return next(

@@ -272,6 +272,11 @@ class _Proxies:
             if self._serves(container):
                 yield Wait(SLOW_LOOK, f"{container.name} serves, but does not answer the controller")
 
+    def _goes(self, container: Container) -> bool:
+        """Whether it is removed by the same plan: one that has ended, or was created for something else."""
+        unwanted = container.state is State.CREATED and not self._belongs(container)
+        return unwanted or container.state in (State.EXITED, State.DEAD)
+
     def _replace_mute(self) -> Iterable[Operation]:
         """One that does not answer the controller may still serve, so it is stopped only after another one had time to
         start.
@@ -303,7 +308,7 @@ class _Proxies:
             and (self._answers(c) or self._serves(c))
             and not self._lost_namespace(c)
         ]
-        gone = sum(c.state in (State.EXITED, State.DEAD) for c in self._all)
+        gone = sum(self._goes(c) for c in self._all)
         slot = next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
         handover = heirs[0] if heirs and self._can_hand_over else None
         yield CreateProxy(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.core.plan.operations import Plan
+from reconciler.core.plan.operations import CreateProxy, Plan
 from reconciler.core.plan.planner import plan
 from reconciler.proxy.haproxy.front import FRONT
 from tests.core.scenes import read_scene
@@ -42,3 +42,12 @@ def test_there_is_a_plan_for_every_promise() -> None:
 def test_an_empty_plan_says_so() -> None:
     assert str(Plan()) == "nothing to do"
     assert not Plan(waiting=("web-1 is starting",))
+
+
+def test_what_a_plan_removes_first_is_not_counted_as_there() -> None:
+    """The engine makes as many as there shall be in all: with one too few there, it would make two in one slot."""
+    told, _, _ = (PLANS / "proxy_created_for_another_image.txt").read_text().partition(f"{DASHES}\n")
+    scene = read_scene(told)
+    made = plan(scene.assessment, scene.history, FRONT)
+    (request,) = [each for each in made.operations if isinstance(each, CreateProxy)]
+    assert (request.existing, request.slot) == (1, 3)
