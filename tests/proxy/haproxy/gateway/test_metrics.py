@@ -77,4 +77,5 @@ def test_the_time_of_replicas_is_summed_up(front: GatewayWorld, replicas: dict[s
     began = time.monotonic()
     assert front.get("a.test", path="/slow?ms=1000").status == 200
     took = time.monotonic() - began
-    assert 0.9 <= counted(front)['vault_route_response_seconds_total{route="s.0"}'] <= took
+    # HAProxy reads its clock once for each round of its loop.
+    assert 0.9 <= counted(front)['vault_route_response_seconds_total{route="s.0"}'] <= took + 0.2
