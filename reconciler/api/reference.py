@@ -82,6 +82,9 @@ spec:
       redirect: {hostname: git.example.org}
   tcp:
     - {port: 2222, target: 22}    # port 2222 has to be a TCP listener of the gateway
+  idle:
+    after: 30m                # without a request; the next one waits while a replica boots
+    holdSeconds: 60
 """
 
 _PROLOGUE: Final = f"""\

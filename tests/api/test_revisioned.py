@@ -51,6 +51,7 @@ OTHER: dict[str, Any] = {
     "rotation.interval": "2h",
     "rotation.jitter": "50%",
     "rotation.mode": "single-active",
+    "idle": {"after": "45m", "holdSeconds": 90},
     "suspend": True,
     "restartedAt": "2026-05-01T12:00:00Z",
     "rotatedAt": "2026-05-01T12:00:00Z",
@@ -62,7 +63,7 @@ OTHER: dict[str, Any] = {
 """Another value for each field of a spec. `drift` and `driftIgnore` allow no other value beside a rotation."""
 
 
-WHOLE = {"route"}
+WHOLE = {"idle", "route"}
 """Fields with many parts, none of which makes a revision; they have another value as a whole."""
 
 
@@ -96,8 +97,10 @@ def stack_of(spec: Spec) -> Stack:
 
 def changed(name: str) -> Spec:
     document: dict[str, Any] = Spec.model_validate(BEFORE).to_document()
-    if name in ("route", "routes", "tcp"):
+    if name in ("idle", "route", "routes", "tcp"):
         del document["ports"]["http"]
+    if name == "idle":
+        document["routes"] = OTHER["routes"]
     *path, last = name.split(".")
     inner = document
     for key in path:
