@@ -321,7 +321,8 @@ def test_what_metrics_show_is_kept_on_the_board(stage: GatewayStage) -> None:
     (seen,) = stage.world.board.snapshots()
     assert [(each.host, each.service) for each in seen.routes] == [("files.test", "files")]
     assert (seen.refused, seen.conditions["Ready"]) == (1, "True")
-    assert seen.spare_pools == {"http": 63, "sticky": 16, "compressed": 16, "sticky_compressed": 8, "tcp": 16}
+    kinds = {"http": 63, "sticky": 16, "compressed": 16, "sticky_compressed": 8, "tcp": 16}
+    assert seen.spare_pools == kinds | {"h2c": 8, "tcp_proxy": 8}
 
     stage.gateway(suspend=True)
     stage.once()
