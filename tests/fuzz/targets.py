@@ -23,7 +23,7 @@ from typing import Any, Final
 import yaml
 from starlette.applications import Starlette
 
-from reconciler.api import ManifestError, Problem, VaultError, VaultService, load_env_file, parse
+from reconciler.api import ManifestError, Problem, VaultError, load_env_file, parse
 from reconciler.api.query.errors import QueryError
 from reconciler.api.query.jsonpath import find, relaxed, render, template
 from reconciler.api.query.selectors import FieldSelector, LabelSelector
@@ -67,7 +67,7 @@ def manifest(random: Random, directory: Path) -> None:
     path = directory / "bad.yaml"
     try:
         for found in parse(decode(content, path), path):
-            VaultService.model_validate(found.resource.to_document())
+            type(found.resource).model_validate(found.resource.to_document())
             found.resource.model_dump_json().encode()
     except ManifestError as error:
         _complain(error.problems, path)

@@ -433,7 +433,10 @@ class GatewaySimulation(Simulation):
             return
         wanted = any(w.name == container.workload and w.accepts(container.revision) for w in stack.workloads)
         holder = self.machine.containers.get(container.joined or "")
-        is_home = container.joined is None or (holder is not None and holder.started <= container.started)
+        # One that was made for a namespace from before a restart of the engine may not be in the present one.
+        is_home = container.joined is None or (
+            holder is not None and container.namespace == holder.started_at
+        )
         process = self.gateways.of(stack.project).get(id)
         if wanted and is_home and process and self.gateways.serves(process):
             raise Violation(f"{container.name} is stopped, which serves and only has a slow master")
