@@ -336,13 +336,14 @@ def test_it_is_applied_listed_described_and_deleted(
     [
         (
             ["get", "deployment/files"],
-            "there is no kind 'deployment'; there are: vaultservice, vs, vaultgateway, vg, throwaway, ta",
+            "there is no kind 'deployment'; there are: "
+            "vaultservice, vs, vaultgateway, vg, gateway, gateways, throwaway, ta",
         ),
         (["describe", "throwawy/files"], "there is no kind 'throwawy'; did you mean 'throwaway'?"),
         (["describe", "throwaway", "files"], "there is no Throwaway 'files'; there are: none"),
         (["delete", "throwaway/files"], "there is no Throwaway 'files'; there are: none"),
         (["logs", "throwaway/files"], "throwaway/files is no VaultService; logs is only for those"),
-        (["set", "gateway/files", "size=1"], "there is no kind 'gateway'"),
+        (["set", "gatway/files", "size=1"], "there is no kind 'gatway'"),
     ],
 )
 def test_unknown_kinds_and_names_are_told(vaultctl: Vaultctl, words: list[str], says: str) -> None:

@@ -58,12 +58,13 @@ def command(session: Session, names: Sequence[str]) -> None:
         events=EVENTS,
     )
     now = datetime.now(UTC)
+    has_containers = stored.ref.kind in (VAULT_SERVICE, VAULT_GATEWAY)
     sections = [
         ("", _identity(found)),
         ("Spec", _spec(stored)),
         ("Conditions", _conditions(found.status, now)),
         *(_of_gateway(application, stored.name, now) if stored.ref.kind == VAULT_GATEWAY else ()),
-        ("Containers", _containers(found, now)),
+        *([("Containers", _containers(found, now))] if has_containers else []),
         (f"Last {EVENTS} events", _events(found, now)),
     ]
     click.echo("\n\n".join(f"{title}:\n{indented(text)}" if title else text for title, text in sections))
