@@ -7,7 +7,7 @@ so a renewed certificate keeps it, and other hosts have another one.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.desired.stack import Site
+from reconciler.proxy.haproxy.chunks import in_chunks
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT
 from reconciler.proxy.haproxy.directory import (
     DIRECTORY_MODE,
@@ -108,7 +109,7 @@ def served(
     hosts: dict[str, list[str]] = {}
     for host, pem in sorted(pems.items()):
         hosts.setdefault(pem, []).append(host)
-    found = [Served(part, pem) for pem, names in hosts.items() for part in _lines(names)]
+    found = [Served(part, pem) for pem, names in hosts.items() for part in in_chunks(names, MAX_LINE)]
     found += [Served((host,), pem, CHALLENGES) for host, pem in challenges.items()]
     return tuple(sorted(found, key=lambda each: (each.where, each.hosts)))
 
@@ -173,16 +174,3 @@ def _is(directory: int, name: str, text: str, mode: int) -> bool:
 
 def _mode(directory: int, name: str) -> int:
     return os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode & 0o7777
-
-
-def _lines(hosts: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    part: list[str] = []
-    size = 0
-    for host in hosts:
-        if part and size + len(host) >= MAX_LINE:
-            yield tuple(part)
-            part, size = [], 0
-        part.append(host)
-        size += len(host) + 1
-    if part:
-        yield tuple(part)

@@ -9,11 +9,12 @@ the next commit.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from reconciler.proxy.errors import ProxyError, quoted
+from reconciler.proxy.haproxy.chunks import in_chunks
 from reconciler.proxy.haproxy.gateway.maps import LEADING, SEPARATOR, Maps, lines_of
 from reconciler.proxy.haproxy.gateway.render import map_path
 from reconciler.proxy.haproxy.socket import CURRENT, Master, Payload, ask, ask_worker
@@ -83,7 +84,10 @@ def _replace(master: Master, name: str, present: Mapping[str, str], entries: Map
     if not (created := _VERSION.fullmatch(answer)):
         raise ProxyError(f"HAProxy in slot {master.slot} cannot change the map {name}: {quoted(answer)}")
     version = created[1]
-    chunks = [Payload(f"{CURRENT} add map @{version} {path}", chunk) for chunk in _chunks(lines_of(entries))]
+    chunks = [
+        Payload(f"{CURRENT} add map @{version} {path}", chunk)
+        for chunk in in_chunks(lines_of(entries), CHUNK_BYTES)
+    ]
     *added, shown = ask(master, [*chunks, f"{CURRENT} show map @{version} {path}"])
     if refused := next((each for each in added if each != _DONE), None):
         raise ProxyError(
@@ -136,16 +140,3 @@ def _entries(answer: str) -> dict[str, str] | None:
             return None
         entries[entry[1]] = entry[2]
     return entries
-
-
-def _chunks(lines: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    chunk: list[str] = []
-    size = 0
-    for line in lines:
-        if chunk and size + len(line) >= CHUNK_BYTES:
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(line)
-        size += len(line) + 1
-    if chunk:
-        yield tuple(chunk)
