@@ -234,15 +234,10 @@ class _Proxies:
     def operations(self, blocked: str = "") -> Iterable[Operation]:
         """Remove dead ones, create one at a time unless their ports are `blocked`, start, reload, stop superseded ones."""
         for container in self._all:
-            if container.state in (State.EXITED, State.DEAD):
-                current = self._workload.accepts(container.revision)
-                yield RemoveContainer.on(container, cause_of_end(container, current=current))
+            if cause := self._goes(container):
+                yield RemoveContainer.on(container, cause)
             elif container.state is State.CREATED:
-                yield (
-                    StartContainer.on(container, Cause.MISSING)
-                    if self._belongs(container)
-                    else RemoveContainer.on(container, Cause.OUTDATED)
-                )
+                yield StartContainer.on(container, Cause.MISSING)
             elif container.state is State.PAUSED and not container.stopping:
                 # It still has the listening sockets: connections that the kernel assigns to it would hang.
                 yield StopContainer.on(container, Cause.UNHEALTHY, grace=0.0)
@@ -272,10 +267,13 @@ class _Proxies:
             if self._serves(container):
                 yield Wait(SLOW_LOOK, f"{container.name} serves, but does not answer the controller")
 
-    def _goes(self, container: Container) -> bool:
-        """Whether it is removed by the same plan: one that has ended, or was created for something else."""
-        unwanted = container.state is State.CREATED and not self._belongs(container)
-        return unwanted or container.state in (State.EXITED, State.DEAD)
+    def _goes(self, container: Container) -> Cause | None:
+        """Why it is removed, if it is: it has ended, or was created for something else."""
+        if container.state in (State.EXITED, State.DEAD):
+            return cause_of_end(container, current=self._workload.accepts(container.revision))
+        if container.state is State.CREATED and not self._belongs(container):
+            return Cause.OUTDATED
+        return None
 
     def _replace_mute(self) -> Iterable[Operation]:
         """One that does not answer the controller may still serve, so it is stopped only after another one had time to
@@ -308,7 +306,7 @@ class _Proxies:
             and (self._answers(c) or self._serves(c))
             and not self._lost_namespace(c)
         ]
-        gone = sum(self._goes(c) for c in self._all)
+        gone = sum(self._goes(c) is not None for c in self._all)
         slot = next(slot for slot in range(1, len(slots) + 2) if slot not in slots)
         handover = heirs[0] if heirs and self._can_hand_over else None
         yield CreateProxy(
