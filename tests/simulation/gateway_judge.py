@@ -123,7 +123,7 @@ class GatewayJudge:
         if answer is None:
             keys = {key: who for (where, key), who in self._promised.items() if where == gateway}
             if service := match(Table(gateway, http=keys), host, path):
-                raise Violation(f"nobody answers {host}{path}, which is a route of {service}")
+                raise Violation(f"{host}{path} is not found, which is a route of {service}")
             return
         owner = answer.route.rpartition(".")[0]
         if answer.server:

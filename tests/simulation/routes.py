@@ -53,7 +53,7 @@ class GatewayWish:
 
 
 def first_gateway(name: str, random: Random) -> GatewayWish:
-    """What somebody wants of a gateway at first."""
+    """What a user wants of a gateway at first."""
     return GatewayWish(
         name,
         network=random.choice(["published", "published", "host"]),
@@ -106,13 +106,13 @@ class Routes:
 
 
 def some_routes(gateways: Sequence[str], random: Random) -> Routes:
-    """What somebody wants of routes."""
+    """What a user wants of routes."""
     return Routes(random.choice(gateways), random.choice(SORTS))
 
 
 def requests_of(services: Sequence[str]) -> list[tuple[str, str]]:
     """What clients ask for: host and path."""
-    found = [(SHARED, "/"), ("nobody.test", "/")]
+    found = [(SHARED, "/"), ("absent.test", "/")]
     for name in services:
         found += [(f"{name}.test", "/"), (f"{name}.test", "/api/x"), (f"a.{name}.test", "/x")]
     return found

@@ -20,7 +20,7 @@ LoginFiles = Mapping[str, Logins | LoginsError]
 """What each file of logins has, or why it cannot be used, by its path."""
 
 REMOTE: Final = ("Remote-User", "Remote-Groups", "Remote-Name", "Remote-Email")
-"""Headers that applications believe to name a user whom a proxy has checked."""
+"""Headers that applications believe to name a user that a proxy has checked."""
 CREDENTIALS: Final = frozenset({"authorization", "cookie"})
 """Headers by which clients themselves say who they are."""
 
