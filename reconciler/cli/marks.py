@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from reconciler.cli.edits import EditFlags, change
+from reconciler.cli.edits import EditFlags, change, edit_options
+from reconciler.cli.selection import namespace_options, selection_options
 from reconciler.cli.tables import printable
 
 if TYPE_CHECKING:
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
     from reconciler.wiring import Application
 
-__all__ = ["Asked", "mark", "show", "split"]
+__all__ = ["Asked", "mark", "mark_options", "show", "split"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Make(Protocol):
@@ -33,6 +36,26 @@ class Asked(Protocol):
 
     def __call__(self, stored: StoredObject[Any]) -> Mapping[str, str]:
         """By their keys."""
+
+
+def mark_options(marks: str) -> Callable[[Command], Command]:
+    """The arguments and options of a verb that changes `marks`, the word for them in its help."""
+    options: tuple[Callable[[Any], Any], ...] = (
+        click.argument("words", metavar="[KIND] NAME... KEY=VALUE... KEY-...", nargs=-1),
+        selection_options,
+        namespace_options,
+        click.option("--all", "everything", is_flag=True, help="All of the kind."),
+        click.option("--overwrite", is_flag=True, help=f"Replace {marks} that have another value."),
+        click.option("--list", "listed", is_flag=True, help=f"Only show the {marks} that there are."),
+        edit_options,
+    )
+
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def split(words: Sequence[str]) -> tuple[list[str], dict[str, str | None]]:

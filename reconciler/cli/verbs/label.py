@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.edits import EditFlags, edit_options
-from reconciler.cli.marks import mark, show
-from reconciler.cli.selection import namespace_options, selection_options
+from reconciler.cli.marks import mark, mark_options, show
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
     from reconciler.app.selecting import Selection
+    from reconciler.cli.edits import EditFlags
 
 
 @click.command(
@@ -28,13 +27,7 @@ if TYPE_CHECKING:
         ("vaultctl label files --list", "those that there are"),
     ],
 )
-@click.argument("words", metavar="[KIND] NAME... KEY=VALUE... KEY-...", nargs=-1)
-@selection_options
-@namespace_options
-@click.option("--all", "everything", is_flag=True, help="All of the kind.")
-@click.option("--overwrite", is_flag=True, help="Replace labels that have another value.")
-@click.option("--list", "listed", is_flag=True, help="Only show the labels that there are.")
-@edit_options
+@mark_options("labels")
 @pass_session
 def command(
     session: Session,
