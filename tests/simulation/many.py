@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,8 +44,15 @@ class Total:
         )
 
 
-def live_through_all(seeds: Sequence[int], processes: int | None = None) -> Total:
-    """Live through these seeds; stops early when a few of them were violated."""
+def live_through_all(
+    seeds: Sequence[int],
+    processes: int | None = None,
+    progress: Callable[[int, float], None] = lambda done, seconds: None,
+) -> Total:
+    """Live through these seeds; stops early when a few of them were violated.
+
+    `progress` is called after each batch, with the number of histories so far and the seconds that they took.
+    """
     began = time.monotonic()
     figures, histories = Figures(0, 0, 0, 0), 0
     violations: list[tuple[int, str]] = []
@@ -57,6 +64,7 @@ def live_through_all(seeds: Sequence[int], processes: int | None = None) -> Tota
         for count, done, found in pool.map(_batch, batches):
             figures, histories = figures + done, histories + count
             violations += found
+            progress(histories, time.monotonic() - began)
             if len(violations) >= SHOWN:
                 pool.shutdown(cancel_futures=True)
                 break
