@@ -28,7 +28,7 @@ demo: venv engine ## Start three load-balanced replicas on http://127.0.0.1:8080
 test: venv engine images ## Run every test, including those on the real engine (WORKERS=n files in parallel)
 	@$(VENV)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-zero-loss: venv engine images ## Try every change under load, behind a HAProxy of its own and behind a gateway
+zero-loss: venv engine images ## Try every change under load, and all that takes turns in `make test`
 	@EVERY_WAY=1 $(VENV)/pytest -m "promise or turns" tests/e2e
 
 simulate: venv ## Run 100,000 simulated histories (HISTORIES=n for another number)

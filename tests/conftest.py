@@ -25,7 +25,7 @@ from tests.threat_model import promised
 STACKS_SECONDS = 30.0
 """How much later than a test's time-out the process is ended that a time-out cannot interrupt."""
 
-TURNS: Final = 3
+TURNS: Final = 4
 TURN: Final = int(os.environ.setdefault("TURN", str(date.today().toordinal())))
 """Which part of the tests marked `turns` a run has: another one each day, because a run of all tests has half an hour. All
 workers take that of the process that started them.
@@ -61,6 +61,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             {item.path for item in items if item.get_closest_marker(name)} for name in ("long", "docker")
         )
         items.sort(key=lambda item: (item.path not in first, item.path not in second))
+
+
+def pytest_report_header() -> str:
+    """Say that a run has a part of them only: pytest does not count what a worker deselected."""
+    part = "all" if "EVERY_WAY" in os.environ else f"part {TURN % TURNS + 1} of {TURNS}, EVERY_WAY=1 runs all"
+    return f"turns: {part} of the tests marked so, if whole directories are run"
 
 
 def _keep_those_in_turn(config: pytest.Config, items: list[pytest.Item]) -> None:

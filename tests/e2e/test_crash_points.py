@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.crash_points import CHANGES, KINDS, POINTS, CrashPoint, CrashStage, crash_stage
 from tests.e2e.mortal import When
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 
 @pytest.fixture(scope="module")

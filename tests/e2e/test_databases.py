@@ -12,7 +12,7 @@ from tests.e2e.docker_cli import docker
 from tests.e2e.proof import LONG_HOLD, NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import Stage
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 PLUGINS: Final = Path(__file__).parent / "plugins"
 

@@ -43,7 +43,12 @@ GROWTH: Final = 8 << 20
 PLUGINS: Final = Path(__file__).parent / "plugins"
 GATEWAY_NETWORKS: Final = ("published", "host") if IS_LONG else ("published",)
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.timeout(600 + 60 * CHANGES)]
+pytestmark = [
+    pytest.mark.docker,
+    pytest.mark.promise,
+    pytest.mark.turns,
+    pytest.mark.timeout(600 + 60 * CHANGES),
+]
 
 
 @dataclass

@@ -17,7 +17,7 @@ from tests.e2e.waiting import until
 from tests.sources.git_repository import PERSON, Signing, sh
 from tests.sources.git_servers import find_sshd, serving, serving_ssh
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 PUSHES = 50
 HUGE = b" " * 10_000_000

@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.docker_cli import containers
 from tests.e2e.stage import Stage
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ SPARE_SECONDS: Final = 6.0
 SLOWEST: Final = 10.0
 """Seconds; the slow requests of the load take two, a hold ends after three with a loss."""
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(300)]
 
 
 @dataclass(frozen=True)

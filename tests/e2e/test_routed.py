@@ -18,7 +18,7 @@ from tests.e2e.proof import NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 OTHER_HOST: Final = "other.test"
 

@@ -13,7 +13,7 @@ from tests.e2e.waiting import until
 
 PLUGINS: Final = Path(__file__).parent / "plugins"
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(240)]
 
 
 @pytest.mark.parametrize(("key", "namespace"), [("network_mode", "net"), ("pid", "pid"), ("ipc", "ipc")])

@@ -14,7 +14,7 @@ from tests.e2e.proof import harsh_stage
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 AT_ONCE = 1.0
 """Seconds within which a stopped service answers; a held request takes as long as the hold."""

@@ -8,7 +8,6 @@ port. What they were answered is then compared with what the replicas wrote down
 from __future__ import annotations
 
 import http.client
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -38,7 +37,7 @@ SECOND_PROXY_IMAGE: Final = "vault-reconciler/haproxy-tests:again"
 QUIET_RATE: Final = 25.0
 """Requests a second of which so few meet a dead replica that their errors do not take it out of the pool."""
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 # A change of the spec, and nothing else
 
@@ -102,14 +101,6 @@ CHANGES: Final = (
     ),
 )
 WAYS: Final = {False: "port", True: "route"}
-EVERY_WAY: Final = "EVERY_WAY" in os.environ
-"""Whether each change is tried in both ways, as `make zero-loss` does; otherwise they take turns."""
-
-
-def _ways(number: int, change: Change) -> tuple[bool, ...]:
-    if change.of_front:
-        return (False,)
-    return tuple(WAYS) if EVERY_WAY else (number % 2 == 0,)
 
 
 @pytest.fixture(params=WAYS, ids=WAYS.get)
@@ -130,9 +121,9 @@ def harsh(routed: bool) -> Iterator[Stage]:
     ("change", "routed"),
     [
         pytest.param(change, routed, id=f"{change.name.replace(' ', '-')}-{way}")
-        for number, change in enumerate(CHANGES)
+        for change in CHANGES
         for routed, way in WAYS.items()
-        if routed in _ways(number, change)
+        if not (routed and change.of_front)
     ],
 )
 def test_a_change_of_the_spec(change: Change, routed: bool, second_proxy_image: None) -> None:

@@ -18,7 +18,7 @@ from tests.e2e.proof import NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(300)]
 
 PLUGINS: Final = Path(__file__).parent / "plugins"
 SHORT_HOLD: Final[dict[str, Any]] = {"proxy": {"holdSeconds": 3}}
