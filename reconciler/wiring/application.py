@@ -312,6 +312,7 @@ def _gateways(application: Application, world: World) -> Reconciler:
     records = world.records.of(VAULT_GATEWAY)
     gateway_world = GatewayWorld(
         objects=world.objects,
+        router=application.router,
         engine=world.engine,
         gateways=application.gateways,
         journal=Journal(records, application.recorder, VAULT_GATEWAY),
@@ -319,7 +320,6 @@ def _gateways(application: Application, world: World) -> Reconciler:
         key=application.builder.key,
         now=world.now,
         clock=world.clock,
-        permits=application.permits,
         keepers=application.keepers,
         board=application.gateway_board,
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.certificates.keepers import Keepers
     from reconciler.controller.reconcile.builder import Builder
+    from reconciler.controller.reconcile.routing import Router
     from reconciler.controller.report.board import Board
     from reconciler.controller.report.gateway_board import GatewayBoard
     from reconciler.controller.secrets import Secrets
@@ -196,7 +197,6 @@ class Parts:
     def builder(self) -> Builder:
         """From VaultServices to stacks."""
         from reconciler.controller.reconcile.builder import Builder
-        from reconciler.controller.reconcile.routing import Router
         from reconciler.proxy.haproxy.front import FRONT
         from reconciler.store.revision_key import read_key
 
@@ -209,8 +209,15 @@ class Parts:
             self.secrets,
             self.objects.precedes,
             key,
-            Router(self.objects, self.permits).routed,
+            self.router.routed,
         )
+
+    @cached_property
+    def router(self) -> Router:
+        """The routes of all objects."""
+        from reconciler.controller.reconcile.routing import Router
+
+        return Router(self.objects, self.permits)
 
     def permits(self, service: str, host: str) -> bool:
         """Whether the operator lets this service claim this host name."""

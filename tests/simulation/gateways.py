@@ -377,6 +377,7 @@ class GatewaySimulation(Simulation):
         door = HAProxyGateways(lambda *_: None, lambda: "", self.clock, self.gateways, self.gateways.at)
         self._gateway_world = gateway_controller.GatewayWorld(
             objects=self.objects,
+            router=self._router,
             engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
             gateways=Faulty(door, self._call),
             journal=Journal(self.records.of(VAULT_GATEWAY), _RECORDER, VAULT_GATEWAY),

@@ -19,7 +19,6 @@ from reconciler.certificates.wanted import wanted
 from reconciler.controller.reconcile.executor import execute_gateway
 from reconciler.controller.reconcile.login_files import read_login_files
 from reconciler.controller.reconcile.result import Result
-from reconciler.controller.reconcile.routing import Permit, Routing, everything, settle_objects
 from reconciler.controller.report import gateway_summary, summary
 from reconciler.controller.report.gateway_board import GatewayBoard, certificates_of, routes_of
 from reconciler.controller.report.journal import death_of
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
     from reconciler.certificates.keeper import Serving
     from reconciler.certificates.keepers import Keepers
+    from reconciler.controller.reconcile.routing import Router, Routing
     from reconciler.controller.report.journal import Journal
     from reconciler.core.desired.stack import Stack
     from reconciler.core.routes.table import Table
@@ -57,13 +57,14 @@ LOG_LINES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class GatewayWorld:
-    """Everything that a pass over a gateway can see and change. `objects` are those of all kinds; `journal` records what is
-    done to gateways. `bind` is the address of the host that ports are published on, empty for all, and `key` that of
-    revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the certificates; `board` is
-    for metrics.
+    """Everything that a pass over a gateway can see and change. `objects` are those of all kinds, `router` settles their
+    routes; `journal` records what is done to gateways. `bind` is the address of the host that ports are published on, empty
+    for all, and `key` that of revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the
+    certificates; `board` is for metrics.
     """
 
     objects: Objects[Any, Any]
+    router: Router
     engine: Engine
     gateways: GatewayProxy
     journal: Journal
@@ -71,7 +72,6 @@ class GatewayWorld:
     key: bytes
     now: Callable[[], datetime]
     clock: Callable[[], float]
-    permits: Permit = everything
     keepers: Keepers | None = None
     board: GatewayBoard = field(default_factory=GatewayBoard)
 
@@ -94,7 +94,7 @@ def reconcile(name: str, world: GatewayWorld) -> Result:
         world.board.waits(stored, suspended)
         return Result()
     try:
-        routing = settle_objects(world.objects, world.permits)
+        routing = world.router.settled()
         if name not in routing.tables:
             # Another process has removed it since.
             return _gone(name, world)

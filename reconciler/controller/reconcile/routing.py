@@ -89,8 +89,8 @@ def settle_objects(
 
 
 class Router:
-    """Settles the routes of stored objects for one service after the other, and only anew when an object has changed: a
-    pass over a service must not read all others. Threads may share it.
+    """Settles the routes of stored objects for one pass after the other, and only anew when an object has changed: a pass
+    must not read all objects. Threads may share it.
     """
 
     def __init__(self, objects: Objects[Any, Any], permits: Permit = everything) -> None:
@@ -104,7 +104,7 @@ class Router:
         if not spec.is_routed:
             return None
         try:
-            settled = self._settled()
+            settled = self.settled()
         except UnreadableError:
             # It may be this one, which is about to be replaced.
             settled = settle_objects(self._objects, self._permits, service)
@@ -116,12 +116,16 @@ class Router:
         files = read_login_files(named)
         return routed_of(service.name, settled.tables, settled.refusals, settled.ports, files)
 
-    def _settled(self) -> Routing:
+    def settled(self) -> Routing:
+        """The routes of all stored objects. Raises VaultError as `settle_objects` does."""
         stamps = tuple(self._objects.of(kind).stamp() for kind in (VAULT_GATEWAY, VAULT_SERVICE))
         known = self._known
-        if known is None or None in stamps or known[0] != stamps:
-            known = self._known = (stamps, settle_objects(self._objects, self._permits))
-        return known[1]
+        if known is not None and None not in stamps and known[0] == stamps:
+            return known[1]
+        routing = settle_objects(self._objects, self._permits)
+        # A file that is repaired in its place changes no stamp.
+        self._known = None if routing.unreadable else (stamps, routing)
+        return routing
 
 
 def _stored(objects: Objects[Any, Any], other: str = "") -> tuple[StoredObject[Any], ...]:

@@ -22,6 +22,7 @@ from reconciler.certificates.self_signed import new_key
 from reconciler.certificates.store import Store
 from reconciler.controller.reconcile.gateway import GatewayWorld, reconcile
 from reconciler.controller.reconcile.result import Result
+from reconciler.controller.reconcile.routing import Router
 from reconciler.controller.report.journal import Journal
 from reconciler.core.assess.observation import Container
 from reconciler.core.desired.stack import Probe, Role, Stack
@@ -102,6 +103,7 @@ class GatewayStage:
         self.mine = objects
         self.world = GatewayWorld(
             objects=self.objects,
+            router=Router(self.objects),
             engine=self.engine,
             gateways=self.gateways,
             journal=Journal(self.records.of(VAULT_GATEWAY), Recorder(), VAULT_GATEWAY),
@@ -396,6 +398,7 @@ def test_what_cannot_be_settled_changes_nothing(stage: GatewayStage, monkeypatch
     def broken(name: str) -> None:
         raise PermanentError(f"{name} cannot be understood")
 
+    stage.service("wiki")
     monkeypatch.setattr(stage.objects, "get", broken)
     with pytest.raises(PermanentError):
         stage.once()
