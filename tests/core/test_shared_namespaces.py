@@ -209,6 +209,25 @@ def test_an_owner_that_seems_to_start_in_the_future_is_believed_to_be_older() ->
     assert _recreated(owner, sidecar) == []
 
 
+@pytest.mark.parametrize(
+    ("created", "started"),
+    [
+        # Created before the clock was set back, and started after it.
+        (55, 100),
+        # Created and started after it: its definition names an owner that was created later, as it seems.
+        (901, 900),
+    ],
+)
+def test_a_sidecar_that_was_started_after_the_clock_was_set_back_is_left_alone(
+    created: int, started: int
+) -> None:
+    owner = _container(stack(), "vpn", "a", 60)
+    sidecar = _container(stack(), "sidecar", "b", started, "a")
+    since = NOW - timedelta(seconds=created)
+    assert _recreated(owner, sidecar) == ["sidecar"]
+    assert _recreated(owner, replace(sidecar, created=since)) == []
+
+
 def test_a_job_that_is_complete_is_not_detached_from_an_owner_that_was_replaced() -> None:
     wanted = stack(KEY="pid")
     workloads = tuple(

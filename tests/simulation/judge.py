@@ -5,7 +5,7 @@ Each of them starts from what could be known when the pass looked: what the worl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
@@ -254,7 +254,7 @@ class Judge:
         stack = known.stack
         if container.role is Role.DEPENDENCY and container.workload in _needed(stack):
             used = container.id in known.in_use
-            if call == "stop" and used and container.is_up and self._taking(stack):
+            if call == "stop" and used and container.is_up and self._taking(stack, lambda each: each.is_up):
                 raise Violation(f"{container.name} is stopped while requests come that need it")
             return
         if not container.is_up or container.role is not Role.WEB:
@@ -345,9 +345,11 @@ class Judge:
         """Those that have died since they were seen up, and before the pass had its plan."""
         return up - {c.id[:12] for c in self._containers(stack) if c.is_up}
 
-    def _taking(self, stack: Stack) -> bool:
-        """Whether any of its replicas takes requests; a hand may have added a server that is none of them."""
-        mine = {c.id[:12] for c in self._containers(stack)}
+    def _taking(
+        self, stack: Stack, counts: Callable[[MemoryContainer], bool] = lambda container: True
+    ) -> bool:
+        """Whether any of its replicas that count takes requests; a user may have added a server that is none of them."""
+        mine = {c.id[:12] for c in self._containers(stack) if counts(c)}
         workers = (process.workers[0] for process in self._doors.of(stack) if process.workers[0].current)
         return any(s.admin is Admin.READY for w in workers for name, s in w.servers.items() if name in mine)
 

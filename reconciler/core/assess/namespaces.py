@@ -37,8 +37,11 @@ def _shared(container: Container, workload: Workload) -> Iterator[tuple[str, str
 def _is_since(owner: Container, container: Container, now: datetime) -> bool:
     """Whether a container was started in the namespace that its owner has now, as far as that is known.
 
-    A start in the future is one from before the clock was set back, and says nothing.
+    A clock that was set back in between says nothing. It was if a start is in the future, if a container was started before
+    it was created, or if it was created before the owner whose ID its definition names.
     """
     if owner.started is None or container.started is None or owner.started > now:
+        return True
+    if container.started < container.created or container.created < owner.created:
         return True
     return owner.started <= container.started
