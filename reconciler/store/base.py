@@ -39,6 +39,8 @@ STATE_MODE: Final = 0o711
 BELL: Final = ".changed"
 """File beside the directories of a kind's objects that is touched whenever one changes. inotify can miss events in a newly
 created directory; this file is in a directory that is already watched."""
+STATUS_BELL: Final = ".status"
+"""The same for what passes write themselves, statuses and removals: the loop does not listen to it."""
 
 EventType = Literal["Normal", "Warning"]
 Result = Literal["", "Complete", "RolledBack", "Superseded"]

@@ -30,6 +30,7 @@ from reconciler.api.reasons import Reason
 from reconciler.store import files
 from reconciler.store.base import (
     BELL,
+    STATUS_BELL,
     Deletion,
     Hide,
     Origin,
@@ -217,6 +218,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             with suppress(OSError):
                 # A process that waited for the lock may have created the directory again; it must stay.
                 directory.rmdir()
+            self._ring(STATUS_BELL)
 
     def orphan(self, name: str) -> None:
         """Remove an object and keep the files that its containers still use."""
@@ -252,6 +254,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         content = status.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
         if content != files.read(path) and (path.parent / OBJECT).exists():
             files.write(path, content, durable=False)
+            self._ring(STATUS_BELL)
 
     def _change(
         self, name: str, change: Callable[[StoredObject[ResourceT]], StoredObject[ResourceT]]
@@ -276,9 +279,11 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         files.write(self.directory(stored.name) / COPY, content, durable=False)
         self._ring()
 
-    def _ring(self) -> None:
-        with files.disk_errors(self._objects, "write in"):
-            (self._objects / BELL).touch(files.PRIVATE)
+    def _ring(self, *bells: str) -> None:
+        # Both with a first object: a file that is created later would change the stamp.
+        for bell in bells or (BELL, STATUS_BELL):
+            with files.disk_errors(self._objects, "write in"):
+                (self._objects / bell).touch(files.PRIVATE)
 
     def _read(self, content: bytes) -> StoredObject[ResourceT]:
         return self._adapter.validate_json(_renamed(content, self._key, FIELD), context=AS_STORED)

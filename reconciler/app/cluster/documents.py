@@ -1,0 +1,59 @@
+"""The document of an object as a Kubernetes client sees it.
+
+The metadata that a server sets is derived from what is stored, so that the state directory of a former release has it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID, uuid5
+
+from reconciler.app.documents import resource_document
+
+if TYPE_CHECKING:
+    from reconciler.api.kinds import Ref
+    from reconciler.store.base import StoredObject
+
+__all__ = ["NAMESPACE", "ORIGIN", "TEARDOWN", "document", "uid_of", "written"]
+
+NAMESPACE: Final = "default"
+"""The only namespace."""
+TEARDOWN: Final = "vault.internal/teardown"
+"""The finalizer of an object that is being deleted: it stays until the controller has removed what runs."""
+ORIGIN: Final = "vault.internal/origin"
+"""The annotation that says where an object comes from that is not written here."""
+
+_UIDS: Final = UUID("4f0f3c4e-5b0c-4c53-9d3c-0a9c1f5d7a10")
+
+
+def document(stored: StoredObject[Any], status: Any, since: datetime) -> Mapping[str, Any]:
+    """The document, without its resourceVersion. `since` is when the object was created."""
+    whole = resource_document(stored, status)
+    metadata: dict[str, Any] = {
+        **whole["metadata"],
+        "namespace": NAMESPACE,
+        "uid": uid_of(stored.ref, since),
+        "creationTimestamp": written(since),
+    }
+    for name in ("labels", "annotations"):
+        if not metadata.get(name):
+            metadata.pop(name, None)
+    if stored.origin.kind != "apply":
+        metadata["annotations"] = {**metadata.get("annotations", {}), ORIGIN: stored.origin.place}
+    if stored.deletion is not None:
+        metadata["deletionTimestamp"] = written(stored.deletion.requested_at)
+        metadata["deletionGracePeriodSeconds"] = 0
+        metadata["finalizers"] = [TEARDOWN]
+    return {**whole, "metadata": metadata}
+
+
+def uid_of(ref: Ref, since: datetime) -> str:
+    """Another one for an object that is made again under the same name."""
+    return str(uuid5(_UIDS, f"{ref}/{since.timestamp():.6f}"))
+
+
+def written(moment: datetime) -> str:
+    """A moment as Kubernetes writes it: RFC 3339, in UTC, whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
