@@ -10,16 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
+from reconciler.api.kinds import NAMESPACE
 from reconciler.app.documents import resource_document
 
 if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
     from reconciler.store.base import StoredObject
 
-__all__ = ["NAMESPACE", "ORIGIN", "TEARDOWN", "document", "uid_of", "written"]
+__all__ = ["ORIGIN", "TEARDOWN", "document", "uid_of", "written"]
 
-NAMESPACE: Final = "default"
-"""The only namespace."""
 TEARDOWN: Final = "vault.internal/teardown"
 """The finalizer of an object that is being deleted: it stays until the controller has removed what runs."""
 ORIGIN: Final = "vault.internal/origin"

@@ -46,6 +46,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
         ),
         ("vaultctl run", "only the manifests of `apply`"),
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
+        ("vaultctl run --api 127.0.0.1:6443", "with the Kubernetes API; see `vaultctl kubeconfig`"),
     ],
 )
 @file_option(required=False)
@@ -56,6 +57,12 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     envvar="VAULT_LISTEN",
     show_envvar=True,
     help=f"HOST:PORT of /metrics, /healthz and /readyz; {NOWHERE}: do not listen.",
+)
+@click.option(
+    "--api",
+    envvar="VAULT_API",
+    show_envvar=True,
+    help="HOST:PORT of the Kubernetes API (HTTPS, with bearer tokens), which kubectl speaks; none by default.",
 )
 @click.option(
     "--tls-cert",
@@ -110,6 +117,7 @@ def command(
     session: Session,
     files: Sequence[Path],
     listen: str,
+    api: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     auth_file: Path | None,
@@ -157,6 +165,10 @@ def command(
                 webhook_secret=read_secret(git.webhook_secret_file) if git.webhook_secret_file else b"",
             )
             _log.info("metrics and health on %s", services.enter_context(web))
+        if api:
+            from reconciler.cli.api_serving import serving_api
+
+            _log.info("Kubernetes API on %s", services.enter_context(serving_api(application, api)))
         if notify_url_file:
             url = read_secret(notify_url_file).decode(errors="replace")
             application.keep_telling(application.notifier(url, notify), stop)

@@ -1,0 +1,129 @@
+"""The bearer tokens of the API, in `<state>/tokens.json`: only their digests, so that the file lets nobody in.
+
+A token is 256 random bits, which need no slow hash. Its name is in it, so that a leaked one can be revoked without being
+tried.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Literal, get_args
+
+from reconciler.api import PermanentError
+from reconciler.store import files
+
+__all__ = ["ROLES", "Role", "Token", "Tokens"]
+
+Role = Literal["view", "edit", "admin"]
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+FILE: Final = "tokens.json"
+PREFIX: Final = "vault"
+LOCK_TIMEOUT: Final = 5.0
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
+_TOKEN: Final = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{8}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What is known of a token: its user, its role, and until when it is valid (RFC 3339; None: until it is revoked)."""
+
+    id: str
+    user: str
+    role: Role
+    created: str
+    expires: str | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it has not expired."""
+        return self.expires is None or now < datetime.fromisoformat(self.expires)
+
+
+class Tokens:
+    """The tokens of one state directory, for any number of threads and processes: a revoked one is refused at once."""
+
+    def __init__(self, state_dir: Path, clock: Callable[[], datetime]) -> None:
+        self._path = state_dir / FILE
+        self._clock = clock
+        self._read: tuple[object, Mapping[str, tuple[Token, str]]] = (None, {})
+
+    def create(self, user: str, role: Role, expires: datetime | None) -> tuple[Token, str]:
+        """A new token, and its text, which is stored nowhere. Raises PermanentError for an invalid name."""
+        if not _NAME.fullmatch(user):
+            raise PermanentError(
+                f"{user!r} cannot be a user: letters, digits, '.', '_', '@' and '-', at most 63 characters"
+            )
+        secret = secrets.token_urlsafe(32)
+        now = self._clock()
+        with self._locked():
+            known = dict(self._load())
+            identifier = next(each for each in iter(lambda: secrets.token_hex(4), "") if each not in known)
+            token = Token(
+                identifier, user, role, now.isoformat(), None if expires is None else expires.isoformat()
+            )
+            self._store({**known, identifier: (token, _digest(secret))})
+        return token, f"{PREFIX}_{identifier}_{secret}"
+
+    def list(self) -> tuple[Token, ...]:
+        """All of them, also those that have expired, the oldest first."""
+        return tuple(sorted((token for token, _ in self._load().values()), key=lambda each: each.created))
+
+    def revoke(self, identifier: str) -> Token | None:
+        """Remove one; None when there is none of that ID."""
+        with self._locked():
+            known = dict(self._load())
+            found = known.pop(identifier, None)
+            if found is not None:
+                self._store(known)
+        return found[0] if found else None
+
+    def find(self, text: str) -> Token | None:
+        """The valid token of that text."""
+        match = _TOKEN.fullmatch(text)
+        token, digest = (match and self._load().get(match["id"])) or (None, "")
+        # Compared in any case: the time of a refusal must not tell which IDs exist.
+        is_right = hmac.compare_digest(_digest(match["secret"] if match else ""), digest or _digest(" "))
+        return token if token is not None and is_right and token.is_valid(self._clock()) else None
+
+    def _load(self) -> Mapping[str, tuple[Token, str]]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return {}
+        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if stamp != self._read[0]:
+            content = files.read(self._path) or b"{}"
+            try:
+                known = {
+                    each["id"]: (
+                        Token(**{key: value for key, value in each.items() if key != "digest"}),
+                        each["digest"],
+                    )
+                    for each in json.loads(content)["tokens"]
+                }
+            except (ValueError, TypeError, KeyError):
+                raise PermanentError(
+                    f"{self._path} cannot be understood: remove it and create the tokens again"
+                ) from None
+            self._read = (stamp, known)
+        return self._read[1]
+
+    def _store(self, known: Mapping[str, tuple[Token, str]]) -> None:
+        rows = [{**asdict(token), "digest": digest} for token, digest in known.values()]
+        files.write(self._path, json.dumps({"tokens": rows}, indent=2).encode() + b"\n", durable=True)
+
+    def _locked(self) -> AbstractContextManager[None]:
+        return files.locked(self._path.with_name(f".{FILE}.lock"), LOCK_TIMEOUT)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

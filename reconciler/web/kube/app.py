@@ -1,0 +1,273 @@
+"""The ASGI application of the Kubernetes API: one handler that finds out who asks for what, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from reconciler.api.kinds import NAMESPACE
+from reconciler.web.kube import access, discovery, protobuf
+from reconciler.web.kube.asked import Place, form_of, list_options, place_of
+from reconciler.web.kube.errors import ApiError, bad_request, method_not_allowed, unknown_path
+from reconciler.web.kube.listing import listed, shown
+from reconciler.web.kube.served import REVIEWS, Served, served_at
+from reconciler.web.kube.watching import Bells, Watch, Watchers
+
+if TYPE_CHECKING:
+    from reconciler.store.tokens import Token, Tokens
+    from reconciler.web.kube.collection import Collection
+
+__all__ = ["Api", "create_app"]
+
+MAX_BODY_BYTES: Final = 3 * 1024 * 1024
+"""As in Kubernetes."""
+ANSWER_SECONDS: Final = 30.0
+MAX_QUERY: Final = 16 * 1024
+HEALTH: Final = ("healthz", "livez", "readyz")
+
+_HEADERS: Final = {"Cache-Control": "no-cache, private", "X-Content-Type-Options": "nosniff"}
+_METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+_VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Api:
+    """What the API is made of. `collections` are by the kind of their documents."""
+
+    collections: Mapping[str, Collection]
+    tokens: Tokens
+    bells: Bells
+    now: Callable[[], datetime]
+    version: str
+    watchers: Watchers = field(default_factory=Watchers)
+
+
+def create_app(api: Api) -> ASGIApp:
+    """The application."""
+
+    async def answer(request: Request) -> ASGIApp:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await _answer(api, request)
+        except TimeoutError:
+            message = f"no answer within {ANSWER_SECONDS:g} s"
+            raise ApiError(504, "Timeout", message, {"retryAfterSeconds": 1}) from None
+
+    return Starlette(
+        routes=[Route("/{path:path}", answer, methods=_METHODS)],
+        exception_handlers={ApiError: _refuse, HTTPException: _http_error, Exception: _fail},
+        max_body_size=MAX_BODY_BYTES,
+    )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A request for a resource."""
+
+    request: Request
+    token: Token
+    served: Served
+    place: Place
+
+    @property
+    def include(self) -> str:
+        return self.request.query_params.get("includeObject", "Metadata")
+
+
+async def _answer(api: Api, request: Request) -> ASGIApp:
+    segments = tuple(request.path_params["path"].rstrip("/").split("/"))
+    if segments[0] in HEALTH:
+        # Load balancers have no token.
+        return PlainTextResponse("ok", headers=_HEADERS)
+    token = access.authenticate(api.tokens, request.headers.getlist("authorization"))
+    if len(request.url.query) > MAX_QUERY:
+        raise bad_request(f"the query has more than {MAX_QUERY} characters")
+    place = place_of(segments)
+    served = served_at(place.group, place.version, place.resource) if place else None
+    if place is None or served is None:
+        return _about_the_api(api, request, segments)
+    return await _about_a_resource(api, _Question(request, token, served, place))
+
+
+def _about_the_api(api: Api, request: Request, segments: tuple[str, ...]) -> Response:
+    if request.method not in ("GET", "HEAD"):
+        raise method_not_allowed() if _discovered(api, request, segments) else unknown_path()
+    found = _discovered(api, request, segments)
+    if found is None:
+        raise unknown_path()
+    answer = _json(found)
+    if found.get("kind") == discovery.AGGREGATED:
+        # Clients tell the form by its media type.
+        answer.headers["Content-Type"] = (
+            f"application/json;g=apidiscovery.k8s.io;v=v2;as={discovery.AGGREGATED}"
+        )
+    return answer
+
+
+def _discovered(api: Api, request: Request, segments: tuple[str, ...]) -> Mapping[str, Any] | None:
+    """The document of a path that is no resource."""
+    match segments:
+        case ("",):
+            return {"paths": ["/api", "/apis", *(f"/{each}" for each in HEALTH), "/version"]}
+        case ("version",):
+            return discovery.version(api.version)
+        case ("api" | "apis",) if form_of(_accept(request)) == "aggregated":
+            return discovery.aggregated(core=segments[0] == "api")
+        case ("api",):
+            return discovery.versions_of_core()
+        case ("apis",):
+            return discovery.group_list()
+        case ("api", version):
+            return discovery.resource_list("", version)
+        case ("apis", group):
+            return discovery.group_of(group)
+        case ("apis", group, version):
+            return discovery.resource_list(group, version)
+    return None
+
+
+async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
+    request, served, place = question.request, question.served, question.place
+    if (place.namespace is not None and not served.namespaced) or (
+        served.namespaced and place.namespace is None and (place.name or request.method == "POST")
+    ):
+        raise unknown_path()
+    if place.subresource and place.subresource not in dict(served.subresources):
+        raise unknown_path()
+    if request.method in ("GET", "HEAD"):
+        return _read(api, question)
+    verb = _VERBS[request.method]
+    access.authorize(question.token, verb, served, place.namespace, place.name)
+    if verb not in served.verbs:
+        raise method_not_allowed()
+    if served in REVIEWS:
+        return _json(access.review(served, question.token, await _review(served, request)), 201)
+    raise method_not_allowed()
+
+
+def _read(api: Api, question: _Question) -> ASGIApp:
+    served, place, token = question.served, question.place, question.token
+    collection = api.collections.get(served.kind)
+    if collection is None:
+        raise method_not_allowed()
+    form = form_of(_accept(question.request))
+    options = list_options(question.request.query_params)
+    verb = "get" if place.name else "watch" if options.watch else "list"
+    access.authorize(token, verb, served, place.namespace, place.name)
+    if place.namespace not in (None, NAMESPACE):
+        collection = _Elsewhere(collection)
+    if place.name:
+        return _raw(shown(collection, place.name, form, question.include, api.now()))
+    if not options.watch:
+        return _raw(listed(collection, options, form, question.include, api.now()))
+    watch = Watch(
+        collection,
+        options,
+        form,
+        question.include,
+        bells=api.bells,
+        now=api.now,
+        may_go_on=lambda: _still_valid(api, token),
+    )
+    return _Counted(watch, api.watchers, token.user)
+
+
+def _still_valid(api: Api, token: Token) -> bool:
+    return token in api.tokens.list() and token.is_valid(api.now())
+
+
+class _Elsewhere:
+    """A collection as another namespace has it: nothing."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.served = collection.served
+        self._collection = collection
+
+    def document(self, name: str) -> None:
+        return None
+
+    def documents(self) -> tuple[int, Sequence[Any]]:
+        return self._collection.documents()[0], ()
+
+    def since(self, number: int, limit: int) -> tuple[int, Sequence[Any]] | None:
+        found = self._collection.since(number, limit)
+        return found and (found[0], ())
+
+
+class _Counted:
+    """A watch that counts as one of its user while it lasts."""
+
+    def __init__(self, watch: Watch, watchers: Watchers, user: str) -> None:
+        self._watch = watch
+        self._watchers = watchers
+        self._user = user
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._watchers.one_of(self._user):
+            await self._watch(scope, receive, send)
+
+
+async def _review(served: Served, request: Request) -> Mapping[str, Any]:
+    if not request.headers.get("content-type", "").startswith(protobuf.MEDIA_TYPE):
+        return await _body(request)
+    try:
+        return protobuf.read_review(served.kind, await request.body())
+    except protobuf.ProtobufError as error:
+        raise bad_request(f"the body of the request cannot be read: {error}") from None
+
+
+async def _body(request: Request) -> Mapping[str, Any]:
+    try:
+        document = json.loads(await request.body() or b"null")
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise bad_request("the body of the request is not an object in JSON")
+    return document
+
+
+def _accept(request: Request) -> str:
+    return ",".join(request.headers.getlist("accept"))
+
+
+def _json(document: Mapping[str, Any], code: int = 200) -> Response:
+    return _raw(json.dumps(document, ensure_ascii=False).encode(), code)
+
+
+def _raw(text: bytes, code: int = 200) -> Response:
+    return Response(text, code, {**_HEADERS, "Content-Type": "application/json"})
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    answer = _json(error.document(), error.code)
+    answer.headers.update(error.headers)
+    return answer
+
+
+_REASONS: Final = {405: "MethodNotAllowed", 413: "RequestEntityTooLarge"}
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    found = ApiError(error.status_code, _REASONS.get(error.status_code, "BadRequest"), error.detail)
+    return await _refuse(request, found)
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    message = "this is a defect of the controller; its log has the details"
+    return await _refuse(request, ApiError(500, "InternalError", message))

@@ -1,0 +1,126 @@
+"""Which resources are served: those of the registry of kinds, and what of Kubernetes' own makes its clients work.
+
+Discovery, authorization, tables and docs/kubernetes-api.md are made from this list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, Column, Kind
+
+__all__ = ["CRDS", "NAMESPACES", "RESOURCES", "REVIEWS", "WATCHED", "Served", "of_kind", "served_at"]
+
+READ: Final = ("get", "list", "watch")
+WRITE: Final = ("create", "delete", "patch", "update")
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One resource: its names, its verbs and its columns besides NAME. `subresources` are pairs of a name and its verbs."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+    verbs: tuple[str, ...]
+    namespaced: bool = True
+    columns: tuple[Column, ...] = ()
+    short_names: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    subresources: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        """The `apiVersion` of its documents."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def singular(self) -> str:
+        """Its kind in lower case."""
+        return self.kind.lower()
+
+    @property
+    def qualified(self) -> str:
+        """The name that errors use."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+def of_kind(kind: Kind) -> Served:
+    """A kind of the registry."""
+    return Served(
+        API_GROUP,
+        API_VERSION.rpartition("/")[2],
+        kind.name,
+        kind.plural,
+        (*WRITE, *READ),
+        columns=kind.columns,
+        short_names=kind.short_names,
+        categories=("all",),
+    )
+
+
+_AGE: Final = Column("Age", "date", ".metadata.creationTimestamp")
+NAMESPACES: Final = Served(
+    "",
+    "v1",
+    "Namespace",
+    "namespaces",
+    READ,
+    namespaced=False,
+    columns=(Column("Status", "string", ".status.phase"), _AGE),
+    short_names=("ns",),
+)
+CRDS: Final = Served(
+    "apiextensions.k8s.io",
+    "v1",
+    "CustomResourceDefinition",
+    "customresourcedefinitions",
+    READ,
+    namespaced=False,
+    columns=(Column("Created At", "string", ".metadata.creationTimestamp"),),
+    short_names=("crd", "crds"),
+    categories=("api-extensions",),
+)
+REVIEWS: Final = (
+    Served(
+        "authentication.k8s.io",
+        "v1",
+        "SelfSubjectReview",
+        "selfsubjectreviews",
+        ("create",),
+        namespaced=False,
+    ),
+    Served(
+        "authorization.k8s.io",
+        "v1",
+        "SelfSubjectAccessReview",
+        "selfsubjectaccessreviews",
+        ("create",),
+        namespaced=False,
+    ),
+    Served(
+        "authorization.k8s.io",
+        "v1",
+        "SelfSubjectRulesReview",
+        "selfsubjectrulesreviews",
+        ("create",),
+        namespaced=False,
+    ),
+)
+"""Questions of a client about itself; each client may ask them."""
+
+WATCHED: Final = tuple(map(of_kind, KINDS.values()))
+RESOURCES: Final = (NAMESPACES, *WATCHED, CRDS, *REVIEWS)
+
+
+def served_at(
+    group: str, version: str, plural: str, resources: Iterable[Served] = RESOURCES
+) -> Served | None:
+    """The resource at this place of the API."""
+    return next(
+        (each for each in resources if (each.group, each.version, each.plural) == (group, version, plural)),
+        None,
+    )
