@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api import TemporaryError
 from reconciler.api.crd import custom_resource_definition
-from reconciler.api.kinds import KINDS, NAMESPACE
+from reconciler.api.kinds import KINDS, NAMESPACE, Ref
 from reconciler.app.cluster.documents import document, written
+from reconciler.app.cluster.writing import Writer
 from reconciler.certificates import serving
 from reconciler.cli.about import VERSION
+from reconciler.store.audit import Audit
 from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
 from reconciler.store.versions import Versions
@@ -36,8 +39,11 @@ STOP_SECONDS: Final = 5.0
 
 
 @contextmanager
-def serving_api(application: Application, listen: str) -> Iterator[str]:
-    """Serve the API on `listen` ("HOST:PORT") and yield its URL. Raises VaultError if that is not possible."""
+def serving_api(application: Application, listen: str, roots: tuple[Path, ...] = ()) -> Iterator[str]:
+    """Serve the API on `listen` ("HOST:PORT") and yield its URL. Clients may name files below `roots` as settings.
+
+    Raises VaultError if that is not possible.
+    """
     host, port = parse_listen(listen)
     state = application.options.state_dir
     try:
@@ -51,7 +57,22 @@ def serving_api(application: Application, listen: str) -> Iterator[str]:
     observer.look_everywhere()
     bells = Bells()
     versions.tell(bells.ring)
-    api = Api(_collections(versions, state), Tokens(state, utc_now), bells, utc_now, VERSION)
+
+    def newest(ref: Ref) -> Mapping[str, Any] | None:
+        observer.look([ref])
+        found = versions.document(ref.kind.name, ref.name)
+        return json.loads(found.text) if found else None
+
+    writer = Writer(application.objects, application.build, newest, utc_now, roots)
+    api = Api(
+        _collections(versions, state),
+        Tokens(state, utc_now),
+        bells,
+        utc_now,
+        VERSION,
+        writer,
+        Audit(state).write,
+    )
     tls = Tls(state / DIRECTORY / serving.CERTIFICATE, state / DIRECTORY / serving.KEY)
     stop = threading.Event()
     watching = threading.Thread(target=observer.keep_looking, args=(stop,), name="observer", daemon=True)

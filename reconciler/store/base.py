@@ -77,6 +77,22 @@ class Deletion:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiMetadata:
+    """Metadata that only clients of the Kubernetes API set. `deletion` is one that was requested and waits for the clients
+    that `finalizers` name.
+    """
+
+    finalizers: tuple[str, ...] = ()
+    owner_references: tuple[Mapping[str, Any], ...] = ()
+    managed_fields: tuple[Mapping[str, Any], ...] = ()
+    deletion: Deletion | None = None
+
+
+class ChangedError(TemporaryError):
+    """The object is no longer what the caller takes it for."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredObject(Generic[ResourceT]):
     """A resource as it was last applied. `problem` says why its newest manifest cannot be used, or is empty;
     `problem_reason` is the same as one CamelCase word.
@@ -92,6 +108,7 @@ class StoredObject(Generic[ResourceT]):
     problem: str = ""
     problem_reason: str = Reason.INVALID_MANIFEST
     requested_at: str | None = None
+    api: ApiMetadata | None = None
 
     @property
     def name(self) -> str:
@@ -253,6 +270,18 @@ def readable(objects: Readable, name: str) -> StoredObject[Any] | None:
         if (kept := objects.kept(name)) is None:
             raise
         return replace(kept, problem=str(error), problem_reason=Reason.OBJECT_UNREADABLE)
+
+
+class WritableObjects(Objects[ResourceT, StatusT], Protocol[ResourceT, StatusT]):
+    """Objects that clients of the Kubernetes API write."""
+
+    def of(self, kind: Kind) -> WritableObjects[Any, Any]:
+        """The objects of another kind in the same state directory."""
+
+    def write(
+        self, resource: ResourceT, origin: Origin, api: ApiMetadata, before: StoredObject[ResourceT] | None
+    ) -> StoredObject[ResourceT]:
+        """Like `apply`, with the metadata of API clients, if the object is still `before`. Raises ChangedError."""
 
 
 def refs(objects: Objects[Any, Any]) -> tuple[Ref, ...]:

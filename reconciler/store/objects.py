@@ -31,6 +31,8 @@ from reconciler.store import files
 from reconciler.store.base import (
     BELL,
     STATUS_BELL,
+    ApiMetadata,
+    ChangedError,
     Deletion,
     Hide,
     Origin,
@@ -172,16 +174,41 @@ class ObjectStore(Generic[ResourceT, StatusT]):
                 before = None
             if before is not None and before.deletion is not None and not self._kind.deletion_waits:
                 raise TemporaryError(f"{name} is being deleted: apply it again when it is gone")
-            located = _located(resource, origin)
-            metadata = resource.metadata.model_copy(
-                update={"generation": self._generation(before, name, located)}
-            )
-            wanted = located.model_copy(update={"metadata": metadata, "status": None})
             mark = requested_at or (before.requested_at if before else None)
-            after = StoredObject(wanted, origin, requested_at=mark)
-            if after != before:
-                self._write(after)
-            return after
+            return self._put(resource, origin, mark, before.api if before else None, before)
+
+    def write(
+        self, resource: ResourceT, origin: Origin, api: ApiMetadata, before: StoredObject[ResourceT] | None
+    ) -> StoredObject[ResourceT]:
+        """Like `apply`, with the metadata of API clients, if the object is still `before`. Raises ChangedError.
+
+        Once no finalizer is left, a deletion that waited for them is requested.
+        """
+        with self._locked(resource.name):
+            if self.get(resource.name) != before:
+                raise ChangedError(f"{resource.name} has been changed by another one")
+            mark = before.requested_at if before else None
+            kept = api if api != ApiMetadata() else None
+            return self._put(resource, origin, mark, kept, before)
+
+    def _put(
+        self,
+        resource: ResourceT,
+        origin: Origin,
+        mark: str | None,
+        api: ApiMetadata | None,
+        before: StoredObject[ResourceT] | None,
+    ) -> StoredObject[ResourceT]:
+        located = _located(resource, origin)
+        generation = self._generation(before, resource.name, located)
+        metadata = resource.metadata.model_copy(update={"generation": generation})
+        wanted = located.model_copy(update={"metadata": metadata, "status": None})
+        asked = api.deletion if api and not api.finalizers else None
+        deletion = (before.deletion if before else None) or asked
+        after = StoredObject(wanted, origin, deletion, requested_at=mark, api=api)
+        if after != before:
+            self._write(after)
+        return after
 
     def mark_problem(self, name: str, text: str, reason: str = Reason.INVALID_MANIFEST) -> None:
         """Remember why the newest manifest of an object cannot be used; the object itself stays as it is."""
@@ -189,11 +216,17 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         self._change(name, lambda stored: replace(stored, problem=problem, problem_reason=reason))
 
     def request_deletion(self, name: str, volumes: bool, now: datetime) -> None:
-        """Request the deletion of an object; a second request can only add the volumes."""
+        """Request the deletion of an object; a second request can only add the volumes. It begins when no finalizer of
+        an API client is left.
+        """
 
         def requested(stored: StoredObject[ResourceT]) -> StoredObject[ResourceT]:
-            first = stored.deletion or Deletion(volumes, now)
-            return replace(stored, deletion=replace(first, volumes=first.volumes or volumes))
+            api = stored.api or ApiMetadata()
+            first = stored.deletion or api.deletion or Deletion(volumes, now)
+            deletion = replace(first, volumes=first.volumes or volumes)
+            if api.finalizers and stored.deletion is None:
+                return replace(stored, api=replace(api, deletion=deletion))
+            return replace(stored, deletion=deletion)
 
         self._change(name, requested)
 

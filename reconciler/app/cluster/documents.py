@@ -41,10 +41,18 @@ def document(stored: StoredObject[Any], status: Any, since: datetime) -> Mapping
             metadata.pop(name, None)
     if stored.origin.kind != "apply":
         metadata["annotations"] = {**metadata.get("annotations", {}), ORIGIN: stored.origin.place}
-    if stored.deletion is not None:
-        metadata["deletionTimestamp"] = written(stored.deletion.requested_at)
+    api = stored.api
+    finalizers = list(api.finalizers) if api else []
+    if deletion := stored.deletion or (api.deletion if api else None):
+        metadata["deletionTimestamp"] = written(deletion.requested_at)
         metadata["deletionGracePeriodSeconds"] = 0
-        metadata["finalizers"] = [TEARDOWN]
+        finalizers.append(TEARDOWN)
+    if finalizers:
+        metadata["finalizers"] = finalizers
+    if api and api.owner_references:
+        metadata["ownerReferences"] = list(api.owner_references)
+    if api and api.managed_fields:
+        metadata["managedFields"] = list(api.managed_fields)
     return {**whole, "metadata": metadata}
 
 

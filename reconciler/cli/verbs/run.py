@@ -168,7 +168,10 @@ def command(
         if api:
             from reconciler.cli.api_serving import serving_api
 
-            _log.info("Kubernetes API on %s", services.enter_context(serving_api(application, api)))
+            _log.info(
+                "Kubernetes API on %s",
+                services.enter_context(serving_api(application, api, git.secrets_dirs)),
+            )
         if notify_url_file:
             url = read_secret(notify_url_file).decode(errors="replace")
             application.keep_telling(application.notifier(url, notify), stop)

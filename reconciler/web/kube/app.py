@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,14 +19,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.api.kinds import NAMESPACE
-from reconciler.web.kube import access, discovery, protobuf
+from reconciler.web.kube import access, discovery, openapi, protobuf
 from reconciler.web.kube.asked import Place, form_of, list_options, place_of
 from reconciler.web.kube.errors import ApiError, bad_request, method_not_allowed, unknown_path
 from reconciler.web.kube.listing import listed, shown
+from reconciler.web.kube.scale import as_scale
 from reconciler.web.kube.served import REVIEWS, Served, served_at
 from reconciler.web.kube.watching import Bells, Watch, Watchers
+from reconciler.web.kube.writes import Answer, Asked, write
 
 if TYPE_CHECKING:
+    from reconciler.app.cluster.writing import Writer
     from reconciler.store.tokens import Token, Tokens
     from reconciler.web.kube.collection import Collection
 
@@ -34,6 +38,8 @@ __all__ = ["Api", "create_app"]
 MAX_BODY_BYTES: Final = 3 * 1024 * 1024
 """As in Kubernetes."""
 ANSWER_SECONDS: Final = 30.0
+MAX_WARNINGS: Final = 20
+MAX_WARNING: Final = 250
 MAX_QUERY: Final = 16 * 1024
 HEALTH: Final = ("healthz", "livez", "readyz")
 
@@ -53,6 +59,8 @@ class Api:
     bells: Bells
     now: Callable[[], datetime]
     version: str
+    writer: Writer
+    audit: Callable[[Mapping[str, Any]], None]
     watchers: Watchers = field(default_factory=Watchers)
 
 
@@ -122,7 +130,16 @@ def _discovered(api: Api, request: Request, segments: tuple[str, ...]) -> Mappin
     """The document of a path that is no resource."""
     match segments:
         case ("",):
-            return {"paths": ["/api", "/apis", *(f"/{each}" for each in HEALTH), "/version"]}
+            return {
+                "paths": [
+                    "/api",
+                    "/apis",
+                    *(f"/{each}" for each in HEALTH),
+                    "/openapi/v2",
+                    "/openapi/v3",
+                    "/version",
+                ]
+            }
         case ("version",):
             return discovery.version(api.version)
         case ("api" | "apis",) if form_of(_accept(request)) == "aggregated":
@@ -131,6 +148,13 @@ def _discovered(api: Api, request: Request, segments: tuple[str, ...]) -> Mappin
             return discovery.versions_of_core()
         case ("apis",):
             return discovery.group_list()
+        case ("openapi", "v3"):
+            return openapi.index()
+        case ("openapi", "v3", *rest):
+            return openapi.part("/".join(rest))
+        case ("openapi", "v2"):
+            form_of(_accept(request))
+            return openapi.swagger()
         case ("api", version):
             return discovery.resource_list("", version)
         case ("apis", group):
@@ -151,12 +175,60 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
     if request.method in ("GET", "HEAD"):
         return _read(api, question)
     verb = _VERBS[request.method]
-    access.authorize(question.token, verb, served, place.namespace, place.name)
     if verb not in served.verbs:
         raise method_not_allowed()
     if served in REVIEWS:
         return _json(access.review(served, question.token, await _review(served, request)), 201)
-    raise method_not_allowed()
+    return await _write(api, question, verb)
+
+
+async def _write(api: Api, question: _Question, verb: str) -> Response:
+    """Write, and keep in the audit log what came of it: no write is done that is not in the log."""
+    request, place = question.request, question.place
+    if (place.name is None) != (verb == "create"):
+        raise method_not_allowed()
+    asked = Asked(
+        verb,
+        question.served,
+        place,
+        await request.body(),
+        request.headers.get("content-type", "").partition(";")[0].strip().lower(),
+        dict(request.query_params),
+    )
+    answer = await to_thread.run_sync(lambda: _audited(api, question, asked), abandon_on_cancel=True)
+    response = _json(answer.document, answer.code)
+    for warning in answer.warnings[:MAX_WARNINGS]:
+        said = warning.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
+        response.headers.append("Warning", f'299 - "{" ".join(said.split())[:MAX_WARNING]}"')
+    return response
+
+
+def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
+    token, request, place = question.token, question.request, question.place
+    record = {
+        "time": api.now().isoformat(),
+        "user": token.user,
+        "token": token.id,
+        "role": token.role,
+        "client": request.client.host if request.client else "",
+        "verb": asked.verb,
+        "resource": asked.served.qualified + (f"/{place.subresource}" if place.subresource else ""),
+        "name": asked.name,
+        "dryRun": asked.query.get("dryRun", "") != "",
+    }
+    api.audit({**record, "stage": "asked"})
+    code, reason, name = 500, "InternalError", asked.name
+    try:
+        access.authorize(token, asked.verb, asked.served, place.namespace, place.name)
+        answer = write(api.writer, asked)
+        code, reason = answer.code, ""
+        name = answer.document.get("metadata", {}).get("name", name)
+    except ApiError as error:
+        code, reason = error.code, error.reason
+        raise
+    finally:
+        api.audit({**record, "name": name, "stage": "done", "code": code, "reason": reason})
+    return answer
 
 
 def _read(api: Api, question: _Question) -> ASGIApp:
@@ -170,6 +242,8 @@ def _read(api: Api, question: _Question) -> ASGIApp:
     access.authorize(token, verb, served, place.namespace, place.name)
     if place.namespace not in (None, NAMESPACE):
         collection = _Elsewhere(collection)
+    if place.name and place.subresource == "scale":
+        return _json(as_scale(json.loads(shown(collection, place.name, "plain", "None", api.now()))))
     if place.name:
         return _raw(shown(collection, place.name, form, question.include, api.now()))
     if not options.watch:

@@ -19,7 +19,9 @@ WRITE: Final = ("create", "delete", "patch", "update")
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """One resource: its names, its verbs and its columns besides NAME. `subresources` are pairs of a name and its verbs."""
+    """One resource: its names, its verbs and its columns besides NAME. `subresources` are pairs of a name and its verbs;
+    `of` is the kind of the registry, None for one of Kubernetes' own.
+    """
 
     group: str
     version: str
@@ -31,6 +33,7 @@ class Served:
     short_names: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     subresources: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    of: Kind | None = None
 
     @property
     def api_version(self) -> str:
@@ -56,6 +59,8 @@ def of_kind(kind: Kind) -> Served:
         kind.name,
         kind.plural,
         (*WRITE, *READ),
+        of=kind,
+        subresources=(("scale", ("get", "patch", "update")),) if kind.scale else (),
         columns=kind.columns,
         short_names=kind.short_names,
         categories=("all",),

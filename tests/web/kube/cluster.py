@@ -105,7 +105,7 @@ class Cluster:
         return [str(program()), "--kubeconfig", str(self.kubeconfig(role)), *words]
 
     def _environment(self) -> dict[str, str]:
-        return {"HOME": str(self.home), "PATH": os.environ["PATH"]}
+        return {"HOME": str(self.home), "PATH": os.environ["PATH"], "KUBE_EDITOR": str(self.home / "editor")}
 
 
 @contextmanager

@@ -1,0 +1,239 @@
+"""Answers of create, update, patch and delete: reads the request, calls the use case, and turns errors into a Status."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.api.kinds import NAMESPACE, Ref
+from reconciler.app.cluster.patches import PatchError, json_patch, merge_patch
+from reconciler.app.cluster.writing import (
+    ConflictError,
+    Done,
+    ElsewhereError,
+    ExistsError,
+    GoneError,
+    Writer,
+)
+from reconciler.app.cluster.written import FieldValidation, InvalidError, Mistake, StrictError
+from reconciler.web.kube import errors
+from reconciler.web.kube.asked import Place
+from reconciler.web.kube.errors import ApiError, Cause, bad_request
+from reconciler.web.kube.scale import as_scale, with_replicas
+from reconciler.web.kube.served import Served
+
+__all__ = ["Answer", "Asked", "write"]
+
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+_PATCHES: Final = (JSON_PATCH, MERGE_PATCH)
+_TRIES: Final = 5
+
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A write that was asked for. `media_type` is that of the body, without parameters."""
+
+    verb: str
+    served: Served
+    place: Place
+    body: bytes
+    media_type: str
+    query: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        """The name of the object, empty for a new one."""
+        return self.place.name or ""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing is to be written."""
+        value = self.query.get("dryRun", "")
+        if value not in ("", "All"):
+            raise errors.invalid("meta.k8s.io", "Options", "", [Cause("dryRun", "supported values: All")])
+        return value == "All"
+
+    @property
+    def validation(self) -> FieldValidation:
+        """What is done about unknown fields."""
+        value = self.query.get("fieldValidation") or "Warn"
+        if value not in ("Strict", "Warn", "Ignore"):
+            supported = [Cause("fieldValidation", "supported values: Ignore, Strict, Warn")]
+            raise errors.invalid("meta.k8s.io", "Options", "", supported)
+        return cast("FieldValidation", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered: a code, a document and warnings."""
+
+    code: int
+    document: Document
+    warnings: tuple[str, ...] = ()
+
+
+def write(writer: Writer, asked: Asked) -> Answer:
+    """Do it. Raises ApiError."""
+    served, place = asked.served, asked.place
+    if place.namespace != NAMESPACE:
+        raise errors.not_found("", "namespaces", place.namespace or "")
+    try:
+        if place.subresource == "scale":
+            return _scale(writer, asked)
+        match asked.verb:
+            case "create":
+                return _answer(
+                    writer.create(_kind(served), _document(asked), asked.validation, dry_run=asked.dry_run),
+                    201,
+                )
+            case "update":
+                return _answer(_replaced(writer, asked, _update(asked)))
+            case "patch":
+                return _answer(_patched(writer, asked, _patch(asked)))
+            case _:
+                return _delete(writer, asked)
+    except VaultError as error:
+        raise _as_status(error, asked) from None
+
+
+def _kind(served: Served) -> Any:
+    assert served.of is not None
+    return served.of
+
+
+def _ref(asked: Asked) -> Ref:
+    return Ref(_kind(asked.served), asked.name)
+
+
+def _answer(done: Done, code: int = 200) -> Answer:
+    if done.document is None:
+        return Answer(code, errors.status("Success"), done.warnings)
+    return Answer(code, done.document, done.warnings)
+
+
+def _update(asked: Asked) -> Callable[[Document], Document]:
+    sent = _document(asked)
+
+    def change(_: Document) -> Document:
+        metadata = sent.get("metadata")
+        if not isinstance(metadata, Mapping) or not metadata.get("resourceVersion"):
+            raise InvalidError([Mistake("metadata.resourceVersion", "must be specified for an update")])
+        return sent
+
+    return change
+
+
+def _replaced(writer: Writer, asked: Asked, change: Callable[[Document], Document]) -> Done:
+    return writer.replace(_ref(asked), change, asked.validation, dry_run=asked.dry_run)
+
+
+def _patched(writer: Writer, asked: Asked, change: Callable[[Document], Document]) -> Done:
+    """A patch names the version that it is for, or fits each one: then it is tried again."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _replaced(writer, asked, change)
+        except ConflictError:
+            if "resourceVersion" in asked.body.decode(errors="replace"):
+                raise
+    return _replaced(writer, asked, change)
+
+
+def _patch(asked: Asked) -> Callable[[Document], Document]:
+    if asked.media_type not in _PATCHES:
+        raise errors.unsupported_media_type(_PATCHES)
+    patch = _loaded(asked)
+    if asked.media_type == MERGE_PATCH:
+        if not isinstance(patch, dict):
+            raise bad_request("the patch is not an object in JSON")
+        return lambda document: merge_patch(document, patch)
+    return lambda document: _object(json_patch(document, patch))
+
+
+def _object(document: Any) -> Document:
+    if not isinstance(document, dict):
+        raise PatchError("the patched document is no object")
+    return document
+
+
+def _scale(writer: Writer, asked: Asked) -> Answer:
+    """`kubectl scale`: the number of replicas alone, in a document of its own."""
+    if asked.verb == "update":
+        sent = _document(asked)
+        done = _replaced(writer, asked, lambda document: with_replicas(document, sent))
+    else:
+        patch = _patch(asked)
+        done = _patched(writer, asked, lambda document: with_replicas(document, patch(as_scale(document))))
+    assert done.document is not None
+    return Answer(200, as_scale(done.document), done.warnings)
+
+
+def _delete(writer: Writer, asked: Asked) -> Answer:
+    options = _loaded(asked) if asked.body.strip() else {}
+    if not isinstance(options, dict):
+        raise bad_request("the options of a deletion are not an object in JSON")
+    wanted = options.get("preconditions")
+    preconditions = wanted if isinstance(wanted, dict) else {}
+    dry_run = asked.dry_run or options.get("dryRun") == ["All"]
+    done = writer.delete(
+        _ref(asked),
+        uid=preconditions.get("uid"),
+        number=preconditions.get("resourceVersion"),
+        dry_run=dry_run,
+    )
+    if done.document is None:
+        details = {"name": asked.name, "group": asked.served.group, "kind": asked.served.plural}
+        return Answer(200, errors.status("Success", details=details))
+    return Answer(200, done.document)
+
+
+def _sent_name(asked: Asked) -> str:
+    """The name in the body of a request that creates an object."""
+    metadata = _document(asked).get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    return name if isinstance(name, str) else ""
+
+
+def _document(asked: Asked) -> Document:
+    document = _loaded(asked)
+    if not isinstance(document, dict):
+        raise bad_request("the body of the request is not an object")
+    return document
+
+
+def _loaded(asked: Asked) -> Any:
+    try:
+        return json.loads(asked.body)
+    except (ValueError, RecursionError):
+        raise bad_request("the body of the request is not JSON") from None
+
+
+def _as_status(error: VaultError, asked: Asked) -> ApiError:
+    served, name = asked.served, asked.name or _sent_name(asked)
+    match error:
+        case InvalidError():
+            causes = [Cause(each.field, each.message) for each in error.mistakes]
+            return errors.invalid(served.group, served.kind, name, causes)
+        case PatchError():
+            # kubectl prints the causes of what is Invalid, and not its message.
+            return errors.invalid(served.group, served.kind, name, [Cause("patch", str(error))])
+        case StrictError():
+            return bad_request(str(error))
+        case ConflictError():
+            return errors.conflict(served.group, served.plural, name, str(error))
+        case ExistsError():
+            return errors.already_exists(served.group, served.plural, name)
+        case GoneError():
+            return errors.not_found(served.group, served.plural, name)
+        case ElsewhereError():
+            return errors.forbidden(served.group, served.plural, name, str(error))
+        case TemporaryError():
+            return ApiError(
+                503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1}, {"Retry-After": "1"}
+            )
+    return errors.forbidden(served.group, served.plural, name, str(error))
