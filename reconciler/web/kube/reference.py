@@ -58,7 +58,7 @@ A write is desired state, and goes where the object's desired state is:
 | the object comes from | a write |
 |---|---|
 | `vaultctl apply`, or a client of the API | is stored |
-| a directory (`vaultctl run -f`) | edits single values of `spec` in its file, as `vaultctl set` does; others are `Forbidden` |
+| a directory (`vaultctl run -f`) | edits single values of `spec` in its file, like `vaultctl set`; others are `Forbidden` |
 | a Git repository | is `Forbidden`; the message names the repository |
 
 - A document is validated as `vaultctl apply` validates a manifest, and every mistake is reported with the path of its field
@@ -112,8 +112,8 @@ def _resources() -> Iterator[str]:
     yield (
         "Besides: discovery (plain and aggregated), `/version`, `/openapi/v3` and `/openapi/v2` from the models "
         "(`kubectl explain`, validation), `/healthz`, `/livez` and `/readyz` (without a token). Lists come as JSON, as "
-        "tables and as metadata alone, with `labelSelector`, `fieldSelector` (`metadata.name`, `metadata.namespace`), `limit` and "
-        "`continue`.\n"
+        "tables and as metadata alone, with `labelSelector`, `fieldSelector` (`metadata.name`, `metadata.namespace`), "
+        "`limit` and `continue`.\n"
     )
 
 
@@ -143,8 +143,9 @@ def _watches() -> Iterator[str]:
     yield "## Watches and limits\n"
     yield (
         f"The last {KEPT_CHANGES:,} changes are kept in `<state>/versions.sqlite3`, also over a restart. A watch from an "
-        "older version gets `410 Expired`, and clients list again. A slow client costs no memory: it is sent the next changes "
-        f"when it has taken the former ones. Bookmarks (every {BOOKMARK_SECONDS:.0f} s) and `sendInitialEvents` are served.\n"
+        "older version gets `410 Expired`, and clients list again. A slow client costs no memory: it is sent the next "
+        "changes when it has taken the former ones. "
+        f"Bookmarks (every {BOOKMARK_SECONDS:.0f} s) and `sendInitialEvents` are served.\n"
     )
     yield "| limit | |"
     yield "|---|---|"
