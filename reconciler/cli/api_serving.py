@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +16,7 @@ from reconciler.api import TemporaryError
 from reconciler.api.crd import custom_resource_definition
 from reconciler.api.kinds import KINDS, NAMESPACE, Ref
 from reconciler.app.cluster.documents import document, written
+from reconciler.app.cluster.events import KIND, event_documents
 from reconciler.app.cluster.writing import Writer
 from reconciler.certificates import serving
 from reconciler.cli.about import VERSION
@@ -21,8 +25,8 @@ from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
 from reconciler.store.versions import Versions
 from reconciler.web.kube.app import Api, create_app
-from reconciler.web.kube.collection import Collection, Fixed, Stored
-from reconciler.web.kube.served import CRDS, NAMESPACES, WATCHED
+from reconciler.web.kube.collection import Collection, Fixed, Refreshed, Stored
+from reconciler.web.kube.served import CRDS, EVENTS, NAMESPACES, WATCHED
 from reconciler.web.kube.watching import Bells
 from reconciler.web.server import Server, Tls, parse_listen
 from reconciler.wiring import utc_now
@@ -30,12 +34,16 @@ from reconciler.wiring import utc_now
 if TYPE_CHECKING:
     from reconciler.wiring import Application
 
-__all__ = ["DIRECTORY", "serving_api"]
+__all__ = ["DIRECTORY", "Parts", "assemble", "serving_api"]
 
 DIRECTORY: Final = "api"
 """The directory of the certificates, in the state directory."""
 JOURNAL: Final = "versions.sqlite3"
 STOP_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 2.0
+EVENTS_SHOWN: Final = 1000
+
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -52,39 +60,98 @@ def serving_api(application: Application, listen: str, roots: tuple[Path, ...] =
         raise TemporaryError(
             f"cannot write the certificate of the API into {state / DIRECTORY}: {error}"
         ) from error
+    tls = Tls(state / DIRECTORY / serving.CERTIFICATE, state / DIRECTORY / serving.KEY)
+    parts = assemble(application, roots)
+    stop = threading.Event()
+    watching = [
+        threading.Thread(target=parts.observer.keep_looking, args=(stop,), name="observer", daemon=True),
+        threading.Thread(target=_keep_looking, args=(parts, stop), name="events", daemon=True),
+    ]
+    try:
+        with Server(create_app(parts.api), host, port, tls) as server:
+            for thread in watching:
+                thread.start()
+            try:
+                yield server.url
+            finally:
+                stop.set()
+                parts.api.bells.close()
+                for thread in watching:
+                    thread.join(STOP_SECONDS)
+    finally:
+        parts.versions.close()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The API without its server and threads. `look_at_events` records the events that there are."""
+
+    api: Api
+    versions: Versions
+    observer: Observer
+    look_at_events: Callable[[], None]
+    stamp: Callable[[], object]
+
+
+def assemble(application: Application, roots: tuple[Path, ...] = ()) -> Parts:
+    """The API over a state directory, which has been looked at once."""
+    state = application.options.state_dir
     versions = Versions(state / JOURNAL, utc_now)
     observer = Observer(state, application.objects, versions, document)
     observer.look_everywhere()
     bells = Bells()
     versions.tell(bells.ring)
+    one_at_a_time = threading.Lock()
+
+    def look_at_events() -> None:
+        with one_at_a_time:
+            events = application.history.events(limit=EVENTS_SHOWN)
+            now = event_documents(events, _uids(versions), os.uname().nodename)
+            gone = {(KIND, name): None for name in versions.names(KIND)}
+            versions.record({**gone, **now})
 
     def newest(ref: Ref) -> Mapping[str, Any] | None:
         observer.look([ref])
         found = versions.document(ref.kind.name, ref.name)
         return json.loads(found.text) if found else None
 
-    writer = Writer(application.objects, application.build, newest, utc_now, roots)
     api = Api(
-        _collections(versions, state),
+        {**_collections(versions, state), KIND: Refreshed(EVENTS, versions, look_at_events)},
         Tokens(state, utc_now),
         bells,
         utc_now,
         VERSION,
-        writer,
+        Writer(application.objects, application.build, newest, utc_now, roots),
         Audit(state).write,
     )
-    tls = Tls(state / DIRECTORY / serving.CERTIFICATE, state / DIRECTORY / serving.KEY)
-    stop = threading.Event()
-    watching = threading.Thread(target=observer.keep_looking, args=(stop,), name="observer", daemon=True)
-    with Server(create_app(api), host, port, tls) as server:
-        watching.start()
+    return Parts(
+        api,
+        versions,
+        observer,
+        look_at_events,
+        lambda: (application.history.events(limit=1), versions.number),
+    )
+
+
+def _keep_looking(parts: Parts, stop: threading.Event) -> None:
+    """Events have no bell: a watch sees one after LOOK_SECONDS at most."""
+    before: object = None
+    while not stop.wait(LOOK_SECONDS):
         try:
-            yield server.url
-        finally:
-            stop.set()
-            bells.close()
-            watching.join(STOP_SECONDS)
-    versions.close()
+            if parts.stamp() != before:
+                parts.look_at_events()
+                # What it has recorded has another number.
+                before = parts.stamp()
+        except TemporaryError as error:
+            _log.warning("the Kubernetes API does not see events: %s", error)
+
+
+def _uids(versions: Versions) -> Mapping[tuple[str, str], str]:
+    return {
+        (served.kind, each.name): json.loads(each.text)["metadata"]["uid"]
+        for served in WATCHED
+        for each in versions.documents(served.kind)[1]
+    }
 
 
 def _collections(versions: Versions, state: Path) -> Mapping[str, Collection]:
@@ -93,11 +160,7 @@ def _collections(versions: Versions, state: Path) -> Mapping[str, Collection]:
     definitions = [_definition(custom_resource_definition(each), born) for each in KINDS.values()]
     fixed: dict[str, Any] = {
         NAMESPACES.kind: Fixed(NAMESPACES, [_namespace(born)], versions),
-        CRDS.kind: Fixed(
-            CRDS,
-            definitions,
-            versions,
-        ),
+        CRDS.kind: Fixed(CRDS, definitions, versions),
     }
     return {**{served.kind: Stored(served, versions) for served in WATCHED}, **fixed}
 

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,6 +48,7 @@ from reconciler.store.parsed import Parsed
 
 if TYPE_CHECKING:
     from reconciler.api import Status, VaultService
+    from reconciler.api.resource import Resource
 
 LOCK: Final = ".object.lock"
 LOCK_TIMEOUT: Final = 5.0
@@ -175,7 +176,10 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             if before is not None and before.deletion is not None and not self._kind.deletion_waits:
                 raise TemporaryError(f"{name} is being deleted: apply it again when it is gone")
             mark = requested_at or (before.requested_at if before else None)
-            return self._put(resource, origin, mark, before.api if before else None, before)
+            api = before.api if before else None
+            if before is not None and api is not None and api.managed_fields:
+                api = replace(api, managed_fields=_handed_over(before, resource, origin))
+            return self._put(resource, origin, mark, api, before)
 
     def write(
         self, resource: ResourceT, origin: Origin, api: ApiMetadata, before: StoredObject[ResourceT] | None
@@ -371,6 +375,24 @@ def _located(resource: ResourceT, origin: Origin) -> ResourceT:
         raise PermanentError(
             f"{origin.manifest}:{origin.line}: the path of {fields} is too long once it is absolute ({_first(error)})"
         ) from None
+
+
+def _handed_over(
+    before: StoredObject[Any], resource: Resource, origin: Origin
+) -> tuple[Mapping[str, Any], ...]:
+    """The managers of the fields, of which a manifest may have changed some: they are no API client's any more."""
+    from reconciler.api import managed
+    from reconciler.api.list_types import sets_of
+
+    assert before.api is not None
+    known = before.api.managed_fields
+    old, new = (
+        each.model_dump(mode="json", by_alias=True) for each in (before.resource, _located(resource, origin))
+    )
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    by = "vaultctl" if origin.kind == "apply" else origin.kind
+    after = managed.changed(old, new, managed.managers_of(known), by, now, sets_of(resource.of_kind))
+    return managed.written(after)
 
 
 def _changed(path: Path) -> int:

@@ -85,7 +85,9 @@ class Versions:
         self._path = path
         self._clock = clock
         self._kept = kept
-        self._lock = threading.RLock()
+        # Readers wait for no disk: what is written is put into memory afterwards.
+        self._writing = threading.Lock()
+        self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._documents: dict[Key, Document] = {}
         self._recent: deque[Change] = deque(maxlen=IN_MEMORY)
@@ -138,37 +140,43 @@ class Versions:
             first = self._recent[0].number if self._recent else self._number + 1
             if first <= number + 1:
                 return tuple(islice(self._recent, number + 1 - first, number + 1 - first + limit))
+            last = self._number
+        with self._writing:
             rows = self._sql.execute(
-                "SELECT number, kind, name, type, text, before FROM changes WHERE number > ? ORDER BY number LIMIT ?",
-                (number, limit),
+                "SELECT number, kind, name, type, text, before FROM changes WHERE number > ? AND number <= ? "
+                "ORDER BY number LIMIT ?",
+                (number, last, limit),
             ).fetchall()
-        return tuple(map(_change, rows))
+        changes = tuple(map(_change, rows))
+        # Those that were removed meanwhile are missing at the beginning.
+        return changes if changes and changes[0].number == number + 1 else None
 
     def record(self, found: Mapping[Key, Mapping[str, Any] | None]) -> Sequence[Change]:
         """Record documents as they are now, None for one that is gone, and return the changes. What is as it was before
         is no change.
         """
-        with self._lock:
+        with self._writing:
             changes = [change for key, document in found.items() for change in self._compared(key, document)]
             if not changes:
                 return ()
             changes = [_numbered(change, self._number + 1 + index) for index, change in enumerate(changes)]
-            self._write(changes)
-            for change in changes:
-                key = (change.document.kind, change.document.name)
-                if change.type == "DELETED":
-                    self._documents.pop(key, None)
-                else:
-                    self._documents[key] = change.document
-            self._recent.extend(changes)
-            self._number = changes[-1].number
+            kept = self._write(changes)
+            with self._lock:
+                for change in changes:
+                    key = (change.document.kind, change.document.name)
+                    if change.type == "DELETED":
+                        self._documents.pop(key, None)
+                    else:
+                        self._documents[key] = change.document
+                self._recent.extend(changes)
+                self._number, self._since = changes[-1].number, kept
         for listener in tuple(self._listeners):
             listener()
         return changes
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
+        with self._writing:
             self._sql.close()
 
     def _compared(self, key: Key, document: Mapping[str, Any] | None) -> Sequence[Change]:
@@ -185,7 +193,8 @@ class Versions:
             return (Change("DELETED", before, before.labels), Change("ADDED", after, None))
         return (Change("MODIFIED", after, before.labels),)
 
-    def _write(self, changes: Sequence[Change]) -> None:
+    def _write(self, changes: Sequence[Change]) -> int:
+        """Write changes, and return the number from which all are kept."""
         number = changes[-1].number
         kept = max(self._since, number - self._kept)
         try:
@@ -211,7 +220,7 @@ class Versions:
                 self._sql.execute("UPDATE counter SET number = ?, kept = ?", (number, kept))
         except sqlite3.Error as error:
             raise self._failed(error) from error
-        self._since = kept
+        return kept
 
     def _open(self) -> sqlite3.Connection:
         with files.disk_errors(self._path, "write"):

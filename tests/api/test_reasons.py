@@ -30,6 +30,8 @@ OTHER_VOCABULARIES = {
     ("controller/report/journal.py", "RolledBack"),
     ("controller/report/journal.py", "Superseded"),
     ("controller/reconcile/target.py", "RolledBack"),
+    # A reason of a Status, which is Kubernetes' own.
+    ("web/kube/app.py", "InternalError"),
 }
 """The same word, said of something else."""
 

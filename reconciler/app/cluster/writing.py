@@ -9,18 +9,22 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.api import managed
 from reconciler.api.errors import ManifestError, VaultError
 from reconciler.api.kinds import Kind, Ref
+from reconciler.api.list_types import sets_of
+from reconciler.api.managed import Manager, Operation
 from reconciler.api.manifest import Manifest
 from reconciler.api.server_set import LAST_APPLIED
 from reconciler.app.changes import Change
 from reconciler.app.cluster.documents import document
+from reconciler.app.cluster.documents import written as moment
 from reconciler.app.cluster.written import (
     FieldValidation,
     InvalidError,
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["ConflictError", "Done", "ElsewhereError", "ExistsError", "GoneError", "Writer"]
 
 PLACE: Final = "Kubernetes API"
+FIRST: Final = "before-first-apply"
+"""The manager of all that was set before managers were known."""
 SUFFIX: Final = 5
 """Characters after a `generateName`."""
 _LETTERS: Final = "bcdfghjklmnpqrstvwxz2456789"
@@ -86,9 +92,23 @@ class Writer:
     now: Callable[[], datetime]
     roots: tuple[Path, ...] = ()
 
-    def create(self, kind: Kind, sent: Document, validation: FieldValidation, *, dry_run: bool) -> Done:
-        """A new object. Raises VaultError; see the errors of this module and of `written`."""
-        written = read(_named(sent), kind, validation)
+    def create(
+        self,
+        kind: Kind,
+        sent: Document,
+        validation: FieldValidation,
+        *,
+        by: str,
+        dry_run: bool,
+        operation: Operation = "Update",
+    ) -> Done:
+        """A new object, whose fields belong to the manager `by`. Raises VaultError; see the errors of this module and of
+        `written`.
+        """
+        sent = _named(sent)
+        written = read(sent, kind, validation)
+        managers = managed.created(sent, by, operation, moment(self.now()), sets_of(kind))
+        written = replace(written, api=replace(written.api, managed_fields=managed.written(managers)))
         ref = written.resource.ref
         if self.objects.of(kind).get(ref.name) is not None:
             raise ExistsError(f"{ref} is there")
@@ -114,9 +134,12 @@ class Writer:
         validation: FieldValidation,
         *,
         dry_run: bool,
-        managed: Callable[[Document, Document], Sequence[Document]] | None = None,
+        by: str,
+        manage: Callable[[Document, Document], tuple[Manager, ...]] | None = None,
     ) -> Done:
-        """The object after `change`. Raises VaultError; ConflictError when it is not the one that the client knows."""
+        """The object after `change`, which the manager `by` makes; `manage` returns the managers of its fields, if that is
+        not what a change comes to. Raises VaultError; ConflictError when it is not the one that the client knows.
+        """
         its = self.objects.of(ref.kind)
         stored, before = its.get(ref.name), self.newest(ref)
         if stored is None or before is None:
@@ -125,7 +148,8 @@ class Writer:
         written = read(sent, ref.kind, validation)
         self._check_preconditions(written, before, ref)
         api = with_deletion(written.api, stored.api)
-        api = replace(api, managed_fields=stored.api.managed_fields if stored.api else ())
+        managers = (manage or self._changed(ref, by))(before, sent)
+        api = replace(api, managed_fields=managed.written(managers))
         warnings = (*written.warnings, *self._check(written, stored))
         resource = _as_stored(written.resource, stored)
         if stored.origin.kind != "apply":
@@ -141,6 +165,43 @@ class Writer:
         except ChangedError:
             raise ConflictError(_MODIFIED) from None
         return Done(self.newest(ref), warnings)
+
+    def apply(
+        self, ref: Ref, config: Document, validation: FieldValidation, *, by: str, force: bool, dry_run: bool
+    ) -> tuple[Done, bool]:
+        """Server-side apply, and whether the object is new. Raises VaultError; FieldConflictError unless `force`."""
+        metadata = config.get("metadata")
+        if isinstance(metadata, Mapping) and metadata.get("managedFields"):
+            raise InvalidError([Mistake("metadata.managedFields", "must be left out of what is applied")])
+        its = self.objects.of(ref.kind)
+        stored = its.get(ref.name)
+        if stored is None:
+            return self.create(ref.kind, config, validation, by=by, dry_run=dry_run, operation="Apply"), True
+        now, is_set = moment(self.now()), sets_of(ref.kind)
+        applied: list[managed.Applied] = []
+
+        def change(live: Document) -> Document:
+            managers = _managers(live) or managed.created(
+                _without_defaults(stored), FIRST, "Update", now, is_set
+            )
+            applied.append(managed.apply(live, config, managers, by, now, is_set, force=force))
+            return applied[-1].document
+
+        done = self.replace(
+            ref, change, validation, by=by, dry_run=dry_run, manage=lambda *_: applied[-1].managers
+        )
+        return done, False
+
+    def _changed(self, ref: Ref, by: str) -> Callable[[Document, Document], tuple[Manager, ...]]:
+        def manage(before: Document, sent: Document) -> tuple[Manager, ...]:
+            known, given = (each["metadata"].get("managedFields") for each in (before, sent))
+            if given is not None and given != known:
+                # A client may hand fields over; an empty entry forgets all managers.
+                entries = [each for each in given if each] if isinstance(given, list) else [given]
+                return _managers({"metadata": {"managedFields": entries}})
+            return managed.changed(before, sent, _managers(before), by, moment(self.now()), sets_of(ref.kind))
+
+        return manage
 
     def delete(self, ref: Ref, *, uid: str | None, number: str | None, dry_run: bool) -> Done:
         """Request the deletion of an object; its volumes stay. Raises VaultError."""
@@ -207,7 +268,11 @@ class Writer:
         place = stored.origin.place
         if stored.origin.kind == "git":
             raise ElsewhereError(f"it comes from the repository {place}: change it there")
-        if _labels(resource) != _labels(stored.resource) or api != (stored.api or ApiMetadata()):
+        known = stored.api or ApiMetadata()
+        # Who has set a field is not kept for a file: others edit it as well.
+        if _labels(resource) != _labels(stored.resource) or replace(api, managed_fields=()) != replace(
+            known, managed_fields=()
+        ):
             raise ElsewhereError(
                 f"it comes from {stored.origin.manifest}, where its metadata is only changed in the file"
             )
@@ -234,6 +299,19 @@ class Writer:
 _MODIFIED: Final = (
     "the object has been modified; please apply your changes to the latest version and try again"
 )
+
+
+def _managers(document: Document) -> tuple[Manager, ...]:
+    try:
+        return managed.managers_of(document["metadata"].get("managedFields") or ())
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise InvalidError([Mistake("metadata.managedFields", str(error))]) from None
+
+
+def _without_defaults(stored: StoredObject[Any]) -> Document:
+    resource = stored.resource.model_copy(update={"status": None})
+    found: Document = resource.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return found
 
 
 def _named(sent: Document) -> Document:

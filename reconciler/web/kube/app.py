@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.api.kinds import NAMESPACE
 from reconciler.web.kube import access, discovery, openapi, protobuf
 from reconciler.web.kube.asked import Place, form_of, list_options, place_of
@@ -77,7 +78,13 @@ def create_app(api: Api) -> ASGIApp:
 
     return Starlette(
         routes=[Route("/{path:path}", answer, methods=_METHODS)],
-        exception_handlers={ApiError: _refuse, HTTPException: _http_error, Exception: _fail},
+        exception_handlers={
+            ApiError: _refuse,
+            HTTPException: _http_error,
+            TemporaryError: _not_now,
+            PermanentError: _broken,
+            Exception: _fail,
+        },
         max_body_size=MAX_BODY_BYTES,
     )
 
@@ -173,7 +180,8 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
     if place.subresource and place.subresource not in dict(served.subresources):
         raise unknown_path()
     if request.method in ("GET", "HEAD"):
-        return _read(api, question)
+        # In a thread, because a read may wait for the disk.
+        return await to_thread.run_sync(lambda: _read(api, question), abandon_on_cancel=True)
     verb = _VERBS[request.method]
     if verb not in served.verbs:
         raise method_not_allowed()
@@ -194,13 +202,21 @@ async def _write(api: Api, question: _Question, verb: str) -> Response:
         await request.body(),
         request.headers.get("content-type", "").partition(";")[0].strip().lower(),
         dict(request.query_params),
+        request.headers.get("user-agent", ""),
     )
     answer = await to_thread.run_sync(lambda: _audited(api, question, asked), abandon_on_cancel=True)
     response = _json(answer.document, answer.code)
     for warning in answer.warnings[:MAX_WARNINGS]:
-        said = warning.encode("ascii", "replace").decode().replace("\\", "\\\\").replace('"', '\\"')
-        response.headers.append("Warning", f'299 - "{" ".join(said.split())[:MAX_WARNING]}"')
+        response.headers.append("Warning", f'299 - "{_quoted(warning)}"')
     return response
+
+
+def _quoted(warning: str) -> str:
+    """A text for a header: one line of printable ASCII."""
+    said = "".join(
+        each if each.isprintable() and each.isascii() else "?" for each in " ".join(warning.split())
+    )
+    return said[:MAX_WARNING].replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
@@ -237,7 +253,7 @@ def _read(api: Api, question: _Question) -> ASGIApp:
     if collection is None:
         raise method_not_allowed()
     form = form_of(_accept(question.request))
-    options = list_options(question.request.query_params)
+    options = list_options(question.request.query_params, served.fields)
     verb = "get" if place.name else "watch" if options.watch else "list"
     access.authorize(token, verb, served, place.namespace, place.name)
     if place.namespace not in (None, NAMESPACE):
@@ -340,6 +356,17 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     found = ApiError(error.status_code, _REASONS.get(error.status_code, "BadRequest"), error.detail)
     return await _refuse(request, found)
+
+
+async def _not_now(request: Request, error: Exception) -> Response:
+    """A full disk, for example: the same request may succeed later."""
+    found = ApiError(503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1}, {"Retry-After": "1"})
+    return await _refuse(request, found)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """A file of the state directory cannot be used; its message says what to do."""
+    return await _refuse(request, ApiError(503, "ServiceUnavailable", str(error)))
 
 
 async def _fail(request: Request, error: Exception) -> Response:

@@ -11,10 +11,10 @@ from typing import Final, Literal
 from reconciler.api.query.errors import QueryError
 from reconciler.api.query.selectors import FieldSelector, LabelSelector
 from reconciler.web.kube.errors import ApiError, Cause, bad_request, invalid
+from reconciler.web.kube.served import FIELDS
 
 __all__ = ["Form", "ListOptions", "Place", "form_of", "list_options", "place_of", "position"]
 
-FIELDS: Final = ("metadata.name", "metadata.namespace")
 MAX_LIMIT: Final = 2**31
 MAX_ACCEPT: Final = 32
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from reconciler.store.versions import Change, Document, Versions
 from reconciler.web.kube.served import Served
 
-__all__ = ["Collection", "Fixed", "Stored"]
+__all__ = ["Collection", "Fixed", "Refreshed", "Stored"]
 
 
 class Collection(Protocol):
@@ -49,6 +49,24 @@ class Stored:
             return None
         last = changes[-1].number if changes else number
         return last, [each for each in changes if each.document.kind == self.served.kind]
+
+
+class Refreshed(Stored):
+    """Documents of which no bell tells: `look` records them as they are now."""
+
+    def __init__(self, served: Served, versions: Versions, look: Callable[[], object]) -> None:
+        super().__init__(served, versions)
+        self._look = look
+
+    def document(self, name: str) -> Document | None:
+        """The one of that name."""
+        self._look()
+        return super().document(name)
+
+    def documents(self) -> tuple[int, Sequence[Document]]:
+        """All of them."""
+        self._look()
+        return super().documents()
 
 
 class Fixed:

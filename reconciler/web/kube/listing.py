@@ -18,16 +18,29 @@ from reconciler.web.kube.errors import expired, not_found
 if TYPE_CHECKING:
     from reconciler.store.versions import Document
     from reconciler.web.kube.collection import Collection
+    from reconciler.web.kube.served import Served
 
 __all__ = ["listed", "selects", "shown"]
 
 _TOO_OLD: Final = "The provided continue parameter is too old for a consistent list: start a new list."
 
 
-def selects(options: ListOptions, document: Document, labels: Mapping[str, str], namespaced: bool) -> bool:
+def selects(options: ListOptions, document: Document, labels: Mapping[str, str], served: Served) -> bool:
     """Whether the selectors select a document with these labels."""
-    fields = {"metadata.name": document.name, "metadata.namespace": NAMESPACE if namespaced else ""}
-    return options.labels.matches(labels) and options.fields.matches(fields)
+    if not options.labels.matches(labels):
+        return False
+    asked = {field for field, _, _ in options.fields.terms}
+    fields = {"metadata.name": document.name, "metadata.namespace": NAMESPACE if served.namespaced else ""}
+    if asked - fields.keys():
+        whole = json.loads(document.text)
+        fields |= {field: _field(whole, field) for field in asked - fields.keys()}
+    return options.fields.matches(fields)
+
+
+def _field(document: Any, field: str) -> str:
+    for step in field.split("."):
+        document = document.get(step) if isinstance(document, Mapping) else None
+    return document if isinstance(document, str) else ""
 
 
 def shown(collection: Collection, name: str, form: Form, include: str, now: datetime) -> bytes:
@@ -62,7 +75,7 @@ def listed(collection: Collection, options: ListOptions, form: Form, include: st
         documents = [each for each in documents if each.name > options.after]
     elif options.match == "Exact" and options.number != number:
         raise expired(f"only the newest version is listed: {number}")
-    found = [each for each in documents if selects(options, each, each.labels, served.namespaced)]
+    found = [each for each in documents if selects(options, each, each.labels, served)]
     metadata: dict[str, Any] = {"resourceVersion": str(number)}
     if options.limit and len(found) > options.limit:
         rest = len(found) - options.limit

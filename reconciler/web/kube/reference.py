@@ -66,7 +66,8 @@ A write is desired state, and goes where the object's desired state is:
 - `spec.envFrom` names files of the controller's machine: a client may keep what is there, and name files below a
   `--secrets-dir`; others are set on the machine.
 - `metadata.resourceVersion` in a write is the version that it is for; an older one is `409 Conflict`.
-- Patches: JSON patch and JSON merge patch. A strategic merge patch is `415`, as for every custom resource: use
+- Patches: JSON patch, JSON merge patch and server-side apply (`kubectl apply --server-side`), which refuses to change
+  fields of other managers unless it is forced to. A strategic merge patch is `415`, as for every custom resource: use
   `kubectl patch --type=merge`.
 - A deletion keeps the volumes; `vaultctl delete --volumes` removes them. The object stays with the finalizer
   `vault.internal/teardown` until the controller has removed what ran. Finalizers of clients hold a deletion back: the
@@ -82,12 +83,14 @@ _DIFFERENCES: Final = """\
 - What is not in the table above answers as a cluster without it: `kubectl get pods` says that the server has no such
   resource type. `kubectl rollout` knows only Kubernetes' own workloads: use `vaultctl rollout`, and
   `kubectl patch vs/NAME --type=merge -p '{"spec":{"restartedAt":"2026-05-01T12:00:00Z"}}'` for a restart.
-- Server-side apply (`kubectl apply --server-side`), writes of `/status`, `deletecollection`, `managedFields` and Protobuf
-  (except in the questions of `kubectl auth`) are not served.
+- Writes of `/status`, `deletecollection` and Protobuf (except in the questions of `kubectl auth`) are not served.
+- `managedFields` name the fields that clients of the API have set. What was there before the first of them belongs to
+  `before-first-apply`; on an object of a directory they are not kept. Lists of texts are sets, other lists are one value.
 - `resourceVersion` counts what the controller sees in the state directory. Changes that follow each other within a few
   milliseconds may be one change of the document; the last state is always delivered.
 - A list that goes on with `continue` shows objects as they are now, with the version at which the list began: a watch from
   that version sees all that changed since.
+- `events` are those of `vaultctl events`; clients add none. A watch sees a new one after two seconds at most.
 - `ownerReferences` are stored and not acted on: an object whose owner is gone stays.
 - `uid` and `creationTimestamp` come from the time of the first apply.
 """

@@ -11,16 +11,30 @@ from typing import Final
 
 from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, Column, Kind
 
-__all__ = ["CRDS", "NAMESPACES", "RESOURCES", "REVIEWS", "WATCHED", "Served", "of_kind", "served_at"]
+__all__ = [
+    "CRDS",
+    "EVENTS",
+    "NAMESPACES",
+    "RESOURCES",
+    "REVIEWS",
+    "WATCHED",
+    "Served",
+    "of_kind",
+    "served_at",
+]
 
 READ: Final = ("get", "list", "watch")
 WRITE: Final = ("create", "delete", "patch", "update")
 
 
+FIELDS: Final = ("metadata.name", "metadata.namespace")
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """One resource: its names, its verbs and its columns besides NAME. `subresources` are pairs of a name and its verbs;
-    `of` is the kind of the registry, None for one of Kubernetes' own.
+    `of` is the kind of the registry, None for one of Kubernetes' own. `fields` are those of field selectors; `named`
+    says whether tables begin with NAME.
     """
 
     group: str
@@ -34,6 +48,8 @@ class Served:
     categories: tuple[str, ...] = ()
     subresources: tuple[tuple[str, tuple[str, ...]], ...] = ()
     of: Kind | None = None
+    fields: tuple[str, ...] = FIELDS
+    named: bool = True
 
     @property
     def api_version(self) -> str:
@@ -89,6 +105,35 @@ CRDS: Final = Served(
     short_names=("crd", "crds"),
     categories=("api-extensions",),
 )
+EVENTS: Final = Served(
+    "",
+    "v1",
+    "Event",
+    "events",
+    READ,
+    columns=(
+        Column("Last Seen", "date", ".lastTimestamp"),
+        Column("Type", "string", ".type"),
+        Column("Reason", "string", ".reason"),
+        Column("Kind", "string", ".involvedObject.kind"),
+        Column("Object", "string", ".involvedObject.name"),
+        Column("Message", "string", ".message"),
+    ),
+    short_names=("ev",),
+    fields=(
+        *FIELDS,
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "reason",
+        "type",
+        "source",
+        "reportingComponent",
+    ),
+    named=False,
+)
 REVIEWS: Final = (
     Served(
         "authentication.k8s.io",
@@ -118,7 +163,7 @@ REVIEWS: Final = (
 """Questions of a client about itself; each client may ask them."""
 
 WATCHED: Final = tuple(map(of_kind, KINDS.values()))
-RESOURCES: Final = (NAMESPACES, *WATCHED, CRDS, *REVIEWS)
+RESOURCES: Final = (NAMESPACES, EVENTS, *WATCHED, CRDS, *REVIEWS)
 
 
 def served_at(

@@ -49,7 +49,7 @@ def columns(served: Served) -> list[dict[str, Any]]:
         {"name": each.title, "type": each.type, "format": "", "description": each.path, "priority": 0}
         for each in served.columns
     ]
-    return [name, *others]
+    return [name, *others] if served.named else others
 
 
 def table(
@@ -68,7 +68,7 @@ def table(
 def row(served: Served, document: Document, include: Include, now: datetime) -> dict[str, Any]:
     """One row."""
     whole = json.loads(document.text)
-    cells: list[Any] = [document.name]
+    cells: list[Any] = [document.name] if served.named else []
     for each in served.columns:
         value = next(iter(find(_path(each.path), whole)), None)
         if each.type == "date":

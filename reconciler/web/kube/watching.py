@@ -194,13 +194,13 @@ class Watch:
             yield self._bookmark(number, {})
 
     def _selects(self, document: Document) -> bool:
-        return selects(self._options, document, document.labels, self._collection.served.namespaced)
+        return selects(self._options, document, document.labels, self._collection.served)
 
     def _told(self, change: Change) -> bytes:
         document = change.document
         is_selected = change.type != "DELETED" and self._selects(document)
         was_selected = change.before is not None and selects(
-            self._options, document, change.before, self._collection.served.namespaced
+            self._options, document, change.before, self._collection.served
         )
         if is_selected:
             return self._event("MODIFIED" if was_selected else "ADDED", document)

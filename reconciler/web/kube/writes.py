@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from reconciler.api.errors import TemporaryError, VaultError
-from reconciler.api.kinds import NAMESPACE, Ref
+from reconciler.api.errors import ManifestError, TemporaryError, VaultError
+from reconciler.api.kinds import API_VERSION, NAMESPACE, Ref
+from reconciler.api.managed import MAX_NAME, FieldConflictError
+from reconciler.api.yaml_loader import YamlReader
+from reconciler.api.yaml_nodes import MapNode, to_plain
 from reconciler.app.cluster.patches import PatchError, json_patch, merge_patch
 from reconciler.app.cluster.writing import (
     ConflictError,
@@ -18,7 +21,7 @@ from reconciler.app.cluster.writing import (
     GoneError,
     Writer,
 )
-from reconciler.app.cluster.written import FieldValidation, InvalidError, Mistake, StrictError
+from reconciler.app.cluster.written import REQUEST, FieldValidation, InvalidError, Mistake, StrictError
 from reconciler.web.kube import errors
 from reconciler.web.kube.asked import Place
 from reconciler.web.kube.errors import ApiError, Cause, bad_request
@@ -29,8 +32,10 @@ __all__ = ["Answer", "Asked", "write"]
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
-_PATCHES: Final = (JSON_PATCH, MERGE_PATCH)
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+_PATCHES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 _TRIES: Final = 5
+MAX_DEPTH: Final = 50
 
 Document = Mapping[str, Any]
 
@@ -45,11 +50,22 @@ class Asked:
     body: bytes
     media_type: str
     query: Mapping[str, str]
+    agent: str = ""
 
     @property
     def name(self) -> str:
         """The name of the object, empty for a new one."""
         return self.place.name or ""
+
+    @property
+    def manager(self) -> str:
+        """Who owns the fields that are written: the one that is named, or the client's program."""
+        named = self.query.get("fieldManager", "")
+        if len(named) > MAX_NAME or not named.isprintable():
+            why = f"must be at most {MAX_NAME} printable characters"
+            raise errors.invalid("meta.k8s.io", "Options", "", [Cause("fieldManager", why)])
+        program = self.agent.partition("/")[0]
+        return named or (program if program.isprintable() else "")[:MAX_NAME] or "unknown"
 
     @property
     def dry_run(self) -> bool:
@@ -80,7 +96,7 @@ class Answer:
 
 def write(writer: Writer, asked: Asked) -> Answer:
     """Do it. Raises ApiError."""
-    served, place = asked.served, asked.place
+    place = asked.place
     if place.namespace != NAMESPACE:
         raise errors.not_found("", "namespaces", place.namespace or "")
     try:
@@ -88,12 +104,11 @@ def write(writer: Writer, asked: Asked) -> Answer:
             return _scale(writer, asked)
         match asked.verb:
             case "create":
-                return _answer(
-                    writer.create(_kind(served), _document(asked), asked.validation, dry_run=asked.dry_run),
-                    201,
-                )
+                return _create(writer, asked)
             case "update":
                 return _answer(_replaced(writer, asked, _update(asked)))
+            case "patch" if asked.media_type == APPLY_PATCH:
+                return _apply(writer, asked)
             case "patch":
                 return _answer(_patched(writer, asked, _patch(asked)))
             case _:
@@ -129,8 +144,58 @@ def _update(asked: Asked) -> Callable[[Document], Document]:
     return change
 
 
+def _create(writer: Writer, asked: Asked) -> Answer:
+    done = writer.create(
+        _kind(asked.served), _document(asked), asked.validation, by=asked.manager, dry_run=asked.dry_run
+    )
+    return _answer(done, 201)
+
+
 def _replaced(writer: Writer, asked: Asked, change: Callable[[Document], Document]) -> Done:
-    return writer.replace(_ref(asked), change, asked.validation, dry_run=asked.dry_run)
+    return writer.replace(_ref(asked), change, asked.validation, dry_run=asked.dry_run, by=asked.manager)
+
+
+def _apply(writer: Writer, asked: Asked) -> Answer:
+    """Server-side apply. Tried again, because it fits each version."""
+    if not asked.query.get("fieldManager"):
+        required = [Cause("fieldManager", "is required for apply patch", "FieldValueRequired")]
+        raise errors.invalid("meta.k8s.io", "PatchOptions", "", required)
+    config = _yaml(asked)
+    force = asked.query.get("force", "").lower() in ("1", "t", "true")
+    metadata = config.get("metadata")
+    for attempt in range(_TRIES):
+        try:
+            done, is_new = writer.apply(
+                _ref(asked), config, asked.validation, by=asked.manager, force=force, dry_run=asked.dry_run
+            )
+            return _answer(done, 201 if is_new else 200)
+        except (ConflictError, ExistsError):
+            is_bound = isinstance(metadata, Mapping) and bool(metadata.get("resourceVersion"))
+            if is_bound or attempt == _TRIES - 1:
+                raise
+    raise AssertionError
+
+
+def _yaml(asked: Asked) -> Document:
+    """The body of an apply, which may be YAML; JSON is YAML."""
+    try:
+        reader = YamlReader(asked.body.decode(), REQUEST)
+        roots = list(reader.documents())
+    except UnicodeDecodeError:
+        raise bad_request("the body of the request is not UTF-8 text") from None
+    except ManifestError as error:
+        said = "; ".join(each.message for each in error.problems)
+        raise bad_request(f"the body of the request cannot be read: {said}") from None
+    if reader.problems or len(roots) != 1 or not isinstance(roots[0], MapNode):
+        said = "; ".join(f"{each.line}:{each.column}: {each.message}" for each in reader.problems)
+        raise bad_request(f"the body of the request is not one document in YAML or JSON: {said}".rstrip(": "))
+    document: Document = to_plain(roots[0])
+    metadata = document.get("metadata")
+    if isinstance(metadata, Mapping) and metadata.get("name", asked.name) != asked.name:
+        raise InvalidError([Mistake("metadata.name", f"must be {asked.name}, as in the path of the request")])
+    if isinstance(metadata, dict):
+        metadata["name"] = asked.name
+    return document
 
 
 def _patched(writer: Writer, asked: Asked, change: Callable[[Document], Document]) -> Done:
@@ -145,7 +210,7 @@ def _patched(writer: Writer, asked: Asked, change: Callable[[Document], Document
 
 
 def _patch(asked: Asked) -> Callable[[Document], Document]:
-    if asked.media_type not in _PATCHES:
+    if asked.media_type not in (JSON_PATCH, MERGE_PATCH):
         raise errors.unsupported_media_type(_PATCHES)
     patch = _loaded(asked)
     if asked.media_type == MERGE_PATCH:
@@ -208,9 +273,26 @@ def _document(asked: Asked) -> Document:
 
 def _loaded(asked: Asked) -> Any:
     try:
-        return json.loads(asked.body)
+        found = json.loads(asked.body)
+        # Half of a surrogate pair is JSON, and no text.
+        json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise bad_request("the body of the request is not JSON") from None
+    if _is_deeper(found, MAX_DEPTH):
+        raise bad_request(f"the body of the request is nested deeper than {MAX_DEPTH} levels")
+    return found
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        inner = [
+            each.values() if isinstance(each, dict) else each
+            for each in level
+            if isinstance(each, dict | list)
+        ]
+        level = [item for items in inner for item in items]
+    return bool(level)
 
 
 def _as_status(error: VaultError, asked: Asked) -> ApiError:
@@ -219,6 +301,17 @@ def _as_status(error: VaultError, asked: Asked) -> ApiError:
         case InvalidError():
             causes = [Cause(each.field, each.message) for each in error.mistakes]
             return errors.invalid(served.group, served.kind, name, causes)
+        case FieldConflictError():
+            causes = [
+                Cause(field, f'conflict with "{manager}" using {API_VERSION}', "FieldManagerConflict")
+                for manager, field in error.conflicts
+            ]
+            details = {
+                "causes": [
+                    {"reason": each.reason, "message": each.message, "field": each.field} for each in causes
+                ]
+            }
+            return ApiError(409, "Conflict", str(error), details)
         case PatchError():
             # kubectl prints the causes of what is Invalid, and not its message.
             return errors.invalid(served.group, served.kind, name, [Cause("patch", str(error))])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.api import Condition, ReplicaCounts, Status
+from reconciler.api.kinds import VAULT_GATEWAY
 from tests.web.kube.cluster import NOW, Cluster, served
 
 MANIFESTS = """
@@ -43,6 +44,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with served(home / "state", home) as found:
         found.apply(MANIFESTS)
         found.application.objects.put_status("files", READY)
+        events = found.application.history
+        events.record_event("files", "Normal", "RolloutComplete", "2 of 2 replicas serve", NOW)
+        events.record_event("wiki", "Warning", "Engine", "the engine is away", NOW)
+        events.of(VAULT_GATEWAY).record_event("main", "Normal", "Ready", "listens on port 8080", NOW)
+        events.record_event("", "Warning", "RevisionKeyLost", "the key is lost", NOW)
         found.until(lambda: "True" in found.kubectl("get", "vs").stdout)
         yield found
 
@@ -99,7 +105,22 @@ TABLE = [
     ("get ns other", 1, [r'namespaces "other" not found']),
     ("get crd", 0, [r"^vaultservices\.vault\.internal +20"]),
     ("get crd vaultservices.vault.internal -o jsonpath={.spec.names.shortNames}", 0, [r'\A\["vs"\]\Z']),
-    ("describe vs files", 0, [r"^Name: +files$", r"^  Replicas:$", r"Rollout ?Complete"]),
+    ("describe vs files", 0, [r"^Name: +files$", r"RolloutComplete .*2 of 2 replicas serve$"]),
+    ("explain vs", 0, [r"^GROUP: +vault\.internal$", r"^  spec\t<Object> -required-$", r"^  metadata\t<ObjectMeta>$"]),
+    ("explain vs.spec.replicas", 0, [r"^FIELD: replicas <integer>$"]),
+    ("explain vg.spec --recursive", 0, [r"^  listeners\t<\[\]Object>"]),
+    ("explain vs.spec.nothing", 1, [r'field "nothing" does not exist']),
+    ("explain vs.metadata", 0, [r"resourceVersion\t<string>"]),
+    ("get events", 0, [r"\ALAST SEEN +TYPE +REASON +KIND +OBJECT +MESSAGE$", r"RolloutComplete +VaultService +files"]),
+    ("get ev --field-selector type=Warning,involvedObject.name=wiki", 0, [r"\ALAST.*\n.*the engine is away\n\Z"]),
+    ("get events -o jsonpath={.items[*].involvedObject.kind}", 0, [r"VaultGateway", r"Node"]),
+    ("events", 0, [r"Normal +RolloutComplete +VaultService/files +2 of 2", r"Node/.*the key is lost"]),
+    ("events --for vs/wiki", 0, [r"the engine is away"]),
+    ("events --types=Warning -o name", 0, [r"event/wiki\."]),
+    ("describe vg main", 0, [r"listens on port 8080"]),
+    ("get vs files --subresource=scale -o jsonpath={.spec.replicas}/{.status.replicas}", 0, [r"\A2/2\Z"]),
+    ("get --raw /openapi/v3", 0, [r'"apis/vault.internal/v1alpha1"']),
+    ("get --raw /openapi/v2", 0, [r'"swagger": "2.0"']),
     ("describe vg main", 0, [r"^Kind: +VaultGateway$"]),
     ("wait --for=condition=Ready vs/files --timeout=20s", 0, [r"vaultservice\.vault\.internal/files condition met"]),
     ("wait --for=condition=Ready vs/wiki --timeout=1s", 1, [r"timed out waiting"]),

@@ -37,6 +37,10 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         "second": FIRST.replace("replicas: 3", "replicas: 4"),
         "wrong": WRONG,
         "unknown": FIRST + "  stratgy: {}\n",
+        "applied": FIRST.replace("name: files", "name: applied"),
+        "dropped": FIRST.replace("name: files", "name: applied")
+        .replace("  labels: {team: a}\n", "")
+        .replace("  replicas: 3  # as many as there are disks\n", ""),
         "generated": FIRST.replace("name: files", "generateName: job-"),
         "elsewhere": FIRST.replace("name: files", "name: files\n  namespace: other"),
         "secret": FIRST.replace("name: files", "name: sly") + "  envFrom: [{file: /etc/shadow}]\n",
@@ -98,6 +102,21 @@ STORY = [
     ("get vs files -o jsonpath={.spec.replicas}", 0, [r"\A8\Z"]),
     ("replace -f first.yaml", 0, [r"files replaced"]),
     ("get vs files -o jsonpath={.spec.replicas}{.spec.env}", 0, [r"\A3{}\Z"]),
+    # Server-side apply
+    ("apply --server-side -f applied.yaml", 0, [r"vaultservice\.vault\.internal/applied serverside-applied"]),
+    ("apply --server-side -f applied.yaml", 0, [r"serverside-applied"]),
+    ("get vs applied -o jsonpath={.metadata.managedFields[*].manager}{.metadata.generation}", 0, [r"\Akubectl1\Z"]),
+    ("get vs applied -o yaml --show-managed-fields", 0, [r"manager: kubectl$", r"operation: Apply$", r"f:replicas: \{\}"]),
+    ("scale vs/applied --replicas=6", 0, [r"scaled"]),
+    ("apply --server-side -f applied.yaml", 1, [r'conflict with "kubectl" using .*: \.spec\.replicas']),
+    ("apply --server-side -f applied.yaml --field-manager=other --dry-run=server", 1, [r"Apply failed with 1 conflict"]),
+    ("get vs applied -o jsonpath={.spec.replicas}", 0, [r"\A6\Z"]),
+    ("apply --server-side -f applied.yaml --force-conflicts", 0, [r"serverside-applied"]),
+    ("get vs applied -o jsonpath={.spec.replicas}", 0, [r"\A3\Z"]),
+    ("apply --server-side -f dropped.yaml", 0, [r"serverside-applied"]),
+    ("get vs applied -o jsonpath={.spec.replicas}.{.metadata.labels}", 0, [r"\A\.\Z"]),
+    ("apply --server-side -f dropped.yaml --field-manager=second", 0, [r"serverside-applied"]),
+    ("apply --server-side -f first.yaml", 0, [r"files serverside-applied"]),
     # Finalizers and deletion
     ('patch vs files --type=merge -p {"metadata":{"finalizers":["example.com/backup"]}}', 0, [r"files patched"]),
     ('patch vs files --type=merge -p {"metadata":{"finalizers":["backup"]}}', 1, [r"must be a list of qualified names"]),
