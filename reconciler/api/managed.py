@@ -43,6 +43,7 @@ _SET_OF_METADATA: Final = ("f:metadata", "f:finalizers")
 _MISSING: Final = object()
 MAX_MANAGERS: Final = 50
 MAX_NAME: Final = 128
+KEPT_DEPTH: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,13 @@ def apply(
     others = [replace(each, fields=each.fields - taken[each.key]) for each in others]
     document = _merged(deepcopy(dict(live)), config, (), is_set)
     dropped = (mine.fields if mine else frozenset()) - wanted
+
+    def is_free(path: Path) -> bool:
+        return not _touches(path, wanted) and not any(_touches(path, each.fields) for each in others)
+
     for path in sorted(dropped, key=len, reverse=True):
-        if not any(_touches(path, each.fields) for each in others) and not _touches(path, wanted):
-            _remove(document, path)
+        if is_free(path):
+            _remove(document, path, is_free)
     same = mine is not None and mine.fields == wanted and document == live
     entry = mine if same and mine is not None else Manager(by, "Apply", now, wanted)
     return Applied(document, _kept([*others, entry]))
@@ -250,16 +255,16 @@ def _merged(live: Any, config: Any, path: Path, is_set: IsSet) -> Any:
     return deepcopy(config)
 
 
-def _remove(document: dict[str, Any], path: Path) -> None:
-    """Remove a field or an item, with mappings that become empty; `spec` itself stays."""
+def _remove(document: dict[str, Any], path: Path, is_free: Callable[[Path], bool]) -> None:
+    """Remove a field or an item, with mappings that become empty; `spec` itself stays, and what is not free."""
     parent = _value(document, path[:-1])
     kind, _, name = path[-1].partition(":")
     if kind == "f" and isinstance(parent, dict):
         parent.pop(name, None)
     elif kind == "v" and isinstance(parent, list) and json.loads(name) in parent:
         parent.remove(json.loads(name))
-    if not parent and len(path) > 2:
-        _remove(document, path[:-1])
+    if isinstance(parent, dict | list) and not parent and len(path) > KEPT_DEPTH and is_free(path[:-1]):
+        _remove(document, path[:-1], is_free)
 
 
 def _nested(fields: Iterable[Path]) -> dict[str, Any]:

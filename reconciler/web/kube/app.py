@@ -85,7 +85,6 @@ def create_app(api: Api) -> ASGIApp:
             PermanentError: _broken,
             Exception: _fail,
         },
-        max_body_size=MAX_BODY_BYTES,
     )
 
 
@@ -199,7 +198,7 @@ async def _write(api: Api, question: _Question, verb: str) -> Response:
         verb,
         question.served,
         place,
-        await request.body(),
+        await _whole(request),
         request.headers.get("content-type", "").partition(";")[0].strip().lower(),
         dict(request.query_params),
         request.headers.get("user-agent", ""),
@@ -311,18 +310,29 @@ class _Counted:
             await self._watch(scope, receive, send)
 
 
+async def _whole(request: Request) -> bytes:
+    """The body. Raises ApiError (413) when it is too large, without reading the rest of it."""
+    found = bytearray()
+    async for chunk in request.stream():
+        found += chunk
+        if len(found) > MAX_BODY_BYTES:
+            message = f"limit is {MAX_BODY_BYTES} bytes"
+            raise ApiError(413, "RequestEntityTooLarge", f"Request entity too large: {message}")
+    return bytes(found)
+
+
 async def _review(served: Served, request: Request) -> Mapping[str, Any]:
     if not request.headers.get("content-type", "").startswith(protobuf.MEDIA_TYPE):
         return await _body(request)
     try:
-        return protobuf.read_review(served.kind, await request.body())
+        return protobuf.read_review(served.kind, await _whole(request))
     except protobuf.ProtobufError as error:
         raise bad_request(f"the body of the request cannot be read: {error}") from None
 
 
 async def _body(request: Request) -> Mapping[str, Any]:
     try:
-        document = json.loads(await request.body() or b"null")
+        document = json.loads(await _whole(request) or b"null")
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
