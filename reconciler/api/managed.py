@@ -1,7 +1,7 @@
 """Who has set which field of a document: the `managedFields` of Kubernetes, and server-side apply, which decides by them.
 
 A field belongs to the managers that applied it or changed it last. An apply that would change a field of another manager is
-a conflict; a field that a manager no longer applies, and that is nobody else's, is removed.
+a conflict; a field that a manager no longer applies, and that has no other manager, is removed.
 """
 
 from __future__ import annotations

@@ -179,7 +179,9 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             api = before.api if before else None
             if before is not None and api is not None and api.managed_fields:
                 api = replace(api, managed_fields=_handed_over(before, resource, origin))
-            return self._put(resource, origin, mark, api, before)
+            if api is not None and before is not None and before.deletion is not None:
+                api = replace(api, deletion=None)
+            return self._put(resource, origin, mark, api, before, None)
 
     def write(
         self, resource: ResourceT, origin: Origin, api: ApiMetadata, before: StoredObject[ResourceT] | None
@@ -193,7 +195,8 @@ class ObjectStore(Generic[ResourceT, StatusT]):
                 raise ChangedError(f"{resource.name} has been changed by another one")
             mark = before.requested_at if before else None
             kept = api if api != ApiMetadata() else None
-            return self._put(resource, origin, mark, kept, before)
+            deletion = before.deletion if before else None
+            return self._put(resource, origin, mark, kept, before, deletion)
 
     def _put(
         self,
@@ -202,14 +205,14 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         mark: str | None,
         api: ApiMetadata | None,
         before: StoredObject[ResourceT] | None,
+        deletion: Deletion | None,
     ) -> StoredObject[ResourceT]:
         located = _located(resource, origin)
         generation = self._generation(before, resource.name, located)
         metadata = resource.metadata.model_copy(update={"generation": generation})
         wanted = located.model_copy(update={"metadata": metadata, "status": None})
         asked = api.deletion if api and not api.finalizers else None
-        deletion = (before.deletion if before else None) or asked
-        after = StoredObject(wanted, origin, deletion, requested_at=mark, api=api)
+        after = StoredObject(wanted, origin, deletion or asked, requested_at=mark, api=api)
         if after != before:
             self._write(after)
         return after

@@ -1,4 +1,4 @@
-"""The bearer tokens of the API, in `<state>/tokens.json`: only their digests, so that the file lets nobody in.
+"""The bearer tokens of the API, in `<state>/tokens.json`: only their digests, so that the file gives no access.
 
 A token is 256 random bits, which need no slow hash. Its name is in it, so that a leaked one can be revoked without being
 tried.

@@ -19,7 +19,7 @@ from tests.e2e.docker_cli import containers
 from tests.e2e.stage import Stage, free_port
 from tests.e2e.waiting import PATIENCE, until
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 ROOT = Path(__file__).parents[2]
 LIST = "/apis/vault.internal/v1alpha1/namespaces/default/vaultservices"
@@ -145,7 +145,7 @@ def test_a_watch_goes_on_over_a_killed_controller_and_misses_nothing(api: Api) -
             number = next(each[2] for each in events if each[:2] == ("MODIFIED", stage.name))
         controller.kill()
         controller.wait()
-    # Nobody watches, and nobody serves: `vaultctl` changes the one and removes the other.
+    # Without a watch and without a server: `vaultctl` removes one of them.
     stage.vaultctl("delete", other)
     with stage.controller():
         until("the API answers", lambda: api.kubectl("get", "--raw", "/healthz", code=None).stdout == "ok")

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.store.base import ApiMetadata, ChangedError, Origin, StoredObject
+from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.api.vaultgateway import VaultGateway
+from reconciler.store.base import ApiMetadata, ChangedError, Deletion, Origin, StoredObject
 from reconciler.store.objects import ObjectStore
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -46,6 +48,17 @@ def test_a_deletion_waits_for_the_last_finalizer(objects: ObjectStore, written: 
     assert waiting.api.deletion is not None
     objects.write(waiting.resource, ORIGIN, ApiMetadata(deletion=waiting.api.deletion), waiting)
     assert found(objects).deletion == waiting.api.deletion
+
+
+def test_a_client_s_deletion_that_waits_for_others_is_taken_back_for_good(tmp_path: Path) -> None:
+    gateways = ObjectStore(tmp_path / "state").of(VAULT_GATEWAY)
+    gateway = VaultGateway.model_validate({"metadata": {"name": "main"}})
+    stored = gateways.write(gateway, ORIGIN, ApiMetadata(deletion=Deletion(False, NOW)), None)
+    assert stored.deletion is not None
+    back = gateways.apply(gateway, ORIGIN)
+    assert back.deletion is None
+    assert back.api is not None
+    assert gateways.write(gateway, ORIGIN, back.api, back).deletion is None
 
 
 def test_volumes_that_are_asked_for_while_it_waits_are_not_forgotten(

@@ -36,7 +36,7 @@ NAME = "vault"
     ],
 )
 @click.option("--server", default=DEFAULT_SERVER, show_default=True, help="URL of `vaultctl run --api`.")
-@click.option("--user", default=NAME, show_default=True, help="For whom the token is.")
+@click.option("--user", default=NAME, show_default=True, help="User of the token.")
 @click.option(
     "--role",
     type=click.Choice(("view", "edit", "admin")),
