@@ -71,6 +71,10 @@ POINTS: Final = tuple(
 """Those last that leave connections behind whose other side is gone: whoever comes next would wait for them to end."""
 
 
+OF_FRONT: Final = frozenset({"ConnectNetwork", "CreateProxy", "ReloadProxy"})
+"""Operations on a HAProxy of a service's own; those of a gateway are in test_gateway_crash_points.py."""
+
+
 @dataclass
 class CrashStage:
     """A web service with its database, and a registry that has its image."""
@@ -160,15 +164,17 @@ CHANGES: Final[Mapping[str, Callable[[CrashStage, str], None]]] = {
 
 
 @contextmanager
-def crash_stage(env: Mapping[str, str] | None = None) -> Iterator[CrashStage]:
-    """The stage for any number of crash points, one after the other; `env` is what `vaultctl` gets."""
+def crash_stage(env: Mapping[str, str] | None = None, *, routed: bool = False) -> Iterator[CrashStage]:
+    """The stage for any number of crash points, one after the other; `env` is what `vaultctl` gets. `routed`: behind a
+    gateway.
+    """
     with (
         tempfile.TemporaryDirectory(prefix="vr-registry-") as layers,
         registry(WEB_IMAGE, Path(layers)) as image,
     ):
         images = [image]
         try:
-            with harsh_stage(plugin="library", replicas=REPLICAS, **LONG_HOLD) as stage:
+            with harsh_stage(routed=routed, plugin="library", replicas=REPLICAS, **LONG_HOLD) as stage:
                 here = CrashStage(stage, image)
                 images.append(here.second_proxy)
                 stage.env.update({"VAULT_PLUGIN_PATH": str(PLUGINS), **(env or {})})

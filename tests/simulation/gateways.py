@@ -26,7 +26,9 @@ from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.history import History
 from reconciler.core.assess.observation import State
 from reconciler.core.desired.build import build
+from reconciler.core.desired.build import project_of as service_project
 from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.operations import Plan
 from reconciler.core.routes.table import Table
 from reconciler.engines.memory.machine import MemoryContainer
@@ -653,6 +655,12 @@ class GatewaySimulation(Simulation):
         needs = set(needs_of(table).values())
         if set(there.held) != needs:
             raise Violation(f"{name} holds pools for {set(there.held) ^ needs} too many or too few")
+        joined = {f"{service_project(service)}_{VAULT_NET}" for service in table.services.values()}
+        for container in self.machine.containers.values():
+            if container.project == project_of(name) and container.role is Role.GATEWAY and container.is_up:
+                strange = {network for network in container.addresses if network.endswith(f"_{VAULT_NET}")}
+                if strange - joined:
+                    raise Violation(f"{container.name} is in {strange - joined}, of services without a route")
         for process in accepting:
             self._check_haproxy(name, process, there.maps, set(there.held.values()))
 
