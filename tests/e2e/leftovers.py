@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from reconciler.controller.loop.lease import is_held
 from reconciler.core.desired.stack import Stack
-from reconciler.store.base import BELL
+from reconciler.store.base import BELL, STATUS_BELL
 from tests.e2e.docker_cli import PROJECT, SERVICE, docker
 from tests.e2e.stage import Stage
 
@@ -59,7 +59,7 @@ def _servers(stage: Stage, stack: Stack) -> Iterator[str]:
 def _files(stage: Stage) -> Iterator[str]:
     """Whatever is written whole or not at all is written under a hidden name first."""
     for path in sorted(stage.state.rglob(".*")):
-        if path.name != BELL and not path.name.endswith(LOCK_SUFFIX):
+        if path.name not in (BELL, STATUS_BELL) and not path.name.endswith(LOCK_SUFFIX):
             yield f"file: {path.relative_to(stage.state)}"
 
 

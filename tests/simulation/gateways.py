@@ -7,6 +7,7 @@ another object may run between any two calls of a pass, as it does in a controll
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from math import inf
 from random import Random
 from typing import Any, Final
@@ -186,7 +187,8 @@ class GatewaySimulation(Simulation):
         if not self.gateway_wishes:
             self._want_gateway(first_gateway(GATEWAYS[0], self.random))
         for name, wish in list(self.wishes.items()):
-            wish = settled(wish, self.now())
+            # A clock that jumped makes an hourly rotation due at any time.
+            wish = replace(settled(wish, self.now()), rotation=None)
             routes = wish.routes
             if routes is not None and routes.gateway not in self.gateway_wishes:
                 routes = some_routes(list(self.gateway_wishes), self.random)
