@@ -25,6 +25,8 @@ SURFACES: Final = (
     ("What a service leaves behind when it is deleted", "store/test_tree.py"),
     ("The container that checks haproxy.cfg", "engines/compose/test_throwaway.py"),
     ("Headers of requests, with a WSGI server behind HAProxy", "proxy/test_forged_headers.py"),
+    ("Requests that lead around the rules of a route", "proxy/haproxy/gateway/test_forged_requests.py"),
+    ("Which route a request of a gateway gets", "proxy/haproxy/gateway/test_routing.py"),
     ("Text that becomes haproxy.cfg", "proxy/haproxy/test_config.py"),
     ("Paths of the host, as the engine would mount them", "core/admission/test_paths.py"),
     ("Mounts of one stack that meet", "core/admission/test_mounts.py"),

@@ -39,7 +39,8 @@ _LABELS: Final = range(2, WILDCARD_LABELS + 2)
 _EXPECT: Final = """\
     tcp-request connection expect-proxy layer4 if { so_name @name } { src,map_ip(@map_trusted) -m found }"""
 _HOP: Final = """\
-    http-request set-src req.hdr_ip(X-Forwarded-For,-@n) if trusted { req.hdr_ip(X-Forwarded-For,-@n) -m found }"""
+    http-request set-src req.hdr_ip(X-Forwarded-For,-@n) if trusted @known"""
+_KNOWN: Final = "{ req.hdr_ip(X-Forwarded-For,-@n) -m found }"
 _WILDCARD: Final = """\
     http-request set-var-fmt(txn.key) *.%[var(txn.host),field(@label,.,0)]%[var(txn.path)]/ \
 unless { var(txn.target) -m found }
@@ -65,6 +66,8 @@ backend next-@name from @mode
 _SUCCESSOR_HTTP: Final = """\
     # A connection that was kept may be to a worker that leaves as well by now.
     http-reuse never
+    # See the pools: nor is one used again by its own client.
+    option http-server-close
     retry-on conn-failure empty-response
     http-request disable-l7-retry unless METH_GET"""
 _SUCCESSOR_SERVER: Final = '    server slot@n "unix@@@run/next-@name-@n.sock" send-proxy-v2'
@@ -106,7 +109,7 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
         "default_status": spec.default_response.status,
         "https_port": _https_port(listeners),
-        "hops": repeated(_HOP, [{"n": n} for n in range(1, TRUSTED_HOPS + 1)]),
+        "hops": repeated(_HOP, [{"n": n, "known": _known(n)} for n in range(1, TRUSTED_HOPS + 1)]),
         "wildcards": repeated(_WILDCARD, [{**values, "label": label} for label in _LABELS]),
         "rates": repeated(_RATE, windows),
         "rate_tables": repeated(_RATE_TABLE, windows),
@@ -136,6 +139,13 @@ def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obje
         "successor": _successor(listener.name, "tcp", values),
     }
     return filled(_HERE / "tcp.cfg.template", {**own, **parts})
+
+
+def _known(hop: int) -> str:
+    """That the entries up to this one are addresses. Behind one that is none the next proxy is unknown, so that an entry
+    before it may be the client's own.
+    """
+    return repeated(_KNOWN, [{"n": n} for n in range(1, hop + 1)]).replace("\n", " ")
 
 
 def _https_port(listeners: Sequence[Listener]) -> str:

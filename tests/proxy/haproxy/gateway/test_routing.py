@@ -67,6 +67,11 @@ def test_a_request_gets_the_route_that_the_core_says(front: GatewayWorld, seed: 
         ("a.test", "/x;/admin", "s.0"),
         ("a.test", "/admin%2Fx", "s.1"),
         ("a.test", "/ADMIN", "s.0"),
+        # Decoded once, as by a replica.
+        ("a.test", "/%2561dmin", "s.0"),
+        ("a.test", "/x?%zz", "s.0"),
+        ("a.test", "http://a.test/admin", "s.1"),
+        ("a.test", "http://a.test//%61dmin", "s.1"),
     ],
 )
 def test_other_ways_to_write_an_address_have_its_route(
@@ -87,6 +92,16 @@ def test_other_ways_to_write_an_address_have_its_route(
         ("a.test", "/x\\admin"),
         ("a.test", "/x/%5c../admin"),
         ("a.test/admin", "/"),
+        # A replica that takes these for themselves would find /admin.
+        ("a.test", "//admin/%zz"),
+        ("a.test", "/%61dmin/%"),
+        ("a.test", "/;/admin/%f"),
+        ("a.test", "/%zz/%2e%2e/admin"),
+        # One that cuts or drops these would, too.
+        ("a.test", "/%00/admin"),
+        ("a.test", "/admin%0a"),
+        ("a.test", "/admin%09/"),
+        ("a.test", "/adm%7fin"),
     ],
 )
 def test_an_address_that_leads_elsewhere_is_refused(front: GatewayWorld, host: str, path: str) -> None:
