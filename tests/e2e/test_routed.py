@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from reconciler.core.desired.build import project_of
-from tests.e2e.docker_cli import containers, inspect
+from tests.e2e.docker_cli import containers, docker, inspect
 from tests.e2e.neighbour import Neighbour, ask, neighbour
 from tests.e2e.proof import NEW_VERSION, harsh_stage, runs_version, under_load
 from tests.e2e.stage import HOST, Stage, free_port
@@ -69,6 +69,9 @@ def test_two_services_have_two_names_on_one_port(shared: tuple[Stage, Neighbour]
     assert names[HOST] == {inspect(each)["Config"]["Hostname"] for each in stage.replicas()}
     assert names[OTHER_HOST] == {inspect(each)["Config"]["Hostname"] for each in other.replicas()}
     assert ask(stage, "unknown.test")[0] == 404
+    # The gateway is in the networks of both, and is no way from one into the other.
+    forwarding = [docker("exec", each, "cat", "/proc/sys/net/ipv4/ip_forward") for each in stage.proxies()]
+    assert set(forwarding) == {"0"}
     # None of them has a HAProxy of its own, or a port.
     for project in (stage.project, project_of(other.name)):
         assert not containers(project, "haproxy", everything=True)

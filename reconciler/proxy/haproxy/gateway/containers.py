@@ -136,8 +136,9 @@ def _holder(spec: GatewaySpec, bind: str, networks: Sequence[str] = ()) -> dict[
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
         "networks": [GATEWAY_NET, *networks],
-        # HAProxy listens on the ports as they are, without being root.
-        "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0"},
+        # HAProxy listens on the ports as they are, without being root. It is in the networks of many services: the kernel
+        # would pass packets from one to another, as it does on a host with containers.
+        "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ip_forward": "0"},
         "ports": [_published(listener, bind) for listener in spec.listeners],
     }
 

@@ -27,7 +27,10 @@ def test_a_published_gateway_has_a_namespace_with_all_its_ports() -> None:
     holder, proxy = made[Role.GATEWAY], made[Role.PROXY]
 
     assert holder.definition["ports"] == ["80:80", "443:443"]
-    assert holder.definition["sysctls"] == {"net.ipv4.ip_unprivileged_port_start": "0"}
+    assert holder.definition["sysctls"] == {
+        "net.ipv4.ip_unprivileged_port_start": "0",
+        "net.ipv4.ip_forward": "0",
+    }
     assert holder.definition["cap_drop"] == proxy.definition["cap_drop"] == ["ALL"]
     assert proxy.definition["network_mode"] == "service:gateway"
     assert proxy.definition["user"] == "99:99"
