@@ -77,7 +77,13 @@ def _merged(
 
 
 def _in_plan(worker: ProxyWorker, port: int, ports: Ports) -> ProxyWorker:
+    """The worker with the addresses that the plan knows. What a check found at a port of its own says so."""
     servers = (
-        replace(each, address=in_plan(each.name, each.address, port, ports)) for each in worker.servers
+        replace(
+            each,
+            address=in_plan(each.name, each.address, port, ports),
+            check=f"{each.check} at port {port}" if each.check and port else each.check,
+        )
+        for each in worker.servers
     )
     return replace(worker, servers=tuple(servers))

@@ -65,7 +65,8 @@ def _one(views: Views, others: Views) -> Server:
         up=all(view.up for view in views),
         sessions=sum(view.sessions for view in (*views, *others)),
         since=min(view.since for view in (*views, *leaving)),
-        check=next((view.check for view in views if view.check), ""),
+        # What keeps it out of service, not what another pool found.
+        check=next((view.check for view in sorted(views, key=lambda view: view.up) if view.check), ""),
         weight=weights.pop() if len(weights) == 1 else MIXED_WEIGHT,
     )
 

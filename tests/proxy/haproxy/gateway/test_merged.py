@@ -42,6 +42,13 @@ def test_a_server_that_is_down_in_one_pool_is_down() -> None:
     assert (seen.enabled, seen.up, seen.check) == (True, False, "L7STS 500")
 
 
+@pytest.mark.parametrize("needed", [[replace(UP, check="L7OK 200"), DOWN], [DOWN, replace(UP, check="L4OK")]])
+def test_what_keeps_a_server_out_is_told_and_not_what_another_pool_found(needed: list[Server | None]) -> None:
+    seen = member(needed)
+    assert seen is not None
+    assert (seen.up, seen.check) == (False, "L7STS 500")
+
+
 @pytest.mark.parametrize("needed", [[UP, None], [None, UP], [UP, DRAINED], [UP, UP, None]])
 def test_one_that_is_in_some_pools_only_is_neither_in_service_nor_out(needed: list[Server | None]) -> None:
     seen = member(needed)
