@@ -13,6 +13,7 @@ from typing import Final
 from reconciler.api.diagnosis import nearest
 from reconciler.api.errors import VaultError
 from reconciler.api.kinds import VAULT_SERVICE, kind_called
+from reconciler.api.quantities import BYTE_SIZE_PATTERN
 from reconciler.api.schema import Schema, child, property_names, resource_schema, without_null
 
 __all__ = ["default_text", "explain", "fields_of", "required_fields", "type_text"]
@@ -48,7 +49,8 @@ def type_text(schema: Schema) -> str:
     if "anyOf" in body:
         return _union_text(body["anyOf"])
     if "items" in body:
-        return f"list of {type_text(body['items'])}s"
+        item = type_text(body["items"])
+        return f"list of {item}" if "enum" in body["items"] else f"list of {item}s"
     if "patternProperties" in body:
         return "mapping of text to text"
     if body["type"] == "string":
@@ -79,7 +81,8 @@ def required_fields(schema: Schema) -> frozenset[str]:
 def _union_text(choices: list[Schema]) -> str:
     types = {choice["type"] for choice in choices}
     if "integer" in types:
-        return "integer or percentage such as 25%"
+        is_size = any(choice.get("pattern") == BYTE_SIZE_PATTERN for choice in choices)
+        return "size such as 512Mi, or a number of bytes" if is_size else "integer or percentage such as 25%"
     return "duration such as 500ms, 2s or 1m30s, or a number of seconds"
 
 

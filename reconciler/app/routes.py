@@ -10,8 +10,10 @@ from reconciler.api.condition_types import find_condition
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
 from reconciler.api.reasons import Reason
 from reconciler.app.certificates import Certificate, certificate_document
+from reconciler.controller.reconcile.login_files import read_login_files
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.core.routes.claims import HttpKey
+from reconciler.core.routes.guards import closures, login_files
 from reconciler.store.base import readable
 
 if TYPE_CHECKING:
@@ -64,10 +66,13 @@ def routes(
 def _accepted(
     table: Table, certificates: Mapping[tuple[str, str], Certificate], states: _States
 ) -> Iterator[RouteLine]:
+    closed = {each.route: each for each in closures(table, read_login_files(login_files(table)))}
     keys: list[tuple[HttpKey | TcpKey, str]] = [*table.http.items(), *table.tcp.items()]
     for key, route in keys:
         service = table.services[route]
         state, message = states.of(table.gateway, service, table.routes.get(route))
+        if (closure := closed.get(route)) and state == SERVING and not table.routes[route].redirect:
+            state, message = closure.why.value, closure.message
         certificate = certificates.get((table.gateway, key.host)) if isinstance(key, HttpKey) else None
         if state == SERVING and certificate and certificate.row.trouble:
             message = certificate.row.trouble
@@ -119,7 +124,9 @@ class _States:
             return Reason.DELETED.value, "was deleted meanwhile"
         summary = summarize(stored, status)
         if summary.verdict is Verdict.READY:
-            return SERVING, ""
+            # Ready is as it is wanted to be: one that is stopped answers nothing, one that is asleep does.
+            told = summary.message if summary.reason in (Reason.STOPPED, Reason.IDLE) else ""
+            return (summary.reason if summary.reason == Reason.STOPPED else SERVING), told
         # One that is changed, or has a problem, may serve all the time.
         serves = status.replicas.serving > 0 if kind == VAULT_SERVICE.name else _answers(status)
         return (SERVING if serves else summary.reason), f"{summary.reason}: {summary.message}"

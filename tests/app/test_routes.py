@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -107,6 +108,48 @@ def test_states_are_those_of_the_service_the_gateway_and_the_route(
     # One that is changed, and whose HAProxies answer, serves.
     gateway("main", Ready=("False", "Progressing", "reload"), Degraded=("False", "AllServing", ""))
     assert lines(objects, "files")[0].state == "Serving"
+
+
+def test_a_service_that_is_stopped_serves_nothing_and_one_that_is_asleep_does(
+    objects: ObjectStore, gateway: Gateway, service: Callable[..., None]
+) -> None:
+    gateway()
+    off = ("True", "Stopped", "spec.replicas is 0")
+    service("off", off, 0, route={"hostnames": ["off.test"]})
+    service("www", off, 0, route={"hostnames": ["www.test"], "redirect": {"hostname": "off.test"}})
+    service("asleep", ("True", "Idle", "asleep since noon"), 0, route={"hostnames": ["asleep.test"]})
+    assert [(line.host, line.state, line.message) for line in lines(objects)] == [
+        ("asleep.test", "Serving", "asleep since noon"),
+        ("off.test", "Stopped", "spec.replicas is 0"),
+        ("www.test", "Serving", "redirects"),
+    ]
+
+
+def test_a_route_that_is_closed_says_why(
+    objects: ObjectStore, gateway: Gateway, service: Callable[..., None], tmp_path: Path
+) -> None:
+    gateway()
+    file = tmp_path / "logins"
+    basic = {"auth": {"basic": {"file": str(file)}}}
+    service(
+        "files",
+        READY,
+        routes=[
+            {"hostnames": ["a.test"], **basic},
+            {"hostnames": ["b.test"], "auth": {"forward": {"service": "sso"}}},
+            {"hostnames": ["c.test"]},
+        ],
+    )
+    found = {line.host: line for line in lines(objects)}
+    assert {host: line.state for host, line in found.items()} == {
+        "a.test": "LoginsUnusable",
+        "b.test": "NoAuthService",
+        "c.test": "Serving",
+    }
+    assert str(file) in found["a.test"].message
+
+    file.write_text("ada:$6$salt$" + "x" * 86 + "\n")
+    assert states(lines(objects))["files a.test/"] == "Serving"
 
 
 def test_connections_and_routes_without_a_gateway(objects: ObjectStore, service: Callable[..., None]) -> None:

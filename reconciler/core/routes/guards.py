@@ -29,6 +29,7 @@ CREDENTIALS: Final = frozenset({"authorization", "cookie"})
 class Closure:
     """A route that answers no request because its `auth` cannot be checked: the word for programs, and a sentence."""
 
+    route: str
     service: str
     why: Reason
     message: str
@@ -87,11 +88,11 @@ def closures(table: Table, files: LoginFiles) -> Iterator[Closure]:
             logins = files.get(route.auth.basic.file)
             if not isinstance(logins, Logins):
                 problem = logins or f"{route.auth.basic.file}: was not read"
-                yield Closure(table.services[name], Reason.LOGINS_UNUSABLE, f"{closed}: {problem}")
+                yield Closure(name, table.services[name], Reason.LOGINS_UNUSABLE, f"{closed}: {problem}")
         service = route.auth.forward.service if route.auth.forward else None
         if service is not None and answering(table, service) is None:
             message = (
                 f"{closed}: auth.forward asks service {service}, which has no route on gateway {table.gateway}; give "
                 "it one, or name another service"
             )
-            yield Closure(table.services[name], Reason.NO_AUTH_SERVICE, message)
+            yield Closure(name, table.services[name], Reason.NO_AUTH_SERVICE, message)
