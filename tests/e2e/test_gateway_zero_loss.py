@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -10,8 +12,9 @@ from tests.e2e.docker_cli import containers, docker
 from tests.e2e.load import Load, read_ledger
 from tests.e2e.neighbour import neighbour
 from tests.e2e.proof import HARSH, NEW_VERSION, QUICK, harsh_stage, runs_version, under_load
-from tests.e2e.stage import Stage, free_port
+from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
+from tests.http_clients import counts, told
 
 OTHER_HOST = "other.example.org"
 CLOSED_SECONDS = 20.0
@@ -108,3 +111,34 @@ def test_two_services_that_are_rolled_out_at_once() -> None:
             until("the other one serves", other.ready)
         assert runs_version(stage)
         assert before.isdisjoint({*stage.replicas(), *other.replicas()})
+
+
+def test_streams_of_http_2_while_replicas_are_replaced() -> None:
+    """Each connection has streams all the time, so none of them is ever idle when a replica leaves."""
+    ended = Event()
+    with harsh_stage(routed=True, replicas=2) as stage, stage.controller(), ThreadPoolExecutor() as pool:
+        stage.converged()
+        asked = pool.submit(_asked_by_h2load, stage.port, ended)
+        try:
+            stage.write(**NEW_VERSION)
+            stage.converged()
+        finally:
+            ended.set()
+        assert runs_version(stage)
+        for each in asked.result():
+            assert each["2xx"] > 0
+            assert {name for name, number in each.items() if number} <= {
+                "total", "started", "done", "succeeded", "2xx",
+            }, each  # fmt: skip
+
+
+def _asked_by_h2load(port: int, ended: Event) -> list[dict[str, int]]:
+    """What became of the requests of some seconds each, until long enough."""
+    seen: list[dict[str, int]] = []
+    while not seen or not ended.is_set():
+        text = told(
+            "h2load", "--duration=8", "--clients=4", "--max-concurrent-streams=4", "--rps=20",
+            f"http://{HOST}:{port}/",
+        )  # fmt: skip
+        seen.append(counts(text))
+    return seen
