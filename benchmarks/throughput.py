@@ -1,9 +1,9 @@
 """Requests a second through a gateway, beside a bare HAProxy with the same files, and on both networks.
 
-    .venv/bin/python benchmarks/throughput.py
+    .venv/bin/python benchmarks/throughput.py [SECONDS]
 
-`wrk` asks by HTTP/1.1 over kept connections, `h2load` by HTTP/2; a program that is not installed is left out. The replicas
-are HAProxies with one answer for all requests. The controller runs beside the gateway, and nothing beside the bare HAProxy.
+`wrk` asks by HTTP/1.1 over kept connections, `h2load` by HTTP/2; scripts/http-clients has both. The replicas are HAProxies
+with one answer for all requests. The controller runs beside the gateway, and nothing beside the bare HAProxy.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import secrets
 import shutil
 import subprocess
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -21,34 +22,35 @@ from typing import Any, Final
 from benchmarks.harness import page
 from benchmarks.harness.contestants import DEADLINE, PLUGINS, RefusedError
 from benchmarks.harness.lab import Lab
+from benchmarks.harness.pool import wait_until
 from benchmarks.harness.row import BARE, Goal, Row
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, RUN_MOUNT, SLOT_VARIABLE
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
 from tests.e2e.docker_cli import docker
 from tests.e2e.stage import HOST, Stage, free_port, staged
+from tests.http_clients import programs
 
 ROUNDS: Final = 9
 SECONDS: Final = 4
 CONNECTIONS: Final = 32
 COMMAND_SECONDS: Final = 60.0
+PROBE_SECONDS: Final = 2.0
 SLOT: Final = 2
 """Another one than the gateway's, because names of sockets and the exporter's port have it."""
 SPEC: Final[Mapping[str, Any]] = {"plugin": "swift", "replicas": 2}
 AS_FAST: Final = Goal(ratio_at_least=0.99)
 
 
-def rows(lab: Lab) -> Iterator[Row]:
-    """One for each program and comparison."""
-    programs = {name: ask for name, ask in PROGRAMS.items() if shutil.which(name)}
-    if not programs:
-        raise RefusedError(f"none of {', '.join(PROGRAMS)} is installed")
+def rows(lab: Lab, seconds: int = SECONDS) -> Iterator[Row]:
+    """One for each program and comparison. `seconds` is how long a program asks in a round."""
+    programs()
     with ExitStack() as stack:
         host = stack.enter_context(_gateway("host"))
         published = stack.enter_context(_gateway("published"))
         bare = stack.enter_context(_bare(host))
-        for name, ask in programs.items():
+        for name, ask in PROGRAMS.items():
             ports = {"ours": host.port, "bare": bare, "published": published.port}
-            rates = _rates(partial(ask, SECONDS), ports)
+            rates = _rates(partial(ask, seconds), ports)
             what = f"requests a second through a gateway ({name})"
             own = "a bare HAProxy with the same files"
             yield Row(what, BARE, rates["ours"], "HAProxy", own, rates["bare"], AS_FAST)
@@ -118,6 +120,10 @@ def _bare(stage: Stage) -> Iterator[int]:
             f"--volume={copy / 'haproxy'}:{CONFIG_MOUNT}:ro", f"--volume={copy / 'run'}:{RUN_MOUNT}",
             "haproxy:3.0", *overlay["command"],
         )  # fmt: skip
+        try:
+            wait_until("the bare HAProxy answers", lambda: _answers(port), DEADLINE)
+        except RefusedError as error:
+            raise RefusedError(f"{error}; {docker('logs', name)}") from error
         yield port
     finally:
         docker("rm", "--force", name, check=False)
@@ -132,12 +138,24 @@ def _as_readable(source: Path, copy: Path) -> None:
     copy.chmod(0o755)
 
 
+def _answers(port: int) -> bool:
+    """Whether one of the replicas answers through it."""
+    try:
+        with urllib.request.urlopen(_url(port), timeout=PROBE_SECONDS) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def _url(port: int) -> str:
     return f"http://{HOST}:{port}/"
 
 
 def _told(*words: str) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    done = subprocess.run(
+        [programs() / words[0], *words[1:]],
+        capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False,
+    )  # fmt: skip
     if done.returncode:
         raise RefusedError(f"{words[0]} ended with {done.returncode}: {done.stderr}")
     return done.stdout
@@ -151,5 +169,7 @@ def _number(pattern: str, told: str) -> float:
 
 
 if __name__ == "__main__":
+    import sys
+
     with Lab() as lab:
-        print(page.text(rows(lab)))
+        print(page.text(rows(lab, int(sys.argv[1]) if len(sys.argv) > 1 else SECONDS)))

@@ -26,7 +26,8 @@ class SwiftPlugin(VaultServicePlugin):
         service = {
             "image": "haproxy:3.0",
             "environment": {"CONFIG": CONFIG},
-            "entrypoint": ["sh", "-c", 'echo "$CONFIG" >/tmp/swift.cfg && exec haproxy -f /tmp/swift.cfg'],
+            # Compose would fill in a variable's name after a dollar sign.
+            "entrypoint": ["sh", "-c", "printenv CONFIG >/tmp/swift.cfg && exec haproxy -f /tmp/swift.cfg"],
             "healthcheck": {"disable": True},
             "networks": ["vault-net"],
             "deploy": {"replicas": self.resolve_replicas(env)},
