@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,11 @@ class Gateway:
         self.keeper.answering(serving.ids)
         return serving
 
+    def step(self) -> float:
+        """A pass and what the thread does after it; seconds until the next ones."""
+        self.look()
+        return self.keeper.work().seconds
+
     def until(self, holds: Callable[[Serving], object], within: float = DEADLINE) -> Serving:
         """Pass after pass until something holds."""
         deadline = time.monotonic() + within
@@ -62,12 +68,18 @@ class Gateway:
 
 @contextmanager
 def gateway(world: GatewayWorld, directory: Path, acme: Acme, **more: Any) -> Iterator[Gateway]:
+    """A gateway with a thread that gets certificates; `is_stepped`: without one, and the test calls `step`."""
+
     def connect(account: Account, spec: Acme) -> AcmeServer:
         return AcmeServer(account, ca_file=spec.ca_file, binding=more.get("binding"))
 
     runner = DnsRunner(more.get("programs"), {"PATH": "/usr/bin:/bin"})
-    made = Gateway(world, acme, Keeper(directory / "certificates", connect, runner.run))
+    clock = more.get("clock", lambda: datetime.now(UTC))
+    made = Gateway(world, acme, Keeper(directory / "certificates", connect, runner.run, clock=clock))
     thread = threading.Thread(target=made.keeper.run, args=(made.errors.append,))
+    if more.get("is_stepped"):
+        yield made
+        return
     thread.start()
     try:
         yield made
