@@ -66,6 +66,22 @@ class Listener(ApiModel):
         ),
     )
 
+    http3: bool = Field(
+        default=False,
+        description=(
+            "Whether clients may speak HTTP/3, on the UDP port of the same number. With protocol HTTPS only; it needs an "
+            "image whose HAProxy has QUIC."
+        ),
+    )
+
+    @model_validator(mode="after")
+    def _can_speak_http3(self) -> Self:
+        if self.http3 and self.protocol != "HTTPS":
+            raise ValueError(f"http3 needs protocol HTTPS, and the one of {self.name} is {self.protocol}")
+        if self.http3 and self.proxy_protocol:
+            raise ValueError("http3 and proxyProtocol exclude each other: UDP has no PROXY protocol")
+        return self
+
     @property
     def is_http(self) -> bool:
         """Whether requests are read, and routed one by one."""

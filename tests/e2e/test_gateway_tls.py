@@ -18,7 +18,7 @@ from tests.certificates.pebble import running
 from tests.e2e.docker_cli import containers
 from tests.e2e.gateway_stage import GatewayStage, Requests, gateway_stage
 from tests.e2e.stage import free_ports
-from tests.e2e.tls_client import curl, served_serial
+from tests.e2e.tls_client import curl, curl_http3, served_serial
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
@@ -34,7 +34,7 @@ def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_
     (https,) = free_ports(1)
     listeners = [
         {"name": "http", "port": stage.port, "protocol": "HTTP", "address": "127.0.0.1"},
-        {"name": "https", "port": https, "protocol": "HTTPS", "address": "127.0.0.1"},
+        {"name": "https", "port": https, "protocol": "HTTPS", "address": "127.0.0.1", "http3": True},
     ]
     names = ["one.example.org", "www.one.example.org"]
     root = tmp_path / "root.pem"
@@ -81,6 +81,10 @@ def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_
             (renewed,) = (held for held in store.held(store.state()) if held.source is Source.ACME)
             serial = renewed.bundle.certificate.serial
             until("HAProxy has it", lambda: serial in served_serial(names[0], https))
+            until(
+                "HTTP/3 has it as well",
+                lambda: curl_http3(f"https://{names[0]}:{https}/", names[0], https, root) == "3 200",
+            )
         assert all(isinstance(answer, tuple) for answer in load.answers)
         assert (stage.workers(), containers(project_of(stage.name))) == (before, ids)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
+
+from tests.e2e.docker_cli import docker
 
 
 def curl(url: str, host: str, port: int, *options: str) -> str:
@@ -13,6 +16,16 @@ def curl(url: str, host: str, port: int, *options: str) -> str:
         capture_output=True, text=True, timeout=40,
     )  # fmt: skip
     return (done.stdout + done.stderr).strip()
+
+
+def curl_http3(url: str, host: str, port: int, root: Path) -> str:
+    """The version and status of an answer by HTTP/3 and nothing else; curl of Debian 12 does not speak it."""
+    return docker(
+        "run", "--rm", "--network=host", f"--volume={root}:/root.pem:ro", "--user=0", "--entrypoint=curl",
+        "vault-reconciler/whoami:latest", "--silent", "--http3-only", "--max-time", "20", "--cacert", "/root.pem",
+        "--resolve", f"{host}:{port}:127.0.0.1", "--output", "/dev/null", "--write-out", "%{http_version} %{http_code}",
+        url, check=False,
+    )  # fmt: skip
 
 
 def served_serial(host: str, port: int) -> str:

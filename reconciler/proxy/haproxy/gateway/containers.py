@@ -7,7 +7,7 @@ start as root to open ports below 1024.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from reconciler.api.kinds import VAULT_GATEWAY
@@ -139,14 +139,16 @@ def _holder(spec: GatewaySpec, bind: str, networks: Sequence[str] = ()) -> dict[
         # HAProxy listens on the ports as they are, without being root. It is in the networks of many services: the kernel
         # would pass packets from one to another, as it does on a host with containers.
         "sysctls": {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ip_forward": "0"},
-        "ports": [_published(listener, bind) for listener in spec.listeners],
+        "ports": [port for listener in spec.listeners for port in _published(listener, bind)],
     }
 
 
-def _published(listener: Listener, bind: str) -> str:
+def _published(listener: Listener, bind: str) -> Iterator[str]:
     address = listener.address or bind
     where = "" if not address else f"[{address}]:" if ":" in address else f"{address}:"
-    return f"{where}{listener.port}:{listener.port}"
+    yield f"{where}{listener.port}:{listener.port}"
+    if listener.http3:
+        yield f"{where}{listener.port}:{listener.port}/udp"
 
 
 def _haproxy(spec: GatewaySpec, site: Site) -> dict[str, Any]:

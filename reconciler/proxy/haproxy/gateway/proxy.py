@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from reconciler.api.errors import PermanentError
+from reconciler.api.errors import PermanentError, VaultError
 from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.history import History
@@ -270,7 +270,8 @@ class HAProxyGateways:
             if wanted not in self._accepted:
                 # Without the certificates of hosts: they are elsewhere while HAProxy judges.
                 empty = {CERTIFICATE_LIST: "", CHALLENGE_LIST: ""} if tls else {}
-                self._files.validate(site, image, {**trial, **tls, **empty}, self._validate)
+                with _explaining(spec, image):
+                    self._files.validate(site, image, {**trial, **tls, **empty}, self._validate)
                 self._accepted.add(wanted)
             if tls:
                 prepare(site)
@@ -368,6 +369,21 @@ def _writing() -> Iterator[None]:
         yield
     except OSError as error:
         raise ProxyError(f"cannot write the configuration of a gateway: {error}") from error
+
+
+@contextmanager
+def _explaining(spec: GatewaySpec, image: str) -> Iterator[None]:
+    """What HAProxy says of a listener for HTTP/3 that it cannot have is about addresses of sockets."""
+    try:
+        yield
+    except VaultError as error:
+        names = [each.name for each in spec.listeners if each.http3]
+        if not names or "QUIC" not in error.message:
+            raise
+        raise PermanentError(
+            f"spec.listeners: HAProxy of image {image} has no QUIC, which HTTP/3 needs: leave out http3 of "
+            f"{', '.join(names)}, or choose an image whose `haproxy -vv` says +QUIC"
+        ) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ and maps are no part of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -143,8 +143,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "config": CONFIG_MOUNT,
         "events": f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
         "state_file": f"{CONFIG_MOUNT}/{state_file(slot)}",
-        # Root opens the ports of a host and is left then.
-        "account": f"    uid {HAPROXY_USER}\n    gid {HAPROXY_USER}" if spec.network == "host" else "",
+        "process": "\n".join(_process(spec)),
         "exporter": f"{exporter_address(spec)}:{EXPORTER_PREFIX}{slot}",
     }
     values |= {f"map_{name.replace('-', '_')}": map_path(name) for name in MAPS}
@@ -159,6 +158,21 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
     known = text + "".join(text for name, text in _assets().items() if name.endswith(".lua"))
     unused = [{"path": map_path(name)} for name in MAPS if map_path(name) not in known]
     return _filled({**values, **sections, "unused_maps": repeated(_UNUSED_MAP, unused)})
+
+
+def _process(spec: GatewaySpec) -> Iterator[str]:
+    """What HAProxy may do as a process."""
+    speaks_http3 = any(listener.http3 for listener in spec.listeners)
+    if spec.network == "host":
+        # Root opens the ports of a host and is left then.
+        yield f"    uid {HAPROXY_USER}"
+        yield f"    gid {HAPROXY_USER}"
+        if speaks_http3:
+            # A socket for each connection of QUIC, so that a worker that leaves keeps its own; on a low port.
+            yield "    setcap cap_net_bind_service"
+    if speaks_http3:
+        # With OpenSSL, whose interface for QUIC is none of HAProxy's: without early data.
+        yield "    limited-quic"
 
 
 def exporter_address(spec: GatewaySpec) -> str:

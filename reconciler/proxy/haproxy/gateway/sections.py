@@ -24,6 +24,8 @@ time take turns, so that each meets a random socket: (7/8)^200 of them, 1 in 10^
 TRUSTED_HOPS: Final = 3
 """Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
 HTTPS_PORT: Final = 443
+ALT_SVC_SECONDS: Final = 3600
+"""How long clients remember that there is HTTP/3."""
 REDIRECT_CODES: Final = (301, 302, 307, 308)
 
 ERRORS_LOG: Final = '"%ci:%cp %b/%s %ST %tsc %TR/%Tw/%Tc/%Tr/%Ta %HM %HPO %[var(txn.request_id)]"'
@@ -55,6 +57,8 @@ _REDIRECT: Final = (
     '    http-request redirect location "%[var(txn.to_scheme)]://%[var(txn.to_host)]%[var(txn.to_path)]" code @n '
     "if { var(txn.redirect),field(1,'|') -m str @n }"
 )
+_ALT_SVC: Final = """\
+    http-after-response set-header Alt-Svc "h3=\\":@port\\"; ma=@seconds" if { ssl_fc } { dst_port @port }"""
 _SUCCESSOR: Final = """
 backend next-@name from @mode
     balance roundrobin
@@ -73,7 +77,11 @@ _SUCCESSOR_HTTP: Final = """\
 _SUCCESSOR_SERVER: Final = '    server slot@n "unix@@@run/next-@name-@n.sock" send-proxy-v2'
 _TLS_SERVER: Final = '    server slot@n "unix@@@run/tls-@name-@n.sock" send-proxy-v2 weight 1'
 # With whole paths: commands name files as the configuration does.
-_TLS: Final = f"ssl crt {CONFIG_MOUNT}/{DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST} alpn h2,http/1.1"
+_CERTIFICATES: Final = (
+    f"ssl crt {CONFIG_MOUNT}/{DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST}"
+)
+_TLS: Final = f"{_CERTIFICATES} alpn h2,http/1.1"
+_QUIC: Final = f"{_CERTIFICATES} alpn h3"
 _CHALLENGE_FILES: Final = {
     "default": f"{CONFIG_MOUNT}/{DEFAULT_CERTIFICATE}",
     "challenges": f"{CONFIG_MOUNT}/{CHALLENGE_LIST}",
@@ -103,8 +111,11 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
     if not listeners:
         return ""
     windows = [{"n": seconds} for seconds in sorted(WINDOW_SECONDS.values())]
+    binds = [_http_bind(listener, spec, values) for listener in listeners]
+    quic = [listener for listener in listeners if listener.http3]
+    binds += [_quic_bind(listener, spec) for listener in quic]
     parts = {
-        "binds": "\n".join(f"    bind {_http_bind(listener, spec, values)}" for listener in listeners),
+        "binds": "\n".join(f"    bind {bind}" for bind in binds),
         "proxy_protocol": _expected([each for each in listeners if not _is_split(each, spec)], values),
         "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
         "default_status": spec.default_response.status,
@@ -113,6 +124,9 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         "wildcards": repeated(_WILDCARD, [{**values, "label": label} for label in _LABELS]),
         "rates": repeated(_RATE, windows),
         "rate_tables": repeated(_RATE_TABLE, windows),
+        "alternatives": repeated(
+            _ALT_SVC, [{"port": each.port, "seconds": ALT_SVC_SECONDS} for each in quic]
+        ),
         "redirects": repeated(_REDIRECT, [{"n": code} for code in REDIRECT_CODES]),
         "successors": "\n".join(_successor(scheme, "http", values) for scheme in ("http", "https")),
     }
@@ -161,6 +175,12 @@ def _http_bind(listener: Listener, spec: GatewaySpec, values: Mapping[str, objec
         where = f'"unix@{values["run"]}/tls-{listener.name}-{values["slot"]}.sock" mode 660 accept-proxy'
         return f"{where} name {listener.name} {_TLS}"
     return f"{_bind(listener, spec)} name {listener.name} {_TLS}"
+
+
+def _quic_bind(listener: Listener, spec: GatewaySpec) -> str:
+    where = _bind(listener, spec)
+    family = "quic6" if where.startswith("[") else "quic4"
+    return f"{family}@{where} name {listener.name} {_QUIC}"
 
 
 def _is_split(listener: Listener, spec: GatewaySpec) -> bool:
