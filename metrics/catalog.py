@@ -314,8 +314,8 @@ REQUEST_HOLD: Final = Metric(
         Label(
             "result",
             "`released`: a server came up; `timeout`: none did, the client got 503; `handed_over`: another "
-            "HAProxy took it on.",
-            ("released", "timeout", "handed_over"),
+            "HAProxy took it on; `moved`: its route has changed, and it was decided once more.",
+            ("released", "timeout", "handed_over", "moved"),
         ),
     ),
     "seconds",

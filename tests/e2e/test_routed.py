@@ -191,3 +191,30 @@ def _answers(port: int) -> bool:
         return False
     finally:
         connection.close()
+
+
+def test_what_comes_as_a_service_is_deleted_is_not_held(shared: tuple[Stage, Neighbour]) -> None:
+    stage, other = shared
+    other.write(proxy={"holdSeconds": 120})
+    until("the other one serves", other.ready)
+    took: dict[int, float] = {}
+    ended = threading.Event()
+
+    def ask_on() -> None:
+        while not ended.is_set():
+            began = time.monotonic()
+            status = ask(stage, OTHER_HOST)[0]
+            took[status] = max(took.get(status, 0.0), time.monotonic() - began)
+
+    clients = [threading.Thread(target=ask_on) for _ in range(4)]
+    for client in clients:
+        client.start()
+    try:
+        other.delete()
+        until("it is gone", lambda: 404 in took and not other.replicas())
+    finally:
+        ended.set()
+        for client in clients:
+            client.join(130)
+    assert took[404] < 60, took
+    assert took.keys() <= {200, 404}, took

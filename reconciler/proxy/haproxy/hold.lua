@@ -1,6 +1,6 @@
 -- Holds a request while its pool has no usable server, for at most `limit` milliseconds. HAProxy alone would answer
 -- 503 at once, although a single replica that is being replaced is back within seconds. A worker that is told to leave
--- lets go: its pool will not change any more.
+-- lets go: its pool will not change any more. So does one whose request is no longer for that pool.
 
 -- The server that comes back gets the requests that wait no faster than it takes them: a backlog for connections may be
 -- as short as 128, what does not fit into it times out, and a few such errors would set the only server DOWN again.
@@ -15,20 +15,10 @@ local TICK_MS = 20
 -- All held requests together look at most about this often, so that thousands of them cost no more than a few.
 local LOOKS_PER_MS = 5
 
-local function now_ms()
-    local now = core.now()
-    return now.sec * 1000 + now.usec // 1000
-end
-
-local function leaving(txn)
-    local stopping = txn.f:stopping()
-    return stopping == true or stopping == 1
-end
-
 -- How long requests waited, by what became of them, as a Prometheus histogram: HAProxy's own exporter knows nothing of
 -- it. All threads share this state, so a number is that of the whole process.
 local BUCKETS = { 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0 }
-local RESULTS = { "released", "timeout", "handed_over" }
+local RESULTS = { "released", "timeout", "handed_over", "moved" }
 local METRIC = "vault_request_hold_seconds"
 local holds = {}
 for _, result in ipairs(RESULTS) do
@@ -79,27 +69,36 @@ local function lets_go(txn, pool, now)
     return tick.left >= 0
 end
 
-local function hold(txn, pool, limit)
+-- `has_moved` says whether a request is for something else by now; that is asked less often. Returns its last answer.
+local MOVE_MS = 200
+
+function hold(txn, pool, limit, has_moved)
     local began = now_ms()
-    local deadline = began + limit
-    local now, released = began, lets_go(txn, pool, began)
-    while not released and not leaving(txn) and now < deadline do
-        core.msleep(math.max(TICK_MS, txn.f:fe_conn() // LOOKS_PER_MS))
-        now = now_ms()
-        released = lets_go(txn, pool, now)
+    local deadline, look = began + limit, began
+    local now, released, moved = began, lets_go(txn, pool, began), false
+    while not released and not moved and not leaving(txn) and now < deadline do
+        if has_moved and now >= look then
+            look = now + MOVE_MS
+            moved = has_moved(txn)
+        end
+        if not moved then
+            core.msleep(math.max(TICK_MS, txn.f:fe_conn() // LOOKS_PER_MS))
+            now = now_ms()
+            released = lets_go(txn, pool, now)
+        end
     end
-    local result = released and "released" or leaving(txn) and "handed_over" or "timeout"
+    -- The pool may be another service's by now.
+    if released and now > began and has_moved and has_moved(txn) then
+        moved, released = true, false
+    end
+    local result = released and "released" or moved and "moved" or leaving(txn) and "handed_over" or "timeout"
     count(result, (now - began) / 1000)
+    return moved
 end
 
 core.register_action("hold", { "http-req" }, function(txn, pool, limit)
     hold(txn, pool, tonumber(limit))
 end, 2)
-
--- The pool and the limit of a gateway's route, which are known when it was found.
-core.register_action("hold_pool", { "http-req", "tcp-req" }, function(txn)
-    hold(txn, txn:get_var("txn.pool"), txn:get_var("txn.hold"))
-end, 0)
 
 -- What the routes of a gateway were asked, which its configuration counts in a stick table: gpc 0 to 3 are the classes of
 -- statuses from 2xx on, 4 the milliseconds that replicas took until the headers of their answers, 5 how many these were.

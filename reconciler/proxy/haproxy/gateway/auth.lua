@@ -28,16 +28,6 @@ local LONGEST_PASSWORD = 256
 -- A larger body of a refusal is left out: an answer of Lua has to fit into a buffer.
 local LONGEST_BODY = 8192
 
-local function now_ms()
-    local now = core.now()
-    return now.sec * 1000 + now.usec // 1000
-end
-
-local function leaving(txn)
-    local stopping = txn.f:stopping()
-    return stopping == true or stopping == 1
-end
-
 -- Servers that follow CGI take every mark in a name for the same one.
 local function folded(name)
     return (name:lower():gsub("[^a-z0-9]", "-"))

@@ -98,7 +98,8 @@ if { var(txn.host) -m found } !{ var(txn.target) -m found }
     tcp-request content set-var(txn.target) var(txn.key),map(@map_tcp) \
 if { var(txn.host) -m found } !{ var(txn.target) -m found }"""
 _UNNAMED: Final = """\
-    tcp-request content set-var(txn.target) str(@port|),map(@map_tcp) unless { var(txn.target) -m found }"""
+    tcp-request content set-var(txn.key) str(@port|) unless { var(txn.target) -m found }
+    tcp-request content set-var(txn.target) var(txn.key),map(@map_tcp) unless { var(txn.target) -m found }"""
 
 _HERE: Final = Path(__file__).parent
 

@@ -21,16 +21,27 @@ pytestmark = pytest.mark.docker
 EXPORTER = 1841
 
 
-def counted(front: GatewayWorld) -> dict[str, float]:
-    """The series of routes, and their values."""
+def told(front: GatewayWorld) -> str:
+    """What HAProxy tells of holds and of routes."""
     connection = HTTPConnection(front.address, EXPORTER, timeout=20)
     try:
         connection.request("GET", "/holds")
-        text = connection.getresponse().read().decode()
+        return connection.getresponse().read().decode()
     finally:
         connection.close()
-    told = re.findall(r"^# TYPE (vault_route_\w+) (\w+)$", text, re.MULTILINE)
-    assert told == [(metric.name, metric.type.value) for metric in PROXY_METRICS]
+
+
+def holds(front: GatewayWorld) -> dict[str, int]:
+    """How many requests were held, by what became of them."""
+    lines = re.findall(r'^vault_request_hold_seconds_count{result="(\w+)"} (\d+)$', told(front), re.MULTILINE)
+    return {result: int(count) for result, count in lines}
+
+
+def counted(front: GatewayWorld) -> dict[str, float]:
+    """The series of routes, and their values."""
+    text = told(front)
+    kinds = re.findall(r"^# TYPE (vault_route_\w+) (\w+)$", text, re.MULTILINE)
+    assert kinds == [(metric.name, metric.type.value) for metric in PROXY_METRICS]
     for metric in PROXY_METRICS:
         assert f"# HELP {metric.name} {metric.help}\n" in text
     lines = re.findall(r"^(vault_route_\S+) (\S+)$", text, re.MULTILINE)
