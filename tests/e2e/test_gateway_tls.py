@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -22,6 +24,9 @@ from tests.e2e.tls_client import curl, curl_http3, served_serial
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
+
+AWAY_SECONDS: Final = 60.0 if "EVERY_WAY" in os.environ else 10.0
+"""How long the ACME server is away."""
 
 
 @pytest.fixture(params=["published", "host"])
@@ -95,3 +100,42 @@ def test_a_gateway_gets_renews_and_serves_certificates(stage: GatewayStage, tmp_
             assert {(stat.S_IMODE(key.stat().st_mode), key.stat().st_uid) for key in keys} == {(0o600, owner)}
         assert "PRIVATE" not in stage.story()
         assert "PRIVATE" not in stage.vaultctl("get", f"vg/{stage.name}", "-o", "yaml")
+
+
+@pytest.mark.parametrize("stage", ["host"], indirect=True)
+def test_an_acme_server_that_is_away_takes_nothing(stage: GatewayStage, tmp_path: Path) -> None:
+    """A real minute with `make zero-loss`; tests/proxy/haproxy/gateway/test_acme_away.py has it by another clock."""
+    (https,) = free_ports(1)
+    listeners = [
+        {"name": "http", "port": stage.port, "protocol": "HTTP", "address": "127.0.0.1"},
+        {"name": "https", "port": https, "protocol": "HTTPS", "address": "127.0.0.1"},
+    ]
+    name, root = "one.example.org", tmp_path / "root.pem"
+
+    def answer() -> str:
+        return curl(f"https://{name}:{https}/", name, https, "--cacert", str(root)).strip()
+
+    with running(tmp_path, "127.0.0.1", stage.port, https) as pebble, stage.controller():
+        root.write_text(pebble.root())
+        stage.write(listeners=listeners, acme=pebble.acme().to_document())
+        until("ready", stage.ready)
+        stage.serve("one", hostnames=[name], tls={})
+        stage.start("one")
+        until("a certificate", lambda: answer() == "200")
+        before, serial = stage.workers(), served_serial(name, https)
+
+        pebble.stop()
+        back = time.monotonic() + AWAY_SECONDS
+        stage.vaultctl("certificate", "renew", name)
+        until("it is told", lambda: "RenewalFails" in stage.vaultctl("certificate", "list"))
+        answers = set()
+        while time.monotonic() < back:
+            answers.add(answer())
+        assert (answers, served_serial(name, https)) == ({"200"}, serial)
+
+        pebble.start()
+        root.write_text(pebble.root())
+        until("another certificate", lambda: answer() == "200")
+        assert served_serial(name, https) != serial
+        until("all is well", lambda: "RenewalFails" not in stage.vaultctl("certificate", "list"))
+        assert stage.workers() == before
