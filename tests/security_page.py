@@ -38,6 +38,8 @@ SURFACES: Final = (
     ("Programs that Git would run", "sources/git/test_command.py"),
     ("YAML", "api/test_yaml_loader.py"),
     ("Secrets in what is told", "core/test_redaction.py"),
+    ("Encrypted settings files", "sealed/test_hostile.py"),
+    ("Files of keys", "sealed/test_keys.py"),
     ("Files of the state directory", "store/test_files.py"),
     ("The HTTP server", "web/test_server.py"),
     ("Who may ask the HTTP server", "web/test_access.py"),

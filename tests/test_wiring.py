@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 import yaml
+from pyrage import x25519
 
 import vault_plugins
 from reconciler.api import (
@@ -24,10 +26,13 @@ from reconciler.api import (
     VaultService,
 )
 from reconciler.controller.loop.lease import lease
+from reconciler.engines.compose.cli import compose_file
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
 from reconciler.proxy.haproxy.containers import gateway_of
 from reconciler.proxy.haproxy.front import HAPROXY_USER
+from reconciler.sealed import SealedError
+from reconciler.sealed.age import encrypt
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
 
@@ -88,6 +93,73 @@ def test_settings_files_are_relative_to_the_manifest_and_the_later_wins(make: Ma
     assert (environment["PASSWORD"], environment["KEY"]) == ("second", "$kept")
     rendered = yaml.safe_load(application.render_compose(stack))
     assert rendered["services"]["web"]["environment"]["KEY"] == "$$kept"
+
+
+def _sealed(path: Path, text: str, *recipients: x25519.Identity) -> Path:
+    path.write_bytes(encrypt(text.encode(), [str(each.to_public()) for each in recipients]))
+    return path
+
+
+@pytest.fixture
+def identity(tmp_path: Path) -> x25519.Identity:
+    """The operator's key, which is in the file age.key."""
+    identity = x25519.Identity.generate()
+    _secret(tmp_path / "age.key", f"{identity}\n")
+    return identity
+
+
+def test_an_encrypted_settings_file_is_one_of_them_and_its_values_are_in_no_file(
+    make: Make, tmp_path: Path, identity: x25519.Identity
+) -> None:
+    _sealed(tmp_path / "one.env.age", "PASSWORD=correct-horse\nSIZE=17\n", identity)
+    _secret(tmp_path / "two.env", "SIZE=18\nOTHER=plain-words\n")
+    application = make(age_keys=(tmp_path / "age.key",))
+    stack = application.build(_service("one.env.age", "two.env"), tmp_path)
+    environment = stack.document["services"]["web"]["environment"]
+    assert (environment["PASSWORD"], environment["SIZE"]) == ("correct-horse", "18")
+    assert stack.sealed == ("17", "correct-horse")
+    assert "correct-horse" not in application.render_compose(stack)
+    assert "plain-words" in application.render_compose(stack)
+    assert application.secrets.hide("it is correct-horse") == "it is [secret]"
+    with compose_file(replace(stack, site=replace(stack.site, directory=tmp_path))) as file:
+        assert (
+            yaml.safe_load(file.read_text())["services"]["web"]["environment"]["PASSWORD"] == "correct-horse"
+        )
+        assert "correct-horse" not in (tmp_path / "compose.yaml").read_text()
+    assert not file.exists()
+
+
+def test_without_its_key_a_spec_that_was_good_is_built_of_what_was_read_last(
+    make: Make, tmp_path: Path, identity: x25519.Identity
+) -> None:
+    path = _sealed(tmp_path / "one.env.age", "PASSWORD=correct-horse\n", identity)
+    application, service = make(age_keys=(tmp_path / "age.key",)), _service(str(path))
+    good = application.builder.build(service)
+    _sealed(path, "PASSWORD=next\n", x25519.Identity.generate())
+    with pytest.raises(SealedError, match="no key is here"):
+        application.builder.build(service)
+    assert application.builder.rebuild(service) == good
+    with pytest.raises(SealedError):
+        make(age_keys=(tmp_path / "age.key",)).builder.rebuild(service)
+
+
+def test_the_same_secret_has_the_same_revision_however_it_is_kept(
+    make: Make, tmp_path: Path, identity: x25519.Identity
+) -> None:
+    _sealed(tmp_path / "one.env.age", "PASSWORD=correct-horse\n", identity)
+    application = make(age_keys=(tmp_path / "age.key",))
+    application.world()
+    first = application.build(_service("one.env.age"), tmp_path).revision
+    _sealed(tmp_path / "one.env.age", "PASSWORD=correct-horse\n", identity)
+    _secret(tmp_path / "two.env", "PASSWORD=correct-horse\n")
+    assert first == application.build(_service("one.env.age"), tmp_path).revision
+    assert first == application.build(_service("two.env"), tmp_path).revision
+
+
+def test_no_container_can_mount_the_keys(make: Make, tmp_path: Path, identity: x25519.Identity) -> None:
+    service = _service(MOUNT=f"{tmp_path}:/data:ro")
+    with pytest.raises(VaultError, match="sensitive-path"):
+        make(age_keys=(tmp_path / "age.key",), host_paths=(tmp_path,)).build(service)
 
 
 def test_a_settings_file_that_is_missing_is_named(make: Make, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.text_file import read_text
 
-__all__ = ["load_env_file", "permission_warning"]
+__all__ = ["PermissionWarning", "load_env_file", "parse_settings", "permission_warning"]
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _COMMENT_AFTER_VALUE: Final = re.compile(r"\s#.*$")
@@ -31,10 +31,15 @@ def load_env_file(path: Path) -> dict[str, str]:
     space; values in single quotes are literal; in double quotes \\n, \\r, \\t, \\" and \\\\ are escapes. `$`
     is an ordinary character everywhere.
     """
+    return parse_settings(read_text(path), path)
+
+
+def parse_settings(content: str, path: Path) -> dict[str, str]:
+    """Like `load_env_file`, for the text of a file; `path` is its name in problems."""
     values: dict[str, str] = {}
     lines: dict[str, int] = {}
     problems: list[Problem] = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
+    for number, line in enumerate(content.split("\n"), start=1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue

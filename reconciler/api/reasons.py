@@ -124,6 +124,10 @@ class Reason(StrEnum):
     ADMISSION = "Admission", "failures", "The stack asks for something of the host that admission refuses."
     BUILD = "Build", "failures", "What the plugin returned is no valid fragment."
     MANIFEST = "Manifest", "failures", "A stored manifest or a settings file is wrong."
+    CANNOT_DECRYPT = (
+        *("CannotDecrypt", "failures"),
+        "An encrypted settings file cannot be decrypted, or a file of keys cannot be used; the last good state goes on.",
+    )
     IMAGE_MISSING = "ImageMissing", "failures", "An image is neither on this machine nor in a registry."
     ENGINE = "Engine", "failures", "A call of the engine failed or took too long."
     ENGINE_AWAY = "EngineAway", "failures", "The engine does not answer."

@@ -38,7 +38,7 @@ spec:
   env:
     VERSION: "1.10"           # text: without quotes this is the number 1.1, which is refused
   envFrom:
-    - file: files.env         # secrets; relative to this manifest, mode 0600, not in Git
+    - file: files.env         # secrets; mode 0600 and not in Git, or encrypted: files.env.age
   proxy:
     replicas: 2               # a pair: a crash of one HAProxy loses only the requests in flight on it
     image: haproxy:3.0
@@ -129,6 +129,7 @@ to it; the rest is said by the gateway. A change of its routes replaces no conta
 One `KEY=VALUE` a line; `#` starts a comment, `export` before the name is allowed. An unquoted value ends
 at ` #`. In single quotes everything is literal; in double quotes `\\n`, `\\r`, `\\t`, `\\"` and `\\\\` are
 escapes. `$` is an ordinary character. A file that every user of the machine can read causes a warning.
+A file that is encrypted with age may be in Git and be read by all; [secrets.md](secrets.md) says how.
 """
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from reconciler.api.errors import ManifestError, Problem
 
-__all__ = ["MAX_BYTES", "decode", "read_bytes", "read_text"]
+__all__ = ["MAX_BYTES", "check_size", "decode", "read_bytes", "read_text"]
 
 MAX_BYTES: Final = 1024 * 1024
 
@@ -37,14 +37,19 @@ def read_bytes(path: Path) -> bytes:
 
 def decode(content: bytes, path: Path) -> str:
     """`content` as text, without a byte order mark. Raises ManifestError if it is too long or not UTF-8."""
-    if len(content) > MAX_BYTES:
-        raise _problem(path, f"is larger than {MAX_BYTES // 1024} KiB", "split it")
+    check_size(content, path)
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start]
         line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
         raise _problem(path, "is not UTF-8", "save it as UTF-8", line, column) from None
+
+
+def check_size(content: bytes, path: Path) -> None:
+    """Raises ManifestError for content of more than MAX_BYTES."""
+    if len(content) > MAX_BYTES:
+        raise _problem(path, f"is larger than {MAX_BYTES // 1024} KiB", "split it")
 
 
 def _problem(path: Path, message: str, suggestion: str, line: int = 0, column: int = 0) -> ManifestError:

@@ -76,9 +76,14 @@ EnvValue = Annotated[str, BeforeValidator(_quoted), AfterValidator(_passable), F
 
 
 class EnvFrom(ApiModel):
-    """A file of settings that stays out of Git."""
+    """A file of settings that is not in the manifest."""
 
-    file: FilePath = Field(description="KEY=VALUE file, relative to the manifest; keep it at mode 0600.")
+    file: FilePath = Field(
+        description=(
+            "KEY=VALUE file, relative to the manifest. A plain one stays out of Git, at mode 0600; one that is encrypted "
+            "with age may be in it."
+        )
+    )
 
 
 class Spec(ApiModel):

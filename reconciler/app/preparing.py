@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.api import ManifestError, Problem, VaultError, VaultService, permission_warning
+from reconciler.api import ManifestError, Problem, VaultError, VaultService
 from reconciler.api.reasons import Reason
 from reconciler.app.documents import claimed
+from reconciler.sealed import readable_by_others
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
@@ -94,5 +95,5 @@ def _warn_of_readable_secrets(manifest: Manifest, warn: Callable[[str], None]) -
     for file in manifest.resource.secret_files.values():
         path = manifest.path.parent / file
         # The build reports a missing file.
-        if path.exists() and (warning := permission_warning(path)):
+        if path.exists() and (warning := readable_by_others(path)):
             warn(f"{manifest.path}:{manifest.line}: {warning}")

@@ -21,11 +21,13 @@ USUAL: Final = ("editor", "vi", "nano")
 
 
 class Editor:
-    """An editor and the file that it opens, which only its user can read: a manifest may hold settings."""
+    """An editor and the file that it opens, which only its user can read: a manifest may hold settings. The file is below
+    `parent`, or where temporary files are.
+    """
 
-    def __init__(self, words: list[str], name: str) -> None:
+    def __init__(self, words: list[str], name: str, parent: Path | None = None) -> None:
         self._words = words
-        self._directory = Path(tempfile.mkdtemp(prefix="vaultctl-edit-"))
+        self._directory = Path(tempfile.mkdtemp(prefix="vaultctl-edit-", dir=parent))
         # With the name of the manifest, from which editors know what it is.
         self.path = self._directory / name
 
@@ -50,14 +52,14 @@ class Editor:
         shutil.rmtree(self._directory, ignore_errors=True)
 
 
-def editor_of(environ: Mapping[str, str], name: str) -> Editor:
+def editor_of(environ: Mapping[str, str], name: str, parent: Path | None = None) -> Editor:
     """The editor of $VISUAL or $EDITOR, which may have options, or a usual one. Raises Failure when there is none."""
     for variable in VARIABLES:
         if words := _words(environ.get(variable, ""), variable):
-            return Editor(words, name)
+            return Editor(words, name, parent)
     for program in USUAL:
         if found := shutil.which(program, path=environ.get("PATH")):
-            return Editor([found], name)
+            return Editor([found], name, parent)
     raise Failure("there is no editor: set EDITOR, for example to nano")
 
 

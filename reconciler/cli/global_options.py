@@ -17,6 +17,7 @@ from reconciler.cli.session import LOG_FORMATS, Session
 __all__ = ["global_options"]
 
 DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
+PLACE: Final = click.Path(path_type=Path)
 
 
 def global_options(*, hidden: bool) -> list[click.Option]:
@@ -96,6 +97,16 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             show_envvar=True,
             help="The directory of programs that set DNS records for certificates (dns-01 of ACME).",
             **_stored("dns_programs", hidden),
+        ),
+        click.Option(
+            ["--age-keys"],
+            type=PLACE,
+            multiple=True,
+            envvar=None if hidden else "VAULT_AGE_KEYS",
+            show_envvar=True,
+            help="A file of age keys, or a directory of such files, that only their owner can read: they decrypt settings "
+            "files. May be given more than once.",
+            **_stored("age_keys", hidden),
         ),
         click.Option(
             ["--log-format"],

@@ -50,6 +50,7 @@ class Session:
     proxy_image: tuple[str, ...] = ()
     bind: str = ""
     dns_programs: Path | None = None
+    age_keys: tuple[Path, ...] = ()
     _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
     @classmethod
@@ -74,6 +75,7 @@ class Session:
             proxy_images=self.proxy_image,
             bind=self.bind,
             dns_programs=self.dns_programs.absolute() if self.dns_programs else None,
+            age_keys=tuple(path.absolute() for path in self.age_keys),
         )
 
     @cached_property
@@ -84,7 +86,10 @@ class Session:
     def wire(self, *, verbose: bool, workers: int | None = None, resync: float | None = None) -> Application:
         """Set the log up and wire an application. `verbose` logs the controller's actions, not only errors."""
         from reconciler.cli import log
+        from reconciler.sealed.memory import forbid_core_dumps
         from reconciler.wiring import wire
+
+        forbid_core_dumps()
 
         application = wire(self.options(workers=workers, resync=resync))
         self._hides.append(application.secrets.hide)

@@ -100,10 +100,10 @@ class Application(Parts):
                 warn(f"{Ref(VAULT_GATEWAY, name).label}: {error}")
 
     def render_compose(self, stack: Stack) -> str:
-        """The stack's compose.yaml; it may hold secrets."""
-        from reconciler.engines.compose.file import dump
+        """The stack's compose.yaml; it may hold secrets, but none that comes from an encrypted file."""
+        from reconciler.engines.compose.file import dump, without_values
 
-        return dump(stack.document)
+        return dump(without_values(stack.document, stack.sealed) if stack.sealed else stack.document)
 
     def render_proxy(self, stack: Stack) -> dict[str, str]:
         """The proxy's files by their path, without servers; none where its proxies belong to a gateway. Raises
@@ -276,6 +276,7 @@ class Application(Parts):
             engine=self.engine,
             proxy=self.proxy,
             build=self.builder.build,
+            rebuild=self.builder.rebuild,
             journal=Journal(self.history, self.recorder),
             board=self.board,
             now=utc_now,

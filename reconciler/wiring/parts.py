@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from reconciler.engines.compose.engine import ComposeEngine
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
+    from reconciler.sealed import SettingsFiles
     from reconciler.store.history import HistoryStore
     from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
@@ -62,6 +63,7 @@ class Options:
     allow_privileged: frozenset[str] = frozenset()
     allow_hostnames: tuple[str, ...] = ()
     dns_programs: Path | None = None
+    age_keys: tuple[Path, ...] = ()
 
 
 def utc_now() -> datetime:
@@ -81,6 +83,13 @@ class Parts:
         from reconciler.controller.secrets import Secrets
 
         return Secrets()
+
+    @cached_property
+    def settings(self) -> SettingsFiles:
+        """The settings files of services, plain or encrypted."""
+        from reconciler.sealed import Keyring, SettingsFiles
+
+        return SettingsFiles(Keyring(self.options.age_keys))
 
     @cached_property
     def objects(self) -> ObjectStore:
@@ -183,7 +192,13 @@ class Parts:
             host_roots=(*(HOST_ROOTS if self.options.default_host_paths else ()), *named, *read),
             # The controller runs plugin code, so write access there equals access to the engine's socket.
             private=tuple(
-                str(path.absolute()) for path in (self.options.state_dir, *self.options.plugin_path, *code)
+                str(path.absolute())
+                for path in (
+                    self.options.state_dir,
+                    *self.options.plugin_path,
+                    *code,
+                    *self.options.age_keys,
+                )
             ),
             engine_directories=self._engine_directories,
             look=look,
@@ -210,6 +225,7 @@ class Parts:
             self.objects.precedes,
             key,
             self.router.routed,
+            self.settings,
         )
 
     @cached_property

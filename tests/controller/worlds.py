@@ -45,6 +45,7 @@ class MemoryWorld:
             engine=self.engine,
             proxy=self.proxy,
             build=self.build,
+            rebuild=self.build,
             journal=Journal(self.records, self.recorder),
             board=Board(Stopwatch(self.recorder), FRONT),
             now=self.now,

@@ -229,7 +229,8 @@ class Stage:
         plugins = tuple(
             Path(each) for each in self.env.get("VAULT_PLUGIN_PATH", "").split(os.pathsep) if each
         )
-        return wire(Options(self.state, plugins, host_paths=(self.ledger,)))
+        keys = tuple(map(Path, filter(None, self.env.get("VAULT_AGE_KEYS", "").split(os.pathsep))))
+        return wire(Options(self.state, plugins, host_paths=(self.ledger,), age_keys=keys))
 
     def status(self) -> dict[str, Any]:
         """`status` as `vaultctl get -o json` prints it."""

@@ -373,6 +373,7 @@ class GatewaySimulation(Simulation):
             engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
             proxy=Faulty(MemoryProxies(self.proxy, self.shared), self._call),
             build=self._build,
+            rebuild=self._build,
             journal=Journal(self.records, _RECORDER),
             board=_SometimesBoard(self.random),
             now=self.now,

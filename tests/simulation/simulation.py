@@ -265,6 +265,7 @@ class Simulation:
             engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
             proxy=Faulty(self.proxy, self._call),
             build=self._build,
+            rebuild=self._build,
             journal=Journal(self.records, _RECORDER),
             board=_SometimesBoard(self.random),
             now=self.now,

@@ -11,8 +11,10 @@ from reconciler.api.errors import VaultError
 from reconciler.app.checkup import gateways, machine, services
 from reconciler.app.checkup.engine import check_engine, has_userland_proxy
 from reconciler.app.checkup.finding import Finding, fail, ok, warn
+from reconciler.app.checkup.keys import check_keys
 
 if TYPE_CHECKING:
+    from reconciler.sealed import SettingsFiles
     from vault_plugins.registry import Registry
 
 __all__ = ["Examined", "examine"]
@@ -24,6 +26,10 @@ class Examined(services.Services, gateways.Gateways, Protocol):
     @property
     def registry(self) -> Registry:
         """The plugins there are."""
+
+    @property
+    def settings(self) -> SettingsFiles:
+        """The settings files of services, with the keys of those that are encrypted."""
 
     def has_lost_key(self) -> bool:
         """Whether containers may run under a revision key that no longer exists."""
@@ -49,6 +55,7 @@ def examine(application: Examined, state: Path, now: datetime) -> Iterator[Findi
     yield from machine.check_state_directory(state)
     yield from machine.check_clock(state, now)
     yield from services.check_plugins(application.registry)
+    yield from check_keys(application.settings.keyring)
     try:
         names = application.objects.names()
     except VaultError as error:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.api import VaultError, permission_warning
+from reconciler.api import VaultError
 from reconciler.app.checkup.finding import Finding, fail, ok, warn
+from reconciler.sealed import readable_by_others
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
@@ -64,7 +65,7 @@ def check_settings_files(check: str, service: VaultService) -> Iterator[Finding]
     for file in service.secret_files.values():
         path = Path(file)
         # The build reports a missing file, with what to do.
-        if path.exists() and (warning := permission_warning(path)):
+        if path.exists() and (warning := readable_by_others(path)):
             yield warn(check, warning.message, warning.fix)
 
 

@@ -149,6 +149,8 @@ def command(
         raise Failure(
             f"a controller runs on {session.state_dir} already: stop it, or choose another --state-dir"
         )
+    # A controller whose keys cannot be used would stop all that needs them, one by one.
+    application.settings.keyring.load()
     followed = _follow(application, git)
     sources: list[Source] = [*(DirectorySource(path) for path in files), *(each.source for each in followed)]
     controller = application.controller(sources, max_prune=max_prune, allow_empty=allow_empty)

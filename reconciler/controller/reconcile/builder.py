@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from reconciler.api import VaultService, load_env_file
+from reconciler.api import VaultService
 from reconciler.api.errors import PermanentError
 from reconciler.controller.reconcile.mounted_files import MountedFiles
 from reconciler.controller.secrets import Secrets
@@ -19,6 +19,7 @@ from reconciler.core.desired.front import Front
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.redaction import redact, redacted
 from reconciler.core.routes.routed import Routed
+from reconciler.sealed import Settings, SettingsFiles
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry
 
@@ -26,7 +27,8 @@ from vault_plugins.registry import Registry
 @dataclass(frozen=True, slots=True)
 class Builder:
     """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
-    `precedes` says which of two services was applied first, `routed` what a service gets of gateways.
+    `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
+    its settings files.
     """
 
     registry: Registry
@@ -37,19 +39,27 @@ class Builder:
     precedes: Callable[[str, str], bool] = lambda first, second: False
     key: bytes = b""
     routed: Callable[[VaultService], Routed | None] = lambda service: None
+    settings: SettingsFiles = field(default_factory=SettingsFiles)
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
 
         Raises VaultError, which names the plugin, the file or the field, and never a secret.
         """
+        return self._build(service, base, self.settings.read)
+
+    def rebuild(self, service: VaultService) -> Stack:
+        """The stack of a spec that was good: a settings file that can no longer be read has what was last read of it."""
+        return self._build(service, Path(), self.settings.read_or_last)
+
+    def _build(self, service: VaultService, base: Path, read: Callable[[Path], Settings]) -> Stack:
         try:
             plugin = self.registry.get(service.spec.plugin).create()
         except PluginError as error:
             raise PermanentError(str(error)) from error
-        secrets: dict[str, str] = {}
-        for entry in service.spec.env_from:
-            secrets |= load_env_file(base / entry.file)
+        found = [read(base / entry.file) for entry in service.spec.env_from]
+        secrets = {name: value for each in found for name, value in each.values.items()}
+        sealed = {value for each in found if each.sealed for value in each.values.values()}
         self.secrets.learn(service.name, secrets.values(), (service.name, service.spec.plugin))
         files = MountedFiles()
         try:
@@ -70,7 +80,8 @@ class Builder:
             raise
         self.secrets.learn(service.name, (), (each for w in stack.workloads for each in (w.name, w.image)))
         warnings = (*stack.warnings, *files.warnings)
-        return replace(stack, warnings=tuple(redacted(text, secrets.values()) for text in warnings))
+        shown = tuple(redacted(text, secrets.values()) for text in warnings)
+        return replace(stack, warnings=shown, sealed=tuple(sorted(sealed)))
 
     def site(self, name: str) -> Site:
         """Where the files of a service are, and whose those of its proxies are."""

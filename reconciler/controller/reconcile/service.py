@@ -65,7 +65,7 @@ def reconcile(name: str, world: World) -> Result:
 
 def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     """Observe, report, execute. A failed rollout is rejected here, and the next pass rolls back."""
-    target = choose_target(stored.resource, world.build, world.records)
+    target = choose_target(stored.resource, world.build, world.rebuild, world.records)
     if closed := _closed(target.stack, world):
         return _wait_for_gateway(stored, before, target.stack, closed, world)
     if target.stack.is_stopped:
@@ -113,7 +113,7 @@ def _give_up(stored: StoredObject, preview: Preview, failure: Failure, world: Wo
     """Reject a revision if there is a good one to roll back to; else return why not."""
     if not preview.stack.strategy.auto_rollback:
         return "strategy.autoRollback is false, so nothing is rolled back"
-    former = former_good(stored.resource, world.build, world.records)
+    former = former_good(stored.resource, world.rebuild, world.records)
     if former is None:
         return "there is no earlier revision to go back to"
     if former.revision == preview.stack.revision:

@@ -38,21 +38,22 @@ class Target:
         return not self.reason
 
 
-def choose_target(service: VaultService, build: Build, records: Records) -> Target:
-    """The target stack of a pass. Raises VaultError when there is none, not even a former one."""
+def choose_target(service: VaultService, build: Build, rebuild: Build, records: Records) -> Target:
+    """The target stack of a pass; `rebuild` builds former specs. Raises VaultError when there is not even a former one."""
     try:
         wanted = build(service)
     except (PermanentError, ManifestError) as error:
-        former = former_good(service, build, records)
+        former = former_good(service, rebuild, records)
         if former is None:
             raise
-        return Target(former, Reason.SPEC_INVALID, str(error))
+        cause = error.reason if error.reason is Reason.CANNOT_DECRYPT else Reason.SPEC_INVALID
+        return Target(former, cause, str(error))
     if wanted.is_stopped:
         # It brings up no revision, good or bad.
         return Target(wanted)
     newest = records.newest(service.name)
     if newest and newest.result == "RolledBack" and is_towards(newest, wanted, service.spec):
-        former = former_good(service, build, records)
+        former = former_good(service, rebuild, records)
         if former is not None and former.revision != wanted.revision:
             return _rolled_back(newest, former)
     return Target(wanted)

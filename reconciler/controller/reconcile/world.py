@@ -26,13 +26,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything that a pass can see and change; `now` gives aware UTC datetimes, `clock` seconds for durations."""
+    """Everything that a pass can see and change; `now` gives aware UTC datetimes, `clock` seconds for durations.
+
+    `rebuild` is `build` for a spec that was good, while one of its settings files cannot be read.
+    """
 
     objects: Objects
     records: Records
     engine: Engine
     proxy: Proxy
     build: Callable[[VaultService], Stack]
+    rebuild: Callable[[VaultService], Stack]
     journal: Journal
     board: Board
     now: Callable[[], datetime]

@@ -8,7 +8,7 @@ reads a plugin or a manifest again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -180,6 +180,7 @@ class Stack:
     is_stopped: bool = False
     idle: float | None = None
     is_asleep: bool = False
+    sealed: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def label(self) -> str:

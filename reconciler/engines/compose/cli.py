@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import VaultError
 from reconciler.core.desired.stack import JSON, Stack
 from reconciler.core.environment import passes
-from reconciler.engines.compose.file import dump
+from reconciler.engines.compose.file import dump, without_values
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError, RefusedError
 from reconciler.files import replace
 
@@ -101,20 +101,22 @@ class ComposeCli:
     def _up(self, stack: Stack, services: list[str], overlay: JSON | None, **options: Any) -> None:
         from python_on_whales.exceptions import DockerException
 
-        files = [stack.site.directory / "compose.yaml"]
-        write_private(files[0], dump(stack.document))
-        if overlay is not None:
-            files.append(stack.site.directory / "compose.overlay.yaml")
-            write_private(files[1], dump(overlay))
-        client = self._docker(
-            COMMAND_SECONDS,
-            compose_files=files,
-            compose_project_name=stack.project,
-            compose_project_directory=stack.site.directory,
-            compose_env_files=[NO_FILE],
-        )
         try:
-            client.compose.up(services, start=False, dependencies=False, pull="never", quiet=True, **options)
+            with compose_file(stack) as file:
+                files = [file]
+                if overlay is not None:
+                    files.append(stack.site.directory / "compose.overlay.yaml")
+                    write_private(files[1], dump(overlay))
+                client = self._docker(
+                    COMMAND_SECONDS,
+                    compose_files=files,
+                    compose_project_name=stack.project,
+                    compose_project_directory=stack.site.directory,
+                    compose_env_files=[NO_FILE],
+                )
+                client.compose.up(
+                    services, start=False, dependencies=False, pull="never", quiet=True, **options
+                )
         except DockerException as error:
             if error.return_code == TIMED_OUT:
                 raise EngineError(f"docker compose took longer than {COMMAND_SECONDS} s") from error
@@ -142,6 +144,24 @@ def _failure(said: str) -> type[VaultError]:
     if _AWAY.match(said):
         return EngineAwayError
     return RefusedError if _INVALID.search(said) else EngineError
+
+
+@contextmanager
+def compose_file(stack: Stack) -> Iterator[Path]:
+    """The path at which Compose reads the stack's document. Secrets that come from encrypted files are in no file: then it
+    is memory of this process, and compose.yaml has the document without them.
+    """
+    path = stack.site.directory / "compose.yaml"
+    if not stack.sealed:
+        write_private(path, dump(stack.document))
+        yield path
+        return
+    write_private(path, dump(without_values(stack.document, stack.sealed)))
+    descriptor = os.memfd_create("compose.yaml", os.MFD_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as memory:
+        memory.write(dump(stack.document).encode())
+        memory.flush()
+        yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
 
 
 def write_private(path: Path, text: str) -> None:

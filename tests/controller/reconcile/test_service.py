@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.api import Status, find_condition
-from reconciler.api.errors import PermanentError
+from reconciler.api.errors import PermanentError, Problem
 from reconciler.controller.reconcile.service import reconcile
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.core.assess.diff import Difference, Kind
@@ -18,6 +19,7 @@ from reconciler.core.plan import preview
 from reconciler.engines.errors import EngineError, ImageMissingError
 from reconciler.proxy.haproxy.steps import PORT_LOOK
 from reconciler.proxy.memory import MemoryServer
+from reconciler.sealed import SealedError
 from reconciler.store.base import UnreadableError
 from tests.controller.worlds import BEGINNING, MemoryWorld
 from tests.simulation.services import NAME, build_stack
@@ -320,6 +322,32 @@ def test_a_spec_that_cannot_be_built_leaves_what_runs(
         memory.time += 0.5
     assert sum(c.state is State.RUNNING for c in memory.web()) == 3
     assert condition(memory.objects.status(NAME), "Stalled") == ("True", "SpecInvalid")
+
+
+def test_a_file_that_cannot_be_decrypted_leaves_what_runs_and_heals_it(memory: MemoryWorld) -> None:
+    memory.wish()
+    memory.converge()
+    problem = Problem(Path("files.env.age"), 2, 1, "", "is encrypted, and vaultctl has no key")
+
+    def build(service: object) -> object:
+        raise SealedError([problem])
+
+    object.__setattr__(memory.world, "build", build)
+    memory.machine.kill(memory.web()[0], by_hand=True)
+    for _ in range(40):
+        memory.once()
+        memory.time += 0.5
+    assert sum(c.state is State.RUNNING for c in memory.web()) == 3
+    status = memory.objects.status(NAME)
+    assert condition(status, "Stalled") == ("True", "CannotDecrypt")
+    assert str(problem) in str(status)
+    # A new process remembers nothing of the file: it says the same and changes nothing.
+    object.__setattr__(memory.world, "rebuild", build)
+    before = {c.id for c in memory.web()}
+    with pytest.raises(SealedError):
+        memory.once()
+    assert {c.id for c in memory.web()} == before
+    assert condition(memory.objects.status(NAME), "Stalled") == ("True", "CannotDecrypt")
 
 
 def test_a_name_that_nobody_knows_is_gone(memory: MemoryWorld) -> None:

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.plan.operations import CreateProxy
-from reconciler.engines.compose.file import dump, proxy_overlay
+from reconciler.core.redaction import MASK
+from reconciler.engines.compose.file import dump, proxy_overlay, without_values
 
 HOSTILE = [
     "$HOME ${HOME} $$ ${X:-y} ${X:?z} ${",
@@ -178,3 +179,41 @@ def test_a_haproxy_may_be_made_from_the_image_of_the_other_one() -> None:
     assert "image" not in own
     pinned = proxy_overlay(replace(request, image="sha256:a"))["services"]["haproxy"]
     assert pinned == own | {"image": "sha256:a"}
+
+
+SECRETS = ["correct-horse", "pa$$word\nof two lines", "17", "424242"]
+
+
+def test_a_document_for_people_has_no_secret() -> None:
+    document = {
+        "name": "t-x",
+        "services": {
+            "web": {
+                "image": "x:17",
+                "environment": {
+                    "A": "correct-horse",
+                    "B": "17",
+                    "C": 424242,
+                    "URL": "db://u:correct-horse@db",
+                    "D": "other",
+                },
+                "command": ["--key", "pa$$word\nof two lines"],
+                "labels": {"correct-horse": "x"},
+            }
+        },
+    }
+    hidden = without_values(document, SECRETS)
+    (web,) = hidden["services"].values()
+    assert web["image"] == "x:17", "a short setting is hidden where it is the whole value only"
+    assert web["environment"] == {"A": MASK, "B": MASK, "C": MASK, "URL": f"db://u:{MASK}@db", "D": "other"}
+    assert web["command"] == ["--key", MASK]
+    assert web["labels"] == {MASK: "x"}
+    assert not [each for each in ("horse", "two lines", "424242") if each in dump(hidden)]
+
+
+def test_a_document_without_secrets_stays_as_it_is() -> None:
+    document = {
+        "name": "t-x",
+        "services": {"web": {"environment": {"A": "", "B": None}, "init": True, "cpus": 0.5}},
+    }
+    assert without_values(document, ["", "correct-horse"]) == document
