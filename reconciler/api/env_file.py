@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.text_file import read_text
 
-__all__ = ["PermissionWarning", "load_env_file", "parse_settings", "permission_warning"]
+__all__ = ["PermissionWarning", "is_name", "load_env_file", "parse_settings", "permission_warning"]
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _COMMENT_AFTER_VALUE: Final = re.compile(r"\s#.*$")
@@ -54,6 +54,11 @@ def parse_settings(content: str, path: Path) -> dict[str, str]:
     if problems:
         raise ManifestError(problems)
     return values
+
+
+def is_name(text: str) -> bool:
+    """Whether a setting can have this name."""
+    return _NAME.fullmatch(text) is not None
 
 
 class PermissionWarning(NamedTuple):

@@ -129,7 +129,7 @@ to it; the rest is said by the gateway. A change of its routes replaces no conta
 One `KEY=VALUE` a line; `#` starts a comment, `export` before the name is allowed. An unquoted value ends
 at ` #`. In single quotes everything is literal; in double quotes `\\n`, `\\r`, `\\t`, `\\"` and `\\\\` are
 escapes. `$` is an ordinary character. A file that every user of the machine can read causes a warning.
-A file that is encrypted with age may be in Git and be read by all; [secrets.md](secrets.md) says how.
+A file that is encrypted, by age or SOPS, may be in Git and be read by all; [secrets.md](secrets.md) says how.
 """
 
 

@@ -80,8 +80,8 @@ class EnvFrom(ApiModel):
 
     file: FilePath = Field(
         description=(
-            "KEY=VALUE file, relative to the manifest. A plain one stays out of Git, at mode 0600; one that is encrypted "
-            "with age may be in it."
+            "KEY=VALUE file, relative to the manifest. A plain one stays out of Git, at mode 0600; one that is encrypted, "
+            "by age or SOPS, may be in it."
         )
     )
 

@@ -5,7 +5,7 @@ Every file is read before one is written, so that a mistake in one of them chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,8 @@ from reconciler.sealed import SettingsFiles
 from reconciler.sealed.age import encrypt, is_recipient
 from reconciler.sealed.recipients import NAME, nearest, read_recipients
 from reconciler.sealed.settings import AGE_SUFFIX, is_sealed
+from reconciler.sealed.sops import is_sops
+from reconciler.sealed.sops.document import read_document
 
 __all__ = ["Reader", "edit_file", "encrypt_file", "readers", "rotate_files"]
 
@@ -110,13 +112,26 @@ def rotate_files(
 
 
 def readers(files: SettingsFiles, paths: Sequence[Path]) -> list[Reader]:
-    """Who can read these files, as `.age-recipients` says."""
+    """Who can read these files: as a SOPS file says itself, and `.age-recipients` of others."""
     here = {key.recipient for key in files.keyring.load()} if files.keyring.paths else set()
     return [
-        Reader(path, each.text, each.place, each.text in here)
+        Reader(path, recipient, place, recipient in here)
         for path in paths
-        for each in read_recipients(_list_of(path.parent, must_exist=True))
+        for recipient, place in _named_readers(path)
     ]
+
+
+def _named_readers(path: Path) -> Iterator[tuple[str, str]]:
+    content = read_bytes(path)
+    check_size(content, path)
+    if is_sops(content):
+        for recipient, _, line in read_document(decode(content, path), path).age:
+            yield recipient, f"{path}:{line}"
+    elif not is_sealed(content):
+        raise _in_plain(path)
+    else:
+        for each in read_recipients(_list_of(path.parent, must_exist=True)):
+            yield each.text, each.place
 
 
 def recipients_for(directory: Path, named: Sequence[str]) -> tuple[str, ...]:
@@ -154,9 +169,15 @@ def _check_recipient(text: str) -> None:
 def _plaintext(files: SettingsFiles, path: Path) -> bytes:
     content = read_bytes(path)
     check_size(content, path)
+    if is_sops(content):
+        raise PermanentError(f"{path} is a SOPS file, which only sops writes; run: sops {path}")
     if not is_sealed(content):
-        raise PermanentError(f"{path} is not encrypted; run: vaultctl secret encrypt {path}")
+        raise _in_plain(path)
     return files.plaintext(content, path)
+
+
+def _in_plain(path: Path) -> PermanentError:
+    return PermanentError(f"{path} is not encrypted; run: vaultctl secret encrypt {path}")
 
 
 def _edited(text: str, edit: Callable[[str, str], str], path: Path) -> bytes:

@@ -16,9 +16,9 @@ from typing import Final
 from reconciler.api.env_file import PermissionWarning, parse_settings, permission_warning
 from reconciler.api.errors import ManifestError
 from reconciler.api.text_file import check_size, decode, read_bytes
-from reconciler.sealed import age
+from reconciler.sealed import age, sops
 from reconciler.sealed.errors import sealed_error
-from reconciler.sealed.keys import Keyring
+from reconciler.sealed.keys import Key, Keyring
 from reconciler.sealed.recipients import missing
 
 __all__ = ["Settings", "SettingsFiles", "is_sealed", "readable_by_others"]
@@ -27,6 +27,7 @@ REMEMBERED: Final = 1000
 """Files whose last settings are kept."""
 
 AGE_SUFFIX: Final = ".age"
+SOPS_SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,17 @@ class SettingsFiles:
         """The settings of a file, in file order. Raises ManifestError with every problem, SealedError for want of a key."""
         content = read_bytes(path)
         check_size(content, path)
-        if is_sealed(content):
-            settings = Settings(
-                parse_settings(decode(self.plaintext(content, path), path), path), sealed=True
+        if age.is_age(content):
+            plain = decode(self.plaintext(content, path), path)
+            settings = Settings(parse_settings(plain, path), sealed=True)
+        elif sops.is_sops(content):
+            settings = Settings(sops.decrypt(decode(content, path), path, self._keys()), sealed=True)
+        elif path.suffix in SOPS_SUFFIXES:
+            raise sealed_error(
+                path,
+                1,
+                "has no metadata of SOPS",
+                "encrypt it with sops, or write KEY=VALUE in a file of another name",
             )
         elif path.suffix == AGE_SUFFIX:
             raise sealed_error(
@@ -59,6 +68,13 @@ class SettingsFiles:
                 1,
                 "is not encrypted, though its name says so",
                 f"run: vaultctl secret encrypt {path}; its values are known",
+            )
+        elif line := sops.orphan(content):
+            raise sealed_error(
+                path,
+                line,
+                "is encrypted by SOPS, but its metadata is not in the file",
+                "restore it, for example from Git",
             )
         else:
             settings = Settings(parse_settings(decode(content, path), path))
@@ -81,13 +97,16 @@ class SettingsFiles:
 
     def plaintext(self, content: bytes, path: Path) -> bytes:
         """What is encrypted in an age file. Raises SealedError."""
-        keys = self.keyring.load() if self.keyring.paths else ()
+        keys = self._keys()
         return age.decrypt(content, keys, path, missing=lambda: missing(path.parent, keys))
+
+    def _keys(self) -> tuple[Key, ...]:
+        return self.keyring.load() if self.keyring.paths else ()
 
 
 def is_sealed(content: bytes) -> bool:
     """Whether this is the content of an encrypted file, which other users may read."""
-    return age.is_age(content)
+    return age.is_age(content) or sops.is_sops(content)
 
 
 def readable_by_others(path: Path) -> PermissionWarning | None:

@@ -18,6 +18,7 @@ from reconciler.api import find_condition
 from tests.e2e.docker_cli import containers, docker
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
+from tests.sealed.sops_writer import Sops
 from tests.sealed.tools import AgeKey, age, keygen
 
 pytestmark = pytest.mark.docker
@@ -80,8 +81,8 @@ def files_with(root: Path, value: str) -> list[Path]:
 
 
 @contextmanager
-def watched_processes(value: str) -> Iterator[list[str]]:
-    """What was seen of the value on the command line of any process of this machine meanwhile."""
+def watched_processes(*values: str) -> Iterator[list[str]]:
+    """What was seen of the values on the command line of any process of this machine meanwhile."""
     seen: list[str] = []
     stop = threading.Event()
 
@@ -89,8 +90,8 @@ def watched_processes(value: str) -> Iterator[list[str]]:
         while not stop.wait(0.03):
             for path in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    if value.encode() in (content := path.read_bytes()):
-                        seen.append(content.decode(errors="replace"))
+                    content = path.read_bytes().decode(errors="replace")
+                    seen.extend(content for value in values if value in content)
                 except OSError:
                     continue
 
@@ -136,9 +137,12 @@ def condition(stage: Stage) -> Mapping[str, str]:
 
 
 def test_the_canary_is_where_it_is_needed_and_nowhere_else(stage: Stage, key: AgeKey) -> None:
-    value, manifest = canary(), str(stage.manifest)
+    """One in an age file, and another one in a SOPS file."""
+    value, other, manifest = canary(), canary(), str(stage.manifest)
     write_sealed(stage, f"TOKEN={value}\n", key)
-    with watched_processes(value) as seen:
+    (stage.manifests / "secret.sops.yaml").write_text(Sops([key]).yaml({"OTHER": other}))
+    stage.write(envFrom=[{"file": "secret.env.age"}, {"file": "secret.sops.yaml"}])
+    with watched_processes(value, other) as seen:
         said = [
             stage.vaultctl(*words, code=None)
             for words in (
@@ -155,10 +159,12 @@ def test_the_canary_is_where_it_is_needed_and_nowhere_else(stage: Stage, key: Ag
             )
         ]
     assert seen == []
-    assert [each.args for each in said if value in each.stdout + each.stderr] == []
+    printed = [each.stdout + each.stderr for each in said]
+    assert [text for text in printed if value in text or other in text] == []
     assert "can be read by" not in said[0].stderr, "all may read what is encrypted"
     assert holders(stage, value) == {"web"}
-    assert files_with(stage.root, value) == []
+    assert holders(stage, other) == {"beside"}
+    assert files_with(stage.root, value) == files_with(stage.root, other) == []
     assert "[secret]" in (stage.state / "services" / stage.name / "compose.yaml").read_text()
 
 

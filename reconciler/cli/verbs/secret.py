@@ -148,7 +148,10 @@ def rotate(session: Session, files: Sequence[Path], add: Sequence[str], remove: 
 @output_option("json", "yaml")
 @pass_session
 def recipients(session: Session, files: Sequence[Path], output: str | None) -> None:
-    """List the recipients of FILE..., where each is written down, and whether its key is one of --age-keys."""
+    """List the recipients of FILE..., where each is written down, and whether its key is one of --age-keys.
+
+    A SOPS file names its recipients itself, an age file has those of .age-recipients.
+    """
     from reconciler.app.sealing import readers
 
     found = readers(session.application.settings, files)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
+from tests.sealed.sops_writer import Sops
 from tests.sealed.tools import AgeKey, age, keygen
 
 Vaultctl = Callable[..., Result]
@@ -262,3 +263,27 @@ def test_a_list_above_the_repository_is_not_its_own(
     done = vaultctl("secret", "encrypt", repository / "files.env")
     assert "there are no recipients" in done.stderr
     assert [path.name for path in repository.iterdir()] == ["files.env"]
+
+
+def test_a_sops_file_names_its_recipients_itself(
+    vaultctl: Vaultctl, repository: Path, key: AgeKey, other: AgeKey
+) -> None:
+    path = repository / "secrets.yaml"
+    path.write_text(Sops([other, key]).yaml({"A": SECRET}))
+    done = vaultctl("secret", "recipients", path, "-o", "json", "--age-keys", key.path)
+    found = json.loads(done.stdout)
+    assert [(each["recipient"], each["keyIsHere"]) for each in found] == [
+        (other.recipient, False),
+        (key.recipient, True),
+    ]
+    assert found[0]["place"] == f"{path}:6"
+    for verb in (["edit"], ["rotate"]):
+        done = vaultctl("secret", *verb, path, "--age-keys", key.path)
+        assert done.exit_code == 1
+        assert "is a SOPS file, which only sops writes" in done.stderr
+
+
+def test_a_plain_file_has_no_recipients(vaultctl: Vaultctl, repository: Path, key: AgeKey) -> None:
+    (repository / "files.env").write_text(TEXT)
+    done = vaultctl("secret", "recipients", repository / "files.env")
+    assert "is not encrypted; run: vaultctl secret encrypt" in done.stderr
