@@ -40,6 +40,7 @@ SURFACES: Final = (
     ("Secrets in what is told", "core/test_redaction.py"),
     ("Encrypted settings files", "sealed/test_hostile.py"),
     ("SOPS files", "sealed/test_hostile_sops.py"),
+    ("Secrets as files", "sealed/test_runtime.py"),
     ("Files of keys", "sealed/test_keys.py"),
     ("Files of the state directory", "store/test_files.py"),
     ("The HTTP server", "web/test_server.py"),

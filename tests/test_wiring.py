@@ -25,6 +25,7 @@ from reconciler.api import (
     VaultError,
     VaultService,
 )
+from reconciler.api.secret_file import SecretFile
 from reconciler.controller.loop.lease import lease
 from reconciler.engines.compose.cli import compose_file
 from reconciler.engines.compose.engine import ComposeEngine
@@ -154,6 +155,38 @@ def test_the_same_secret_has_the_same_revision_however_it_is_kept(
     _secret(tmp_path / "two.env", "PASSWORD=correct-horse\n")
     assert first == application.build(_service("one.env.age"), tmp_path).revision
     assert first == application.build(_service("two.env"), tmp_path).revision
+
+
+def test_secrets_become_files_of_the_workloads_that_need_them(
+    make: Make, tmp_path: Path, identity: x25519.Identity
+) -> None:
+    _sealed(tmp_path / "one.env.age", "PASSWORD=correct-horse\n", identity)
+    _sealed(tmp_path / "whole.age", "battery-staple\n", identity)
+    secrets = (
+        SecretFile(name="password", file="one.env.age", key="PASSWORD"),
+        SecretFile(name="whole", file="whole.age", workloads=("more",)),
+    )
+    service = _service(MORE="more", PASSWORD="none")
+    service = service.model_copy(update={"spec": service.spec.model_copy(update={"secrets": secrets})})
+    application = make(age_keys=(tmp_path / "age.key",), runtime_dir=tmp_path / "memory")
+    application.world()
+    located = service.located(tmp_path)
+    stack = application.build(located)
+    assert [dict(files) for files in stack.secret_files.values()] == [
+        {"password": b"correct-horse"},
+        {"whole": b"battery-staple\n"},
+    ]
+    for directory in stack.secret_files:
+        assert Path(directory).is_relative_to(tmp_path / "memory")
+    text = application.render_compose(stack)
+    assert [secret for secret in ("correct-horse", "battery-staple") if secret in text] == []
+    assert application.secrets.hide("correct-horse battery-staple") == "[secret] [secret]"
+    with pytest.raises(VaultError, match="sensitive-path"):
+        application.build(_service(MOUNT=f"{tmp_path}/memory:/data:ro"))
+    _sealed(tmp_path / "one.env.age", "PASSWORD=next\n", x25519.Identity.generate())
+    with pytest.raises(SealedError):
+        application.builder.build(located)
+    assert application.builder.rebuild(located) == stack
 
 
 def test_no_container_can_mount_the_keys(make: Make, tmp_path: Path, identity: x25519.Identity) -> None:

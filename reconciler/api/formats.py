@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 __all__ = [
     "EnvName",
+    "FileName",
     "FilePath",
     "HeaderName",
     "HeaderPattern",
@@ -35,6 +36,7 @@ __all__ = [
     "ServiceName",
     "TextFormat",
     "UrlPath",
+    "WorkloadName",
 ]
 
 
@@ -191,4 +193,18 @@ EnvName = Annotated[
     ),
 ]
 FilePath = Annotated[str, TextFormat(r"[^\x00-\x1f\x7f]+", 1024, "a file path without control characters")]
+FileName = Annotated[
+    str,
+    TextFormat(
+        r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?",
+        64,
+        "a file name: 1 to 64 letters, digits, '.', '_' and '-', a letter or digit at both ends",
+    ),
+]
+WorkloadName = Annotated[
+    str,
+    TextFormat(
+        r"[A-Za-z0-9][A-Za-z0-9._-]*", 63, "a service of the plugin: letters, digits, '.', '_' and '-'"
+    ),
+]
 Reason = Annotated[str, TextFormat(r"[A-Za-z](?:[A-Za-z0-9_,:]*[A-Za-z0-9_])?", 256, "one CamelCase word")]

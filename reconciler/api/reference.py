@@ -39,6 +39,8 @@ spec:
     VERSION: "1.10"           # text: without quotes this is the number 1.1, which is refused
   envFrom:
     - file: files.env         # secrets; mode 0600 and not in Git, or encrypted: files.env.age
+  secrets:
+    - {name: tls.key, file: tls.key.age}    # /run/secrets/tls.key in its containers, in memory only
   proxy:
     replicas: 2               # a pair: a crash of one HAProxy loses only the requests in flight on it
     image: haproxy:3.0

@@ -36,6 +36,7 @@ from reconciler.api.resource import Metadata, Resource
 from reconciler.api.revisioned import REVISIONED
 from reconciler.api.route import Route
 from reconciler.api.routing import check_claims, files_of, with_files
+from reconciler.api.secret_file import SecretFile
 from reconciler.api.status import Status
 from reconciler.api.strategy import Rotation, Strategy
 from reconciler.api.tcp import TcpRoute
@@ -53,6 +54,7 @@ __all__ = [
 
 KIND: Final = VAULT_SERVICE.name
 MAX_ROUTES: Final = 64
+MAX_SECRETS: Final = 64
 
 
 def _quoted(value: object) -> object:
@@ -125,6 +127,11 @@ class Spec(ApiModel):
     env_from: Annotated[tuple[EnvFrom, ...], Strict(False), REVISIONED] = Field(
         default=(), description="Files of settings, for secrets; a later file wins over an earlier one."
     )
+    secrets: Annotated[tuple[SecretFile, ...], Strict(False), REVISIONED] = Field(
+        default=(),
+        max_length=MAX_SECRETS,
+        description="Secrets that containers get as files below /run/secrets, in memory and in no environment.",
+    )
     proxy: Proxy = Field(default=Proxy.model_construct(), description="The HAProxy in front of the replicas.")
     strategy: Strategy = Field(
         default=Strategy.model_construct(), description="How replicas of an old revision are replaced."
@@ -177,6 +184,13 @@ class Spec(ApiModel):
             raise ValueError("spec.idle changes what runs; it needs spec.drift: heal")
         if self.drift_ignore and self.drift != "warn":
             raise ValueError("spec.driftIgnore applies to warnings only; it needs spec.drift: warn")
+        return self
+
+    @model_validator(mode="after")
+    def _secrets_have_names_of_their_own(self) -> Self:
+        names = [each.name for each in self.secrets]
+        if len(set(names)) < len(names):
+            raise PydanticCustomError("cross_field", "must give each name once", {"field": "secrets"})
         return self
 
     @model_validator(mode="after")
@@ -252,8 +266,8 @@ class VaultService(Resource):
 
     @property
     def settings_files(self) -> Mapping[str, str]:
-        """The files of `spec.envFrom`, and those of its routes."""
-        return self._env_files | self._route_files
+        """The files of `spec.envFrom`, of `spec.secrets`, and those of its routes."""
+        return self._env_files | self._secret_files | self._route_files
 
     @property
     def secret_files(self) -> Mapping[str, str]:
@@ -264,7 +278,8 @@ class VaultService(Resource):
         """The same with other paths in place of `settings_files`. Raises ValidationError for one that is not allowed."""
         spec, given = self.spec, iter(files)
         env_from = tuple(EnvFrom(file=next(given)) for _ in spec.env_from)
-        changed: dict[str, object] = {"env_from": env_from}
+        secrets = tuple(each.model_copy(update={"file": next(given)}) for each in spec.secrets)
+        changed: dict[str, object] = {"env_from": env_from, "secrets": secrets}
         if spec.route is not None:
             changed["route"] = with_files(spec.route, given)
         if spec.routes:
@@ -274,6 +289,10 @@ class VaultService(Resource):
     @property
     def _env_files(self) -> dict[str, str]:
         return {f"spec.envFrom[{index}].file": each.file for index, each in enumerate(self.spec.env_from)}
+
+    @property
+    def _secret_files(self) -> dict[str, str]:
+        return {f"spec.secrets[{index}].file": each.file for index, each in enumerate(self.spec.secrets)}
 
     @property
     def _route_files(self) -> dict[str, str]:

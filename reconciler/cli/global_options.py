@@ -109,6 +109,15 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             **_stored("age_keys", hidden),
         ),
         click.Option(
+            ["--runtime-dir"],
+            type=DIRECTORY,
+            envvar=None if hidden else "VAULT_RUNTIME_DIR",
+            show_envvar=True,
+            help="Where the files of spec.secrets are: on a tmpfs, for this user alone. Default: /run/vault-reconciler for "
+            "root, else $XDG_RUNTIME_DIR/vault-reconciler.",
+            **_stored("runtime_dir", hidden),
+        ),
+        click.Option(
             ["--log-format"],
             type=click.Choice(LOG_FORMATS),
             envvar=None if hidden else "VAULT_LOG_FORMAT",

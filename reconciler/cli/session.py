@@ -51,6 +51,7 @@ class Session:
     bind: str = ""
     dns_programs: Path | None = None
     age_keys: tuple[Path, ...] = ()
+    runtime_dir: Path | None = None
     _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
     @classmethod
@@ -76,6 +77,7 @@ class Session:
             bind=self.bind,
             dns_programs=self.dns_programs.absolute() if self.dns_programs else None,
             age_keys=tuple(path.absolute() for path in self.age_keys),
+            runtime_dir=self.runtime_dir.absolute() if self.runtime_dir else None,
         )
 
     @cached_property

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from reconciler.api.env_file import PermissionWarning, parse_settings, permission_warning
-from reconciler.api.errors import ManifestError
+from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.text_file import check_size, decode, read_bytes
 from reconciler.sealed import age, sops
 from reconciler.sealed.errors import sealed_error
@@ -27,7 +27,11 @@ REMEMBERED: Final = 1000
 """Files whose last settings are kept."""
 
 AGE_SUFFIX: Final = ".age"
+SOPS_BINARY: Final = "data"
 SOPS_SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+
+Read = TypeVar("Read", "Settings", bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,61 +43,77 @@ class Settings:
 
 
 class SettingsFiles:
-    """Settings files, and what was read of each last. Threads may share it."""
+    """Settings files and files of secrets, and what was read of each last. Threads may share it."""
 
     def __init__(self, keyring: Keyring | None = None) -> None:
         self.keyring = keyring or Keyring()
         self._lock = threading.Lock()
-        self._last: OrderedDict[Path, Settings] = OrderedDict()
+        self._last: OrderedDict[tuple[Path, type], Settings | bytes] = OrderedDict()
 
-    def read(self, path: Path) -> Settings:
-        """The settings of a file, in file order. Raises ManifestError with every problem, SealedError for want of a key."""
-        content = read_bytes(path)
-        check_size(content, path)
+    def read(self, path: Path, *, last: bool = False) -> Settings:
+        """The settings of a file, in file order; while it cannot be read, with `last` what was read of it last.
+
+        Raises ManifestError with every problem, SealedError for want of a key.
+        """
+        return self._remembered(Settings, path, self._settings, last=last)
+
+    def secret(self, path: Path, key: str | None, *, last: bool = False) -> bytes:
+        """The setting `key` of a file, or with None all that is in it. Otherwise like `read`."""
+        if key is None:
+            return self._remembered(bytes, path, self._whole, last=last)
+        values = self.read(path, last=last).values
+        if key not in values:
+            raise ManifestError(
+                [Problem(path, 0, 0, "", f"has no setting {key}", "add it, or name another key")]
+            )
+        return values[key].encode()
+
+    def _remembered(self, kind: type[Read], path: Path, read: Callable[[Path], Read], *, last: bool) -> Read:
+        try:
+            found = read(path)
+        except ManifestError:
+            with self._lock:
+                known = self._last.get((path, kind)) if last else None
+            if isinstance(known, kind):
+                return known
+            raise
+        with self._lock:
+            self._last[path, kind] = found
+            self._last.move_to_end((path, kind))
+            while len(self._last) > REMEMBERED:
+                self._last.popitem(last=False)
+        return found
+
+    def _settings(self, path: Path) -> Settings:
+        content = _content(path)
         if age.is_age(content):
-            plain = decode(self.plaintext(content, path), path)
-            settings = Settings(parse_settings(plain, path), sealed=True)
-        elif sops.is_sops(content):
-            settings = Settings(sops.decrypt(decode(content, path), path, self._keys()), sealed=True)
-        elif path.suffix in SOPS_SUFFIXES:
+            return Settings(parse_settings(decode(self.plaintext(content, path), path), path), sealed=True)
+        if sops.is_sops(content):
+            return Settings(sops.decrypt(decode(content, path), path, self._keys()), sealed=True)
+        if path.suffix in SOPS_SUFFIXES:
             raise sealed_error(
                 path,
                 1,
                 "has no metadata of SOPS",
                 "encrypt it with sops, or write KEY=VALUE in a file of another name",
             )
-        elif path.suffix == AGE_SUFFIX:
-            raise sealed_error(
-                path,
-                1,
-                "is not encrypted, though its name says so",
-                f"run: vaultctl secret encrypt {path}; its values are known",
-            )
-        elif line := sops.orphan(content):
-            raise sealed_error(
-                path,
-                line,
-                "is encrypted by SOPS, but its metadata is not in the file",
-                "restore it, for example from Git",
-            )
-        else:
-            settings = Settings(parse_settings(decode(content, path), path))
-        with self._lock:
-            self._last[path] = settings
-            self._last.move_to_end(path)
-            while len(self._last) > REMEMBERED:
-                self._last.popitem(last=False)
-        return settings
+        _check_plain(content, path)
+        return Settings(parse_settings(decode(content, path), path))
 
-    def read_or_last(self, path: Path) -> Settings:
-        """The same; while the file cannot be read, what was read last. Raises ManifestError if it never was."""
-        try:
-            return self.read(path)
-        except ManifestError:
-            with self._lock:
-                if last := self._last.get(path):
-                    return last
-            raise
+    def _whole(self, path: Path) -> bytes:
+        content = _content(path)
+        if age.is_age(content):
+            return self.plaintext(content, path)
+        if sops.is_sops(content):
+            # What SOPS calls binary is JSON with the content as the only value.
+            values = sops.decrypt(decode(content, path), path, self._keys())
+            if list(values) != [SOPS_BINARY]:
+                raise ManifestError(
+                    [Problem(path, 0, 0, "", "has several values", "name one of them by key")]
+                )
+            return values[SOPS_BINARY].encode()
+        _check_plain(content, path)
+        return content
 
     def plaintext(self, content: bytes, path: Path) -> bytes:
         """What is encrypted in an age file. Raises SealedError."""
@@ -102,6 +122,30 @@ class SettingsFiles:
 
     def _keys(self) -> tuple[Key, ...]:
         return self.keyring.load() if self.keyring.paths else ()
+
+
+def _content(path: Path) -> bytes:
+    content = read_bytes(path)
+    check_size(content, path)
+    return content
+
+
+def _check_plain(content: bytes, path: Path) -> None:
+    """Raises SealedError for a file that was meant to be encrypted."""
+    if path.suffix == AGE_SUFFIX:
+        raise sealed_error(
+            path,
+            1,
+            "is not encrypted, though its name says so",
+            f"run: vaultctl secret encrypt {path}; its values are known",
+        )
+    if line := sops.orphan(content):
+        raise sealed_error(
+            path,
+            line,
+            "is encrypted by SOPS, but its metadata is not in the file",
+            "restore it, for example from Git",
+        )
 
 
 def is_sealed(content: bytes) -> bool:

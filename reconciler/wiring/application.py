@@ -281,6 +281,7 @@ class Application(Parts):
             board=self.board,
             now=utc_now,
             clock=time.monotonic,
+            secret_files=self.runtime_files,
         )
 
     def _keep_objects(self) -> None:

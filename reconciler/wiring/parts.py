@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
     from reconciler.sealed import SettingsFiles
+    from reconciler.sealed.runtime import RuntimeFiles
     from reconciler.store.history import HistoryStore
     from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
@@ -47,7 +48,8 @@ class Options:
     that list's. `bind` is the address of the host that ports are published on, empty for all. `allow_privileged` are
     the names of the VaultServices that may have the profile `privileged`. `allow_hostnames` are patterns of the host names
     that routes may claim; all, if there are none. `dns_programs` is the directory of programs that set DNS records for
-    ACME.
+    ACME. `age_keys` are files, or directories of files, of the keys that decrypt settings files. `runtime_dir` is the
+    directory in memory with the files of spec.secrets, if not the usual one.
     """
 
     state_dir: Path
@@ -64,6 +66,7 @@ class Options:
     allow_hostnames: tuple[str, ...] = ()
     dns_programs: Path | None = None
     age_keys: tuple[Path, ...] = ()
+    runtime_dir: Path | None = None
 
 
 def utc_now() -> datetime:
@@ -90,6 +93,21 @@ class Parts:
         from reconciler.sealed import Keyring, SettingsFiles
 
         return SettingsFiles(Keyring(self.options.age_keys))
+
+    @cached_property
+    def runtime_files(self) -> RuntimeFiles:
+        """The files of spec.secrets on this host."""
+        from reconciler.sealed.runtime import RuntimeFiles
+
+        return RuntimeFiles(self.runtime_dir, self.options.state_dir)
+
+    @property
+    def runtime_dir(self) -> Path:
+        """The directory of files in memory."""
+        if self.options.runtime_dir is not None:
+            return self.options.runtime_dir
+        own = Path("/run") if os.geteuid() == 0 else Path(os.environ.get("XDG_RUNTIME_DIR") or "/run")
+        return own / "vault-reconciler"
 
     @cached_property
     def objects(self) -> ObjectStore:
@@ -198,6 +216,7 @@ class Parts:
                     *self.options.plugin_path,
                     *code,
                     *self.options.age_keys,
+                    self.runtime_dir,
                 )
             ),
             engine_directories=self._engine_directories,
@@ -226,6 +245,7 @@ class Parts:
             key,
             self.router.routed,
             self.settings,
+            self.runtime_files.directory,
         )
 
     @cached_property

@@ -14,6 +14,7 @@ from reconciler.api.revisioned import is_revisioned, revisioned_fields, with_rev
 from reconciler.api.route import Route
 from reconciler.api.tcp import TcpRoute
 from reconciler.core.desired.build import build
+from reconciler.core.desired.secret_files import SecretFile, SecretFiles
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins import VaultServicePlugin
@@ -35,6 +36,7 @@ OTHER: dict[str, Any] = {
     "healthcheck.interval": "7s",
     "env": {"TAG": "2"},
     "envFrom": [{"file": "other.env"}],
+    "secrets": [{"name": "token", "file": "other.key"}],
     "proxy.replicas": 2,
     "proxy.image": "haproxy:3.2",
     "proxy.holdSeconds": 3,
@@ -92,7 +94,8 @@ PLUGINS = {"mirror": Mirror(), "other": Other()}
 def stack_of(spec: Spec) -> Stack:
     service = VaultService.model_validate({"metadata": {"name": "files"}, "spec": spec.to_document()})
     secrets = {f"SECRET_{number}": entry.file for number, entry in enumerate(spec.env_from)}
-    return build(service, PLUGINS[spec.plugin], SITE, secrets, front=FRONT)
+    files = SecretFiles("/run/x", tuple(SecretFile(each.name, each.file.encode()) for each in spec.secrets))
+    return build(service, PLUGINS[spec.plugin], SITE, secrets, front=FRONT, secret_files=files)
 
 
 def changed(name: str) -> Spec:
@@ -122,7 +125,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def test_the_fields_that_make_a_revision() -> None:
     assert revisioned_fields(Spec) == (
-        *("plugin", "ports.container", "healthcheck", "env", "envFrom", "restartedAt"),
+        *("plugin", "ports.container", "healthcheck", "env", "envFrom", "secrets", "restartedAt"),
     )
 
 

@@ -230,7 +230,10 @@ class Stage:
             Path(each) for each in self.env.get("VAULT_PLUGIN_PATH", "").split(os.pathsep) if each
         )
         keys = tuple(map(Path, filter(None, self.env.get("VAULT_AGE_KEYS", "").split(os.pathsep))))
-        return wire(Options(self.state, plugins, host_paths=(self.ledger,), age_keys=keys))
+        runtime = Path(self.env["VAULT_RUNTIME_DIR"]) if "VAULT_RUNTIME_DIR" in self.env else None
+        return wire(
+            Options(self.state, plugins, host_paths=(self.ledger,), age_keys=keys, runtime_dir=runtime)
+        )
 
     def status(self) -> dict[str, Any]:
         """`status` as `vaultctl get -o json` prints it."""
@@ -392,7 +395,7 @@ def _logs(container: str) -> bytes:
 
 def _comparable(spec: Spec) -> Spec:
     """The store makes the paths of settings files absolute."""
-    return spec.model_copy(update={"env_from": len(spec.env_from)})
+    return spec.model_copy(update={"env_from": len(spec.env_from), "secrets": len(spec.secrets)})
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

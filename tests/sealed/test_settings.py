@@ -12,6 +12,7 @@ from reconciler.sealed import SealedError, Settings, SettingsFiles, readable_by_
 from reconciler.sealed.age import NO_KEY
 from reconciler.sealed.recipients import NAME
 from tests.sealed.refusals import SECRET, TEXT, refused
+from tests.sealed.sops_writer import Sops
 from tests.sealed.tools import AgeKey, age
 
 Seal = Callable[..., Path]
@@ -104,17 +105,17 @@ def test_what_was_read_last_is_remembered(
 ) -> None:
     good = files.read(seal(TEXT, key))
     path = seal("DB_PASSWORD=next\n", other)
-    assert files.read_or_last(path) == good
+    assert files.read(path, last=True) == good
     refused(files, path)
     path.unlink()
-    assert files.read_or_last(path) == good
+    assert files.read(path, last=True) == good
     seal("DB_PASSWORD=next\n", key)
-    assert files.read_or_last(path).values == {"DB_PASSWORD": "next"}
+    assert files.read(path, last=True).values == {"DB_PASSWORD": "next"}
 
 
 def test_a_process_that_never_read_it_remembers_nothing(key: AgeKey, seal: Seal) -> None:
     with pytest.raises(SealedError):
-        SettingsFiles().read_or_last(seal(TEXT, key))
+        SettingsFiles().read(seal(TEXT, key), last=True)
 
 
 def test_an_encrypted_file_may_be_read_by_all(key: AgeKey, seal: Seal) -> None:
@@ -142,3 +143,46 @@ def test_the_real_command_reads_what_is_encrypted_here(key: AgeKey) -> None:
 
     sealed = encrypt(TEXT.encode(), [key.recipient])
     assert age("--decrypt", "-i", key.path, content=sealed).decode() == TEXT
+
+
+@pytest.mark.parametrize("content", [b"\x00\xff any bytes", b"", b"A=1\n"])
+def test_a_whole_file_is_a_secret_of_any_content(
+    files: SettingsFiles, key: AgeKey, seal: Seal, tmp_path: Path, content: bytes
+) -> None:
+    assert files.secret(seal(content, key, name="blob.age"), None) == content
+    plain = tmp_path / "plain"
+    plain.write_bytes(content)
+    assert files.secret(plain, None) == content
+
+
+def test_one_setting_is_a_secret(files: SettingsFiles, key: AgeKey, seal: Seal) -> None:
+    path = seal(TEXT, key)
+    assert files.secret(path, "TOKEN") == b"a # b"
+    with pytest.raises(ManifestError) as error:
+        files.secret(path, "TOKE")
+    assert str(error.value) == f"{path}: has no setting TOKE; add it, or name another key"
+
+
+def test_a_sops_file_is_a_secret(files: SettingsFiles, key: AgeKey, tmp_path: Path) -> None:
+    path = tmp_path / "blob.json"
+    path.write_text(Sops([key]).json({"data": "line\nline\n"}))
+    assert files.secret(path, None) == b"line\nline\n"
+    path.write_text(Sops([key]).json({"A": SECRET, "B": "2"}))
+    assert files.secret(path, "B") == b"2"
+    with pytest.raises(ManifestError, match="has several values; name one of them by key"):
+        files.secret(path, None)
+
+
+def test_a_secret_that_was_read_last_is_remembered(
+    files: SettingsFiles, key: AgeKey, other: AgeKey, seal: Seal
+) -> None:
+    files.secret(seal("one", key), None)
+    path = seal("two", other)
+    assert files.secret(path, None, last=True) == b"one"
+    with pytest.raises(ManifestError):
+        files.secret(path, None)
+    with pytest.raises(ManifestError):
+        files.secret(path, "A", last=True)
+    path.write_bytes(b"plain")
+    with pytest.raises(ManifestError, match="is not encrypted, though its name says so"):
+        files.secret(path, None)

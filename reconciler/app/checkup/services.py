@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
     from reconciler.engines.base import Engine
+    from reconciler.sealed.runtime import RuntimeFiles
     from reconciler.store.base import Objects
     from vault_plugins.registry import Registry
 
@@ -31,6 +32,10 @@ class Services(Protocol):
     @property
     def engine(self) -> Engine:
         """Where they run."""
+
+    @property
+    def runtime_files(self) -> RuntimeFiles:
+        """Where the files of spec.secrets are."""
 
     def build(self, service: VaultService, base: Path = ...) -> Stack:
         """The stack of a service; `base` is where its relative files are. Raises VaultError."""
@@ -52,6 +57,8 @@ def check_service(application: Services, name: str, *, with_engine: bool) -> Ite
             return
         yield from check_settings_files(check, stored.resource)
         stack = application.build(stored.resource, stored.origin.manifest.parent)
+        if stack.secret_files:
+            application.runtime_files.check()
         if with_engine:
             yield from check_needs(check, stack, application.engine.observe(stack))
         else:

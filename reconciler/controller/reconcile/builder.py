@@ -16,10 +16,11 @@ from reconciler.controller.secrets import Secrets
 from reconciler.core.admission import Policy
 from reconciler.core.desired.build import build
 from reconciler.core.desired.front import Front
+from reconciler.core.desired.secret_files import SecretFile, SecretFiles
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.redaction import redact, redacted
 from reconciler.core.routes.routed import Routed
-from reconciler.sealed import Settings, SettingsFiles
+from reconciler.sealed import SettingsFiles
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry
 
@@ -28,7 +29,7 @@ from vault_plugins.registry import Registry
 class Builder:
     """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
     `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
-    its settings files.
+    its settings files, `secret_root` where its secrets are as files.
     """
 
     registry: Registry
@@ -40,27 +41,30 @@ class Builder:
     key: bytes = b""
     routed: Callable[[VaultService], Routed | None] = lambda service: None
     settings: SettingsFiles = field(default_factory=SettingsFiles)
+    secret_root: Callable[[str], Path] = Path("/nowhere").joinpath
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
 
         Raises VaultError, which names the plugin, the file or the field, and never a secret.
         """
-        return self._build(service, base, self.settings.read)
+        return self._build(service, base, last=False)
 
     def rebuild(self, service: VaultService) -> Stack:
         """The stack of a spec that was good: a settings file that can no longer be read has what was last read of it."""
-        return self._build(service, Path(), self.settings.read_or_last)
+        return self._build(service, Path(), last=True)
 
-    def _build(self, service: VaultService, base: Path, read: Callable[[Path], Settings]) -> Stack:
+    def _build(self, service: VaultService, base: Path, *, last: bool) -> Stack:
         try:
             plugin = self.registry.get(service.spec.plugin).create()
         except PluginError as error:
             raise PermanentError(str(error)) from error
-        found = [read(base / entry.file) for entry in service.spec.env_from]
+        found = [self.settings.read(base / entry.file, last=last) for entry in service.spec.env_from]
         secrets = {name: value for each in found for name, value in each.values.items()}
         sealed = {value for each in found if each.sealed for value in each.values.values()}
-        self.secrets.learn(service.name, secrets.values(), (service.name, service.spec.plugin))
+        secret_files = self._secret_files(service, base, last=last)
+        hidden = (*secrets.values(), *(each.content.decode(errors="replace") for each in secret_files.files))
+        self.secrets.learn(service.name, hidden, (service.name, service.spec.plugin))
         files = MountedFiles()
         try:
             stack = build(
@@ -74,14 +78,26 @@ class Builder:
                 self.key,
                 front=self.front,
                 routed=self.routed(service),
+                secret_files=secret_files,
             )
         except PermanentError as error:
-            redact(error, secrets.values())
+            redact(error, hidden)
             raise
         self.secrets.learn(service.name, (), (each for w in stack.workloads for each in (w.name, w.image)))
         warnings = (*stack.warnings, *files.warnings)
-        shown = tuple(redacted(text, secrets.values()) for text in warnings)
+        shown = tuple(redacted(text, hidden) for text in warnings)
         return replace(stack, warnings=shown, sealed=tuple(sorted(sealed)))
+
+    def _secret_files(self, service: VaultService, base: Path, *, last: bool) -> SecretFiles:
+        files = (
+            SecretFile(
+                each.name,
+                self.settings.secret(base / each.file, each.key, last=last),
+                frozenset(each.workloads),
+            )
+            for each in service.spec.secrets
+        )
+        return SecretFiles(str(self.secret_root(service.name)), tuple(files))
 
     def site(self, name: str) -> Site:
         """Where the files of a service are, and whose those of its proxies are."""

@@ -96,6 +96,8 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
             return Result(requeue_after=0.0)
         raise
     converged = summary.is_converged(preview, status.replicas)
+    if converged:
+        world.secret_files.tidy(preview.stack)
     if converged and target.is_wanted:
         world.journal.complete(preview.stack, world.now())
     return Result(_again(preview, world), converged, did=str(preview.plan) if preview.plan else "")
@@ -125,6 +127,9 @@ def _give_up(stored: StoredObject, preview: Preview, failure: Failure, world: Wo
 
 def _carry_out(stored: StoredObject, preview: Preview, world: World) -> None:
     operations = preview.plan.operations
+    if operations:
+        # Containers that are created or started now mount them; after a reboot they are gone.
+        world.secret_files.provide(preview.stack)
     words = {d.container: _last_words(d.container, world) for o in operations if (d := death_of(o))}
     for call in execute(preview.stack, operations, world.engine, world.proxy, world.clock):
         world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
@@ -233,6 +238,7 @@ def _delete(stored: StoredObject, world: World, *, volumes: bool) -> Result:
     if world.proxy.withdraw(stored.name, force=overdue):
         return Result(requeue_after=WITHDRAWAL_LOOK)
     world.engine.tear_down(project_of(stored.name), volumes=volumes)
+    world.secret_files.forget(stored.name)
     world.objects.remove(stored.name)
     return _gone(stored.name, world)
 

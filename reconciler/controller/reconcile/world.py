@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.history import FORGET_AFTER, History
@@ -22,6 +22,32 @@ if TYPE_CHECKING:
     from reconciler.engines.base import Engine
     from reconciler.proxy.base import Proxy
     from reconciler.store.base import Objects, Records
+
+
+class SecretFileStore(Protocol):
+    """Where the files of spec.secrets are on the host."""
+
+    def provide(self, stack: Stack) -> None:
+        """Write what the containers of a stack mount. Raises VaultError."""
+
+    def tidy(self, stack: Stack) -> None:
+        """Remove what no container of a converged stack mounts."""
+
+    def forget(self, service: str) -> None:
+        """Remove all of a service."""
+
+
+class NoSecretFiles:
+    """For worlds without a host."""
+
+    def provide(self, stack: Stack) -> None:
+        """There is nowhere to write to."""
+
+    def tidy(self, stack: Stack) -> None:
+        """There is nothing."""
+
+    def forget(self, service: str) -> None:
+        """There is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +67,7 @@ class World:
     board: Board
     now: Callable[[], datetime]
     clock: Callable[[], float]
+    secret_files: SecretFileStore = field(default_factory=NoSecretFiles)
 
 
 def preview_of(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Preview:

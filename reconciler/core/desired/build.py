@@ -14,6 +14,7 @@ from reconciler.api import VaultService
 from reconciler.core.admission import Policy, admit, check_names, check_proxy_image, profile_of
 from reconciler.core.compose.fragment import BuildError, Fragment, asking, read_fragment
 from reconciler.core.desired.front import Front
+from reconciler.core.desired.secret_files import NO_SECRET_FILES, SecretFiles
 from reconciler.core.desired.stack import (
     Probe,
     ProxySettings,
@@ -69,8 +70,10 @@ def build(
     *,
     front: Front,
     routed: Routed | None = None,
+    secret_files: SecretFiles = NO_SECRET_FILES,
 ) -> Stack:
-    """The stack that should run; `front` adds what stands in front of its replicas, `routed` is what it gets of gateways.
+    """The stack that should run; `front` adds what stands in front of its replicas, `routed` is what it gets of gateways,
+    `secret_files` what `spec.secrets` came to.
 
     `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
     file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one;
@@ -87,7 +90,11 @@ def build(
 
     health, port, replicas = _resolve(plugin, settings)
     overlaps = OVERLAPS[type_of(spec.strategy, plugin)]
-    reader = FragmentReader(service, plugin, fragment, settings, port, replicas, overlaps, digest_file, key)
+    secret_files.check(fragment.services)
+    reader = FragmentReader(
+        service, plugin, fragment, settings, port, replicas, overlaps, digest_file, key, secret_files
+    )
+    mounted = (secret_files.of(name, is_web=name in fragment.web) for name in fragment.services)
     own = front.parts(service, site, policy.bind, key)
     if taken := sorted({part.workload.name for part in own} & set(fragment.services)):
         raise BuildError(
@@ -123,6 +130,7 @@ def build(
         routed=(routed or Routed()) if spec.is_routed else None,
         is_stopped=spec.is_stopped,
         idle=spec.idle.after if spec.idle and not spec.is_stopped else None,
+        secret_files={secret_files.directory(files, key): files for files in mounted if files},
     )
 
 

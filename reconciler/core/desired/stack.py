@@ -160,7 +160,9 @@ class Stack:
     its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the host ports of a
     VaultGateway. Web replicas that were created before `rotated_at` are replaced on request. `is_stopped`: nothing of the
     plugin's is to run, and no workload of it has replicas. `idle`: after how many seconds without a request its web
-    replicas stop, None for never; `is_asleep`: they are to be stopped now, and so have none.
+    replicas stop, None for never; `is_asleep`: they are to be stopped now, and so have none. `sealed` are the values
+    that come from encrypted files, and must be in no other file; `secret_files` are directories of the host, with the files
+    that containers have below /run/secrets.
     """
 
     name: str
@@ -181,6 +183,7 @@ class Stack:
     idle: float | None = None
     is_asleep: bool = False
     sealed: tuple[str, ...] = field(default=(), repr=False, compare=False)
+    secret_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def label(self) -> str:

@@ -21,6 +21,7 @@ from reconciler.core.compose.needs import COMPLETED
 from reconciler.core.compose.networks import fixed_addresses
 from reconciler.core.compose.ports import Port, read_ports
 from reconciler.core.desired.revision import digest, revision_of, revisions_of
+from reconciler.core.desired.secret_files import NO_SECRET_FILES, SecretFiles, mounted_at
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Workload
 from reconciler.core.names import VAULT_NET
 from vault_plugins.contract import VaultServicePlugin
@@ -59,6 +60,7 @@ class FragmentReader:
     overlaps: bool
     digest_file: FileDigest
     key: bytes = b""
+    secret_files: SecretFiles = NO_SECRET_FILES
 
     def part(self, name: str) -> Part:
         """The part that this service of the fragment becomes. Raises BuildError."""
@@ -69,6 +71,9 @@ class FragmentReader:
         definition.setdefault("restart", "no" if nature.awaited else "unless-stopped")
         replicas = _replicas(body, self.replicas if is_web and len(fragment.web) == 1 else 1)
         port = self._take_over(name, definition, replicas) if is_web else None
+        if secrets := self.secret_files.of(name, is_web=is_web):
+            directory = self.secret_files.directory(secrets, self.key)
+            definition["volumes"] = mounted_at(name, definition, directory)
         if (fixed := fixed_addresses(body)) and (replicas > 1 or (is_web and self.overlaps)):
             raise BuildError(
                 f"services.{name}.{fixed[0]} belongs to one container, and {name!r} has {_beside(replicas)}; leave it out"
