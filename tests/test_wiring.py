@@ -27,6 +27,7 @@ from reconciler.api import (
 )
 from reconciler.api.secret_file import SecretFile
 from reconciler.controller.loop.lease import lease
+from reconciler.core.admission import AdmissionError
 from reconciler.engines.compose.cli import compose_file
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
@@ -187,6 +188,51 @@ def test_secrets_become_files_of_the_workloads_that_need_them(
     with pytest.raises(SealedError):
         application.builder.build(located)
     assert application.builder.rebuild(located) == stack
+
+
+def test_a_large_file_slows_no_message_down(make: Make, tmp_path: Path, identity: x25519.Identity) -> None:
+    for name, text in (("small", "a line of a key\n" * 100), ("large", "a line of a book\n" * 10_000)):
+        _sealed(tmp_path / f"{name}.age", text, identity)
+    secrets = tuple(SecretFile(name=name, file=str(tmp_path / f"{name}.age")) for name in ("small", "large"))
+    application = make(age_keys=(tmp_path / "age.key",), runtime_dir=tmp_path / "memory")
+    spec = _service().spec.model_copy(update={"secrets": secrets})
+    application.build(_service().model_copy(update={"spec": spec}))
+    assert application.secrets.hide("a line of a key, a line of a book") == "[secret], a line of a book"
+
+
+@pytest.mark.parametrize("name", ["age.key", "state/revision.key", "plain", "link", "/etc/shadow"])
+def test_a_plain_file_is_a_secret_only_where_a_container_could_mount_it(
+    make: Make, tmp_path: Path, identity: x25519.Identity, name: str
+) -> None:
+    """Otherwise a manifest would show files of the host, and of the controller, to a container."""
+    application = make(age_keys=(tmp_path / "age.key",), runtime_dir=tmp_path / "memory")
+    application.world()
+    _secret(tmp_path / "plain", "a key\n")
+    (tmp_path / "link").symlink_to("/etc/shadow")
+    path = tmp_path / name
+
+    def service(key: str | None = None) -> VaultService:
+        spec = _service().spec.model_copy(
+            update={"secrets": (SecretFile(name="x", file=str(path), key=key),)}
+        )
+        return _service().model_copy(update={"spec": spec})
+
+    with pytest.raises(
+        AdmissionError, match=r"spec\.secrets\[0\]\.file: .* is a plain file that no container may mount"
+    ):
+        application.build(service())
+    opened = make(
+        age_keys=(tmp_path / "age.key",), runtime_dir=tmp_path / "memory", host_paths=(tmp_path / "plain",)
+    )
+    if name != "plain":
+        with pytest.raises(AdmissionError):
+            opened.build(service())
+        return
+    assert [*opened.build(service()).secret_files.values()] == [{"x": b"a key\n"}]
+    _secret(path, "A=1\n")
+    assert [*application.build(service("A")).secret_files.values()] == [{"x": b"1"}], "as with envFrom"
+    _sealed(path, "another key\n", identity)
+    assert [*application.build(service()).secret_files.values()] == [{"x": b"another key\n"}]
 
 
 def test_no_container_can_mount_the_keys(make: Make, tmp_path: Path, identity: x25519.Identity) -> None:

@@ -18,8 +18,8 @@ class SecretFile(ApiModel):
     name: FileName = Field(description="Its name below /run/secrets.")
     file: FilePath = Field(
         description=(
-            "File that holds it, relative to the manifest: a plain one, which stays out of Git, or one that is "
-            "encrypted by age or SOPS."
+            "File that holds it, relative to the manifest: encrypted by age or SOPS, or plain. The whole of a plain "
+            "one is given only where the operator lets containers mount it."
         )
     )
     key: EnvName | None = Field(

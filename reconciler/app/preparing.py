@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reconciler.api import ManifestError, Problem, VaultError, VaultService
 from reconciler.api.reasons import Reason
 from reconciler.app.documents import claimed
-from reconciler.sealed import readable_by_others
+from reconciler.sealed import NoKeyError, readable_by_others
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
@@ -58,8 +58,11 @@ class Prepared:
         return self.manifest.resource.ref
 
 
-def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], None]) -> list[Prepared]:
-    """The stacks of all manifests, in their order; `warn` is called with warnings.
+def prepare(
+    build: Build, manifests: Sequence[Manifest], warn: Callable[[str], None], *, without_keys: bool = False
+) -> list[Prepared]:
+    """The stacks of all manifests, in their order; `warn` is called with warnings. `without_keys`: a service whose settings
+    are encrypted has no stack if no key was named, as where manifests are only checked.
 
     Raises ManifestError with every problem of all of them.
     """
@@ -70,6 +73,12 @@ def prepare(build: Build, manifests: Sequence[Manifest], warn: Callable[[str], N
         resource = manifest.resource
         try:
             stack = build(resource, manifest.path.parent) if isinstance(resource, VaultService) else None
+        except NoKeyError as error:
+            if without_keys:
+                warn(f"{error}; {resource.name} is checked without its plugin")
+                prepared.append(Prepared(manifest, None))
+            else:
+                problems += error.problems
         except ManifestError as error:
             problems += error.problems
         except (VaultError, PluginError) as error:

@@ -72,14 +72,14 @@ def _tell_of_foreign(files: Sequence[Path]) -> None:
         say(f"skipped, since they hold no {names_of_kinds()}: {names}{more} (.vaultignore keeps them out)")
 
 
-def prepared(session: Session, files: Sequence[Path]) -> list[Prepared]:
+def prepared(session: Session, files: Sequence[Path], *, without_keys: bool = False) -> list[Prepared]:
     """The resources of all `files`, and the stacks of VaultServices; warnings go to stderr. Raises ManifestError with every
-    problem.
+    problem. `without_keys`: see prepare().
     """
     from reconciler.app.preparing import prepare
     from reconciler.cli.output import warn
 
-    return prepare(session.application.build, read(files), warn)
+    return prepare(session.application.build, read(files), warn, without_keys=without_keys)
 
 
 def _standard_input() -> str:

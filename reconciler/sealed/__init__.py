@@ -6,8 +6,8 @@ They are decrypted in memory only. No message quotes a value, a key or a line of
 
 from __future__ import annotations
 
-from reconciler.sealed.errors import SealedError
+from reconciler.sealed.errors import NoKeyError, SealedError
 from reconciler.sealed.keys import Keyring
 from reconciler.sealed.settings import Settings, SettingsFiles, readable_by_others
 
-__all__ = ["Keyring", "SealedError", "Settings", "SettingsFiles", "readable_by_others"]
+__all__ = ["Keyring", "NoKeyError", "SealedError", "Settings", "SettingsFiles", "readable_by_others"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from reconciler.sealed.errors import SealedError, sealed_error
+from reconciler.sealed.errors import SealedError, no_key_error, sealed_error
 from reconciler.sealed.keys import Key
 
 __all__ = ["ARMOR", "MAGIC", "Stanza", "decrypt", "encrypt", "is_age", "is_recipient", "stanzas"]
@@ -103,12 +103,7 @@ def decrypt(
             "encrypt it to an age1… recipient: vaultctl secret encrypt",
         )
     if not keys:
-        raise sealed_error(
-            path,
-            place,
-            f"is encrypted, and vaultctl has no key{missing()}",
-            "name the file of one with --age-keys (VAULT_AGE_KEYS)",
-        )
+        raise no_key_error(path, place, missing())
     try:
         return bytes(decrypt(content, [key.identity for key in keys]))
     except DecryptError as error:

@@ -74,10 +74,16 @@ def read_recipients(path: Path) -> tuple[Recipient, ...]:
 def missing(directory: Path, keys: Sequence[Key]) -> str:
     """The recipients of a directory without a key here, as the end of a message; "" if none is known."""
     try:
-        path = nearest(directory)
+        # A checkout of the controller has no .git; what is only told may come from further above.
+        path = nearest(directory) or _above(directory)
         named = read_recipients(path) if path else ()
     except ManifestError:
         return ""
     here = {key.recipient for key in keys}
     lacking = [f"{each.text} ({each.place})" for each in named if each.text not in here]
     return f": the key of {' or '.join(lacking)} is missing" if lacking else ""
+
+
+def _above(directory: Path) -> Path | None:
+    above = list(directory.absolute().parents)[:MAX_LEVELS]
+    return next((each / NAME for each in above if (each / NAME).is_file()), None)

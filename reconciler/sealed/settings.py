@@ -57,10 +57,20 @@ class SettingsFiles:
         """
         return self._remembered(Settings, path, self._settings, last=last)
 
-    def secret(self, path: Path, key: str | None, *, last: bool = False) -> bytes:
-        """The setting `key` of a file, or with None all that is in it. Otherwise like `read`."""
+    def secret(
+        self,
+        path: Path,
+        key: str | None,
+        *,
+        last: bool = False,
+        admit_plain: Callable[[], None] = lambda: None,
+    ) -> bytes:
+        """The setting `key` of a file, or with None all that is in it. Otherwise like `read`.
+
+        `admit_plain` is called before the whole of a file that is not encrypted is used, and may raise.
+        """
         if key is None:
-            return self._remembered(bytes, path, self._whole, last=last)
+            return self._remembered(bytes, path, lambda file: self._whole(file, admit_plain), last=last)
         values = self.read(path, last=last).values
         if key not in values:
             raise ManifestError(
@@ -100,7 +110,7 @@ class SettingsFiles:
         _check_plain(content, path)
         return Settings(parse_settings(decode(content, path), path))
 
-    def _whole(self, path: Path) -> bytes:
+    def _whole(self, path: Path, admit_plain: Callable[[], None]) -> bytes:
         content = _content(path)
         if age.is_age(content):
             return self.plaintext(content, path)
@@ -113,6 +123,7 @@ class SettingsFiles:
                 )
             return values[SOPS_BINARY].encode()
         _check_plain(content, path)
+        admit_plain()
         return content
 
     def plaintext(self, content: bytes, path: Path) -> bytes:

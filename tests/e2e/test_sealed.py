@@ -168,6 +168,7 @@ def test_the_canary_is_where_it_is_needed_and_nowhere_else(stage: Stage, key: Ag
     assert "[secret]" in (stage.state / "services" / stage.name / "compose.yaml").read_text()
 
 
+@pytest.mark.turns
 def test_it_changes_for_its_consumers_and_stays_while_it_cannot_be_read(stage: Stage, key: AgeKey) -> None:
     first, second, third = canary(), canary(), canary()
     stranger = keygen(stage.root / "stranger.key")

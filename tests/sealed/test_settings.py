@@ -79,7 +79,8 @@ def test_the_missing_recipient_is_named_where_it_is_written_down(
     files: SettingsFiles, key: AgeKey, other: AgeKey, seal: Seal
 ) -> None:
     path = seal(TEXT, other)
-    recipients = path.parent / NAME
+    # Above it, as in a checkout.
+    recipients = path.parent.parent / NAME
     recipients.write_text(f"# the team\n{key.recipient}\n{other.recipient} # backup\n")
     said = refused(files, path)
     assert f"the key of {other.recipient} ({recipients}:3) is missing" in said

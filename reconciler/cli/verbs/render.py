@@ -36,7 +36,7 @@ def command(session: Session, files: Sequence[Path], directory: Path) -> None:
     """Write compose.yaml and the configuration directory of HAProxy into DIRECTORY, without touching the engine.
 
     With several services, each gets a directory of its own name. HAProxy's servers are added when replicas run, so
-    there are none in the file. compose.yaml holds secrets and is written with mode 0600.
+    there are none in the file. compose.yaml holds secrets, without those of encrypted files, and is written with mode 0600.
     """
     from reconciler.app.rendering import render
 

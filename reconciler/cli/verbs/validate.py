@@ -27,8 +27,9 @@ from reconciler.cli.verb import Verb
 def command(session: Session, files: Sequence[Path]) -> None:
     """Check manifests: their YAML, every field, their settings files, and that their plugins build a stack of them.
 
-    Reports all errors at once, each with file, line and column. No engine is needed.
+    Reports all errors at once, each with file, line and column. No engine is needed. Without --age-keys, a service whose
+    settings files are encrypted is checked as far as it can be without them, with a warning.
     """
-    for each in prepared(session, files):
+    for each in prepared(session, files, without_keys=True):
         what = f" ({each.summary})" if each.summary else ""
         click.echo(f"{each.manifest.path}:{each.manifest.line}: {each.ref.label} is valid{what}")

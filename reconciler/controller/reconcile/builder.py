@@ -7,13 +7,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from reconciler.api import VaultService
 from reconciler.api.errors import PermanentError
 from reconciler.controller.reconcile.mounted_files import MountedFiles
 from reconciler.controller.secrets import Secrets
-from reconciler.core.admission import Policy
+from reconciler.core.admission import Policy, check_secret_file
 from reconciler.core.desired.build import build
 from reconciler.core.desired.front import Front
 from reconciler.core.desired.secret_files import SecretFile, SecretFiles
@@ -23,6 +25,10 @@ from reconciler.core.routes.routed import Routed
 from reconciler.sealed import SettingsFiles
 from vault_plugins.contract import PluginError
 from vault_plugins.registry import Registry
+
+MAX_REDACTED: Final = 16 * 1024
+MAX_REDACTED_LINES: Final = 200
+"""Of a file of spec.secrets that is looked for in messages; keys and tokens are smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,10 @@ class Builder:
         secrets = {name: value for each in found for name, value in each.values.items()}
         sealed = {value for each in found if each.sealed for value in each.values.values()}
         secret_files = self._secret_files(service, base, last=last)
-        hidden = (*secrets.values(), *(each.content.decode(errors="replace") for each in secret_files.files))
+        hidden = (
+            *secrets.values(),
+            *(text for each in secret_files.files if (text := _quotable(each.content))),
+        )
         self.secrets.learn(service.name, hidden, (service.name, service.spec.plugin))
         files = MountedFiles()
         try:
@@ -89,14 +98,13 @@ class Builder:
         return replace(stack, warnings=shown, sealed=tuple(sorted(sealed)))
 
     def _secret_files(self, service: VaultService, base: Path, *, last: bool) -> SecretFiles:
-        files = (
-            SecretFile(
-                each.name,
-                self.settings.secret(base / each.file, each.key, last=last),
-                frozenset(each.workloads),
-            )
-            for each in service.spec.secrets
-        )
+        files = []
+        for index, each in enumerate(service.spec.secrets):
+            path = base / each.file
+            field = f"spec.secrets[{index}].file"
+            admit = partial(check_secret_file, field, str(path.absolute()), self.policy)
+            content = self.settings.secret(path, each.key, last=last, admit_plain=admit)
+            files.append(SecretFile(each.name, content, frozenset(each.workloads)))
         return SecretFiles(str(self.secret_root(service.name)), tuple(files))
 
     def site(self, name: str) -> Site:
@@ -105,3 +113,10 @@ class Builder:
         if os.geteuid() == 0:
             return Site(directory, self.front.user, self.front.user)
         return Site(directory, os.geteuid(), os.getegid())
+
+
+def _quotable(content: bytes) -> str:
+    """A secret file as text, if a message could quote it; each line of it is searched for in every message."""
+    if len(content) > MAX_REDACTED or content.count(b"\n") > MAX_REDACTED_LINES:
+        return ""
+    return content.decode(errors="replace")

@@ -16,7 +16,7 @@ from reconciler.api.errors import PermanentError
 from reconciler.api.reasons import Reason
 from reconciler.core.admission.images import is_allowed
 from reconciler.core.admission.names import squatted
-from reconciler.core.admission.paths import written_paths
+from reconciler.core.admission.paths import Verdict, judge, written_paths
 from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
 from reconciler.core.admission.rules import ADVICE, RULES
 from reconciler.core.compose.fragment import read_fragment
@@ -59,6 +59,19 @@ def check_proxy_image(image: str, policy: Policy) -> None:
         raise AdmissionError(
             f"spec.proxy.image is {image!r}, which the operator does not allow; have vaultctl run with "
             f"--proxy-image {image}, or use one of: {', '.join(policy.proxy_images)}"
+        )
+
+
+def check_secret_file(field: str, path: str, policy: Policy) -> None:
+    """Let a container have the whole of a plain file that a manifest names, or raise AdmissionError.
+
+    That shows as much as a mount of it does. What is encrypted was encrypted for this; any other file may be the host's.
+    """
+    subject = Subject("spec", "secrets", {}, False, frozenset(), policy)
+    if judge(path, subject, writable=False) is not Verdict.ALLOWED:
+        raise AdmissionError(
+            f"{field}: {path!r} is a plain file that no container may mount; encrypt it (vaultctl secret encrypt), name "
+            "one of its settings with key, or have the operator run vaultctl with --host-path for a directory around it"
         )
 
 

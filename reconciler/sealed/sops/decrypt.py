@@ -18,7 +18,7 @@ from reconciler.api.env_file import is_name, parse_settings
 from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.yaml_nodes import field_path
 from reconciler.sealed import age
-from reconciler.sealed.errors import SealedError, sealed_error
+from reconciler.sealed.errors import SealedError, no_key_error, sealed_error
 from reconciler.sealed.keys import Key
 from reconciler.sealed.sops.cipher import KEY_BYTES, BrokenValueError, Opened, is_encrypted, open_value
 from reconciler.sealed.sops.document import Document, Leaf, read_document
@@ -76,15 +76,14 @@ def _data_key(document: Document, path: Path, keys: Sequence[Key]) -> bytes:
     first = document.age[0][2]
     wanted = " or ".join(f"{recipient[:80]} (line {line})" for recipient, _, line in document.age)
     if not keys:
-        message, advice = (
-            "is encrypted, and vaultctl has no key",
-            "name the file of one with --age-keys (VAULT_AGE_KEYS)",
-        )
-    else:
-        here = ", ".join(f"{key.recipient} ({key.path}:{key.line})" for key in keys[:3])
-        message = f"is encrypted to recipients of which no key is here; the keys here are {here}"
-        advice = "add the key to --age-keys, or let an owner of one run: sops updatekeys"
-    raise sealed_error(path, first, f"{message}: the key of {wanted} is missing", advice)
+        raise no_key_error(path, first, f": the key of {wanted} is missing")
+    here = ", ".join(f"{key.recipient} ({key.path}:{key.line})" for key in keys[:3])
+    raise sealed_error(
+        path,
+        first,
+        f"is encrypted to recipients of which no key is here; the keys here are {here}: the key of {wanted} is missing",
+        "add the key to --age-keys, or let an owner of one run: sops updatekeys",
+    )
 
 
 def _opened(leaf: Leaf, document: Document, key: bytes, path: Path) -> Opened | None:

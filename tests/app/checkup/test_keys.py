@@ -44,7 +44,11 @@ def test_a_runtime_directory_on_a_disk_is_told_for_services_that_need_one(
 ) -> None:
     (tmp_path / "token").write_text("hunter22")
     secrets = (SecretFile(name="token", file=str(tmp_path / "token")),)
-    application = wire(Options(state_dir=tmp_path / "state", runtime_dir=tmp_path / "runtime"))
+    application = wire(
+        Options(
+            state_dir=tmp_path / "state", runtime_dir=tmp_path / "runtime", host_paths=(tmp_path / "token",)
+        )
+    )
     application.objects.apply(make_service(secrets=secrets), origin)
     assert not is_in_memory(tmp_path)
     *_, last = check_service(application, "files", with_engine=False)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from pyrage import x25519
+
+from reconciler.sealed.age import encrypt
 
 Vaultctl = Callable[..., Result]
 Manifest = Callable[..., Path]
@@ -63,3 +66,26 @@ def test_a_host_name_has_to_be_permitted(vaultctl: Vaultctl, manifest: Manifest)
     assert f"{path}:1:1: files: the operator does not let files claim bank.test" in refused.stderr
     assert "app.example.org" not in refused.stderr
     assert vaultctl(*only, "--allow-hostnames", "bank.test", "validate", "-f", path).exit_code == 0
+
+
+def test_encrypted_settings_without_any_key_are_a_warning(
+    vaultctl: Vaultctl, manifest: Manifest, tmp_path: Path
+) -> None:
+    here, other = x25519.Identity.generate(), x25519.Identity.generate()
+    path = manifest(envFrom="[{file: files.env.age}]")
+    (path.parent / "files.env.age").write_bytes(encrypt(b"A=1\n", [str(here.to_public())]))
+    done = vaultctl("validate", "-f", path)
+    assert (done.exit_code, done.stdout) == (0, f"{path}:1: files is valid\n"), done.stderr
+    assert "is encrypted, and vaultctl has no key" in done.stderr
+    assert "files is checked without its plugin" in done.stderr
+    assert vaultctl("diff", "-f", path).exit_code == 2
+    key = tmp_path / "age.key"
+    key.touch(0o600)
+    key.write_text(f"{other}\n")
+    done = vaultctl("validate", "-f", path, "--age-keys", key)
+    assert done.exit_code == 1
+    assert "of which no key is here" in done.stderr
+    key.write_text(f"{here}\n")
+    done = vaultctl("validate", "-f", path, "--age-keys", key)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "files is valid (whoami," in done.stdout

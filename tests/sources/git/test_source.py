@@ -370,6 +370,16 @@ def test_a_push_cannot_read_files_of_the_machine(make: Make, repository: Reposit
     assert (problem.field, problem.message) == ("spec.envFrom[0].file", "is outside of the repository")
 
 
+@pytest.mark.parametrize("file", ["../../../../../etc/shadow", "/etc/shadow"])
+def test_nor_give_them_to_containers_as_secrets(make: Make, repository: Repository, file: str) -> None:
+    secrets = f", secrets: [{{name: own, file: own.age}}, {{name: x, file: {file}}}]"
+    repository.commit({"apps/wiki.yaml": manifest("wiki", secrets), "apps/own.age": "sealed\n"})
+    loaded = make().load()
+    assert not loaded.complete
+    (problem,) = loaded.problems
+    assert (problem.field, problem.message) == ("spec.secrets[1].file", "is outside of the repository")
+
+
 def test_a_link_in_a_repository_leads_nowhere(make: Make, repository: Repository, tmp_path: Path) -> None:
     secret = tmp_path / "secret.yaml"
     secret.write_text(manifest("stolen"))
