@@ -6,12 +6,15 @@ defaults make `spec: {plugin: whoami}` a complete and safe service.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
+    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     Strict,
@@ -22,6 +25,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from reconciler.api.compose_file import COMPOSE, ComposeFile
+from reconciler.api.errors import PermanentError
 from reconciler.api.formats import (
     EnvName,
     FilePath,
@@ -88,11 +93,22 @@ class EnvFrom(ApiModel):
     )
 
 
+def _plugin_may_be_left_out(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema.get("required", ()) if name != "plugin"]
+
+
 class Spec(ApiModel):
     """What the user wants. Settings resolve as: the plugin's default_environment < envFrom < env."""
 
+    model_config = ConfigDict(json_schema_extra=_plugin_may_be_left_out)
+
     plugin: Annotated[PluginSlug, REVISIONED] = Field(
-        description="Slug of the plugin that builds the service; `vaultctl plugin list` names them."
+        description=(
+            "Slug of the plugin that builds the service; `vaultctl plugin list` names them. Left out with spec.compose."
+        )
+    )
+    compose: Annotated[ComposeFile | None, REVISIONED] = Field(
+        default=None, description="A Compose file that describes the service, in place of a plugin."
     )
     replicas: int | None = Field(
         default=None,
@@ -175,6 +191,23 @@ class Spec(ApiModel):
             "for instance proxy/* or */vault-files-db-1."
         ),
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plugin_of_a_compose_file(cls, written: Any) -> Any:
+        if isinstance(written, Mapping) and written.get("compose") is not None and "plugin" not in written:
+            return {**written, "plugin": COMPOSE}
+        return written
+
+    @model_validator(mode="after")
+    def _plugin_suits_the_compose_file(self) -> Self:
+        if self.compose is not None and self.plugin != COMPOSE:
+            raise PydanticCustomError(
+                "cross_field",
+                "must be left out, since spec.compose describes the service; or remove spec.compose",
+                {"field": "plugin"},
+            )
+        return self
 
     @model_validator(mode="after")
     def _drift_suits_the_rest(self) -> Self:
@@ -266,13 +299,14 @@ class VaultService(Resource):
 
     @property
     def settings_files(self) -> Mapping[str, str]:
-        """The files of `spec.envFrom`, of `spec.secrets`, and those of its routes."""
-        return self._env_files | self._secret_files | self._route_files
+        """The files of `spec.envFrom`, `spec.secrets` and `spec.compose`, and those of its routes."""
+        return self._env_files | self._secret_files | self._compose_file | self._route_files
 
     @property
     def secret_files(self) -> Mapping[str, str]:
-        """All of them but the chains of certificates, which each client gets."""
-        return {field: file for field, file in self.settings_files.items() if not field.endswith(".chain")}
+        """All of them but the Compose file, and the chains of certificates, which each client gets."""
+        files = self._env_files | self._route_files
+        return {field: file for field, file in files.items() if not field.endswith(".chain")}
 
     def with_settings_files(self, files: tuple[str, ...]) -> Self:
         """The same with other paths in place of `settings_files`. Raises ValidationError for one that is not allowed."""
@@ -280,11 +314,31 @@ class VaultService(Resource):
         env_from = tuple(EnvFrom(file=next(given)) for _ in spec.env_from)
         secrets = tuple(each.model_copy(update={"file": next(given)}) for each in spec.secrets)
         changed: dict[str, object] = {"env_from": env_from, "secrets": secrets}
+        if spec.compose is not None and spec.compose.file is not None:
+            written = spec.compose.model_dump(exclude_unset=True) | {"file": next(given)}
+            changed["compose"] = ComposeFile.model_validate(written)
         if spec.route is not None:
             changed["route"] = with_files(spec.route, given)
         if spec.routes:
             changed["routes"] = tuple(with_files(each, given) for each in spec.routes)
         return self.model_copy(update={"spec": spec.model_copy(update=changed)})
+
+    def located(self, base: Path) -> Self:
+        """The same with absolute paths. Raises PermanentError for a Compose file elsewhere than beside or below `base`,
+        since containers of the service may read what is in its directory.
+        """
+        for field, file in self._compose_file.items():
+            place = Path(os.path.normpath((base / file).absolute()))
+            if not place.is_relative_to(os.path.normpath(base.absolute())):
+                raise PermanentError(
+                    f"{field}: {file} is not beside the manifest or in a directory below it; move one of the two"
+                )
+        return super().located(base)
+
+    @property
+    def _compose_file(self) -> dict[str, str]:
+        compose = self.spec.compose
+        return {"spec.compose.file": compose.file} if compose and compose.file is not None else {}
 
     @property
     def _env_files(self) -> dict[str, str]:

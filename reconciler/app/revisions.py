@@ -20,8 +20,10 @@ __all__ = ["changed_fields", "changes_back_to", "choose", "flat", "redacted"]
 
 
 def redacted(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A spec without the values of its environment."""
-    return {**spec, "env": dict.fromkeys(spec.get("env") or {}, "…")}
+    """A spec without the values of its environment, and without the text of a Compose file, which may hold some."""
+    shown = {**spec, "env": dict.fromkeys(spec.get("env") or {}, "…")}
+    compose = spec.get("compose") or {}
+    return {**shown, "compose": {**compose, "inline": "…"}} if compose.get("inline") else shown
 
 
 def changed_fields(before: RevisionRecord | None, after: RevisionRecord) -> list[str]:

@@ -175,7 +175,7 @@ class Application(Parts):
             workers=self.options.workers,
             resync=self.options.resync,
             on_progress=on_progress,
-            plugins=self.registry.stamps,
+            plugins=lambda: (self.registry.stamps(), self.projects.stamps()),
             others=[make(self, world) for make in RECONCILERS.values()],
         )
         self.keepers.tell(lambda name: controller.wake(Ref(VAULT_GATEWAY, name)))
@@ -269,7 +269,8 @@ class Application(Parts):
             self.history.record_event("", "Warning", Reason.REVISION_KEY_LOST, LOST_KEY, utc_now())
         # What may be mounted depends on where the engine has its data: without an answer there is no stack.
         policy = replace(self.policy, engine_directories=self.engine.directories)
-        self.builder = replace(self.builder, key=ensure_key(self.options.state_dir), policy=policy)
+        key = ensure_key(self.options.state_dir)
+        self.builder = replace(self.builder, key=key, policy=policy, keeps=True)
         return World(
             objects=self.objects,
             records=self.history,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
     from reconciler.engines.compose.engine import ComposeEngine
+    from reconciler.engines.compose.project import ComposeProjects
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
     from reconciler.sealed import SettingsFiles
@@ -246,6 +247,7 @@ class Parts:
             self.router.routed,
             self.settings,
             self.runtime_files.directory,
+            self.projects,
         )
 
     @cached_property
@@ -254,6 +256,13 @@ class Parts:
         from reconciler.controller.reconcile.routing import Router
 
         return Router(self.objects, self.permits)
+
+    @cached_property
+    def projects(self) -> ComposeProjects:
+        """Compose files, as Compose reads them."""
+        from reconciler.engines.compose.project import ComposeProjects
+
+        return ComposeProjects(os.environ, self.options.state_dir)
 
     def permits(self, service: str, host: str) -> bool:
         """Whether the operator lets this service claim this host name."""

@@ -42,7 +42,7 @@ def test_an_object_lists_its_fields() -> None:
         ("VaultService", "FIELD:    VaultService"),
         ("vaultservice.kind", "TYPE:     VaultService"),
         ("", "FIELD:    VaultService"),
-        ("spec.plugin", "REQUIRED: yes"),
+        ("metadata.name", "REQUIRED: yes"),
         ("spec.envFrom", "TYPE:     list of objects"),
         ("spec.envFrom.file", "REQUIRED: yes"),
         ("spec.dependsOn", "TYPE:     list of strings"),

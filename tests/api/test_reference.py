@@ -27,6 +27,8 @@ def test_the_example_shows_nearly_every_field_of_the_spec() -> None:
     lines = (EXAMPLE + ROUTED_EXAMPLE).splitlines()
     shown = {line.strip().split(":")[0] for line in lines if line.startswith("  ")}
     assert fields - shown == {
+        # In place of `plugin`.
+        "compose",
         # The same as one of `routes`, for a service with a single one.
         "route",
         "suspend",

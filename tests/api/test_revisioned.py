@@ -25,6 +25,13 @@ BEFORE: dict[str, Any] = {"plugin": "mirror", "env": {"TAG": "1"}, "rotation": {
 
 OTHER: dict[str, Any] = {
     "plugin": "other",
+    "compose": {
+        "file": "compose.yaml",
+        "web": "app",
+        "port": 80,
+        "profiles": ["x"],
+        "content": "v1-0123456789ab",
+    },
     "replicas": 5,
     "ports.http": 9000,
     "ports.container": 9001,
@@ -65,8 +72,8 @@ OTHER: dict[str, Any] = {
 """Another value for each field of a spec. `drift` and `driftIgnore` allow no other value beside a rotation."""
 
 
-WHOLE = {"idle", "route"}
-"""Fields with many parts, none of which makes a revision; they have another value as a whole."""
+WHOLE = {"compose", "idle", "route"}
+"""Fields with many parts, all or none of which make a revision; they have another value as a whole."""
 
 
 class Mirror(VaultServicePlugin):
@@ -88,7 +95,7 @@ class Other(Mirror):
     metadata = VaultServicePlugin.Metadata(name="Other", slug="other", default_port=8000)
 
 
-PLUGINS = {"mirror": Mirror(), "other": Other()}
+PLUGINS = {"mirror": Mirror(), "other": Other(), "compose": Other()}
 
 
 def stack_of(spec: Spec) -> Stack:
@@ -102,6 +109,8 @@ def changed(name: str) -> Spec:
     document: dict[str, Any] = Spec.model_validate(BEFORE).to_document()
     if name in ("idle", "route", "routes", "tcp"):
         del document["ports"]["http"]
+    if name == "compose":
+        document["plugin"] = "compose"
     if name == "idle":
         document["routes"] = OTHER["routes"]
     *path, last = name.split(".")
@@ -125,7 +134,7 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def test_the_fields_that_make_a_revision() -> None:
     assert revisioned_fields(Spec) == (
-        *("plugin", "ports.container", "healthcheck", "env", "envFrom", "secrets", "restartedAt"),
+        *("plugin", "compose", "ports.container", "healthcheck", "env", "envFrom", "secrets", "restartedAt"),
     )
 
 

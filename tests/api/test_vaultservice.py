@@ -23,6 +23,7 @@ from reconciler.api import (
     Strategy,
     VaultService,
 )
+from reconciler.api.errors import PermanentError
 from reconciler.api.model import AS_STORED
 
 
@@ -329,3 +330,62 @@ def test_a_service_with_a_port_of_its_own_cannot_sleep() -> None:
         assert spec.idle is not None
         assert (spec.idle.after, spec.idle.hold_seconds) == (1800.0, 90.0)
         assert Spec.model_validate_json(json.dumps(spec.to_document())) == spec
+
+
+def of_compose(**spec: Any) -> VaultService:
+    return VaultService.model_validate({"metadata": {"name": "a"}, "spec": spec})
+
+
+def test_a_compose_file_needs_no_plugin() -> None:
+    made = of_compose(compose={"file": "compose.yaml"})
+    assert made.spec.plugin == "compose"
+    assert of_compose(**made.spec.to_document()) == made
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"compose": {}}, "needs one of file and inline"),
+        ({"compose": {"file": "a", "inline": "b"}}, "needs one of file and inline"),
+        ({"compose": {"file": "a"}, "plugin": "whoami"}, r"must be left out, since spec\.compose"),
+        ({"compose": {"file": "a", "port": 0}}, "greater than or equal to 1"),
+        ({"compose": {"file": "a", "content": "../x"}}, "the name of a content"),
+        ({}, "Field required"),
+    ],
+)
+def test_what_a_compose_file_cannot_be(spec: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        of_compose(**spec)
+
+
+def test_a_compose_file_is_a_settings_file_and_no_secret() -> None:
+    made = of_compose(
+        compose={"file": "app/compose.yaml", "profiles": ["x"]},
+        envFrom=[{"file": "a.env"}],
+        route={"hostnames": ["a"], "auth": {"basic": {"file": "users"}}},
+    )
+    located = made.located(Path("/manifests"))
+    assert located.settings_files == {
+        "spec.envFrom[0].file": "/manifests/a.env",
+        "spec.compose.file": "/manifests/app/compose.yaml",
+        "spec.route.auth.basic.file": "/manifests/users",
+    }
+    assert set(located.settings_files) - set(located.secret_files) == {"spec.compose.file"}
+    assert located.spec.compose is not None
+    assert located.spec.compose.profiles == ("x",)
+    assert located.located(Path("/manifests")) == located
+
+
+@pytest.mark.parametrize(
+    "file", ["../compose.yaml", "a/../../compose.yaml", "/etc/compose.yaml", "/manifests2/c.yaml"]
+)
+def test_a_compose_file_is_beside_the_manifest_or_below(file: str) -> None:
+    with pytest.raises(PermanentError, match=r"spec\.compose\.file: .* is not beside the manifest"):
+        of_compose(compose={"file": file}).located(Path("/manifests"))
+
+
+def test_a_compose_file_in_the_manifest_has_no_path() -> None:
+    made = of_compose(compose={"inline": "services: {}"})
+    assert made.located(Path("/manifests")) == made
+    assert made.settings_files == {}
+    assert "services" not in repr(made)

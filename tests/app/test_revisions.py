@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.api import Spec, VaultError
-from reconciler.app.revisions import changed_fields, changes_back_to, choose
+from reconciler.app.revisions import changed_fields, changes_back_to, choose, redacted
 from reconciler.store.base import Result, RevisionRecord
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -59,3 +60,17 @@ def test_what_a_revision_changed_is_told_by_names_of_fields() -> None:
     before, after = record(1, env={"A": "secret"}), record(2, env={"A": "other"}, replicas=2)
     assert changed_fields(None, before) == ["first"]
     assert changed_fields(before, after) == ["env.A", "replicas"]
+
+
+def test_back_to_what_a_compose_file_said_is_one_field() -> None:
+    file = {"file": "/srv/compose.yaml", "port": 80}
+    before = record(1, plugin="compose", compose={**file, "content": "v1-0123456789ab"})
+    after = record(2, plugin="compose", compose={**file, "content": "v1-ba9876543210"})
+    present = Spec.model_validate({"plugin": "compose", "compose": file})
+    assert changed_fields(before, after) == ["compose.content"]
+    assert changes_back_to(before, present) == {"compose.content": "v1-0123456789ab"}
+
+
+def test_the_text_of_a_compose_file_is_not_shown() -> None:
+    shown = redacted(json.loads(record(1, plugin="compose", compose={"inline": "secret", "web": "a"}).spec))
+    assert (shown["compose"]["inline"], shown["compose"]["web"]) == ("…", "a")

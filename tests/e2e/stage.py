@@ -395,7 +395,13 @@ def _logs(container: str) -> bytes:
 
 def _comparable(spec: Spec) -> Spec:
     """The store makes the paths of settings files absolute."""
-    return spec.model_copy(update={"env_from": len(spec.env_from), "secrets": len(spec.secrets)})
+    return spec.model_copy(
+        update={
+            "env_from": len(spec.env_from),
+            "secrets": len(spec.secrets),
+            "compose": bool(spec.compose),
+        }
+    )
 
 
 def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,17 +5,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from reconciler.api import VaultService
+from reconciler.api.compose_file import COMPOSE
 from reconciler.api.errors import PermanentError
+from reconciler.controller.reconcile.compose_project import (
+    Projects,
+    Snapshots,
+    adapted_to,
+    located_error,
+    with_own_directory,
+)
 from reconciler.controller.reconcile.mounted_files import MountedFiles
 from reconciler.controller.secrets import Secrets
 from reconciler.core.admission import Policy, check_secret_file
+from reconciler.core.compose.project import ProjectError
+from reconciler.core.compose.project_plugin import ProjectPlugin
 from reconciler.core.desired.build import build
 from reconciler.core.desired.front import Front
 from reconciler.core.desired.secret_files import SecretFile, SecretFiles
@@ -23,7 +33,7 @@ from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.redaction import redact, redacted
 from reconciler.core.routes.routed import Routed
 from reconciler.sealed import SettingsFiles
-from vault_plugins.contract import PluginError
+from vault_plugins.contract import PluginError, VaultServicePlugin
 from vault_plugins.registry import Registry
 
 MAX_REDACTED: Final = 16 * 1024
@@ -31,11 +41,30 @@ MAX_REDACTED_LINES: Final = 200
 """Of a file of spec.secrets that is looked for in messages; keys and tokens are smaller."""
 
 
+SEALED_IN_COMPOSE: Final = (
+    "spec.envFrom: an encrypted file has no effect on a Compose file, because what that comes to is kept on the disk: "
+    "mount its values with spec.secrets, or use a plain file at mode 0600"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What the settings files of a service come to: `settings` by name, `files` for /run/secrets. `hidden` are the texts
+    that no message may quote, `sealed` those that come from encrypted files.
+    """
+
+    settings: Mapping[str, str] = field(repr=False)
+    files: SecretFiles = field(repr=False)
+    hidden: tuple[str, ...] = field(repr=False)
+    sealed: tuple[str, ...] = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
     `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
-    its settings files, `secret_root` where its secrets are as files.
+    its settings files, `secret_root` where its secrets are as files, `projects` reads Compose files. `keeps`: what they
+    come to is kept, so that a rollout of it can be undone.
     """
 
     registry: Registry
@@ -48,54 +77,86 @@ class Builder:
     routed: Callable[[VaultService], Routed | None] = lambda service: None
     settings: SettingsFiles = field(default_factory=SettingsFiles)
     secret_root: Callable[[str], Path] = Path("/nowhere").joinpath
+    projects: Projects | None = None
+    keeps: bool = False
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
 
         Raises VaultError, which names the plugin, the file or the field, and never a secret.
         """
-        return self._build(service, base, last=False)
+        return self._read_and_build(service, base, last=False)
 
     def rebuild(self, service: VaultService) -> Stack:
         """The stack of a spec that was good: a settings file that can no longer be read has what was last read of it."""
-        return self._build(service, Path(), last=True)
+        return self._read_and_build(service, Path(), last=True)
 
-    def _build(self, service: VaultService, base: Path, *, last: bool) -> Stack:
+    def _read_and_build(self, service: VaultService, base: Path, *, last: bool) -> Stack:
+        given = self._given(service, base, last=last)
+        self.secrets.learn(service.name, given.hidden, (service.name, service.spec.plugin))
+        if service.spec.compose is None or self.projects is None:
+            return self._build(service, self._plugin(service), given, self.policy)
+        if not Path(service.spec.compose.file or "/").is_absolute():
+            # The check that is made when it is stored, for what is only looked at.
+            service.located(base)
+        if given.sealed:
+            # What a Compose file comes to is kept on the disk.
+            raise PermanentError(SEALED_IN_COMPOSE)
+        kept = Snapshots(self.directory(service.name), self.key)
+        project = kept.project(service, self.projects, given.settings, base, keep=self.keeps)
+        self.secrets.learn(service.name, project.secrets)
+        given = replace(given, hidden=(*given.hidden, *project.secrets))
         try:
-            plugin = self.registry.get(service.spec.plugin).create()
+            adapted = adapted_to(service, project)
+            policy = with_own_directory(self.policy, project.directory)
+            stack = self._build(service, ProjectPlugin(adapted), given, policy)
+        except (PermanentError, ProjectError) as error:
+            raise located_error(error, project, given.hidden) from None
+        warnings = map(project.located, (*adapted.warnings, *stack.warnings))
+        shown = tuple(redacted(text, given.hidden) for text in warnings)
+        return replace(stack, warnings=shown, content=project.content)
+
+    def _plugin(self, service: VaultService) -> VaultServicePlugin:
+        try:
+            return self.registry.get(service.spec.plugin).create()
         except PluginError as error:
-            raise PermanentError(str(error)) from error
+            missing = "; spec.compose says which Compose file" if service.spec.plugin == COMPOSE else ""
+            raise PermanentError(f"{error}{missing}") from error
+
+    def _given(self, service: VaultService, base: Path, *, last: bool) -> _Given:
+        """What is in the settings files of a service. Raises VaultError."""
         found = [self.settings.read(base / entry.file, last=last) for entry in service.spec.env_from]
-        secrets = {name: value for each in found for name, value in each.values.items()}
+        settings = {name: value for each in found for name, value in each.values.items()}
         sealed = {value for each in found if each.sealed for value in each.values.values()}
-        secret_files = self._secret_files(service, base, last=last)
-        hidden = (
-            *secrets.values(),
-            *(text for each in secret_files.files if (text := _quotable(each.content))),
-        )
-        self.secrets.learn(service.name, hidden, (service.name, service.spec.plugin))
+        files = self._secret_files(service, base, last=last)
+        quotable = (text for each in files.files if (text := _quotable(each.content)))
+        return _Given(settings, files, (*settings.values(), *quotable), tuple(sorted(sealed)))
+
+    def _build(
+        self, service: VaultService, plugin: VaultServicePlugin, given: _Given, policy: Policy
+    ) -> Stack:
         files = MountedFiles()
         try:
             stack = build(
                 service,
                 plugin,
                 self.site(service.name),
-                secrets,
+                given.settings,
                 files.digest,
-                self.policy,
+                policy,
                 lambda other: self.precedes(other, service.name),
                 self.key,
                 front=self.front,
                 routed=self.routed(service),
-                secret_files=secret_files,
+                secret_files=given.files,
             )
         except PermanentError as error:
-            redact(error, hidden)
+            redact(error, given.hidden)
             raise
         self.secrets.learn(service.name, (), (each for w in stack.workloads for each in (w.name, w.image)))
         warnings = (*stack.warnings, *files.warnings)
-        shown = tuple(redacted(text, hidden) for text in warnings)
-        return replace(stack, warnings=shown, sealed=tuple(sorted(sealed)))
+        shown = tuple(redacted(text, given.hidden) for text in warnings)
+        return replace(stack, warnings=shown, sealed=given.sealed)
 
     def _secret_files(self, service: VaultService, base: Path, *, last: bool) -> SecretFiles:
         files = []

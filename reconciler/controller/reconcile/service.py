@@ -13,6 +13,7 @@ from reconciler.api import Status, find_condition
 from reconciler.api.errors import PermanentError, TemporaryError, VaultError
 from reconciler.api.reasons import Reason
 from reconciler.controller.reconcile import drift
+from reconciler.controller.reconcile.compose_project import with_content
 from reconciler.controller.reconcile.executor import execute
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.target import Target, choose_target, former_good
@@ -71,7 +72,8 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     if target.stack.is_stopped:
         world.journal.interrupt(target.stack, world.now())
     elif target.is_wanted:
-        world.journal.begin(target.stack, stored.resource.spec, stored.origin.commit, world.now())
+        spec = with_content(stored.resource.spec, target.stack.content)
+        world.journal.begin(target.stack, spec, stored.origin.commit, world.now())
     preview = preview_of(target.stack, world.engine, world.proxy, world.records, world.now())
     world.journal.completed(preview.assessment)
     failure = _failure(target, preview, world)

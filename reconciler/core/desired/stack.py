@@ -162,7 +162,7 @@ class Stack:
     plugin's is to run, and no workload of it has replicas. `idle`: after how many seconds without a request its web
     replicas stop, None for never; `is_asleep`: they are to be stopped now, and so have none. `sealed` are the values
     that come from encrypted files, and must be in no other file; `secret_files` are directories of the host, with the files
-    that containers have below /run/secrets.
+    that containers have below /run/secrets. `content` names what its Compose file came to, empty for another plugin.
     """
 
     name: str
@@ -184,6 +184,7 @@ class Stack:
     is_asleep: bool = False
     sealed: tuple[str, ...] = field(default=(), repr=False, compare=False)
     secret_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
+    content: str = ""
 
     @property
     def label(self) -> str:

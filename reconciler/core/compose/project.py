@@ -1,0 +1,370 @@
+"""What `docker compose config` says about a Compose file, as a fragment of a plugin.
+
+Compose has resolved the whole specification by then: variables, profiles, extends, include, short forms. What is left is
+what differs here: names that Compose gives in a project, ports of the host, images that it would build, and which service
+answers requests. Nothing of the file is left out without a warning that says where it stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+from reconciler.core.compose.interpolation import escape
+from reconciler.core.compose.mounts import BIND, VOLUME, read_mounts
+from reconciler.core.compose.needs import COMPLETED, read_needs
+from reconciler.core.compose.ports import Port, read_ports
+from reconciler.core.names import VAULT_NET
+
+DEFAULT_NETWORK: Final = "default"
+SECTIONS: Final = ("services", "networks", "volumes", "configs", "secrets")
+VARIABLES: Final = "x-vault-variables"
+"""The section of a read file that has the values of variables for configs and secrets."""
+TLS_PORTS: Final = frozenset({443, 8443})
+
+_PLACE: Final = re.compile(r"\b(?:services|networks|volumes|configs|secrets)\.[\w.\[\]*-]*[\w\]]")
+
+
+class ProjectError(ValueError):
+    """What has to be said besides the Compose file, or cannot be; the message begins with the place."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Compose file as Compose reads it: `document` is that of `docker compose config`, each `$` of a value doubled.
+
+    `directory` is that of the file, None for a text; `place_of` tells where a value is written, as `file:line`. `warnings`
+    are those of Compose, `secrets` values that no message may show. `content` names the document among those that were
+    kept; `image_prefix` is how the names of images begin that Compose builds. `files` are the texts of files that
+    containers get as they are now, because they cannot mount them.
+    """
+
+    name: str
+    document: Mapping[str, Any]
+    directory: Path | None = None
+    warnings: tuple[str, ...] = ()
+    secrets: frozenset[str] = frozenset()
+    place_of: Callable[[str], str] = lambda place: ""
+    image_prefix: str = ""
+    content: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def located(self, text: str) -> str:
+        """A message with file and line in front of what it says about a place in the file, for each of its lines."""
+        return "\n".join(map(self._located, text.split("\n")))
+
+    def _located(self, line: str) -> str:
+        found = _PLACE.search(line)
+        where = self.place_of(found[0]) if found else ""
+        if not found or not where:
+            return line
+        return f"{line[: found.start()]}{where}: {line[found.start() :]}"
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A fragment, and what was decided about it: the web service, its port, how many there are, and whether only one of
+    them at a time may write to its volumes.
+    """
+
+    fragment: dict[str, Any]
+    web: str
+    port: int
+    replicas: int | None
+    writes: bool
+    warnings: tuple[str, ...]
+
+
+def adapt(
+    project: Project,
+    *,
+    web: str | None = None,
+    port: int | None = None,
+    served: Sequence[int] = (),
+    keeps_ports: bool = False,
+    may_overlap: bool = False,
+) -> Adapted:
+    """The fragment of a project. `web` and `port` are what the manifest says, `served` are ports of the web service that
+    reach clients in another way; `keeps_ports` publishes those of the other services. `may_overlap`: the manifest says that
+    several containers of the web service may write. Raises ProjectError.
+    """
+    return _Adapter(project, list(project.warnings)).adapt(web, port, served, keeps_ports, may_overlap)
+
+
+@dataclass
+class _Adapter:
+    project: Project
+    warnings: list[str] = field(default_factory=list)
+
+    def adapt(
+        self, web: str | None, port: int | None, served: Sequence[int], keeps_ports: bool, may_overlap: bool
+    ) -> Adapted:
+        document = deepcopy({name: dict(self.project.document.get(name) or {}) for name in SECTIONS})
+        services: dict[str, dict[str, Any]] = document["services"]
+        if not services:
+            raise ProjectError("services: there are none; a profile in spec.compose.profiles may be missing")
+        for name, body in services.items():
+            self._check_home(name, body)
+            self._image(name, body)
+            body.pop("profiles", None)
+            if body.get("blkio_config"):
+                body["blkio_config"] = _in_small_letters(body["blkio_config"])
+        web = web or self._guess_web(services)
+        if web not in services:
+            raise ProjectError(
+                f"services.{web}: there is none; spec.compose.web can be {', '.join(services)}"
+            )
+        port = port or self._guess_port(web, services[web])
+        replicas = self._replicas(services[web])
+        self._ports(services, web, port, served, keeps_ports=keeps_ports)
+        self._files(document)
+        self._networks(document)
+        self._contents(document)
+        for section in ("volumes", "networks", "configs", "secrets"):
+            document[section] = {
+                name: self._own(section, name, body) for name, body in document[section].items()
+            }
+        writes = not may_overlap and (replicas or 1) == 1 and self._writes(web, services[web])
+        return Adapted(document, web, port, replicas, writes, tuple(self.warnings))
+
+    # Which service, which port
+
+    def _guess_web(self, services: Mapping[str, Mapping[str, Any]]) -> str:
+        awaited = {
+            need.service
+            for body in services.values()
+            for need in read_needs(body.get("depends_on"))
+            if need.condition == COMPLETED
+        }
+        runs = {
+            n: body for n, body in services.items() if n not in awaited and body.get("restart") != "no"
+        } or services
+        found: dict[str, Sequence[int]] = {}
+        for key in ("ports", "expose"):
+            found = {name: ports for name, body in runs.items() if (ports := _http_ports(body, key))}
+            if found:
+                break
+        candidates = found or dict.fromkeys(runs, ())
+        if len(candidates) != 1:
+            shown = ", ".join(
+                f"{name} ({', '.join(map(str, ports)) or 'no port'})" for name, ports in candidates.items()
+            )
+            raise ProjectError(
+                f"services: which one answers requests? set spec.compose.web to one of: {shown}"
+            )
+        (web,) = candidates
+        why = "no other service publishes a port for HTTP" if found else "there is no other service"
+        if len(services) > 1:
+            self.warnings.append(f"services.{web}: is the web service, since {why} (spec.compose.web)")
+        return web
+
+    def _guess_port(self, web: str, body: Mapping[str, Any]) -> int:
+        ports = _http_ports(body, "ports") or _http_ports(body, "expose")
+        if len(ports) > 1:
+            ports = [port for port in ports if port not in TLS_PORTS] or ports
+        if len(ports) != 1:
+            shown = f" to one of: {', '.join(map(str, ports))}" if ports else ""
+            raise ProjectError(
+                f"services.{web}: on which port does it answer requests? set spec.compose.port{shown}"
+            )
+        self.warnings.append(
+            f"services.{web}: is asked on port {ports[0]}, the only one for HTTP (spec.compose.port)"
+        )
+        return ports[0]
+
+    def _replicas(self, body: dict[str, Any]) -> int | None:
+        deploy = body.get("deploy") or {}
+        found = deploy.pop("replicas", None) if isinstance(deploy, dict) else None
+        scale = body.pop("scale", None)
+        found = scale if found is None else found
+        return found if isinstance(found, int) else None
+
+    def _writes(self, web: str, body: Mapping[str, Any]) -> bool:
+        """Whether two containers of it would write to the same place, as they never do under Compose."""
+        for at, mount in enumerate(read_mounts(body.get("volumes"))):
+            if mount.source and not mount.read_only and mount.kind in (BIND, VOLUME):
+                self.warnings.append(
+                    f"services.{web}.volumes[{at}]: {web} writes to it, so its container is stopped before the next one "
+                    "starts, and requests wait for it; if two may write at once, set spec.strategy.type: RollingUpdate"
+                )
+                return True
+        return False
+
+    # What differs
+
+    def _check_home(self, name: str, body: Mapping[str, Any]) -> None:
+        for at, mount in enumerate(read_mounts(body.get("volumes"))):
+            home = "/" if self.project.directory is None else f"{self.project.directory}/"
+            if mount.is_bind and mount.source.replace("$$", "$").removeprefix(home).startswith("~"):
+                raise ProjectError(
+                    f"services.{name}.volumes[{at}]: it is in a user's home, and the controller has none; write its path"
+                )
+
+    def _image(self, name: str, body: dict[str, Any]) -> None:
+        """An image that Compose would build is one that has been built: its name is the one that Compose gives it."""
+        if body.pop("build", None) is None:
+            return
+        image = body.setdefault("image", escape(f"{self.project.image_prefix}-{name}"))
+        self.warnings.append(
+            f"services.{name}.build: is not built by the controller; it runs the image {image} of this machine: run "
+            f"`docker compose build {name}`, and again after a change, which is then rolled out"
+        )
+
+    def _ports(
+        self,
+        services: Mapping[str, dict[str, Any]],
+        web: str,
+        port: int,
+        served: Sequence[int],
+        *,
+        keeps_ports: bool,
+    ) -> None:
+        for name, body in services.items():
+            if name != web and keeps_ports:
+                continue
+            for at, entry in enumerate(body.pop("ports", None) or ()):
+                place = f"services.{name}.ports[{at}]"
+                for one in read_ports([entry]):
+                    if warning := self._not_published(name, place, one, entry, web, port, served):
+                        self.warnings.append(warning)
+            if name == web:
+                body.pop("expose", None)
+
+    def _not_published(
+        self, name: str, place: str, one: Port, entry: Any, web: str, port: int, served: Sequence[int]
+    ) -> str:
+        published = entry.get("published") if isinstance(entry, Mapping) else None
+        what = f"{place}: {f'{published} → ' if published else ''}{one}"
+        if name == web and one.target == port and one.protocol == "tcp":
+            return (
+                f"{what} moves to HAProxy, which listens on spec.ports.http or for the routes"
+                if published
+                else ""
+            )
+        if name == web and one.target in served:
+            return ""
+        if name == web and one.protocol == "tcp" and one.target in TLS_PORTS:
+            return f"{what} is not published; a listener of a VaultGateway speaks TLS, and spec.route leads requests here"
+        if name == web and one.protocol == "tcp":
+            return f"{what} is not published; spec.tcp gives it a port of a VaultGateway"
+        if name == web:
+            return f"{what} is not published: HAProxy serves TCP only"
+        return (
+            f"{what} is not published on the host; services of the project reach it as {name}:{one.target}. Admission "
+            "profile privileged publishes it, which the operator allows with --allow-privileged"
+        )
+
+    def _files(self, document: dict[str, Any]) -> None:
+        """Files whose text is here become configs that have it."""
+        for section in ("configs", "secrets"):
+            for body in document[section].values():
+                text = self.project.files.get(_unescaped((body or {}).get("file")))
+                if text is not None:
+                    del body["file"]
+                    body["content"] = escape(text)
+        for service, body in document["services"].items():
+            kept, configs = [], []
+            for entry, mount in zip(body.get("volumes") or (), read_mounts(body.get("volumes")), strict=True):
+                text = (
+                    self.project.files.get(_unescaped(mount.source))
+                    if mount.is_bind and mount.read_only
+                    else None
+                )
+                if text is None:
+                    kept.append(entry)
+                    continue
+                if body.get("read_only") is True:
+                    raise ProjectError(
+                        f"services.{service}.volumes{mount.place}: a file of a commit is copied into the container, and "
+                        "read_only: true forbids that; leave it out, or build the file into the image"
+                    )
+                name = f"file-{sha256(mount.source.encode()).hexdigest()[:12]}"
+                document["configs"][name] = {"content": escape(text)}
+                configs.append({"source": name, "target": mount.target})
+            if configs:
+                body["volumes"] = kept
+                body["configs"] = [*(body.get("configs") or ()), *configs]
+
+    def _networks(self, document: dict[str, Any]) -> None:
+        """The project's default network is the one where HAProxy reaches its services."""
+        networks = document["networks"]
+        body = self._own("networks", DEFAULT_NETWORK, networks.get(DEFAULT_NETWORK))
+        if DEFAULT_NETWORK in networks and not body and VAULT_NET not in networks:
+            del networks[DEFAULT_NETWORK]
+            for service in document["services"].values():
+                own = service.get("networks")
+                if isinstance(own, dict) and DEFAULT_NETWORK in own:
+                    service["networks"] = {
+                        VAULT_NET if name == DEFAULT_NETWORK else name: how for name, how in own.items()
+                    }
+
+    def _own(self, section: str, name: str, body: Any) -> dict[str, Any]:
+        """An entry without the name that Compose gives it in the project, and without what is empty."""
+        kept = {key: value for key, value in dict(body or {}).items() if value not in (None, {}, [])}
+        if kept.get("name") == escape(f"{self.project.name}_{name}") and not kept.get("external"):
+            del kept["name"]
+        return kept
+
+    def _contents(self, document: dict[str, Any]) -> None:
+        """Configs and secrets of variables get their value here: the controller's own variables are none of theirs."""
+        values = self.project.document.get(VARIABLES) or {}
+        for section in ("configs", "secrets"):
+            for name, body in document[section].items():
+                variable = body.get("environment") if isinstance(body, dict) else None
+                if variable is None:
+                    continue
+                if values.get(variable) is None:
+                    raise ProjectError(
+                        f"{section}.{name}.environment: {variable} is not set; set it in spec.env, spec.envFrom or .env"
+                    )
+                body.pop("environment")
+                body["content"] = values[variable]
+        # Compose writes the content of a secret into no container, but that of a config.
+        with_content = {name for name, body in document["secrets"].items() if "content" in body}
+        for name in with_content:
+            document["configs"][f"secret-{name}"] = {"content": document["secrets"].pop(name)["content"]}
+        for body in document["services"].values() if with_content else ():
+            _move_secrets(body, with_content)
+
+
+def _unescaped(text: Any) -> str:
+    return str(text or "").replace("$$", "$")
+
+
+def _move_secrets(body: dict[str, Any], names: set[str]) -> None:
+    kept, configs = [], list(body.get("configs") or ())
+    for entry in body.get("secrets") or ():
+        source = entry.get("source") if isinstance(entry, Mapping) else entry
+        if source not in names:
+            kept.append(entry)
+            continue
+        target = str(entry.get("target") or source) if isinstance(entry, Mapping) else str(source)
+        place = target if target.startswith("/") else f"/run/secrets/{target}"
+        configs.append({"source": f"secret-{source}", "target": place})
+    body.pop("secrets", None)
+    if kept:
+        body["secrets"] = kept
+    if configs:
+        body["configs"] = configs
+
+
+def _in_small_letters(value: Any) -> Any:
+    """Compose 2.26 prints some keys as Go calls them (`Path`), and reads them as its specification does."""
+    if isinstance(value, Mapping):
+        return {str(key).lower(): _in_small_letters(item) for key, item in value.items()}
+    return [_in_small_letters(item) for item in value] if isinstance(value, list) else value
+
+
+def _http_ports(body: Mapping[str, Any], key: str) -> list[int]:
+    return list(dict.fromkeys(_candidates(body.get(key))))
+
+
+def _candidates(value: Any) -> Iterator[int]:
+    for port in read_ports(value):
+        if port.may_be_http:
+            yield port.target
