@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import VaultError
 from reconciler.sources.git.address import in_repository, split_place
@@ -17,7 +17,10 @@ from reconciler.sources.git.worktree import WorkTree
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
-__all__ = ["Place", "WorkTree", "place_of"]
+__all__ = ["Place", "WorkTree", "commit_new", "place_of"]
+
+IGNORE: Final = ".gitignore"
+IGNORED: Final = "# Settings and secrets of services\n*.env\n"
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,21 @@ def _clone_of(
     with tempfile.TemporaryDirectory(prefix="vaultctl-") as directory:
         tree = WorkTree.clone(address, Path(directory), environ)
         yield Place(tree.root / relative, tree)
+
+
+def commit_new(files: Sequence[Path], message: str, environ: Mapping[str, str]) -> str:
+    """Commit files that were just written, in a new repository if they are in none; files of settings are kept out of it.
+
+    Returns what was done. Raises VaultError.
+    """
+    directory = files[0].absolute().parent
+    tree = WorkTree.around(directory, environ)
+    begun = ""
+    if tree is None:
+        tree, begun = WorkTree.begin(directory, environ), f"began a repository in {directory}; "
+    ignored = tree.root / IGNORE
+    paths = [path.absolute() for path in files]
+    if not ignored.exists():
+        ignored.write_text(IGNORED, encoding="utf-8")
+        paths.append(ignored)
+    return f"{begun}committed {tree.commit_new(paths, message)}"

@@ -6,7 +6,7 @@ commit holds only the one change.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from reconciler.api import PermanentError
@@ -37,6 +37,13 @@ class WorkTree:
         git = Git(environ, config=address.config(), secrets=address.secrets)
         words = ("clone", "--quiet", "--depth=1", f"--branch={address.branch}", "--", address.url, ".")
         git.run(*words, cwd=directory, timeout=CLONE_SECONDS)
+        return cls(directory, git)
+
+    @classmethod
+    def begin(cls, directory: Path, environ: Mapping[str, str]) -> WorkTree:
+        """A new repository in this directory. Raises GitError."""
+        git = Git(environ, config=())
+        git.run("init", "--quiet", "--initial-branch=main", cwd=directory)
         return cls(directory, git)
 
     @property
@@ -88,6 +95,13 @@ class WorkTree:
         """Commit only this file and return the commit. Raises GitError with git's reason."""
         self._git.run("commit", "--quiet", f"--message={message}", "--only", "--", str(path), cwd=self.root)
         return self._git.run("rev-parse", "HEAD", cwd=self.root)
+
+    def commit_new(self, paths: Sequence[Path], message: str) -> str:
+        """Commit these files, which may be new, and nothing else; returns the short commit. Raises GitError."""
+        names = [str(path) for path in paths]
+        self._git.run("add", "--", *names, cwd=self.root)
+        self._git.run("commit", "--quiet", f"--message={message}", "--only", "--", *names, cwd=self.root)
+        return self._git.run("rev-parse", "--short", "HEAD", cwd=self.root)
 
     def push(self) -> None:
         """Push the branch to its upstream. Raises GitError."""
