@@ -107,6 +107,10 @@ class VaultServicePlugin(ABC):
     def get_containers(self) -> Iterable[str]:
         """Return the names of the services that answer web requests."""
 
+    def warnings(self, env: Mapping[str, str]) -> Iterable[str]:
+        """Return what the operator should know about these settings, one sentence each; nothing by default."""
+        return ()
+
     def resolve_port(self, env: Mapping[str, str]) -> int:
         """Return the TCP port inside the container: `VAULT_WEB_PORT`, or the plugin's own.
 

@@ -21,6 +21,7 @@ from typing import Final, TypeAlias
 
 from vault_plugins.contract import PluginError, PluginMetadata, VaultServicePlugin
 from vault_plugins.failures import BrokenPlugin, BrokenPluginError, broken_by
+from vault_plugins.later_dialect import adapted, is_later, originals_modules
 from vault_plugins.permissions import open_to_others
 
 MAX_DEPTH: Final = 4
@@ -138,10 +139,11 @@ def load(candidate: Candidate, *, again: bool = False) -> LoadedPlugin:
     if isinstance(candidate, DirectoryPlugin) and (problem := open_to_others(candidate.path.parent)):
         raise BrokenPluginError(BrokenPlugin(candidate.name, candidate.path, problem))
     try:
-        with _IMPORTS, _no_bytecode():
+        with _IMPORTS, _no_bytecode(), originals_modules(candidate.path):
             module = candidate.import_module(again=again)
         attribute = candidate.entry_point.attr if isinstance(candidate, EntryPointPlugin) else ""
-        plugin = _plugin_class(module, attribute)()
+        found = _plugin_class(module, attribute)
+        plugin = (adapted(found, candidate.path) if is_later(found) else found)()
         _check(plugin)
     except (Exception, SystemExit) as error:
         raise BrokenPluginError(broken_by(error, candidate.name, candidate.path)) from error

@@ -55,13 +55,15 @@ def test_every_service_is_kept_within_limits_and_stops_in_its_own_time(slug: str
 
 
 @pytest.mark.parametrize("slug", ["filebrowser", "paperless"])
-def test_a_single_writer_refuses_a_second_replica_with_the_reason(slug: str) -> None:
+def test_a_single_writer_may_have_a_second_replica_with_a_warning(slug: str) -> None:
     plugin = discover([]).get(slug).create()
     assert plugin.single_writer
-    with pytest.raises(PluginSettingError, match=r"^2 replicas would .* set spec.replicas to 1"):
-        plugin.build_compose({**SECRETS, "VAULT_WEB_REPLICAS": "2"})
-    with pytest.raises(PluginSettingError, match=r"set spec.replicas to 1"):
-        plugin.resolve_replicas({"VAULT_WEB_REPLICAS": "2"})
+    assert plugin.warnings(SECRETS) == []
+    twice = {**SECRETS, "VAULT_WEB_REPLICAS": "2"}
+    (warning,) = plugin.warnings(twice)
+    assert re.match(r"2 replicas .* set spec\.replicas to 1", warning)
+    (web,) = plugin.get_containers()
+    assert plugin.build_compose(twice)["services"][web]["deploy"]["replicas"] == 2
 
 
 @pytest.mark.parametrize(

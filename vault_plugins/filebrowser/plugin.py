@@ -1,13 +1,14 @@
 """File Browser: a directory of files in the web browser, with users and shares.
 
 Its users and settings are in one BoltDB file that only one process at a time can open. So there is one replica, and a
-change stops the old container before the new one starts.
+change stops the old container before the new one starts. More than one replica is allowed, as in the original, with a
+warning that says what breaks.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from vault_plugins import PluginSettingError, VaultServicePlugin
+from vault_plugins import VaultServicePlugin
 
 SERVICE: Final = "filebrowser"
 IMAGE: Final = "filebrowser/filebrowser:v2.63.2"
@@ -68,11 +69,11 @@ class FilebrowserPlugin(VaultServicePlugin):
     def get_containers(self) -> list[str]:
         return [SERVICE]
 
-    def resolve_replicas(self, env: Mapping[str, str]) -> int:
-        replicas = super().resolve_replicas(env)
-        if replicas > 1:
-            raise PluginSettingError(
-                f"{replicas} replicas would share one database file that only one of them can open; "
-                "set spec.replicas to 1"
-            )
-        return replicas
+    def warnings(self, env: Mapping[str, str]) -> list[str]:
+        replicas = self.resolve_replicas(env)
+        if replicas == 1:
+            return []
+        return [
+            f"{replicas} replicas share one database file that only one of them can open: the others wait for it and do "
+            "not become ready, and a rollout stalls; set spec.replicas to 1"
+        ]

@@ -65,14 +65,15 @@ class PaperlessPlugin(VaultServicePlugin):
     def get_containers(self) -> list[str]:
         return [WEB]
 
-    def resolve_replicas(self, env: Mapping[str, str]) -> int:
-        replicas = super().resolve_replicas(env)
-        if replicas > 1:
-            raise PluginSettingError(
-                f"{replicas} replicas would each schedule the same tasks and write the same search index; "
-                "set spec.replicas to 1 and PAPERLESS_WEBSERVER_WORKERS to what you need"
-            )
-        return replicas
+    def warnings(self, env: Mapping[str, str]) -> list[str]:
+        replicas = self.resolve_replicas(env)
+        if replicas == 1:
+            return []
+        return [
+            f"{replicas} replicas each schedule the same tasks, consume the same files and write the same search index: "
+            "documents are imported twice and the index is damaged; set spec.replicas to 1 and "
+            "PAPERLESS_WEBSERVER_WORKERS to what you need"
+        ]
 
     def _web(self, env: Mapping[str, str], database: Mapping[str, str]) -> dict[str, Any]:
         port = self.resolve_port(env)
