@@ -17,7 +17,9 @@ __all__ = ["main"]
 def main() -> NoReturn:
     """Run the verb of the command line, and exit with one of the codes of `exit_codes.py`."""
     from reconciler.cli import garbage
+    from reconciler.cli.memory import forbid_core_dumps
 
+    forbid_core_dumps()
     garbage.collect_rarely()
     # Pydantic would search the installed distributions for plugins of its own.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")

@@ -88,10 +88,7 @@ class Session:
     def wire(self, *, verbose: bool, workers: int | None = None, resync: float | None = None) -> Application:
         """Set the log up and wire an application. `verbose` logs the controller's actions, not only errors."""
         from reconciler.cli import log
-        from reconciler.sealed.memory import forbid_core_dumps
         from reconciler.wiring import wire
-
-        forbid_core_dumps()
 
         application = wire(self.options(workers=workers, resync=resync))
         self._hides.append(application.secrets.hide)

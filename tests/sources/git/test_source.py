@@ -374,7 +374,7 @@ def test_a_push_cannot_read_files_of_the_machine(make: Make, repository: Reposit
 def test_nor_give_them_to_containers_as_secrets(make: Make, repository: Repository, file: str) -> None:
     secrets = f", secrets: [{{name: own, file: own.age}}, {{name: x, file: {file}}}]"
     repository.commit({"apps/wiki.yaml": manifest("wiki", secrets), "apps/own.age": "sealed\n"})
-    loaded = make().load()
+    loaded = make(repository.bare).load()
     assert not loaded.complete
     (problem,) = loaded.problems
     assert (problem.field, problem.message) == ("spec.secrets[1].file", "is outside of the repository")

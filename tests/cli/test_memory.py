@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 DIES = "import os, signal, sys\n{}\nos.kill(os.getpid(), signal.SIGSEGV)\n"
-FORBIDS = "from reconciler.sealed.memory import forbid_core_dumps; forbid_core_dumps()"
+FORBIDS = "from reconciler.cli.memory import forbid_core_dumps; forbid_core_dumps()"
 FORBIDS_A_CHILD = f"{FORBIDS}; os.execlp('sh', 'sh', '-c', 'kill -SEGV $$')"
 
 
