@@ -34,6 +34,13 @@ spec:
   dependsOn: [other]
   deletionPolicy: Delete
 """
+COMPOSE_FILES: Final = (
+    "x-a: &a {env_file: a.env}\nservices:\n  web: {<<: *a, image: 'w:1', ports: ['80:80', 12:34]}\n  b: {extends: web}\n",
+    "include: [other.yaml, {path: [other.yaml], project_directory: ., env_file: a.env}]\nservices:\n  web:\n    image: w\n",
+    "services:\n  web:\n    extends: {file: ./other.yaml, service: b}\n    env_file:\n    - {path: a.env, required: no}\n"
+    "    - ./x/../a.env\n    label_file: a.env\n---\nservices: {web: {command: !reset null, tty: yes}}\n",
+    "{services: {b: {image: b, env_file: [a.env, '$A/../b.env'], environment: {A: , B: |\n x\n }}}}\n",
+)
 _TWO: Final = """\
 apiVersion: vault.internal/v1alpha1
 kind: VaultService

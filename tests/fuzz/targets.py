@@ -34,9 +34,11 @@ from reconciler.app.selecting import FIELDS as FIELDS_OF_OBJECTS
 from reconciler.core.admission.policy import Profile
 from reconciler.core.admission.rules import FIELDS, RULES
 from reconciler.core.compose.interpolation import escape
+from reconciler.core.compose.source_text import read_source, steps_of
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site
 from reconciler.engines.compose.file import dump
+from reconciler.engines.compose.project_files import collect
 from reconciler.engines.compose.rows import read_row, service_of_event
 from reconciler.engines.errors import EngineError
 from reconciler.proxy.haproxy.config import read_back
@@ -102,6 +104,30 @@ def env_file(random: Random, directory: Path) -> None:
         _complain(error.problems, path, secret=seeds.CANARY)
     else:
         "".join(settings.values()).encode()
+
+
+def compose_file(random: Random, directory: Path) -> None:
+    """A Compose file and one that it may name. Compose itself is not asked: it gets what comes out of this."""
+    for name, samples in (("compose.yaml", seeds.COMPOSE_FILES), ("other.yaml", seeds.COMPOSE_FILES)):
+        (directory / name).write_bytes(mutate_bytes(random.choice(samples), random, samples))
+    (directory / "a.env").write_text("A=1\n")
+    stage = directory / "stage"
+    try:
+        files = collect(directory, "compose.yaml", lambda beside, texts: list(texts), stage)
+    except ManifestError as error:
+        for problem in error.problems:
+            assert problem.path.parent == directory
+            assert problem.message
+            _printable(str(problem))
+        return
+    for name, source in files.sources.items():
+        for each in source.references:
+            assert Path(each.text).is_relative_to(stage), "a name that was not checked"
+        again = read_source(files.text_of(name).decode())
+        assert [(each.place, each.text) for each in again.references] == [
+            (each.place, each.text) for each in source.references
+        ], "Compose would read another name"
+        files.written(steps_of("services.web.ports[0]"))
 
 
 class _Plugin(VaultServicePlugin):
@@ -207,6 +233,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "manifest": manifest,
     "question": question,
     "env file": env_file,
+    "Compose file": compose_file,
     "fragment": fragment,
     "haproxy.cfg": haproxy_config,
     "HAProxy's answer": haproxy_answer,

@@ -24,6 +24,7 @@ from reconciler.api.compose_file import ComposeFile
 from reconciler.api.errors import ManifestError, PermanentError, Problem
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.project import VARIABLES, Project
+from reconciler.core.compose.shape import escaped
 from reconciler.core.compose.source_text import steps_of
 from reconciler.core.desired.revision import digest
 from reconciler.core.redaction import redacted
@@ -202,7 +203,9 @@ class _Reading:
         try:
             output, _ = self._run(file, env_files=[*(probe / name for name in beside), self.root / DECLARED])
         except _RefusedError as refused:
-            problem = Problem(Path(self.compose.file or INLINE), 0, 0, "", f"docker compose: {refused}")
+            problem = Problem(
+                Path(self.compose.file or INLINE), 0, 0, "", f"docker compose: {escaped(str(refused))}"
+            )
             raise ManifestError([problem]) from None
         shutil.rmtree(probe)
         found = json.loads(output).get(VARIABLES)
@@ -236,7 +239,7 @@ class _Reading:
             if unknown := _UNKNOWN.search(said):
                 place = f"{place}.{unknown[1]}"
             path, line = files.written(steps_of(place))
-            problem = Problem(path, line, 1 if line else 0, "", f"docker compose: {said}")
+            problem = Problem(path, line, 1 if line else 0, "", f"docker compose: {escaped(said)}")
             raise ManifestError([problem]) from None
 
     def _run(self, *compose_files: Path, env_files: Sequence[Path]) -> tuple[str, str]:
@@ -308,7 +311,7 @@ def _content(file: Any) -> str:
 
 def _warnings(said: str) -> list[str]:
     found = (json.loads(f'"{text}"') for text in _WARNING.findall(said))
-    return [text for text in dict.fromkeys(found) if _OBSOLETE not in text]
+    return [escaped(text) for text in dict.fromkeys(found) if _OBSOLETE not in text]
 
 
 def _not_read(files: ProjectFiles) -> Iterator[str]:

@@ -16,6 +16,7 @@ from stat import S_ISREG
 from typing import Final, TypeAlias
 
 from reconciler.api.errors import ManifestError, Problem
+from reconciler.core.compose.shape import escaped
 from reconciler.core.compose.source_text import Reference, SourceError, SourceText, What, read_source
 
 MAX_FILES: Final = 64
@@ -66,7 +67,7 @@ def stamp(path: Path) -> Stamp:
     """What tells two versions of a file apart; None for one that is not there."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
 
@@ -286,4 +287,4 @@ def _secrets(content: bytes) -> Iterator[str]:
 
 
 def _problem(path: Path, line: int, message: str, suggestion: str) -> ManifestError:
-    return ManifestError([Problem(path, line, 1 if line else 0, "", message, suggestion)])
+    return ManifestError([Problem(path, line, 1 if line else 0, "", escaped(message), suggestion)])
