@@ -24,7 +24,7 @@ from reconciler.sealed.sops.document import read_document
 __all__ = ["Reader", "edit_file", "encrypt_file", "readers", "rotate_files"]
 
 READABLE: Final = 0o644
-"""The mode of what everybody may read, as Git keeps it."""
+"""The mode of what all may read, as Git keeps it."""
 SETTINGS_SUFFIXES: Final = (".env", f".env{AGE_SUFFIX}")
 
 

@@ -89,7 +89,7 @@ def retype(tree: dict[str, Any]) -> None:
         (lambda tree: tree["sops"].update(key_groups=[{}]), "", "uses key_groups of SOPS"),
         (lambda tree: tree["sops"].update(encrypted_comment_regex="x"), "", "uses encrypted_comment_regex"),
         (lambda tree: tree["sops"].update(age=[], pgp=[{"fp": "A"}]), "", "is encrypted only by pgp"),
-        (lambda tree: tree["sops"].update(age=[]), "", "is encrypted to nobody"),
+        (lambda tree: tree["sops"].update(age=[]), "", "is encrypted to no recipient"),
         (lambda tree: tree["sops"].update(age=[{"recipient": "age1x"}]), "", "is no metadata of SOPS"),
         (lambda tree: tree["sops"]["age"][0].update(enc="x"), "", "is truncated, or was changed"),
         (

@@ -53,7 +53,7 @@ def decrypt(text: str, path: Path, keys: Sequence[Key]) -> dict[str, str]:
 def _data_key(document: Document, path: Path, keys: Sequence[Key]) -> bytes:
     if not document.age:
         others = ", ".join(name for name in MANAGERS if document.metadata.get(name))
-        how = f"only by {others}" if others else "to nobody"
+        how = f"only by {others}" if others else "to no recipient"
         raise sealed_error(
             path,
             document.line,
