@@ -27,7 +27,9 @@ VARIABLES: Final = "x-vault-variables"
 """The section of a read file that has the values of variables for configs and secrets."""
 TLS_PORTS: Final = frozenset({443, 8443})
 
-_PLACE: Final = re.compile(r"\b(?:services|networks|volumes|configs|secrets)\.[\w.\[\]*-]*[\w\]]")
+_PLACE: Final = re.compile(
+    r"\b(?:services|networks|volumes|configs|secrets)\.[\w.\[\]*-]*[\w\]]|\bservice '(?P<service>[\w.-]+)'"
+)
 
 
 class ProjectError(ValueError):
@@ -60,8 +62,10 @@ class Project:
 
     def _located(self, line: str) -> str:
         found = _PLACE.search(line)
-        where = self.place_of(found[0]) if found else ""
-        if not found or not where:
+        if not found:
+            return line
+        where = self.place_of(f"services.{found['service']}" if found["service"] else found[0])
+        if not where:
             return line
         return f"{line[: found.start()]}{where}: {line[found.start() :]}"
 

@@ -55,6 +55,7 @@ PROBE: Final = ".vault-probe"
 
 _WARNING: Final = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _PLACE: Final = re.compile(r"\b(services|networks|volumes|configs|secrets)\.[\w.-]+|service \"([^\"]+)\"")
+_NAMED_TWICE: Final = re.compile(r"can't set (container_name) and ([\w.-]+)")
 _UNKNOWN: Final = re.compile(r"Additional property (\S+) is not allowed")
 _VALIDATING: Final = re.compile(r"^validating \S+: ")
 _OBSOLETE: Final = "`version` is obsolete"
@@ -234,7 +235,7 @@ class _Reading:
             return self._run(*compose_files, env_files=env_files)
         except _RefusedError as refused:
             said = _VALIDATING.sub("", self._as_there(str(refused), files.directory))
-            found = _PLACE.search(said)
+            found = _NAMED_TWICE.search(said) or _PLACE.search(said)
             place = (f"services.{found[2]}" if found[2] else found[0]) if found else ""
             if unknown := _UNKNOWN.search(said):
                 place = f"{place}.{unknown[1]}"

@@ -227,9 +227,13 @@ def test_a_path_in_a_home_is_refused(source: str) -> None:
 
 
 def test_messages_say_where_in_each_of_their_lines() -> None:
-    lines = {"services.app.ports[0]": "c.yaml:3", "volumes.data.name": "c.yaml:9"}
+    lines = {"services.app.ports[0]": "c.yaml:3", "services.app": "c.yaml:2", "volumes.data.name": "c.yaml:9"}
     located = Project(NAME, {}, place_of=lambda place: lines.get(place, "")).located
     assert located("services.app.ports[0]: no") == "c.yaml:3: services.app.ports[0]: no"
+    assert (
+        located("plugin 'x': service 'app' has a network_mode")
+        == "plugin 'x': c.yaml:2: service 'app' has a network_mode"
+    )
     assert located("refused:\n  volumes.data.name: no\n  networks.x.name: no") == (
         "refused:\n  c.yaml:9: volumes.data.name: no\n  networks.x.name: no"
     )

@@ -248,6 +248,10 @@ def test_variables_in_names_of_files_are_resolved_before_the_check(tmp_path: Pat
         ("services:\n  a: {image: x, depends_on: [b]}\n", "compose.yaml:2:1: docker compose: service"),
         ("services:\n  a:\n    image: ${T:?a tag}\n", "compose.yaml:3:1: docker compose: error while interpolating"),
         ("services:\n  a:\n    image: x\n    volumes: ['nope:/x']\n", "compose.yaml:2:1: docker compose: service"),
+        (
+            "services:\n  a:\n    image: x\n    container_name: b\n    deploy: {replicas: 2}\n",
+            "compose.yaml:2:1: docker compose: services.deploy.replicas: can't set container_name and a",
+        ),
         ("services: {a: {image: x}}\nfoo: 1\n", "compose.yaml: docker compose: "),
     ],
 )  # fmt: skip
