@@ -107,7 +107,7 @@ class VaultServicePlugin(ABC):
     def get_containers(self) -> Iterable[str]:
         """Return the names of the services that answer web requests."""
 
-    def warnings(self, env: Mapping[str, str]) -> Iterable[str]:
+    def operator_warnings(self, env: Mapping[str, str]) -> Iterable[str]:
         """Return what the operator should know about these settings, one sentence each; nothing by default."""
         return ()
 

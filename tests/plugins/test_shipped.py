@@ -58,9 +58,9 @@ def test_every_service_is_kept_within_limits_and_stops_in_its_own_time(slug: str
 def test_a_single_writer_may_have_a_second_replica_with_a_warning(slug: str) -> None:
     plugin = discover([]).get(slug).create()
     assert plugin.single_writer
-    assert plugin.warnings(SECRETS) == []
+    assert plugin.operator_warnings(SECRETS) == []
     twice = {**SECRETS, "VAULT_WEB_REPLICAS": "2"}
-    (warning,) = plugin.warnings(twice)
+    (warning,) = plugin.operator_warnings(twice)
     assert re.match(r"2 replicas .* set spec\.replicas to 1", warning)
     (web,) = plugin.get_containers()
     assert plugin.build_compose(twice)["services"][web]["deploy"]["replicas"] == 2

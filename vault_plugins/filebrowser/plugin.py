@@ -69,7 +69,7 @@ class FilebrowserPlugin(VaultServicePlugin):
     def get_containers(self) -> list[str]:
         return [SERVICE]
 
-    def warnings(self, env: Mapping[str, str]) -> list[str]:
+    def operator_warnings(self, env: Mapping[str, str]) -> list[str]:
         replicas = self.resolve_replicas(env)
         if replicas == 1:
             return []

@@ -65,7 +65,7 @@ class PaperlessPlugin(VaultServicePlugin):
     def get_containers(self) -> list[str]:
         return [WEB]
 
-    def warnings(self, env: Mapping[str, str]) -> list[str]:
+    def operator_warnings(self, env: Mapping[str, str]) -> list[str]:
         replicas = self.resolve_replicas(env)
         if replicas == 1:
             return []

@@ -70,7 +70,7 @@ def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fr
         raw = plugin.build_compose({name: value.replace("$", "$$") for name, value in settings.items()})
         web = tuple(dict.fromkeys(map(str, plugin.get_containers())))
         dependencies = tuple(dict.fromkeys(map(str, plugin.dependencies)))
-        warnings = [escaped(str(text)) for text in plugin.warnings(settings)]
+        warnings = [escaped(str(text)) for text in plugin.operator_warnings(settings)]
     fragment = _Reader(slug).read(raw, web, dependencies, settings)
     fragment.warnings.extend(warnings)
     return fragment
