@@ -294,8 +294,10 @@ class HAProxyGateways:
 
     def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
         """See GatewayProxy.change_routes."""
+        # Only those that differ: one that has to wait for a processor takes long to tell all.
+        changed = {name: request.maps[name] for name in request.changed}
         with suppress(ProxyAwayError):
-            self._haproxy(stack, request.slot).change_maps(request.maps)
+            self._haproxy(stack, request.slot).change_maps(changed)
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See GatewayProxy.reload."""
