@@ -275,8 +275,8 @@ def test_no_request_is_taken_for_the_body_of_another(guarded: GatewayWorld) -> N
     one = ["curl", "--max-time", "20", "--output", "/dev/null", "--write-out", "%{http_code}", *url]
     statuses = []
     for _ in range(30):
-        # Refused by the replica before it has read the body.
-        subprocess.run([*one, "--data-binary", "1234"], capture_output=True, timeout=30, check=True)
+        # Refused by the replica before it has read the body; it then closes, and the answer may be lost with that.
+        subprocess.run([*one, "--data-binary", "1234"], capture_output=True, timeout=30, check=False)
         statuses.append(subprocess.run(one, capture_output=True, text=True, timeout=30, check=True).stdout)
 
     assert statuses == ["200"] * 30
