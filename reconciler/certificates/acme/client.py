@@ -130,9 +130,11 @@ class AcmeServer:
             )
             try:
                 answer = self._post(directory["newOrder"], order)
-            except errors.ConflictError:
-                # That certificate was replaced already, perhaps by an order that a crash made us forget.
-                if "replaces" not in optional:
+            except (errors.ConflictError, messages.Error) as error:
+                # That certificate was replaced already, perhaps by an order that a crash made us forget, or the server does
+                # not find it, as pebble just after it has issued it.
+                known = isinstance(error, messages.Error) and _code(error) != "serverInternal"
+                if "replaces" not in optional or known:
                     raise
                 answer = self._post(directory["newOrder"], order.update(replaces=None))
             body = messages.Order.from_json(answer.json())

@@ -110,6 +110,9 @@ def test_from_an_account_to_a_certificate(pebble: Pebble, answers: dict[str, str
     assert server.place(names, profile=None, replaces=certificate.renewal_id).url
     # The one that it replaces is replaced already, so it is ordered as any other.
     assert server.place(names, profile=None, replaces=certificate.renewal_id).url
+    # And so is one that replaces what the server does not find.
+    authority, _, _ = certificate.renewal_id.partition(".")
+    assert server.place(names, profile=None, replaces=f"{authority}.AQ").url
     server.close()
 
 
