@@ -85,8 +85,13 @@ class GatewayStage:
         self._manifest("VaultGateway", self.name, {**common, **self.spec})
 
     def serve(self, service: str, **route: Any) -> None:
-        """A service with a route to its own host, which nothing but the gateway acts on."""
+        """A service with a route to its own host, which nothing but the gateway acts on. So its network comes first: no pass
+        over the service tells the gateway of it.
+        """
         name = self._full(service)
+        network = f"vault-{name}_vault-net"
+        if network not in docker("network", "ls", "--format={{.Name}}").split():
+            docker("network", "create", f"--label=com.docker.compose.project=vault-{name}", network)
         plain = {"gateway": self.name, "hostnames": [f"{service}.test"], "tls": {"redirect": False}, **route}
         spec = {"plugin": "whoami", "suspend": True, "route": plain}
         self._manifest("VaultService", name, spec)
@@ -140,8 +145,6 @@ class GatewayStage:
         """One more replica of a service, in the pool that the gateway gave it."""
         name = self._full(service)
         network = f"vault-{name}_vault-net"
-        if network not in docker("network", "ls", "--format={{.Name}}").split():
-            docker("network", "create", f"--label=com.docker.compose.project=vault-{name}", network)
         docker(
             "run", "--detach", "--no-healthcheck", f"--name=vault-{name}-web-1", f"--hostname={service}",
             f"--label=com.docker.compose.project=vault-{name}", f"--network={network}", REPLICA_IMAGE,
