@@ -85,8 +85,8 @@ class GatewayStage:
         self._manifest("VaultGateway", self.name, {**common, **self.spec})
 
     def serve(self, service: str, **route: Any) -> None:
-        """A service with a route to its own host, which nothing but the gateway acts on. So its network comes first: no pass
-        over the service tells the gateway of it.
+        """A service with a route to its own host, which nothing but the gateway acts on. So its network comes first: no
+        pass over the service tells the gateway of it.
         """
         name = self._full(service)
         network = f"vault-{name}_vault-net"
