@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-__all__ = ["DEFAULT_NAME", "LIFE", "challenge_certificate", "new_key", "self_signed", "signing_request"]
+__all__ = [
+    "DEFAULT_NAME",
+    "LIFE",
+    "challenge_certificate",
+    "load_key",
+    "new_key",
+    "self_signed",
+    "signing_request",
+]
 
 LIFE: Final = timedelta(days=397)
 """As long as browsers accept a certificate for that a user has trusted."""
@@ -46,7 +54,7 @@ def signing_request(key: str, names: Iterable[str]) -> bytes:
 
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     builder = builder.add_extension(_alternative_names(names), critical=False)
-    return builder.sign(_loaded(key), SHA256()).public_bytes(Encoding.PEM)
+    return builder.sign(load_key(key), SHA256()).public_bytes(Encoding.PEM)
 
 
 def self_signed(names: Iterable[str], now: datetime, life: timedelta = LIFE) -> Bundle:
@@ -73,7 +81,7 @@ def _bundle(
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     text = new_key()
-    key = _loaded(text)
+    key = load_key(text)
     # Browsers and keychains tell such certificates apart by this name.
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vault-reconciler self-signed")])
     builder = (
@@ -100,10 +108,12 @@ def _alternative_names(names: Iterable[str]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName([x509.DNSName(name) for name in sorted(names)])
 
 
-def _loaded(key: str) -> EllipticCurvePrivateKey:
+def load_key(key: str) -> EllipticCurvePrivateKey:
+    """The key of a PEM text. Raises ValueError for any other one than `new_key` makes."""
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     loaded = load_pem_private_key(key.encode(), password=None)
-    assert isinstance(loaded, EllipticCurvePrivateKey)
+    if not isinstance(loaded, EllipticCurvePrivateKey):
+        raise ValueError("not an EC key")
     return loaded

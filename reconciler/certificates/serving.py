@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler import files
-from reconciler.certificates.self_signed import BACKDATED, LIFE, new_key
+from reconciler.certificates.self_signed import BACKDATED, LIFE, load_key, new_key
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -36,7 +36,7 @@ def ensure(directory: Path, names: Collection[str], now: datetime) -> None:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     authority, authority_key = _pair(directory, AUTHORITY, _AUTHORITY_KEY)
     if authority is None or authority_key is None or _is_old(authority, now):
-        authority_key = _loaded(new_key())
+        authority_key = load_key(new_key())
         authority = _signed(
             "vault-reconciler API", None, authority_key, authority_key, AUTHORITY_LIFE, (), now
         )
@@ -49,7 +49,7 @@ def ensure(directory: Path, names: Collection[str], now: datetime) -> None:
         or not _is_signed_by(certificate, authority)
         or not set(names) <= _names_of(certificate)
     ):
-        key = _loaded(new_key())
+        key = load_key(new_key())
         certificate = _signed("vault-reconciler API server", authority, key, authority_key, LIFE, names, now)
         _write(directory, CERTIFICATE, KEY, certificate, key)
 
@@ -61,7 +61,7 @@ def _pair(
 
     try:
         found = x509.load_pem_x509_certificate((directory / certificate).read_bytes())
-        return found, _loaded((directory / key).read_text())
+        return found, load_key((directory / key).read_text())
     except (OSError, ValueError):
         return None, None
 
@@ -152,16 +152,6 @@ def _is_signed_by(certificate: x509.Certificate, authority: x509.Certificate) ->
     except (InvalidSignature, ValueError, TypeError):
         return False
     return True
-
-
-def _loaded(key: str) -> EllipticCurvePrivateKey:
-    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    loaded = load_pem_private_key(key.encode(), password=None)
-    if not isinstance(loaded, EllipticCurvePrivateKey):
-        raise ValueError("not an EC key")
-    return loaded
 
 
 def _write(
