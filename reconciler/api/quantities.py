@@ -23,6 +23,8 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
+from reconciler.api.moments import format_moment
+
 __all__ = [
     "ByteSize",
     "Duration",
@@ -128,10 +130,6 @@ def _check_timestamp_text(value: str) -> str:
     return value
 
 
-def _format_timestamp(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def _whole_if_possible(value: float) -> float | int:
     return int(value) if value.is_integer() else value
 
@@ -174,7 +172,7 @@ Percent = Annotated[
 Timestamp = Annotated[
     datetime,
     BeforeValidator(_parse_timestamp),
-    PlainSerializer(_format_timestamp, return_type=str),
+    PlainSerializer(format_moment, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 """An aware datetime in UTC; written as RFC 3339 with whole seconds."""

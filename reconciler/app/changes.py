@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.edit import ANNOTATION, LABEL
 from reconciler.api.errors import VaultError
+from reconciler.api.moments import format_moment
 from reconciler.app.revisions import changes_back_to, choose
 
 if TYPE_CHECKING:
@@ -153,13 +154,13 @@ def resume_rollouts(name: str) -> Change:
 
 def restart(name: str, now: datetime) -> Change:
     """Replace every web replica once, as a rollout to a new revision."""
-    moment = _written(now)
+    moment = format_moment(now)
     return Change({"restartedAt": moment}, lambda old: f"restart({name}): {moment}")
 
 
 def rotate(name: str, now: datetime) -> Change:
     """Replace every web replica that exists now by one of the same revision."""
-    moment = _written(now)
+    moment = format_moment(now)
     return Change({"rotatedAt": moment}, lambda old: f"rotate({name}): {moment}")
 
 
@@ -170,8 +171,3 @@ def undo(stored: StoredObject[Any], records: Sequence[RevisionRecord], number: i
     record = choose(records, number)
     fields = changes_back_to(record, stored.resource.spec)
     return Change(fields, lambda old: f"undo({stored.name}): back to revision {record.number}")
-
-
-def _written(now: datetime) -> str:
-    """A moment as manifests write it: RFC 3339, in UTC, whole seconds."""
-    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

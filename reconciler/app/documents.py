@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.kinds import NAMESPACE
+from reconciler.api.moments import format_moment
 from reconciler.app.revisions import redacted
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def resource_document(
     document: dict[str, Any] = stored.resource.model_copy(update={"status": status}).to_document()
     document["metadata"]["namespace"] = NAMESPACE
     if since is not None:
-        document["metadata"]["creationTimestamp"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        document["metadata"]["creationTimestamp"] = format_moment(since)
     return document
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.api import TemporaryError
 from reconciler.api.crd import custom_resource_definition
 from reconciler.api.kinds import KINDS, NAMESPACE, Ref
-from reconciler.app.cluster.documents import document, written
+from reconciler.api.moments import format_moment
+from reconciler.app.cluster.documents import document
 from reconciler.app.cluster.events import KIND, event_documents
 from reconciler.app.cluster.writing import Writer
 from reconciler.certificates import serving
@@ -156,7 +157,9 @@ def _uids(versions: Versions) -> Mapping[tuple[str, str], str]:
 
 def _collections(versions: Versions, state: Path) -> Mapping[str, Collection]:
     # They exist since the state directory does; only its own time is known.
-    born = {"creationTimestamp": written(utc_now().fromtimestamp(state.stat().st_ctime, utc_now().tzinfo))}
+    born = {
+        "creationTimestamp": format_moment(utc_now().fromtimestamp(state.stat().st_ctime, utc_now().tzinfo))
+    }
     definitions = [_definition(custom_resource_definition(each), born) for each in KINDS.values()]
     fixed: dict[str, Any] = {
         NAMESPACES.kind: Fixed(NAMESPACES, [_namespace(born)], versions),

@@ -26,6 +26,7 @@ from reconciler.api import PermanentError, TemporaryError
 from reconciler.api.formats import ServiceName
 from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.api.model import AS_STORED
+from reconciler.api.moments import format_moment
 from reconciler.api.reasons import Reason
 from reconciler.store import files
 from reconciler.store.base import (
@@ -392,7 +393,7 @@ def _handed_over(
     old, new = (
         each.model_dump(mode="json", by_alias=True) for each in (before.resource, _located(resource, origin))
     )
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = format_moment(datetime.now(UTC))
     by = "vaultctl" if origin.kind == "apply" else origin.kind
     after = managed.changed(old, new, managed.managers_of(known), by, now, sets_of(resource.of_kind))
     return managed.written(after)

@@ -6,18 +6,18 @@ The metadata that a server sets is derived from what is stored, so that the stat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID, uuid5
 
-from reconciler.api.kinds import NAMESPACE
+from reconciler.api.moments import format_moment
 from reconciler.app.documents import resource_document
 
 if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
     from reconciler.store.base import StoredObject
 
-__all__ = ["ORIGIN", "TEARDOWN", "document", "uid_of", "written"]
+__all__ = ["ORIGIN", "TEARDOWN", "document", "uid_of"]
 
 TEARDOWN: Final = "vault.internal/teardown"
 """The finalizer of an object that is being deleted: it stays until the controller has removed what runs."""
@@ -29,13 +29,8 @@ _UIDS: Final = UUID("4f0f3c4e-5b0c-4c53-9d3c-0a9c1f5d7a10")
 
 def document(stored: StoredObject[Any], status: Any, since: datetime) -> Mapping[str, Any]:
     """The document, without its resourceVersion. `since` is when the object was created."""
-    whole = resource_document(stored, status)
-    metadata: dict[str, Any] = {
-        **whole["metadata"],
-        "namespace": NAMESPACE,
-        "uid": uid_of(stored.ref, since),
-        "creationTimestamp": written(since),
-    }
+    whole = resource_document(stored, status, since)
+    metadata: dict[str, Any] = {**whole["metadata"], "uid": uid_of(stored.ref, since)}
     for name in ("labels", "annotations"):
         if not metadata.get(name):
             metadata.pop(name, None)
@@ -44,7 +39,7 @@ def document(stored: StoredObject[Any], status: Any, since: datetime) -> Mapping
     api = stored.api
     finalizers = list(api.finalizers) if api else []
     if deletion := stored.deletion or (api.deletion if api else None):
-        metadata["deletionTimestamp"] = written(deletion.requested_at)
+        metadata["deletionTimestamp"] = format_moment(deletion.requested_at)
         metadata["deletionGracePeriodSeconds"] = 0
         finalizers.append(TEARDOWN)
     if finalizers:
@@ -59,8 +54,3 @@ def document(stored: StoredObject[Any], status: Any, since: datetime) -> Mapping
 def uid_of(ref: Ref, since: datetime) -> str:
     """Another one for an object that is made again under the same name."""
     return str(uuid5(_UIDS, f"{ref}/{since.timestamp():.6f}"))
-
-
-def written(moment: datetime) -> str:
-    """A moment as Kubernetes writes it: RFC 3339, in UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

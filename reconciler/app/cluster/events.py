@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.kinds import API_VERSION, NAMESPACE
-from reconciler.app.cluster.documents import written
+from reconciler.api.moments import format_moment
 
 if TYPE_CHECKING:
     from reconciler.store.base import Event
@@ -33,7 +33,7 @@ def _document(event: Event, uid: str, node: str) -> dict[str, Any]:
     subject = {"kind": event.kind, "namespace": NAMESPACE, "name": event.name, "apiVersion": API_VERSION}
     if not event.kind:
         subject = {"kind": "Node", "name": node, "apiVersion": "v1"}
-    first, last = written(event.first_time), written(event.last_time)
+    first, last = format_moment(event.first_time), format_moment(event.last_time)
     # The same event is counted, not repeated: what tells events apart makes the name.
     identity = "\0".join((event.kind, event.name, event.reason, event.message, event.first_time.isoformat()))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:DIGITS]

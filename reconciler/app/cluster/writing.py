@@ -21,10 +21,10 @@ from reconciler.api.kinds import Kind, Ref
 from reconciler.api.list_types import sets_of
 from reconciler.api.managed import Manager, Operation
 from reconciler.api.manifest import Manifest
+from reconciler.api.moments import format_moment
 from reconciler.api.server_set import LAST_APPLIED
 from reconciler.app.changes import Change
 from reconciler.app.cluster.documents import document
-from reconciler.app.cluster.documents import written as moment
 from reconciler.app.cluster.written import (
     FieldValidation,
     InvalidError,
@@ -107,7 +107,7 @@ class Writer:
         """
         sent = _named(sent)
         written = read(sent, kind, validation)
-        managers = managed.created(sent, by, operation, moment(self.now()), sets_of(kind))
+        managers = managed.created(sent, by, operation, format_moment(self.now()), sets_of(kind))
         written = replace(written, api=replace(written.api, managed_fields=managed.written(managers)))
         ref = written.resource.ref
         if self.objects.of(kind).get(ref.name) is not None:
@@ -177,7 +177,7 @@ class Writer:
         stored = its.get(ref.name)
         if stored is None:
             return self.create(ref.kind, config, validation, by=by, dry_run=dry_run, operation="Apply"), True
-        now, is_set = moment(self.now()), sets_of(ref.kind)
+        now, is_set = format_moment(self.now()), sets_of(ref.kind)
         applied: list[managed.Applied] = []
 
         def change(live: Document) -> Document:
@@ -199,7 +199,9 @@ class Writer:
                 # A client may hand fields over; an empty entry forgets all managers.
                 entries = [each for each in given if each] if isinstance(given, list) else [given]
                 return _managers({"metadata": {"managedFields": entries}})
-            return managed.changed(before, sent, _managers(before), by, moment(self.now()), sets_of(ref.kind))
+            return managed.changed(
+                before, sent, _managers(before), by, format_moment(self.now()), sets_of(ref.kind)
+            )
 
         return manage
 
