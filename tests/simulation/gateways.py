@@ -21,7 +21,7 @@ from reconciler.controller.reconcile import gateway as gateway_controller
 from reconciler.controller.reconcile import service as controller
 from reconciler.controller.reconcile import world
 from reconciler.controller.reconcile.result import Result
-from reconciler.controller.reconcile.routing import Router, Routing, settle_objects
+from reconciler.controller.reconcile.routing import Router, Routing
 from reconciler.controller.report.journal import Journal
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.history import History
@@ -115,6 +115,7 @@ class GatewaySimulation(Simulation):
         """Make the world of gateways beside that of Simulation."""
         self.gateways = MemoryGateways(self.machine, self.clock)
         self.mine = self.objects.of(VAULT_GATEWAY)
+        self._routes = Router(self.objects)
         self.shared = GatewayServers(self.sites, self.clock, _NoEvents(), self.gateways, self.gateways.at)
         self.doors = Doors(self.proxy, self.gateways, self.sites)
         self.gateway_judge = GatewayJudge(
@@ -130,16 +131,11 @@ class GatewaySimulation(Simulation):
 
     def routing(self) -> Routing:
         """The routes of all objects, as every pass settles them."""
-        stamp = (self.objects.stamp(), self.mine.stamp())
-        if self._settled is None or self._settled[0] != stamp:
-            self._settled = (stamp, settle_objects(self.objects))
-        return self._settled[1]
+        return self._routes.settled()
 
     def tables(self) -> Mapping[str, Table]:
         """What is wanted of each gateway."""
         return self.routing().tables
-
-    _settled: tuple[object, Routing] | None = None
 
     # The history
 
