@@ -20,7 +20,7 @@ from reconciler.core.names import CONTROL_NET, GATEWAY
 from reconciler.core.plan import operations
 from tests.e2e.docker_cli import containers, docker
 from tests.e2e.leftovers import left_overs
-from tests.e2e.load import Load, read_ledger
+from tests.e2e.load import ANSWER_SECONDS, Load, read_ledger
 from tests.e2e.mortal import When
 from tests.e2e.outcome import Outcome
 from tests.e2e.proof import LONG_HOLD, harsh_stage
@@ -33,8 +33,8 @@ REPLICAS: Final = 2
 BOOT_SECONDS: Final = "0.2"
 """Short: a new replica is told apart from an old one by who answers, not by how long it takes."""
 
-ANSWER_SECONDS: Final = 20.0
-"""Nothing that happens here takes as long; what has no answer by then will never have one."""
+CUT_SECONDS: Final = 20.0
+"""How long a client waits where connections lose their other side: what has no answer by then will never have one."""
 
 WEB_IMAGE: Final = "vault-reconciler/whoami:latest"
 PROXY_IMAGE: Final = "haproxy:3.0"
@@ -98,7 +98,7 @@ class CrashStage:
         stage, costly = self.stage, point.kind in COSTLY
         if costly:
             self.change(point)
-        with Load(stage.port, patience=ANSWER_SECONDS) as load:
+        with Load(stage.port, patience=CUT_SECONDS if costly else ANSWER_SECONDS) as load:
             mortal = (sys.executable, "-m", "tests.e2e.mortal", point.when, point.kind)
             with stage.controller(mortal) as controller:
                 if not costly:

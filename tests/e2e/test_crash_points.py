@@ -37,7 +37,7 @@ def survivor(request: pytest.FixtureRequest) -> Iterator[CrashStage]:
 )
 def test_a_controller_that_is_killed_and_started_again(point: CrashPoint, survivor: CrashStage) -> None:
     survived = survivor.survive(point)
-    assert not survived.broken, survivor.stage.story()
+    assert not survived.broken, f"{survived}\n{survivor.stage.story()}"
     assert not survived.left
 
 
