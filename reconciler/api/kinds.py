@@ -38,11 +38,12 @@ NAMESPACE: Final = "default"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of `kubectl get`: its title and the JSONPath of its value (Kubernetes dialect)."""
+    """A column of `kubectl get`: title and JSONPath of the value (Kubernetes dialect). `wide`: only of `-o wide`."""
 
     title: str
     type: Literal["string", "integer", "date"]
     path: str
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
     from reconciler.engines.compose.cli import ComposeCli
+    from reconciler.engines.compose.instances import ComposeInstances
 
 WORKERS: Final = 8
 """Containers started or removed in parallel; more are not faster with one engine."""
@@ -81,6 +82,13 @@ class ComposeEngine:
         from reconciler.engines.compose.cli import ComposeCli
 
         return ComposeCli(self._api.host)
+
+    @cached_property
+    def instances(self) -> ComposeInstances:
+        """Single containers, which only views of what runs need."""
+        from reconciler.engines.compose.instances import ComposeInstances
+
+        return ComposeInstances(self._api)
 
     def close(self) -> None:
         """Close all connections; requested stops continue in the engine."""

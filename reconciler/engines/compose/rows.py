@@ -76,7 +76,7 @@ def _read_row(
         id=row["Id"],
         name=row["Names"][0].lstrip("/") if row.get("Names") else row["Id"][:12],
         workload=marks.get(COMPOSE_SERVICE, ""),
-        role=_role(marks.get(labels.ROLE)),
+        role=read_role(marks.get(labels.ROLE)),
         revision=marks.get(labels.REVISION, ""),
         state=State(row["State"]),
         health=next((health for text, health in _HEALTH.items() if text in status), Health.NONE),
@@ -132,7 +132,8 @@ def service_of_event(event: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _role(text: str | None) -> Role:
+def read_role(text: str | None) -> Role:
+    """The role that a label says; that of a container of an earlier release, without one."""
     return Role(text) if text in set(Role) else Role.DEPENDENCY
 
 
