@@ -6,7 +6,7 @@ never raise into a pass, because a full disk must not prevent healing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +98,7 @@ class StoredObject(Generic[ResourceT]):
     `problem_reason` is the same as one CamelCase word.
 
     `resource.metadata.generation` counts changes of its spec, and its settings files are absolute.
+    `evicted` are containers that are to be replaced, by their IDs, and when that was asked for.
     `requested_at` marks the last request for a pass, whether or not the spec changed; the status has the mark of the
     last request that a pass has answered.
     """
@@ -109,6 +110,7 @@ class StoredObject(Generic[ResourceT]):
     problem_reason: str = Reason.INVALID_MANIFEST
     requested_at: str | None = None
     api: ApiMetadata | None = None
+    evicted: Mapping[str, datetime] | None = None
 
     @property
     def name(self) -> str:
@@ -282,6 +284,9 @@ class WritableObjects(Objects[ResourceT, StatusT], Protocol[ResourceT, StatusT])
         self, resource: ResourceT, origin: Origin, api: ApiMetadata, before: StoredObject[ResourceT] | None
     ) -> StoredObject[ResourceT]:
         """Like `apply`, with the metadata of API clients, if the object is still `before`. Raises ChangedError."""
+
+    def request_eviction(self, name: str, container: str, among: Collection[str], now: datetime) -> None:
+        """Request the replacement of a container; `among` are those that there are. No-op without an object."""
 
 
 def refs(objects: Objects[Any, Any]) -> tuple[Ref, ...]:

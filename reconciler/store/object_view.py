@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
     from reconciler.store.objects import ObjectStore
 
-_NULLABLE: Final = frozenset({"api", "deletion", "revision", "requested_at", "last_handled_reconcile_at"})
+_NULLABLE: Final = frozenset(
+    {"api", "deletion", "evicted", "revision", "requested_at", "last_handled_reconcile_at"}
+)
 """Fields that are omitted while they are None; if any other field is missing, the models read the file."""
 
 

@@ -12,7 +12,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -213,7 +213,14 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         metadata = resource.metadata.model_copy(update={"generation": generation})
         wanted = located.model_copy(update={"metadata": metadata, "status": None})
         asked = api.deletion if api and not api.finalizers else None
-        after = StoredObject(wanted, origin, deletion or asked, requested_at=mark, api=api)
+        after = StoredObject(
+            wanted,
+            origin,
+            deletion or asked,
+            requested_at=mark,
+            api=api,
+            evicted=before.evicted if before else None,
+        )
         if after != before:
             self._write(after)
         return after
@@ -235,6 +242,15 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             if api.finalizers and stored.deletion is None:
                 return replace(stored, api=replace(api, deletion=deletion))
             return replace(stored, deletion=deletion)
+
+        self._change(name, requested)
+
+    def request_eviction(self, name: str, container: str, among: Collection[str], now: datetime) -> None:
+        """Request the replacement of a container. Former requests for containers that are gone are forgotten."""
+
+        def requested(stored: StoredObject[ResourceT]) -> StoredObject[ResourceT]:
+            kept = {key: when for key, when in (stored.evicted or {}).items() if key in among}
+            return replace(stored, evicted={container: now, **kept})
 
         self._change(name, requested)
 

@@ -121,6 +121,8 @@ def read_scene(text: str) -> Scene:
         stack = replace(stack, idle=idle["after"])
         if sleeps(stack, observed, settled=idle["settled"]):
             stack = asleep(stack)
+    if evicted := told.get("evicted"):
+        stack = replace(stack, evicted=frozenset(f"{name:_<12}"[:12] + "0" * 52 for name in evicted))
     names = {
         workload.revision: f"<{workload.image}>"
         for other in reversed(stacks.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,6 +79,11 @@ class MemoryObjects:
 
     def request_pass(self, name: str, requested_at: str) -> None:
         self._objects[name] = replace(self._objects[name], requested_at=requested_at)
+
+    def request_eviction(self, name: str, container: str, among: Collection[str], now: datetime) -> None:
+        kept = {key: when for key, when in (self._objects[name].evicted or {}).items() if key in among}
+        self._objects[name] = replace(self._objects[name], evicted={container: now, **kept})
+        self._changes += 1
 
     def remove(self, name: str) -> None:
         for known in (self._objects, self._status, self._since):

@@ -108,3 +108,16 @@ def test_a_former_release_ignores_it(objects: ObjectStore, written: Written) -> 
     path = objects.directory("a") / "object.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "laterField": {"a": 1}}))
     assert found(objects).resource.spec.plugin == "whoami"
+
+
+def test_evictions_of_containers_that_are_gone_are_forgotten(objects: ObjectStore, written: Written) -> None:
+    objects.apply(written("a"), ORIGIN)
+    objects.request_eviction("a", "first", ["first", "second"], NOW)
+    objects.request_eviction("a", "second", ["first", "second"], NOW)
+    assert found(objects).evicted == {"first": NOW, "second": NOW}
+    objects.apply(written("a", "replicas: 2"), ORIGIN)
+    assert found(objects).evicted == {"first": NOW, "second": NOW}
+    objects.request_eviction("a", "third", ["second", "third"], NOW)
+    assert set(found(objects).evicted or ()) == {"second", "third"}
+    objects.request_eviction("never", "third", [], NOW)
+    assert objects.names() == ("a",)

@@ -67,6 +67,8 @@ def reconcile(name: str, world: World) -> Result:
 def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     """Observe, report, execute. A failed rollout is rejected here, and the next pass rolls back."""
     target = choose_target(stored.resource, world.build, world.rebuild, world.records)
+    if stored.evicted:
+        target = replace(target, stack=replace(target.stack, evicted=frozenset(stored.evicted)))
     if closed := _closed(target.stack, world):
         return _wait_for_gateway(stored, before, target.stack, closed, world)
     if target.stack.is_stopped:

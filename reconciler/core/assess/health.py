@@ -5,7 +5,7 @@ The states are those of the rollout table in docs/rollouts.md: dead, warming, un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -100,11 +100,12 @@ def judge(
     now: datetime,
     rotated_at: datetime | None = None,
     lost: str = "",
+    evicted: Collection[str] = (),
 ) -> Replica:
     """Assess one container; `deadline`: seconds from its creation within which it has to become ready.
 
     `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet. `lost`: the
-    namespace that it was created for and does not live in, if there is one.
+    namespace that it was created for and does not live in, if there is one. `evicted`: the IDs of those to replace.
     """
     member = members.get(container.short)
     host = container.addresses.get(VAULT_NET)
@@ -113,7 +114,9 @@ def judge(
     # A proxy's check of another address does not apply to it.
     found = member if member is not None and member.addresses == {address} else None
     accepted = workload.accepts(container.revision)
-    asked = rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
+    asked = container.id in evicted or (
+        rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
+    )
     # A clock that was set back does not extend the deadline.
     seen = _find_phase(container, workload, found, abs(container.age(now)) < deadline)
     if lost and seen.phase is not Phase.DEAD:
@@ -151,7 +154,16 @@ def judge_replicas(
     ]
     deadline, asked = stack.strategy.progress_deadline, stack.rotated_at
     return tuple(
-        judge(c, workload, members, deadline, now, asked, lost_namespace(c, workload, observed, now))
+        judge(
+            c,
+            workload,
+            members,
+            deadline,
+            now,
+            asked,
+            lost_namespace(c, workload, observed, now),
+            stack.evicted,
+        )
         for c, workload in mine
     )
 

@@ -158,11 +158,12 @@ class Stack:
 
     `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
     its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the host ports of a
-    VaultGateway. Web replicas that were created before `rotated_at` are replaced on request. `is_stopped`: nothing of the
-    plugin's is to run, and no workload of it has replicas. `idle`: after how many seconds without a request its web
-    replicas stop, None for never; `is_asleep`: they are to be stopped now, and so have none. `sealed` are the values
-    that come from encrypted files, and must be in no other file; `secret_files` are directories of the host, with the files
-    that containers have below /run/secrets. `content` names what its Compose file came to, empty for another plugin.
+    VaultGateway. Web replicas that were created before `rotated_at` are replaced on request, and so are those with the
+    IDs `evicted`. `is_stopped`: nothing of the plugin's is to run, and no workload of it has replicas. `idle`: after how
+    many seconds without a request its web replicas stop, None for never; `is_asleep`: they are to be stopped now, and so
+    have none. `sealed` are the values that come from encrypted files, and must be in no other file; `secret_files` are
+    directories of the host, with the files that containers have below /run/secrets. `content` names what its Compose file
+    came to, empty for another plugin.
     """
 
     name: str
@@ -175,6 +176,7 @@ class Stack:
     strategy: Strategy
     rotation: Rotation | None = None
     rotated_at: datetime | None = None
+    evicted: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
     kind: Kind = VAULT_SERVICE
     listens: tuple[int, ...] = ()

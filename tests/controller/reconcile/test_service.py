@@ -103,6 +103,23 @@ def _deaths(memory: MemoryWorld, stack: Stack) -> int:
     return sum(map(len, memory.records.deaths(NAME, revisions, BEGINNING - timedelta(1)).values()))
 
 
+def test_a_replica_that_is_evicted_is_replaced_and_no_other(memory: MemoryWorld) -> None:
+    memory.wish(replicas=3)
+    memory.converge()
+    before = {each.id for each in memory.web()}
+    evicted = min(before)
+    memory.objects.request_eviction(NAME, evicted, before, memory.now())
+    memory.once()
+    assert evicted in {each.id for each in memory.web()}, "it was removed before another one serves"
+    memory.converge()
+    after = {each.id for each in memory.web()}
+    assert before - after == {evicted}
+    assert len(after) == 3
+    # The request is done: another pass does nothing.
+    memory.converge()
+    assert {each.id for each in memory.web()} == after
+
+
 def test_a_suspended_service_is_left_alone(memory: MemoryWorld) -> None:
     memory.wish()
     memory.converge()
