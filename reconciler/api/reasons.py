@@ -64,6 +64,7 @@ class Reason(StrEnum):
         "conditions",
         "A gateway is to be deleted, and services still have routes on it; it serves on until they have none.",
     )
+    ENGINE_READY = "EngineReady", "conditions", "The engine answers: of the Node in the Kubernetes API."
     PENDING = "Pending", "conditions", "No pass has looked at the newest spec yet."
 
     # Of what cannot be used: a manifest, a spec, a commit, a revision.

@@ -12,27 +12,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.api import TemporaryError
-from reconciler.api.crd import custom_resource_definition
-from reconciler.api.kinds import KINDS, NAMESPACE, Ref
-from reconciler.api.moments import format_moment
+from reconciler.api import TemporaryError, VaultError
+from reconciler.api.kinds import Ref
 from reconciler.app.cluster.documents import document
-from reconciler.app.cluster.events import KIND, event_documents
+from reconciler.app.cluster.events import KIND, Posted, event_documents
+from reconciler.app.cluster.measuring import Measuring
+from reconciler.app.cluster.pods import node_document
+from reconciler.app.cluster.running import Running
 from reconciler.app.cluster.writing import Writer
 from reconciler.certificates import serving
 from reconciler.cli.about import VERSION
+from reconciler.cli.api_documents import fixed_collections
 from reconciler.store.audit import Audit
 from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
 from reconciler.store.versions import Versions
+from reconciler.web.kube import discovery
 from reconciler.web.kube.app import Api, create_app
-from reconciler.web.kube.collection import Collection, Fixed, Refreshed, Stored
-from reconciler.web.kube.served import CRDS, EVENTS, NAMESPACES, WATCHED
+from reconciler.web.kube.collection import Measured, Refreshed, Stored
+from reconciler.web.kube.served import (
+    EVENTS,
+    NODE_METRICS,
+    NODES,
+    POD_METRICS,
+    PODS,
+    WATCHED,
+)
 from reconciler.web.kube.watching import Bells
 from reconciler.web.server import Server, Tls, parse_listen
 from reconciler.wiring import utc_now
 
 if TYPE_CHECKING:
+    from reconciler.store.versions import Document
     from reconciler.wiring import Application
 
 __all__ = ["DIRECTORY", "Parts", "assemble", "serving_api"]
@@ -69,13 +80,16 @@ def serving_api(application: Application, listen: str, roots: tuple[Path, ...] =
         threading.Thread(target=_keep_looking, args=(parts, stop), name="events", daemon=True),
     ]
     try:
-        with Server(create_app(parts.api), host, port, tls) as server:
+        with Server(create_app(parts.api), host, port, tls, websockets=True) as server:
             for thread in watching:
                 thread.start()
             try:
                 yield server.url
             finally:
+                # First, because clients connect again as soon as their watch ends.
+                server.leave()
                 stop.set()
+                parts.api.running.end()
                 parts.api.bells.close()
                 for thread in watching:
                     thread.join(STOP_SECONDS)
@@ -103,13 +117,32 @@ def assemble(application: Application, roots: tuple[Path, ...] = ()) -> Parts:
     bells = Bells()
     versions.tell(bells.ring)
     one_at_a_time = threading.Lock()
+    uids, node = _Uids(versions), os.uname().nodename
 
     def look_at_events() -> None:
         with one_at_a_time:
             events = application.history.events(limit=EVENTS_SHOWN)
-            now = event_documents(events, _uids(versions), os.uname().nodename)
+            now = event_documents(events, uids.all(), node)
             gone = {(KIND, name): None for name in versions.names(KIND)}
             versions.record({**gone, **now})
+
+    running = Running(
+        application.engine.instances, application.objects, versions, uids.of, node, application.secrets.hide
+    )
+    measuring = Measuring(running)
+    since = utc_now().fromtimestamp(state.stat().st_ctime, utc_now().tzinfo)
+    version = discovery.version(VERSION)["gitVersion"]
+
+    def look_at_node() -> None:
+        try:
+            machine = running.instances.machine()
+        except VaultError:
+            machine = None
+        versions.record({(NODES.kind, node): node_document(node, machine, since, version)})
+
+    def post(event: Posted) -> None:
+        records = application.history.of(event.ref.kind)
+        records.record_event(event.ref.name, event.type, event.reason, event.message, utc_now())
 
     def newest(ref: Ref) -> Mapping[str, Any] | None:
         observer.look([ref])
@@ -117,12 +150,22 @@ def assemble(application: Application, roots: tuple[Path, ...] = ()) -> Parts:
         return json.loads(found.text) if found else None
 
     api = Api(
-        {**_collections(versions, state), KIND: Refreshed(EVENTS, versions, look_at_events)},
+        {
+            **{served.kind: Stored(served, versions) for served in WATCHED},
+            **fixed_collections(versions, since),
+            KIND: Refreshed(EVENTS, versions, look_at_events),
+            PODS.kind: Refreshed(PODS, versions, running.look, running.begin),
+            NODES.kind: Refreshed(NODES, versions, look_at_node),
+            POD_METRICS.kind: Measured(POD_METRICS, versions, measuring.pods),
+            NODE_METRICS.kind: Measured(NODE_METRICS, versions, measuring.nodes),
+        },
         Tokens(state, utc_now),
         bells,
         utc_now,
         VERSION,
         Writer(application.objects, application.build, newest, utc_now, roots),
+        running,
+        post,
         Audit(state).write,
     )
     return Parts(
@@ -147,63 +190,26 @@ def _keep_looking(parts: Parts, stop: threading.Event) -> None:
             _log.warning("the Kubernetes API does not see events: %s", error)
 
 
-def _uids(versions: Versions) -> Mapping[tuple[str, str], str]:
-    return {
-        (served.kind, each.name): json.loads(each.text)["metadata"]["uid"]
-        for served in WATCHED
-        for each in versions.documents(served.kind)[1]
-    }
+class _Uids:
+    """The UIDs of objects, each read once for a version of its document."""
 
+    def __init__(self, versions: Versions) -> None:
+        self._versions = versions
+        self._read: dict[tuple[str, str], tuple[int, str]] = {}
 
-def _collections(versions: Versions, state: Path) -> Mapping[str, Collection]:
-    # They exist since the state directory does; only its own time is known.
-    born = {
-        "creationTimestamp": format_moment(utc_now().fromtimestamp(state.stat().st_ctime, utc_now().tzinfo))
-    }
-    definitions = [_definition(custom_resource_definition(each), born) for each in KINDS.values()]
-    fixed: dict[str, Any] = {
-        NAMESPACES.kind: Fixed(NAMESPACES, [_namespace(born)], versions),
-        CRDS.kind: Fixed(CRDS, definitions, versions),
-    }
-    return {**{served.kind: Stored(served, versions) for served in WATCHED}, **fixed}
+    def of(self, ref: Ref) -> str | None:
+        """That of an object; None when there is none."""
+        found = self._versions.document(ref.kind.name, ref.name)
+        return None if found is None else self._uid(found)
 
+    def all(self) -> Mapping[tuple[str, str], str]:
+        """Those of all objects by kind and name."""
+        documents = (each for served in WATCHED for each in self._versions.documents(served.kind)[1])
+        return {(each.kind, each.name): self._uid(each) for each in documents}
 
-def _namespace(born: Mapping[str, Any]) -> dict[str, Any]:
-    labels = {"kubernetes.io/metadata.name": NAMESPACE}
-    return {
-        "metadata": {"name": NAMESPACE, "uid": _uid(f"namespace/{NAMESPACE}"), "labels": labels, **born},
-        "spec": {"finalizers": ["kubernetes"]},
-        "status": {"phase": "Active"},
-    }
-
-
-def _definition(definition: Mapping[str, Any], born: Mapping[str, Any]) -> dict[str, Any]:
-    """A CRD as a server shows it once it is established."""
-    name = definition["metadata"]["name"]
-    conditions = [
-        {
-            "type": type_,
-            "status": "True",
-            "reason": reason,
-            "message": "",
-            "lastTransitionTime": born["creationTimestamp"],
-        }
-        for type_, reason in (("NamesAccepted", "NoConflicts"), ("Established", "InitialNamesAccepted"))
-    ]
-    spec = {**definition["spec"], "conversion": {"strategy": "None"}}
-    status = {
-        "conditions": conditions,
-        "acceptedNames": definition["spec"]["names"],
-        "storedVersions": [each["name"] for each in definition["spec"]["versions"]],
-    }
-    return {
-        "metadata": {**definition["metadata"], "uid": _uid(f"crd/{name}"), **born},
-        "spec": spec,
-        "status": status,
-    }
-
-
-def _uid(text: str) -> str:
-    from uuid import NAMESPACE_URL, uuid5
-
-    return str(uuid5(NAMESPACE_URL, text))
+    def _uid(self, document: Document) -> str:
+        known = self._read.get((document.kind, document.name))
+        if known is None or known[0] != document.number:
+            known = (document.number, json.loads(document.text)["metadata"]["uid"])
+            self._read[(document.kind, document.name)] = known
+        return known[1]

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -36,6 +37,8 @@ STOP_SECONDS: Final = 5.0
 # How long a connection may be idle: before its first request, and between two requests.
 IDLE_SECONDS: Final = 10
 MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_MESSAGE: Final = 2 * 1024 * 1024
+"""Longest message of a WebSocket."""
 BACKLOG: Final = 128
 
 MAX_PORT: Final = 65535
@@ -75,9 +78,16 @@ class Server:
     """A running HTTP server; use it as a context manager, or call `start` and `stop`, once each."""
 
     def __init__(
-        self, app: ASGIApp, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, tls: Tls | None = None
+        self,
+        app: ASGIApp,
+        host: str = DEFAULT_HOST,
+        port: int = DEFAULT_PORT,
+        tls: Tls | None = None,
+        *,
+        websockets: bool = False,
     ) -> None:
-        """Bind `host:port` (0: any free port); nothing is served before `start`. With `tls` it is HTTPS.
+        """Bind `host:port` (0: any free port); nothing is served before `start`. With `tls` it is HTTPS, `websockets`
+        says whether it takes those.
 
         Raises ListenError if the address or the certificate cannot be used.
         """
@@ -92,7 +102,9 @@ class Server:
                 app,
                 loop="asyncio",
                 http=_bounded(Connections(affordable())),
-                ws="none",
+                ws=_websockets() if websockets else "none",
+                ws_max_size=MAX_MESSAGE,
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 log_level=logging.ERROR,
@@ -126,6 +138,10 @@ class Server:
         if not self.alive:
             self.stop()
             raise VaultError(f"the HTTP server on {self.url} did not start; the log says why")
+
+    def leave(self) -> None:
+        """Accept no more connections, and return at once; `stop` waits for running requests. Safe to repeat."""
+        self._server.end()
 
     def stop(self) -> None:
         """Accept no more requests, wait up to STOP_SECONDS for running ones, and return. Safe to repeat."""
@@ -174,6 +190,16 @@ class _Server(uvicorn.Server):
         if not self.should_exit:
             await self._asked.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End all connections: TLS waits for the last word of clients, and some say none."""
+        await super().shutdown(sockets)
+        # No list of ours has those whose handshake is not complete.
+        for each in tuple(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
+            each.abort()
+        # Their sockets are closed by the next turns of the loop.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
     def end(self) -> None:
         """Request the end, from another thread."""
         self.should_exit = True
@@ -193,6 +219,7 @@ class _Protocol(H11Protocol):
     client_address = ""
     _last_seen: object = None
     _heard = 0.0
+    _has_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Register the new connection."""
@@ -207,6 +234,19 @@ class _Protocol(H11Protocol):
         self.crowd.remove(self)
         super().connection_lost(exc)
 
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Hand the connection over; it still counts as one of its client until it ends."""
+        self._has_upgraded = True
+        super().handle_websocket_upgrade(event)
+        taken = self.transport.get_protocol()
+        lost = taken.connection_lost
+
+        def connection_lost(error: Exception | None) -> None:
+            self.crowd.remove(self)
+            lost(error)
+
+        taken.connection_lost = connection_lost  # type: ignore[method-assign, assignment]
+
     @property
     def silent_since(self) -> float | None:
         """When the client last sent data, None while a request is being answered."""
@@ -219,7 +259,7 @@ class _Protocol(H11Protocol):
     @property
     def _waiting(self) -> bool:
         # Before the first request there is no cycle, despite uvicorn's annotation.
-        return getattr(self.cycle, "response_complete", True)
+        return not self._has_upgraded and getattr(self.cycle, "response_complete", True)
 
     def data_received(self, data: bytes) -> None:
         """Answer with the date of the request."""
@@ -240,6 +280,12 @@ class _Protocol(H11Protocol):
 def _bounded(connections: Connections) -> type[_Protocol]:
     """The protocol class of one server, whose connections are counted together."""
     return type("_BoundedProtocol", (_Protocol,), {"crowd": connections})
+
+
+def _websockets() -> type[asyncio.Protocol]:
+    from reconciler.web.websockets import WebSocketProtocol
+
+    return WebSocketProtocol
 
 
 def parse_listen(text: str) -> tuple[str, int]:

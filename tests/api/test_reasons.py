@@ -31,7 +31,9 @@ OTHER_VOCABULARIES = {
     ("controller/report/journal.py", "Superseded"),
     ("controller/reconcile/target.py", "RolledBack"),
     # A reason of a Status, which is Kubernetes' own.
-    ("web/kube/app.py", "InternalError"),
+    ("web/kube/errors.py", "InternalError"),
+    # The phase of a Pod, also Kubernetes' own.
+    ("app/cluster/pods.py", "Pending"),
 }
 """The same word, said of something else."""
 

@@ -2,92 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-import ssl
-import subprocess
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import closing
 from typing import Any
 
 import pytest
 import yaml
 
 from tests.e2e.docker_cli import containers
+from tests.e2e.kubectl import Api
 from tests.e2e.stage import Stage, free_port
 from tests.e2e.waiting import PATIENCE, until
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
-
-ROOT = Path(__file__).parents[2]
-LIST = "/apis/vault.internal/v1alpha1/namespaces/default/vaultservices"
-
-
-@dataclass
-class Api:
-    """The API of a stage's controller."""
-
-    stage: Stage
-    port: int
-
-    def kubeconfig(self) -> Path:
-        path = self.stage.root / "kubeconfig"
-        if not path.exists():
-            until("the API's certificate", (self.stage.state / "api" / "tls.crt").exists)
-            url = f"https://127.0.0.1:{self.port}"
-            path.write_text(self.stage.vaultctl("kubeconfig", "--role", "edit", "--server", url).stdout)
-            until(
-                "the API answers", lambda: self.kubectl("get", "--raw", "/healthz", code=None).stdout == "ok"
-            )
-        return path
-
-    def kubectl(self, *words: str, code: int | None = 0, input: str = "") -> subprocess.CompletedProcess[str]:
-        program = subprocess.run(
-            [ROOT / "scripts" / "kubectl"], capture_output=True, text=True, timeout=400, check=True
-        )
-        done = subprocess.run(
-            [program.stdout.splitlines()[-1], "--kubeconfig", str(self.stage.root / "kubeconfig"), *words],
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-            env={"HOME": str(self.stage.root), "PATH": "/usr/bin:/bin"},
-        )
-        assert code is None or done.returncode == code, f"kubectl {words}: {done.stdout}{done.stderr}"
-        return done
-
-    @contextmanager
-    def get(self, path: str) -> Iterator[http.client.HTTPResponse]:
-        config = yaml.safe_load(self.kubeconfig().read_text())
-        context = ssl.create_default_context(cafile=str(self.stage.state / "api" / "ca.crt"))
-        connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=PATIENCE, context=context)
-        connection.request(
-            "GET", path, headers={"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
-        )
-        try:
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-            yield answer
-            answer.close()
-        finally:
-            connection.close()
-
-    def list(self) -> dict[str, Any]:
-        """The list of services."""
-        with self.get(LIST) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-
-    def events(self, number: str) -> Generator[tuple[str, str, str]]:
-        """Type, name and version of each change after a version, until the connection ends."""
-        with self.get(f"{LIST}?watch=1&allowWatchBookmarks=true&resourceVersion={number}") as answer:
-            while line := answer.readline():
-                event: dict[str, Any] = json.loads(line)
-                metadata = event["object"]["metadata"]
-                yield event["type"], metadata.get("name", ""), metadata["resourceVersion"]
 
 
 @pytest.fixture

@@ -3,20 +3,62 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
-from reconciler.api.kinds import API_VERSION, NAMESPACE
+from reconciler.api.kinds import API_VERSION, KINDS, NAMESPACE, Ref
 from reconciler.api.moments import format_moment
+from reconciler.app.cluster.written import InvalidError, Mistake
+from reconciler.store.base import EventType
 
 if TYPE_CHECKING:
     from reconciler.store.base import Event
 
-__all__ = ["KIND", "event_documents"]
+__all__ = ["KIND", "Posted", "event_documents", "posted"]
 
 KIND: Final = "Event"
 COMPONENT: Final = "vault-reconciler"
 DIGITS: Final = 16
+MAX_MESSAGE: Final = 1024
+_REASON: Final = re.compile(r"[A-Za-z][A-Za-z0-9]{0,127}")
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """An event that a client tells of an object."""
+
+    ref: Ref
+    type: EventType
+    reason: str
+    message: str
+
+
+def posted(document: Mapping[str, Any]) -> Posted:
+    """What a client has sent. Raises InvalidError."""
+    about = document.get("involvedObject")
+    about = about if isinstance(about, Mapping) else {}
+    kind, name = KINDS.get(str(about.get("kind"))), about.get("name")
+    type_, reason, message = (document.get(each) for each in ("type", "reason", "message"))
+    rules = {
+        "involvedObject.kind": (kind is not None, f"must be one of {', '.join(KINDS)}"),
+        "involvedObject.name": (isinstance(name, str) and bool(name), "is required"),
+        "involvedObject.namespace": (about.get("namespace") in (None, "", NAMESPACE), f"must be {NAMESPACE}"),
+        "type": (type_ in get_args(EventType), f"must be one of {', '.join(get_args(EventType))}"),
+        "reason": (
+            isinstance(reason, str) and _REASON.fullmatch(reason) is not None,
+            "must be a word of letters and digits",
+        ),
+        "message": (
+            isinstance(message, str) and 0 < len(message) <= MAX_MESSAGE,
+            f"must be a text of at most {MAX_MESSAGE} characters",
+        ),
+    }
+    if wrong := [Mistake(field, rule) for field, (is_kept, rule) in rules.items() if not is_kept]:
+        raise InvalidError(wrong)
+    assert kind is not None
+    return Posted(Ref(kind, str(name)), cast("EventType", type_), str(reason), str(message))
 
 
 def event_documents(

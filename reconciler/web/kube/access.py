@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.web.kube.errors import ApiError, forbidden, unauthorized
-from reconciler.web.kube.served import READ, REVIEWS, WRITE, Served
+from reconciler.web.kube.served import READ, RESOURCES, REVIEWS, WRITE, Served
 
 if TYPE_CHECKING:
     from reconciler.store.tokens import Role, Token, Tokens
 
-__all__ = ["GROUP_PREFIX", "VERBS", "authenticate", "authorize", "may", "review", "user_info"]
+__all__ = ["GROUP_PREFIX", "PARTS", "VERBS", "authenticate", "authorize", "may", "review", "user_info"]
 
 GROUP_PREFIX: Final = "vault:"
 AUTHENTICATED: Final = "system:authenticated"
@@ -21,6 +21,13 @@ VERBS: Final[Mapping[Role, frozenset[str]]] = {
     "admin": frozenset({*READ, *WRITE, "deletecollection"}),
 }
 """What each role may do with each resource."""
+PARTS: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
+    # A command in a container sees what the container has, its secrets too.
+    ("pods", "exec"): frozenset({"admin"}),
+    ("pods", "portforward"): frozenset({"edit", "admin"}),
+    ("pods", "log"): frozenset({"view", "edit", "admin"}),
+}
+"""Parts of resources for which the role alone decides, whatever the verb."""
 
 
 def authenticate(tokens: Tokens, headers: list[str]) -> Token:
@@ -32,18 +39,22 @@ def authenticate(tokens: Tokens, headers: list[str]) -> Token:
     return found
 
 
-def may(role: Role, verb: str) -> bool:
-    """Whether a role includes a verb."""
-    return verb in VERBS[role]
+def may(role: Role, verb: str, plural: str = "", part: str = "") -> bool:
+    """Whether a role includes a verb, of a part of a resource if one is named."""
+    roles = PARTS.get((plural, part))
+    return verb in VERBS[role] if roles is None else role in roles and verb in ("get", "create")
 
 
-def authorize(token: Token, verb: str, served: Served, namespace: str | None, name: str | None) -> None:
-    """Raise ApiError (403) if the user may not do that."""
-    if served in REVIEWS or may(token.role, verb):
+def authorize(
+    token: Token, verb: str, served: Served, namespace: str | None, name: str | None, part: str | None = None
+) -> None:
+    """Raise ApiError (403) if the user may not do that; `part` is a subresource."""
+    if served in REVIEWS or may(token.role, verb, served.plural, part or ""):
         return
+    plural = f"{served.plural}/{part}" if part else served.plural
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     why = (
-        f'User "{token.user}" cannot {verb} resource "{served.plural}" in API group "{served.group}" {scope}: '
+        f'User "{token.user}" cannot {verb} resource "{plural}" in API group "{served.group}" {scope}: '
         f"the role of the token is {token.role}"
     )
     raise forbidden(served.group, served.plural, name or "", why)
@@ -68,7 +79,13 @@ def review(served: Served, token: Token, body: Mapping[str, Any]) -> dict[str, A
         raise ApiError(400, "BadRequest", "spec: Required value")
     if served.kind == "SelfSubjectRulesReview":
         verbs = sorted(VERBS[token.role])
-        rules = [{"verbs": verbs, "apiGroups": ["*"], "resources": ["*"]}]
+        plurals = sorted({each.plural for each in RESOURCES if each not in REVIEWS})
+        rules = [{"verbs": verbs, "apiGroups": ["*"], "resources": plurals}]
+        for (plural, part), roles in PARTS.items():
+            if token.role in roles:
+                rules.append(
+                    {"verbs": ["create", "get"], "apiGroups": [""], "resources": [f"{plural}/{part}"]}
+                )
         paths = [
             {
                 "verbs": ["get"],
@@ -87,8 +104,11 @@ def review(served: Served, token: Token, body: Mapping[str, Any]) -> dict[str, A
             "BadRequest",
             "spec: exactly one of nonResourceAttributes or resourceAttributes must be specified",
         )
-    allowed = (
-        may(token.role, str((asked or {}).get("verb", ""))) if asked else (path or {}).get("verb") == "get"
-    )
+    allowed = _may_resource(token.role, asked) if asked else (path or {}).get("verb") == "get"
     why = f"the role of the token is {token.role}"
     return {**head, "spec": dict(spec), "status": {"allowed": allowed, "reason": why}}
+
+
+def _may_resource(role: Role, asked: Mapping[str, Any]) -> bool:
+    verb, plural, part = (str(asked.get(each) or "") for each in ("verb", "resource", "subresource"))
+    return may(role, verb, plural, part)

@@ -20,16 +20,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.api.kinds import NAMESPACE
+from reconciler.app.cluster.events import Posted, posted
+from reconciler.app.cluster.running import NotReplaceableError
+from reconciler.app.cluster.written import InvalidError
 from reconciler.web.kube import access, discovery, openapi, protobuf
 from reconciler.web.kube.asked import Place, form_of, list_options, place_of
-from reconciler.web.kube.errors import ApiError, bad_request, method_not_allowed, unknown_path
+from reconciler.web.kube.errors import (
+    INTERNAL_ERROR,
+    ApiError,
+    Cause,
+    bad_request,
+    forbidden,
+    invalid,
+    method_not_allowed,
+    not_found,
+    unknown_path,
+)
 from reconciler.web.kube.listing import listed, shown
 from reconciler.web.kube.scale import as_scale
-from reconciler.web.kube.served import REVIEWS, Served, served_at
+from reconciler.web.kube.served import EVENTS, PODS, REVIEWS, Served, served_at
+from reconciler.web.kube.streams.entry import Streams, destination
+from reconciler.web.kube.streams.logs import log_answer
 from reconciler.web.kube.watching import Bells, Watch, Watchers
-from reconciler.web.kube.writes import Answer, Asked, write
+from reconciler.web.kube.writes import Answer, Asked, document_of, write
 
 if TYPE_CHECKING:
+    from reconciler.app.cluster.running import Running
     from reconciler.app.cluster.writing import Writer
     from reconciler.store.tokens import Token, Tokens
     from reconciler.web.kube.collection import Collection
@@ -61,12 +77,15 @@ class Api:
     now: Callable[[], datetime]
     version: str
     writer: Writer
+    running: Running
+    post: Callable[[Posted], None]
     audit: Callable[[Mapping[str, Any]], None]
     watchers: Watchers = field(default_factory=Watchers)
 
 
 def create_app(api: Api) -> ASGIApp:
     """The application."""
+    talk = Streams(api.running, api.tokens, api.watchers, api.now, api.audit)
 
     async def answer(request: Request) -> ASGIApp:
         try:
@@ -76,7 +95,7 @@ def create_app(api: Api) -> ASGIApp:
             message = f"no answer within {ANSWER_SECONDS:g} s"
             raise ApiError(504, "Timeout", message, {"retryAfterSeconds": 1}) from None
 
-    return Starlette(
+    http = Starlette(
         routes=[Route("/{path:path}", answer, methods=_METHODS)],
         exception_handlers={
             ApiError: _refuse,
@@ -86,6 +105,11 @@ def create_app(api: Api) -> ASGIApp:
             Exception: _fail,
         },
     )
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await (talk if scope["type"] == "websocket" else http)(scope, receive, send)
+
+    return serve
 
 
 @dataclass(frozen=True)
@@ -178,6 +202,8 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
         raise unknown_path()
     if place.subresource and place.subresource not in dict(served.subresources):
         raise unknown_path()
+    if served == PODS and place.subresource:
+        return await _part_of_pod(api, question)
     if request.method in ("GET", "HEAD"):
         # In a thread, because a read may wait for the disk.
         return await to_thread.run_sync(lambda: _read(api, question), abandon_on_cancel=True)
@@ -187,6 +213,27 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
     if served in REVIEWS:
         return _json(access.review(served, question.token, await _review(served, request)), 201)
     return await _write(api, question, verb)
+
+
+async def _part_of_pod(api: Api, question: _Question) -> ASGIApp:
+    served, place, query = question.served, question.place, question.request.query_params
+    if place.name is None or (question.request.method != "GET" and place.subresource == "log"):
+        raise method_not_allowed()
+    access.authorize(question.token, "get", served, place.namespace, place.name, place.subresource)
+    if place.subresource != "log":
+        if place.namespace == NAMESPACE:
+            # kubectl shows the answer to this second try when the WebSocket was refused.
+            await destination(api.running, place.name, place.subresource or "")
+        raise bad_request("Upgrade request required, to a WebSocket: kubectl 1.31 or later sends it")
+    name = place.name
+    pair = await to_thread.run_sync(lambda: api.running.one(name)) if place.namespace == NAMESPACE else None
+    if pair is None:
+        raise not_found(served.group, served.plural, name)
+    ref, instance = pair
+    answer = await log_answer(
+        api.running.instances, instance, query, lambda text: api.running.hide(text, ref.label), api.now()
+    )
+    return _Counted(answer, api.watchers, question.token.user)
 
 
 async def _write(api: Api, question: _Question, verb: str) -> Response:
@@ -232,10 +279,10 @@ def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
         "dryRun": asked.query.get("dryRun", "") != "",
     }
     api.audit({**record, "stage": "asked"})
-    code, reason, name = 500, "InternalError", asked.name
+    code, reason, name = 500, INTERNAL_ERROR, asked.name
     try:
-        access.authorize(token, asked.verb, asked.served, place.namespace, place.name)
-        answer = write(api.writer, asked)
+        access.authorize(token, asked.verb, asked.served, place.namespace, place.name, place.subresource)
+        answer = _written(api, asked)
         code, reason = answer.code, ""
         name = answer.document.get("metadata", {}).get("name", name)
     except ApiError as error:
@@ -244,6 +291,52 @@ def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
     finally:
         api.audit({**record, "name": name, "stage": "done", "code": code, "reason": reason})
     return answer
+
+
+def _written(api: Api, asked: Asked) -> Answer:
+    if asked.served == PODS:
+        return _replace(api, asked)
+    if asked.served == EVENTS:
+        return _post(api, asked)
+    return write(api.writer, asked)
+
+
+def _post(api: Api, asked: Asked) -> Answer:
+    """An event of a client, such as an operator: it is one of the object's from now on."""
+    if asked.place.namespace != NAMESPACE:
+        raise not_found("", "namespaces", asked.place.namespace or "")
+    try:
+        event = posted(document_of(asked))
+    except InvalidError as error:
+        causes = [Cause(each.field, each.message) for each in error.mistakes]
+        raise invalid("", EVENTS.kind, "", causes) from None
+    if api.collections[event.ref.kind.name].document(event.ref.name) is None:
+        raise invalid("", EVENTS.kind, "", [Cause("involvedObject.name", f"there is no {event.ref}")])
+    if not asked.dry_run:
+        api.post(event)
+    documents = [json.loads(each.text) for each in api.collections[EVENTS.kind].documents()[1]]
+    mine = [
+        each
+        for each in documents
+        if (each["involvedObject"]["name"], each["reason"], each["message"])
+        == (event.ref.name, event.reason, event.message)
+    ]
+    newest = max(mine, key=lambda each: str(each["lastTimestamp"]), default=document_of(asked))
+    return Answer(201, newest)
+
+
+def _replace(api: Api, asked: Asked) -> Answer:
+    """The deletion of a Pod: its container is drained, and replaced."""
+    name, is_here = asked.name, asked.place.namespace == NAMESPACE
+    try:
+        found = is_here and (
+            api.running.require_replaceable(name) if asked.dry_run else api.running.replace(name, api.now())
+        )
+    except NotReplaceableError as error:
+        raise forbidden("", PODS.plural, name, str(error)) from None
+    if not found:
+        raise not_found("", PODS.plural, name)
+    return Answer(200, json.loads(shown(api.collections[PODS.kind], name, "plain", "None", api.now())))
 
 
 def _read(api: Api, question: _Question) -> ASGIApp:
@@ -298,9 +391,9 @@ class _Elsewhere:
 
 
 class _Counted:
-    """A watch that counts as one of its user while it lasts."""
+    """A watch or a log that counts as one of its user while it lasts."""
 
-    def __init__(self, watch: Watch, watchers: Watchers, user: str) -> None:
+    def __init__(self, watch: ASGIApp, watchers: Watchers, user: str) -> None:
         self._watch = watch
         self._watchers = watchers
         self._user = user
@@ -381,4 +474,4 @@ async def _broken(request: Request, error: Exception) -> Response:
 
 async def _fail(request: Request, error: Exception) -> Response:
     message = "this is a defect of the controller; its log has the details"
-    return await _refuse(request, ApiError(500, "InternalError", message))
+    return await _refuse(request, ApiError(500, INTERNAL_ERROR, message))

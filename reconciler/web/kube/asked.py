@@ -13,7 +13,17 @@ from reconciler.api.query.selectors import FieldSelector, LabelSelector
 from reconciler.web.kube.errors import ApiError, Cause, bad_request, invalid
 from reconciler.web.kube.served import FIELDS
 
-__all__ = ["Form", "ListOptions", "Place", "form_of", "list_options", "place_of", "position"]
+__all__ = [
+    "Form",
+    "ListOptions",
+    "Place",
+    "form_of",
+    "is_true",
+    "list_options",
+    "place_of",
+    "position",
+    "whole",
+]
 
 MAX_LIMIT: Final = 2**31
 MAX_ACCEPT: Final = 32
@@ -112,14 +122,14 @@ def list_options(query: Mapping[str, str], fields: tuple[str, ...] = FIELDS) -> 
     options = ListOptions(
         labels,
         selected,
-        _whole("limit", query.get("limit", "0"), MAX_LIMIT),
+        whole("limit", query.get("limit", "0"), MAX_LIMIT),
         after,
         number,
         query.get("resourceVersionMatch", ""),
-        _is_true(query.get("watch", "")),
-        _is_true(query.get("allowWatchBookmarks", "")),
-        None if initial is None else _is_true(initial),
-        _whole("timeoutSeconds", query["timeoutSeconds"], MAX_LIMIT) if "timeoutSeconds" in query else None,
+        is_true(query.get("watch", "")),
+        is_true(query.get("allowWatchBookmarks", "")),
+        None if initial is None else is_true(initial),
+        whole("timeoutSeconds", query["timeoutSeconds"], MAX_LIMIT) if "timeoutSeconds" in query else None,
     )
     _check(options)
     return options
@@ -168,11 +178,13 @@ def _number(text: str) -> int | None:
     return int(text)
 
 
-def _whole(name: str, text: str, most: int) -> int:
+def whole(name: str, text: str, most: int) -> int:
+    """The whole number of an option, at most `most`. Raises ApiError."""
     if not (text.isascii() and text.isdigit() and len(text) < 12):
         raise bad_request(f"{name}: Invalid value: {text[:40]!r}: must be a whole number")
     return min(int(text), most)
 
 
-def _is_true(text: str) -> bool:
+def is_true(text: str) -> bool:
+    """Whether an option is set."""
     return text.lower() in ("1", "true", "t", "yes")

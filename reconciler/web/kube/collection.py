@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from reconciler.store.versions import Change, Document, Versions
 from reconciler.web.kube.served import Served
 
-__all__ = ["Collection", "Fixed", "Refreshed", "Stored"]
+__all__ = ["Collection", "Fixed", "Measured", "Refreshed", "Stored"]
 
 
 class Collection(Protocol):
@@ -52,21 +52,60 @@ class Stored:
 
 
 class Refreshed(Stored):
-    """Documents of which no bell tells: `look` records them as they are now."""
+    """Documents of which no bell tells: `look` records them as they are now. `begin` is called before each answer."""
 
-    def __init__(self, served: Served, versions: Versions, look: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        served: Served,
+        versions: Versions,
+        look: Callable[[], object],
+        begin: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__(served, versions)
         self._look = look
+        self._begin = begin
 
     def document(self, name: str) -> Document | None:
         """The one of that name."""
+        self._begin()
         self._look()
         return super().document(name)
 
     def documents(self) -> tuple[int, Sequence[Document]]:
         """All of them."""
+        self._begin()
         self._look()
         return super().documents()
+
+    def since(self, number: int, limit: int) -> tuple[int, Sequence[Change]] | None:
+        """Changes of this kind."""
+        self._begin()
+        return super().since(number, limit)
+
+
+class Measured:
+    """Documents that are made for each answer: their number is that of the journal, and they are not watched."""
+
+    def __init__(
+        self, served: Served, versions: Versions, measure: Callable[[], Mapping[str, Mapping[str, Any]]]
+    ) -> None:
+        self.served = served
+        self._versions = versions
+        self._measure = measure
+
+    def document(self, name: str) -> Document | None:
+        """The one of that name."""
+        found = self._measure().get(name)
+        return None if found is None else _written(self.served, found)
+
+    def documents(self) -> tuple[int, Sequence[Document]]:
+        """All of them."""
+        found = self._measure()
+        return self._versions.number, [_written(self.served, found[name]) for name in sorted(found)]
+
+    def since(self, number: int, limit: int) -> tuple[int, Sequence[Change]] | None:
+        """None is ever told of."""
+        return number, ()
 
 
 class Fixed:
@@ -92,6 +131,11 @@ class Fixed:
 
 def _fixed(served: Served, document: Mapping[str, Any]) -> Document:
     metadata = {**document["metadata"], "resourceVersion": "1"}
-    whole = {"apiVersion": served.api_version, "kind": served.kind, **document, "metadata": metadata}
+    return _written(served, {**document, "metadata": metadata})
+
+
+def _written(served: Served, document: Mapping[str, Any]) -> Document:
+    whole = {"apiVersion": served.api_version, "kind": served.kind, **document}
+    metadata = document["metadata"]
     text = json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode()
     return Document(served.kind, metadata["name"], 1, text, metadata.get("labels", {}))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 __all__ = [
+    "INTERNAL_ERROR",
     "ApiError",
     "Cause",
     "already_exists",
@@ -22,6 +23,9 @@ __all__ = [
     "unknown_path",
     "unsupported_media_type",
 ]
+
+INTERNAL_ERROR: Final = "InternalError"
+"""The reason of a Status about a defect."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Final
 
 from reconciler.store.tokens import ROLES
 from reconciler.store.versions import KEPT_CHANGES
-from reconciler.web.kube.access import VERBS
+from reconciler.web.kube.access import PARTS, VERBS
 from reconciler.web.kube.app import MAX_BODY_BYTES
 from reconciler.web.kube.served import RESOURCES, Served
 from reconciler.web.kube.watching import (
@@ -76,21 +76,54 @@ A write is desired state, and goes where the object's desired state is:
   address, verb, object; nothing of its content.
 """
 
+_RUNNING: Final = """\
+## What runs
+
+Each container of an object is a Pod with one container, which has the name of its workload; the machine of the engine is a
+Node. They are read from the engine while a client asks for them, and cost nothing before.
+
+```sh
+kubectl get pods -o wide
+kubectl get pods -l vault.internal/object=files,vault.internal/role=web
+kubectl logs -f -l vault.internal/object=files --prefix
+kubectl logs vault-files-whoami-1 --since=10m --timestamps
+kubectl exec -it vault-files-whoami-1 -- sh
+kubectl cp vault-files-whoami-1:/srv/report.pdf report.pdf
+kubectl port-forward vault-files-whoami-1 8000
+kubectl delete pod vault-files-whoami-1
+kubectl top pods
+```
+
+- Labels: `vault.internal/kind`, `object`, `workload`, `role` (`web`, `dependency`, `job`, `gateway`, `proxy`), `revision`.
+- A Pod has no environment, command or volumes: they may hold secrets. Secrets of its object are hidden in logs, as they
+  are in events; what a program has changed before it prints it (in another case, encoded) is not found.
+- `logs` shows the lines since the last start of the container, `logs --previous` those before it.
+- `exec` and `cp` need the role admin, because a command sees what the container has. It runs on when its client leaves.
+- `port-forward` reaches the ports of the container's own address, and is refused for one on the network of the host.
+- `delete pod` drains a web replica and replaces it, within the budget of the strategy, like a rotation. Others are
+  `Forbidden`: the controller replaces them by itself.
+- `top pods` measures the container, `top nodes` the whole machine. Their first answer takes half a second.
+- `exec` and `port-forward` speak WebSocket, as kubectl 1.31 and later do; `attach`, and older clients with SPDY alone, are
+  not served.
+"""
+
 _DIFFERENCES: Final = """\
 ## Differences from Kubernetes
 
 - `default` is the only namespace. Lists of another one are empty; its objects are not found.
-- What is not in the table above answers as a cluster without it: `kubectl get pods` says that the server has no such
+- What is not in the table above answers as a cluster without it: `kubectl get secrets` says that the server has no such
   resource type. `kubectl rollout` knows only Kubernetes' own workloads: use `vaultctl rollout`, and
   `kubectl patch vs/NAME --type=merge -p '{"spec":{"restartedAt":"2026-05-01T12:00:00Z"}}'` for a restart.
-- Writes of `/status`, `deletecollection` and Protobuf (except in the questions of `kubectl auth`) are not served.
+- The status is the controller's: a write of `/status` changes nothing, and is answered with a warning. `deletecollection`
+  and Protobuf (except in the questions of `kubectl auth`) are not served.
 - `managedFields` name the fields that clients of the API have set. What was there before the first of them belongs to
   `before-first-apply`; on an object of a directory they are not kept. Lists of texts are sets, other lists are one value.
 - `resourceVersion` counts what the controller sees in the state directory. Changes that follow each other within a few
   milliseconds may be one change of the document; the last state is always delivered.
 - A list that goes on with `continue` shows objects as they are now, with the version at which the list began: a watch from
   that version sees all that changed since.
-- `events` are those of `vaultctl events`; clients add none. A watch sees a new one after two seconds at most.
+- `events` are those of `vaultctl events`. Clients may add some about our objects, as operators do; the same
+  event within ten minutes is counted. A watch sees a new one after two seconds at most.
 - `ownerReferences` are stored and not acted on: an object whose owner is gone stays.
 - `uid` and `creationTimestamp` come from the time of the first apply.
 """
@@ -99,7 +132,15 @@ _DIFFERENCES: Final = """\
 def page() -> str:
     """The text of the page."""
     return "\n".join(
-        (_HEAD, "\n".join(_resources()), "\n".join(_access()), _WRITES, "\n".join(_watches()), _DIFFERENCES)
+        (
+            _HEAD,
+            "\n".join(_resources()),
+            _RUNNING,
+            "\n".join(_access()),
+            _WRITES,
+            "\n".join(_watches()),
+            _DIFFERENCES,
+        )
     )
 
 
@@ -135,6 +176,8 @@ def _access() -> Iterator[str]:
     yield "|---|---|"
     for role in ROLES:
         yield f"| {role} | {', '.join(sorted(VERBS[role]))} |"
+    for (plural, part), roles in PARTS.items():
+        yield f"| {', '.join(each for each in ROLES if each in roles)} | `{plural}/{part}` |"
     yield ""
     yield (
         "Without a valid token a request is `401`, without the role `403`. Every client may ask `kubectl auth whoami` and "
@@ -153,7 +196,7 @@ def _watches() -> Iterator[str]:
     yield "| limit | |"
     yield "|---|---|"
     yield f"| body of a request | {MAX_BODY_BYTES // 1024 // 1024} MiB |"
-    yield f"| watches, in total and of a user | {MAX_WATCHES}, {MAX_OF_ONE} |"
+    yield f"| watches, followed logs, commands and forwarded ports, in total and of a user | {MAX_WATCHES}, {MAX_OF_ONE} |"
     yield f"| a watch without `timeoutSeconds` | {SHORTEST_SECONDS / 60:.0f} to {SHORTEST_SECONDS / 30:.0f} minutes |"
     yield f"| a client that takes nothing | {STALLED_SECONDS:.0f} s |"
     yield ""

@@ -15,6 +15,10 @@ __all__ = [
     "CRDS",
     "EVENTS",
     "NAMESPACES",
+    "NODES",
+    "NODE_METRICS",
+    "PODS",
+    "POD_METRICS",
     "RESOURCES",
     "REVIEWS",
     "WATCHED",
@@ -76,7 +80,10 @@ def of_kind(kind: Kind) -> Served:
         kind.plural,
         (*WRITE, *READ),
         of=kind,
-        subresources=(("scale", ("get", "patch", "update")),) if kind.scale else (),
+        subresources=(
+            ("status", ("get", "patch", "update")),
+            *([("scale", ("get", "patch", "update"))] if kind.scale else []),
+        ),
         columns=kind.columns,
         short_names=kind.short_names,
         categories=("all",),
@@ -110,7 +117,7 @@ EVENTS: Final = Served(
     "v1",
     "Event",
     "events",
-    READ,
+    ("create", *READ),
     columns=(
         Column("Last Seen", "date", ".lastTimestamp"),
         Column("Type", "string", ".type"),
@@ -133,6 +140,55 @@ EVENTS: Final = Served(
         "reportingComponent",
     ),
     named=False,
+)
+_OBJECT: Final = ".metadata.ownerReferences[0].name"
+PODS: Final = Served(
+    "",
+    "v1",
+    "Pod",
+    "pods",
+    ("delete", *READ),
+    columns=(
+        Column("Ready", "string", "pod-ready"),
+        Column("Status", "string", "pod-status"),
+        Column("Restarts", "integer", ".status.containerStatuses[0].restartCount"),
+        _AGE,
+        Column("IP", "string", ".status.podIP", wide=True),
+        Column("Node", "string", ".spec.nodeName", wide=True),
+        Column("Object", "string", _OBJECT, wide=True),
+        Column("Image", "string", ".spec.containers[0].image", wide=True),
+    ),
+    short_names=("po",),
+    categories=("all",),
+    subresources=(
+        ("log", ("get",)),
+        ("exec", ("create", "get")),
+        ("portforward", ("create", "get")),
+    ),
+    fields=(*FIELDS, "status.phase", "spec.nodeName", "status.podIP"),
+)
+NODES: Final = Served(
+    "",
+    "v1",
+    "Node",
+    "nodes",
+    READ,
+    namespaced=False,
+    columns=(
+        Column("Status", "string", "node-status"),
+        Column("Roles", "string", "node-roles"),
+        _AGE,
+        Column("Version", "string", ".status.nodeInfo.kubeletVersion"),
+        Column("OS-Image", "string", ".status.nodeInfo.osImage", wide=True),
+        Column("Kernel-Version", "string", ".status.nodeInfo.kernelVersion", wide=True),
+        Column("Container-Runtime", "string", ".status.nodeInfo.containerRuntimeVersion", wide=True),
+    ),
+    short_names=("no",),
+)
+_METRICS: Final = "metrics.k8s.io"
+POD_METRICS: Final = Served(_METRICS, "v1beta1", "PodMetrics", "pods", ("get", "list"), columns=(_AGE,))
+NODE_METRICS: Final = Served(
+    _METRICS, "v1beta1", "NodeMetrics", "nodes", ("get", "list"), namespaced=False, columns=(_AGE,)
 )
 REVIEWS: Final = (
     Served(
@@ -163,7 +219,7 @@ REVIEWS: Final = (
 """Questions of a client about itself; each client may ask them."""
 
 WATCHED: Final = tuple(map(of_kind, KINDS.values()))
-RESOURCES: Final = (NAMESPACES, EVENTS, *WATCHED, CRDS, *REVIEWS)
+RESOURCES: Final = (NAMESPACES, EVENTS, PODS, NODES, *WATCHED, CRDS, POD_METRICS, NODE_METRICS, *REVIEWS)
 
 
 def served_at(

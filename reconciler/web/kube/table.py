@@ -9,6 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.query.jsonpath import Path, find, relaxed
+from reconciler.web.kube.cells import COMPUTED
 from reconciler.web.kube.served import Served
 
 if TYPE_CHECKING:
@@ -46,7 +47,13 @@ def columns(served: Served) -> list[dict[str, Any]]:
         "priority": 0,
     }
     others = [
-        {"name": each.title, "type": each.type, "format": "", "description": each.path, "priority": 0}
+        {
+            "name": each.title,
+            "type": each.type,
+            "format": "",
+            "description": each.path,
+            "priority": int(each.wide),
+        }
         for each in served.columns
     ]
     return [name, *others] if served.named else others
@@ -70,6 +77,9 @@ def row(served: Served, document: Document, include: Include, now: datetime) -> 
     whole = json.loads(document.text)
     cells: list[Any] = [document.name] if served.named else []
     for each in served.columns:
+        if each.path in COMPUTED:
+            cells.append(COMPUTED[each.path](whole))
+            continue
         value = next(iter(find(_path(each.path), whole)), None)
         if each.type == "date":
             value = "<unknown>" if value is None else human(value, now)

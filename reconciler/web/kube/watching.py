@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import to_thread
 from starlette.types import Receive, Scope, Send
 
+from reconciler.api.errors import VaultError
 from reconciler.web.kube import table
 from reconciler.web.kube.asked import Form, ListOptions
 from reconciler.web.kube.errors import ApiError, expired
@@ -156,14 +158,19 @@ class Watch:
         ends = loop.time() + seconds
         number = options.number
         if options.initial_events or (options.initial_events is None and not number):
-            number, documents = self._collection.documents()
+            try:
+                number, documents = await self._documents()
+            except VaultError as error:
+                failure = ApiError(503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1})
+                yield self._line("ERROR", _json(failure.document()))
+                return
             found = [each for each in documents if self._selects(each)]
             for start in range(0, len(found), BATCH):
                 yield b"".join(self._event("ADDED", each) for each in found[start : start + BATCH])
             if options.initial_events:
                 yield self._bookmark(number, {INITIAL_EVENTS_END: "true"})
         elif not number:
-            number, _ = self._collection.documents()
+            number, _ = await self._documents()
         next_bookmark = loop.time() + BOOKMARK_SECONDS
         with self._bells.bell() as bell:
             while not self._bells.closed and self._may_go_on():
@@ -192,6 +199,10 @@ class Watch:
                     next_bookmark = next_bookmark if options.bookmarks else loop.time() + BOOKMARK_SECONDS
         if options.bookmarks:
             yield self._bookmark(number, {})
+
+    async def _documents(self) -> tuple[int, Sequence[Document]]:
+        # In a thread, because what runs is asked of the engine.
+        return await to_thread.run_sync(self._collection.documents)
 
     def _selects(self, document: Document) -> bool:
         return selects(self._options, document, document.labels, self._collection.served)

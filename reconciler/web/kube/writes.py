@@ -28,7 +28,7 @@ from reconciler.web.kube.errors import ApiError, Cause, bad_request
 from reconciler.web.kube.scale import as_scale, with_replicas
 from reconciler.web.kube.served import Served
 
-__all__ = ["Answer", "Asked", "write"]
+__all__ = ["Answer", "Asked", "document_of", "write"]
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -36,6 +36,7 @@ APPLY_PATCH: Final = "application/apply-patch+yaml"
 _PATCHES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 _TRIES: Final = 5
 MAX_DEPTH: Final = 50
+STATUS_IS_OURS: Final = "the status is written by the controller alone: nothing was changed"
 
 Document = Mapping[str, Any]
 
@@ -102,6 +103,8 @@ def write(writer: Writer, asked: Asked) -> Answer:
     try:
         if place.subresource == "scale":
             return _scale(writer, asked)
+        if place.subresource == "status":
+            return _status(writer, asked)
         match asked.verb:
             case "create":
                 return _create(writer, asked)
@@ -133,7 +136,7 @@ def _answer(done: Done, code: int = 200) -> Answer:
 
 
 def _update(asked: Asked) -> Callable[[Document], Document]:
-    sent = _document(asked)
+    sent = document_of(asked)
 
     def change(_: Document) -> Document:
         metadata = sent.get("metadata")
@@ -146,7 +149,7 @@ def _update(asked: Asked) -> Callable[[Document], Document]:
 
 def _create(writer: Writer, asked: Asked) -> Answer:
     done = writer.create(
-        _kind(asked.served), _document(asked), asked.validation, by=asked.manager, dry_run=asked.dry_run
+        _kind(asked.served), document_of(asked), asked.validation, by=asked.manager, dry_run=asked.dry_run
     )
     return _answer(done, 201)
 
@@ -229,13 +232,21 @@ def _object(document: Any) -> Document:
 def _scale(writer: Writer, asked: Asked) -> Answer:
     """`kubectl scale`: the number of replicas alone, in a document of its own."""
     if asked.verb == "update":
-        sent = _document(asked)
+        sent = document_of(asked)
         done = _replaced(writer, asked, lambda document: with_replicas(document, sent))
     else:
         patch = _patch(asked)
         done = _patched(writer, asked, lambda document: with_replicas(document, patch(as_scale(document))))
     assert done.document is not None
     return Answer(200, as_scale(done.document), done.warnings)
+
+
+def _status(writer: Writer, asked: Asked) -> Answer:
+    """Operators write what they have done into the status; here it is the controller's, which would take it out again."""
+    document = writer.newest(_ref(asked))
+    if document is None:
+        raise errors.not_found(asked.served.group, asked.served.plural, asked.name)
+    return Answer(200, document, (STATUS_IS_OURS,))
 
 
 def _delete(writer: Writer, asked: Asked) -> Answer:
@@ -259,12 +270,13 @@ def _delete(writer: Writer, asked: Asked) -> Answer:
 
 def _sent_name(asked: Asked) -> str:
     """The name in the body of a request that creates an object."""
-    metadata = _document(asked).get("metadata")
+    metadata = document_of(asked).get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
     return name if isinstance(name, str) else ""
 
 
-def _document(asked: Asked) -> Document:
+def document_of(asked: Asked) -> Document:
+    """The body as a document. Raises ApiError."""
     document = _loaded(asked)
     if not isinstance(document, dict):
         raise bad_request("the body of the request is not an object")

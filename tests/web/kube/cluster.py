@@ -21,6 +21,7 @@ from reconciler.cli.root import root
 from reconciler.cli.session import Session
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
+from tests.web.kube.instances import FakeEngine, FakeInstances
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 60.0
@@ -66,23 +67,25 @@ class Cluster:
     def kubectl(self, *words: str, role: str = "admin", stdin: str = "") -> subprocess.CompletedProcess[str]:
         """The result of a command line of kubectl."""
         return subprocess.run(
-            self._line(*words, role=role),
+            self.line(*words, role=role),
             input=stdin,
             capture_output=True,
             text=True,
+            errors="replace",
             timeout=SECONDS,
             check=False,
-            env=self._environment(),
+            env=self.environment(),
         )
 
     def follow(self, *words: str, role: str = "admin") -> subprocess.Popen[str]:
         """A command line of kubectl that goes on."""
         return subprocess.Popen(
-            self._line(*words, role=role),
+            self.line(*words, role=role),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=self._environment(),
+            errors="replace",
+            env=self.environment(),
         )
 
     def apply(self, text: str, origin: str = "apply") -> None:
@@ -101,17 +104,22 @@ class Cluster:
             time.sleep(0.05)
         return found
 
-    def _line(self, *words: str, role: str) -> list[str]:
+    def line(self, *words: str, role: str = "admin") -> list[str]:
+        """A command line of kubectl."""
         return [str(program()), "--kubeconfig", str(self.kubeconfig(role)), *words]
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """Its environment."""
         return {"HOME": str(self.home), "PATH": os.environ["PATH"], "KUBE_EDITOR": str(self.home / "editor")}
 
 
 @contextmanager
-def served(state: Path, home: Path, listen: str = "127.0.0.1:0") -> Iterator[Cluster]:
-    """A cluster, until the block ends."""
+def served(
+    state: Path, home: Path, listen: str = "127.0.0.1:0", instances: FakeInstances | None = None
+) -> Iterator[Cluster]:
+    """A cluster, until the block ends; containers are those of a list."""
     state.mkdir(mode=0o711, exist_ok=True)
     application = wire(Options(state_dir=state))
+    application.__dict__["engine"] = FakeEngine(instances or FakeInstances())
     with serving_api(application, listen) as url:
         yield Cluster(application, url, home)

@@ -1,0 +1,1 @@
+"""What lasts: logs, commands in containers and forwarded ports."""

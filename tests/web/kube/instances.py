@@ -1,0 +1,127 @@
+"""Containers that only exist in a list, for an API without an engine."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from reconciler.core.assess.observation import Health, State
+from reconciler.core.desired.stack import Role
+from reconciler.engines.instances import Instance, LogOptions, Machine, Usage
+
+BORN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+
+
+def instance(name: str = "vault-files-web-1", **changes: Any) -> Instance:
+    """A web replica of `files` that runs."""
+    fields: dict[str, Any] = {
+        "id": name.encode().hex().ljust(64, "0")[:64],
+        "name": name,
+        "label": "files",
+        "workload": "web",
+        "role": Role.WEB,
+        "revision": "v2-1",
+        "image": "web:1",
+        "state": State.RUNNING,
+        "health": Health.HEALTHY,
+        "created": BORN,
+        "started": BORN + timedelta(seconds=1),
+        "begun": "2026-05-01T12:00:01.123456789Z",
+        "addresses": ("127.0.0.1",),
+        "ports": (8000,),
+    }
+    return Instance(**{**fields, **changes})
+
+
+class FakeExecution:
+    """Repeats its input in upper case, then ends with a code; output first says what was asked for."""
+
+    def __init__(self, words: Sequence[str], stdin: bool, tty: bool) -> None:
+        self.sizes: list[tuple[int, int]] = []
+        self.closed = threading.Event()
+        self._words = words
+        self._stdin = stdin
+        self._given: asyncio.Queue[bytes | None] = asyncio.Queue()
+
+    async def output(self) -> AsyncIterator[tuple[int, bytes]]:
+        yield 1, f"{' '.join(self._words)}\n".encode()
+        if self._stdin:
+            while (data := await self._given.get()) is not None:
+                yield 1, data.upper()
+        yield 2, b"warning\n"
+
+    async def write(self, data: bytes) -> None:
+        await self._given.put(data)
+
+    async def end_input(self) -> None:
+        await self._given.put(None)
+
+    async def resize(self, width: int, height: int) -> None:
+        self.sizes.append((width, height))
+
+    async def exit_code(self) -> int | None:
+        return int(self._words[-1]) if self._words[-1].isdecimal() else 0
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+@dataclass
+class FakeInstances:
+    """What it tells is what tests put in."""
+
+    found: list[Instance] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    asked: list[LogOptions] = field(default_factory=list)
+    executions: list[FakeExecution] = field(default_factory=list)
+    changed: threading.Event = field(default_factory=threading.Event)
+    measured: int = 0
+    open_logs: int = 0
+
+    def all(self) -> Sequence[Instance]:
+        return tuple(self.found)
+
+    def changes(self) -> Iterator[None]:
+        while True:
+            self.changed.wait()
+            self.changed.clear()
+            yield
+
+    def machine(self) -> Machine:
+        return Machine("here", 2, 4 << 30, "6.1", "Debian GNU/Linux 12", "x86_64", "docker://26")
+
+    def machine_usage(self) -> Usage | None:
+        return Usage(0.5 * self.measured, 1 << 30, BORN + timedelta(seconds=self.measured))
+
+    def usage(self, ids: Collection[str]) -> Mapping[str, Usage]:
+        self.measured += 1
+        one = Usage(0.25 * self.measured, 5 << 20, BORN + timedelta(seconds=self.measured))
+        return dict.fromkeys(ids, one)
+
+    async def log(self, instance: Instance, options: LogOptions) -> AsyncIterator[bytes]:
+        self.asked.append(options)
+        self.open_logs += 1
+        try:
+            for line in self.lines:
+                yield line
+            if options.follow:
+                await asyncio.Event().wait()
+        finally:
+            self.open_logs -= 1
+
+    async def execute(
+        self, instance: Instance, command: Sequence[str], *, stdin: bool, tty: bool
+    ) -> FakeExecution:
+        self.executions.append(FakeExecution(command, stdin, tty))
+        return self.executions[-1]
+
+
+@dataclass
+class FakeEngine:
+    """An engine of which only the views are asked."""
+
+    instances: FakeInstances
