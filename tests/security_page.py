@@ -46,6 +46,10 @@ SURFACES: Final = (
     ("The HTTP server", "web/test_server.py"),
     ("Who may ask the HTTP server", "web/test_access.py"),
     ("Webhooks", "web/test_hooks.py"),
+    ("Tokens of an OIDC issuer", "web/kube/clients/test_oidc.py"),
+    ("The keys of an OIDC issuer", "web/kube/clients/test_issuer_keys.py"),
+    ("Client certificates", "web/kube/clients/test_certificates.py"),
+    ("Users and groups of other authorities", "web/kube/clients/test_grants.py"),
 )
 """Title and test file; the name of each test in it says what was tried and what came of it."""
 

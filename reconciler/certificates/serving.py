@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-__all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "ensure", "host_names"]
+__all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "Issued", "ensure", "host_names", "issue_client"]
 
 AUTHORITY: Final = "ca.crt"
 CERTIFICATE: Final = "tls.crt"
@@ -54,6 +55,29 @@ def ensure(directory: Path, names: Collection[str], now: datetime) -> None:
         _write(directory, CERTIFICATE, KEY, certificate, key)
 
 
+@dataclass(frozen=True)
+class Issued:
+    """A client certificate and its key (PEM), and its fingerprint, which is the SHA-256 of its DER form in hex."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+    fingerprint: str
+
+
+def issue_client(directory: Path, user: str, group: str, life: timedelta, now: datetime) -> Issued | None:
+    """A client certificate of the authority of this directory; None while there is none."""
+    from cryptography.hazmat.primitives.hashes import SHA256
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    authority, authority_key = _pair(directory, AUTHORITY, _AUTHORITY_KEY)
+    if authority is None or authority_key is None:
+        return None
+    text = new_key()
+    certificate = _signed(user, authority, load_key(text), authority_key, life, (), now, group)
+    fingerprint = certificate.fingerprint(SHA256()).hex()
+    return Issued(certificate.public_bytes(Encoding.PEM), text.encode(), fingerprint)
+
+
 def _pair(
     directory: Path, certificate: str, key: str
 ) -> tuple[x509.Certificate | None, EllipticCurvePrivateKey | None]:
@@ -74,14 +98,18 @@ def _signed(
     life: timedelta,
     names: Iterable[str],
     now: datetime,
+    group: str = "",
 ) -> x509.Certificate:
-    """A certificate for these names; without an authority, that of one."""
+    """A certificate for these names, or of a client in a group; without an authority, that of one."""
     from cryptography import x509
     from cryptography.hazmat.primitives.hashes import SHA256
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     is_authority = authority is None
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    if group:
+        attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+    subject = x509.Name(attributes)
     issuer = subject if authority is None else authority.subject
     usage = dict.fromkeys(
         (
@@ -116,7 +144,11 @@ def _signed(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False
         )
     )
-    if not is_authority:
+    if group:
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False
+        )
+    elif not is_authority:
         builder = builder.add_extension(
             x509.SubjectAlternativeName(list(map(_general_name, sorted(names)))), critical=False
         ).add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -22,7 +22,9 @@ from reconciler.app.cluster.running import Running
 from reconciler.app.cluster.writing import Writer
 from reconciler.certificates import serving
 from reconciler.cli.about import VERSION
+from reconciler.cli.api_clients import clients_of
 from reconciler.cli.api_documents import fixed_collections
+from reconciler.cli.api_options import ApiFlags
 from reconciler.store.audit import Audit
 from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
@@ -59,8 +61,11 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def serving_api(application: Application, listen: str, roots: tuple[Path, ...] = ()) -> Iterator[str]:
-    """Serve the API on `listen` ("HOST:PORT") and yield its URL. Clients may name files below `roots` as settings.
+def serving_api(
+    application: Application, listen: str, roots: tuple[Path, ...] = (), flags: ApiFlags | None = None
+) -> Iterator[str]:
+    """Serve the API on `listen` ("HOST:PORT") and yield its URL. Clients may name files below `roots` as settings; `flags`
+    says which of them there are besides those with tokens.
 
     Raises VaultError if that is not possible.
     """
@@ -72,8 +77,13 @@ def serving_api(application: Application, listen: str, roots: tuple[Path, ...] =
         raise TemporaryError(
             f"cannot write the certificate of the API into {state / DIRECTORY}: {error}"
         ) from error
-    tls = Tls(state / DIRECTORY / serving.CERTIFICATE, state / DIRECTORY / serving.KEY)
-    parts = assemble(application, roots)
+    others = (flags.client_ca_file,) if flags and flags.client_ca_file else ()
+    tls = Tls(
+        state / DIRECTORY / serving.CERTIFICATE,
+        state / DIRECTORY / serving.KEY,
+        (state / DIRECTORY / serving.AUTHORITY, *others),
+    )
+    parts = assemble(application, roots, flags)
     stop = threading.Event()
     watching = [
         threading.Thread(target=parts.observer.keep_looking, args=(stop,), name="observer", daemon=True),
@@ -108,9 +118,11 @@ class Parts:
     stamp: Callable[[], object]
 
 
-def assemble(application: Application, roots: tuple[Path, ...] = ()) -> Parts:
+def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiFlags | None = None) -> Parts:
     """The API over a state directory, which has been looked at once."""
     state = application.options.state_dir
+    # First, because an option that is wrong ends it.
+    clients = clients_of(flags or ApiFlags(), Tokens(state, utc_now), utc_now)
     versions = Versions(state / JOURNAL, utc_now)
     observer = Observer(state, application.objects, versions, document)
     observer.look_everywhere()
@@ -159,7 +171,7 @@ def assemble(application: Application, roots: tuple[Path, ...] = ()) -> Parts:
             POD_METRICS.kind: Measured(POD_METRICS, versions, measuring.pods),
             NODE_METRICS.kind: Measured(NODE_METRICS, versions, measuring.nodes),
         },
-        Tokens(state, utc_now),
+        clients,
         bells,
         utc_now,
         VERSION,

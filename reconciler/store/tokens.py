@@ -1,7 +1,7 @@
 """The bearer tokens of the API, in `<state>/tokens.json`: only their digests, so that the file gives no access.
 
 A token is 256 random bits, which need no slow hash. Its name is in it, so that a leaked one can be revoked without being
-tried.
+tried. A client certificate that this state directory has issued is a row like a token, with its fingerprint as the digest.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from typing import Final, Literal, get_args
 from reconciler.api import PermanentError
 from reconciler.store import files
 
-__all__ = ["ROLES", "Role", "Token", "Tokens"]
+__all__ = ["ROLES", "Role", "Token", "Tokens", "check_user"]
 
 Role = Literal["view", "edit", "admin"]
+Way = Literal["token", "certificate"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 FILE: Final = "tokens.json"
@@ -35,13 +36,16 @@ _TOKEN: Final = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{8}})_(?P<secret>[A-Za-z0
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is known of a token: its user, its role, and until when it is valid (RFC 3339; None: until it is revoked)."""
+    """What is known of a token: its user, its role, and until when it is valid (RFC 3339; None: until it is revoked). `way`
+    is how a client shows it.
+    """
 
     id: str
     user: str
     role: Role
     created: str
     expires: str | None
+    way: Way = "token"
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it has not expired."""
@@ -58,20 +62,24 @@ class Tokens:
 
     def create(self, user: str, role: Role, expires: datetime | None) -> tuple[Token, str]:
         """A new token, and its text, which is stored nowhere. Raises PermanentError for an invalid name."""
-        if not _NAME.fullmatch(user):
-            raise PermanentError(
-                f"{user!r} cannot be a user: letters, digits, '.', '_', '@' and '-', at most 63 characters"
-            )
         secret = secrets.token_urlsafe(32)
+        token = self._add(user, role, expires, "token", _digest(secret))
+        return token, f"{PREFIX}_{token.id}_{secret}"
+
+    def add_certificate(self, user: str, role: Role, expires: datetime, fingerprint: str) -> Token:
+        """Accept a client certificate; `fingerprint` is its SHA-256. Raises PermanentError for an invalid name."""
+        return self._add(user, role, expires, "certificate", fingerprint)
+
+    def _add(self, user: str, role: Role, expires: datetime | None, way: Way, digest: str) -> Token:
+        check_user(user)
         now = self._clock()
         with self._locked():
             known = dict(self._load())
             identifier = next(each for each in iter(lambda: secrets.token_hex(4), "") if each not in known)
-            token = Token(
-                identifier, user, role, now.isoformat(), None if expires is None else expires.isoformat()
-            )
-            self._store({**known, identifier: (token, _digest(secret))})
-        return token, f"{PREFIX}_{identifier}_{secret}"
+            ends = None if expires is None else expires.isoformat()
+            token = Token(identifier, user, role, now.isoformat(), ends, way)
+            self._store({**known, identifier: (token, digest)})
+        return token
 
     def list(self) -> tuple[Token, ...]:
         """All of them, also those that have expired, the oldest first."""
@@ -90,9 +98,22 @@ class Tokens:
         """The valid token of that text."""
         match = _TOKEN.fullmatch(text)
         token, digest = (match and self._load().get(match["id"])) or (None, "")
+        token = token if token is not None and token.way == "token" else None
         # Compared in any case: the time of a refusal must not tell which IDs exist.
         is_right = hmac.compare_digest(_digest(match["secret"] if match else ""), digest or _digest(" "))
         return token if token is not None and is_right and token.is_valid(self._clock()) else None
+
+    def find_certificate(self, fingerprint: str) -> Token | None:
+        """The row of a client certificate that is valid."""
+        for token, digest in self._load().values():
+            if token.way == "certificate" and digest == fingerprint:
+                return token if token.is_valid(self._clock()) else None
+        return None
+
+    def knows(self, token: Token) -> bool:
+        """Whether it is still there and valid."""
+        found, _ = self._load().get(token.id, (None, ""))
+        return found == token and token.is_valid(self._clock())
 
     def _load(self) -> Mapping[str, tuple[Token, str]]:
         try:
@@ -123,6 +144,14 @@ class Tokens:
 
     def _locked(self) -> AbstractContextManager[None]:
         return files.locked(self._path.with_name(f".{FILE}.lock"), LOCK_TIMEOUT)
+
+
+def check_user(user: str) -> None:
+    """Raises PermanentError unless it can be the name of a user."""
+    if not _NAME.fullmatch(user):
+        raise PermanentError(
+            f"{user!r} cannot be a user: letters, digits, '.', '_', '@' and '-', at most 63 characters"
+        )
 
 
 def _digest(secret: str) -> str:

@@ -14,6 +14,7 @@ import re
 import socket
 import ssl
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -43,6 +44,9 @@ BACKLOG: Final = 128
 
 MAX_PORT: Final = 65535
 
+CLIENT_CERTIFICATE: Final = "client_certificate"
+"""Where the state of a request has the certificate of its client (DER), if TLS asked for one and has verified it."""
+
 _LISTEN: Final = re.compile(
     r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})"
 )
@@ -56,10 +60,14 @@ class ListenError(PermanentError):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The PEM files for HTTPS: the certificate with its chain, and the private key."""
+    """The PEM files for HTTPS: the certificate with its chain, and the private key.
+
+    Clients may show certificates of `authorities`; another one ends the connection. Without any, none is asked for.
+    """
 
     certificate: Path
     key: Path
+    authorities: tuple[Path, ...] = ()
 
     def check(self) -> None:
         """Raises ListenError if the files cannot be used, before the server depends on them."""
@@ -72,6 +80,39 @@ class Tls:
         except OSError as error:
             files = f"{self.certificate} and {self.key}"
             raise ListenError(f"cannot serve TLS: cannot read {files}: {error.strerror}") from error
+        for path in self.authorities:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(path)
+            except ssl.SSLError as error:
+                reason = f"has no certificates of authorities in PEM ({error.reason})"
+                raise ListenError(f"cannot verify clients: {path} {reason}") from error
+            except OSError as error:
+                raise ListenError(f"cannot verify clients: cannot read {path}: {error.strerror}") from error
+
+    def context(self, _: uvicorn.Config, usual: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+        """The usual context, which also asks clients for a certificate if there are authorities."""
+        context = usual()
+        for path in self.authorities:
+            context.load_verify_locations(path)
+            context.verify_mode = ssl.CERT_OPTIONAL
+            context.sslobject_class = _SaysWhy
+        return context
+
+
+class _SaysWhy(ssl.SSLObject):
+    """Sends the alert that says what is wrong with a client's certificate; asyncio would end the connection without it."""
+
+    _refused: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        """The next step. A failed one first asks for more data, before which asyncio sends what was written."""
+        if self._refused is not None:
+            raise self._refused
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as error:
+            self._refused = error
+            raise ssl.SSLWantReadError from None
 
 
 class Server:
@@ -116,6 +157,7 @@ class Server:
                 backlog=BACKLOG,
                 ssl_certfile=tls.certificate if tls else None,
                 ssl_keyfile=tls.key if tls else None,
+                ssl_context_factory=tls.context if tls else None,
             )
         )
         self._scheme = "https" if tls else "http"
@@ -227,6 +269,9 @@ class _Protocol(H11Protocol):
         self.client_address = self.client[0] if self.client else ""
         self._heard = self.loop.time()
         self.crowd.add(self)
+        if (tls := transport.get_extra_info("ssl_object")) is not None and (shown := tls.getpeercert(True)):
+            # Verified by now; each request of the connection gets a copy of this state.
+            self.app_state = {**self.app_state, CLIENT_CERTIFICATE: shown}
         self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,8 @@ from starlette.routing import Route
 
 from reconciler.api.errors import PermanentError, VaultError
 from reconciler.web import server as server_module
-from reconciler.web.server import ListenError, Server, Tls, parse_listen
+from reconciler.web.server import CLIENT_CERTIFICATE, ListenError, Server, Tls, parse_listen
+from tests.web.kube.issuer import Pair, authority, client
 
 TIMEOUT = 60
 
@@ -228,3 +230,70 @@ def test_a_certificate_that_cannot_be_used_is_one_clear_error(certificate: Tls, 
         Server(APP, port=0, tls=Tls(certificate.certificate, tmp_path / "absent"))
     with pytest.raises(ListenError, match="are not a certificate and its unencrypted key"):
         Server(APP, port=0, tls=Tls(certificate.key, certificate.certificate))
+
+
+@pytest.fixture
+def with_authorities(tmp_path: Path) -> Iterator[tuple[Server, Path]]:
+    """A server that asks for certificates of one authority and answers with the one that it was shown."""
+    from reconciler.certificates.serving import AUTHORITY, CERTIFICATE, KEY, ensure
+
+    async def shown(request: Request) -> Response:
+        return Response(request.scope["state"].get(CLIENT_CERTIFICATE, b"none"))
+
+    ensure(tmp_path, {"127.0.0.1"}, datetime.now(UTC))
+    (tmp_path / "clients.crt").write_bytes(OURS.pem)
+    tls = Tls(tmp_path / CERTIFICATE, tmp_path / KEY, (tmp_path / "clients.crt",))
+    with Server(Starlette(routes=[Route("/", shown)]), port=0, tls=tls) as running:
+        yield running, tmp_path / AUTHORITY
+
+
+OURS = authority()
+
+
+def ask_with(server: Server, trusted: Path, shown: Pair | None, directory: Path) -> bytes:
+    context = ssl.create_default_context(cafile=str(trusted))
+    if shown is not None:
+        (directory / "pair.pem").write_bytes(shown.pem + shown.key_pem)
+        context.load_cert_chain(directory / "pair.pem")
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        found = b""
+        while more := connection.recv(65536):
+            found += more
+    return found.partition(b"\r\n\r\n")[2]
+
+
+def test_a_request_has_the_certificate_that_its_client_has_shown(
+    with_authorities: tuple[Server, Path], tmp_path: Path
+) -> None:
+    shown = client(OURS, "anna")
+    assert ask_with(*with_authorities, shown, tmp_path) == shown.der
+    assert ask_with(*with_authorities, None, tmp_path) == b"none"
+
+
+@pytest.mark.parametrize(
+    ("shown", "says"),
+    [
+        (client(OURS, "anna", life=timedelta(hours=-1)), "expired"),
+        (client(authority("stranger"), "anna"), "unknown.ca"),
+    ],
+)
+def test_a_client_is_told_what_is_wrong_with_its_certificate(
+    with_authorities: tuple[Server, Path], tmp_path: Path, shown: Pair, says: str
+) -> None:
+    with pytest.raises(ssl.SSLError, match=f"(?i){says}"):
+        ask_with(*with_authorities, shown, tmp_path)
+
+
+@pytest.mark.parametrize(("content", "says"), [(None, "cannot read"), (b"nothing", "has no certificates")])
+def test_authorities_that_cannot_be_used_are_named(tmp_path: Path, content: bytes | None, says: str) -> None:
+    from reconciler.certificates.serving import CERTIFICATE, KEY, ensure
+
+    ensure(tmp_path, {"127.0.0.1"}, datetime.now(UTC))
+    if content is not None:
+        (tmp_path / "clients.crt").write_bytes(content)
+    with pytest.raises(ListenError, match=says):
+        Server(APP, port=0, tls=Tls(tmp_path / CERTIFICATE, tmp_path / KEY, (tmp_path / "clients.crt",)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +15,11 @@ from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.store.tokens import Role
+    from reconciler.store.tokens import Role, Tokens
 
 DEFAULT_SERVER = "https://127.0.0.1:6443"
 NAME = "vault"
+CERTIFICATE_LIFE = timedelta(days=90)
 
 
 @click.command(
@@ -33,23 +35,37 @@ NAME = "vault"
             "vaultctl kubeconfig --user anna --server https://vault.example.com:6443 --expires 90d",
             "for another machine; start the controller with --api 0.0.0.0:6443",
         ),
+        (
+            "vaultctl kubeconfig --user anna --role edit --client-certificate --expires 30d",
+            "with a client certificate instead of a token",
+        ),
     ],
 )
 @click.option("--server", default=DEFAULT_SERVER, show_default=True, help="URL of `vaultctl run --api`.")
-@click.option("--user", default=NAME, show_default=True, help="User of the token.")
+@click.option("--user", default=NAME, show_default=True, help="Name of the user.")
 @click.option(
     "--role",
     type=click.Choice(("view", "edit", "admin")),
     default="view",
     show_default=True,
-    help="What the token allows; see `vaultctl token create`.",
+    help="What the user may do; see `vaultctl token create`.",
 )
-@click.option("--expires", type=DURATION, help="How long the token is valid; until it is revoked without.")
+@click.option(
+    "--expires",
+    type=DURATION,
+    help="How long the token is valid; until it is revoked without. A certificate: 90 days without.",
+)
+@click.option(
+    "--client-certificate", is_flag=True, help="With a client certificate and its key instead of a token."
+)
 @pass_session
-def command(session: Session, server: str, user: str, role: Role, expires: float | None) -> None:
+def command(
+    session: Session, server: str, user: str, role: Role, expires: float | None, client_certificate: bool
+) -> None:
     """Create a token and print a kubeconfig with it and with the certificate that the API is recognised by.
 
-    The output is a secret: keep it in a file that others cannot read.
+    The output is a secret: keep it in a file that others cannot read. `vaultctl token list` shows what was created, client
+    certificates too, and `vaultctl token revoke` ends it at once.
     """
     from reconciler.api.yaml_writing import document as written_out
     from reconciler.store.tokens import Tokens
@@ -64,15 +80,39 @@ def command(session: Session, server: str, user: str, role: Role, expires: float
         ) from error
     now = datetime.now(UTC)
     tokens = Tokens(state, lambda: now)
-    _, text = tokens.create(user, role, None if expires is None else now + timedelta(seconds=expires))
+    life = None if expires is None else timedelta(seconds=expires)
+    if client_certificate:
+        login = _certificate(tokens, state / "api", user, role, life or CERTIFICATE_LIFE, now)
+    else:
+        login = {"token": tokens.create(user, role, None if life is None else now + life)[1]}
     config: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
             {"name": NAME, "cluster": {"server": server, "certificate-authority-data": certificate}}
         ],
-        "users": [{"name": user, "user": {"token": text}}],
+        "users": [{"name": user, "user": login}],
         "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": user, "namespace": "default"}}],
         "current-context": NAME,
     }
     click.echo(written_out(config, readable=True), nl=False)
+
+
+def _certificate(
+    tokens: Tokens, directory: Path, user: str, role: Role, life: timedelta, now: datetime
+) -> dict[str, str]:
+    """The login of a user with a new certificate."""
+    from reconciler.certificates.serving import issue_client
+    from reconciler.store.tokens import check_user
+
+    check_user(user)
+    issued = issue_client(directory, user, f"vault:{role}", life, now)
+    if issued is None:
+        raise Failure(
+            f"cannot read the authority of the API in {directory}: start the controller with --api once, which makes it"
+        )
+    tokens.add_certificate(user, role, now + life, issued.fingerprint)
+    return {
+        "client-certificate-data": base64.b64encode(issued.certificate).decode(),
+        "client-key-data": base64.b64encode(issued.key).decode(),
+    }

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.cli import exit_codes
+from reconciler.cli.api_options import ApiFlags, api_options
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
 from reconciler.cli.git_options import GitFlags, git_options, read_secret
@@ -47,6 +48,11 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
         ("vaultctl run", "only the manifests of `apply`"),
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
         ("vaultctl run --api 127.0.0.1:6443", "with the Kubernetes API; see `vaultctl kubeconfig`"),
+        (
+            "vaultctl run --api 0.0.0.0:6443 --oidc-issuer-url https://id.example.org --oidc-client-id vault "
+            "--oidc-groups-claim groups --grant edit=group:deployers",
+            "and members of a group of the identity provider may change services",
+        ),
     ],
 )
 @file_option(required=False)
@@ -64,6 +70,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     show_envvar=True,
     help="HOST:PORT of the Kubernetes API (HTTPS, with bearer tokens), which kubectl speaks; none by default.",
 )
+@api_options
 @click.option(
     "--tls-cert",
     type=READABLE,
@@ -118,6 +125,7 @@ def command(
     files: Sequence[Path],
     listen: str,
     api: str | None,
+    clients: ApiFlags,
     tls_cert: Path | None,
     tls_key: Path | None,
     auth_file: Path | None,
@@ -172,7 +180,7 @@ def command(
 
             _log.info(
                 "Kubernetes API on %s",
-                services.enter_context(serving_api(application, api, git.secrets_dirs)),
+                services.enter_context(serving_api(application, api, git.secrets_dirs, clients)),
             )
         if notify_url_file:
             url = read_secret(notify_url_file).decode(errors="replace")

@@ -22,9 +22,9 @@ ROLES = ("view", "edit", "admin")
 
 @click.group("token", cls=VerbGroup, short_help="Create, list and revoke tokens of the Kubernetes API.")
 def command() -> None:
-    """Bearer tokens of the Kubernetes API, which `vaultctl run --api` serves.
+    """Bearer tokens and client certificates of the Kubernetes API, which `vaultctl run --api` serves.
 
-    The state directory has only their digests. A revoked token is refused at once.
+    The state directory has only their digests. A revoked one is refused at once. `vaultctl kubeconfig` creates both.
     """
 
 
@@ -68,7 +68,7 @@ def create(session: Session, user: str, role: Role, expires: float | None) -> No
 @output_option("json", "yaml")
 @pass_session
 def list_(session: Session, output: str | None) -> None:
-    """List the tokens, also those that have expired. The ID is a part of the token."""
+    """List the tokens and client certificates, also those that have expired. The ID is a part of the token."""
     now = datetime.now(UTC)
     tokens = _tokens(session).list()
     rows = [
@@ -76,6 +76,7 @@ def list_(session: Session, output: str | None) -> None:
             each.id,
             each.user,
             each.role,
+            each.way,
             age(datetime.fromisoformat(each.created), now),
             _validity(each.expires, now),
         )
@@ -86,12 +87,13 @@ def list_(session: Session, output: str | None) -> None:
             "id": each.id,
             "user": each.user,
             "role": each.role,
+            "way": each.way,
             "created": each.created,
             "expires": each.expires,
         }
         for each in tokens
     ]
-    write(output, documents, lambda: table(("ID", "USER", "ROLE", "AGE", "EXPIRES"), rows))
+    write(output, documents, lambda: table(("ID", "USER", "ROLE", "WAY", "AGE", "EXPIRES"), rows))
 
 
 @command.command(
@@ -103,11 +105,11 @@ def list_(session: Session, output: str | None) -> None:
 @click.argument("identifier", metavar="ID")
 @pass_session
 def revoke(session: Session, identifier: str) -> None:
-    """Revoke the token with this ID. Running controllers refuse it at once."""
+    """Revoke the token or the client certificate with this ID. Running controllers refuse it at once."""
     found = _tokens(session).revoke(identifier)
     if found is None:
         raise Failure(f"there is no token {identifier!r}; see: vaultctl token list")
-    click.echo(f"token {found.id} of {found.user} revoked")
+    click.echo(f"{found.way} {found.id} of {found.user} revoked")
 
 
 def _tokens(session: Session) -> Tokens:

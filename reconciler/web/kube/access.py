@@ -1,20 +1,19 @@
-"""Who may do what: bearer tokens, three roles, and the answers to a client that asks about itself."""
+"""Who may do what: three roles, and the answers to a client that asks about itself."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.web.kube.errors import ApiError, forbidden, unauthorized
+from reconciler.web.kube.errors import ApiError, forbidden
 from reconciler.web.kube.served import READ, RESOURCES, REVIEWS, WRITE, Served
 
 if TYPE_CHECKING:
-    from reconciler.store.tokens import Role, Token, Tokens
+    from reconciler.store.tokens import Role
+    from reconciler.web.kube.clients.client import Client
 
-__all__ = ["GROUP_PREFIX", "PARTS", "VERBS", "authenticate", "authorize", "may", "review", "user_info"]
+__all__ = ["PARTS", "VERBS", "authorize", "may", "review", "user_info"]
 
-GROUP_PREFIX: Final = "vault:"
-AUTHENTICATED: Final = "system:authenticated"
 VERBS: Final[Mapping[Role, frozenset[str]]] = {
     "view": frozenset(READ),
     "edit": frozenset({*READ, *WRITE, "deletecollection"}),
@@ -30,59 +29,63 @@ PARTS: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
 """Parts of resources for which the role alone decides, whatever the verb."""
 
 
-def authenticate(tokens: Tokens, headers: list[str]) -> Token:
-    """The token of a request, given the values of its Authorization headers. Raises ApiError (401)."""
-    scheme, _, text = headers[0].partition(" ") if len(headers) == 1 else ("", "", "")
-    found = tokens.find(text.strip()) if scheme.lower() == "bearer" else None
-    if found is None:
-        raise unauthorized()
-    return found
-
-
-def may(role: Role, verb: str, plural: str = "", part: str = "") -> bool:
-    """Whether a role includes a verb, of a part of a resource if one is named."""
+def may(role: Role | None, verb: str, plural: str = "", part: str = "") -> bool:
+    """Whether a role includes a verb, of a part of a resource if one is named; no role includes nothing."""
+    if role is None:
+        return False
     roles = PARTS.get((plural, part))
     return verb in VERBS[role] if roles is None else role in roles and verb in ("get", "create")
 
 
+def _why(client: Client) -> str:
+    if client.role is None:
+        return "no role was granted to the user or its groups"
+    return f"the role of the {'token' if client.way == 'token' else 'user'} is {client.role}"
+
+
 def authorize(
-    token: Token, verb: str, served: Served, namespace: str | None, name: str | None, part: str | None = None
+    client: Client,
+    verb: str,
+    served: Served,
+    namespace: str | None,
+    name: str | None,
+    part: str | None = None,
 ) -> None:
     """Raise ApiError (403) if the user may not do that; `part` is a subresource."""
-    if served in REVIEWS or may(token.role, verb, served.plural, part or ""):
+    if served in REVIEWS or may(client.role, verb, served.plural, part or ""):
         return
     plural = f"{served.plural}/{part}" if part else served.plural
     scope = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     why = (
-        f'User "{token.user}" cannot {verb} resource "{plural}" in API group "{served.group}" {scope}: '
-        f"the role of the token is {token.role}"
+        f'User "{client.user}" cannot {verb} resource "{plural}" in API group "{served.group}" {scope}: '
+        f"{_why(client)}"
     )
     raise forbidden(served.group, served.plural, name or "", why)
 
 
-def user_info(token: Token) -> dict[str, Any]:
+def user_info(client: Client) -> dict[str, Any]:
     """What `kubectl auth whoami` shows."""
     return {
-        "username": token.user,
-        "groups": [f"{GROUP_PREFIX}{token.role}", AUTHENTICATED],
-        "extra": {"vault.internal/token": [token.id]},
+        "username": client.user,
+        "groups": list(client.groups),
+        "extra": {f"vault.internal/{client.way}": [client.credential]},
     }
 
 
-def review(served: Served, token: Token, body: Mapping[str, Any]) -> dict[str, Any]:
+def review(served: Served, client: Client, body: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a question of a client about itself. Raises ApiError for one that is not well-formed."""
     head = {"kind": served.kind, "apiVersion": served.api_version, "metadata": {"creationTimestamp": None}}
     if served.kind == "SelfSubjectReview":
-        return {**head, "status": {"userInfo": user_info(token)}}
+        return {**head, "status": {"userInfo": user_info(client)}}
     spec = body.get("spec")
     if not isinstance(spec, Mapping):
         raise ApiError(400, "BadRequest", "spec: Required value")
     if served.kind == "SelfSubjectRulesReview":
-        verbs = sorted(VERBS[token.role])
+        verbs = sorted(VERBS[client.role]) if client.role else []
         plurals = sorted({each.plural for each in RESOURCES if each not in REVIEWS})
-        rules = [{"verbs": verbs, "apiGroups": ["*"], "resources": plurals}]
+        rules = [{"verbs": verbs, "apiGroups": ["*"], "resources": plurals}] if verbs else []
         for (plural, part), roles in PARTS.items():
-            if token.role in roles:
+            if client.role in roles:
                 rules.append(
                     {"verbs": ["create", "get"], "apiGroups": [""], "resources": [f"{plural}/{part}"]}
                 )
@@ -104,11 +107,10 @@ def review(served: Served, token: Token, body: Mapping[str, Any]) -> dict[str, A
             "BadRequest",
             "spec: exactly one of nonResourceAttributes or resourceAttributes must be specified",
         )
-    allowed = _may_resource(token.role, asked) if asked else (path or {}).get("verb") == "get"
-    why = f"the role of the token is {token.role}"
-    return {**head, "spec": dict(spec), "status": {"allowed": allowed, "reason": why}}
+    allowed = _may_resource(client.role, asked) if asked else (path or {}).get("verb") == "get"
+    return {**head, "spec": dict(spec), "status": {"allowed": allowed, "reason": _why(client)}}
 
 
-def _may_resource(role: Role, asked: Mapping[str, Any]) -> bool:
+def _may_resource(role: Role | None, asked: Mapping[str, Any]) -> bool:
     verb, plural, part = (str(asked.get(each) or "") for each in ("verb", "resource", "subresource"))
     return may(role, verb, plural, part)

@@ -43,11 +43,13 @@ from reconciler.web.kube.streams.entry import Streams, destination
 from reconciler.web.kube.streams.logs import log_answer
 from reconciler.web.kube.watching import Bells, Watch, Watchers
 from reconciler.web.kube.writes import Answer, Asked, document_of, write
+from reconciler.web.server import CLIENT_CERTIFICATE
 
 if TYPE_CHECKING:
     from reconciler.app.cluster.running import Running
     from reconciler.app.cluster.writing import Writer
-    from reconciler.store.tokens import Token, Tokens
+    from reconciler.web.kube.clients.client import Client
+    from reconciler.web.kube.clients.clients import Clients
     from reconciler.web.kube.collection import Collection
 
 __all__ = ["Api", "create_app"]
@@ -72,7 +74,7 @@ class Api:
     """What the API is made of. `collections` are by the kind of their documents."""
 
     collections: Mapping[str, Collection]
-    tokens: Tokens
+    clients: Clients
     bells: Bells
     now: Callable[[], datetime]
     version: str
@@ -85,7 +87,7 @@ class Api:
 
 def create_app(api: Api) -> ASGIApp:
     """The application."""
-    talk = Streams(api.running, api.tokens, api.watchers, api.now, api.audit)
+    talk = Streams(api.running, api.clients, api.watchers, api.now, api.audit)
 
     async def answer(request: Request) -> ASGIApp:
         try:
@@ -117,7 +119,7 @@ class _Question:
     """A request for a resource."""
 
     request: Request
-    token: Token
+    client: Client
     served: Served
     place: Place
 
@@ -129,16 +131,18 @@ class _Question:
 async def _answer(api: Api, request: Request) -> ASGIApp:
     segments = tuple(request.path_params["path"].rstrip("/").split("/"))
     if segments[0] in HEALTH:
-        # Load balancers have no token.
+        # Load balancers have no credential.
         return PlainTextResponse("ok", headers=_HEADERS)
-    token = access.authenticate(api.tokens, request.headers.getlist("authorization"))
+    client = await api.clients.identify(
+        request.headers.getlist("authorization"), request.scope.get("state", {}).get(CLIENT_CERTIFICATE)
+    )
     if len(request.url.query) > MAX_QUERY:
         raise bad_request(f"the query has more than {MAX_QUERY} characters")
     place = place_of(segments)
     served = served_at(place.group, place.version, place.resource) if place else None
     if place is None or served is None:
         return _about_the_api(api, request, segments)
-    return await _about_a_resource(api, _Question(request, token, served, place))
+    return await _about_a_resource(api, _Question(request, client, served, place))
 
 
 def _about_the_api(api: Api, request: Request, segments: tuple[str, ...]) -> Response:
@@ -211,7 +215,7 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
     if verb not in served.verbs:
         raise method_not_allowed()
     if served in REVIEWS:
-        return _json(access.review(served, question.token, await _review(served, request)), 201)
+        return _json(access.review(served, question.client, await _review(served, request)), 201)
     return await _write(api, question, verb)
 
 
@@ -219,7 +223,7 @@ async def _part_of_pod(api: Api, question: _Question) -> ASGIApp:
     served, place, query = question.served, question.place, question.request.query_params
     if place.name is None or (question.request.method != "GET" and place.subresource == "log"):
         raise method_not_allowed()
-    access.authorize(question.token, "get", served, place.namespace, place.name, place.subresource)
+    access.authorize(question.client, "get", served, place.namespace, place.name, place.subresource)
     if place.subresource != "log":
         if place.namespace == NAMESPACE:
             # kubectl shows the answer to this second try when the WebSocket was refused.
@@ -233,7 +237,7 @@ async def _part_of_pod(api: Api, question: _Question) -> ASGIApp:
     answer = await log_answer(
         api.running.instances, instance, query, lambda text: api.running.hide(text, ref.label), api.now()
     )
-    return _Counted(answer, api.watchers, question.token.user)
+    return _Counted(answer, api.watchers, question.client.user)
 
 
 async def _write(api: Api, question: _Question, verb: str) -> Response:
@@ -266,12 +270,10 @@ def _quoted(warning: str) -> str:
 
 
 def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
-    token, request, place = question.token, question.request, question.place
+    client, request, place = question.client, question.request, question.place
     record = {
         "time": api.now().isoformat(),
-        "user": token.user,
-        "token": token.id,
-        "role": token.role,
+        **client.record,
         "client": request.client.host if request.client else "",
         "verb": asked.verb,
         "resource": asked.served.qualified + (f"/{place.subresource}" if place.subresource else ""),
@@ -281,7 +283,7 @@ def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
     api.audit({**record, "stage": "asked"})
     code, reason, name = 500, INTERNAL_ERROR, asked.name
     try:
-        access.authorize(token, asked.verb, asked.served, place.namespace, place.name, place.subresource)
+        access.authorize(client, asked.verb, asked.served, place.namespace, place.name, place.subresource)
         answer = _written(api, asked)
         code, reason = answer.code, ""
         name = answer.document.get("metadata", {}).get("name", name)
@@ -340,14 +342,14 @@ def _replace(api: Api, asked: Asked) -> Answer:
 
 
 def _read(api: Api, question: _Question) -> ASGIApp:
-    served, place, token = question.served, question.place, question.token
+    served, place, client = question.served, question.place, question.client
     collection = api.collections.get(served.kind)
     if collection is None:
         raise method_not_allowed()
     form = form_of(_accept(question.request))
     options = list_options(question.request.query_params, served.fields)
     verb = "get" if place.name else "watch" if options.watch else "list"
-    access.authorize(token, verb, served, place.namespace, place.name)
+    access.authorize(client, verb, served, place.namespace, place.name)
     if place.namespace not in (None, NAMESPACE):
         collection = _Elsewhere(collection)
     if place.name and place.subresource == "scale":
@@ -363,13 +365,9 @@ def _read(api: Api, question: _Question) -> ASGIApp:
         question.include,
         bells=api.bells,
         now=api.now,
-        may_go_on=lambda: _still_valid(api, token),
+        may_go_on=lambda: api.clients.is_valid(client),
     )
-    return _Counted(watch, api.watchers, token.user)
-
-
-def _still_valid(api: Api, token: Token) -> bool:
-    return token in api.tokens.list() and token.is_valid(api.now())
+    return _Counted(watch, api.watchers, client.user)
 
 
 class _Elsewhere:

@@ -14,6 +14,7 @@ from reconciler.store.tokens import ROLES
 from reconciler.store.versions import KEPT_CHANGES
 from reconciler.web.kube.access import PARTS, VERBS
 from reconciler.web.kube.app import MAX_BODY_BYTES
+from reconciler.web.kube.clients.reference import section as clients_section
 from reconciler.web.kube.served import RESOURCES, Served
 from reconciler.web.kube.watching import (
     BOOKMARK_SECONDS,
@@ -72,8 +73,9 @@ A write is desired state, and goes where the object's desired state is:
 - A deletion keeps the volumes; `vaultctl delete --volumes` removes them. The object stays with the finalizer
   `vault.internal/teardown` until the controller has removed what ran. Finalizers of clients hold a deletion back: the
   service runs on until the last of them is removed. This also holds for `vaultctl delete`.
-- Every write is in `<state>/audit.jsonl`, before it is done and with its result: time, user, ID of the token, role,
-  address, verb, object; nothing of its content.
+- Every write is in `<state>/audit.jsonl`, before it is done and with its result: time, user, `way` in (`token`,
+  `certificate` or `oidc`, and under that name the ID of the token, the serial number or the issuer), role, address, verb,
+  object; nothing of its content.
 """
 
 _RUNNING: Final = """\
@@ -137,6 +139,7 @@ def page() -> str:
             "\n".join(_resources()),
             _RUNNING,
             "\n".join(_access()),
+            clients_section(),
             _WRITES,
             "\n".join(_watches()),
             _DIFFERENCES,
@@ -168,7 +171,8 @@ def _verbs(served: Served) -> str:
 def _access() -> Iterator[str]:
     yield "## Who may do what\n"
     yield (
-        "A client shows a bearer token. `vaultctl token create USER --role ROLE --expires 90d` prints one, once; the state "
+        "A client shows a bearer token of ours, a client certificate, or a token of an OpenID Connect issuer. "
+        "`vaultctl token create USER --role ROLE --expires 90d` prints a token, once; the state "
         "directory has only its digest. `vaultctl token list` and `vaultctl token revoke ID` show and end them: a revoked "
         "token is refused at once, and its watches end. `vaultctl kubeconfig` creates one and prints a kubeconfig.\n"
     )
@@ -180,7 +184,8 @@ def _access() -> Iterator[str]:
         yield f"| {', '.join(each for each in ROLES if each in roles)} | `{plural}/{part}` |"
     yield ""
     yield (
-        "Without a valid token a request is `401`, without the role `403`. Every client may ask `kubectl auth whoami` and "
+        "Without a valid credential a request is `401`, without the role `403`. "
+        "Every client may ask `kubectl auth whoami` and "
         "`kubectl auth can-i`. What a spec may ask of the machine is decided by the same admission as for manifests.\n"
     )
 

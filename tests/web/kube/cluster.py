@@ -16,6 +16,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from reconciler.api import parse
+from reconciler.cli.api_options import ApiFlags
 from reconciler.cli.api_serving import serving_api
 from reconciler.cli.root import root
 from reconciler.cli.session import Session
@@ -115,11 +116,15 @@ class Cluster:
 
 @contextmanager
 def served(
-    state: Path, home: Path, listen: str = "127.0.0.1:0", instances: FakeInstances | None = None
+    state: Path,
+    home: Path,
+    listen: str = "127.0.0.1:0",
+    instances: FakeInstances | None = None,
+    flags: ApiFlags | None = None,
 ) -> Iterator[Cluster]:
     """A cluster, until the block ends; containers are those of a list."""
     state.mkdir(mode=0o711, exist_ok=True)
     application = wire(Options(state_dir=state))
     application.__dict__["engine"] = FakeEngine(instances or FakeInstances())
-    with serving_api(application, listen) as url:
+    with serving_api(application, listen, flags=flags) as url:
         yield Cluster(application, url, home)

@@ -20,6 +20,7 @@ beginnings = (
     "reconciler.web.kube",
     "reconciler.app.cluster",
     "reconciler.certificates.serving",
+    "joserfc",
     *("reconciler.store." + name for name in ("audit", "observer", "tokens", "versions")),
 )
 found = [name for name in sys.modules if name.startswith(beginnings)]

@@ -29,19 +29,21 @@ from reconciler.web.kube.errors import (
 )
 from reconciler.web.kube.served import PODS, served_at
 from reconciler.web.kube.streams import commands, forwarding
+from reconciler.web.server import CLIENT_CERTIFICATE
 
 if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
     from reconciler.app.cluster.running import Running
     from reconciler.engines.instances import Instance
-    from reconciler.store.tokens import Token, Tokens
+    from reconciler.web.kube.clients.client import Client
+    from reconciler.web.kube.clients.clients import Clients
     from reconciler.web.kube.watching import Watchers
 
 __all__ = ["Streams", "destination"]
 
 EXEC, FORWARD = "exec", "portforward"
 LOOK_SECONDS: Final = 5.0
-"""How soon a stream of a revoked token ends."""
+"""How soon a stream ends whose client is no longer let in."""
 POLICY: Final = 1008
 
 _log = logging.getLogger(__name__)
@@ -52,7 +54,7 @@ class Streams:
     """Answers the WebSockets of the API."""
 
     running: Running
-    tokens: Tokens
+    clients: Clients
     counted: Watchers
     now: Callable[[], datetime]
     audit: Callable[[Mapping[str, Any]], None]
@@ -75,7 +77,9 @@ class Streams:
             await _deny(websocket, ApiError(500, INTERNAL_ERROR, message))
 
     async def _talk(self, websocket: WebSocket) -> None:
-        token = access.authenticate(self.tokens, websocket.headers.getlist("authorization"))
+        client = await self.clients.identify(
+            websocket.headers.getlist("authorization"), websocket.scope["state"].get(CLIENT_CERTIFICATE)
+        )
         place = place_of(tuple(websocket.url.path.strip("/").split("/")))
         served = served_at(place.group, place.version, place.resource) if place else None
         part = place.subresource if place else None
@@ -83,9 +87,7 @@ class Streams:
             raise unknown_path()
         record = {
             "time": self.now().isoformat(),
-            "user": token.user,
-            "token": token.id,
-            "role": token.role,
+            **client.record,
             "client": websocket.client.host if websocket.client else "",
             "verb": "create",
             "resource": f"{served.plural}/{part}",
@@ -94,11 +96,11 @@ class Streams:
         code, reason = 500, INTERNAL_ERROR
         await to_thread.run_sync(self.audit, {**record, "stage": "asked"})
         try:
-            access.authorize(token, "create", served, place.namespace, place.name, part)
+            access.authorize(client, "create", served, place.namespace, place.name, part)
             if place.namespace != NAMESPACE:
                 raise not_found("", "namespaces", place.namespace or "")
-            with self.counted.one_of(token.user):
-                await self._as_long_as_valid(websocket, token, self._found(websocket, place.name, part))
+            with self.counted.one_of(client.user):
+                await self._as_long_as_valid(websocket, client, self._found(websocket, place.name, part))
             code, reason = 101, ""
         except ApiError as error:
             code, reason = error.code, error.reason
@@ -121,12 +123,11 @@ class Streams:
         else:
             await forwarding.forward_channels(websocket, protocol, host, name)
 
-    async def _as_long_as_valid(self, websocket: WebSocket, token: Token, talk: Awaitable[None]) -> None:
+    async def _as_long_as_valid(self, websocket: WebSocket, client: Client, talk: Awaitable[None]) -> None:
         talking = asyncio.ensure_future(talk)
         try:
             while not (await asyncio.wait({talking}, timeout=LOOK_SECONDS))[0]:
-                known = await to_thread.run_sync(self.tokens.list)
-                if token not in known or not token.is_valid(self.now()):
+                if not await to_thread.run_sync(self.clients.is_valid, client):
                     talking.cancel()
                     await websocket.close(POLICY)
                     break

@@ -1,0 +1,202 @@
+"""The public keys of an OIDC issuer: fetched when they are needed, kept in memory, and forgotten when they are too old.
+
+The addresses come from the operator's settings and from the issuer's own document, never from a token. A fetch runs in a
+thread of its own, one at a time and not often, so that unknown tokens cannot have the issuer asked without end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
+from reconciler.web.kube.clients.oidc_settings import check_url
+
+__all__ = ["FRESH_SECONDS", "KEPT_SECONDS", "PAUSE_SECONDS", "IssuerError", "IssuerKeys", "Key", "fetching"]
+
+FRESH_SECONDS: Final = 300.0
+"""Older keys are fetched again, so that one that the issuer has withdrawn is not accepted for long."""
+KEPT_SECONDS: Final = 3600.0
+"""How long keys are used while the issuer does not answer."""
+PAUSE_SECONDS: Final = 10.0
+"""Shortest time between two fetches."""
+TIMEOUT_SECONDS: Final = 5.0
+TOTAL_SECONDS: Final = 10.0
+MAX_ANSWER: Final = 512 * 1024
+MAX_KEYS: Final = 100
+MIN_RSA_BITS: Final = 2048
+DISCOVERY: Final = "/.well-known/openid-configuration"
+
+Key = RSAKey | ECKey
+Fetch = Callable[[str], bytes]
+_TYPES: Final[Mapping[str, type[RSAKey] | type[ECKey]]] = {"RSA": RSAKey, "EC": ECKey}
+
+_log = logging.getLogger(__name__)
+
+
+class IssuerError(Exception):
+    """The issuer does not answer, or not as one does."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """The keys, and when they were fetched, on the clock of the process."""
+
+    keys: tuple[Key, ...]
+    at: float
+
+
+class IssuerKeys:
+    """The keys of one issuer, for any number of threads."""
+
+    def __init__(self, issuer: str, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._issuer = issuer
+        self._fetch = fetch
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: _Kept | None = None
+        self._running: Future[None] | None = None
+        self._asked_at = float("-inf")
+
+    def known(self) -> tuple[Key, ...]:
+        """The keys that are known now; old ones are fetched again meanwhile."""
+        kept = self._kept
+        age = float("inf") if kept is None else self._clock() - kept.at
+        if age > FRESH_SECONDS:
+            self.refresh()
+        return kept.keys if kept is not None and age <= KEPT_SECONDS else ()
+
+    def refresh(self) -> Future[None]:
+        """Begin a fetch unless one is running or has just been tried; done when it has ended, however it did."""
+        with self._lock:
+            if self._running is not None and not self._running.done():
+                return self._running
+            now = self._clock()
+            if now - self._asked_at < PAUSE_SECONDS:
+                done: Future[None] = Future()
+                done.set_result(None)
+                return done
+            self._asked_at = now
+            self._running = Future()
+            threading.Thread(target=self._run, args=(self._running,), name="oidc-keys", daemon=True).start()
+            return self._running
+
+    def _run(self, done: Future[None]) -> None:
+        try:
+            keys = read_keys(self._issuer, self._fetch)
+            self._kept = _Kept(keys, self._clock())
+        except IssuerError as error:
+            _log.warning(
+                "no keys of the OIDC issuer %s, whose tokens are refused until there are: %s",
+                self._issuer,
+                error,
+            )
+        except Exception:
+            _log.exception("reading the keys of the OIDC issuer %s", self._issuer)
+        finally:
+            done.set_result(None)
+
+
+def read_keys(issuer: str, fetch: Fetch) -> tuple[Key, ...]:
+    """The keys that the issuer publishes for signatures. Raises IssuerError."""
+    found = _document(fetch(issuer.rstrip("/") + DISCOVERY), "its discovery document")
+    if found.get("issuer") != issuer:
+        raise IssuerError(
+            f"its discovery document is that of the issuer {str(found.get('issuer'))[:200]!r}; "
+            "--oidc-issuer-url has to be the same text"
+        )
+    url = found.get("jwks_uri")
+    try:
+        check_url(url if isinstance(url, str) else "")
+    except ValueError as error:
+        raise IssuerError(f"the address of its keys (jwks_uri): {error}") from None
+    rows = _document(fetch(str(url)), "its set of keys").get("keys")
+    if not isinstance(rows, list) or len(rows) > MAX_KEYS:
+        raise IssuerError(f"its set of keys is not a list of at most {MAX_KEYS} keys")
+    keys = [key for key in map(_key, rows) if key is not None]
+    if not keys:
+        raise IssuerError("its set of keys has no RSA or EC key for signatures")
+    return tuple(keys)
+
+
+def _document(content: bytes, what: str) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise IssuerError(f"{what} is not an object in JSON")
+    return found
+
+
+def _key(row: Any) -> Key | None:
+    """A key for signatures; None for others, which a set may have as well. A shared secret is never one."""
+    type_ = _TYPES.get(str(row.get("kty"))) if isinstance(row, dict) else None
+    if type_ is None or row.get("use", "sig") != "sig":
+        return None
+    public = {name: value for name, value in row.items() if name in _FIELDS and isinstance(value, str)}
+    if type_ is RSAKey and len(public.get("n", "")) * 6 < MIN_RSA_BITS:
+        return None
+    try:
+        return type_.import_key(public)  # type: ignore[arg-type]
+    except (JoseError, ValueError, TypeError, KeyError):
+        return None
+
+
+_FIELDS: Final = frozenset({"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y"})
+
+
+def fetching(ca_file: Path | None) -> Fetch:
+    """Reads a document from an issuer that is trusted by `ca_file`, or as the machine trusts servers."""
+    verify: bool | str = True if ca_file is None else str(ca_file)
+
+    def fetch(url: str) -> bytes:
+        end = time.monotonic() + TOTAL_SECONDS
+        try:
+            with requests.get(
+                url,
+                timeout=TIMEOUT_SECONDS,
+                verify=verify,
+                stream=True,
+                # A redirection could lead anywhere, to a service that only this machine can reach too.
+                allow_redirects=False,
+                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+                auth=_no_login,
+            ) as response:
+                if response.status_code != requests.codes.ok:
+                    raise IssuerError(f"{url} answers {response.status_code}")
+                return _whole(response.iter_content(16 * 1024), url, end)
+        except requests.exceptions.SSLError:
+            raise IssuerError(f"{url}: its certificate is not trusted; see --oidc-ca-file") from None
+        except requests.exceptions.Timeout:
+            raise IssuerError(f"{url}: no answer in {TIMEOUT_SECONDS:g} s") from None
+        except (requests.exceptions.RequestException, OSError, ValueError) as error:
+            raise IssuerError(f"{url} cannot be read ({type(error).__name__})") from None
+
+    return fetch
+
+
+def _whole(chunks: Sequence[bytes] | Any, url: str, end: float) -> bytes:
+    found = bytearray()
+    for chunk in chunks:
+        found += chunk
+        if len(found) > MAX_ANSWER:
+            raise IssuerError(f"{url} answers more than {MAX_ANSWER // 1024} KiB")
+        if time.monotonic() > end:
+            raise IssuerError(f"{url}: the answer takes more than {TOTAL_SECONDS:g} s")
+    return bytes(found)
+
+
+def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """No login: without this one of the user's .netrc would be sent."""
+    return request
