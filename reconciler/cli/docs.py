@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 
 from reconciler.cli import exit_codes
 from reconciler.cli.global_options import global_options
+from reconciler.cli.remote.verbs import INSTEAD, LOCAL, WORKS
 from reconciler.cli.root import root
 from reconciler.cli.verb import Verb
 
@@ -28,6 +29,39 @@ HEADER = """\
 and names. Answers go to stdout; progress, warnings and errors go to stderr. An error is one sentence; with `--debug` its
 traceback comes before it. Tables are for people and may change: scripts use `-o json`, `-o name` and the exit code.
 """
+OVER_THE_API = """\
+## Over the API of a controller
+
+With `--server`, `--kubeconfig` or `--context` a command works over the API that `vaultctl run --api` serves
+([kubernetes-api.md](kubernetes-api.md)), and not on a state directory of this machine:
+
+```sh
+vaultctl kubeconfig --role edit --server https://vault.example.com:6443 > vault.kubeconfig   # on the controller's machine
+export VAULT_KUBECONFIG=vault.kubeconfig                                                     # elsewhere
+vaultctl get --watch
+vaultctl apply -f files.yaml --wait
+vaultctl scale files --replicas 4
+```
+
+Without a kubeconfig: `VAULT_SERVER`, `VAULT_TOKEN` and `VAULT_CERTIFICATE_AUTHORITY`. Options count more than a kubeconfig,
+also a `VAULT_TOKEN` that was set for another program. `KUBECONFIG` is read only with `--context`. Programs for a login
+(`exec` of a user, such as kubelogin) are run as kubectl does.
+
+| | |
+|---|---|
+| work over the API | {works} |
+| are about files of this machine, and take no notice of it | {local} |
+
+All others say that they do not work over the API. Some have a near one:
+
+| command | in its place |
+|---|---|
+{instead}
+
+The controller checks manifests: `apply` first has all of them checked, and stores none if one is refused. An object of a
+directory is edited in its file on that machine; one of Git is refused, and the repository named. Volumes are only removed
+on the controller's machine. `apply --dry-run` is `kubectl diff`. A command that waits asks once a second, or twice.
+"""
 
 
 def reference() -> str:
@@ -38,10 +72,19 @@ def reference() -> str:
         HEADER,
         "## Options of every command\n\nThey may stand before or after the command.\n",
         _options(global_options(hidden=False), context),
+        _over_the_api(),
         "\n".join(["## Exit codes\n", "| code | meaning |", "|---|---|", *codes]) + "\n",
         *(part for command in _commands(root, context) for part in _section(command)),
     ]
     return "\n".join(parts)
+
+
+def _over_the_api() -> str:
+    def listed(names: Iterable[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(names))
+
+    instead = [f"| `{verb}` | {words} |" for verb, words in sorted(INSTEAD.items())]
+    return OVER_THE_API.format(works=listed(WORKS), local=listed(LOCAL), instead="\n".join(instead))
 
 
 def _commands(group: click.Group, context: click.Context) -> Iterator[click.Context]:

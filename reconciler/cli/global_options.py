@@ -17,6 +17,7 @@ from reconciler.cli.session import LOG_FORMATS, Session
 __all__ = ["global_options"]
 
 DIRECTORY: Final = click.Path(path_type=Path, file_okay=False)
+FILE: Final = click.Path(path_type=Path, dir_okay=False)
 PLACE: Final = click.Path(path_type=Path)
 
 
@@ -116,6 +117,47 @@ def global_options(*, hidden: bool) -> list[click.Option]:
             help="Where the files of spec.secrets are: on a tmpfs, for this user alone. Default: /run/vault-reconciler for "
             "root, else $XDG_RUNTIME_DIR/vault-reconciler.",
             **_stored("runtime_dir", hidden),
+        ),
+        click.Option(
+            ["--server"],
+            metavar="URL",
+            envvar=None if hidden else "VAULT_SERVER",
+            show_envvar=True,
+            help="Work over the API of a controller (`vaultctl run --api`), such as https://vault.example.com:6443, and "
+            "not on a state directory of this machine.",
+            **_stored("server", hidden),
+        ),
+        click.Option(
+            ["--token"],
+            envvar=None if hidden else "VAULT_TOKEN",
+            show_envvar=True,
+            help="The token for --server, of `vaultctl token create`. Others see command lines: prefer the variable.",
+            **_stored("token", hidden),
+        ),
+        click.Option(
+            ["--certificate-authority"],
+            type=FILE,
+            envvar=None if hidden else "VAULT_CERTIFICATE_AUTHORITY",
+            show_envvar=True,
+            help="The authority that --server is recognised by (PEM), api/ca.crt of its state directory. Default: those of "
+            "this machine.",
+            **_stored("certificate_authority", hidden),
+        ),
+        click.Option(
+            ["--kubeconfig"],
+            type=FILE,
+            envvar=None if hidden else "VAULT_KUBECONFIG",
+            show_envvar=True,
+            help="Take server, authority and login from a kubeconfig, as `vaultctl kubeconfig` prints one.",
+            **_stored("kubeconfig", hidden),
+        ),
+        click.Option(
+            ["--context"],
+            metavar="NAME",
+            envvar=None if hidden else "VAULT_CONTEXT",
+            show_envvar=True,
+            help="The context of the kubeconfig, which is $KUBECONFIG or ~/.kube/config without --kubeconfig.",
+            **_stored("context", hidden),
         ),
         click.Option(
             ["--log-format"],

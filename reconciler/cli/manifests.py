@@ -74,10 +74,15 @@ def _tell_of_foreign(files: Sequence[Path]) -> None:
 
 def prepared(session: Session, files: Sequence[Path], *, without_keys: bool = False) -> list[Prepared]:
     """The resources of all `files`, and the stacks of VaultServices; warnings go to stderr. Raises ManifestError with every
-    problem. `without_keys`: see prepare().
+    problem. `without_keys`: see prepare(). Over the API there are no stacks: the controller makes them from what it gets.
     """
-    from reconciler.app.preparing import prepare
+    from reconciler.app.preparing import Prepared, prepare
     from reconciler.cli.output import warn
+
+    if session.remote is not None:
+        manifests = read(files)
+        session.remote.check(manifests)
+        return [Prepared(each, None) for each in manifests]
 
     return prepare(session.application.build, read(files), warn, without_keys=without_keys)
 

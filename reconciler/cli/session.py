@@ -7,13 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import click
 
 from reconciler.cli import host_paths
 
 if TYPE_CHECKING:
+    from reconciler.cli.remote.application import RemoteApplication
+    from reconciler.cli.remote.target import Target
     from reconciler.wiring import Application, Options
     from vault_plugins.registry import Registry
 
@@ -52,6 +54,13 @@ class Session:
     dns_programs: Path | None = None
     age_keys: tuple[Path, ...] = ()
     runtime_dir: Path | None = None
+    server: str = ""
+    kubeconfig: Path | None = None
+    context: str = ""
+    token: str = field(default="", repr=False)
+    certificate_authority: Path | None = None
+    is_local: bool = False
+    """Set for a verb that has no need of the API."""
     _hides: list[Callable[[str, str], str]] = field(default_factory=list)
 
     @classmethod
@@ -80,10 +89,39 @@ class Session:
             runtime_dir=self.runtime_dir.absolute() if self.runtime_dir else None,
         )
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether verbs are to work over the API of a controller."""
+        return bool(self.server or self.kubeconfig or self.context)
+
+    @cached_property
+    def target(self) -> Target:
+        """The API that was named. Raises Failure."""
+        from reconciler.cli.remote.target import Flags, target_of
+
+        flags = Flags(self.server, self.kubeconfig, self.context, self.token, self.certificate_authority)
+        return target_of(flags, os.environ)
+
     @cached_property
     def application(self) -> Application:
-        """The application, for a verb that runs once and then ends."""
+        """The application, for a verb that runs once and then ends; over the API it is what works there."""
+        if self.remote is not None:
+            return cast("Application", self.remote)
         return self.wire(verbose=False)
+
+    @cached_property
+    def remote(self) -> RemoteApplication | None:
+        """What works over the API; None for a verb that works on this machine."""
+        if not self.is_remote or self.is_local:
+            return None
+        from reconciler.cli.remote.application import RemoteApplication
+
+        return RemoteApplication(self.target)
+
+    def close(self) -> None:
+        """End what the verb has opened over the API."""
+        if (remote := self.__dict__.get("remote")) is not None:
+            remote.close()
 
     def wire(self, *, verbose: bool, workers: int | None = None, resync: float | None = None) -> Application:
         """Set the log up and wire an application. `verbose` logs the controller's actions, not only errors."""

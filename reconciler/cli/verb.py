@@ -35,13 +35,20 @@ class Verb(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The verb's own parameters, then the global options, which its help leaves to `vaultctl --help`."""
-        return [*super().get_params(ctx), *global_options(hidden=True)]
+        own = super().get_params(ctx)
+        taken = {name for each in own for name in each.opts}
+        return [*own, *(each for each in global_options(hidden=True) if not taken & set(each.opts))]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; expected errors become a Failure."""
         session = ctx.ensure_object(Session)
-        with reported_as(self.failure, debug=session.debug, hide=session.hide):
-            return super().invoke(ctx)
+        if session.is_remote:
+            _check_remote(session, ctx)
+        try:
+            with reported_as(self.failure, debug=session.debug, hide=session.hide):
+                return super().invoke(ctx)
+        finally:
+            session.close()
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples as they are, since a wrapped command line cannot be copied."""
@@ -52,6 +59,17 @@ class Verb(click.Command):
                     formatter.write(f"{'':{formatter.current_indent}}{command}\n")
         formatter.write_paragraph()
         formatter.write_text(POINTER)
+
+
+def _check_remote(session: Session, ctx: click.Context) -> None:
+    """Raises Failure for a verb that does not work over the API."""
+    from reconciler.cli.remote.verbs import WORKS, refusal
+
+    # Without the name of the program, and with the name of a group: "rollout status".
+    verb = ctx.command_path.partition(" ")[2]
+    session.is_local = verb not in WORKS
+    if said := refusal(verb):
+        raise Failure(said)
 
 
 class VerbGroup(click.Group):

@@ -60,6 +60,11 @@ class GitFollow:
 class Application(Parts):
     """Everything behind the command line and the HTTP server."""
 
+    @property
+    def place(self) -> str:
+        """Where the objects are, for messages."""
+        return str(self.options.state_dir)
+
     # Questions
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:

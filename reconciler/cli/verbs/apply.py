@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.durations import DURATION
+from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import DASH, file_option, prepared
 from reconciler.cli.output import listed, output_option, say, warn, write
 from reconciler.cli.session import Session, pass_session
@@ -57,6 +58,8 @@ def command(
     from reconciler.app.converging import conclude
 
     application = session.application
+    if dry_run and session.remote is not None:
+        raise Failure("--dry-run does not work over the API; type: kubectl diff -f FILE")
     wanted = prepared(session, files)
     if dry_run:
         _show_differences(application, wanted)
@@ -74,7 +77,7 @@ def command(
     if output in ("json", "yaml"):
         _write_documents(application, stored, output)
     elif output is None:
-        _say_where(stored, outcomes)
+        _say_where(stored, outcomes, is_here=session.remote is None)
     conclude(outcomes)
 
 
@@ -114,10 +117,13 @@ def _write_documents(application: Application, stored: Sequence[StoredObject[Any
     write(output, documents[0] if len(documents) == 1 else listed(documents), str)
 
 
-def _say_where(stored: Sequence[StoredObject[Any]], outcomes: Mapping[Ref, Outcome]) -> None:
+def _say_where(
+    stored: Sequence[StoredObject[Any]], outcomes: Mapping[Ref, Outcome], *, is_here: bool
+) -> None:
     from reconciler.app.documents import url
 
     for each in stored:
         if each.ref in outcomes and outcomes[each.ref].ready:
-            where = url(each.resource) or outcomes[each.ref].message
+            # A port is one of the controller's machine, whose address is not known elsewhere.
+            where = (is_here and url(each.resource)) or outcomes[each.ref].message
             click.echo(f"{each.ref.label} is Ready: {where}")

@@ -60,6 +60,7 @@ class _Asked:
         ("vaultctl get files -o jsonpath='{.status.revision}'", "one value"),
         ("vaultctl get -o custom-columns=NAME:.metadata.name,PLUGIN:.spec.plugin", "columns of your own"),
         ("vaultctl get --watch", "again whenever something changes"),
+        ("vaultctl get --server https://vault.example.com:6443", "of another machine; see docs/cli.md"),
         ("vaultctl get gateways", "all gateways; `vaultctl routes` lists what they serve"),
     ],
 )
@@ -127,7 +128,7 @@ def _show(
         return now
     if not now and asked.output.is_table:
         what = "services" if kind == VAULT_SERVICE else kind.plural
-        unmatched = " that match" if there else f" in {application.options.state_dir}"
+        unmatched = " that match" if there else f" in {application.place}"
         click.echo(f"there are no {what}{unmatched}", err=True)
         return now
     one = len(which) == 1 and asked.selection.is_everything

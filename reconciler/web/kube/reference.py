@@ -48,6 +48,8 @@ It is HTTPS only. The certificate is signed by an authority of the state directo
 kubeconfig contains; it is renewed at a start of the controller when half of its life is over. Other machines reach it with
 `--api 0.0.0.0:6443`; then name the machine in `vaultctl kubeconfig --server`.
 
+`vaultctl --kubeconfig ~/.kube/vault` does the same over it: docs/cli.md has the commands that work so.
+
 The tests run Debian's kubectl 1.32 against it.
 """
 

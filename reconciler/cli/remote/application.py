@@ -1,0 +1,74 @@
+"""What verbs see of a controller behind the API, in place of the `Application` over a state directory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from reconciler.api.errors import PermanentError
+from reconciler.cli.remote.connection import Connection
+from reconciler.cli.remote.objects import RemoteObjects
+from reconciler.cli.remote.records import RemoteRecords
+from reconciler.cli.remote.target import Target
+
+if TYPE_CHECKING:
+    from reconciler.api import Manifest
+
+__all__ = ["RemoteApplication"]
+
+LOOK_SECONDS: Final = 1.0
+"""How often a verb that waits asks for what has changed."""
+
+
+class RemoteApplication:
+    """The part of `wiring.Application` that works over the API; the rest is only on the controller's machine."""
+
+    def __init__(self, target: Target) -> None:
+        self._connection = Connection(target)
+        self.place = target.server
+        self.objects = RemoteObjects(self._connection)
+        self.object_views = self.objects
+        self.history = RemoteRecords(self._connection, self.objects)
+
+    def close(self) -> None:
+        """Close the connection. Safe to repeat."""
+        self._connection.close()
+
+    def check(self, manifests: Sequence[Manifest]) -> None:
+        """Have the controller check all of them before one is stored. Raises PermanentError with every refusal."""
+        refused = []
+        for each in manifests:
+            resource = each.resource
+            try:
+                self.objects.of(resource.of_kind).check(resource)
+            except PermanentError as error:
+                refused.append(f"{each.path}:{each.line}: {error}")
+        if refused:
+            raise PermanentError("\n".join(refused))
+
+    def controller_is_running(self) -> bool:
+        """Yes: it serves the API."""
+        return True
+
+    @contextmanager
+    def changes(self) -> Iterator[_Looks]:
+        """Looks again, from time to time."""
+        yield _Looks(self.objects)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raises PermanentError. Verbs that would come here are refused before; see `remote.verbs`."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise PermanentError(f"{name} is only on the machine of {self.place}: run this there")
+
+
+class _Looks:
+    def __init__(self, objects: RemoteObjects) -> None:
+        self._objects = objects
+
+    def wait(self, seconds: float) -> None:
+        """Return when it is time to look again, at the latest after `seconds`."""
+        time.sleep(max(0.0, min(seconds, LOOK_SECONDS)))
+        self._objects.forget()

@@ -1,0 +1,36 @@
+"""Which verbs work over the API, which are about files of this machine alone, and what to type in place of the others."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["INSTEAD", "LOCAL", "WORKS", "refusal"]
+
+WORKS: Final = frozenset(
+    {
+        "annotate", "apply", "delete", "edit", "events", "get", "label", "resume", "rollout pause", "rollout restart",
+        "rollout resume", "rollout status", "rotate", "scale", "set", "start", "stop", "suspend", "wait",
+    }
+)  # fmt: skip
+LOCAL: Final = frozenset(
+    {"completion", "explain", "init", "plugin", "render", "secret", "validate", "version"}
+)
+"""They take no notice of --server: they read and write files that are named, and no objects."""
+INSTEAD: Final = {
+    "describe": "kubectl describe KIND/NAME, or vaultctl get KIND NAME -o yaml",
+    "diff": "kubectl diff -f FILE",
+    "exec": "kubectl exec -it POD -- COMMAND",
+    "logs": "kubectl logs -f --prefix -l vault.internal/object=NAME",
+    "rollout history": "vaultctl get NAME -o yaml, whose status has the revision that runs",
+    "rollout undo": "vaultctl set NAME FIELD=VALUE with the former values",
+}
+"""What says or does nearly the same."""
+
+
+def refusal(verb: str) -> str:
+    """The sentence about a verb that does not work over the API; empty if it does, or has no need of it."""
+    if verb in WORKS or verb.partition(" ")[0] in LOCAL:
+        return ""
+    instead = INSTEAD.get(verb)
+    others = f"; or type: {instead}" if instead else ""
+    return f"vaultctl {verb} does not work over the API: run it on the machine of the controller{others}"
