@@ -112,7 +112,7 @@ def test_what_is_wrong_is_answered_with_a_status(
     document = json.loads(response.body)
     assert (response.status_code, document["code"], document["reason"]) == (code, code, reason)
     assert document["kind"] == "Status"
-    assert not [each for each in caplog.records if is_ours(each)]
+    assert [each.getMessage() for each in caplog.records if is_ours(each)] == []
 
 
 @pytest.mark.parametrize("protocol", [V4, V5])
@@ -153,7 +153,7 @@ def test_broken_frames_end_the_connection(
 ) -> None:
     with talk(cluster, f"{POD}/portforward", SPDY) as websocket:
         assert is_closed(websocket, struct.pack(">HHL", 0x8002 + seed % 2, 1, 4) + os.urandom(200))
-    assert not [each for each in caplog.records if is_ours(each)]
+    assert [each.getMessage() for each in caplog.records if is_ours(each)] == []
 
 
 def test_a_revoked_token_ends_its_streams(cluster: Cluster, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_a_line_that_is_too_long_ends_the_connection(
 ) -> None:
     with pytest.raises((WebSocketException, OSError, EOFError)):
         talk(cluster, f"{POD}/exec?command=" + "a" * 10_000)
-    assert not [each for each in caplog.records if is_ours(each)]
+    assert [each.getMessage() for each in caplog.records if is_ours(each)] == []
 
 
 def test_streams_are_counted(cluster: Cluster) -> None:
