@@ -185,6 +185,7 @@ def record(prometheus: Prometheus, path: Path, start: float) -> None:
     path.write_text(json.dumps({"start": start, "end": time.time(), "step": STEP, "panels": panels}))
 
 
+@pytest.mark.turns
 def test_each_alert_fires_when_it_should_and_only_then(stage: Stage, tmp_path: Path) -> None:
     day = Day(stage)
     name = stage.name

@@ -16,7 +16,7 @@ from tests.e2e.docker_cli import containers, docker
 from tests.e2e.gateway_stage import GatewayStage, Requests, gateway_stage
 from tests.e2e.waiting import until
 
-pytestmark = [pytest.mark.docker, pytest.mark.promise]
+pytestmark = [pytest.mark.docker, pytest.mark.promise, pytest.mark.turns]
 
 SILENCE = 3 * ANSWER_SECONDS
 """Seconds that a master is stopped: long enough for one that does not serve to be replaced."""
