@@ -60,7 +60,9 @@ All others say that they do not work over the API. Some have a near one:
 
 The controller checks manifests: `apply` first has all of them checked, and stores none if one is refused. An object of a
 directory is edited in its file on that machine; one of Git is refused, and the repository named. Volumes are only removed
-on the controller's machine. `apply --dry-run` is `kubectl diff`. A command that waits asks once a second, or twice.
+on the controller's machine. `diff` and `apply --dry-run` name the fields of a spec that differ from what is stored, for the
+role edit; they and `describe` do not see containers, which `kubectl get pods` shows. URLs are those of the controller's
+machine. A command that waits asks once a second, or twice.
 """
 
 

@@ -42,6 +42,9 @@ created directory; this file is in a directory that is already watched."""
 STATUS_BELL: Final = ".status"
 """The same for what passes write themselves, statuses and removals: the loop does not listen to it."""
 
+NO_MANIFEST: Final = Path("/nonexistent/kubernetes-api")
+"""The manifest of an object that no file has, since it was written over the API: relative paths lead nowhere."""
+
 EventType = Literal["Normal", "Warning"]
 Result = Literal["", "Complete", "RolledBack", "Superseded"]
 """How the rollout of a revision ended; empty while it is in progress."""

@@ -37,7 +37,7 @@ from reconciler.app.cluster.written import (
 from reconciler.app.editing import How, edit
 from reconciler.app.preparing import prepare
 from reconciler.app.revisions import flat
-from reconciler.store.base import ApiMetadata, ChangedError, Origin, StoredObject
+from reconciler.store.base import NO_MANIFEST, ApiMetadata, ChangedError, Origin, StoredObject
 
 if TYPE_CHECKING:
     from reconciler.api.resource import Resource
@@ -117,7 +117,7 @@ class Writer:
                 [Mistake("metadata.resourceVersion", "must not be set on objects to be created")]
             )
         warnings = self._check(written, None)
-        origin = Origin("apply", PLACE, _nowhere(), 1)
+        origin = Origin("apply", PLACE, NO_MANIFEST, 1)
         if dry_run:
             stored = StoredObject(written.resource, origin, api=written.api)
             return Done(document(stored, _no_status(kind), self.now()), warnings)
@@ -250,12 +250,12 @@ class Writer:
             raise InvalidError(outside)
         said = list(written.warnings)
         try:
-            prepare(self.build, [Manifest(resource, _nowhere(), 1)], said.append)
+            prepare(self.build, [Manifest(resource, NO_MANIFEST, 1)], said.append)
         except ManifestError as error:
             raise InvalidError(
                 [replace(each, field=each.field or "spec") for each in mistakes_of(error)]
             ) from None
-        place = f"{_nowhere()}:1: "
+        place = f"{NO_MANIFEST}:1: "
         return tuple(dict.fromkeys(each.removeprefix(place) for each in said))
 
     def _edit(
@@ -341,11 +341,6 @@ def _labels(resource: Resource) -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 def _no_status(kind: Kind) -> Any:
     return kind.load_model().status_model()()
-
-
-def _nowhere() -> Path:
-    """The manifest of an object that no file has: relative paths lead nowhere."""
-    return Path("/nonexistent/kubernetes-api")
 
 
 def _is_below(file: str, root: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reconciler.api.errors import PermanentError
 from reconciler.cli.remote.connection import Connection
@@ -14,7 +14,11 @@ from reconciler.cli.remote.records import RemoteRecords
 from reconciler.cli.remote.target import Target
 
 if TYPE_CHECKING:
-    from reconciler.api import Manifest
+    from pathlib import Path
+
+    from reconciler.api import Manifest, VaultService
+    from reconciler.core.desired.stack import Stack
+    from reconciler.store.base import StoredObject
 
 __all__ = ["RemoteApplication"]
 
@@ -51,6 +55,18 @@ class RemoteApplication:
     def controller_is_running(self) -> bool:
         """Yes: it serves the API."""
         return True
+
+    def build(self, service: VaultService, base: Path) -> NoReturn:
+        """Raises PermanentError: containers are not seen here."""
+        raise PermanentError(f"type: kubectl get pods -o wide -l vault.internal/object={service.name}")
+
+    def observe(self, stack: Stack) -> NoReturn:
+        """Raises PermanentError. Never reached, since there is no stack."""
+        raise PermanentError("containers are not seen over the API")
+
+    def look_at_gateway(self, stored: StoredObject[Any]) -> NoReturn:
+        """Raises PermanentError: containers are not seen here."""
+        raise PermanentError(f"type: kubectl get pods -o wide -l vault.internal/object={stored.name}")
 
     @contextmanager
     def changes(self) -> Iterator[_Looks]:

@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from reconciler.api.errors import PermanentError
 from reconciler.api.kinds import API_VERSION, VAULT_SERVICE, Kind
 from reconciler.api.reasons import Reason
 from reconciler.api.resource import Resource
+from reconciler.app.cluster.documents import ORIGIN
 from reconciler.app.cluster.written import read
 from reconciler.cli.remote.connection import MANAGER, ConflictError, Connection, MissingError, path_of
-from reconciler.store.base import Deletion, Origin, StoredObject
+from reconciler.store.base import NO_MANIFEST, Deletion, Origin, StoredObject
 
 __all__ = ["RemoteObjects"]
 
@@ -25,7 +25,6 @@ FRESH_SECONDS: Final = 0.5
 """How long a document is used again: a verb that waits looks ten times a second."""
 TRIES: Final = 5
 KEPT: Final = ("resourceVersion", "uid", "finalizers", "ownerReferences")
-NOWHERE: Final = Path("/nonexistent/kubernetes-api")
 
 Document = Mapping[str, Any]
 
@@ -181,8 +180,15 @@ class RemoteObjects:
         since = metadata.get("deletionTimestamp")
         deletion = Deletion(False, datetime.fromisoformat(since)) if since else None
         api = replace(written.api, managed_fields=tuple(metadata.get("managedFields") or ()))
-        origin = Origin("apply", self._connection.server, NOWHERE, 1, commit=_wanted(document))
+        # The digest has `apply` notice a change of another user.
+        place = _place_of(metadata) or self._connection.server
+        origin = Origin("apply", place, NO_MANIFEST, 1, commit=_wanted(document))
         return StoredObject(resource, origin, deletion, "", Reason.INVALID_MANIFEST, None, api)
+
+
+def _place_of(metadata: Mapping[str, Any]) -> str:
+    """Where an object comes from, if it is not written by command or over the API."""
+    return str((metadata.get("annotations") or {}).get(ORIGIN, ""))
 
 
 def _wanted(document: Document) -> str:

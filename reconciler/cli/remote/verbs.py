@@ -8,8 +8,9 @@ __all__ = ["INSTEAD", "LOCAL", "WORKS", "refusal"]
 
 WORKS: Final = frozenset(
     {
-        "annotate", "apply", "delete", "edit", "events", "get", "label", "resume", "rollout pause", "rollout restart",
-        "rollout resume", "rollout status", "rotate", "scale", "set", "start", "stop", "suspend", "wait",
+        "annotate", "apply", "delete", "describe", "diff", "edit", "events", "get", "label", "resume", "rollout pause",
+        "rollout restart", "rollout resume", "rollout status", "rotate", "scale", "set", "start", "stop", "suspend",
+        "wait",
     }
 )  # fmt: skip
 LOCAL: Final = frozenset(
@@ -17,8 +18,6 @@ LOCAL: Final = frozenset(
 )
 """They take no notice of --server: they read and write files that are named, and no objects."""
 INSTEAD: Final = {
-    "describe": "kubectl describe KIND/NAME, or vaultctl get KIND NAME -o yaml",
-    "diff": "kubectl diff -f FILE",
     "exec": "kubectl exec -it POD -- COMMAND",
     "logs": "kubectl logs -f --prefix -l vault.internal/object=NAME",
     "rollout history": "vaultctl get NAME -o yaml, whose status has the revision that runs",

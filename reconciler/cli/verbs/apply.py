@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.durations import DURATION
-from reconciler.cli.errors import Failure
 from reconciler.cli.manifests import DASH, file_option, prepared
 from reconciler.cli.output import listed, output_option, say, warn, write
 from reconciler.cli.session import Session, pass_session
@@ -58,8 +57,6 @@ def command(
     from reconciler.app.converging import conclude
 
     application = session.application
-    if dry_run and session.remote is not None:
-        raise Failure("--dry-run does not work over the API; type: kubectl diff -f FILE")
     wanted = prepared(session, files)
     if dry_run:
         _show_differences(application, wanted)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.api.kinds import Kind
     from reconciler.api.status import ObjectStatus
     from reconciler.app.describing import Description
-    from reconciler.store.base import Deletion, StoredObject
+    from reconciler.store.base import Deletion, Origin, StoredObject
     from reconciler.wiring import Application
 
 EVENTS: Final = 15
@@ -63,7 +63,12 @@ def command(session: Session, names: Sequence[str]) -> None:
         ("", _identity(found)),
         ("Spec", _spec(stored)),
         ("Conditions", _conditions(found.status, now)),
-        *(_of_gateway(application, stored.name, now) if stored.ref.kind == VAULT_GATEWAY else ()),
+        # Which routes are served is known where the controller runs.
+        *(
+            _of_gateway(application, stored.name, now)
+            if stored.ref.kind == VAULT_GATEWAY and session.remote is None
+            else ()
+        ),
         *([("Containers", _containers(found, now))] if has_containers else []),
         (f"Last {EVENTS} events", _events(found, now)),
     ]
@@ -88,9 +93,6 @@ def _identity(found: Description) -> str:
     stored, status, summary = found.stored, found.status, found.summary
     metadata, is_service = stored.resource.metadata, stored.ref.kind == VAULT_SERVICE
     verdict = click.style(summary.verdict.value, fg=COLORS[summary.verdict])
-    origin = f"{stored.origin.kind}, {stored.origin.manifest}:{stored.origin.line}"
-    if stored.origin.commit:
-        origin += f" at {stored.origin.commit}"
     kind = {} if is_service else {"Kind": stored.ref.kind.name}
     return fields(
         {
@@ -98,7 +100,7 @@ def _identity(found: Description) -> str:
             **kind,
             **(_what(stored) if is_service else {}),
             "Labels": ", ".join(f"{key}={value}" for key, value in sorted(metadata.labels.items())),
-            "Origin": origin,
+            "Origin": _origin(stored.origin),
             **({"Deletion": _deletion(stored.deletion, stored.ref.kind)} if stored.deletion else {}),
             "Generation": f"{metadata.generation}, last acted on {status.observed_generation or 'none'}",
             **({"Revision": status.revision or ""} if is_service else {}),
@@ -106,6 +108,15 @@ def _identity(found: Description) -> str:
             **(_replicas(status) if is_service else {}),
         }
     )
+
+
+def _origin(origin: Origin) -> str:
+    from reconciler.store.base import NO_MANIFEST
+
+    if origin.manifest == NO_MANIFEST:
+        return origin.place
+    at = f" at {origin.commit}" if origin.commit else ""
+    return f"{origin.kind}, {origin.manifest}:{origin.line}{at}"
 
 
 def _deletion(deletion: Deletion, kind: Kind) -> str:

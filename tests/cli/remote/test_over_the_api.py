@@ -156,7 +156,6 @@ def test_an_age_is_shown(remote: Remote) -> None:
         (("get", "fils"), "there is no VaultService 'fils'; did you mean 'files'?"),
         (("get", "pods/x"), "there is no kind 'pods'"),
         (("scale", "nothing", "--replicas", "2"), "there is no VaultService 'nothing'"),
-        (("apply", "--dry-run", "-f", "-"), "kubectl diff -f FILE"),
         (("rollout", "undo", "files"), "does not work over the API"),
         (("delete", "files", "--volumes", "--yes"), "run vaultctl delete --volumes on that machine"),
     ],
@@ -165,6 +164,43 @@ def test_mistakes_are_named_as_usual(remote: Remote, words: tuple[str, ...], say
     done = remote(*words, input=MANIFESTS)
     assert done.exit_code == 1
     assert says in done.stderr
+
+
+def test_diff_and_a_dry_run_of_apply_name_the_fields_that_differ(remote: Remote) -> None:
+    path = remote.cluster.home / "diff.yaml"
+    path.write_text(MANIFESTS.replace("replicas: 2", "replicas: 4").replace("name: wiki", "name: wiki2"))
+    path.write_text(path.read_text().replace("8082", "8115"))
+    expected = [
+        "vaultservice/files: its spec differs",
+        "  spec.replicas",
+        "vaultservice/wiki2: is not stored yet",
+        "vaultgateway/main: nothing differs",
+    ]
+    done = remote("diff", "-f", str(path))
+    assert (done.exit_code, done.stdout.splitlines()) == (1, expected)
+    done = remote("apply", "--dry-run", "-f", str(path))
+    assert (done.exit_code, done.stdout.splitlines()) == (0, expected)
+    assert remote.stored("files").resource.spec.replicas == 2
+    path.write_text(MANIFESTS)
+    assert remote("diff", "-f", str(path)).exit_code == 0
+    path.write_text(MANIFESTS.replace("whoami", "nothing"))
+    assert remote("diff", "-f", str(path)).exit_code == 2
+
+
+def test_describe_shows_all_but_containers(remote: Remote) -> None:
+    here = remote.cluster.vaultctl("describe", "files")
+    there = remote.right("describe", "files", role="view")
+    assert re.search(f"^Origin: +{remote.cluster.url}$", there, re.M)
+    assert "kubectl get pods -o wide -l vault.internal/object=files" in there
+
+    def parts(text: str) -> dict[str, str]:
+        return {each.partition(":")[0]: each for each in text.split("\n\n")}
+
+    for title in ("Spec", "Conditions", "Last 15 events"):
+        assert parts(there)[title] == parts(here)[title]
+    gateway = remote.right("describe", "gateway", "main", role="view")
+    assert "kubectl get pods -o wide -l vault.internal/object=main" in gateway
+    assert "listens on port 8080" in gateway
 
 
 def test_who_may_only_read_is_told_so(remote: Remote) -> None:
