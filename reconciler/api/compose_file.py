@@ -27,6 +27,12 @@ ComposeName = Annotated[
         r"[A-Za-z0-9][A-Za-z0-9._-]*", 128, "a name in a Compose file: letters, digits, '.', '_' and '-'"
     ),
 ]
+ProjectName = Annotated[
+    str,
+    TextFormat(
+        r"[a-z0-9][a-z0-9_-]*", 63, "the name of a Compose project: lower case letters, digits, '_' and '-'"
+    ),
+]
 ContentName = Annotated[
     str, TextFormat(r"v[0-9]{1,3}-[0-9a-f]{12}", 20, "the name of a content as `rollout history` shows it")
 ]
@@ -58,6 +64,13 @@ class ComposeFile(ApiModel):
     )
     profiles: Annotated[tuple[ComposeName, ...], Strict(False)] = Field(
         default=(), max_length=64, description="Profiles of the Compose file that are active."
+    )
+    adopted: ProjectName | None = Field(
+        default=None,
+        description=(
+            "The Compose project whose volumes and networks the service keeps, by their names. `vaultctl adopt` writes it; "
+            "without the record of that in the state directory, nothing is started."
+        ),
     )
     content: ContentName | None = Field(
         default=None,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
     from reconciler.sealed import SettingsFiles
     from reconciler.sealed.runtime import RuntimeFiles
+    from reconciler.store.adoptions import AdoptionStore
     from reconciler.store.history import HistoryStore
     from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
@@ -248,7 +249,15 @@ class Parts:
             self.settings,
             self.runtime_files.directory,
             self.projects,
+            adoptions=self.adoptions.get,
         )
+
+    @cached_property
+    def adoptions(self) -> AdoptionStore:
+        """Records of what was adopted from Compose projects, or released to one."""
+        from reconciler.store.adoptions import AdoptionStore
+
+        return AdoptionStore(self.options.state_dir)
 
     @cached_property
     def router(self) -> Router:

@@ -18,7 +18,7 @@ import pytest
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Container, Health, State
-from reconciler.core.desired.stack import Role
+from reconciler.core.desired.stack import Former, Role
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy
@@ -507,3 +507,24 @@ def test_what_an_engine_says_of_itself(world: EngineWorld) -> None:
     assert all((info.name, info.version, info.operating_system, info.data_directory))
     assert info.networks_left > 0
     assert world.engine.observe(world.stack()).capabilities == world.engine.capabilities
+
+
+# Containers of an adopted project
+
+
+def test_a_former_container_counts_until_there_is_one_of_the_stack(world: EngineWorld) -> None:
+    """Containers of another project are observed as those of the workload whose work they do."""
+    stack, other = world.stack(), world.stack("-former")
+    try:
+        (theirs,) = world.run(other, "box")
+        stack = replace(stack, former=(Former(theirs.id, "box"),))
+        (seen,) = world.seen(stack, "box")
+        assert (seen.id, seen.name, seen.revision) == (theirs.id, theirs.name, "")
+        world.engine.stop((theirs.id,), 1.0)
+        world.until_all(other, "box", _has_ended, "it has ended")
+        assert world.seen(stack, "box") == [], "an outdated one that has ended is kept for the way back"
+        world.create(stack, "box")
+        assert [c.id == theirs.id for c in world.seen(stack, "box")] == [False]
+        assert [c.id for c in world.seen(other, "box")] == [theirs.id]
+    finally:
+        world.engine.tear_down(other.project, volumes=True)

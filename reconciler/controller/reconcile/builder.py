@@ -14,6 +14,7 @@ from typing import Final
 from reconciler.api import VaultService
 from reconciler.api.compose_file import COMPOSE
 from reconciler.api.errors import PermanentError
+from reconciler.controller.reconcile.adopted import check_record, listening_on
 from reconciler.controller.reconcile.compose_project import (
     Projects,
     Snapshots,
@@ -24,7 +25,8 @@ from reconciler.controller.reconcile.compose_project import (
 from reconciler.controller.reconcile.mounted_files import MountedFiles
 from reconciler.controller.secrets import Secrets
 from reconciler.core.admission import Policy, check_secret_file
-from reconciler.core.compose.project import ProjectError
+from reconciler.core.adoption.record import Adoption
+from reconciler.core.compose.project import NOTHING_KEPT, ProjectError
 from reconciler.core.compose.project_plugin import ProjectPlugin
 from reconciler.core.desired.build import build
 from reconciler.core.desired.front import Front
@@ -64,7 +66,7 @@ class Builder:
     """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
     `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
     its settings files, `secret_root` where its secrets are as files, `projects` reads Compose files. `keeps`: what they
-    come to is kept, so that a rollout of it can be undone.
+    come to is kept, so that a rollout of it can be undone. `adoptions` are the records of what was adopted or released.
     """
 
     registry: Registry
@@ -79,6 +81,7 @@ class Builder:
     secret_root: Callable[[str], Path] = Path("/nowhere").joinpath
     projects: Projects | None = None
     keeps: bool = False
+    adoptions: Callable[[str], Adoption | None] = lambda name: None
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
@@ -92,6 +95,10 @@ class Builder:
         return self._read_and_build(service, Path(), last=True)
 
     def _read_and_build(self, service: VaultService, base: Path, *, last: bool) -> Stack:
+        record = self.adoptions(service.name)
+        check_record(service, record)
+        if record and record.listens_beside:
+            service = listening_on(service, record.beside)
         given = self._given(service, base, last=last)
         self.secrets.learn(service.name, given.hidden, (service.name, service.spec.plugin))
         if service.spec.compose is None or self.projects is None:
@@ -102,19 +109,21 @@ class Builder:
         if given.sealed:
             # What a Compose file comes to is kept on the disk.
             raise PermanentError(SEALED_IN_COMPOSE)
-        kept = Snapshots(self.directory(service.name), self.key)
-        project = kept.project(service, self.projects, given.settings, base, keep=self.keeps)
+        snapshots = Snapshots(self.directory(service.name), self.key)
+        project = snapshots.project(service, self.projects, given.settings, base, keep=self.keeps)
         self.secrets.learn(service.name, project.secrets)
         given = replace(given, hidden=(*given.hidden, *project.secrets))
         try:
-            adapted = adapted_to(service, project)
-            policy = with_own_directory(self.policy, project.directory)
+            kept = record.kept if record and service.spec.compose.adopted else NOTHING_KEPT
+            adapted = adapted_to(service, project, kept)
+            policy = replace(with_own_directory(self.policy, project.directory), kept=kept)
             stack = self._build(service, ProjectPlugin(adapted), given, policy)
         except (PermanentError, ProjectError) as error:
             raise located_error(error, project, given.hidden) from None
         warnings = map(project.located, (*adapted.warnings, *stack.warnings))
         shown = tuple(redacted(text, given.hidden) for text in warnings)
-        return replace(stack, warnings=shown, content=project.content)
+        former = record.counted() if record and service.spec.compose.adopted else ()
+        return replace(stack, warnings=shown, content=project.content, former=former)
 
     def _plugin(self, service: VaultService) -> VaultServicePlugin:
         try:

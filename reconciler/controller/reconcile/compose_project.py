@@ -20,7 +20,7 @@ from reconciler.api.compose_file import ComposeFile
 from reconciler.api.errors import PermanentError
 from reconciler.core.admission import ANNOTATION, HostRoot, Policy, Profile
 from reconciler.core.admission.roots import is_below, normal
-from reconciler.core.compose.project import Adapted, Project, ProjectError, adapt
+from reconciler.core.compose.project import NOTHING_KEPT, Adapted, Kept, Project, ProjectError, adapt
 from reconciler.core.desired.build import project_of
 from reconciler.core.redaction import redact
 from reconciler.files import replace as replace_file
@@ -53,11 +53,15 @@ class Snapshots:
         self, service: VaultService, projects: Projects, secrets: Mapping[str, str], base: Path, *, keep: bool
     ) -> Project:
         """What the Compose file says, or what it said when `spec.compose.content` names that. Raises VaultError."""
-        compose, name = service.spec.compose, project_of(service.name)
+        compose = service.spec.compose
         assert compose is not None
+        # Volumes, networks and ${COMPOSE_PROJECT_NAME} of an adopted project are what they were.
+        name = compose.adopted or project_of(service.name)
         if compose.content is not None:
             return self._kept(compose, name, base)
         project = projects.read(name, compose, {**secrets, **service.spec.env}, base)
+        if compose.adopted:
+            project = replace(project, image_prefix=compose.adopted)
         document = json.dumps([project.document, project.image_prefix, dict(project.files)], sort_keys=True)
         content = f"v1-{hmac.digest(self.key or b'-', document.encode(), 'sha256').hex()[:12]}"
         if keep:
@@ -105,8 +109,8 @@ def with_content(spec: Spec, content: str) -> Spec:
     return spec.model_copy(update={"compose": spec.compose.model_copy(update={"content": content})})
 
 
-def adapted_to(service: VaultService, project: Project) -> Adapted:
-    """The fragment for this service. Raises ProjectError."""
+def adapted_to(service: VaultService, project: Project, kept: Kept = NOTHING_KEPT) -> Adapted:
+    """The fragment for this service, of which `kept` exists already. Raises ProjectError."""
     spec, compose = service.spec, service.spec.compose
     assert compose is not None
     return adapt(
@@ -116,6 +120,7 @@ def adapted_to(service: VaultService, project: Project) -> Adapted:
         served=[route.target for route in spec.tcp],
         keeps_ports=service.metadata.annotations.get(ANNOTATION) == Profile.PRIVILEGED,
         may_overlap=spec.strategy.type is not None or (spec.replicas or 1) > 1,
+        kept=kept,
     )
 
 

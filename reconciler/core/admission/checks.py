@@ -31,6 +31,15 @@ def given(value: Any, _: Subject) -> Hits:
         yield "", ""
 
 
+def not_kept(value: Any, subject: Subject) -> Hits:
+    """Anything at all, unless it is what the service was adopted with, as it is."""
+    name = subject.body.get("name")
+    if subject.body != {"name": name, "external": True} or name not in subject.policy.kept.of(
+        subject.section
+    ):
+        yield from given(value, subject)
+
+
 def other_than(*harmless: str) -> Check:
     """A text that is none of these."""
 

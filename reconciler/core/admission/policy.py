@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 from reconciler.core.admission.hostnames import ALL_HOSTNAMES
 from reconciler.core.admission.images import PROXY_IMAGES
 from reconciler.core.admission.roots import HOST_ROOTS, HostRoot, Seen, unseen_host
+from reconciler.core.compose.project import NOTHING_KEPT, Kept
 from reconciler.core.compose.shape import escaped
 
 Subnet: TypeAlias = IPv4Network | IPv6Network
@@ -33,7 +34,8 @@ class Policy:
     `engine_directories` says where the engine has its volumes and layers, which no container may see either. `look` says
     what the host has at an absolute path, `routes` which networks the host reaches without the engine. `proxy_images` are
     patterns of what may run as HAProxy; `bind` is the address of the host that ports are published on, empty for all;
-    `hostnames` are patterns of the host names that routes may claim.
+    `hostnames` are patterns of the host names that routes may claim. `kept` are the volumes and networks of the project
+    that the service was adopted from.
     """
 
     allow_privileged: frozenset[str] = frozenset()
@@ -45,6 +47,7 @@ class Policy:
     proxy_images: tuple[str, ...] = PROXY_IMAGES
     bind: str = ""
     hostnames: tuple[str, ...] = ALL_HOSTNAMES
+    kept: Kept = NOTHING_KEPT
 
     @property
     def hidden(self) -> tuple[str, ...]:

@@ -154,9 +154,9 @@ _BASELINE: Final = (
          "is run by a plugin of the engine", "use local", "volumes"),
     Rule("volume-driver", "driver_opts", checks.given,
          "can mount any path of the host", "leave it out", "volumes"),
-    Rule("foreign-data", "external", checks.given,
+    Rule("foreign-data", "external", checks.not_kept,
          "is data from outside of the stack", _OWN_DATA, "volumes"),
-    Rule("foreign-data", "name", checks.given,
+    Rule("foreign-data", "name", checks.not_kept,
          "may be data from outside of the stack", _OWN_DATA, "volumes"),
     Rule("network-driver", "driver", checks.other_than("", "bridge"),
          "leaves the engine's own networks", "use bridge", "networks"),
@@ -171,9 +171,9 @@ _BASELINE: Final = (
          "does not lie in the subnet beside it", _OWN_ADDRESSES, "networks"),
     Rule("network-addresses", "ipam", networks.unknown_ipam,
          "is not known to be harmless", "leave it out; subnet, ip_range, gateway and aux_addresses are known", "networks"),
-    Rule("foreign-network", "external", checks.given,
+    Rule("foreign-network", "external", checks.not_kept,
          "is a network from outside of the stack", _OWN_DATA, "networks"),
-    Rule("foreign-network", "name", checks.given,
+    Rule("foreign-network", "name", checks.not_kept,
          "may be a network from outside of the stack", _OWN_DATA, "networks"),
     *(
         rule

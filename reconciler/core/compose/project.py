@@ -70,6 +70,21 @@ class Project:
         return f"{line[: found.start()]}{where}: {line[found.start() :]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Volumes and networks that exist and stay what they are, by the engine's names."""
+
+    volumes: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+
+    def of(self, section: str) -> frozenset[str]:
+        """Those of a section of a Compose file; there are none but of these two."""
+        return {"volumes": self.volumes, "networks": self.networks}.get(section, frozenset())
+
+
+NOTHING_KEPT: Final = Kept()
+
+
 @dataclass(frozen=True)
 class Adapted:
     """A fragment, and what was decided about it: the web service, its port, how many there are, and whether only one of
@@ -92,17 +107,20 @@ def adapt(
     served: Sequence[int] = (),
     keeps_ports: bool = False,
     may_overlap: bool = False,
+    kept: Kept = NOTHING_KEPT,
 ) -> Adapted:
     """The fragment of a project. `web` and `port` are what the manifest says, `served` are ports of the web service that
     reach clients in another way; `keeps_ports` publishes those of the other services. `may_overlap`: the manifest says that
-    several containers of the web service may write. Raises ProjectError.
+    several containers of the web service may write. `kept` volumes and networks belong to the project that was adopted.
+    Raises ProjectError.
     """
-    return _Adapter(project, list(project.warnings)).adapt(web, port, served, keeps_ports, may_overlap)
+    return _Adapter(project, kept, list(project.warnings)).adapt(web, port, served, keeps_ports, may_overlap)
 
 
 @dataclass
 class _Adapter:
     project: Project
+    kept: Kept = NOTHING_KEPT
     warnings: list[str] = field(default_factory=list)
 
     def adapt(
@@ -298,6 +316,9 @@ class _Adapter:
         """The project's default network is the one where HAProxy reaches its services."""
         networks = document["networks"]
         body = self._own("networks", DEFAULT_NETWORK, networks.get(DEFAULT_NETWORK))
+        if body.get("external"):
+            # Containers of the adopted project are there, too. Web replicas join the other one besides.
+            return
         if DEFAULT_NETWORK in networks and not body and VAULT_NET not in networks:
             del networks[DEFAULT_NETWORK]
             for service in document["services"].values():
@@ -310,6 +331,9 @@ class _Adapter:
     def _own(self, section: str, name: str, body: Any) -> dict[str, Any]:
         """An entry without the name that Compose gives it in the project, and without what is empty."""
         kept = {key: value for key, value in dict(body or {}).items() if value not in (None, {}, [])}
+        engine_name = _unescaped(kept.get("name"))
+        if engine_name and engine_name in self.kept.of(section):
+            return {"name": kept["name"], "external": True}
         if kept.get("name") == escape(f"{self.project.name}_{name}") and not kept.get("external"):
             del kept["name"]
         return kept

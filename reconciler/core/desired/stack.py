@@ -152,6 +152,17 @@ class Site:
         return self.directory / "run"
 
 
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A container of the Compose project that a service was adopted from, the workload that it belongs to, and the revision
+    that it counts as; without one it is outdated.
+    """
+
+    container: str
+    workload: str
+    revision: str = ""
+
+
 @dataclass(frozen=True)
 class Stack:
     """What should run for one object, of a `kind`.
@@ -163,7 +174,8 @@ class Stack:
     many seconds without a request its web replicas stop, None for never; `is_asleep`: they are to be stopped now, and so
     have none. `sealed` are the values that come from encrypted files, and must be in no other file; `secret_files` are
     directories of the host, with the files that containers have below /run/secrets. `content` names what its Compose file
-    came to, empty for another plugin.
+    came to, empty for another plugin. `former` are containers of another project that do the work of its dependencies, or
+    did.
     """
 
     name: str
@@ -187,6 +199,7 @@ class Stack:
     sealed: tuple[str, ...] = field(default=(), repr=False, compare=False)
     secret_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
     content: str = ""
+    former: tuple[Former, ...] = ()
 
     @property
     def label(self) -> str:

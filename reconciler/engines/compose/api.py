@@ -116,6 +116,14 @@ class DockerApi:
         rows: list[dict[str, Any]] = self.read("list containers", "/containers/json", query=query)
         return rows
 
+    def rows_by_id(self, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """Those of these containers that exist."""
+        if not ids:
+            return []
+        query = {"all": 1, "filters": {"id": sorted(ids)}}
+        rows: list[dict[str, Any]] = self.read("list containers", "/containers/json", query=query)
+        return rows
+
     def rows_of(self, project: str) -> Sequence[Mapping[str, Any]]:
         """All containers of a Compose project."""
         return self.rows(f"{COMPOSE_PROJECT}={project}")

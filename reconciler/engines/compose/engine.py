@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.core import labels
 from reconciler.core.assess.capabilities import USUAL
+from reconciler.core.assess.former import with_former
 from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.desired.stack import Role, Stack
@@ -111,9 +112,8 @@ class ComposeEngine:
         sharing = {workload.name for workload in stack.workloads if workload.shares}
         present = [self._with_shared(c) if c.workload in sharing else c for c in seen if c]
         joined = {id for c in present for id in (c.joined, *(c.shared or ()))}
-        containers = tuple(
-            self._with_start(c, shares=bool(c.joined or c.shared) or c.id in joined) for c in present
-        )
+        own = tuple(self._with_start(c, shares=bool(c.joined or c.shared) or c.id in joined) for c in present)
+        containers = with_former(stack, own, self._former(stack, names, now))
         is_open = is_published(stack, containers)
         images = self._present_images(stack)
         missing = frozenset(w.image for w in stack.workloads) - images.keys()
@@ -126,6 +126,14 @@ class ComposeEngine:
             taken_ports={} if is_open else self._taken_ports(stack),
             capabilities=self.capabilities,
         )
+
+    def _former(self, stack: Stack, names: Mapping[str, str], now: datetime) -> Iterator[Container]:
+        """The containers of the project that a stack was adopted from. They have no label of ours, so no event reports the
+        end of one.
+        """
+        for row in self._api.rows_by_id([each.container for each in stack.former]):
+            if container := read_row(row, names, now, stopping=row["Id"] in self._stopping):
+                yield container
 
     def _with_shared(self, container: Container) -> Container:
         """Adds the owners of the PID and IPC namespaces that it was created for; only an inspection shows them, and they

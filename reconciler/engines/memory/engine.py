@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
+from reconciler.core.assess.former import with_former
 from reconciler.core.assess.observation import Container, EngineObservation, Health, Pull, State
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.desired.stack import Role, Stack, Workload
@@ -87,7 +88,9 @@ class MemoryEngine:
     def observe(self, stack: Stack) -> EngineObservation:
         """See Engine.observe."""
         self.ping()
-        containers = tuple(self._seen(container) for container in self.machine.of(stack.project))
+        own = tuple(self._seen(container) for container in self.machine.of(stack.project))
+        former = (self.machine.containers.get(each.container) for each in stack.former)
+        containers = with_former(stack, own, [self._seen(each) for each in former if each])
         is_open = is_published(stack, containers)
         self._settle_pulls()
         missing = frozenset(w.image for w in stack.workloads if w.image in self.missing_images)
