@@ -20,7 +20,16 @@ from reconciler.api.yaml_writing import document
 from reconciler.core.compose.ports import MAX_PORT
 from reconciler.core.compose.project import Project, ProjectError, adapt
 
-__all__ = ["Draft", "ReadProject", "draft_of_compose", "draft_of_variables", "name_of", "text_of"]
+__all__ = [
+    "Draft",
+    "ReadProject",
+    "checked",
+    "draft_of_compose",
+    "draft_of_variables",
+    "name_of",
+    "published",
+    "text_of",
+]
 
 ReadProject = Any
 """`read` of the reader of Compose files."""
@@ -79,10 +88,10 @@ def draft_of_compose(file: Path, manifest: Path, name: str, read: ReadProject) -
         adapted = adapt(project)
     except ProjectError as error:
         raise VaultError(project.located(str(error))) from None
-    published = _published(project, adapted.web, adapted.port)
+    http = published(project, adapted.web, adapted.port)
     spec: dict[str, Any] = {
         "compose": {"file": str(relative), "web": adapted.web, "port": adapted.port},
-        **({"ports": {"http": published}} if published else {}),
+        **({"ports": {"http": http}} if http else {}),
     }
     return Draft(name, spec)
 
@@ -151,10 +160,10 @@ def _put(spec: dict[str, Any], path: tuple[str, ...], value: Any, *, wins: bool)
         spec[path[-1]] = value
 
 
-def _published(project: Project, web: str, port: int) -> int | None:
+def published(project: Project, web: str, port: int) -> int | None:
     """The port of the host that the Compose file gives the web service."""
     for entry in project.document["services"][web].get("ports") or ():
-        published = str(entry.get("published") or "") if isinstance(entry, Mapping) else ""
-        if entry.get("target") == port and published.isdecimal() and 1 <= int(published) <= MAX_PORT:
-            return int(published)
+        found = str(entry.get("published") or "") if isinstance(entry, Mapping) else ""
+        if entry.get("target") == port and found.isdecimal() and 1 <= int(found) <= MAX_PORT:
+            return int(found)
     return None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.controller.report.board import Exporter
     from reconciler.controller.report.fetches import FetchJournal
     from reconciler.controller.report.outcome import Outcome, Report
+    from reconciler.core.adoption.record import Adoption
     from reconciler.core.assess.assessment import Assessment
     from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
@@ -71,6 +72,13 @@ class Application(Parts):
         """The stack of a VaultService; see Builder."""
         return self.builder.build(service, base)
 
+    def build_adopted(self, service: VaultService, base: Path, record: Adoption) -> Stack:
+        """The stack of a VaultService as if this were the record of its adoption; its revisions are those of passes."""
+        from reconciler.store.revision_key import ensure_key
+
+        builder = replace(self.builder, key=ensure_key(self.options.state_dir), adoptions=lambda name: record)
+        return builder.build(service, base)
+
     def observe(self, stack: Stack) -> Assessment:
         """One observation."""
         return self.preview(stack).assessment
@@ -109,6 +117,20 @@ class Application(Parts):
         from reconciler.engines.compose.file import dump, without_values
 
         return dump(without_values(stack.document, stack.sealed) if stack.sealed else stack.document)
+
+    def write_compose(self, path: Path, document: Mapping[str, object]) -> None:
+        """Write a Compose file, which may hold secrets: only its owner can read it. Raises PermanentError if there is
+        another one.
+        """
+        from reconciler.api import PermanentError
+        from reconciler.engines.compose.cli import write_private
+        from reconciler.engines.compose.file import dump
+
+        text = dump(document)
+        if path.exists() and path.read_text(encoding="utf-8") != text:
+            raise PermanentError(f"{path} exists already; choose another directory")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_private(path, text)
 
     def render_proxy(self, stack: Stack) -> dict[str, str]:
         """The proxy's files by their path, without servers; none where its proxies belong to a gateway. Raises

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
     from reconciler.engines.compose.engine import ComposeEngine
+    from reconciler.engines.compose.foreign import ForeignProjects
     from reconciler.engines.compose.project import ComposeProjects
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
@@ -258,6 +259,13 @@ class Parts:
         from reconciler.store.adoptions import AdoptionStore
 
         return AdoptionStore(self.options.state_dir)
+
+    @cached_property
+    def foreign(self) -> ForeignProjects:
+        """Compose projects that are not the controller's."""
+        from reconciler.engines.compose.foreign import ForeignProjects
+
+        return ForeignProjects(os.environ, self.options.docker_host)
 
     @cached_property
     def router(self) -> Router:

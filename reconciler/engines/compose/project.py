@@ -203,7 +203,7 @@ class _Reading:
         file.write_text(json.dumps({"services": {"probe": {"image": "probe"}}, VARIABLES: list(texts)}))
         try:
             output, _ = self._run(file, env_files=[*(probe / name for name in beside), self.root / DECLARED])
-        except _RefusedError as refused:
+        except ComposeRefusedError as refused:
             problem = Problem(
                 Path(self.compose.file or INLINE), 0, 0, "", f"docker compose: {escaped(str(refused))}"
             )
@@ -233,7 +233,7 @@ class _Reading:
         env_files = [path for path in (self.stage / ENV, self.root / DECLARED) if path.is_file()]
         try:
             return self._run(*compose_files, env_files=env_files)
-        except _RefusedError as refused:
+        except ComposeRefusedError as refused:
             said = _VALIDATING.sub("", self._as_there(str(refused), files.directory))
             found = _NAMED_TWICE.search(said) or _PLACE.search(said)
             place = (f"services.{found[2]}" if found[2] else found[0]) if found else ""
@@ -261,14 +261,19 @@ class _Reading:
         ]
         # Nothing of the controller's environment, and nothing that the files say may be fetched.
         environment = {"COMPOSE_EXPERIMENTAL_GIT_REMOTE": "0", "COMPOSE_EXPERIMENTAL_OCI_REMOTE": "0"}
-        return _run(words, environment, self.stage)
+        return run_compose(words, environment, self.stage)
 
 
-class _RefusedError(Exception):
+class ComposeRefusedError(Exception):
     """Compose refuses a file; the message is its own."""
 
 
-def _run(words: Sequence[str], environment: Mapping[str, str], directory: Path) -> tuple[str, str]:
+def run_compose(
+    words: Sequence[str], environment: Mapping[str, str], directory: Path, seconds: float = SECONDS
+) -> tuple[str, str]:
+    """What a command of Compose prints, and what it complains of. Raises ComposeRefusedError when it fails, EngineError if
+    it cannot be run or takes too long.
+    """
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as said:
         try:
             process = subprocess.Popen(
@@ -283,9 +288,9 @@ def _run(words: Sequence[str], environment: Mapping[str, str], directory: Path) 
         except OSError as error:
             raise EngineError(f"docker compose cannot be started: {error.strerror}") from error
         try:
-            code = process.wait(timeout=SECONDS)
+            code = process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise EngineError(f"docker compose config took longer than {SECONDS} s") from None
+            raise EngineError(f"docker compose took longer than {seconds:g} s") from None
         finally:
             if process.returncode is None:
                 with suppress(ProcessLookupError):
@@ -296,7 +301,7 @@ def _run(words: Sequence[str], environment: Mapping[str, str], directory: Path) 
         lines = [
             line.strip() for line in complaint.splitlines() if line.strip() and "level=warning" not in line
         ]
-        raise _RefusedError(lines[-1] if lines else f"exit code {code}")
+        raise ComposeRefusedError(lines[-1] if lines else f"exit code {code}")
     return found, complaint
 
 
@@ -304,7 +309,7 @@ def _content(file: Any) -> str:
     file.seek(0)
     content: bytes = file.read(MAX_OUTPUT + 1)
     if len(content) > MAX_OUTPUT:
-        raise _RefusedError(
+        raise ComposeRefusedError(
             f"the file comes to more than {MAX_OUTPUT // 2**20} MiB; do its anchors multiply?"
         )
     return content.decode("utf-8", "replace")
