@@ -109,12 +109,12 @@ def edit_text(text: str, path: Path, ref: Ref, changes: Mapping[FieldPath, Scala
 
 
 def _steps(key: str) -> FieldPath:
-    # The name of an annotation, a label or a setting may contain dots.
+    # The name of an annotation, a label, a setting or a workload may contain dots.
     for prefix in (ANNOTATION, LABEL):
         if key.startswith(prefix):
             return (*prefix.rstrip(".").split("."), key.removeprefix(prefix))
     head, dot, rest = key.partition(".")
-    return ("spec", head, rest) if dot and head == "env" else ("spec", *key.split("."))
+    return ("spec", head, rest) if dot and head in ("env", "images") else ("spec", *key.split("."))
 
 
 def _plain(text: str, path: Path) -> list[Any]:

@@ -27,6 +27,8 @@ metadata:
   labels: {team: storage}
 spec:
   plugin: whoami              # the only required field of a spec
+  images:
+    whoami: registry.example.org/whoami:1.4.2    # in place of the plugin's; with @sha256:… it cannot change
   replicas: 3
   ports:
     http: 8080                # on the host

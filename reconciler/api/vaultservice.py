@@ -30,8 +30,10 @@ from reconciler.api.errors import PermanentError
 from reconciler.api.formats import (
     EnvName,
     FilePath,
+    ImageReference,
     PluginSlug,
     ServiceName,
+    WorkloadName,
 )
 from reconciler.api.idle import Idle
 from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE, Ref
@@ -109,6 +111,13 @@ class Spec(ApiModel):
     )
     compose: Annotated[ComposeFile | None, REVISIONED] = Field(
         default=None, description="A Compose file that describes the service, in place of a plugin."
+    )
+    images: Annotated[Mapping[WorkloadName, ImageReference], REVISIONED] = Field(
+        default={},
+        description=(
+            "Images by workload, in place of those that the plugin or the Compose file names, such as web: "
+            "registry.example.org/app:1.4.2."
+        ),
     )
     replicas: int | None = Field(
         default=None,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reconciler.engines.compose.project import ComposeProjects
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
+    from reconciler.registry import RegistryClient
     from reconciler.sealed import SettingsFiles
     from reconciler.sealed.runtime import RuntimeFiles
     from reconciler.store.adoptions import AdoptionStore
@@ -146,6 +147,14 @@ class Parts:
         from reconciler.engines.compose.engine import ComposeEngine
 
         return ComposeEngine(self.options.docker_host)
+
+    @cached_property
+    def registries(self) -> RegistryClient:
+        """Registries of images, with the credentials of `docker login`."""
+        from reconciler.registry import DockerCredentials, RegistryClient
+        from reconciler.registry.http import Http
+
+        return RegistryClient(Http(os.environ), DockerCredentials(os.environ), time.monotonic)
 
     @cached_property
     def proxy(self) -> HAProxies:

@@ -30,6 +30,12 @@ CASES: dict[str, tuple[str, str, Scalar, str]] = {
     "none where they are not": ("spec: {env: {A: x}}\n", "env.A", "debug", "spec: {env: {A: debug}}\n"),
     "a comma in braces": ("spec: {env: {A: x}}\n", "env.A", "a, b", 'spec: {env: {A: "a, b"}}\n'),
     "a name with a dot": ("spec: {env: {a.b: x}}\n", "env.a.b", "z", "spec: {env: {a.b: z}}\n"),
+    "an image": ("spec:\n  images:\n    web: app:1.4 # held\n", "images.web", "r.test:5000/app:1.5",
+                 "spec:\n  images:\n    web: r.test:5000/app:1.5 # held\n"),
+    "a first image": ("spec:\n  plugin: whoami # x\n", "images.web", "app:1.5",
+                      "spec:\n  plugin: whoami # x\n  images: {web: app:1.5}\n"),
+    "an image of a workload with a dot": ("spec: {images: {a.b: app:1.4}}\n", "images.a.b", "app:1.5",
+                                          "spec: {images: {a.b: app:1.5}}\n"),
     "no end of line": ("spec:\n  replicas: 3", "replicas", 5, "spec:\n  replicas: 5"),
     "carriage returns": ("spec:\r\n  replicas: 3\r\n", "replicas", 5, "spec:\r\n  replicas: 5\r\n"),
     "an empty value": ("spec:\n  replicas:\n  suspend: false\n", "replicas", 5, "spec:\n  replicas: 5\n  suspend: false\n"),
@@ -69,7 +75,7 @@ CASES: dict[str, tuple[str, str, Scalar, str]] = {
 
 @pytest.mark.parametrize(("text", "key", "value", "wanted"), CASES.values(), ids=CASES.keys())
 def test_only_the_value_changes(text: str, key: str, value: Scalar, wanted: str) -> None:
-    steps = ("spec", *key.split(".", 1)) if key.startswith("env") else ("spec", *key.split("."))
+    steps = ("spec", *key.split(".", 1)) if key.startswith(("env", "images")) else ("spec", *key.split("."))
     assert edit_text(HEAD + text, PATH, FILES, {steps: value}) == HEAD + wanted
 
 

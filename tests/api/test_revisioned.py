@@ -32,6 +32,7 @@ OTHER: dict[str, Any] = {
         "profiles": ["x"],
         "content": "v1-0123456789ab",
     },
+    "images": {"web": "registry.test/app:2"},
     "replicas": 5,
     "ports.http": 9000,
     "ports.container": 9001,
@@ -134,7 +135,17 @@ def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 def test_the_fields_that_make_a_revision() -> None:
     assert revisioned_fields(Spec) == (
-        *("plugin", "compose", "ports.container", "healthcheck", "env", "envFrom", "secrets", "restartedAt"),
+        *(
+            "plugin",
+            "compose",
+            "images",
+            "ports.container",
+            "healthcheck",
+            "env",
+            "envFrom",
+            "secrets",
+            "restartedAt",
+        ),
     )
 
 

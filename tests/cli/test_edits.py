@@ -124,6 +124,8 @@ def test_a_push_follows_when_it_is_asked_for(in_directory: Repository, vaultctl:
 
 CHANGES = [
     (("set", "files", "env.LEVEL=debug"), "'info'", "'debug'", "set(files): env.LEVEL"),
+    (("set", "files", "images.web=r.test/app:1.5"), "'info'\n", "'info'\n        images: {web: r.test/app:1.5}\n",
+     "set(files): images.web"),
     (("set", "files", "env.LEVEL=5", "replicas=4"), "    3   #", "    4   #", "set(files): env.LEVEL, replicas"),
     (("suspend", "files"), "'info'\n", "'info'\n        suspend: true\n", "suspend(files): leave it alone"),
 ]  # fmt: skip

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     examples=[
         ("vaultctl set files env.LOG_LEVEL=debug", "a setting"),
         ("vaultctl set files strategy.rollingUpdate.maxSurge=50% replicas=4", "several, as one commit"),
+        ("vaultctl set files images.web=registry.example.org/app:1.4.2", "the image of a workload"),
         ("vaultctl set files ports.http=8090 --dry-run", "only show the line that would change"),
     ],
 )
@@ -51,5 +52,5 @@ def _assignment(text: str) -> tuple[str, Scalar]:
     field, equals, value = text.partition("=")
     if not equals or not all(field.split(".")):
         raise click.UsageError(f"{text!r} is no FIELD=VALUE; write, for example, env.LOG_LEVEL=debug")
-    # Settings are text by definition; everywhere else a value is read as in a manifest.
-    return field, value if field.startswith("env.") else plain_scalar(value)
+    # Settings and images are text by definition; everywhere else a value is read as in a manifest.
+    return field, value if field.startswith(("env.", "images.")) else plain_scalar(value)

@@ -121,6 +121,7 @@ def adapted_to(service: VaultService, project: Project, kept: Kept = NOTHING_KEP
         keeps_ports=service.metadata.annotations.get(ANNOTATION) == Profile.PRIVILEGED,
         may_overlap=spec.strategy.type is not None or (spec.replicas or 1) > 1,
         kept=kept,
+        images=spec.images,
     )
 
 

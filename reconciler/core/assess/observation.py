@@ -205,8 +205,8 @@ class EngineObservation:
     """The engine side of a stack.
 
     `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
-    are the IDs that the others mean now, `volumes` the paths that they declare as volumes, `pulls` those of the missing
-    images that were asked for. `capabilities` are the engine's.
+    are the IDs that the others mean now, `volumes` the paths that they declare as volumes, `digests` those by which
+    registries know them, `pulls` those of the missing images that were asked for. `capabilities` are the engine's.
     """
 
     containers: tuple[Container, ...]
@@ -214,6 +214,7 @@ class EngineObservation:
     taken_ports: Mapping[int, str] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
     volumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
     pulls: Mapping[str, Pull] = field(default_factory=dict)
     capabilities: EngineCapabilities = USUAL
 

@@ -62,8 +62,10 @@ class Fragment:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fragment:
-    """Ask the plugin for its fragment and check it. Raises BuildError."""
+def read_fragment(
+    plugin: VaultServicePlugin, settings: Mapping[str, str], images: Mapping[str, str] | None = None
+) -> Fragment:
+    """Ask the plugin for its fragment and check it; `images` replace those of its services. Raises BuildError."""
     slug = plugin.metadata.slug
     with asking(plugin):
         # What it copies into its fragment is interpolated there once; a `$` of a value has to survive that.
@@ -71,7 +73,7 @@ def read_fragment(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Fr
         web = tuple(dict.fromkeys(map(str, plugin.get_containers())))
         dependencies = tuple(dict.fromkeys(map(str, plugin.dependencies)))
         warnings = [escaped(str(text)) for text in plugin.operator_warnings(settings)]
-    fragment = _Reader(slug).read(raw, web, dependencies, settings)
+    fragment = _Reader(slug, images or {}).read(raw, web, dependencies, settings)
     fragment.warnings.extend(warnings)
     return fragment
 
@@ -95,8 +97,9 @@ def _file_of(plugin: VaultServicePlugin) -> Path:
 class _Reader:
     """One pass over one fragment; keeps the plugin's name for error messages."""
 
-    def __init__(self, slug: str) -> None:
+    def __init__(self, slug: str, images: Mapping[str, str]) -> None:
         self._slug = slug
+        self._images = images
         self._warnings: list[str] = []
 
     def read(
@@ -116,6 +119,7 @@ class _Reader:
         if unknown := sorted(set(document) - set(SECTIONS) - {"version", "name"}):
             raise self._error(f"unknown section {unknown[0]!r}; a fragment has {', '.join(SECTIONS)}")
         sections = {name: self._section(name, document.get(name)) for name in SECTIONS}
+        self._lay_over_images(sections["services"])
         for body in sections["services"].values():
             _leave_out_absent(body, sections["services"])
         for section, entries in sections.items():
@@ -157,6 +161,15 @@ class _Reader:
             key: self._mapping(f"{name}.{key}", body if body is not None else {})
             for key, body in section.items()
         }
+
+    def _lay_over_images(self, services: Mapping[str, dict[str, Any]]) -> None:
+        for name, image in self._images.items():
+            if name not in services:
+                way_out = "; spec.proxy.image names that of HAProxy" if name in RESERVED else ""
+                raise BuildError(
+                    f"spec.images.{name}: there is no workload {name!r}, there are {', '.join(services) or 'none'}{way_out}"
+                )
+            services[name]["image"] = image
 
     def _look_up(self, section: str, name: str, body: Mapping[str, Any]) -> None:
         """Say what the table of fields says about those that are not simply honoured."""

@@ -8,7 +8,7 @@ answers requests. Nothing of the file is left out without a warning that says wh
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -108,19 +108,23 @@ def adapt(
     keeps_ports: bool = False,
     may_overlap: bool = False,
     kept: Kept = NOTHING_KEPT,
+    images: Collection[str] = (),
 ) -> Adapted:
     """The fragment of a project. `web` and `port` are what the manifest says, `served` are ports of the web service that
     reach clients in another way; `keeps_ports` publishes those of the other services. `may_overlap`: the manifest says that
-    several containers of the web service may write. `kept` volumes and networks belong to the project that was adopted.
-    Raises ProjectError.
+    several containers of the web service may write. `kept` volumes and networks belong to the project that was adopted. The
+    manifest names the images of `images`. Raises ProjectError.
     """
-    return _Adapter(project, kept, list(project.warnings)).adapt(web, port, served, keeps_ports, may_overlap)
+    return _Adapter(project, kept, frozenset(images), list(project.warnings)).adapt(
+        web, port, served, keeps_ports, may_overlap
+    )
 
 
 @dataclass
 class _Adapter:
     project: Project
     kept: Kept = NOTHING_KEPT
+    images: frozenset[str] = frozenset()
     warnings: list[str] = field(default_factory=list)
 
     def adapt(
@@ -232,6 +236,8 @@ class _Adapter:
         if body.pop("build", None) is None:
             return
         image = body.setdefault("image", escape(f"{self.project.image_prefix}-{name}"))
+        if name in self.images:
+            return
         self.warnings.append(
             f"services.{name}.build: is not built by the controller; it runs the image {image} of this machine: run "
             f"`docker compose build {name}`, and again after a change, which is then rolled out"

@@ -83,7 +83,7 @@ def build(
     profile = profile_of(service.name, service.metadata.annotations, policy)
     check_proxy_image(spec.proxy.image, policy)
     settings = resolve_settings(service, plugin, secrets or {})
-    fragment = read_fragment(plugin, settings)
+    fragment = read_fragment(plugin, settings, spec.images)
     check_names(service.name, fragment.services, was_first)
     asked = {"services": fragment.services, **fragment.top_level}
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))

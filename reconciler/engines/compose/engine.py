@@ -55,10 +55,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image that is on this machine: its ID, and the paths that it declares as volumes."""
+    """An image that is on this machine: its ID, the paths that it declares as volumes, and the digests by which registries
+    know it.
+    """
 
     id: str
     volumes: tuple[str, ...]
+    digests: frozenset[str]
 
 
 class ComposeEngine:
@@ -122,6 +125,7 @@ class ComposeEngine:
             missing_images=missing,
             images={name: image.id for name, image in images.items()},
             volumes={name: image.volumes for name, image in images.items() if image.volumes},
+            digests={name: image.digests for name, image in images.items() if image.digests},
             pulls=self._pulls.of(missing),
             taken_ports={} if is_open else self._taken_ports(stack),
             capabilities=self.capabilities,
@@ -430,4 +434,6 @@ def _remove_volume(volume: str, api: APIClient) -> None:
 
 
 def _image(details: Mapping[str, Any]) -> Image:
-    return Image(str(details["Id"]), tuple(sorted((details.get("Config") or {}).get("Volumes") or ())))
+    volumes = (details.get("Config") or {}).get("Volumes") or ()
+    digests = (str(each).partition("@")[2] for each in details.get("RepoDigests") or ())
+    return Image(str(details["Id"]), tuple(sorted(volumes)), frozenset(filter(None, digests)))

@@ -76,6 +76,7 @@ class MemoryEngine:
         self.pull_seconds = 0.0
         self.image_ids: dict[str, str] = {}
         self.image_volumes: dict[str, tuple[str, ...]] = {}
+        self.image_digests: dict[str, frozenset[str]] = {}
         self._pulling: dict[str, float] = {}
         self._unpulled: set[str] = set()
         self.foreign_ports: dict[int, str] = {}
@@ -99,6 +100,7 @@ class MemoryEngine:
             missing_images=missing,
             images={w.image: self._image_id(w.image) for w in stack.workloads if w.image not in missing},
             volumes={image: paths for image, paths in self.image_volumes.items() if image not in missing},
+            digests={image: found for image, found in self.image_digests.items() if image not in missing},
             pulls=self._seen_pulls(missing),
             taken_ports={} if is_open else self._taken(stack),
             capabilities=self.capabilities,

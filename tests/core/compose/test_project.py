@@ -150,6 +150,7 @@ def test_an_image_that_compose_builds_is_named_as_compose_names_it() -> None:
     adapted = adapt(built)
     assert adapted.fragment["services"]["app"] == {"image": "notes-app"}
     assert warned(adapted, "services.app.build: is not built by the controller; it runs the image notes-app")
+    assert not warned(adapt(built, images={"app"}), "services.app.build")
 
 
 def test_variables_of_configs_and_secrets_are_resolved_here() -> None:

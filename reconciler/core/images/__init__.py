@@ -1,0 +1,1 @@
+"""What the name of an image says, and which of a registry's tags is newer."""

@@ -1,0 +1,129 @@
+"""The lines of `vaultctl images`: what runs, what the registry says, and what cannot be known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from reconciler.api import PermanentError, VaultService
+from reconciler.app.images import image_document, images
+from reconciler.core.desired.build import build
+from reconciler.core.desired.stack import Stack
+from reconciler.core.images.reference import Reference
+from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.memory.machine import Machine
+from reconciler.proxy.haproxy.front import FRONT
+from reconciler.registry.errors import RegistryError
+from reconciler.store.base import Origin
+from reconciler.store.objects import ObjectStore
+from tests.core.desired.test_build import SITE, Sample
+
+NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
+OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+FRAGMENT = {"services": {"web": {"image": "r.test/app:1.4.2"}, "db": {"image": "db:17"}}}
+
+
+@dataclass
+class Shelf:
+    """Registries that know one answer for each repository."""
+
+    known: dict[str, tuple[tuple[str, ...], str]]
+    asked: list[str] = field(default_factory=list)
+
+    def _find(self, image: Reference) -> tuple[tuple[str, ...], str]:
+        self.asked.append(str(image))
+        if image.place not in self.known:
+            raise RegistryError(f"{image.registry} cannot be reached")
+        return self.known[image.place]
+
+    def tags(self, image: Reference) -> tuple[str, ...]:
+        return self._find(image)[0]
+
+    def digest(self, image: Reference) -> str:
+        return self._find(image)[1]
+
+
+@dataclass
+class Scene:
+    engine: MemoryEngine
+    registries: Shelf
+
+    def build(self, service: VaultService, base: Any = None) -> Stack:
+        if service.name == "broken":
+            raise PermanentError("it cannot be built")
+        return build(service, Sample(FRAGMENT), SITE, front=FRONT)
+
+
+def scene() -> Scene:
+    engine = MemoryEngine(Machine(lambda: 0.0, lambda: NOW))
+    engine.image_digests = {"r.test/app:1.4.2": frozenset({NEW}), "haproxy:3.0": frozenset({OLD})}
+    return Scene(
+        engine,
+        Shelf({"r.test/app": (("1.4.2", "1.5.0"), NEW), "docker.io/library/haproxy": (("3.0",), NEW)}),
+    )
+
+
+def stored(
+    objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService], *names: str
+) -> list[Any]:
+    for name in names:
+        objects.apply(make_service(name, ports={"http": 8000 + len(objects.names())}), origin)
+    return [objects.get(name) for name in names]
+
+
+def test_each_workload_has_a_line(
+    objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
+) -> None:
+    on, told = scene(), list[str]()
+    lines = images(on, stored(objects, origin, make_service, "files"), told.append)
+    assert [(n.workload, n.running, n.wanted, str(n.standing.state), n.standing.newest) for n in lines] == [
+        ("haproxy", 0, 1, "Moved", ""),
+        ("web", 0, 1, "Behind", "1.5.0"),
+        ("db", 0, 1, "Local", ""),
+    ]
+    assert told == []
+    assert image_document(lines[1]) == {
+        "service": "files",
+        "workload": "web",
+        "image": "r.test/app:1.4.2",
+        "running": 0,
+        "replicas": 1,
+        "state": "Behind",
+        "newest": "1.5.0",
+        "digest": NEW,
+        "message": "1.5.0 is newer than 1.4.2",
+    }
+
+
+def test_each_image_is_asked_for_once(
+    objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
+) -> None:
+    on = scene()
+    assert len(images(on, stored(objects, origin, make_service, "files", "wiki"), print)) == 6
+    assert on.registries.asked == ["haproxy:3.0"] * 2 + ["r.test/app:1.4.2"] * 2
+
+
+def test_a_service_that_cannot_be_built_and_a_registry_that_is_away_hide_no_other(
+    objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
+) -> None:
+    on, told = scene(), list[str]()
+    del on.registries.known["docker.io/library/haproxy"]
+    lines = images(on, stored(objects, origin, make_service, "broken", "files"), told.append)
+    assert told == ["broken: it cannot be built"]
+    assert [(n.workload, str(n.standing.state), n.standing.message) for n in lines][:2] == [
+        ("haproxy", "Unknown", "docker.io cannot be reached"),
+        ("web", "Behind", "1.5.0 is newer than 1.4.2"),
+    ]
+
+
+def test_without_an_engine_the_registry_is_still_asked(
+    objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
+) -> None:
+    on, told = scene(), list[str]()
+    on.engine.away = True
+    (_, web, db) = images(on, stored(objects, origin, make_service, "files"), told.append)
+    assert (web.running, str(web.standing.state)) == (None, "Behind")
+    assert str(db.standing.state) == "Unknown"
+    assert len(told) == 1

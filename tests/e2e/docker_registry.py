@@ -1,0 +1,106 @@
+"""The real docker-registry on this machine, and images to put into it."""
+
+from __future__ import annotations
+
+import http.client
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.docker_cli import docker
+from tests.e2e.stage import free_port
+from tests.e2e.waiting import until
+
+ROOT: Final = Path(__file__).parents[2]
+PROVIDING_SECONDS: Final = 400
+ENDING_SECONDS: Final = 30.0
+
+USER: Final = "anna"
+PASSWORD: Final = "canary-of-the-registry"
+HTPASSWD: Final = "anna:$2y$04$.e6vW39JYSDIlWGbkPUi..1Q3kbRUnIZDevoOFLkvanvLU.7tfmFO"
+"""The line of that user; the registry reads no other kind of digest than bcrypt."""
+
+CONFIG: Final = """\
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage:
+  filesystem: {{rootdirectory: {storage}}}
+  delete: {{enabled: true}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+AUTH: Final = "auth: {{htpasswd: {{realm: test, path: {htpasswd}}}}}\n"
+
+
+@dataclass
+class DockerRegistry:
+    """A registry that runs; `host` is its address."""
+
+    host: str
+    process: subprocess.Popen[bytes]
+
+    def push(self, source: str, repository: str, tag: str, *changes: str) -> str:
+        """Push an image with these changes of its configuration, as a Dockerfile writes them; returns name and digest.
+
+        Nothing of it stays on this machine but what its containers hold.
+        """
+        name = f"{self.host}/{repository}:{tag}"
+        container = docker("create", source, "true")
+        try:
+            docker("commit", *(word for change in changes for word in ("--change", change)), container, name)
+        finally:
+            docker("rm", "--force", container)
+        docker("push", "--quiet", name)
+        digest = docker("image", "inspect", "--format", "{{index .RepoDigests 0}}", name).partition("@")[2]
+        docker("rmi", name)
+        return f"{name}@{digest}"
+
+    def end(self) -> None:
+        """Take it away."""
+        self.process.terminate()
+        self.process.wait(ENDING_SECONDS)
+
+
+@contextmanager
+def docker_registry(
+    directory: Path, *, logins: Sequence[str] = (), port: int = 0
+) -> Iterator[DockerRegistry]:
+    """A registry that keeps its images in `directory` and knows the users of the htpasswd lines `logins`; all, if none."""
+    found = subprocess.run(
+        [ROOT / "scripts" / "docker-registry"],
+        capture_output=True,
+        text=True,
+        timeout=PROVIDING_SECONDS,
+        check=False,
+    )
+    assert found.returncode == 0, found.stderr
+    port = port or free_port()
+    text = CONFIG.format(storage=directory / "storage", port=port)
+    if logins:
+        (directory / "htpasswd").write_text("\n".join(logins) + "\n")
+        text += AUTH.format(htpasswd=directory / "htpasswd")
+    config = directory / "config.yml"
+    config.write_text(text)
+    with (directory / "registry.log").open("ab") as log:
+        process = subprocess.Popen([found.stdout.splitlines()[-1], "serve", config], stdout=log, stderr=log)
+    registry = DockerRegistry(f"127.0.0.1:{port}", process)
+    try:
+        until("the registry answers", lambda: process.poll() is not None or _answers(port))
+        assert process.poll() is None, (directory / "registry.log").read_text()
+        yield registry
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status in (200, 401)
+    except OSError:
+        return False
+    finally:
+        connection.close()
