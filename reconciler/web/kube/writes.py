@@ -202,14 +202,21 @@ def _yaml(asked: Asked) -> Document:
 
 
 def _patched(writer: Writer, asked: Asked, change: Callable[[Document], Document]) -> Done:
-    """A patch names the version that it is for, or fits each one: then it is tried again."""
+    """A merge patch may name the version that it is for. Others are tried again on the newest one, where a JSON patch whose
+    `test` fails is Invalid: clients tell that from a Conflict.
+    """
     for _ in range(_TRIES - 1):
         try:
             return _replaced(writer, asked, change)
         except ConflictError:
-            if "resourceVersion" in asked.body.decode(errors="replace"):
+            if asked.media_type == MERGE_PATCH and _names_version(_loaded(asked)):
                 raise
     return _replaced(writer, asked, change)
+
+
+def _names_version(patch: Any) -> bool:
+    metadata = patch.get("metadata")
+    return isinstance(metadata, Mapping) and bool(metadata.get("resourceVersion"))
 
 
 def _patch(asked: Asked) -> Callable[[Document], Document]:
