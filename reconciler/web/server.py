@@ -14,7 +14,7 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -35,6 +35,7 @@ DEFAULT_PORT: Final = 9180
 
 START_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 5.0
+HANG_UP_SECONDS: Final = 0.1
 # How long a connection may be idle: before its first request, and between two requests.
 IDLE_SECONDS: Final = 10
 MAX_HEADER_BYTES: Final = 16 * 1024
@@ -234,13 +235,28 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End all connections: TLS waits for the last word of clients, and some say none."""
-        await super().shutdown(sockets)
-        # No list of ours has those whose handshake is not complete.
-        for each in tuple(getattr(asyncio.get_running_loop(), "_transports", {}).values()):
-            each.abort()
-        # Their sockets are closed by the next turns of the loop.
-        for _ in range(3):
-            await asyncio.sleep(0)
+        ending = asyncio.create_task(self._hang_up_once_answered())
+        for each in sockets or ():
+            asyncio.get_running_loop().remove_reader(each)
+        # Those that were accepted in this turn: asyncio would lose them with their sockets once the server is closed.
+        await asyncio.sleep(0)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            ending.cancel()
+            # No list of ours has those whose handshake is not complete.
+            for transport in tuple(_transports().values()):
+                transport.abort()
+            # Their sockets are closed by the next turns of the loop.
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    async def _hang_up_once_answered(self) -> None:
+        while True:
+            await asyncio.sleep(HANG_UP_SECONDS)
+            for each in tuple(self.server_state.connections):
+                if isinstance(each, _Protocol) and each.is_answered:
+                    each.hang_up()
 
     def end(self) -> None:
         """Request the end, from another thread."""
@@ -266,6 +282,8 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Register the new connection."""
         super().connection_made(transport)
+        # With TLS, another transport has what is encrypted.
+        self._below = _transports().get(transport.get_extra_info("socket").fileno(), transport)
         self.client_address = self.client[0] if self.client else ""
         self._heard = self.loop.time()
         self.crowd.add(self)
@@ -297,9 +315,15 @@ class _Protocol(H11Protocol):
         """When the client last sent data, None while a request is being answered."""
         return self._heard if self._waiting else None
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether the client has been sent all that it has asked for."""
+        return self._waiting and not self._below.get_write_buffer_size()
+
     def hang_up(self) -> None:
         """Close the connection without an answer."""
-        self.transport.abort()
+        # One with TLS that was closed twice can no longer be aborted itself.
+        self._below.abort()
 
     @property
     def _waiting(self) -> bool:
@@ -320,6 +344,12 @@ class _Protocol(H11Protocol):
             return
         self._last_seen = self.cycle
         self.loop.call_later(IDLE_SECONDS, self._hang_up_if_idle)
+
+
+def _transports() -> Mapping[int, asyncio.Transport]:
+    """Those of the running loop by their file descriptors: asyncio has no public list, nor uvicorn."""
+    found: Mapping[int, asyncio.Transport] = getattr(asyncio.get_running_loop(), "_transports", {})
+    return found
 
 
 def _bounded(connections: Connections) -> type[_Protocol]:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -223,6 +223,59 @@ def test_with_a_certificate_it_is_https_and_nothing_else(certificate: Tls) -> No
         assert httpx.get(server.url, verify=trust, timeout=TIMEOUT).text == "hello"
         with pytest.raises(httpx.TransportError):
             httpx.get(f"http://127.0.0.1:{server.port}", timeout=TIMEOUT)
+
+
+def connected(server: Server, trust: ssl.SSLContext) -> ssl.SSLSocket:
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.settimeout(TIMEOUT)
+    plain.connect((server.host, server.port))
+    return trust.wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def test_stopping_waits_for_no_word_of_clients_that_have_their_answers(
+    certificate: Tls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "STOP_SECONDS", TIMEOUT)
+    monkeypatch.setattr(server_module, "IDLE_SECONDS", 2)
+    trust = ssl.create_default_context(cafile=str(certificate.certificate))
+    arrived, release = threading.Event(), threading.Event()
+
+    def large(request: Request) -> Response:
+        arrived.set()
+        release.wait(TIMEOUT)
+        return PlainTextResponse("x" * 4_000_000)
+
+    app = Starlette(routes=[Route("/", hello), Route("/large", large)])
+    with ExitStack() as stack:
+        server = Server(app, port=0, tls=certificate)
+        server.start()
+        stack.callback(server.stop)
+        # One that is idle for too long, one that was answered, half a handshake; and one that is answered meanwhile.
+        idle = stack.enter_context(closing(connected(server, trust)))
+        assert idle.recv(1) == b""
+        clients = [stack.enter_context(closing(connected(server, trust))) for _ in range(2)]
+        stack.enter_context(closing(socket.create_connection((server.host, server.port), TIMEOUT)))
+        clients[0].sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"hello"):
+            answer += clients[0].recv(1)
+        clients[1].sendall(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert arrived.wait(TIMEOUT)
+        began = time.monotonic()
+        server.leave()
+        assert clients[0].recv(1) == b""
+        release.set()
+        # It waits in buffers of the server.
+        time.sleep(0.5)
+        got = bytearray()
+        while chunk := clients[1].recv(65536):
+            got += chunk
+        assert got.endswith(b"\r\n\r\n" + b"x" * 4_000_000)
+        server.stop()
+        assert not server.alive
+        # asyncio itself would wait 30 s for it.
+        assert time.monotonic() - began < TIMEOUT / 3
 
 
 def test_a_certificate_that_cannot_be_used_is_one_clear_error(certificate: Tls, tmp_path: Path) -> None:
