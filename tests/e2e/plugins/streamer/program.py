@@ -13,7 +13,7 @@ BLOCK = 1 << 20
 
 class Streamer(server.Whoami):  # type: ignore[misc]
     def application(self) -> web.Application:
-        app = super().application()
+        app: web.Application = super().application()
         app.router.add_get("/events", self.events)
         app.router.add_get("/download", self.download)
         return app
