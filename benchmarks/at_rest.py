@@ -57,9 +57,9 @@ def _rest(count: int, replicas: int, seconds: float) -> Iterator[Row]:
         wait_until("all services are Ready", lambda: services.is_ready, patience)
         time.sleep(SETTLE_SECONDS)
         for _ in range(SAMPLES):
-            before = _processor_seconds(process)
+            before = processor_seconds(process)
             time.sleep(seconds)
-            shares.append(100 * (_processor_seconds(process) - before) / seconds)
+            shares.append(100 * (processor_seconds(process) - before) / seconds)
             memory.append(process.memory_info().rss / MEGABYTE)
     what = f"controller at rest, {count} services × {replicas} replicas"
     resync = "a resync of one pass over each service a minute, and at most one a second"
@@ -69,7 +69,8 @@ def _rest(count: int, replicas: int, seconds: float) -> Iterator[Row]:
     yield Row(f"{what}: RSS", MEGABYTES, tuple(memory), bare, goal=Goal(at_most=90), note=flat)
 
 
-def _processor_seconds(process: psutil.Process) -> float:
+def processor_seconds(process: psutil.Process) -> float:
+    """The time that a controller has used since it began."""
     times = process.cpu_times()
     # Compose and docker are child processes; their use counts for the controller.
     return times.user + times.system + times.children_user + times.children_system
