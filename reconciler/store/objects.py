@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -275,7 +276,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             with suppress(OSError):
                 # A process that waited for the lock may have created the directory again; it must stay.
                 directory.rmdir()
-            self._ring(STATUS_BELL)
+            self._ring(name, STATUS_BELL)
 
     def orphan(self, name: str) -> None:
         """Remove an object and keep the files that its containers still use."""
@@ -285,7 +286,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
                 files.remove(directory / STATUS)
                 files.remove(directory / COPY)
                 files.remove(directory / OBJECT)
-                self._ring()
+                self._ring(name)
 
     def status(self, name: str) -> StatusT:
         """The last status of an object; an empty one if there is none or its file is damaged."""
@@ -311,7 +312,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         content = status.model_dump_json(indent=2, exclude_none=True).encode() + b"\n"
         if content != files.read(path) and (path.parent / OBJECT).exists():
             files.write(path, content, durable=False)
-            self._ring(STATUS_BELL)
+            self._ring(name, STATUS_BELL)
 
     def _change(
         self, name: str, change: Callable[[StoredObject[ResourceT]], StoredObject[ResourceT]]
@@ -334,9 +335,12 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         content = _renamed(content, FIELD, self._key) + b"\n"
         files.write(self.directory(stored.name) / OBJECT, content, durable=True)
         files.write(self.directory(stored.name) / COPY, content, durable=False)
-        self._ring()
+        self._ring(stored.name)
 
-    def _ring(self, *bells: str) -> None:
+    def _ring(self, name: str, *bells: str) -> None:
+        # First, for those who hear the bells: the kernel tells them which directory was touched.
+        with suppress(OSError):
+            os.utime(self.directory(name))
         # Both with a first object: a file that is created later would change the stamp.
         for bell in bells or (BELL, STATUS_BELL):
             with files.disk_errors(self._objects, "write in"):

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ Render = Callable[[StoredObject[Any], Any, "datetime"], Mapping[str, Any]]
 LOOK_SECONDS: Final = 30.0
 """How soon a change is found of which no bell told."""
 STOP_LOOK_MS: Final = 500
+TOGETHER_MS: Final = 1
+"""A writer names its object just before it rings."""
 
 Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -76,23 +79,29 @@ class Observer:
             for kind in KINDS.values():
                 directory = objects_of(self._state, kind)
                 directory.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
-                watch = kernel.add_watch(directory, flags.CREATE | flags.ATTRIB | flags.CLOSE_WRITE)
-                kinds[watch] = kind
+                heard = flags.CREATE | flags.DELETE | flags.ATTRIB | flags.CLOSE_WRITE
+                kinds[kernel.add_watch(directory, heard)] = kind
             # Writes before the watch existed caused no event.
-            self._try(None)
+            self._try(self.look_everywhere)
             looked = time.monotonic()
             while not stop.is_set():
-                events = kernel.read(timeout=STOP_LOOK_MS)
-                rung = {kinds[each.wd] for each in events if each.name in (BELL, STATUS_BELL)}
-                if rung:
-                    self._try(tuple(rung))
-                elif time.monotonic() - looked >= LOOK_SECONDS:
-                    self._try(None)
+                events = kernel.read(timeout=STOP_LOOK_MS, read_delay=TOGETHER_MS)
+                told = [(kinds[each.wd], each.name) for each in events if each.wd in kinds]
+                named = {Ref(kind, name) for kind, name in told if not name.startswith(".")}
+                rung = {kind for kind, name in told if name in (BELL, STATUS_BELL)}
+                if named:
+                    self._try(partial(self.look, sorted(named, key=str)))
+                elif rung:
+                    # A former release rings, and names nothing.
+                    self._try(partial(self.look_everywhere, tuple(rung)))
+                is_incomplete = any(each.mask & flags.Q_OVERFLOW for each in events)
+                if is_incomplete or time.monotonic() - looked >= LOOK_SECONDS:
+                    self._try(self.look_everywhere)
                     looked = time.monotonic()
 
-    def _try(self, kinds: Sequence[Kind] | None) -> None:
+    def _try(self, look: Callable[[], object]) -> None:
         try:
-            self.look_everywhere(kinds)
+            look()
         except TemporaryError as error:
             log.warning("the Kubernetes API does not see changes: %s", error)
 

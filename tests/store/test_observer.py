@@ -16,7 +16,9 @@ import pytest
 from reconciler.api import Condition, Status, VaultService
 from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.cluster.documents import document
-from reconciler.store.base import Origin
+from reconciler.store import files
+from reconciler.store.base import STATUS_BELL, Origin
+from reconciler.store.layout import STATUS
 from reconciler.store.objects import LOCK, ObjectStore
 from reconciler.store.observer import Observer
 from reconciler.store.versions import Versions
@@ -159,3 +161,42 @@ def test_bells_of_other_processes_are_heard(world: World, written: Written) -> N
     while world.versions.names("VaultService"):
         assert time.monotonic() < deadline
     assert world.observer.look([Ref(VAULT_SERVICE, "a")]) == ()
+
+
+@pytest.mark.usefixtures("following")
+def test_a_bell_that_names_nothing_is_heard(world: World, written: Written) -> None:
+    """A former release writes so."""
+    world.objects.apply(written("a"), ORIGIN)
+    _until(lambda: world.seen("a") is not None)
+    services = world.state / "services"
+    content = Status(observed_generation=1).model_dump_json(exclude_none=True).encode()
+    files.write(services / "a" / STATUS, content, durable=False)
+    (services / STATUS_BELL).touch()
+    _until(lambda: world.seen("a")["status"].get("observedGeneration") == 1)
+
+
+@pytest.mark.usefixtures("following")
+def test_of_many_objects_only_the_changed_one_is_looked_at(
+    world: World, written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        world.objects.apply(written(name), ORIGIN)
+    _until(lambda: world.versions.names("VaultService") == {"a", "b", "c"})
+    looked: list[str] = []
+    signature = Observer._signature
+
+    def noted(observer: Observer, ref: Ref) -> object:
+        looked.append(ref.name)
+        return signature(observer, ref)
+
+    monkeypatch.setattr(Observer, "_signature", noted)
+    world.objects.put_status("b", Status(observed_generation=1))
+    _until(lambda: world.seen("b")["status"].get("observedGeneration") == 1)
+    assert set(looked) == {"b"}
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
