@@ -299,6 +299,19 @@ GIT_REFUSED: Final = Metric(
     "stays in force, else 0; absent until one was fetched.",
     (_SOURCE,),
 )
+IMAGE_CHECKS: Final = Metric(
+    "vault_image_checks_total",
+    Type.COUNTER,
+    "Checks of `spec.imagePolicy` by result.",
+    (
+        SERVICE,
+        Label(
+            "result",
+            "`success`: the registry has answered, and what was chosen is in the manifest; `error`: all else.",
+            (SUCCESS, ERROR),
+        ),
+    ),
+)
 WEBHOOKS: Final = Metric(
     "vault_webhooks_total",
     Type.COUNTER,
@@ -398,6 +411,7 @@ SECTIONS: Final = (
             WORKQUEUE_LONGEST_RUNNING,
         ),
     ),
+    Section("Images", "Registries that `spec.imagePolicy` follows.", (IMAGE_CHECKS,)),
     Section(
         "Git sources and webhooks",
         "Where manifests come from.",

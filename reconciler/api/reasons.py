@@ -129,6 +129,14 @@ class Reason(StrEnum):
         *("CannotDecrypt", "failures"),
         "An encrypted settings file cannot be decrypted, or a file of keys cannot be used; the last good state goes on.",
     )
+    IMAGE_CHECK_FAILED = (
+        *("ImageCheckFailed", "failures"),
+        "The registry of `spec.imagePolicy` gave no usable answer; what runs goes on.",
+    )
+    IMAGE_NOT_WRITTEN = (
+        *("ImageNotWritten", "failures"),
+        "`spec.imagePolicy` has chosen an image, and the manifest could not be changed.",
+    )
     IMAGE_MISSING = "ImageMissing", "failures", "An image is neither on this machine nor in a registry."
     ENGINE = "Engine", "failures", "A call of the engine failed or took too long."
     ENGINE_AWAY = "EngineAway", "failures", "The engine does not answer."
@@ -150,6 +158,11 @@ class Reason(StrEnum):
     # Of events that tell of no failure of a pass.
     ROLLOUT_COMPLETE = "RolloutComplete", "events", "All replicas run the newest revision."
     REPLICA_DIED = "ReplicaDied", "events", "A container ended, or turned unhealthy, without being asked to."
+    IMAGE_CHOSEN = (
+        "ImageChosen",
+        "events",
+        "`spec.imagePolicy` has chosen another image, and it is in the manifest.",
+    )
     IMAGE_MOVED = "ImageMoved", "events", "The tag of an image means another image than the one that runs."
     ADMISSION_WARNING = (
         "AdmissionWarning",

@@ -29,6 +29,8 @@ spec:
   plugin: whoami              # the only required field of a spec
   images:
     whoami: registry.example.org/whoami:1.4.2    # in place of the plugin's; with @sha256:… it cannot change
+  imagePolicy:                # the controller writes newer ones into images
+    {workload: whoami, pattern: 'semver ">=1.4 <2"', minAge: 3d, digest: pin}
   replicas: 3
   ports:
     http: 8080                # on the host

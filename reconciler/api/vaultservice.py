@@ -36,6 +36,7 @@ from reconciler.api.formats import (
     WorkloadName,
 )
 from reconciler.api.idle import Idle
+from reconciler.api.image_policy import ImagePolicy
 from reconciler.api.kinds import API_GROUP, API_VERSION, VAULT_SERVICE, Ref
 from reconciler.api.model import AS_STORED, ApiModel
 from reconciler.api.quantities import TimestampText
@@ -118,6 +119,10 @@ class Spec(ApiModel):
             "Images by workload, in place of those that the plugin or the Compose file names, such as web: "
             "registry.example.org/app:1.4.2."
         ),
+    )
+    image_policy: ImagePolicy | None = Field(
+        default=None,
+        description="Which new tags of its registry a workload follows; the controller writes them into `images`.",
     )
     replicas: int | None = Field(
         default=None,

@@ -24,6 +24,7 @@ __all__ = [
     "Change",
     "annotate",
     "assign",
+    "choose_image",
     "label",
     "pause",
     "restart",
@@ -60,6 +61,14 @@ def assign(name: str, fields: Mapping[str, Scalar]) -> Change:
     """Other values for these fields."""
     # Fields without values: a setting may be a secret, and all readers of the repository see the subject.
     return Change(fields, lambda old: f"set({name}): {', '.join(fields)}")
+
+
+def choose_image(name: str, workload: str, image: str) -> Change:
+    """Another image of a workload."""
+    field = f"images.{workload}"
+    return Change(
+        {field: image}, lambda old: f"image({name}): {workload} {old[field] or 'default'} -> {image}"
+    )
 
 
 def label(stored: StoredObject[Any], marks: Mapping[str, str | None], *, overwrite: bool) -> Change:

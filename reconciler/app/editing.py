@@ -18,7 +18,7 @@ from reconciler.api.edit import Edit, edit_manifest
 from reconciler.api.errors import VaultError
 from reconciler.api.yaml_writing import document as written_out
 from reconciler.app.applying import apply
-from reconciler.app.places import Place, WorkTree, place_of
+from reconciler.app.places import Credentials, Place, WorkTree, place_of
 from reconciler.app.revising import Ask, changed_fields, revise
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ SHORT: Final = 8
 @dataclass(frozen=True)
 class How:
     """How a change is made. `message` replaces the subject of the commit, `here` is the directory where the search for a
-    clone starts, and `environ` is for git. A `dry_run` writes nothing.
+    clone starts, `environ` is for git, and `credentials` for a new clone, if not the user's own. A `dry_run` writes
+    nothing.
     """
 
     here: Path
@@ -42,6 +43,7 @@ class How:
     message: str | None = None
     push: bool = False
     dry_run: bool = False
+    credentials: Credentials | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def edit(objects: Objects, stored: StoredObject[Any], change: Change, how: How, 
     def make(path: Path) -> Edit:
         return edit_manifest(path, stored.ref, change.fields)
 
-    with place_of(stored, how.here, how.environ, may_clone=how.push or how.dry_run) as place:
+    with place_of(stored, how.here, how.environ, how.credentials, may_clone=how.push or how.dry_run) as place:
         return _carry_out(objects, stored, make, lambda made: change.subject(made.old), how, place, now)
 
 
@@ -87,7 +89,7 @@ def edit_freely(objects: Objects, stored: StoredObject[Any], ask: Ask, how: How,
     def subject(made: Edit) -> str:
         return f"edit({stored.name}): {', '.join(changed_fields(made)) or 'comments'}"
 
-    with place_of(stored, how.here, how.environ, may_clone=how.push or how.dry_run) as place:
+    with place_of(stored, how.here, how.environ, how.credentials, may_clone=how.push or how.dry_run) as place:
         if place.tree is not None and not how.dry_run:
             place.tree.check(push=how.push)
         return _carry_out(objects, stored, make, subject, how, place, now)

@@ -5,25 +5,32 @@ It changes nothing, and asks each registry once for each image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.api.errors import VaultError
+from reconciler.controller.images.failed import failed_tags
 from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Role
+from reconciler.core.images.choice import Choice, choose
 from reconciler.core.images.reference import Reference, read_reference
 from reconciler.core.images.standing import Standing, State, standing
 
 if TYPE_CHECKING:
     from reconciler.api import VaultService
+    from reconciler.api.image_policy import ImagePolicy
     from reconciler.core.desired.stack import Stack, Workload
     from reconciler.engines.base import Engine
     from reconciler.registry.base import Registries
-    from reconciler.store.base import StoredObject
+    from reconciler.store.base import Records, StoredObject
 
 __all__ = ["ImageLine", "Images", "image_document", "images"]
+
+Ask = Callable[[Reference], tuple[tuple[str, ...], str] | VaultError]
+"""Asks a registry: tags and the present digest, or why they are not known."""
 
 NO_REGISTRY = "has no registry: it was built on this machine"
 NO_NAME = "is no name that a registry could be asked for"
@@ -40,14 +47,28 @@ class Images(Protocol):
     def registries(self) -> Registries:
         """Where their images come from."""
 
+    @property
+    def history(self) -> Records:
+        """What was tried before."""
+
+    def sightings(self, name: str) -> Sightings:
+        """When the tags of a service's image were first seen."""
+
     def build(self, service: VaultService, base: Any = ...) -> Stack:
         """The stack of a service. Raises VaultError."""
+
+
+class Sightings(Protocol):
+    """When the tags of one service's image were first seen."""
+
+    def read(self, place: str) -> Mapping[str, datetime]:
+        """The sightings of the repository `place`."""
 
 
 @dataclass(frozen=True)
 class ImageLine:
     """The image of one workload: `running` of its `wanted` containers have the definition that names it; None if the engine
-    was not seen.
+    was not seen. `choice` is what its policy chooses; None without one, or if that is not known.
     """
 
     service: str
@@ -56,14 +77,26 @@ class ImageLine:
     running: int | None
     wanted: int
     standing: Standing
+    choice: Choice | None = None
+
+    @property
+    def message(self) -> str:
+        """What is to be said about it."""
+        told = [self.standing.message, self.choice.message if self.choice else ""]
+        if self.choice and self.choice.tag:
+            told.insert(1, f"imagePolicy chooses {self.choice.tag}")
+        return "; ".join(filter(None, told))
 
 
 def images(
-    application: Images, services: Sequence[StoredObject[Any]], warn: Callable[[str], None]
+    application: Images,
+    services: Sequence[StoredObject[Any]],
+    now: datetime,
+    warn: Callable[[str], None],
 ) -> list[ImageLine]:
     """The images of these services; `warn` is told of services and engines that cannot be looked at."""
     ask = cache(_Asking(application.registries).ask)
-    return [line for stored in services for line in _of(application, stored, ask, warn)]
+    return [line for stored in services for line in _of(application, stored, ask, now, warn)]
 
 
 @dataclass(frozen=True)
@@ -87,7 +120,8 @@ class _Asking:
 def _of(
     application: Images,
     stored: StoredObject[Any],
-    ask: Callable[[Reference], tuple[tuple[str, ...], str] | VaultError],
+    ask: Ask,
+    now: datetime,
     warn: Callable[[str], None],
 ) -> Iterator[ImageLine]:
     try:
@@ -106,7 +140,23 @@ def _of(
             continue
         running = _running(workload, observed) if observed else None
         found = _standing(workload, observed, ask)
-        yield ImageLine(stored.name, workload.name, workload.image, running, workload.replicas, found)
+        policy = stored.resource.spec.image_policy
+        choice = None
+        if policy is not None and policy.workload == workload.name:
+            choice = _choice(application, stored, policy, workload.image, ask, now)
+        yield ImageLine(stored.name, workload.name, workload.image, running, workload.replicas, found, choice)
+
+
+def _choice(
+    application: Images, stored: StoredObject[Any], policy: ImagePolicy, image: str, ask: Ask, now: datetime
+) -> Choice | None:
+    reference = read_reference(image)
+    answer = ask(reference) if reference else None
+    if reference is None or not isinstance(answer, tuple):
+        return None
+    seen = application.sightings(stored.name).read(reference.place)
+    failed = failed_tags(application.history.revisions(stored.name), policy.workload, reference.place)
+    return choose(policy, reference, answer[0], seen, failed, now)
 
 
 def _running(workload: Workload, observed: EngineObservation) -> int:
@@ -118,7 +168,7 @@ def _running(workload: Workload, observed: EngineObservation) -> int:
 def _standing(
     workload: Workload,
     observed: EngineObservation | None,
-    ask: Callable[[Reference], tuple[tuple[str, ...], str] | VaultError],
+    ask: Ask,
 ) -> Standing:
     reference = read_reference(workload.image)
     if reference is None:
@@ -145,5 +195,6 @@ def image_document(line: ImageLine) -> dict[str, Any]:
         "state": found.state.value,
         "newest": found.newest or None,
         "digest": found.digest or None,
-        "message": found.message,
+        "choice": line.choice.tag or None if line.choice else None,
+        "message": line.message,
     }

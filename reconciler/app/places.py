@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 from reconciler.api.errors import VaultError
 from reconciler.sources.git.address import in_repository, split_place
 from reconciler.sources.git.clone import CURRENT
+from reconciler.sources.git.command import Credentials
 from reconciler.sources.git.worktree import WorkTree
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
-__all__ = ["Place", "WorkTree", "commit_new", "place_of"]
+__all__ = ["Credentials", "Place", "WorkTree", "commit_new", "place_of"]
 
 IGNORE: Final = ".gitignore"
 IGNORED: Final = "# Settings and secrets of services\n*.env\n"
@@ -33,16 +34,21 @@ class Place:
 
 @contextmanager
 def place_of(
-    stored: StoredObject[Any], here: Path, environ: Mapping[str, str], *, may_clone: bool
+    stored: StoredObject[Any],
+    here: Path,
+    environ: Mapping[str, str],
+    credentials: Credentials | None = None,
+    *,
+    may_clone: bool,
 ) -> Iterator[Place]:
     """The place of an object. One that comes from Git is changed in the working copy that `here` is in, or else in a
-    new clone that lives as long as the block, if it `may_clone`.
+    new clone that lives as long as the block, if it `may_clone`; `credentials` are for that one.
 
     Raises VaultError when there is no place where it can be changed.
     """
     manifest = stored.origin.manifest
     if stored.origin.kind == "git":
-        with _clone_of(stored, here, environ, may_clone=may_clone) as place:
+        with _clone_of(stored, here, environ, credentials, may_clone=may_clone) as place:
             yield place
     elif manifest.is_file():
         tree = WorkTree.around(manifest.parent, environ)
@@ -56,7 +62,12 @@ def place_of(
 
 @contextmanager
 def _clone_of(
-    stored: StoredObject[Any], here: Path, environ: Mapping[str, str], *, may_clone: bool
+    stored: StoredObject[Any],
+    here: Path,
+    environ: Mapping[str, str],
+    credentials: Credentials | None,
+    *,
+    may_clone: bool,
 ) -> Iterator[Place]:
     address = split_place(stored.origin.place)
     relative = in_repository(stored.origin.manifest, CURRENT)
@@ -74,7 +85,7 @@ def _clone_of(
             f"{stored.name} comes from {address.place}; run this in a clone of it, or with --push from anywhere"
         )
     with tempfile.TemporaryDirectory(prefix="vaultctl-") as directory:
-        tree = WorkTree.clone(address, Path(directory), environ)
+        tree = WorkTree.clone(address, Path(directory), environ, credentials)
         yield Place(tree.root / relative, tree)
 
 

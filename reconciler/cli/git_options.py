@@ -40,6 +40,7 @@ class GitFlags:
     allowed_signers: Path | None
     gpg_home: Path | None
     secrets_dirs: tuple[Path, ...]
+    push_images: bool
     commit_status_url: str | None
     commit_status_token_file: Path | None
     commit_status_name: str
@@ -52,6 +53,12 @@ class GitFlags:
             )
         if self.git_url is None and (self.webhook_secret_file or self.verify_signatures):
             raise click.UsageError("--webhook-secret-file and --verify-signatures need --git")
+        if self.push_images and self.git_url is None:
+            raise click.UsageError("--push-images needs --git; elsewhere manifests are edited without it")
+        if self.push_images and self.verify_signatures:
+            raise click.UsageError(
+                "--push-images makes commits without a signature, which --verify-signatures would refuse; leave one out"
+            )
         if self.allow_rewind and not self.verify_signatures:
             raise click.UsageError("--allow-rewind needs --verify-signatures")
         if bool(self.commit_status_url) != bool(self.commit_status_token_file):
@@ -97,6 +104,13 @@ _OPTIONS: Final = (
         type=_DIRECTORY,
         multiple=True,
         help="Manifests of --git may name settings files below it; may be given more than once.",
+    ),
+    click.option(
+        "--push-images",
+        is_flag=True,
+        envvar="VAULT_PUSH_IMAGES",
+        show_envvar=True,
+        help="Commit and push to --git which images spec.imagePolicy chooses; its credentials have to allow that.",
     ),
     click.option(
         "--commit-status-url",

@@ -20,6 +20,7 @@ from reconciler.wiring.parts import Options, Parts, utc_now
 if TYPE_CHECKING:
     from reconciler.api import VaultService
     from reconciler.api.vaultgateway import VaultGateway
+    from reconciler.controller.images.updates import ImageUpdates
     from reconciler.controller.loop.manager import Controller
     from reconciler.controller.loop.workers import Reconciler
     from reconciler.controller.notify.commit_status import CommitStatus
@@ -276,6 +277,37 @@ class Application(Parts):
             name=type(teller).__name__,
             daemon=True,
         ).start()
+
+    def image_updates(self, *, pushes: bool, credentials: Credentials | None = None) -> ImageUpdates:
+        """What follows the registries of `spec.imagePolicy`. A manifest in Git is only changed if it `pushes`, with these
+        credentials.
+        """
+        from reconciler.app.writing_images import ImageWriter
+        from reconciler.controller.images.updates import ImageUpdates
+
+        def image_of(stored: StoredObject, workload: str) -> str:
+            stack = self.builder.build(stored.resource, stored.origin.manifest.parent)
+            return next(each.image for each in stack.workloads if each.name == workload)
+
+        return ImageUpdates(
+            self.objects,
+            self.history,
+            self.registries,
+            self.sightings,
+            image_of,
+            ImageWriter(self.objects, self.options.state_dir, os.environ, pushes, credentials, utc_now).write,
+            self.recorder,
+            utc_now,
+        )
+
+    def keep_updating_images(
+        self, stop: threading.Event, *, pushes: bool, credentials: Credentials | None = None
+    ) -> None:
+        """Follow registries from a thread, until `stop` is set."""
+        from reconciler.controller.images.updates import keep_updating
+
+        updates = self.image_updates(pushes=pushes, credentials=credentials)
+        threading.Thread(target=keep_updating, args=(updates, stop), name="images", daemon=True).start()
 
     def world(self) -> World:
         """The dependencies of passes; from now on, revisions have their key. Raises PermanentError if the state directory

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.store.history import HistoryStore
     from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
+    from reconciler.store.sightings import Sightings
     from vault_plugins.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -155,6 +156,12 @@ class Parts:
         from reconciler.registry.http import Http
 
         return RegistryClient(Http(os.environ), DockerCredentials(os.environ), time.monotonic)
+
+    def sightings(self, name: str) -> Sightings:
+        """When the tags of a service's image were first seen."""
+        from reconciler.store.sightings import Sightings
+
+        return Sightings(self.objects.directory(name))
 
     @cached_property
     def proxy(self) -> HAProxies:

@@ -30,6 +30,7 @@ OTHER_VOCABULARIES = {
     ("controller/report/journal.py", "RolledBack"),
     ("controller/report/journal.py", "Superseded"),
     ("controller/reconcile/target.py", "RolledBack"),
+    ("controller/images/failed.py", "RolledBack"),
     # A reason of a Status, which is Kubernetes' own.
     ("web/kube/errors.py", "InternalError"),
     # The phase of a Pod, also Kubernetes' own.

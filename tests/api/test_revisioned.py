@@ -33,6 +33,7 @@ OTHER: dict[str, Any] = {
         "content": "v1-0123456789ab",
     },
     "images": {"web": "registry.test/app:2"},
+    "imagePolicy": {"workload": "web", "pattern": 'semver ">=1.4 <2"', "minAge": "3d"},
     "replicas": 5,
     "ports.http": 9000,
     "ports.container": 9001,
@@ -73,7 +74,7 @@ OTHER: dict[str, Any] = {
 """Another value for each field of a spec. `drift` and `driftIgnore` allow no other value beside a rotation."""
 
 
-WHOLE = {"compose", "idle", "route"}
+WHOLE = {"compose", "idle", "imagePolicy", "route"}
 """Fields with many parts, all or none of which make a revision; they have another value as a whole."""
 
 

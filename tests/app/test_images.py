@@ -50,6 +50,13 @@ class Scene:
     engine: MemoryEngine
     registries: Shelf
 
+    @property
+    def history(self) -> Any:
+        raise AssertionError("no service has a policy")
+
+    def sightings(self, name: str) -> Any:
+        raise AssertionError("no service has a policy")
+
     def build(self, service: VaultService, base: Any = None) -> Stack:
         if service.name == "broken":
             raise PermanentError("it cannot be built")
@@ -77,7 +84,7 @@ def test_each_workload_has_a_line(
     objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
 ) -> None:
     on, told = scene(), list[str]()
-    lines = images(on, stored(objects, origin, make_service, "files"), told.append)
+    lines = images(on, stored(objects, origin, make_service, "files"), NOW, told.append)
     assert [(n.workload, n.running, n.wanted, str(n.standing.state), n.standing.newest) for n in lines] == [
         ("haproxy", 0, 1, "Moved", ""),
         ("web", 0, 1, "Behind", "1.5.0"),
@@ -93,6 +100,7 @@ def test_each_workload_has_a_line(
         "state": "Behind",
         "newest": "1.5.0",
         "digest": NEW,
+        "choice": None,
         "message": "1.5.0 is newer than 1.4.2",
     }
 
@@ -101,7 +109,7 @@ def test_each_image_is_asked_for_once(
     objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
 ) -> None:
     on = scene()
-    assert len(images(on, stored(objects, origin, make_service, "files", "wiki"), print)) == 6
+    assert len(images(on, stored(objects, origin, make_service, "files", "wiki"), NOW, print)) == 6
     assert on.registries.asked == ["haproxy:3.0"] * 2 + ["r.test/app:1.4.2"] * 2
 
 
@@ -110,7 +118,7 @@ def test_a_service_that_cannot_be_built_and_a_registry_that_is_away_hide_no_othe
 ) -> None:
     on, told = scene(), list[str]()
     del on.registries.known["docker.io/library/haproxy"]
-    lines = images(on, stored(objects, origin, make_service, "broken", "files"), told.append)
+    lines = images(on, stored(objects, origin, make_service, "broken", "files"), NOW, told.append)
     assert told == ["broken: it cannot be built"]
     assert [(n.workload, str(n.standing.state), n.standing.message) for n in lines][:2] == [
         ("haproxy", "Unknown", "docker.io cannot be reached"),
@@ -123,7 +131,7 @@ def test_without_an_engine_the_registry_is_still_asked(
 ) -> None:
     on, told = scene(), list[str]()
     on.engine.away = True
-    (_, web, db) = images(on, stored(objects, origin, make_service, "files"), told.append)
+    (_, web, db) = images(on, stored(objects, origin, make_service, "files"), NOW, told.append)
     assert (web.running, str(web.standing.state)) == (None, "Behind")
     assert str(db.standing.state) == "Unknown"
     assert len(told) == 1

@@ -22,6 +22,11 @@ from reconciler.cli.root import run
         (["--webhook-secret-file", __file__], "need --git"),
         (["--git", "/srv/x", "--ssh-key", "/nonexistent"], "does not exist"),
         (["--git", "/srv/x", "--commit-status-url", "https://x/"], "belong together"),
+        (["--push-images"], "--push-images needs --git"),
+        (
+            ["--git", "/srv/x", "--push-images", "--verify-signatures", "--allowed-signers", __file__],
+            "--push-images makes commits without a signature",
+        ),
         (["--commit-status-url", "https://x/", "--commit-status-token-file", __file__], "needs --git"),
     ],
 )

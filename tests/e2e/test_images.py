@@ -1,10 +1,11 @@
-"""Images of the spec, with a real registry: a digest is pulled and rolled out, a broken one is rolled back, and `vaultctl
-images` tells what is behind, what has moved, and what cannot be known.
+"""Images of the spec and policies, with a real registry: a new tag is committed and rolled out, a broken one rolled back,
+and `vaultctl images` tells what has moved and what cannot be known.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -16,11 +17,14 @@ from tests.e2e.docker_registry import HTPASSWD, PASSWORD, USER, DockerRegistry, 
 from tests.e2e.proof import under_load
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
+from tests.sources.git_repository import PERSON, sh
 from vault_plugins.whoami.plugin import IMAGE, SERVICE
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(400)]
 
 APP: Final = "images-e2e/app"
+INTERVAL: Final = 10
+"""Seconds; the shortest that a policy may have."""
 COMMENT: Final = "# the one that the team has tried"
 
 
@@ -45,53 +49,71 @@ def versions(stage: Stage) -> set[str]:
     return set(rows.split())
 
 
-def test_the_image_of_a_workload(harsh: Stage, registry: DockerRegistry) -> None:
-    images = {tag: registry.push(IMAGE, APP, tag, f"LABEL version={tag}") for tag in ("1.4.2", "1.5.0")}
-    images["1.6.0"] = registry.push(
-        IMAGE, APP, "1.6.0", "LABEL version=1.6.0", 'CMD ["false"]', 'ENTRYPOINT ["false"]'
-    )
-    held = list(images.values())
+def test_a_policy_follows_its_registry(harsh: Stage, registry: DockerRegistry) -> None:
+    """A tag becomes a commit and a rollout without a lost request; a broken one is rolled back and not tried again."""
+    images = {"1.4.2": registry.push(IMAGE, APP, "1.4.2", "LABEL version=1.4.2")}
+    policy = {"workload": SERVICE, "pattern": 'semver ">=1.4 <2"', "interval": f"{INTERVAL}s"}
     try:
-        with under_load(harsh):
-            harsh.write(images={SERVICE: images["1.4.2"]}, strategy={"progressDeadlineSeconds": 30})
-            harsh.converged()
-        assert versions(harsh) == {"1.4.2"}
-        line = told(harsh)
-        assert (line["state"], line["newest"], line["running"], line["image"]) == (
-            *("Behind", "1.6.0", 3, images["1.4.2"]),
-        )  # fmt: skip
-
+        harsh.write(images={SERVICE: images["1.4.2"]}, strategy={"progressDeadlineSeconds": 30})
         text = harsh.manifest.read_text()
         harsh.manifest.write_text(text.replace(images["1.4.2"], f"{images['1.4.2']}  {COMMENT}"))
-        harsh.vaultctl("set", harsh.name, f"images.{SERVICE}={images['1.5.0']}")
-        assert f"{images['1.5.0']}  {COMMENT}\n" in harsh.manifest.read_text()
         harsh.converged()
-        assert versions(harsh) == {"1.5.0"}
+        assert versions(harsh) == {"1.4.2"}
+        assert told(harsh)["state"] == "Current"
 
-        # A broken one does not get through, and what ran goes on.
-        harsh.vaultctl("set", harsh.name, f"images.{SERVICE}={images['1.6.0']}")
-        until("it is rolled back", lambda: _is_rolled_back(harsh))
+        # A person sets a policy, as one sets an image: the comment stays.
+        harsh.vaultctl("set", harsh.name, *(f"imagePolicy.{key}={value}" for key, value in policy.items()))
+        harsh.env |= {name: value for name, value in PERSON.items() if name.startswith("GIT_")}
+        _git(harsh, "init", "--quiet", "--initial-branch=main")
+        _git(harsh, "add", harsh.manifest.name)
+        _git(harsh, "commit", "--quiet", "--message=First")
+        with under_load(harsh):
+            images["1.5.0"] = registry.push(IMAGE, APP, "1.5.0", "LABEL version=1.5.0")
+            began = time.monotonic()
+            until("it is in the manifest", lambda: images["1.5.0"] in harsh.manifest.read_text())
+            assert time.monotonic() - began < INTERVAL + 60
+            harsh.converged()
+        assert versions(harsh) == {"1.5.0"}
+        assert f"{images['1.5.0']}  {COMMENT}\n" in harsh.manifest.read_text()
+        assert _commits(harsh) == [
+            f"image({harsh.name}): {SERVICE} {images['1.4.2']} -> {images['1.5.0']}",
+            "First",
+        ]
+
+        broken = registry.push(IMAGE, APP, "1.6.0", "LABEL version=1.6.0", 'ENTRYPOINT ["false"]')
+        images["1.6.0"] = broken
+        until("it is rolled back", lambda: broken in harsh.manifest.read_text() and _is_rolled_back(harsh))
         until("only what ran before is left", lambda: versions(harsh) == {"1.5.0"})
+        # Also when a person sets the manifest back: only the next version is taken.
         harsh.vaultctl("rollout", "undo", harsh.name)
+        assert "1.6.0 was rolled back and is not tried again" in told(harsh)["message"]
+        images["1.6.1"] = registry.push(IMAGE, APP, "1.6.1", "LABEL version=1.6.1")
+        until("the next one is taken", lambda: images["1.6.1"] in harsh.manifest.read_text())
         harsh.converged()
-        assert images["1.5.0"] in harsh.manifest.read_text()
+        assert [subject.count(broken) for subject in _commits(harsh)] == [0, 0, 1, 0, 0]
 
         # The same tag with another content: what runs is the digest, and the difference is told.
         ids = set(harsh.replicas())
-        held.append(registry.push(IMAGE, APP, "1.5.0", "LABEL version=other"))
+        images["moved"] = registry.push(IMAGE, APP, "1.6.1", "LABEL version=other")
+        until("it is told", lambda: "ImageMoved" in harsh.vaultctl("events", harsh.name).stdout)
         line = told(harsh)
-        assert line["state"] == "Moved"
-        assert line["digest"] == held[-1].partition("@")[2]
-        assert "tag 1.5.0 has moved from" in line["message"]
+        assert (line["state"], line["digest"]) == ("Moved", images["moved"].partition("@")[2])
         assert set(harsh.replicas()) == ids
 
         registry.end()
-        line = told(harsh)
-        assert line["state"] == "Unknown"
-        assert f"{registry.host} cannot be reached" in line["message"]
+        until("it is told", lambda: "ImageCheckFailed" in harsh.vaultctl("events", harsh.name).stdout)
+        assert told(harsh)["state"] == "Unknown"
         assert harsh.get()[0] == 200
     finally:
-        _forget(harsh, held)
+        _forget(harsh, list(images.values()))
+
+
+def _git(stage: Stage, *words: str) -> str:
+    return sh("git", *words, cwd=stage.manifests)
+
+
+def _commits(stage: Stage) -> list[str]:
+    return _git(stage, "log", "--format=%s").splitlines()
 
 
 def _is_rolled_back(stage: Stage) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -40,6 +41,8 @@ def command(session: Session, names: Sequence[str], output: str | None) -> None:
     here, or than the digest that the manifest names. Local: it was built on this machine. Unknown: the registry gave no
     answer.
 
+    CHOICE is what spec.imagePolicy of the service chooses, and the controller will write into the manifest.
+
     Registries are asked with the credentials of `docker login`. Nothing is pulled or changed; `vaultctl set NAME
     images.WORKLOAD=IMAGE` changes one.
     """
@@ -49,7 +52,7 @@ def command(session: Session, names: Sequence[str], output: str | None) -> None:
     application = session.application
     wanted = names or application.objects.names()
     services = [existing_service(application.objects, name, "images") for name in wanted]
-    lines = images(application, services, warn)
+    lines = images(application, services, datetime.now(UTC), warn)
     if not lines and output is None:
         click.echo("no service has an image", err=True)
         return
@@ -57,7 +60,7 @@ def command(session: Session, names: Sequence[str], output: str | None) -> None:
 
 
 def _table(lines: Sequence[ImageLine]) -> str:
-    headers = ["SERVICE", "WORKLOAD", "IMAGE", "RUNNING", "NEWEST", "STATE", "MESSAGE"]
+    headers = ["SERVICE", "WORKLOAD", "IMAGE", "RUNNING", "NEWEST", "CHOICE", "STATE", "MESSAGE"]
     return table(headers, map(_row, lines))
 
 
@@ -70,6 +73,7 @@ def _row(line: ImageLine) -> Sequence[str]:
         printable(f"{name}{at}{digest[:19]}"),
         "" if line.running is None else f"{line.running}/{line.wanted}",
         printable(found.newest),
+        printable(line.choice.tag if line.choice else ""),
         click.style(found.state.value, fg=COLORS.get(found.state.value, "red")),
-        printable(found.message),
+        printable(line.message),
     )

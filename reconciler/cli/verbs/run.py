@@ -26,6 +26,7 @@ from reconciler.cli.verb import Verb
 if TYPE_CHECKING:
     from reconciler.controller.notify.notify import Choice
     from reconciler.sources.base import Source
+    from reconciler.sources.git.command import Credentials
     from reconciler.wiring import Application, GitFollow
 
 _log = logging.getLogger(__name__)
@@ -190,6 +191,7 @@ def command(
             for each in followed:
                 status = application.commit_status(each, git.commit_status_url, token, git.commit_status_name)
                 application.keep_telling(status, stop)
+        application.keep_updating_images(stop, pushes=git.push_images, credentials=_credentials(git))
         _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
         collect_as_usual()
         controller.run(stop)
@@ -198,7 +200,6 @@ def command(
 def _follow(application: Application, git: GitFlags) -> tuple[GitFollow, ...]:
     """The branch to follow, if one was named."""
     from reconciler.sources.git.address import parse_address
-    from reconciler.sources.git.command import Credentials
     from reconciler.sources.git.trust import Trust
 
     if git.git_url is None:
@@ -208,12 +209,18 @@ def _follow(application: Application, git: GitFlags) -> tuple[GitFollow, ...]:
         application.follow(
             parse_address(git.git_url, git.branch, git.path),
             interval=git.interval,
-            credentials=Credentials(git.git_credentials, git.ssh_key, git.known_hosts),
+            credentials=_credentials(git),
             trust=trust,
             allow_rewind=git.allow_rewind,
             secrets=git.secrets_dirs,
         ),
     )
+
+
+def _credentials(git: GitFlags) -> Credentials:
+    from reconciler.sources.git.command import Credentials
+
+    return Credentials(git.git_credentials, git.ssh_key, git.known_hosts)
 
 
 def _stop_on_signals() -> threading.Event:

@@ -84,6 +84,11 @@ def build(
     check_proxy_image(spec.proxy.image, policy)
     settings = resolve_settings(service, plugin, secrets or {})
     fragment = read_fragment(plugin, settings, spec.images)
+    if spec.image_policy is not None and spec.image_policy.workload not in fragment.services:
+        raise BuildError(
+            f"spec.imagePolicy.workload: there is no workload {spec.image_policy.workload!r}, there are "
+            f"{', '.join(fragment.services)}"
+        )
     check_names(service.name, fragment.services, was_first)
     asked = {"services": fragment.services, **fragment.top_level}
     fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from reconciler.api import PermanentError
 from reconciler.sources.git.address import Address, parse_address
 from reconciler.sources.git.clone import CLONE_SECONDS, FETCH_SECONDS
-from reconciler.sources.git.command import Git, GitError
+from reconciler.sources.git.command import CONFIG, Credentials, Git, GitError
 
 
 class WorkTree:
@@ -32,9 +32,17 @@ class WorkTree:
             return None
 
     @classmethod
-    def clone(cls, address: Address, directory: Path, environ: Mapping[str, str]) -> WorkTree:
-        """Clone the branch into `directory`, which must be empty. Raises GitError."""
-        git = Git(environ, config=address.config(), secrets=address.secrets)
+    def clone(
+        cls,
+        address: Address,
+        directory: Path,
+        environ: Mapping[str, str],
+        credentials: Credentials | None = None,
+    ) -> WorkTree:
+        """Clone the branch into `directory`, which must be empty, as the user or with `credentials`. Raises GitError."""
+        # The controller's own clones run no program of a user's configuration.
+        config = address.config() if credentials is None else (*CONFIG, *address.config())
+        git = Git(environ, config=config, credentials=credentials, secrets=address.secrets)
         words = ("clone", "--quiet", "--depth=1", f"--branch={address.branch}", "--", address.url, ".")
         git.run(*words, cwd=directory, timeout=CLONE_SECONDS)
         return cls(directory, git)

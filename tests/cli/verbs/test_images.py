@@ -55,10 +55,10 @@ def test_a_line_for_each_image(
     done = vaultctl("images")
     assert done.exit_code == 0
     head, *lines = [line.split() for line in done.stdout.splitlines()]
-    assert head == ["SERVICE", "WORKLOAD", "IMAGE", "RUNNING", "NEWEST", "STATE", "MESSAGE"]
-    assert [line[:6] for line in lines] == [
-        ["files", "whoami", f"{registry.host}/app:1.4.2", "-", "1.5.0", "Behind"],
-        ["wiki", "whoami", f"{registry.host}/app:1.5.0@sha256:{'d' * 12}", "-", "-", "Moved"],
+    assert head == ["SERVICE", "WORKLOAD", "IMAGE", "RUNNING", "NEWEST", "CHOICE", "STATE", "MESSAGE"]
+    assert [line[:7] for line in lines] == [
+        ["files", "whoami", f"{registry.host}/app:1.4.2", "-", "1.5.0", "-", "Behind"],
+        ["wiki", "whoami", f"{registry.host}/app:1.5.0@sha256:{'d' * 12}", "-", "-", "-", "Moved"],
     ]
     assert "does not answer" in done.stderr
     documents = json.loads(vaultctl("images", "wiki", "-o", "json").stdout)
@@ -112,3 +112,48 @@ def test_a_text_that_is_no_image_is_told_with_file_and_line(
     assert done.exit_code == 1
     assert f"{path}:6:" in done.stderr
     assert "spec.images.web: must be an image reference" in done.stderr
+
+
+def test_what_a_policy_chooses_and_what_is_too_young(
+    vaultctl: Vaultctl, objects: ObjectStore, origin: Origin, registry: Server
+) -> None:
+    for name, age in (("files", "0s"), ("wiki", "3d")):
+        policy = {"workload": "whoami", "pattern": 'semver "^1.4"', "minAge": age}
+        spec = {
+            "plugin": "whoami",
+            "route": {"hostnames": [f"{name}.test"]},
+            "images": {"whoami": f"{registry.host}/app:1.4.2"},
+            "imagePolicy": policy,
+        }
+        objects.apply(VaultService.model_validate({"metadata": {"name": name}, "spec": spec}), origin)
+    files, wiki = json.loads(vaultctl("images", "-o", "json").stdout)
+    assert (files["choice"], wiki["choice"]) == ("1.5.0", None)
+    assert "imagePolicy chooses 1.5.0" in files["message"]
+    assert "1.5.0 waits until" in wiki["message"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "complaint"),
+    [
+        (
+            "{workload: wb, pattern: semver ^1}",
+            "1:1: files: spec.imagePolicy.workload: there is no workload 'wb'",
+        ),
+        ("{workload: whoami, pattern: '1.4'}", "6:44: spec.imagePolicy.pattern: must be semver and a range"),
+        (
+            "{workload: whoami, pattern: semver latest}",
+            "6:44: spec.imagePolicy.pattern: 'latest' is no version",
+        ),
+    ],
+)
+def test_a_policy_with_a_mistake_is_told_with_file_and_line(
+    vaultctl: Vaultctl, tmp_path: Path, policy: str, complaint: str
+) -> None:
+    path = tmp_path / "files.yaml"
+    path.write_text(
+        "apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata: {name: files}\n"
+        f"spec:\n  plugin: whoami\n  imagePolicy: {policy}\n"
+    )
+    done = vaultctl("validate", "-f", path)
+    assert done.exit_code == 1
+    assert f"{path}:{complaint}" in done.stderr
