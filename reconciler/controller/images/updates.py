@@ -67,11 +67,17 @@ class ImageUpdates:
     write: Callable[[StoredObject, str, str], str]
     recorder: Recorder
     now: Callable[[], datetime]
+    _stamp: object | None = None
     _due: dict[str, _Due] = field(default_factory=dict)
     _told: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def look(self) -> None:
-        """Check the services whose time has come."""
+        """Check the services whose time has come. Without any, and without a changed object, this costs nothing."""
+        stamp = self.objects.stamp()
+        is_quiet = stamp is not None and stamp == self._stamp
+        if is_quiet and all(self.now() < each.moment for each in self._due.values()):
+            return
+        self._stamp = stamp
         names = self.objects.names()
         for gone in self._due.keys() - set(names):
             self._due.pop(gone)

@@ -117,6 +117,29 @@ def scene(tmp_path: Path) -> Scene:
     return Scene(tmp_path / "state")
 
 
+def test_nothing_is_read_while_no_object_changes_and_no_check_is_due(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.apply(POLICY)
+    stamps = iter(("one", "one", "one", "two", None, None))
+    read: list[str] = []
+    get = scene.objects.get
+
+    def noted(name: str) -> Any:
+        read.append(name)
+        return get(name)
+
+    monkeypatch.setattr(scene.objects, "stamp", lambda: next(stamps))
+    monkeypatch.setattr(scene.objects, "get", noted)
+    counts = []
+    for seconds in (0.0, 2.0, 60.0, 0.0, 0.0, 0.0):
+        scene.look(after=seconds)
+        counts.append(len(read))
+        read.clear()
+    # The second look is quiet; then a minute has passed, an object has changed, or may have.
+    assert [count > 0 for count in counts] == [True, False, True, True, True, True]
+
+
 def test_a_new_tag_is_written_with_its_digest_at_the_next_interval(scene: Scene) -> None:
     scene.apply(POLICY)
     assert scene.look() == []
