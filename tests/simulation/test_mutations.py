@@ -178,7 +178,7 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(health, "judge", lambda *known: _judge(*known[:-1]))
+    patch.setattr(health, "judge", lambda *known: _judge(*known[:5], None, *known[6:]))
 
 
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
