@@ -130,6 +130,8 @@ class Simulation:
 
     def __init__(self, seed: int, capabilities: EngineCapabilities = USUAL) -> None:
         self.random = Random(seed)
+        # Of its own, so that it decides about nothing else.
+        self._pods = Random(seed)
         self._time = 0.0
         self._offset = 0.0
         self._clock_was_set = False
@@ -394,8 +396,19 @@ class Simulation:
             self._ask_for(other_wish(self.wish, self.random, self.now()))
             if self.random.random() < 0.5:
                 self._not_pulled_yet(former)
+            if self._pods.random() < 0.2:
+                self._a_pod_is_deleted()
         else:
             self._something_breaks()
+
+    def _a_pod_is_deleted(self) -> None:
+        """Somebody asks for another replica in the place of this one, as `kubectl delete pod` does."""
+        containers = self.machine.containers
+        if replicas := sorted(key for key, each in containers.items() if each.role is Role.WEB):
+            chosen = self._pods.choice(replicas)
+            self.story.tell("user", f"deletes {containers[chosen].name}")
+            self.objects.request_eviction(NAME, chosen, containers, self.now())
+            self._due = self._time
 
     def _not_pulled_yet(self, former: set[str]) -> None:
         """The images that the new spec brings are not on the machine."""
@@ -598,7 +611,9 @@ class Simulation:
         old = rotated is not None and container.created + timedelta(seconds=1) < rotated.replace(
             microsecond=0
         )
-        return old and container.role is Role.WEB
+        stored = self.objects.get(NAME)
+        evicted = stored is not None and container.id in (stored.evicted or {})
+        return container.role is Role.WEB and (old or evicted)
 
     def _check_pool(self, stack: Stack, replicas: set[str]) -> None:
         serving = set(self.proxy.files[stack.project].servers)

@@ -63,7 +63,12 @@ class MemoryObjects:
             generation += 1
         metadata = resource.metadata.model_copy(update={"generation": generation})
         mark = requested_at or (before.requested_at if before else None)
-        stored = StoredObject(resource.model_copy(update={"metadata": metadata}), origin, requested_at=mark)
+        stored = StoredObject(
+            resource.model_copy(update={"metadata": metadata}),
+            origin,
+            requested_at=mark,
+            evicted=before.evicted if before else None,
+        )
         self._objects[resource.name] = stored
         self._changes += 1
         # One after the other: a simulation has no clock of its own.

@@ -178,7 +178,11 @@ def the_wall_decides_over_proxies(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(health, "judge", lambda *known: _judge(*known[:5], None, *known[6:]))
+    patch.setattr(health, "judge", lambda *known: _judge(*(*known[:5], None, *known[6:])))
+
+
+def a_deleted_pod_stays(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(health, "judge", lambda *known: _judge(*known[:-1]))
 
 
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:
@@ -279,6 +283,7 @@ MUTATIONS: tuple[Mutate, ...] = (
     order_decides,
     the_wall_decides_over_proxies,
     the_wish_for_fresh_ones_is_not_heard,
+    a_deleted_pod_stays,
     nobody_takes_turns,
     images_come_last,
     anonymous_volumes_stay,
