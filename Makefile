@@ -7,7 +7,7 @@ WORKERS ?= 3
 # Test inputs from outside of the project, each with its expected result.
 CASES ?= ../shared/cases
 
-.PHONY: help venv engine images demo test zero-loss simulate fuzz chaos cases mutants sbom lint bench soak clean
+.PHONY: help venv engine images demo test zero-loss simulate fuzz chaos cases mutants sbom docs lint bench soak clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ mutants: venv ## List small mistakes in MODULES="reconciler/..." that no test de
 sbom: venv images ## Write dist/sbom.cdx.json: the components of the controller's image
 	@mkdir -p dist
 	@$(VENV)/python scripts/sbom >dist/sbom.cdx.json
+
+docs: venv ## Build the docs site into dist/site; a link that leads nowhere is an error
+	@$(VENV)/mkdocs build --quiet --config-file .mkdocs.yml
 
 lint: venv ## Check style, types and imports between packages
 	@$(VENV)/ruff check

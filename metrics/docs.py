@@ -5,8 +5,12 @@ The committed page is generated so that it matches the catalogue; a test compare
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import yaml
 
 from metrics.catalog import SECTIONS
 from metrics.metric import Metric
@@ -45,13 +49,14 @@ open, for supervisors.
 With OpenMetrics, counters and buckets have an exemplar: the `reconcile_id` of a pass that they counted. Every
 log line of that pass has the same `reconcile_id` and the service's name, in both formats of `--log-format`.
 
-Alerts are in `metrics/alerts/*.rules.yaml`, with unit tests for promtool; each refers to a page in
-[runbooks](runbooks). Dashboards for Grafana are in `metrics/dashboards/`, with provisioning files. This is the
-overview dashboard, drawn by `scripts/dashboard-picture` from a test: a day with rollouts, bad releases, rotation,
-crashes and an engine that hangs, sixty times as fast as real time:
+[Alerts](#alerts) are in `metrics/alerts/*.rules.yaml`, with unit tests for promtool. Dashboards for Grafana are in
+`metrics/dashboards/`, with provisioning files. This is the overview dashboard, drawn by `scripts/dashboard-picture` from a
+test: a day with rollouts, bad releases, rotation, crashes and an engine that hangs, sixty times as fast as real time:
 
 ![The overview dashboard](overview.png)
 """
+_ALERTS = Path(__file__).parent / "alerts"
+_FILLED_IN = re.compile(r"\{\{ *\$(?:labels\.)?(\w+)[^}]*\}\}")
 # Longest list of metrics in the description of a label.
 _MOST_USERS = 3
 
@@ -71,6 +76,22 @@ def _body() -> Iterator[str]:
             yield f"| `{metric.name}` | {metric.type} | {_label_names(metric)} | {metric.help} |"
         yield ""
         yield from _notes(section.metrics)
+    yield from _alerts()
+
+
+def _alerts() -> Iterator[str]:
+    """The alerts of the rules, each with its runbook."""
+    yield "## Alerts\n"
+    yield "Each leads to its runbook: what it means, what to look at, what to do.\n"
+    yield "| alert | severity | says |"
+    yield "|---|---|---|"
+    for path in sorted(_ALERTS.glob("*.rules.yaml")):
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                if name := rule.get("alert"):
+                    said = _FILLED_IN.sub(lambda found: found[1].upper(), rule["annotations"]["summary"])
+                    yield f"| [{name}](runbooks/{name}.md) | {rule['labels']['severity']} | {said} |"
+    yield ""
 
 
 def _label_names(metric: Metric) -> str:
