@@ -11,10 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import Final, Literal
 
@@ -22,24 +19,10 @@ from reconciler.api import Manifest, Problem, ignore_file, survey
 from reconciler.api.kinds import names_of_kinds
 from reconciler.api.manifest_files import find
 from reconciler.sources.base import Loaded
+from reconciler.sources.kernel import kernel_of, wait
 
-POLL: Final = 1.0
-WATCHED_POLL: Final = 2.0
-"""Seconds between comparisons without an event, without and with inotify, which does not report everything, such as a
-missing directory.
-"""
-
-QUIET: Final = 0.03
-DEBOUNCE: Final = 0.1
 FRESH: Final = 10.0
 """Seconds in which an empty file may be in the middle of a save."""
-
-"""A save is often several events: wait until QUIET seconds pass without one, but not much longer than DEBOUNCE."""
-
-CHANGES: Final = (
-    "CREATE", "MODIFY", "CLOSE_WRITE", "ATTRIB", "DELETE", "MOVED_FROM", "MOVED_TO", "DELETE_SELF", "MOVE_SELF",
-)  # fmt: skip
-"""The inotify(7) events that can change a file."""
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +87,7 @@ class DirectorySource:
         """Yield whenever the files differ from those of the last `load`, until `stop` is set."""
         while not stop.is_set():
             directories = self._directories(self._look())
-            with _kernel(directories) as kernel:
+            with kernel_of(directories) as kernel:
                 events: Collection[Path] = ()
                 while not stop.is_set():
                     look = self._look()
@@ -114,7 +97,7 @@ class DirectorySource:
                         look = self._look()
                     if self._directories(look) != directories or not directories.keys().isdisjoint(events):
                         break
-                    events = _wait(kernel, stop)
+                    events = wait(kernel, stop)
 
     def _look(self) -> _Look:
         if not self._path.is_dir():
@@ -183,53 +166,3 @@ def _stamp(path: Path) -> Stamp:
 def _inodes(directories: Iterable[Path]) -> dict[Path, int]:
     stamps = _stamps(directories)
     return {path: stamp[2] for path, stamp in stamps.items() if stamp is not None}
-
-
-class _Kernel:
-    """inotify(7) events of these directories. Raises OSError if they cannot be watched."""
-
-    def __init__(self, directories: Iterable[Path]) -> None:
-        # Imported here because the import takes longer than some commands.
-        from inotify_simple import INotify, flags
-
-        mask = reduce(or_, (flags[name] for name in CHANGES))
-        self._inotify = INotify()
-        try:
-            # Not recursive: settings may be in a directory such as /etc, and hidden directories can be huge.
-            self._directories = {self._inotify.add_watch(each, mask): each for each in directories}
-        except OSError:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Be told no more."""
-        self._inotify.close()
-
-    def changes(self) -> Collection[Path]:
-        """The paths of the next events; none after WATCHED_POLL seconds without an event."""
-        changes: set[Path] = set()
-        patience, deadline = WATCHED_POLL, time.monotonic() + WATCHED_POLL + DEBOUNCE
-        while events := list(self._inotify.read(timeout=int(patience * 1000))):
-            if not changes:
-                patience, deadline = QUIET, time.monotonic() + DEBOUNCE
-            # A queue overflow has no directory, but is an event too.
-            changes |= {self._directories.get(event.wd, Path()) / event.name for event in events}
-            if time.monotonic() > deadline:
-                break
-        return changes
-
-
-def _kernel(directories: Collection[Path]) -> AbstractContextManager[_Kernel | None]:
-    try:
-        return closing(_Kernel(directories)) if directories else nullcontext()
-    except OSError as error:
-        # A directory was just removed, or no inotify watches are left: polling every POLL seconds still works.
-        log.info("polling for changes every %g s because inotify does not work: %s", POLL, error)
-        return nullcontext()
-
-
-def _wait(kernel: _Kernel | None, stop: threading.Event) -> Collection[Path]:
-    if kernel is None:
-        stop.wait(POLL)
-        return ()
-    return kernel.changes()

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.sources import directory as directory_module
+from reconciler.sources import kernel
 from reconciler.sources.base import Source
-from reconciler.sources.directory import POLL, DirectorySource
+from reconciler.sources.directory import DirectorySource
+from reconciler.sources.kernel import POLL
 
 DEADLINE = 60.0
 SELDOM = 40.0
@@ -83,7 +84,7 @@ class Watched:
 @pytest.fixture
 def seldom(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make polling too slow, so that only events are noticed in time."""
-    monkeypatch.setattr(directory_module, "POLL", SELDOM)
+    monkeypatch.setattr(kernel, "POLL", SELDOM)
 
 
 @pytest.fixture
@@ -347,7 +348,7 @@ def test_a_directory_that_is_not_there_yet_or_is_replaced_is_found(
     (directory / "zoo.yaml").write_text(manifest("zoo"))
     watched.seconds_until(lambda found: found == ("zoo",))
     watched.settle()
-    monkeypatch.setattr(directory_module, "POLL", SELDOM)
+    monkeypatch.setattr(kernel, "POLL", SELDOM)
     time.sleep(2 * POLL)  # until a poll that is in progress has ended
     # The new directory may have the inode of the old one, and has to be watched anyway.
     (directory / "zoo.yaml").write_text(manifest("zoo2"))

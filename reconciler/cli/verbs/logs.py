@@ -63,10 +63,11 @@ def command(session: Session, name: str, workload: str | None, follow: bool, tai
         return containers_of(stack, wanted, engine)
 
     for container, line in following(engine, look, tail) if follow else last(engine, look(), tail):
-        _write(container.name, line)
+        write_line(container.name, line)
 
 
-def _write(name: str, line: str) -> None:
+def write_line(name: str, line: str) -> None:
+    """A line of a container, after its name."""
     # The same replica keeps its colour from one run to the next, unlike with hash().
     color = COLORS[sum(name.encode()) % len(COLORS)]
     if sys.stdout.isatty():

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import socket
-import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from reconciler.cli import exit_codes
 from reconciler.cli.api_options import ApiFlags, api_options
 from reconciler.cli.durations import DURATION
 from reconciler.cli.errors import Failure
 from reconciler.cli.git_options import GitFlags, git_options, read_secret
 from reconciler.cli.manifests import file_option
 from reconciler.cli.session import Session, pass_session
+from reconciler.cli.signals import stop_on_signals
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
@@ -163,7 +160,7 @@ def command(
     followed = _follow(application, git)
     sources: list[Source] = [*(DirectorySource(path) for path in files), *(each.source for each in followed)]
     controller = application.controller(sources, max_prune=max_prune, allow_empty=allow_empty)
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     with ExitStack() as services:
         if listen != NOWHERE:
             web = serving(
@@ -221,25 +218,3 @@ def _credentials(git: GitFlags) -> Credentials:
     from reconciler.sources.git.command import Credentials
 
     return Credentials(git.git_credentials, git.ssh_key, git.known_hosts)
-
-
-def _stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set; the second signal ends the process."""
-    stop = threading.Event()
-    heard, said = socket.socketpair()
-    said.setblocking(False)
-
-    def listen() -> None:
-        heard.recv(1)
-        stop.set()
-        _log.info("asked to stop: ending the passes under way; services keep running")
-        heard.recv(1)
-        os._exit(exit_codes.INTERRUPTED)
-
-    # Python calls a handler in the main thread, which keeps sleeping when the kernel delivers the signal to another one, as
-    # just after a SIGCONT. The byte arrives in any case.
-    signal.set_wakeup_fd(said.detach(), warn_on_full_buffer=False)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: None)
-    threading.Thread(target=listen, name="signals", daemon=True).start()
-    return stop

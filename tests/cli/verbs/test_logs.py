@@ -40,7 +40,7 @@ def test_whatever_a_line_holds_nothing_is_left_that_speaks_to_a_terminal(line: s
 
 def test_a_pipe_gets_the_line_as_it_was_written(capfd: pytest.CaptureFixture[str]) -> None:
     for line, _ in HOSTILE:
-        logs._write("web-1", line)
+        logs.write_line("web-1", line)
     sys.stdout.flush()
     assert capfd.readouterr().out == "".join(f"web-1 | {line}\n" for line, _ in HOSTILE)
 
@@ -49,7 +49,7 @@ def test_a_terminal_gets_plain_text_and_only_our_own_colour(monkeypatch: pytest.
     leader, follower = pty.openpty()
     with os.fdopen(leader, "rb", buffering=0) as screen, os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
-        logs._write("web-1", "\x1b[2Jgone\x1b]0;title\x07")
+        logs.write_line("web-1", "\x1b[2Jgone\x1b]0;title\x07")
         terminal.flush()
         shown = ""
         # A terminal may hand over a line in parts.

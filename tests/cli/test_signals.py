@@ -1,4 +1,4 @@
-"""SIGTERM ends the controller whatever its main thread is doing, and a second one at once."""
+"""SIGTERM ends what a verb runs whatever its main thread is doing, and a second one at once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from reconciler.cli import exit_codes
 PATIENCE = 120.0
 PROGRAM = """
 import threading
-from reconciler.cli.verbs.run import _stop_on_signals
+from reconciler.cli.signals import stop_on_signals
 
-stop = _stop_on_signals()
+stop = stop_on_signals()
 for _ in range(8):
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 print("ready", flush=True)
