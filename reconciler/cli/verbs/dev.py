@@ -38,7 +38,7 @@ REMOVAL_SECONDS: Final = 300.0
             "vaultctl dev plugins/my_service --rm",
             "those of another one, whose services are removed at the end",
         ),
-        ("vaultctl --state-dir /tmp/try dev .", "beside a controller that runs on this machine"),
+        ("vaultctl dev . --state-dir /tmp/try", "beside a controller that runs on this machine"),
     ],
 )
 @click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path), default=Path())
