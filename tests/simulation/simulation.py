@@ -402,7 +402,7 @@ class Simulation:
             self._something_breaks()
 
     def _a_pod_is_deleted(self) -> None:
-        """Somebody asks for another replica in the place of this one, as `kubectl delete pod` does."""
+        """A user asks for another replica in the place of this one, as `kubectl delete pod` does."""
         containers = self.machine.containers
         if replicas := sorted(key for key, each in containers.items() if each.role is Role.WEB):
             chosen = self._pods.choice(replicas)
