@@ -143,7 +143,7 @@ class Runner:
             case Act.UP:
                 self._see_gone(record)
                 for name in step.services:
-                    self.foreign.up(record.project, Path(record.directory) / "compose.yaml", name)
+                    self.foreign.up(record.project, Path(record.file), name)
 
     def _delete(self, ref: Ref) -> None:
         if self.machine.objects.of(ref.kind).get(ref.name) is not None:

@@ -11,6 +11,7 @@ from reconciler.app.documents import url
 from reconciler.app.plugins import lint_plugins
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.store.base import StoredObject, readable, refs
+from vault_plugins.registry import PLUGIN_FILE
 
 if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from vault_plugins.registry import Registry
 
 __all__ = ["Findings", "States", "plugin_roots", "those_of"]
-
-PLUGIN_FILE = "plugin.py"
 
 
 def plugin_roots(directory: Path) -> tuple[Path, ...]:

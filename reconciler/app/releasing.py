@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from reconciler.api import VaultError
 from reconciler.controller.report.verdict import Verdict, summarize
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
 __all__ = ["Release", "forget", "plan_release"]
-
-FILE: Final = "compose.yaml"
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Release:
         return {
             "name": self.record.name,
             "project": self.record.project,
-            "file": f"{self.record.directory}/{FILE}",
+            "file": self.record.file,
             "order": list(self.project.order),
             "volumes": sorted(self.record.volumes),
             "notes": list(self.project.notes),

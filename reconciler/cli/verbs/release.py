@@ -65,7 +65,7 @@ def command(
     state directory, so that a manifest that is still followed does not start the service again. Killed at any point, the
     same command continues.
     """
-    from reconciler.app.releasing import FILE, forget, plan_release
+    from reconciler.app.releasing import forget, plan_release
     from reconciler.cli.adoption_steps import take
 
     application = session.application
@@ -99,13 +99,13 @@ def command(
         if not yes:
             say(f"nothing was changed; do it: vaultctl release {name} --yes")
             return
-        application.write_compose(place / FILE, plan.project.document)
-        click.echo(place / FILE)
         record = plan.record
+        application.write_compose(Path(record.file), plan.project.document)
+        click.echo(record.file)
     elif not yes:
         raise Failure(f"{name} {record.closed}")
     take(application, record, timeout, seen=seen)
-    say(f"project {record.project} runs from {record.directory}/{FILE}; remove the manifest of {name}")
+    say(f"project {record.project} runs from {record.file}; remove the manifest of {name}")
 
 
 def _text(plan: Release) -> str:

@@ -18,7 +18,7 @@ from reconciler.api.errors import PermanentError, VaultError
 from reconciler.api.reasons import Reason
 from reconciler.controller.images.failed import failed_tags
 from reconciler.core.images.choice import choose, within
-from reconciler.core.images.reference import Reference, read_reference
+from reconciler.core.images.reference import Reference, read_reference, shortened
 from reconciler.store.base import EventType, readable
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ TICK: Final = 2.0
 """Seconds between two looks at what is due."""
 AGAIN: Final = timedelta(hours=1)
 """The longest time until a check that has failed is repeated, also if its interval is longer."""
-SHOWN: Final = 19
-"""Characters of a digest that are shown."""
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +132,7 @@ class ImageUpdates:
         digest = self.registries.digest(image.at(image.tag))
         if digest == image.digest:
             return
-        moved = f"{image.tag} has moved from {image.digest[:SHOWN]} to {digest[:SHOWN]}"
+        moved = f"{image.tag} has moved from {shortened(image.digest)} to {shortened(digest)}"
         if policy.digest == "follow":
             self._write(stored, policy.workload, image.at(image.tag, digest), moved)
             return

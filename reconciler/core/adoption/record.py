@@ -90,6 +90,11 @@ class Adoption:
         return Kept(self.volumes, self.networks)
 
     @property
+    def file(self) -> str:
+        """The Compose file of a released project."""
+        return f"{self.directory}/compose.yaml"
+
+    @property
     def listens_beside(self) -> bool:
         """Whether the old web service has the port for now."""
         return bool(self.beside) and self.stage in _BEFORE_SWITCH

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.core.assess.observation import Container, EngineObservation
 from reconciler.core.desired.stack import Role, Workload
+from reconciler.core.images.reference import shortened
 
 if TYPE_CHECKING:
     from reconciler.core.assess.assessment import Assessment
-
-SHOWN: Final = 19
-"""Characters of an image's ID: its algorithm and twelve digits, as `docker images` shows them."""
 
 _WAY: Final = {
     Role.WEB: "; vaultctl rollout restart {name} takes it",
@@ -54,8 +52,8 @@ def find_moved(assessment: Assessment) -> Iterator[tuple[str, str]]:
         others = set(runs) - {present}
         if not others:
             continue
-        ids = ", ".join(image[:SHOWN] for image in sorted(others))
-        text = f"image {workload.image} has moved from {ids} to {present[:SHOWN]}"
+        ids = ", ".join(map(shortened, sorted(others)))
+        text = f"image {workload.image} has moved from {ids} to {shortened(present)}"
         if len(set(runs)) > 1:
             text += f"; {sum(image == present for image in runs)} of {len(runs)} containers run the new one"
         yield workload.name, text + _WAY[workload.role].format(name=assessment.stack.name)

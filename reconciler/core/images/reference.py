@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["DOCKER_HUB", "LATEST", "Reference", "read_reference"]
+__all__ = ["DOCKER_HUB", "LATEST", "Reference", "read_reference", "shortened"]
 
 DOCKER_HUB: Final = "docker.io"
 LATEST: Final = "latest"
 LONGEST: Final = 512
+SHOWN: Final = 19
 
 _PART: Final = r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*"
 _NAME: Final = re.compile(
@@ -74,3 +75,8 @@ def read_reference(image: str) -> Reference | None:
     if found["tag"]:
         name = name.removesuffix(f":{found['tag']}")
     return Reference(name, registry, repository, found["tag"] or "", found["digest"] or "")
+
+
+def shortened(digest: str) -> str:
+    """A digest or the ID of an image for people: its algorithm and twelve digits, as `docker images` shows them."""
+    return digest[:SHOWN]

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
 
 from reconciler.api.image_version import newest, read_version, variant_of
-from reconciler.core.images.reference import Reference
+from reconciler.core.images.reference import Reference, shortened
 
 __all__ = ["Standing", "State", "newer_tag", "standing"]
-
-SHOWN: Final = 19
-"""Characters of a digest: its algorithm and twelve digits, as `docker images` shows them."""
 
 
 class State(StrEnum):
@@ -64,7 +60,7 @@ def standing(image: Reference, tags: Collection[str], digest: str, local: Collec
     told = []
     if is_moved := bool(known) and digest not in known and bool(image.tag or not image.digest):
         told.append(
-            f"tag {image.asked} has moved from {', '.join(sorted(each[:SHOWN] for each in known))} to {digest[:SHOWN]}"
+            f"tag {image.asked} has moved from {', '.join(sorted(map(shortened, known)))} to {shortened(digest)}"
         )
     if newer:
         told.append(f"{newer} is newer than {image.tag}")

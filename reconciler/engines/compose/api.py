@@ -112,21 +112,27 @@ class DockerApi:
 
     def rows(self, *label: str) -> Sequence[Mapping[str, Any]]:
         """`GET /containers/json`: all containers with this label, or of the engine."""
-        query = {"all": 1, "filters": {"label": list(label)} if label else {}}
-        rows: list[dict[str, Any]] = self.read("list containers", "/containers/json", query=query)
-        return rows
+        return self._rows({"label": list(label)} if label else {})
 
     def rows_by_id(self, ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
         """Those of these containers that exist."""
-        if not ids:
-            return []
-        query = {"all": 1, "filters": {"id": sorted(ids)}}
-        rows: list[dict[str, Any]] = self.read("list containers", "/containers/json", query=query)
-        return rows
+        return self._rows({"id": sorted(ids)}) if ids else []
 
     def rows_of(self, project: str) -> Sequence[Mapping[str, Any]]:
         """All containers of a Compose project."""
         return self.rows(f"{COMPOSE_PROJECT}={project}")
+
+    def _rows(self, filters: Mapping[str, Sequence[str]]) -> Sequence[Mapping[str, Any]]:
+        query = {"all": 1, "filters": filters}
+        rows: list[dict[str, Any]] = self.read("list containers", "/containers/json", query=query)
+        return rows
+
+    def inspect(self, container: str) -> Mapping[str, Any] | None:
+        """`GET /containers/ID/json`; None for a container that is gone."""
+        details: Mapping[str, Any] | None = self.read(
+            "inspect a container", "/containers/{}/json", container, missing=None
+        )
+        return details
 
     def client(self) -> APIClient:
         """This thread's client. Raises docker.errors.DockerException when the engine does not answer."""

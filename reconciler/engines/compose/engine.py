@@ -32,7 +32,13 @@ from reconciler.engines.compose.file import image_overlay, proxy_overlay
 from reconciler.engines.compose.informer import TRUST_SECONDS, Informer
 from reconciler.engines.compose.ports import owner_of
 from reconciler.engines.compose.pulls import Pulls
-from reconciler.engines.compose.rows import COMPOSE_PROJECT, network_names, read_row, shared_namespaces
+from reconciler.engines.compose.rows import (
+    COMPOSE_PROJECT,
+    network_names,
+    read_row,
+    read_time,
+    shared_namespaces,
+)
 from reconciler.engines.errors import EngineError
 
 if TYPE_CHECKING:
@@ -144,7 +150,7 @@ class ComposeEngine:
         never change.
         """
         if container.id not in self._shared:
-            details = self._inspect(container.id)
+            details = self._api.inspect(container.id)
             if details is None:
                 return container
             self._shared[container.id] = shared_namespaces(details.get("HostConfig") or {})
@@ -160,14 +166,8 @@ class ComposeEngine:
         return replace(container, started=self._informer.started(container.id, self._inspect_start))
 
     def _inspect_start(self, container: str) -> datetime | None:
-        details = self._inspect(container)
-        return _parse_time(details["State"]["StartedAt"]) if details else None
-
-    def _inspect(self, container: str) -> Mapping[str, Any] | None:
-        details: Mapping[str, Any] | None = self._api.read(
-            "inspect a container", "/containers/{}/json", container, missing=None
-        )
-        return details
+        details = self._api.inspect(container)
+        return read_time(details["State"]["StartedAt"]) if details else None
 
     def _present_images(self, stack: Stack) -> Mapping[str, Image]:
         """The images that the tags of a stack mean now, without missing ones."""
@@ -380,11 +380,6 @@ class ComposeEngine:
             networks_left=networks_left(facts.get("DefaultAddressPools"), networks),
             parts={"compose": self._cli.compose_version()},
         )
-
-
-def _parse_time(text: str) -> datetime:
-    """Docker's RFC 3339 with nanoseconds, of which a datetime keeps six digits."""
-    return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
 
 
 def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:

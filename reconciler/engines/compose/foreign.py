@@ -84,7 +84,7 @@ class ForeignProjects:
             marks = row.get("Labels") or {}
             if marks.get(COMPOSE_ONE_OFF) == "True" or (labels.SERVICE in marks) is not ours:
                 continue
-            if details := self._inspect(row["Id"]):
+            if details := self._api.inspect(row["Id"]):
                 found.append(_container(details))
         return FoundProject(project, tuple(found))
 
@@ -162,7 +162,7 @@ class ForeignProjects:
         """Start a container with the restart policy that it had, and return when it is ready. Raises PermanentError when it
         is gone, TemporaryError when it does not become ready.
         """
-        details = self._inspect(container.id)
+        details = self._api.inspect(container.id)
         if details is None:
             raise PermanentError(
                 f"{container.name} is gone; `docker compose up -d --no-deps {container.service}` makes another one on the "
@@ -191,18 +191,12 @@ class ForeignProjects:
         wanted = {"Name": policy, "MaximumRetryCount": retries}
         self._api.ask("change a restart policy", partial(_update, container, wanted), missing=None)
 
-    def _inspect(self, container: str) -> Mapping[str, Any] | None:
-        details: Mapping[str, Any] | None = self._api.read(
-            "inspect a container", "/containers/{}/json", container, missing=None
-        )
-        return details
-
     def _until_ready(self, name: str, container: str) -> None:
         last = ""
 
         def is_ready() -> bool:
             nonlocal last
-            state = (self._inspect(container) or {}).get("State") or {}
+            state = (self._api.inspect(container) or {}).get("State") or {}
             last = (state.get("Health") or {}).get("Status") or state.get("Status", "gone")
             return last in ("running", "healthy")
 

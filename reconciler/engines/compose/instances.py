@@ -14,7 +14,7 @@ from reconciler.core import labels
 from reconciler.core.assess.observation import Health, State
 from reconciler.engines.compose import events, streams
 from reconciler.engines.compose.api import DEFAULT_SOCKET, UNIX, DockerApi
-from reconciler.engines.compose.rows import COMPOSE_ONE_OFF, COMPOSE_SERVICE, read_role
+from reconciler.engines.compose.rows import COMPOSE_ONE_OFF, COMPOSE_SERVICE, read_role, read_time
 from reconciler.engines.errors import EngineError
 from reconciler.engines.instances import Instance, LogOptions, Machine, Usage
 
@@ -58,9 +58,7 @@ class ComposeInstances:
             said = (str(row.get("State")), str(row.get("Status")).partition("(")[2])
             one = before.get(row["Id"])
             if one is None or one.said != said:
-                details = self._api.read(
-                    "inspect a container", "/containers/{}/json", row["Id"], missing=None
-                )
+                details = self._api.inspect(row["Id"])
                 if details is None:
                     continue
                 one = _Known(said, details)
@@ -208,10 +206,10 @@ def _read(row: Mapping[str, Any], details: Mapping[str, Any]) -> Instance:
 
 
 def _moment(text: object) -> datetime | None:
-    """Docker's RFC 3339 with nanoseconds; None for its zero."""
+    """A time of Docker's; None for its zero."""
     if not isinstance(text, str) or not text or text.startswith(_ZERO):
         return None
-    return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
+    return read_time(text)
 
 
 def _usage(stats: Mapping[str, Any], now: datetime) -> Usage | None:

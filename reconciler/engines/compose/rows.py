@@ -154,5 +154,10 @@ def _moment(text: str | None) -> datetime | None:
         return None
 
 
+def read_time(text: str) -> datetime:
+    """Docker's RFC 3339 with nanoseconds, of which a datetime keeps six digits."""
+    return datetime.fromisoformat(text.rstrip("Z")[:26]).replace(tzinfo=UTC)
+
+
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
