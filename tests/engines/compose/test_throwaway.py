@@ -70,13 +70,16 @@ def test_it_has_no_network_no_capability_and_no_room(api: DockerApi) -> None:
 def test_what_was_left_behind_is_removed_and_what_runs_is_not(
     api: DockerApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = [f"t-left-{os.getpid()}-{n}" for n in (1, 2)]
-    run = ("run", "--detach", f"--label={THROWAWAY}=0", "--entrypoint=sleep")
-    docker(*run, f"--name={names[0]}", IMAGE, "60")
-    time.sleep(2.1)
-    docker(*run, f"--name={names[1]}", IMAGE, "60")
+    names = {f"t-left-{os.getpid()}-{limit}": limit for limit in (0, 3600)}
+    for name, limit in names.items():
+        docker(
+            *("run", "--detach", f"--label={THROWAWAY}={limit}", f"--name={name}"),
+            *("--entrypoint=sleep", IMAGE, "60"),
+        )
     try:
-        monkeypatch.setattr(throwaway, "MARGIN_SECONDS", 2.0)
+        # Docker gives the time of creation in whole seconds.
+        monkeypatch.setattr(throwaway, "MARGIN_SECONDS", 0.0)
+        time.sleep(1.1)
         sweep(api)
         there = docker("ps", "--format={{.Names}}").split()
         assert [name in there for name in names] == [False, True]
