@@ -1,4 +1,4 @@
-"""A project with PostgreSQL, under load: adopted, rolled, released; and killed at each step of the way there and back."""
+"""A project with PostgreSQL, under load: adopted, rolled, released; and killed at each step of all ways."""
 
 from __future__ import annotations
 
@@ -119,6 +119,26 @@ def test_it_is_killed_at_each_step_there_and_back() -> None:
         assert writer.crowds == [], "there were two databases at once"
         assert (
             docker("ps", "--quiet", f"--filter=label=com.docker.compose.project={here.stage.project}") == ""
+        )
+
+
+def test_a_release_that_is_killed_at_each_step_goes_on() -> None:
+    """The project runs on the same volumes in the end, and at no moment were there two databases."""
+    with shop(writes=True) as here, Writer(here) as writer:
+        here.adopt("--yes")
+        here.adopt("--finish")
+        release = ("release", here.stage.name, "--directory", str(here.directory / "plain"), "--yes")
+        deaths = _killed_at_each(here, release, over=f"was released to project {here.project}")
+        assert deaths >= 4, "it was killed twice at each step"
+        assert here.stage.get()[0] == 200
+        written = len(writer.confirmed)
+        until("rows are written to the released project", lambda: len(writer.confirmed) > written)
+        writer.__exit__()
+        assert set(writer.confirmed) <= set(here.rows())
+        assert writer.crowds == [], "there were two databases at once"
+        assert (
+            docker("ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={here.stage.project}")
+            == ""
         )
 
 
