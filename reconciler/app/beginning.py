@@ -17,8 +17,9 @@ from reconciler.api.compose_file import ComposeFile
 from reconciler.api.kinds import API_VERSION, VAULT_SERVICE
 from reconciler.api.manifest import parse
 from reconciler.api.yaml_writing import document
+from reconciler.core.compose.adapter import adapt
 from reconciler.core.compose.ports import MAX_PORT
-from reconciler.core.compose.project import Project, ProjectError, adapt
+from reconciler.core.compose.project import Project, ProjectError
 
 __all__ = [
     "Draft",

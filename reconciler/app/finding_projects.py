@@ -15,7 +15,8 @@ from reconciler.api.compose_file import ComposeFile
 from reconciler.app.beginning import Draft, ReadProject, checked, name_of, published, text_of
 from reconciler.core.adoption.planning import AdoptionPlan, at_odds, plan_adoption, refusals
 from reconciler.core.adoption.record import Adoption, Stage
-from reconciler.core.compose.project import Adapted, Kept, Project, ProjectError, adapt
+from reconciler.core.compose.adapter import adapt
+from reconciler.core.compose.project import Adapted, Kept, Project, ProjectError
 from reconciler.core.desired.build import PROJECT_PREFIX
 
 if TYPE_CHECKING:

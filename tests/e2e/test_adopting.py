@@ -137,7 +137,9 @@ def test_a_release_that_is_killed_at_each_step_goes_on() -> None:
         assert set(writer.confirmed) <= set(here.rows())
         assert writer.crowds == [], "there were two databases at once"
         assert (
-            docker("ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={here.stage.project}")
+            docker(
+                "ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={here.stage.project}"
+            )
             == ""
         )
 

@@ -20,7 +20,8 @@ from reconciler.api.compose_file import ComposeFile
 from reconciler.api.errors import PermanentError
 from reconciler.core.admission import ANNOTATION, HostRoot, Policy, Profile
 from reconciler.core.admission.roots import is_below, normal
-from reconciler.core.compose.project import NOTHING_KEPT, Adapted, Kept, Project, ProjectError, adapt
+from reconciler.core.compose.adapter import adapt
+from reconciler.core.compose.project import NOTHING_KEPT, Adapted, Kept, Project, ProjectError
 from reconciler.core.desired.build import project_of
 from reconciler.core.redaction import redact
 from reconciler.files import replace as replace_file

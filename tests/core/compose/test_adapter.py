@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.core.compose.project import VARIABLES, Adapted, Project, ProjectError, adapt
+from reconciler.core.compose.adapter import adapt
+from reconciler.core.compose.project import VARIABLES, Adapted, Project, ProjectError
 
 NAME = "vault-notes"
 
