@@ -27,6 +27,8 @@ BLOCKS_APART: Final = 16
 
 KILLED: Final = 137
 """The exit code of a process that ended by SIGKILL."""
+TERMINATED: Final = 143
+"""The exit code of a job that SIGTERM ended before its work was done; a server that was asked to stop exits with 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,8 +320,9 @@ class Machine:
         self._release(container, moment)
         container.ends, container.ended_at = inf, self.now()
         if code is None:
-            asked = KILLED if container.overdue else 0
-            code = asked if container.asked else container.behaviour.exit_code
+            code = container.behaviour.exit_code
+            if container.asked:
+                code = KILLED if container.overdue else TERMINATED if container.behaviour.life < inf else 0
         container.exit_code = code
         if container.asked or not container.restarts:
             container.state = State.EXITED

@@ -146,9 +146,11 @@ class MemoryGateways(MemoryProcesses):
 
     # Simulation
 
-    def read(self, project: str) -> MemoryWorker:
+    def read(self, project: str) -> MemoryWorker | None:
         """See MemoryProcesses.read."""
         there, now = self._directories.get(project, MemoryDirectory()), self.clock()
+        if not (there.structure and there.maps):
+            return None
         pools = {
             pool: {s.name: MemoryServer(s.address, now, weight=s.weight) for s in said.servers}
             if said

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.memory.servers import Answering, MemoryServer, Servers
 
 __all__ = ["BOOT", "OWN", "MemoryProcess", "MemoryProcesses", "MemoryWorker", "Network"]
@@ -101,8 +102,8 @@ class MemoryProcesses(ABC):
         self._pids = 0
 
     @abstractmethod
-    def read(self, project: str) -> MemoryWorker:
-        """A worker that has read the files of a project."""
+    def read(self, project: str) -> MemoryWorker | None:
+        """A worker that has read the files of a project; None if HAProxy would not start with them."""
 
     def of(self, project: str) -> Mapping[str, MemoryProcess]:
         """The running HAProxies by container: new ones have read the files, idle leaving ones have exited."""
@@ -118,7 +119,11 @@ class MemoryProcesses(ABC):
         for id, slot, started, leaving in running:
             process = known.get(id)
             if process is None or process.started != started:
-                process = known[id] = MemoryProcess(id, slot, started, [self.read(project)])
+                known.pop(id, None)
+                if (worker := self.read(project)) is None:
+                    # Its container is started again and again until the files are there.
+                    continue
+                process = known[id] = MemoryProcess(id, slot, started, [worker])
             for worker in process.workers:
                 for server in worker.every_server:
                     server.settle(self.network, now, id if self.is_apart else "")
@@ -143,10 +148,14 @@ class MemoryProcesses(ABC):
         return self.clock() >= process.started + BOOT
 
     def restart(self, process: MemoryProcess, project: str) -> MemoryWorker:
-        """A new worker that takes over from the others, with the states of the servers of the current one."""
+        """A new worker that takes over from the others, with the states of the servers of the current one.
+
+        Raises ProxyError if it would not start; then the current one serves on.
+        """
         former = process.workers[0].pools
+        if (new := self.read(project)) is None:
+            raise ProxyError(f"HAProxy in slot {process.slot} did not accept its new configuration")
         self._supersede(process)
-        new = self.read(project)
         for pool, servers in new.pools.items():
             for name, server in servers.items():
                 if (known := former.get(pool, {}).get(name)) and known.address == server.address:

@@ -316,18 +316,16 @@ class HAProxyGateways:
 
     def empty_pool(self, stack: Stack, request: EmptyPool) -> None:
         """See GatewayProxy.empty_pool. A HAProxy may have read the file before it was written here, and not answer yet: as
-        long as the file has settings, the pool is looked at in each.
+        long as the file has settings, the pool is looked at in each. So it keeps them while there were servers anywhere.
         """
         with _writing():
-            settings = self._settings(stack.site, request.pool) if request.servers else None
-            self._files.write_pool(stack.site, request.pool, (), settings)
+            said = self._files.read_pools(stack.site, [request.pool])[request.pool]
+            may_be_read = request.servers or said is None or said.servers
+            settings = (said and said.settings) or PoolSettings(Probe("/", "localhost", 2.0), 0.0)
+            self._files.write_pool(stack.site, request.pool, (), settings if may_be_read else None)
         for slot in request.slots:
             with suppress(ProxyAwayError):
                 self._haproxy(stack, slot).pool(request.pool).delete_servers(request.servers, force=True)
-
-    def _settings(self, site: Site, pool: str) -> PoolSettings:
-        said = self._files.read_pools(site, [pool])[pool]
-        return (said and said.settings) or PoolSettings(Probe("/", "localhost", 2.0), 0.0)
 
     def _haproxy(self, stack: Stack, slot: int, seconds: float = CHANGE_SECONDS) -> OneHAProxy:
         return self._at(stack.site, slot, seconds)

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
 from reconciler.api.resource import Metadata
 from reconciler.api.vaultgateway import VaultGateway
 from reconciler.core.assess.cause import Cause
-from reconciler.core.plan.gateway_operations import ChangeRoutes
+from reconciler.core.desired.stack import Probe
+from reconciler.core.plan.gateway_operations import ChangeRoutes, EmptyPool
+from reconciler.engines.memory.machine import Machine
 from reconciler.proxy.haproxy.gateway.access import OneHAProxy
+from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
+from reconciler.proxy.memory.gateways import MemoryGateways
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Asked:
@@ -45,3 +52,17 @@ def test_only_maps_that_differ_are_changed(tmp_path: Path) -> None:
     )
 
     assert haproxy.maps == [{"routes": maps["routes"], "hold": maps["hold"]}]
+
+
+def test_a_pool_whose_file_had_servers_is_looked_at_once_more(tmp_path: Path) -> None:
+    """A HAProxy that started a moment ago, and does not answer yet, may have read the file as it was before."""
+    files = MemoryGateways(Machine(lambda: 0.0, lambda: NOW), lambda: 0.0)
+    gateways = HAProxyGateways(lambda *_: None, str, lambda: 0.0, files=files, at=files.at)
+    stack = gateways.stack(VaultGateway(metadata=Metadata(name="main")), tmp_path / "main", (), "", b"")
+    settings = PoolSettings(Probe("/", "localhost", 2.0), 30.0)
+    files.write_pool(stack.site, "h001", [PoolServer("one", "10.0.0.2:8000", 1)], settings)
+    request = EmptyPool(pool="h001", slots=(), servers=(), cause=Cause.SURPLUS)
+
+    for left in (WrittenPool(settings), WrittenPool()):
+        gateways.empty_pool(stack, request)
+        assert files.read_pools(stack.site, ["h001"]) == {"h001": left}
