@@ -40,6 +40,8 @@ __all__ = [
 
 Protocol = Literal["HTTP", "HTTPS", "TCP", "TLS"]
 
+MAX_CONNECTIONS: Final = 8192
+"""Connections that each HAProxy accepts in all. Without a limit it sizes its tables by the container's open-files limit."""
 MAX_LISTENERS: Final = 64
 MAX_NETWORKS: Final = 256
 
@@ -147,6 +149,15 @@ class GatewaySpec(ApiModel):
         description=(
             "Networks of proxies in front of this gateway. Their X-Forwarded-For and X-Forwarded-Proto are believed; "
             "those of others are replaced."
+        ),
+    )
+    max_connections_per_client: int | None = Field(
+        default=None,
+        ge=1,
+        le=MAX_CONNECTIONS,
+        description=(
+            "How many connections one client may have open to each HAProxy; more are closed at once. A client is an IPv4 "
+            "address or a /64 of IPv6; those of trustedProxies are none. Unset: any number, of the 8192 in all."
         ),
     )
     timeouts: GatewayTimeouts = Field(

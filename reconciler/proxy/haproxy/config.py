@@ -15,6 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
+from reconciler.api.vaultgateway import MAX_CONNECTIONS
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
 from reconciler.core.desired.stack import ProxySettings
 from reconciler.proxy.haproxy.containers import (
@@ -60,8 +61,6 @@ EVENTS_SOCKET: Final = "events.sock"
 SUCCESSOR_PORT: Final = 8079
 """TCP port on the namespace's loopback where a leaving worker passes requests to the current one."""
 
-MAX_CONNECTIONS: Final = 8192
-"""Client connections of one HAProxy. Without a limit it sizes its tables by the container's open-files limit."""
 MAX_REWRITE: Final = 2048
 """Bytes beside the headers of a request for those that HAProxy adds."""
 RETRY_AFTER: Final = 5

@@ -12,10 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from reconciler.api.vaultgateway import GatewaySpec
+from reconciler.api.vaultgateway import MAX_CONNECTIONS, GatewaySpec
 from reconciler.proxy.haproxy.config import (
     EVENTS_SOCKET,
-    MAX_CONNECTIONS,
     MAX_REWRITE,
     RETRIES,
     RETRY_AFTER,
@@ -34,7 +33,7 @@ from reconciler.proxy.haproxy.containers import (
 from reconciler.proxy.haproxy.front import HAPROXY_USER
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.pool_file import head
-from reconciler.proxy.haproxy.gateway.sections import http_section, tcp_section
+from reconciler.proxy.haproxy.gateway.sections import clients_section, http_section, tcp_section
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
 from reconciler.proxy.haproxy.template import filled, repeated
 from reconciler.proxy.haproxy.values import header_bytes, image_text, milliseconds
@@ -125,6 +124,8 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "structure": digest,
         "log_level": "info" if spec.access_log else "err",
         "max_connections": MAX_CONNECTIONS,
+        # Those of a request, and the connections of its client.
+        "counters": 6 if spec.max_connections_per_client else 5,
         "max_rewrite": MAX_REWRITE,
         "buffer_bytes": header_bytes(spec.max_header_kib) + MAX_REWRITE,
         # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
@@ -152,7 +153,12 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         for name, seconds in {**TIMEOUTS, **own}.items()
     }
     tcp = [tcp_section(listener, spec, values) for listener in spec.listeners if not listener.is_http]
-    sections = {"http": http_section(spec, values), "tcp": "\n".join(tcp), "unused_maps": ""}
+    sections = {
+        "http": http_section(spec, values),
+        "tcp": "\n".join(tcp),
+        "clients": clients_section(spec),
+        "unused_maps": "",
+    }
     text = _filled({**values, **sections})
     # HAProxy only knows the maps that it uses, and without a listener of a kind some are not used.
     known = text + "".join(text for name, text in _assets().items() if name.endswith(".lua"))

@@ -13,7 +13,7 @@ from reconciler.proxy.haproxy.containers import CONFIG_MOUNT
 from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, CHALLENGE_LIST, DEFAULT_CERTIFICATE
 from reconciler.proxy.haproxy.template import filled, repeated
 
-__all__ = ["SLOTS", "http_section", "tcp_section"]
+__all__ = ["SLOTS", "clients_section", "http_section", "tcp_section"]
 
 SLOTS: Final = 8
 """Slots whose sockets a leaving worker tries: a pair, and those that are still leaving."""
@@ -40,6 +40,19 @@ _LABELS: Final = range(2, WILDCARD_LABELS + 2)
 
 _EXPECT: Final = """\
     tcp-request connection expect-proxy layer4 if { so_name @name } { src,map_ip(@map_trusted) -m found }"""
+_CROWD: Final = """
+    # Of one client only so many connections: at once, before TLS, and where the PROXY protocol tells who it is, after that.
+    # Those that a leaving worker passes on were counted there.
+    tcp-request connection track-sc5 src,ipmask(32,64) table clients if { so_name @names } \
+!{ src,map_ip(@map_trusted) -m found }
+    tcp-request connection reject if { sc_conn_cur(5) gt @most }
+    tcp-request session track-sc5 src,ipmask(32,64) table clients if { so_name @names } \
+!{ src,map_ip(@map_trusted) -m found }
+    tcp-request session reject if { sc_conn_cur(5) gt @most }"""
+_CLIENTS: Final = """
+backend clients from tcp
+    # The connections that each client has open.
+    stick-table type ipv6 size 20k expire 1m store conn_cur"""
 _HOP: Final = """\
     http-request set-src req.hdr_ip(X-Forwarded-For,-@n) if trusted @known"""
 _KNOWN: Final = "{ req.hdr_ip(X-Forwarded-For,-@n) -m found }"
@@ -119,6 +132,7 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         "binds": "\n".join(f"    bind {bind}" for bind in binds),
         "proxy_protocol": _expected([each for each in listeners if not _is_split(each, spec)], values),
         "log_format": ACCESS_LOG if spec.access_log else ERRORS_LOG,
+        "crowd": _crowd(_direct_names(listeners, spec), spec, values),
         "default_status": spec.default_response.status,
         "https_port": _https_port(listeners),
         "hops": repeated(_HOP, [{"n": n, "known": _known(n)} for n in range(1, TRUSTED_HOPS + 1)]),
@@ -150,6 +164,7 @@ def tcp_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obje
     parts = {
         "bind": f"{_bind(listener, spec)} name {listener.name}",
         "proxy_protocol": _expected([listener], values),
+        "crowd": _crowd([listener.name], spec, values),
         "target": "\n".join(target),
         "successor": _successor(listener.name, "tcp", values),
     }
@@ -181,7 +196,7 @@ def _http_bind(listener: Listener, spec: GatewaySpec, values: Mapping[str, objec
 def _quic_bind(listener: Listener, spec: GatewaySpec) -> str:
     where = _bind(listener, spec)
     family = "quic6" if where.startswith("[") else "quic4"
-    return f"{family}@{where} name {listener.name} {_QUIC}"
+    return f"{family}@{where} name {_quic_name(listener)} {_QUIC}"
 
 
 def _is_split(listener: Listener, spec: GatewaySpec) -> bool:
@@ -191,14 +206,44 @@ def _is_split(listener: Listener, spec: GatewaySpec) -> bool:
     return listener.protocol == "HTTPS" and spec.acme is not None and spec.acme.challenge == "tls-alpn-01"
 
 
+def _hello_name(listener: Listener) -> str:
+    """The name of the socket that has a split listener's port."""
+    return f"{listener.name}-tls"
+
+
+def _quic_name(listener: Listener) -> str:
+    """The name of the socket for QUIC, which no connection over TCP has passed before."""
+    return f"{listener.name}-quic"
+
+
+def clients_section(spec: GatewaySpec) -> str:
+    """What counts the connections of each client; empty if there is no limit."""
+    return _CLIENTS if spec.max_connections_per_client else ""
+
+
+def _direct_names(listeners: Sequence[Listener], spec: GatewaySpec) -> list[str]:
+    """The names of those sockets of the frontend of HTTP that clients connect to."""
+    names = [listener.name for listener in listeners if not _is_split(listener, spec)]
+    return names + [_quic_name(listener) for listener in listeners if listener.http3]
+
+
+def _crowd(names: Sequence[str], spec: GatewaySpec, values: Mapping[str, object]) -> str:
+    """The limit for each client on sockets of these names."""
+    most = spec.max_connections_per_client
+    if most is None or not names:
+        return ""
+    return repeated(_CROWD, [{**values, "names": " ".join(names), "most": most}])
+
+
 def _tls_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, object]) -> str:
     """The frontend that tells ACME servers from other clients of an HTTPS listener."""
     own = {**values, "name": listener.name}
     parts = {
         "bind": _bind(listener, spec),
         "proxy_protocol": repeated(
-            _EXPECT, [{**own, "name": f"{listener.name}-tls"}] if listener.proxy_protocol else []
+            _EXPECT, [{**own, "name": _hello_name(listener)}] if listener.proxy_protocol else []
         ),
+        "crowd": _crowd([_hello_name(listener)], spec, values),
         "retries": TRIES,
         "servers": repeated(_TLS_SERVER, [{**own, "n": n} for n in range(1, SLOTS + 1)]),
     }

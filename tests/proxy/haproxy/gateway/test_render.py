@@ -112,6 +112,7 @@ def test_what_was_written_is_read_back() -> None:
         {"drain_seconds": 31.0},
         {"access_log": True},
         {"max_header_kib": 64},
+        {"max_connections_per_client": 100},
         {"drop_headers": ()},
     ],
     ids=lambda change: next(iter(change)),
