@@ -456,7 +456,10 @@ class GatewaySimulation(Simulation):
     def _do(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         ref = self._passing[-1]
         if name in ("withdraw", "tear_down"):
-            return function(*arguments, **named)
+            done = function(*arguments, **named)
+            for judge in self.judges.values() if named.get("volumes") else ():
+                judge.torn_down(arguments[0])
+            return done
         if ref.kind == VAULT_GATEWAY:
             for id in arguments[0] if name == "stop" else ():
                 self._let_stop(*self._looked_at[ref.name], id)

@@ -73,6 +73,10 @@ class Judge:
         """What was remembered of jobs is lost, so one whose container is gone as well may run again."""
         self._complete.clear()
 
+    def torn_down(self, project: str) -> None:
+        """While this pass goes on, another one has removed the volumes of a service, as its user asked."""
+        self._volumes = {volume for volume in self._volumes if not volume.startswith(f"{project}_")}
+
     # Around a plan
 
     def planned(self, assessment: Assessment, history: History, made: Plan) -> None:

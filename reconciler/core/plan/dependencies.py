@@ -74,7 +74,9 @@ def plan_dependencies(
     # The sessions of a proxy that does not answer are unknown; it is replaced before a dependency is changed.
     # Beyond the time for which requests can be held, waiting for a session costs all others.
     longest = min(stack.strategy.drain, stack.proxy.patience)
-    quiet = not assessment.silent and all(_is_quiet(member, longest) for member in members.values())
+    # A HAProxy that crashed serves again with what its file says, before a pass sees it.
+    written = assessment.observed.proxy.configured
+    quiet = not (assessment.silent or written) and all(_is_quiet(each, longest) for each in members.values())
     for workload in _in_order(stack):
         instances = assessment.of(workload)
         unmet = [name for name in workload.needs if name not in ready]
@@ -94,7 +96,7 @@ def plan_dependencies(
         changing = [i for i in instances if is_replaceable and (not i.current or i.is_detached)]
         if changing and web.isdisjoint(unmet):
             in_use = any(i.phase is Phase.READY or i.is_detached for i in changing)
-            if can_hold and in_use and workload.name in needed and (members or assessment.silent):
+            if can_hold and in_use and workload.name in needed and (members or written or assessment.silent):
                 hold = True
                 if not quiet:
                     continue
