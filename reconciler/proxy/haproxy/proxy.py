@@ -34,7 +34,7 @@ from reconciler.proxy.haproxy.files import (
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
 from reconciler.proxy.haproxy.socket import Master
-from reconciler.proxy.haproxy.stats import Process, as_worker
+from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 from reconciler.proxy.haproxy.values import check_options
 from reconciler.proxy.silence import Silence
 
@@ -90,9 +90,7 @@ class HAProxy:
             for container in containers
             if container.state is State.RUNNING and container.slot is not None
         }
-        serving = [worker for workers in found.values() for worker in workers or () if worker.serving]
-        names = frozenset(server.name for worker in serving for server in worker.servers)
-        successor = min((worker.info.uptime for worker in serving), default=float("inf"))
+        successor = last_successor(process for processes in found.values() for process in processes or ())
         silent = self._silence.of(stack.project, [id for id, workers in found.items() if workers is None])
         serves = {
             container.id: self._runtime(stack, container.slot or 0, SERVES_SECONDS).serves()
@@ -106,7 +104,7 @@ class HAProxy:
             configured=written.servers if written else {},
             weights=written.weights if written else {},
             instances=tuple(
-                _instance(id, workers, names, successor)
+                _instance(id, workers, successor)
                 if workers is not None
                 else ProxyInstance(id, answering=False, silent=silent[id], serves=serves[id])
                 for id, workers in found.items()
@@ -203,12 +201,10 @@ def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
         raise PermanentError(f"HAProxy cannot be configured for this: {error}") from error
 
 
-def _instance(
-    container: str, workers: tuple[Process, ...], serving: frozenset[str], successor: float
-) -> ProxyInstance:
+def _instance(container: str, workers: tuple[Process, ...], successor: float) -> ProxyInstance:
     return ProxyInstance(
         container=container,
         answering=True,
         structure=workers[0].info.structure,
-        workers=tuple(as_worker(worker, serving, successor) for worker in workers),
+        workers=tuple(as_worker(worker, successor) for worker in workers),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from operator import itemgetter
@@ -18,7 +18,7 @@ from typing import Final
 from reconciler.core.assess.observation import MAX_WEIGHT, Admin, ProxyWorker, Server
 from reconciler.proxy.errors import quoted
 
-__all__ = ["Info", "Process", "as_worker", "old_pids", "read_info", "read_servers"]
+__all__ = ["Info", "Process", "as_worker", "last_successor", "old_pids", "read_info", "read_servers"]
 
 _COLUMNS: Final = (
     "svname",
@@ -117,12 +117,16 @@ def _servers(answer: str) -> Iterator[Server]:
         yield _server(*pick(row))
 
 
-def as_worker(process: Process, serving: frozenset[str], successor: float) -> ProxyWorker:
+def last_successor(processes: Iterable[Process]) -> float:
+    """Seconds since the last of the workers that serve began to; infinity without one."""
+    return min((process.info.uptime for process in processes if process.serving), default=float("inf"))
+
+
+def as_worker(process: Process, successor: float) -> ProxyWorker:
     """The worker as a value of the core.
 
-    Of a leaving worker only the servers that still have a session are shown. Those that the serving workers
-    do not have (`serving` are the names of those that they have) are drained at least since the last of these took
-    over, `successor` seconds ago.
+    Of a leaving worker only the servers that still have a session are shown. It sent them requests until another one took
+    over, the last of those that serve `successor` seconds ago. Another HAProxy may have drained them long before.
     """
     if process.serving:
         return ProxyWorker(process.info.pid, current=True, servers=process.servers)
@@ -131,9 +135,7 @@ def as_worker(process: Process, serving: frozenset[str], successor: float) -> Pr
             server,
             admin=Admin.DRAIN,
             up=False,
-            since=server.since
-            if server.admin is Admin.DRAIN or server.name in serving
-            else min(server.since, successor),
+            since=server.since if server.admin is Admin.DRAIN else min(server.since, successor),
         )
         for server in process.servers
         if server.sessions

@@ -125,24 +125,22 @@ def worker(*servers: Server, serving: bool = False) -> Process:
 
 
 def test_a_serving_worker_shows_its_servers_as_they_are() -> None:
-    shown = as_worker(worker(server(), serving=True), frozenset(), successor=1.0)
+    shown = as_worker(worker(server(), serving=True), successor=1.0)
 
     assert (shown.current, shown.servers) == (True, (server(),))
 
 
 @pytest.mark.parametrize(
-    ("left", "serving", "since"),
+    ("left", "since"),
     [
-        # Its successor knows it too, and since when.
-        (server(sessions=2), {"a"}, 7.0),
-        # Dropped by the reload: drained since then, unless it was told so before.
-        (server(sessions=1), set(), 2.0),
-        (server(sessions=1, admin=Admin.DRAIN), set(), 7.0),
-        (server(sessions=1, since=1.0), set(), 1.0),
+        # It got requests until the reload, unless it was told to drain it before.
+        (server(sessions=1), 2.0),
+        (server(sessions=1, admin=Admin.DRAIN), 7.0),
+        (server(sessions=1, since=1.0), 1.0),
     ],
 )
-def test_a_leaving_worker_shows_what_it_has_left(left: Server, serving: set[str], since: float) -> None:
-    seen = as_worker(worker(left, server(name="b", sessions=0)), frozenset(serving), successor=2.0)
+def test_a_leaving_worker_shows_what_it_has_left(left: Server, since: float) -> None:
+    seen = as_worker(worker(left, server(name="b", sessions=0)), successor=2.0)
 
     assert not seen.current
     assert seen.servers == (server(sessions=left.sessions, admin=Admin.DRAIN, up=False, since=since),)

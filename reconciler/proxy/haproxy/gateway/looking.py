@@ -12,7 +12,7 @@ from reconciler.proxy.haproxy.gateway.access import Pool
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan
 from reconciler.proxy.haproxy.gateway.merged import merged
 from reconciler.proxy.haproxy.gateway.ways import Way
-from reconciler.proxy.haproxy.stats import Process, as_worker
+from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 
 __all__ = ["workers_of"]
 
@@ -31,20 +31,9 @@ def workers_of(
     """
     seen = {slot: _look(way, slot, runtime) for slot in way.slots}
     answering = [views for views in seen.values() if views is not None]
-    serving = {
-        pool: frozenset(
-            server.name
-            for views in answering
-            for process in views[pool]
-            if process.serving
-            for server in process.servers
-        )
-        for pool in way.every_pool
-    }
-    processes = (process for views in answering for process in next(iter(views.values())))
-    successor = min((each.info.uptime for each in processes if each.serving), default=float("inf"))
+    successor = last_successor(process for views in answering for process in next(iter(views.values())))
     return {
-        slot: None if views is None else tuple(_merged(way, views, ports, serving, successor))
+        slot: None if views is None else tuple(_merged(way, views, ports, successor))
         for slot, views in seen.items()
     }
 
@@ -64,12 +53,10 @@ def _who(processes: tuple[Process, ...]) -> tuple[tuple[int, bool], ...]:
     return tuple((process.info.pid, process.serving) for process in processes)
 
 
-def _merged(
-    way: Way, views: Views, ports: Ports, serving: Mapping[str, frozenset[str]], successor: float
-) -> Iterator[ProxyWorker]:
+def _merged(way: Way, views: Views, ports: Ports, successor: float) -> Iterator[ProxyWorker]:
     for number in range(len(next(iter(views.values())))):
         workers = {
-            pool: _in_plan(as_worker(views[pool][number], serving[pool], successor), port, ports)
+            pool: _in_plan(as_worker(views[pool][number], successor), port, ports)
             for pool, port in way.every_pool.items()
         }
         needed = [workers[pool] for pool in way.served]

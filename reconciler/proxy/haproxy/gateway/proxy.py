@@ -66,7 +66,7 @@ from reconciler.proxy.haproxy.gateway.tls_files import (
 )
 from reconciler.proxy.haproxy.gateway.wanted import WantedGateway, spare_pools, unneeded, want
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
-from reconciler.proxy.haproxy.stats import Process, as_worker
+from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 from reconciler.proxy.silence import Silence
 
 __all__ = ["HAProxyGateways", "Seen"]
@@ -349,10 +349,8 @@ def _instance(container: str, seen: Seen) -> ProxyInstance:
 
 
 def _as_workers(processes: Collection[Process]) -> tuple[ProxyWorker, ...]:
-    serving = [process for process in processes if process.serving]
-    names = frozenset(server.name for process in serving for server in process.servers)
-    successor = min((process.info.uptime for process in serving), default=float("inf"))
-    return tuple(as_worker(process, names, successor) for process in processes)
+    successor = last_successor(processes)
+    return tuple(as_worker(process, successor) for process in processes)
 
 
 @contextmanager
