@@ -30,7 +30,7 @@ from benchmarks.harness.crowd import Crowd, crowd
 from benchmarks.harness.lab import Lab
 from benchmarks.harness.pool import wait_until
 from benchmarks.harness.row import PERCENT, SECONDS, Goal, Row
-from reconciler.api import Status, parse
+from reconciler.api import Status, VaultService, parse
 from reconciler.cli.api_serving import serving_api
 from reconciler.store.base import Origin
 from reconciler.store.tokens import Tokens
@@ -85,8 +85,7 @@ def _times() -> Iterator[Row]:
 
 def _watched() -> Row:
     """What a controller at rest takes with watchers, and without the API."""
-    spec = {"plugin": "idle", "replicas": 1, "healthcheck": {"interval": "1m"}}
-    with crowd(RESTING, **spec) as services:
+    with crowd(RESTING, plugin="idle", replicas=1, healthcheck={"interval": "1m"}) as services:
         without = _share(services)
         port = free_port()
         services.stage.env["VAULT_API"] = f"127.0.0.1:{port}"
@@ -124,6 +123,7 @@ def _listens(url: str) -> bool:
 def _apply(application: Application, number: int) -> None:
     path = Path("bench.yaml")
     for manifest in parse(MANIFEST.format(number), path):
+        assert isinstance(manifest.resource, VaultService)
         application.objects.apply(manifest.resource, Origin("apply", "bench", path, 1))
 
 

@@ -123,6 +123,7 @@ class Town:
             engine=engine,
             proxy=proxy,
             build=_build,
+            rebuild=_build,
             journal=Journal(self._records, self._recorder),
             board=Board(Stopwatch(self._recorder), FRONT),
             now=self.now,
