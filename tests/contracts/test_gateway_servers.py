@@ -366,6 +366,27 @@ def test_a_pair_is_told_together_or_one_by_one(world: PoolsWorld) -> None:
     assert not world.members()["one"].enabled
 
 
+def test_a_replica_that_another_haproxy_drained_long_ago_had_requests_until_the_reload(
+    world: PoolsWorld,
+) -> None:
+    """One HAProxy could not be told, and its new worker read a file without the replica."""
+    world.route(PLAIN)
+    world.start(2, handover=1)
+    world.add(world.one)
+    session = world.request("/", 8)
+    world.until("it is answered", session.server)
+    (told,) = (slot for slot in (1, 2) if not world.pools(slot)["h001"]["one"].sessions)
+    world.configure()
+    world.drain(world.one, told)
+    world.until("it was long ago", lambda: world.pools(told)["h001"]["one"].since >= 3)
+    world.reload(3 - told)
+
+    member = world.members()["one"]
+    assert (member.draining, member.sessions) == (True, 1)
+    assert member.since < 3
+    assert session.whole()
+
+
 def test_one_that_leaves_takes_no_change_and_ends_with_its_last_session(world: PoolsWorld) -> None:
     world.route(PLAIN)
     world.add(world.one)
