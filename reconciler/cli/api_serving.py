@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.store.versions import Document
     from reconciler.wiring import Application
 
-__all__ = ["DIRECTORY", "Parts", "assemble", "serving_api"]
+__all__ = ["DIRECTORY", "Parts", "assemble", "observing", "serving_api", "tls_of"]
 
 DIRECTORY: Final = "api"
 """The directory of the certificates, in the state directory."""
@@ -62,14 +62,34 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def serving_api(
-    application: Application, listen: str, roots: tuple[Path, ...] = (), flags: ApiFlags | None = None
+    application: Application,
+    listen: str,
+    roots: tuple[Path, ...] = (),
+    flags: ApiFlags | None = None,
+    parts: Parts | None = None,
 ) -> Iterator[str]:
     """Serve the API on `listen` ("HOST:PORT") and yield its URL. Clients may name files below `roots` as settings; `flags`
-    says which of them there are besides those with tokens.
+    says which of them there are besides those with tokens. `parts` are those of `observing` where the page has them, too.
 
     Raises VaultError if that is not possible.
     """
     host, port = parse_listen(listen)
+    tls = tls_of(application, host, (flags.client_ca_file,) if flags and flags.client_ca_file else ())
+    with ExitStack() as opened:
+        parts = parts or opened.enter_context(observing(application, roots, flags))
+        server = opened.enter_context(Server(create_app(parts.api), host, port, tls, websockets=True))
+        try:
+            yield server.url
+        finally:
+            # First, because clients connect again as soon as their watch ends.
+            server.leave()
+            parts.api.bells.close()
+
+
+def tls_of(application: Application, host: str, others: tuple[Path, ...] = ()) -> Tls:
+    """The certificate of the state directory for a server on `host`, made if it is not there; `others` are authorities
+    of clients besides its own. Raises TemporaryError.
+    """
     state = application.options.state_dir
     try:
         serving.ensure(state / DIRECTORY, serving.host_names(host), utc_now())
@@ -77,33 +97,33 @@ def serving_api(
         raise TemporaryError(
             f"cannot write the certificate of the API into {state / DIRECTORY}: {error}"
         ) from error
-    others = (flags.client_ca_file,) if flags and flags.client_ca_file else ()
-    tls = Tls(
+    return Tls(
         state / DIRECTORY / serving.CERTIFICATE,
         state / DIRECTORY / serving.KEY,
         (state / DIRECTORY / serving.AUTHORITY, *others),
     )
+
+
+@contextmanager
+def observing(
+    application: Application, roots: tuple[Path, ...] = (), flags: ApiFlags | None = None
+) -> Iterator[Parts]:
+    """The parts of the API over a state directory, which is looked at until the block ends. Raises VaultError."""
     parts = assemble(application, roots, flags)
     stop = threading.Event()
     watching = [
         threading.Thread(target=parts.observer.keep_looking, args=(stop,), name="observer", daemon=True),
         threading.Thread(target=_keep_looking, args=(parts, stop), name="events", daemon=True),
     ]
+    for thread in watching:
+        thread.start()
     try:
-        with Server(create_app(parts.api), host, port, tls, websockets=True) as server:
-            for thread in watching:
-                thread.start()
-            try:
-                yield server.url
-            finally:
-                # First, because clients connect again as soon as their watch ends.
-                server.leave()
-                stop.set()
-                parts.api.running.end()
-                parts.api.bells.close()
-                for thread in watching:
-                    thread.join(STOP_SECONDS)
+        yield parts
     finally:
+        stop.set()
+        parts.api.running.end()
+        for thread in watching:
+            thread.join(STOP_SECONDS)
         parts.versions.close()
 
 

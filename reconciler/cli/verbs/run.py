@@ -46,6 +46,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
         ("vaultctl run", "only the manifests of `apply`"),
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
         ("vaultctl run --api 127.0.0.1:6443", "with the Kubernetes API; see `vaultctl kubeconfig`"),
+        ("vaultctl run --ui 127.0.0.1:8443", "with the page for browsers; see `vaultctl user set-password`"),
         (
             "vaultctl run --api 0.0.0.0:6443 --oidc-issuer-url https://id.example.org --oidc-client-id vault "
             "--oidc-groups-claim groups --grant edit=group:deployers",
@@ -69,6 +70,12 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     help="HOST:PORT of the Kubernetes API (HTTPS, with bearer tokens), which kubectl speaks; none by default.",
 )
 @api_options
+@click.option(
+    "--ui",
+    envvar="VAULT_UI",
+    show_envvar=True,
+    help="HOST:PORT of the page (HTTPS, with --tls-cert or a certificate of the state directory); none by default.",
+)
 @click.option(
     "--tls-cert",
     type=READABLE,
@@ -124,6 +131,7 @@ def command(
     listen: str,
     api: str | None,
     clients: ApiFlags,
+    ui: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     auth_file: Path | None,
@@ -173,13 +181,17 @@ def command(
                 webhook_secret=read_secret(git.webhook_secret_file) if git.webhook_secret_file else b"",
             )
             _log.info("metrics and health on %s", services.enter_context(web))
-        if api:
-            from reconciler.cli.api_serving import serving_api
+        if api or ui:
+            from reconciler.cli.api_serving import observing, serving_api
 
-            _log.info(
-                "Kubernetes API on %s",
-                services.enter_context(serving_api(application, api, git.secrets_dirs, clients)),
-            )
+            parts = services.enter_context(observing(application, git.secrets_dirs, clients))
+            if api:
+                served = serving_api(application, api, flags=clients, parts=parts)
+                _log.info("Kubernetes API on %s", services.enter_context(served))
+            if ui:
+                from reconciler.cli.ui_serving import serving_ui
+
+                _log.info("page on %s", services.enter_context(serving_ui(application, ui, parts, tls)))
         if notify_url_file:
             url = read_secret(notify_url_file).decode(errors="replace")
             application.keep_telling(application.notifier(url, notify), stop)

@@ -16,7 +16,7 @@ AUTHENTICATED: Final = "system:authenticated"
 RESERVED: Final = (GROUP_PREFIX, "system:")
 """Beginnings of names and groups that only this server gives."""
 
-Way = Literal["token", "certificate", "oidc"]
+Way = Literal["token", "certificate", "oidc", "password"]
 
 
 class RefusedError(Exception):
@@ -28,7 +28,8 @@ class Client:
     """Who asks. Without a role a client may only ask about itself.
 
     `credential` tells which one was used, and is no secret: the ID of a token, the serial number of a certificate, the
-    issuer of an OIDC token. `token` is the row of the state directory, if there is one; `until` ends the others.
+    issuer of an OIDC token, the beginning of the digest of a session of the page. `token` is the row of the state
+    directory, if there is one; `until` ends the others.
     """
 
     user: str

@@ -1,0 +1,76 @@
+"""The page of a controller: joins its HTTP server, the store and the journal that the Kubernetes API reads as well."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.cli.about import VERSION
+from reconciler.cli.api_serving import tls_of
+from reconciler.store.revision_key import ensure_key
+from reconciler.store.sessions import Sessions
+from reconciler.store.users import Users
+from reconciler.web.kube.watching import Bells
+from reconciler.web.server import Server, Tls, parse_listen
+from reconciler.web.ui.app import create_app
+from reconciler.web.ui.delay import Delays
+from reconciler.web.ui.live import Streams
+from reconciler.web.ui.pulse import Pulse
+from reconciler.web.ui.signing import Signing
+from reconciler.web.ui.site import Site
+from reconciler.web.ui.visitors import Visitors
+from reconciler.wiring import utc_now
+
+if TYPE_CHECKING:
+    from reconciler.cli.api_serving import Parts
+    from reconciler.wiring import Application
+
+__all__ = ["serving_ui", "site_of"]
+
+
+@contextmanager
+def serving_ui(application: Application, listen: str, parts: Parts, tls: Tls | None = None) -> Iterator[str]:
+    """Serve the page on `listen` ("HOST:PORT") and yield its URL; without `tls` the certificate is that of the state
+    directory. Raises VaultError if that is not possible.
+    """
+    host, port = parse_listen(listen)
+    site = site_of(application, parts)
+    silence = site.pulse.follow(parts.versions)
+    # Browsers would ask people for a certificate if it named authorities of clients.
+    tls = tls or _without_clients(tls_of(application, host))
+    try:
+        with Server(create_app(site), host, port, tls) as server:
+            try:
+                yield server.url
+            finally:
+                server.leave()
+                site.bells.close()
+    finally:
+        silence()
+
+
+def site_of(application: Application, parts: Parts) -> Site:
+    """The parts of the page over those of the API."""
+    state = application.options.state_dir
+    visitors = Visitors(Users(state, utc_now), Sessions(state, utc_now), Signing(ensure_key(state)), utc_now)
+    bells = Bells()
+    return Site(
+        application=application,
+        visitors=visitors,
+        delays=Delays(time.monotonic),
+        pulse=Pulse(VAULT_SERVICE.name, bells.ring),
+        bells=bells,
+        streams=Streams(),
+        audit=parts.api.audit,
+        now=utc_now,
+        version=VERSION,
+        host=os.uname().nodename,
+    )
+
+
+def _without_clients(tls: Tls) -> Tls:
+    return Tls(tls.certificate, tls.key)

@@ -1,0 +1,173 @@
+"""The ASGI application of the page: its addresses, who may see each, and the answers when something is wrong."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.app.finding import NotFoundError
+from reconciler.web.deadline import DeadlineMiddleware
+from reconciler.web.ui import live, login, overview
+from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
+from reconciler.web.ui.headers import HeadersMiddleware
+from reconciler.web.ui.rendering import STATIC, render
+from reconciler.web.ui.site import Asked, Handler, Site, is_allowed
+
+__all__ = ["create_app"]
+
+ANSWER_SECONDS: Final = 30.0
+STATIC_SECONDS: Final = 86400
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(site: Site) -> ASGIApp:
+    """The application."""
+
+    def open_to_all(handler: Callable[[Site, Request], Awaitable[Response]]) -> _Endpoint:
+        async def answer(request: Request) -> Response:
+            return await handler(site, request)
+
+        return answer
+
+    def seen(path: str, handler: Handler) -> Route:
+        """A page for each user."""
+        return Route(path, _guarded(site, handler, "get"), methods=["GET"])
+
+    def sent(path: str, handler: Handler, verb: str) -> Route:
+        """A form; the role of the user has to include `verb`."""
+        return Route(path, _guarded(site, handler, verb), methods=["POST"])
+
+    def streamed(path: str, render: Callable[[Site, Request], live.Render]) -> Route:
+        """The changes of a page."""
+        return Route(path, _following(site, render), methods=["GET"])
+
+    app = Starlette(
+        routes=[
+            Route("/login", open_to_all(login.login_form), methods=["GET"]),
+            Route("/login", open_to_all(login.log_in), methods=["POST"]),
+            Route("/static/{name}", _static, methods=["GET"]),
+            Route("/healthz", _healthy, methods=["GET"]),
+            sent("/logout", login.log_out, "get"),
+            sent("/logout-everywhere", login.log_out_everywhere, "get"),
+            seen("/", overview.overview),
+            streamed("/live/services", overview.changes),
+        ],
+        middleware=[Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS)],
+        exception_handlers={HTTPException: _http_error, Exception: _fail},
+        max_body_size=MAX_FORM,
+    )
+    # Outside, so that the answer to a defect has them as well.
+    return HeadersMiddleware(app)
+
+
+def _guarded(site: Site, handler: Handler, verb: str) -> _Endpoint:
+    """An endpoint for users who are logged in, with a role that includes `verb`, and with a token in each form."""
+
+    async def answer(request: Request) -> Response:
+        visitor = await to_thread.run_sync(lambda: site.visitors.who(request))
+        if visitor is None:
+            return _to_login(request)
+        asked = Asked(site, request, visitor)
+        if request.method == "POST":
+            try:
+                form = await read_form(request)
+            except FormError as error:
+                return _problem(asked, HTTPStatus.BAD_REQUEST, str(error))
+            if not site.visitors.has_token(visitor, form.get("token", "")):
+                return _problem(
+                    asked, HTTPStatus.FORBIDDEN, "the form is too old, or of another site: send it again"
+                )
+            asked = Asked(site, request, visitor, form)
+        if not is_allowed(asked, verb):
+            role = visitor.client.role
+            return _problem(asked, HTTPStatus.FORBIDDEN, f"your role is {role}, which does not include this")
+        return await to_thread.run_sync(lambda: _tried(handler, asked))
+
+    return answer
+
+
+def _following(site: Site, render: Callable[[Site, Request], live.Render]) -> _Endpoint:
+    async def answer(request: Request) -> Response:
+        visitor = await to_thread.run_sync(lambda: site.visitors.who(request))
+        if visitor is None:
+            return _to_login(request)
+        events = live.stream(
+            site.pulse,
+            site.bells,
+            live.number_of(request),
+            render(site, request),
+            lambda: site.visitors.is_there(visitor),
+        )
+        return live.answer(site.streams, visitor.client.user, events)
+
+    return answer
+
+
+def _tried(handler: Handler, asked: Asked) -> Response:
+    try:
+        return handler(asked)
+    except NotFoundError as error:
+        return _problem(asked, HTTPStatus.NOT_FOUND, str(error))
+    except TemporaryError as error:
+        return _problem(asked, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    except VaultError as error:
+        return _problem(asked, HTTPStatus.CONFLICT, str(error))
+
+
+def _problem(asked: Asked, status: HTTPStatus, message: str) -> Response:
+    hidden = asked.site.application.secrets.hide(message)
+    return asked.page("problem.html", status, title=status.phrase, message=hidden)
+
+
+def _to_login(request: Request) -> Response:
+    if request.headers.get("accept", "") == "text/event-stream":
+        return PlainTextResponse("log in first", HTTPStatus.UNAUTHORIZED)
+    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    goal = local_path(path) if request.method == "GET" else "/"
+    query = "" if goal == "/" else f"?{urlencode({'next': goal}, quote_via=quote)}"
+    return RedirectResponse(f"/login{query}", HTTPStatus.SEE_OTHER)
+
+
+async def _static(request: Request) -> Response:
+    found = STATIC.get(request.path_params["name"])
+    if found is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    content, type_ = found
+    # The address of each has a part of its digest.
+    headers = {"Content-Type": type_, "Cache-Control": f"private, max-age={STATIC_SECONDS}"}
+    return Response(content, headers=headers)
+
+
+async def _healthy(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return HTMLResponse(
+        render("plain.html", title=status.phrase, message="", host="", path=""), status, error.headers
+    )
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    message = "This is a defect of the controller; its log has the details."
+    return HTMLResponse(
+        render("plain.html", title="Something went wrong", message=message, host="", path=""), 500
+    )

@@ -1,0 +1,201 @@
+"""The first page: all services, those with a problem first. Filters and order are in its address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from reconciler.api.errors import VaultError
+from reconciler.api.kinds import VAULT_SERVICE, Ref
+from reconciler.app.documents import claimed, url
+from reconciler.app.finding import NotFoundError
+from reconciler.app.listing import list_objects, look_up
+from reconciler.controller.report.verdict import Verdict
+from reconciler.web.ui.rendering import render
+from reconciler.web.ui.site import Asked, Site
+
+if TYPE_CHECKING:
+    from metrics.snapshots import ServiceSnapshot
+    from reconciler.web.ui.live import Render
+
+__all__ = ["ORDERS", "STATES", "Row", "Selection", "changes", "overview", "rows_of", "selection_of"]
+
+STATES: Final[Mapping[str, str]] = {
+    Verdict.FAILED: "failed",
+    Verdict.MOVING: "changing",
+    Verdict.READY: "ready",
+    Verdict.IDLE: "suspended",
+}
+"""The states in the order in which people look for them, and their words."""
+ORDERS: Final = ("state", "name", "replicas", "age")
+_RANKS: Final = {state: rank for rank, state in enumerate(STATES)}
+LONGEST: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One service. `oldest` is when the oldest of its replicas was created, as the last pass has seen it."""
+
+    name: str
+    plugin: str
+    state: str
+    reason: str
+    message: str
+    serving: int
+    desired: int
+    updated: int
+    revision: str
+    commit: str
+    oldest: datetime | None
+    url: str
+    routes: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        """Its state in a word."""
+        return STATES[self.state]
+
+    @property
+    def lacks(self) -> bool:
+        """Whether fewer replicas serve than are wanted."""
+        return self.serving < self.desired
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which services are shown, and in which order."""
+
+    text: str = ""
+    state: str = ""
+    order: str = "state"
+    down: bool = False
+
+    def shows(self, row: Row) -> bool:
+        """Whether a service is shown."""
+        words = f"{row.name} {row.plugin} {' '.join(row.routes)}".lower()
+        return (not self.state or row.state == self.state) and self.text.lower() in words
+
+    def sorted(self, rows: Sequence[Row]) -> list[Row]:
+        """Services in the order."""
+        keys = {
+            "state": lambda row: (_RANKS[row.state], not row.lacks, row.name),
+            "name": lambda row: (row.name,),
+            "replicas": lambda row: (row.serving, row.desired, row.name),
+            "age": lambda row: (row.oldest is None, -row.oldest.timestamp() if row.oldest else 0.0, row.name),
+        }
+        return sorted(rows, key=keys[self.order], reverse=self.down)
+
+    def address(self, **changes: str) -> str:
+        """The query of an address that shows this with another filter or order."""
+        now = {"q": self.text, "state": self.state, "sort": self.order, "down": "1" if self.down else ""}
+        kept = {
+            key: value
+            for key, value in {**now, **changes}.items()
+            if value and (key, value) != ("sort", "state")
+        }
+        return f"?{urlencode(kept)}" if kept else "?"
+
+    def turned(self, order: str) -> str:
+        """The address of another order, or of the other direction of this one."""
+        turns = order == self.order and not self.down
+        return self.address(sort=order, down="1" if turns else "")
+
+
+def selection_of(query: Mapping[str, str]) -> Selection:
+    """The selection of an address; what it does not know is left out."""
+    state, order = query.get("state", ""), query.get("sort", "state")
+    return Selection(
+        query.get("q", "")[:LONGEST],
+        state if state in STATES else "",
+        order if order in ORDERS else "state",
+        query.get("down", "") == "1",
+    )
+
+
+def overview(asked: Asked) -> Response:
+    """The page."""
+    site, selection = asked.site, selection_of(asked.request.query_params)
+    number = site.pulse.number
+    rows = rows_of(site)
+    shown = selection.sorted([row for row in rows if selection.shows(row)])
+    counts = {state: sum(row.state == state for row in rows) for state in STATES}
+    return asked.page(
+        "overview.html",
+        rows=shown,
+        total=len(rows),
+        counts=counts,
+        states=STATES,
+        selection=selection,
+        orders=ORDERS,
+        live=f"/live/services{selection.address(since=str(number))}",
+    )
+
+
+def changes(site: Site, request: Request) -> Render:
+    """Renders the rows that have changed; one that is not shown any more is removed."""
+    selection = selection_of(request.query_params)
+
+    def parts(names: tuple[str, ...] | None) -> list[dict[str, Any]]:
+        rows = {row.name: row for row in rows_of(site, names)}
+        found: list[dict[str, Any]] = []
+        for name in rows if names is None else names:
+            row = rows.get(name)
+            is_shown = row is not None and selection.shows(row)
+            html = render("_row.html", row=row, now=site.now()) if is_shown else None
+            found.append({"id": f"service-{name}", "html": html, "into": "rows"})
+        return found
+
+    return parts
+
+
+def rows_of(site: Site, names: Sequence[str] | None = None) -> list[Row]:
+    """The rows of all services, or of those of these that there are."""
+    application = site.application
+    snapshots = {each.name: each for each in application.board.snapshots()}
+    found: list[Row] = []
+    for name in application.object_views.names() if names is None else names:
+        row = _row(site, name, snapshots.get(name))
+        if row is not None:
+            found.append(row)
+    return found
+
+
+def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
+    application = site.application
+    try:
+        seen = look_up(application.object_views, [name], [Ref(VAULT_SERVICE, name)])
+        lines = list_objects(list(seen.values()), application.history)
+    except NotFoundError:
+        return None
+    except VaultError as error:
+        return _unreadable(name, str(error))
+    if not lines:
+        return None
+    (line,) = lines
+    stored, status, summary = line.stored, line.status, line.summary
+    counts = status.replicas
+    return Row(
+        name=name,
+        plugin=stored.resource.spec.plugin,
+        state=summary.verdict,
+        reason=summary.reason,
+        message=summary.message,
+        serving=counts.serving,
+        desired=counts.desired,
+        updated=counts.updated,
+        revision=status.revision or "",
+        commit=stored.origin.commit.rpartition(":")[2][:12],
+        oldest=snapshot.oldest_replica_created if snapshot else None,
+        url=url(stored.resource),
+        routes=claimed(stored.resource),
+    )
+
+
+def _unreadable(name: str, problem: str) -> Row:
+    return Row(name, "", Verdict.FAILED, "ObjectUnreadable", problem, 0, 0, 0, "", "", None, "", ())

@@ -1,0 +1,98 @@
+"""What the page is made of, and what each of its handlers gets and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from reconciler.web.kube.access import may
+from reconciler.web.ui.rendering import render
+
+if TYPE_CHECKING:
+    from reconciler.web.kube.watching import Bells
+    from reconciler.web.ui.delay import Delays
+    from reconciler.web.ui.live import Streams
+    from reconciler.web.ui.pulse import Pulse
+    from reconciler.web.ui.visitors import Visitor, Visitors
+    from reconciler.wiring import Application
+
+__all__ = ["Asked", "Site", "is_allowed"]
+
+SERVICES: Final = "vaultservices"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `host` is the machine's name."""
+
+    application: Application
+    visitors: Visitors
+    delays: Delays
+    pulse: Pulse
+    bells: Bells
+    streams: Streams
+    audit: Callable[[Mapping[str, Any]], None]
+    now: Callable[[], datetime]
+    version: str
+    host: str
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request of a user who is logged in; `form` are the fields of a form whose token was checked."""
+
+    site: Site
+    request: Request
+    visitor: Visitor
+    form: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name in the path."""
+        return str(self.request.path_params["name"])
+
+    def page(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+        """The page of a template."""
+        return HTMLResponse(render(template, **self.common, **values), status)
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """What each template knows."""
+        client = self.visitor.client
+        return {
+            "user": client.user,
+            "role": client.role,
+            "may_edit": is_allowed(self, "update"),
+            "token": self.visitor.token,
+            "host": self.site.host,
+            "version": self.site.version,
+            "now": self.site.now(),
+            "path": self.request.url.path,
+        }
+
+    def go(self, path: str) -> Response:
+        """Lead the browser to another page."""
+        return RedirectResponse(path, HTTPStatus.SEE_OTHER)
+
+
+def is_allowed(asked: Asked, verb: str, part: str = "") -> bool:
+    """Whether the role of the user includes this, by the rules of the Kubernetes API."""
+    return may(asked.visitor.client.role, verb, "pods" if part else SERVICES, part)
+
+
+def audited(
+    site: Site, request: Request, who: Mapping[str, str], what: Mapping[str, Any], *, stage: str
+) -> None:
+    """Write a line of the audit log; it has the fields of those of the Kubernetes API."""
+    client = request.client.host if request.client else ""
+    site.audit({"time": site.now().isoformat(), **who, "client": client, **what, "stage": stage})
+
+
+Handler = Callable[[Asked], Response]
+Handlers = Sequence[tuple[str, Handler]]

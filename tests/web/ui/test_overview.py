@@ -1,0 +1,169 @@
+"""The list of services: what is shown, in which order, and what an open page is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import Any
+
+import pytest
+
+from reconciler.api import Condition, Status
+from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.api.status import ReplicaCounts
+from reconciler.web.ui import live, overview
+from reconciler.web.ui.overview import Row, Selection, selection_of
+from tests.web.ui.people import House
+
+SERVICE = """\
+apiVersion: vault.internal/v1alpha1
+kind: VaultService
+metadata: {{name: {name}}}
+spec: {{plugin: whoami, ports: {{http: {port}}}}}
+"""
+
+
+def put(home: House, name: str, port: int, ready: str = "True", serving: int = 1) -> None:
+    home.apply(SERVICE.format(name=name, port=port))
+    reason = "Serving" if ready == "True" else "Progressing"
+    conditions = [_condition(home, "Ready", ready, reason, "so it is")]
+    if ready == "False":
+        conditions.append(_condition(home, "Stalled", "True", "Crashing", "<b>dies</b>"))
+    counts = {"desired": 1, "current": 1, "updated": 1, "ready": serving, "serving": serving}
+    home.application.objects.put_status(
+        name,
+        Status(observed_generation=1, conditions=tuple(conditions), replicas=ReplicaCounts(**counts)),
+    )
+
+
+def _condition(home: House, kind: Any, status: Any, reason: str, message: str) -> Condition:
+    return Condition(
+        type=kind,
+        status=status,
+        reason=reason,
+        message=message,
+        last_transition_time=home.site.now(),
+        observed_generation=1,
+    )
+
+
+def names(text: str) -> list[str]:
+    return re.findall(r'<tr id="service-([^"]+)"', text)
+
+
+@pytest.fixture
+def three(home: House) -> House:
+    put(home, "alpha", 8101)
+    put(home, "broken", 8102, ready="False", serving=0)
+    put(home, "changing", 8103, ready="Unknown", serving=0)
+    return home
+
+
+def test_problems_come_first_and_filters_are_in_the_address(three: House) -> None:
+    browser = three.browser("view")
+    assert names(browser.get("/").text) == ["broken", "changing", "alpha"]
+    assert names(browser.get("/?sort=name").text) == ["alpha", "broken", "changing"]
+    assert names(browser.get("/?sort=name&down=1").text) == ["changing", "broken", "alpha"]
+    assert names(browser.get("/?state=failed").text) == ["broken"]
+    assert names(browser.get("/?q=ALPH").text) == ["alpha"]
+    # What it does not know changes nothing.
+    assert names(browser.get("/?state=x&sort=y&down=z").text) == ["broken", "changing", "alpha"]
+    assert "&lt;b&gt;dies&lt;/b&gt;" in browser.get("/").text
+
+
+def test_the_first_page_teaches_the_first_command(home: House) -> None:
+    text = home.browser("view").get("/").text
+    assert "vaultctl apply -f files.yaml" in text
+    assert "No service matches" not in text
+
+
+def test_an_address_says_what_is_shown() -> None:
+    assert selection_of({"q": "x" * 1000}).text == "x" * 200
+    assert Selection("a b", "failed", "age", True).address() == "?q=a+b&state=failed&sort=age&down=1"
+    assert Selection(order="name").turned("name") == "?sort=name&down=1"
+    assert Selection(order="name", down=True).turned("name") == "?sort=name"
+    assert Selection().address() == "?"
+
+
+def test_the_oldest_replica_is_first_by_age(three: House) -> None:
+    now = three.site.now()
+    rows = [Row(str(age), "", "ready", "", "", 1, 1, 1, "", "", age, "", ()) for age in (None, now)]
+    assert [row.oldest for row in Selection(order="age").sorted(rows)] == [now, None]
+
+
+def parts(home: House, number: int, query: str = "") -> tuple[int, list[dict[str, Any]]]:
+    at, changed = home.site.pulse.since(number)
+    request: Any = type("Request", (), {"query_params": dict(re.findall(r"(\w+)=(\w+)", query))})
+    return at, overview.changes(home.site, request)(changed)
+
+
+def test_an_open_page_is_sent_what_has_changed_and_no_more(three: House) -> None:
+    silence = three.site.pulse.follow(three.parts.versions)
+    three.parts.observer.look_everywhere([VAULT_SERVICE])
+    number, everything = parts(three, -1)
+    assert sorted(each["id"] for each in everything) == [
+        "service-alpha",
+        "service-broken",
+        "service-changing",
+    ]
+    put(three, "alpha", 8101, ready="False", serving=0)
+    three.parts.observer.look_everywhere([VAULT_SERVICE])
+    number, changed = parts(three, number)
+    assert [each["id"] for each in changed] == ["service-alpha"]
+    assert "failed" in changed[0]["html"]
+    put(three, "alpha", 8101)
+    three.parts.observer.look_everywhere([VAULT_SERVICE])
+    # It is not one of those that this page shows any more.
+    assert parts(three, number, "state=failed")[1] == [{"id": "service-alpha", "html": None, "into": "rows"}]
+    three.application.objects.remove("broken")
+    three.parts.observer.look_everywhere([VAULT_SERVICE])
+    assert {"id": "service-broken", "html": None, "into": "rows"} in parts(three, number)[1]
+    silence()
+
+
+def test_a_number_of_a_former_controller_gets_everything(three: House) -> None:
+    assert three.site.pulse.since(5)[1] is None
+    assert three.site.pulse.since(three.site.pulse.number + 1)[1] is None
+    assert three.site.pulse.since(three.site.pulse.number)[1] == ()
+
+
+def test_a_stream_ends_with_its_session(three: House) -> None:
+    lasts = [True]
+
+    async def run() -> list[bytes]:
+        found = []
+        events = live.stream(
+            three.site.pulse, three.site.bells, -1, overview.changes(three.site, _request()), lambda: lasts[0]
+        )
+        async for each in events:
+            found.append(each)
+            if len(found) == 2:
+                lasts[0] = False
+                three.site.pulse.touch("alpha")
+        return found
+
+    start, first, end = asyncio.run(run())
+    assert start == b"retry: 1000\n\n"
+    data = [json.loads(line[6:]) for line in first.decode().splitlines() if line.startswith("data: ")]
+    assert len(data) == 3
+    assert end == b"event: end\ndata: {}\n\n"
+
+
+def test_a_stream_is_only_for_those_who_are_logged_in(three: House) -> None:
+    answer = three.browser().get("/live/services", headers={"accept": "text/event-stream"})
+    assert answer.status_code == 401
+
+
+def test_a_user_has_a_limited_number_of_open_pages() -> None:
+    streams = live.Streams(most=3, most_of_one=2)
+    with streams.one_of("a"), streams.one_of("a"):
+        assert not streams.has_room("a")
+        assert streams.has_room("b")
+        with streams.one_of("b"):
+            assert not streams.has_room("c")
+    assert streams.has_room("a")
+
+
+def _request() -> Any:
+    return type("Request", (), {"query_params": {}})
