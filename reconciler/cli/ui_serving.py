@@ -20,6 +20,7 @@ from reconciler.web.ui.app import create_app
 from reconciler.web.ui.delay import Delays
 from reconciler.web.ui.live import Streams
 from reconciler.web.ui.pulse import Pulse
+from reconciler.web.ui.scene import Stage
 from reconciler.web.ui.signing import Signing
 from reconciler.web.ui.site import Site
 from reconciler.web.ui.visitors import Visitors
@@ -40,6 +41,7 @@ def serving_ui(application: Application, listen: str, parts: Parts, tls: Tls | N
     host, port = parse_listen(listen)
     site = site_of(application, parts)
     silence = site.pulse.follow(parts.versions)
+    application.board.tell(site.stage.saw)
     # Browsers would ask people for a certificate if it named authorities of clients.
     tls = tls or _without_clients(tls_of(application, host))
     try:
@@ -51,6 +53,7 @@ def serving_ui(application: Application, listen: str, parts: Parts, tls: Tls | N
                 site.bells.close()
     finally:
         silence()
+        application.board.silence(site.stage.saw)
 
 
 def site_of(application: Application, parts: Parts) -> Site:
@@ -58,11 +61,13 @@ def site_of(application: Application, parts: Parts) -> Site:
     state = application.options.state_dir
     visitors = Visitors(Users(state, utc_now), Sessions(state, utc_now), Signing(ensure_key(state)), utc_now)
     bells = Bells()
+    pulse = Pulse(VAULT_SERVICE.name, bells.ring)
     return Site(
         application=application,
         visitors=visitors,
         delays=Delays(time.monotonic),
-        pulse=Pulse(VAULT_SERVICE.name, bells.ring),
+        pulse=pulse,
+        stage=Stage(application.secrets.hide, pulse.touch),
         bells=bells,
         streams=Streams(),
         audit=parts.api.audit,

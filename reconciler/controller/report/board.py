@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -36,6 +36,17 @@ class Board:
         self._front = front
         self._snapshots: dict[str, ServiceSnapshot] = {}
         self._exporters: dict[str, tuple[Exporter, ...]] = {}
+        self._listeners: list[Callable[[str, Preview | None], None]] = []
+
+    def tell(self, listener: Callable[[str, Preview | None], None]) -> None:
+        """Call `listener` after each observation of a service, with None when the last one no longer holds. It has to
+        return at once, and raises nothing.
+        """
+        self._listeners.append(listener)
+
+    def silence(self, listener: Callable[[str, Preview | None], None]) -> None:
+        """Call it no more."""
+        self._listeners.remove(listener)
 
     def snapshots(self) -> tuple[ServiceSnapshot, ...]:
         """The last snapshot of every service."""
@@ -70,6 +81,7 @@ class Board:
         settled = reconciling is not None and reconciling.status == "False"
         self._stopwatch.saw(stored.name, assessment.replicas, settled=settled, now=assessment.now)
         self._stopwatch.slept(stored.name, stack, assessment)
+        self._tell(stored.name, preview)
 
     def waits(self, stored: StoredObject, status: Status) -> None:
         """A pass could not or should not observe; the last observation is kept."""
@@ -80,12 +92,18 @@ class Board:
                 before, conditions=entry.conditions, generation=entry.generation, suspended=entry.suspended
             )
         self._snapshots[stored.name] = entry
+        self._tell(stored.name, None)
 
     def forget(self, name: str) -> None:
         """A service was deleted: remove its series."""
         self._snapshots.pop(name, None)
         self._exporters.pop(name, None)
         self._stopwatch.forget(name)
+        self._tell(name, None)
+
+    def _tell(self, name: str, preview: Preview | None) -> None:
+        for listener in self._listeners:
+            listener(name, preview)
 
 
 def exporters(front: FrontDoor, stack: Stack, observed: Observation) -> tuple[Exporter, ...]:

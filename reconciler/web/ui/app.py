@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.deadline import DeadlineMiddleware
-from reconciler.web.ui import live, login, overview
+from reconciler.web.ui import live, login, overview, service
 from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
 from reconciler.web.ui.headers import HeadersMiddleware
 from reconciler.web.ui.rendering import STATIC, render
@@ -66,12 +66,16 @@ def create_app(site: Site) -> ASGIApp:
             sent("/logout", login.log_out, "get"),
             sent("/logout-everywhere", login.log_out_everywhere, "get"),
             seen("/", overview.overview),
+            seen("/service/{name}", service.service),
+            seen("/service/{name}/difference", service.difference),
             streamed("/live/services", overview.changes),
+            streamed("/live/service/{name}", service.changes),
         ],
         middleware=[Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS)],
         exception_handlers={HTTPException: _http_error, Exception: _fail},
         max_body_size=MAX_FORM,
     )
+    app.router.redirect_slashes = False
     # Outside, so that the answer to a defect has them as well.
     return HeadersMiddleware(app)
 

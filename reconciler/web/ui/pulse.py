@@ -5,13 +5,16 @@ Changes come from the journal of the store and from the passes of the controller
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from reconciler.app.cluster.events import KIND as EVENT
+
 if TYPE_CHECKING:
-    from reconciler.store.versions import Versions
+    from reconciler.store.versions import Document, Versions
 
 __all__ = ["Pulse"]
 
@@ -50,11 +53,20 @@ class Pulse:
                 at[0] = versions.number if not changes else changes[-1].number
             if changes is None:
                 self._touch(versions.names(self._kind))
-            elif names := {each.document.name for each in changes if each.document.kind == self._kind}:
+            elif names := {name for each in changes if (name := self._subject(each.document))}:
                 self._touch(names)
 
         versions.tell(heard)
         return lambda: versions.silence(heard)
+
+    def _subject(self, document: Document) -> str:
+        """The service that a document is about; "" if it is about another thing."""
+        if document.kind == self._kind:
+            return document.name
+        if document.kind != EVENT:
+            return ""
+        about = json.loads(document.text)["involvedObject"]
+        return str(about["name"]) if about.get("kind") == self._kind else ""
 
     def _touch(self, names: Iterable[str]) -> None:
         with self._lock:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.web.ui.delay import Delays
     from reconciler.web.ui.live import Streams
     from reconciler.web.ui.pulse import Pulse
+    from reconciler.web.ui.scene import Stage
     from reconciler.web.ui.visitors import Visitor, Visitors
     from reconciler.wiring import Application
 
@@ -29,12 +30,15 @@ SERVICES: Final = "vaultservices"
 
 @dataclass(frozen=True)
 class Site:
-    """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `host` is the machine's name."""
+    """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `stage` has what passes have seen,
+    and `host` is the machine's name.
+    """
 
     application: Application
     visitors: Visitors
     delays: Delays
     pulse: Pulse
+    stage: Stage
     bells: Bells
     streams: Streams
     audit: Callable[[Mapping[str, Any]], None]
@@ -57,9 +61,9 @@ class Asked:
         """The name in the path."""
         return str(self.request.path_params["name"])
 
-    def page(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> Response:
+    def page(self, template: str, code: int = HTTPStatus.OK, **values: Any) -> Response:
         """The page of a template."""
-        return HTMLResponse(render(template, **self.common, **values), status)
+        return HTMLResponse(render(template, **self.common, **values), code)
 
     @property
     def common(self) -> dict[str, Any]:

@@ -16,6 +16,9 @@ from starlette.types import ASGIApp
 from reconciler.api import parse
 from reconciler.cli.api_serving import Parts, assemble
 from reconciler.cli.ui_serving import site_of
+from reconciler.core.assess.observation import EngineObservation
+from reconciler.core.desired.stack import Stack
+from reconciler.engines.errors import EngineError
 from reconciler.store.base import Origin
 from reconciler.store.tokens import Role
 from reconciler.web.ui.app import create_app
@@ -26,6 +29,13 @@ from tests.web.kube.instances import FakeEngine, FakeInstances
 
 PASSWORD = "correct horse battery"
 _TOKEN = re.compile(r'name="token" value="([^"]+)"')
+
+
+class AbsentEngine(FakeEngine):
+    """One that does not answer."""
+
+    def observe(self, stack: Stack) -> EngineObservation:
+        raise EngineError("the engine does not answer")
 
 
 @dataclass
@@ -44,7 +54,7 @@ class Browser:
     def __init__(self, app: ASGIApp, address: str = "192.0.2.7") -> None:
         self.app = app
         self.cookies = httpx.Cookies()
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(address, 50000))
+        self._transport = httpx.ASGITransport(app, raise_app_exceptions=True, client=(address, 50000))
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:
@@ -113,7 +123,7 @@ def house(state: Path, engine: Any = None) -> Iterator[House]:
     """A page until the block ends."""
     state.mkdir(mode=0o711, exist_ok=True)
     application = wire(Options(state_dir=state))
-    application.__dict__["engine"] = engine or FakeEngine(FakeInstances())
+    application.__dict__["engine"] = engine or AbsentEngine(FakeInstances())
     parts, clock = assemble(application), Clock()
     site = replace(site_of(application, parts), delays=Delays(clock))
     for role in ("view", "edit", "admin"):

@@ -36,6 +36,8 @@
     show(holder.content);
     if (old) {
       const held = old.contains(document.activeElement) ? document.activeElement.id || document.activeElement.getAttribute("href") : null;
+      const opened = old.querySelectorAll("details");
+      fresh.querySelectorAll("details").forEach((each, index) => { each.open = opened[index]?.open ?? false; });
       old.replaceWith(fresh);
       if (held) (document.getElementById(held) ?? fresh.querySelector(`[href="${CSS.escape(held)}"]`))?.focus();
     } else if (into) {
