@@ -36,6 +36,7 @@ __all__ = [
     "stop",
     "suspend",
     "undo",
+    "value_of",
 ]
 
 REPLICAS: Final = "vault.internal/replicas"
@@ -55,6 +56,17 @@ class Change:
 
     fields: Mapping[str, Scalar]
     subject: Callable[[Mapping[str, Any]], str]
+
+
+def value_of(field: str, text: str) -> Scalar:
+    """The value of a field that a user has typed. Settings and images are text by definition; everywhere else it is read
+    as in a manifest. Raises VaultError for what is no name of a field.
+    """
+    from reconciler.api.yaml_loader import plain_scalar
+
+    if not all(field.split(".")):
+        raise VaultError(f"{field!r} is no field; write, for example, env.LOG_LEVEL")
+    return text if field.startswith(("env.", "images.")) else plain_scalar(text)
 
 
 def assign(name: str, fields: Mapping[str, Scalar]) -> Change:

@@ -51,7 +51,8 @@ class Edited:
     """The result of a change.
 
     `difference` is empty when the fields had these values already. `commit` is its hash and `branch` where it is;
-    both are empty outside of Git. `path` is the file that was changed outside of Git.
+    both are empty outside of Git. `path` is the file that was changed outside of Git. `made` has the texts
+    of a dry run.
     """
 
     stored: StoredObject[Any]
@@ -61,6 +62,7 @@ class Edited:
     commit: str = ""
     subject: str = ""
     pushed: bool = False
+    made: Edit | None = None
 
 
 def edit(objects: Objects, stored: StoredObject[Any], change: Change, how: How, now: datetime) -> Edited:
@@ -110,7 +112,7 @@ def _carry_out(
     shown = made.path.name if place.tree is None else str(made.path.relative_to(place.tree.root))
     difference = made.diff(shown) if made.is_change else ""
     if how.dry_run or not difference:
-        return Edited(stored, difference)
+        return Edited(stored, difference, made=made)
     done = _write_down(stored, made, difference, subject(made), how, place)
     if stored.origin.kind == "apply":
         apply(objects, made.manifest.resource, stored.origin, now)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.app.acting import Editor
 from reconciler.cli.about import VERSION
 from reconciler.cli.api_serving import tls_of
 from reconciler.store.revision_key import ensure_key
@@ -27,6 +28,7 @@ from reconciler.web.ui.visitors import Visitors
 from reconciler.wiring import utc_now
 
 if TYPE_CHECKING:
+    from reconciler.app.places import Credentials
     from reconciler.cli.api_serving import Parts
     from reconciler.wiring import Application
 
@@ -34,12 +36,22 @@ __all__ = ["serving_ui", "site_of"]
 
 
 @contextmanager
-def serving_ui(application: Application, listen: str, parts: Parts, tls: Tls | None = None) -> Iterator[str]:
+def serving_ui(
+    application: Application,
+    listen: str,
+    parts: Parts,
+    tls: Tls | None = None,
+    credentials: Credentials | None = None,
+    *,
+    signed: bool = False,
+) -> Iterator[str]:
     """Serve the page on `listen` ("HOST:PORT") and yield its URL; without `tls` the certificate is that of the state
-    directory. Raises VaultError if that is not possible.
+    directory. Changes of what is in Git are pushed with `credentials`, unless only signed commits are followed.
+
+    Raises VaultError if that is not possible.
     """
     host, port = parse_listen(listen)
-    site = site_of(application, parts)
+    site = site_of(application, parts, credentials, signed=signed)
     silence = site.pulse.follow(parts.versions)
     application.board.tell(site.stage.saw)
     # Browsers would ask people for a certificate if it named authorities of clients.
@@ -56,7 +68,9 @@ def serving_ui(application: Application, listen: str, parts: Parts, tls: Tls | N
         application.board.silence(site.stage.saw)
 
 
-def site_of(application: Application, parts: Parts) -> Site:
+def site_of(
+    application: Application, parts: Parts, credentials: Credentials | None = None, *, signed: bool = False
+) -> Site:
     """The parts of the page over those of the API."""
     state = application.options.state_dir
     visitors = Visitors(Users(state, utc_now), Sessions(state, utc_now), Signing(ensure_key(state)), utc_now)
@@ -70,6 +84,7 @@ def site_of(application: Application, parts: Parts) -> Site:
         stage=Stage(application.secrets.hide, pulse.touch),
         bells=bells,
         streams=Streams(),
+        editor=Editor(application, state, os.environ, utc_now, credentials, signed),
         audit=parts.api.audit,
         now=utc_now,
         version=VERSION,

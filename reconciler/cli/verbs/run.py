@@ -191,7 +191,10 @@ def command(
             if ui:
                 from reconciler.cli.ui_serving import serving_ui
 
-                _log.info("page on %s", services.enter_context(serving_ui(application, ui, parts, tls)))
+                page = serving_ui(
+                    application, ui, parts, tls, _credentials(git), signed=git.verify_signatures
+                )
+                _log.info("page on %s", services.enter_context(page))
         if notify_url_file:
             url = read_secret(notify_url_file).decode(errors="replace")
             application.keep_telling(application.notifier(url, notify), stop)

@@ -47,10 +47,9 @@ def command(session: Session, name: str, assignments: Sequence[str], flags: Edit
 
 
 def _assignment(text: str) -> tuple[str, Scalar]:
-    from reconciler.api.yaml_loader import plain_scalar
+    from reconciler.app.changes import value_of
 
     field, equals, value = text.partition("=")
     if not equals or not all(field.split(".")):
         raise click.UsageError(f"{text!r} is no FIELD=VALUE; write, for example, env.LOG_LEVEL=debug")
-    # Settings and images are text by definition; everywhere else a value is read as in a manifest.
-    return field, value if field.startswith(("env.", "images.")) else plain_scalar(value)
+    return field, value_of(field, value)

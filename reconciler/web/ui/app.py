@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.deadline import DeadlineMiddleware
-from reconciler.web.ui import live, login, overview, service
+from reconciler.web.ui import acting, live, login, overview, service
 from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
 from reconciler.web.ui.headers import HeadersMiddleware
 from reconciler.web.ui.rendering import STATIC, render
@@ -45,15 +45,15 @@ def create_app(site: Site) -> ASGIApp:
 
         return answer
 
-    def seen(path: str, handler: Handler) -> Route:
-        """A page for each user."""
-        return Route(path, _guarded(site, handler, "get"), methods=["GET"])
+    def seen(path: str, handler: Handler, verb: str = "get") -> Route:
+        """A page; the role of the user has to include `verb`."""
+        return Route(path, _guarded(site, handler, verb), methods=["GET"])
 
     def sent(path: str, handler: Handler, verb: str) -> Route:
         """A form; the role of the user has to include `verb`."""
         return Route(path, _guarded(site, handler, verb), methods=["POST"])
 
-    def streamed(path: str, render: Callable[[Site, Request], live.Render]) -> Route:
+    def streamed(path: str, render: Callable[[Asked], live.Render]) -> Route:
         """The changes of a page."""
         return Route(path, _following(site, render), methods=["GET"])
 
@@ -68,6 +68,10 @@ def create_app(site: Site) -> ASGIApp:
             seen("/", overview.overview),
             seen("/service/{name}", service.service),
             seen("/service/{name}/difference", service.difference),
+            seen("/service/{name}/do/{action}", acting.action_form, "patch"),
+            sent("/service/{name}/do/{action}", acting.act, "patch"),
+            seen("/service/{name}/delete", acting.delete_form, "delete"),
+            sent("/service/{name}/delete", acting.delete, "delete"),
             streamed("/live/services", overview.changes),
             streamed("/live/service/{name}", service.changes),
         ],
@@ -106,7 +110,7 @@ def _guarded(site: Site, handler: Handler, verb: str) -> _Endpoint:
     return answer
 
 
-def _following(site: Site, render: Callable[[Site, Request], live.Render]) -> _Endpoint:
+def _following(site: Site, render: Callable[[Asked], live.Render]) -> _Endpoint:
     async def answer(request: Request) -> Response:
         visitor = await to_thread.run_sync(lambda: site.visitors.who(request))
         if visitor is None:
@@ -115,7 +119,7 @@ def _following(site: Site, render: Callable[[Site, Request], live.Render]) -> _E
             site.pulse,
             site.bells,
             live.number_of(request),
-            render(site, request),
+            render(Asked(site, request, visitor)),
             lambda: site.visitors.is_there(visitor),
         )
         return live.answer(site.streams, visitor.client.user, events)

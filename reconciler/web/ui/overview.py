@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
@@ -137,9 +136,9 @@ def overview(asked: Asked) -> Response:
     )
 
 
-def changes(site: Site, request: Request) -> Render:
+def changes(asked: Asked) -> Render:
     """Renders the rows that have changed; one that is not shown any more is removed."""
-    selection = selection_of(request.query_params)
+    site, selection = asked.site, selection_of(asked.request.query_params)
 
     def parts(names: tuple[str, ...] | None) -> list[dict[str, Any]]:
         rows = {row.name: row for row in rows_of(site, names)}

@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.requests import Request
 from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
@@ -16,10 +15,11 @@ from reconciler.app.documents import claimed, url
 from reconciler.app.finding import NotFoundError, legible
 from reconciler.app.revisions import changed_fields, flat, redacted
 from reconciler.controller.report.verdict import summarize
+from reconciler.web.ui.actions import ACTIONS
 from reconciler.web.ui.overview import STATES
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.scene import Scene, scene_of
-from reconciler.web.ui.site import Asked, Site
+from reconciler.web.ui.site import Asked, Site, is_allowed
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
@@ -69,19 +69,19 @@ def service(asked: Asked) -> Response:
         "service.html",
         name=stored.name,
         live=f"/live/service/{stored.name}?since={number}",
-        **_values(site, stored),
+        **_values(asked, stored),
     )
 
 
-def changes(site: Site, request: Request) -> Render:
+def changes(asked: Asked) -> Render:
     """Renders the parts of the page that differ from what was sent before."""
-    name, sent = str(request.path_params["name"]), dict[str, str]()
+    site, name, sent = asked.site, asked.name, dict[str, str]()
 
     def parts(names: tuple[str, ...] | None) -> list[dict[str, Any]]:
         if names is not None and name not in names:
             return []
         try:
-            values = _values(site, stored_service(site, name))
+            values = _values(asked, stored_service(site, name))
         except NotFoundError:
             return [{"id": part, "html": None, "into": ""} for part in PARTS[1:]] + [
                 {"id": PARTS[0], "html": render("_service_gone.html", name=name[:80]), "into": ""}
@@ -130,8 +130,9 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
-def _values(site: Site, stored: StoredObject[Any]) -> dict[str, Any]:
-    application = site.application
+def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
+    site, application = asked.site, asked.site.application
+    may_edit = is_allowed(asked, "patch")
     status = application.objects.status(stored.name)
     summary = summarize(stored, status)
     scene, unseen = _scene(site, stored)
@@ -149,6 +150,8 @@ def _values(site: Site, stored: StoredObject[Any]) -> dict[str, Any]:
         "url": url(stored.resource),
         "routes": claimed(stored.resource),
         "spec": _spec(stored),
+        "may_act": may_edit,
+        "actions": [(key, each.title) for key, each in ACTIONS.items() if may_edit and each.fits(stored)],
     }
 
 

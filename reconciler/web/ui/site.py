@@ -15,6 +15,7 @@ from reconciler.web.kube.access import may
 from reconciler.web.ui.rendering import render
 
 if TYPE_CHECKING:
+    from reconciler.app.acting import Editor
     from reconciler.web.kube.watching import Bells
     from reconciler.web.ui.delay import Delays
     from reconciler.web.ui.live import Streams
@@ -41,6 +42,7 @@ class Site:
     stage: Stage
     bells: Bells
     streams: Streams
+    editor: Editor
     audit: Callable[[Mapping[str, Any]], None]
     now: Callable[[], datetime]
     version: str
@@ -72,7 +74,6 @@ class Asked:
         return {
             "user": client.user,
             "role": client.role,
-            "may_edit": is_allowed(self, "update"),
             "token": self.visitor.token,
             "host": self.site.host,
             "version": self.site.version,

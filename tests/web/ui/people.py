@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -20,10 +21,13 @@ from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Stack
 from reconciler.engines.errors import EngineError
 from reconciler.store.base import Origin
+from reconciler.store.sessions import Session
 from reconciler.store.tokens import Role
+from reconciler.web.kube.clients.client import Client
 from reconciler.web.ui.app import create_app
 from reconciler.web.ui.delay import Delays
-from reconciler.web.ui.site import Site
+from reconciler.web.ui.site import Asked, Site
+from reconciler.web.ui.visitors import Visitor
 from reconciler.wiring import Application, Options, wire
 from tests.web.kube.instances import FakeEngine, FakeInstances
 
@@ -116,6 +120,13 @@ class House:
             resource = manifest.resource
             objects = self.application.objects.of(resource.of_kind)
             objects.apply(resource, Origin(origin, f"{origin}-place", path, manifest.line))  # type: ignore[arg-type]
+
+
+def asked_by(home: House, role: Role = "view", **request: Any) -> Asked:
+    """A request with these attributes, for what renders a part of a page."""
+    client = Client(role, (), role, "password", "")
+    visitor = Visitor(client, Session("id", role, "", home.site.now().isoformat(), ""), "token")
+    return Asked(home.site, SimpleNamespace(**request), visitor)  # type: ignore[arg-type]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.api.status import ReplicaCounts
 from reconciler.web.ui import live, overview
 from reconciler.web.ui.overview import Row, Selection, selection_of
-from tests.web.ui.people import House
+from tests.web.ui.people import House, asked_by
 
 SERVICE = """\
 apiVersion: vault.internal/v1alpha1
@@ -94,8 +94,8 @@ def test_the_oldest_replica_is_first_by_age(three: House) -> None:
 
 def parts(home: House, number: int, query: str = "") -> tuple[int, list[dict[str, Any]]]:
     at, changed = home.site.pulse.since(number)
-    request: Any = type("Request", (), {"query_params": dict(re.findall(r"(\w+)=(\w+)", query))})
-    return at, overview.changes(home.site, request)(changed)
+    asked = asked_by(home, query_params=dict(re.findall(r"(\w+)=(\w+)", query)))
+    return at, overview.changes(asked)(changed)
 
 
 def test_an_open_page_is_sent_what_has_changed_and_no_more(three: House) -> None:
@@ -134,7 +134,11 @@ def test_a_stream_ends_with_its_session(three: House) -> None:
     async def run() -> list[bytes]:
         found = []
         events = live.stream(
-            three.site.pulse, three.site.bells, -1, overview.changes(three.site, _request()), lambda: lasts[0]
+            three.site.pulse,
+            three.site.bells,
+            -1,
+            overview.changes(asked_by(three, query_params={})),
+            lambda: lasts[0],
         )
         async for each in events:
             found.append(each)
@@ -163,7 +167,3 @@ def test_a_user_has_a_limited_number_of_open_pages() -> None:
         with streams.one_of("b"):
             assert not streams.has_room("c")
     assert streams.has_room("a")
-
-
-def _request() -> Any:
-    return type("Request", (), {"query_params": {}})

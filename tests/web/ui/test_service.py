@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,7 @@ from reconciler.core.plan.preview import Preview
 from reconciler.web.ui import service
 from reconciler.web.ui.scene import Scene, Stage, scene_of
 from tests.controller.worlds import MemoryWorld
-from tests.web.ui.people import House
+from tests.web.ui.people import House, asked_by
 from tests.web.ui.test_overview import put
 
 
@@ -98,8 +97,7 @@ def test_texts_of_a_pass_have_no_secret() -> None:
 
 def test_an_open_page_is_sent_only_the_parts_that_differ(home: House, rollout: list[Scene]) -> None:
     put(home, "files", 8110)
-    request: Any = type("Request", (), {"path_params": {"name": "files"}})
-    render = service.changes(home.site, request)
+    render = service.changes(asked_by(home, path_params={"name": "files"}))
     home.site.stage._scenes["files"] = rollout[0]
     assert [each["id"] for each in render(None)] == ["now", "told", "history"]
     assert render(("other",)) == []
