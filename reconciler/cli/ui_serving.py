@@ -85,6 +85,7 @@ def site_of(
         bells=bells,
         streams=Streams(),
         editor=Editor(application, state, os.environ, utc_now, credentials, signed),
+        running=parts.api.running,
         audit=parts.api.audit,
         now=utc_now,
         version=VERSION,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -20,7 +21,7 @@ from starlette.types import ASGIApp
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.deadline import DeadlineMiddleware
-from reconciler.web.ui import acting, live, login, overview, service
+from reconciler.web.ui import acting, live, login, logs, overview, service
 from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
 from reconciler.web.ui.headers import HeadersMiddleware
 from reconciler.web.ui.rendering import STATIC, render
@@ -53,9 +54,9 @@ def create_app(site: Site) -> ASGIApp:
         """A form; the role of the user has to include `verb`."""
         return Route(path, _guarded(site, handler, verb), methods=["POST"])
 
-    def streamed(path: str, render: Callable[[Asked], live.Render]) -> Route:
-        """The changes of a page."""
-        return Route(path, _following(site, render), methods=["GET"])
+    def streamed(path: str, events: Callable[[Asked], AsyncIterator[bytes]]) -> Route:
+        """What comes as it happens."""
+        return Route(path, _following(site, events), methods=["GET"])
 
     app = Starlette(
         routes=[
@@ -72,8 +73,10 @@ def create_app(site: Site) -> ASGIApp:
             sent("/service/{name}/do/{action}", acting.act, "patch"),
             seen("/service/{name}/delete", acting.delete_form, "delete"),
             sent("/service/{name}/delete", acting.delete, "delete"),
-            streamed("/live/services", overview.changes),
-            streamed("/live/service/{name}", service.changes),
+            Route("/service/{name}/logs", _known(site, logs.log_page), methods=["GET"]),
+            streamed("/live/services", _of(overview.changes)),
+            streamed("/live/service/{name}", _of(service.changes)),
+            streamed("/live/logs/{name}", logs.log_stream),
         ],
         middleware=[Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS)],
         exception_handlers={HTTPException: _http_error, Exception: _fail},
@@ -110,32 +113,54 @@ def _guarded(site: Site, handler: Handler, verb: str) -> _Endpoint:
     return answer
 
 
-def _following(site: Site, render: Callable[[Asked], live.Render]) -> _Endpoint:
+def _following(site: Site, events: Callable[[Asked], AsyncIterator[bytes]]) -> _Endpoint:
+    async def answer(asked: Asked) -> Response:
+        return live.answer(site.streams, asked.visitor.client.user, events(asked))
+
+    return _known(site, answer)
+
+
+def _known(site: Site, handler: Callable[[Asked], Awaitable[Response]]) -> _Endpoint:
+    """An endpoint for users who are logged in, whose handler waits for other things than the disk."""
+
     async def answer(request: Request) -> Response:
         visitor = await to_thread.run_sync(lambda: site.visitors.who(request))
         if visitor is None:
             return _to_login(request)
-        events = live.stream(
-            site.pulse,
-            site.bells,
-            live.number_of(request),
-            render(Asked(site, request, visitor)),
-            lambda: site.visitors.is_there(visitor),
-        )
-        return live.answer(site.streams, visitor.client.user, events)
+        asked = Asked(site, request, visitor)
+        try:
+            return await handler(asked)
+        except VaultError as error:
+            return _answer_to(error, asked)
 
     return answer
+
+
+def _of(render: Callable[[Asked], live.Render]) -> Callable[[Asked], AsyncIterator[bytes]]:
+    """The changes of a page as events."""
+
+    def events(asked: Asked) -> AsyncIterator[bytes]:
+        site = asked.site
+        may_go_on = partial(site.visitors.is_there, asked.visitor)
+        return live.stream(site.pulse, site.bells, live.number_of(asked.request), render(asked), may_go_on)
+
+    return events
 
 
 def _tried(handler: Handler, asked: Asked) -> Response:
     try:
         return handler(asked)
-    except NotFoundError as error:
-        return _problem(asked, HTTPStatus.NOT_FOUND, str(error))
-    except TemporaryError as error:
-        return _problem(asked, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
     except VaultError as error:
-        return _problem(asked, HTTPStatus.CONFLICT, str(error))
+        return _answer_to(error, asked)
+
+
+def _answer_to(error: VaultError, asked: Asked) -> Response:
+    match error:
+        case NotFoundError():
+            return _problem(asked, HTTPStatus.NOT_FOUND, str(error))
+        case TemporaryError():
+            return _problem(asked, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+    return _problem(asked, HTTPStatus.CONFLICT, str(error))
 
 
 def _problem(asked: Asked, status: HTTPStatus, message: str) -> Response:

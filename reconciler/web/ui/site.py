@@ -16,6 +16,7 @@ from reconciler.web.ui.rendering import render
 
 if TYPE_CHECKING:
     from reconciler.app.acting import Editor
+    from reconciler.app.cluster.running import Running
     from reconciler.web.kube.watching import Bells
     from reconciler.web.ui.delay import Delays
     from reconciler.web.ui.live import Streams
@@ -43,6 +44,7 @@ class Site:
     bells: Bells
     streams: Streams
     editor: Editor
+    running: Running
     audit: Callable[[Mapping[str, Any]], None]
     now: Callable[[], datetime]
     version: str
