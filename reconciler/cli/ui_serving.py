@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -30,7 +30,7 @@ from reconciler.wiring import utc_now
 if TYPE_CHECKING:
     from reconciler.app.places import Credentials
     from reconciler.cli.api_serving import Parts
-    from reconciler.wiring import Application
+    from reconciler.wiring import Application, GitFollow
 
 __all__ = ["serving_ui", "site_of"]
 
@@ -44,14 +44,16 @@ def serving_ui(
     credentials: Credentials | None = None,
     *,
     signed: bool = False,
+    followed: Sequence[GitFollow] = (),
 ) -> Iterator[str]:
     """Serve the page on `listen` ("HOST:PORT") and yield its URL; without `tls` the certificate is that of the state
-    directory. Changes of what is in Git are pushed with `credentials`, unless only signed commits are followed.
+    directory. Changes of what is in Git are pushed with `credentials`, unless only signed commits are followed; `followed`
+    are the branches of the controller.
 
     Raises VaultError if that is not possible.
     """
     host, port = parse_listen(listen)
-    site = site_of(application, parts, credentials, signed=signed)
+    site = site_of(application, parts, credentials, signed=signed, followed=followed)
     silence = site.pulse.follow(parts.versions)
     application.board.tell(site.stage.saw)
     # Browsers would ask people for a certificate if it named authorities of clients.
@@ -69,7 +71,12 @@ def serving_ui(
 
 
 def site_of(
-    application: Application, parts: Parts, credentials: Credentials | None = None, *, signed: bool = False
+    application: Application,
+    parts: Parts,
+    credentials: Credentials | None = None,
+    *,
+    signed: bool = False,
+    followed: Sequence[GitFollow] = (),
 ) -> Site:
     """The parts of the page over those of the API."""
     state = application.options.state_dir
@@ -86,6 +93,7 @@ def site_of(
         streams=Streams(),
         editor=Editor(application, state, os.environ, utc_now, credentials, signed),
         running=parts.api.running,
+        followed=followed,
         audit=parts.api.audit,
         now=utc_now,
         version=VERSION,

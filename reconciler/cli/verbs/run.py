@@ -191,8 +191,9 @@ def command(
             if ui:
                 from reconciler.cli.ui_serving import serving_ui
 
+                signed = git.verify_signatures
                 page = serving_ui(
-                    application, ui, parts, tls, _credentials(git), signed=git.verify_signatures
+                    application, ui, parts, tls, _credentials(git), signed=signed, followed=followed
                 )
                 _log.info("page on %s", services.enter_context(page))
         if notify_url_file:

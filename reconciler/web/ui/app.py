@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.deadline import DeadlineMiddleware
-from reconciler.web.ui import acting, live, login, logs, overview, service
+from reconciler.web.ui import acting, live, login, logs, machine, overview, service
 from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
 from reconciler.web.ui.headers import HeadersMiddleware
 from reconciler.web.ui.rendering import STATIC, render
@@ -67,6 +67,8 @@ def create_app(site: Site) -> ASGIApp:
             sent("/logout", login.log_out, "get"),
             sent("/logout-everywhere", login.log_out_everywhere, "get"),
             seen("/", overview.overview),
+            seen("/routes", machine.route_page),
+            seen("/host", machine.host_page),
             seen("/service/{name}", service.service),
             seen("/service/{name}/difference", service.difference),
             seen("/service/{name}/do/{action}", acting.action_form, "patch"),

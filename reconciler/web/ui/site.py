@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.web.ui.pulse import Pulse
     from reconciler.web.ui.scene import Stage
     from reconciler.web.ui.visitors import Visitor, Visitors
-    from reconciler.wiring import Application
+    from reconciler.wiring import Application, GitFollow
 
 __all__ = ["Asked", "Site", "is_allowed"]
 
@@ -33,7 +33,7 @@ SERVICES: Final = "vaultservices"
 @dataclass(frozen=True)
 class Site:
     """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `stage` has what passes have seen,
-    and `host` is the machine's name.
+    and `host` is the machine's name; `followed` are the branches of the controller.
     """
 
     application: Application
@@ -45,6 +45,7 @@ class Site:
     streams: Streams
     editor: Editor
     running: Running
+    followed: Sequence[GitFollow]
     audit: Callable[[Mapping[str, Any]], None]
     now: Callable[[], datetime]
     version: str
