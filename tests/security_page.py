@@ -50,6 +50,9 @@ SURFACES: Final = (
     ("The keys of an OIDC issuer", "web/kube/clients/test_issuer_keys.py"),
     ("Client certificates", "web/kube/clients/test_certificates.py"),
     ("Users and groups of other authorities", "web/kube/clients/test_grants.py"),
+    ("Login and sessions of the page", "web/ui/test_login.py"),
+    ("Actions of the page", "web/ui/test_acting.py"),
+    ("The page in a browser", "web/ui/test_chromium.py"),
 )
 """Title and test file; the name of each test in it says what was tried and what came of it."""
 

@@ -81,7 +81,7 @@ def create_app(site: Site) -> ASGIApp:
             streamed("/live/logs/{name}", logs.log_stream),
         ],
         middleware=[Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS)],
-        exception_handlers={HTTPException: _http_error, Exception: _fail},
+        exception_handlers={HTTPException: _http_error, VaultError: _unusable, Exception: _fail},
         max_body_size=MAX_FORM,
     )
     app.router.redirect_slashes = False
@@ -199,6 +199,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return HTMLResponse(
         render("plain.html", title=status.phrase, message="", host="", path=""), status, error.headers
     )
+
+
+async def _unusable(request: Request, error: Exception) -> Response:
+    """The state directory cannot be read or written, so that it is not known who asks."""
+    assert isinstance(error, VaultError)
+    text = render("plain.html", title="Not now", message=str(error), host="", path="")
+    return HTMLResponse(text, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 async def _fail(request: Request, error: Exception) -> Response:

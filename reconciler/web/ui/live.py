@@ -106,7 +106,8 @@ async def stream(
                 except VaultError as error:
                     _log.warning("the page cannot show a change: %s", error)
                     parts = []
-                yield b"".join(event("part", part, at) for part in parts) or event("nothing", {}, at)
+                if parts:
+                    yield b"".join(event("part", part, at) for part in parts)
             number = at
             try:
                 async with asyncio.timeout_at(look_at):

@@ -11,11 +11,9 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
-from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.documents import claimed, url
-from reconciler.app.finding import NotFoundError
-from reconciler.app.listing import list_objects, look_up
-from reconciler.controller.report.verdict import Verdict
+from reconciler.controller.report.verdict import Verdict, summarize
+from reconciler.store.base import readable
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.site import Asked, Site
 
@@ -166,18 +164,15 @@ def rows_of(site: Site, names: Sequence[str] | None = None) -> list[Row]:
 
 
 def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
-    application = site.application
+    views = site.application.object_views
     try:
-        seen = look_up(application.object_views, [name], [Ref(VAULT_SERVICE, name)])
-        lines = list_objects(list(seen.values()), application.history)
-    except NotFoundError:
-        return None
+        stored = readable(views, name)
+        status = views.status(name)
     except VaultError as error:
         return _unreadable(name, str(error))
-    if not lines:
+    if stored is None:
         return None
-    (line,) = lines
-    stored, status, summary = line.stored, line.status, line.summary
+    summary = summarize(stored, status)
     counts = status.replicas
     return Row(
         name=name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "Part", "Scene", "Stage", "Step", "scene_of"]
 
 Hide = Callable[[str], str]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,12 @@ class Stage:
 
     def saw(self, name: str, preview: Preview | None) -> None:
         """A pass has observed a service; None: it has not, and what was seen before may no longer be so."""
-        scene = None if preview is None else scene_of(preview, lambda text: self._hide(text, name))
+        try:
+            scene = None if preview is None else scene_of(preview, lambda text: self._hide(text, name))
+        except Exception:
+            # It is called by a pass, which no defect of the page may end.
+            _log.exception("the page cannot show what a pass has seen of %s", name)
+            scene = None
         with self._lock:
             is_news = scene != self._scenes.get(name)
             if scene is None:

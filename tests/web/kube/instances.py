@@ -106,7 +106,7 @@ class FakeInstances:
         self.asked.append(options)
         self.open_logs += 1
         try:
-            for line in self.lines:
+            for line in self.lines if options.tail != 0 else ():
                 yield line
             if options.follow:
                 await asyncio.Event().wait()

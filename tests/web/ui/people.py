@@ -19,6 +19,7 @@ from reconciler.cli.api_serving import Parts, assemble
 from reconciler.cli.ui_serving import site_of
 from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Stack
+from reconciler.engines.base import EngineInfo
 from reconciler.engines.errors import EngineError
 from reconciler.store.base import Origin
 from reconciler.store.sessions import Session
@@ -39,6 +40,9 @@ class AbsentEngine(FakeEngine):
     """One that does not answer."""
 
     def observe(self, stack: Stack) -> EngineObservation:
+        raise EngineError("the engine does not answer")
+
+    def info(self) -> EngineInfo:
         raise EngineError("the engine does not answer")
 
 
@@ -114,12 +118,16 @@ class House:
 
     def apply(self, text: str, origin: str = "apply", path: Path | None = None) -> None:
         """Store manifests as `vaultctl apply` or a source does."""
-        path = path or self.state.parent / "manifest.yaml"
-        path.write_text(text, encoding="utf-8")
-        for manifest in parse(text, path):
-            resource = manifest.resource
-            objects = self.application.objects.of(resource.of_kind)
-            objects.apply(resource, Origin(origin, f"{origin}-place", path, manifest.line))  # type: ignore[arg-type]
+        store(self.application, text, origin, path=path or self.state.parent / "manifest.yaml")
+
+
+def store(application: Application, text: str, origin: str = "apply", *, path: Path) -> None:
+    """Write manifests to a file, and store them as `vaultctl apply` or a source does."""
+    path.write_text(text, encoding="utf-8")
+    for manifest in parse(text, path):
+        resource = manifest.resource
+        objects = application.objects.of(resource.of_kind)
+        objects.apply(resource, Origin(origin, f"{origin}-place", path, manifest.line))  # type: ignore[arg-type]
 
 
 def asked_by(home: House, role: Role = "view", **request: Any) -> Asked:

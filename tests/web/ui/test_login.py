@@ -203,3 +203,10 @@ def test_without_users_the_form_says_how_to_make_one(home: House) -> None:
     for role in ("view", "edit", "admin"):
         home.site.visitors.users.remove(role)
     assert "vaultctl user set-password NAME" in home.browser().get("/login").text
+
+
+def test_no_login_is_done_that_the_audit_log_cannot_have(home: House) -> None:
+    (home.state / "audit.jsonl").mkdir()
+    browser = home.browser()
+    assert browser.log_in("admin").status_code == 503
+    assert SESSION not in browser.cookies

@@ -57,15 +57,21 @@
   };
 
   let again = 1000;
+  let source = null;
+  let last = "";
   const follow = (address) => {
     const banner = document.getElementById("connection");
-    const source = new EventSource(address);
+    source?.close();
+    source = new EventSource(last ? address.replace(/since=\d+/, `since=${last}`) : address);
     source.onopen = () => { banner.hidden = true; again = 1000; };
-    source.addEventListener("part", (event) => later(JSON.parse(event.data)));
+    source.addEventListener("part", (event) => {
+      last = event.lastEventId || last;
+      later(JSON.parse(event.data));
+    });
     source.addEventListener("end", () => { source.close(); location.reload(); });
     source.onerror = () => {
       banner.hidden = false;
-      if (source.readyState !== EventSource.CLOSED) return;
+      if (source.readyState !== EventSource.CLOSED || document.visibilityState !== "visible") return;
       // An answer that is no stream: the session is over, or too many pages are open.
       setTimeout(async () => {
         try {
@@ -84,5 +90,13 @@
   grow();
   setInterval(grow, 1000);
   const address = document.body.dataset.live;
-  if (address) follow(address);
+  // A tab that is not seen keeps no connection: browsers have few for one host.
+  const look = () => {
+    if (document.visibilityState === "visible") follow(address);
+    else source?.close();
+  };
+  if (address) {
+    document.addEventListener("visibilitychange", look);
+    look();
+  }
 })();
