@@ -18,7 +18,7 @@ from tests.e2e.waiting import PATIENCE
 from tests.web.ui.chromium import chromium, log_in, opened
 from tests.web.ui.people import PASSWORD
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 RECORD: Final = """() => {
   window.lives = {};
