@@ -7,10 +7,10 @@ WORKERS ?= 3
 # Test inputs from outside of the project, each with its expected result.
 CASES ?= ../shared/cases
 
-.PHONY: help venv engine images demo test zero-loss simulate fuzz chaos cases mutants sbom docs lint bench soak clean
+.PHONY: help venv engine images demo test zero-loss catalogue simulate fuzz chaos cases mutants sbom docs lint bench soak clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: ## Create .venv from the locked requirements, with vaultctl
 	@scripts/venv
@@ -30,6 +30,9 @@ test: venv engine images ## Run every test, including those on the real engine (
 
 zero-loss: venv engine images ## Try every change under load, and all that takes turns in `make test`
 	@EVERY_WAY=1 $(VENV)/pytest -m "promise or turns" tests/e2e
+
+catalogue: venv engine images ## Run every application of the catalogue on the engine, 20 minutes (ONLY="miniflux or ntfy")
+	@EVERY_WAY=1 $(VENV)/pytest $(if $(ONLY),-k "$(ONLY)") tests/catalogue
 
 simulate: venv ## Run 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)

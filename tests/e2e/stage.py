@@ -85,6 +85,7 @@ class Stage:
     env: dict[str, str] = field(default_factory=dict)
     gateway: str = ""
     gateway_spec: dict[str, Any] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.state.mkdir()
@@ -135,7 +136,7 @@ class Stage:
         self.spec = _merged(self._common(), _merged(self.spec, spec))
         if "routes" in self.spec:
             self.spec.pop("route", None)
-        self.write_manifest("VaultService", self.name, self.spec)
+        self.write_manifest("VaultService", self.name, self.spec, self.annotations)
 
     def write_gateway(self, **spec: Any) -> None:
         """Change fields of the gateway's spec and write its manifest."""
@@ -153,12 +154,14 @@ class Stage:
             return False
         return (ready.status, ready.observed_generation) == ("True", stored.generation)
 
-    def write_manifest(self, kind: str, name: str, spec: Mapping[str, Any]) -> None:
+    def write_manifest(
+        self, kind: str, name: str, spec: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+    ) -> None:
         """Write the manifest of any object."""
         document = {
             "apiVersion": "vault.internal/v1alpha1",
             "kind": kind,
-            "metadata": {"name": name},
+            "metadata": {"name": name, **({"annotations": dict(annotations)} if annotations else {})},
             "spec": dict(spec),
         }
         path = self.manifests / f"{name}.yaml"
@@ -365,14 +368,20 @@ class Stage:
 
 
 @contextmanager
-def staged(*, routed: bool = False, gateway: Mapping[str, Any] | None = None, **spec: Any) -> Iterator[Stage]:
+def staged(
+    *,
+    routed: bool = False,
+    gateway: Mapping[str, Any] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    **spec: Any,
+) -> Iterator[Stage]:
     """A stage whose containers, networks and volumes are removed afterwards, whatever happened. `routed`: the service is
-    behind a gateway, whose manifest says `gateway` besides.
+    behind a gateway, whose manifest says `gateway` besides. `annotations` are those of the service.
     """
     # Short, because the path of a UNIX socket may have no more than 107 characters.
     root = Path(tempfile.mkdtemp(prefix="vr-"))
     name = f"g-{secrets.token_hex(4)}" if routed else ""
-    stage = Stage(root, gateway=name, gateway_spec=dict(gateway or {}))
+    stage = Stage(root, gateway=name, gateway_spec=dict(gateway or {}), annotations=dict(annotations or {}))
     try:
         stage.write(**spec)
         yield stage

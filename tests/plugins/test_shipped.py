@@ -6,31 +6,34 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.catalogue.applications import applications
 from vault_plugins import PluginSettingError
 from vault_plugins.lint import lint, readme_of
 from vault_plugins.registry import discover
 
 SNAPSHOTS = sorted((Path(__file__).parent / "fragments").glob("*.yaml"))
 SECRETS = {"PAPERLESS_SECRET_KEY": "s3cret", "PAPERLESS_DBPASS": "pa$$word"}
+SETTINGS = {slug: {**each.settings} for slug, each in applications().items()} | {"paperless": SECRETS}
+"""What plugins require."""
 SHIPPED = tuple(discover([]).plugins)
 
 
 @pytest.mark.parametrize("path", SNAPSHOTS, ids=lambda path: path.stem)
 def test_fragment(path: Path) -> None:
-    """The first document is the settings, the second the fragment that they come to."""
+    """The first document is the settings, the second the fragment that they come to. A file is named SLUG or SLUG+CASE."""
     settings, expected = yaml.safe_load_all(path.read_text())
-    plugin = discover([]).get(path.stem.partition("-")[0]).create()
+    plugin = discover([]).get(path.stem.partition("+")[0]).create()
     assert plugin.build_compose(settings) == expected
 
 
 def test_every_shipped_plugin_has_a_snapshot() -> None:
-    assert {path.stem.partition("-")[0] for path in SNAPSHOTS} == set(SHIPPED)
+    assert {path.stem.partition("+")[0] for path in SNAPSHOTS} == set(SHIPPED)
 
 
 @pytest.mark.parametrize("slug", SHIPPED)
 def test_the_lint_has_nothing_to_say(slug: str) -> None:
     loaded = discover([]).get(slug)
-    assert lint(loaded, SECRETS, readme_of(loaded)) == ()
+    assert lint(loaded, SETTINGS.get(slug, {}), readme_of(loaded)) == ()
 
 
 @pytest.mark.parametrize("slug", SHIPPED)
@@ -40,14 +43,14 @@ def test_the_readme_names_every_setting_image_and_volume_that_the_plugin_reads(s
     settings = set(re.findall(r'env(?:\.get\(|\[)"(\w+)"', loaded.path.read_text()))
     assert settings
     assert not {name for name in settings if f"`{name}`" not in readme}
-    fragment = loaded.create().build_compose(SECRETS)
+    fragment = loaded.create().build_compose(SETTINGS.get(slug, {}))
     images = {service["image"] for service in fragment["services"].values()}
     assert not {image for image in images if image not in readme}
 
 
 @pytest.mark.parametrize("slug", SHIPPED)
 def test_every_service_is_kept_within_limits_and_stops_in_its_own_time(slug: str) -> None:
-    for service in discover([]).get(slug).create().build_compose(SECRETS)["services"].values():
+    for service in discover([]).get(slug).create().build_compose(SETTINGS.get(slug, {}))["services"].values():
         assert set(service["deploy"]["resources"]["limits"]) == {"memory", "pids"}
         assert service["stop_grace_period"]
         assert service["restart"] == "unless-stopped"

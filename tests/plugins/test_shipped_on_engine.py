@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.catalogue.applications import applications
 from vault_plugins.registry import discover
 
 pytestmark = pytest.mark.docker
@@ -40,7 +41,8 @@ def project(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("slug", tuple(discover([]).plugins))
 def test_compose_accepts_the_fragment(tmp_path: Path, slug: str) -> None:
-    file = _write(tmp_path / "compose.yaml", slug, SECRETS)
+    settings = dict(applications()[slug].settings) if slug in applications() else SECRETS
+    file = _write(tmp_path / "compose.yaml", slug, settings)
     config = json.loads(_compose("test-plugins", file, "config", "--format", "json"))
     assert set(config["services"]) == set(json.loads(file.read_text())["services"])
 

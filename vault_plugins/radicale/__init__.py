@@ -1,0 +1,1 @@
+"""Radicale: calendars and address books."""
