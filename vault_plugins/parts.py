@@ -21,6 +21,11 @@ def required(env: Mapping[str, str], *names: str) -> None:
         )
 
 
+def one_replica(replicas: int, reason: str) -> list[str]:
+    """Return the warning of a plugin whose data or sessions allow one replica, if there are more."""
+    return [] if replicas <= 1 else [f"{replicas} replicas are too many: {reason}; set spec.replicas to 1"]
+
+
 def confined(
     image: str,
     *,
@@ -43,7 +48,9 @@ def confined(
         "security_opt": ["no-new-privileges:true"],
     }
     if user:
-        service |= {"user": user, "read_only": True, "tmpfs": list(tmpfs)}
+        owner = "uid={},gid={}".format(*user.split(":"))
+        # Docker takes the mode of the image's directory, which the user need not be allowed to write to.
+        service |= {"user": user, "read_only": True, "tmpfs": [f"{path}:{owner}" for path in tmpfs]}
     if kept := list(capabilities):
         service["cap_add"] = kept
     return service

@@ -13,6 +13,7 @@ patient: true                  is asked again until it is answered like that
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import http.cookiejar
 import json
@@ -44,7 +45,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 @dataclass
 class Visitor:
-    """Has its own cookies, and a `word` that is new in the world. `kept` is what steps refer to."""
+    """Has its own cookies. `kept` is what steps refer to: a new `word`, the `sha256` of "about $word", the `port`."""
 
     port: int
     kept: dict[str, str] = field(default_factory=dict)
@@ -52,6 +53,8 @@ class Visitor:
     def __post_init__(self) -> None:
         self.kept.setdefault("word", f"word{secrets.token_hex(6)}")
         self.kept.setdefault("port", str(self.port))
+        content = f"about {self.kept['word']}".encode()
+        self.kept.setdefault("sha256", f"sha256:{hashlib.sha256(content).hexdigest()}")
         self._cookies = urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
 
     def take(self, steps: Iterable[Mapping[str, Any]]) -> None:

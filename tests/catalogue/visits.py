@@ -4,22 +4,34 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from dataclasses import dataclass, field
 
 from tests.catalogue.visitor import ANSWER_SECONDS
 
 
+@dataclass(frozen=True)
+class Loss:
+    """A request without an answer, or with one that tells an error of the server. Times are monotonic seconds."""
+
+    began: float
+    ended: float
+    what: str
+
+    def around(self, moment: float, seconds: float) -> bool:
+        """Whether it was under way at that moment, or began at most so many seconds later."""
+        return self.began <= moment + seconds and moment <= self.ended
+
+
 @dataclass
 class Visits:
-    """Requests for one path, `at_once` at a time, each on a connection of its own, with a pause of `pause` seconds. `lost`
-    says what became of those without an answer, or with one that tells an error of the server.
-    """
+    """Requests for one path, `at_once` at a time, each on a connection of its own, with a pause of `pause` seconds."""
 
     port: int
     path: str
     at_once: int = 4
     pause: float = 0.1
-    lost: list[str] = field(default_factory=list)
+    lost: list[Loss] = field(default_factory=list)
     answered: int = 0
 
     def __post_init__(self) -> None:
@@ -39,10 +51,11 @@ class Visits:
 
     def _visit(self) -> None:
         while not self._done.wait(self.pause):
-            lost = self._ask()
+            began = time.monotonic()
+            what = self._ask()
             with self._lock:
-                if lost:
-                    self.lost.append(lost)
+                if what:
+                    self.lost.append(Loss(began, time.monotonic(), what))
                 else:
                     self.answered += 1
 

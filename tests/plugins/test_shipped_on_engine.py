@@ -41,8 +41,9 @@ def project(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("slug", tuple(discover([]).plugins))
 def test_compose_accepts_the_fragment(tmp_path: Path, slug: str) -> None:
-    settings = dict(applications()[slug].settings) if slug in applications() else SECRETS
-    file = _write(tmp_path / "compose.yaml", slug, settings)
+    settings = applications()[slug].settings if slug in applications() else SECRETS
+    doubled = {name: value.replace("$", "$$") for name, value in settings.items()}
+    file = _write(tmp_path / "compose.yaml", slug, doubled)
     config = json.loads(_compose("test-plugins", file, "config", "--format", "json"))
     assert set(config["services"]) == set(json.loads(file.read_text())["services"])
 

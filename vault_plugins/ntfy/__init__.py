@@ -1,0 +1,1 @@
+"""ntfy: push notifications by HTTP."""
