@@ -1,0 +1,1 @@
+"""copyparty: a file server."""
