@@ -1,0 +1,1 @@
+"""Miniflux: a feed reader on PostgreSQL."""

@@ -1,0 +1,65 @@
+"""Miniflux: a feed reader on PostgreSQL.
+
+Everything is in the database, sessions too, so the web service can have any number of replicas.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from vault_plugins import VaultServicePlugin
+from vault_plugins.parts import POSTGRES_IMAGE, checked, confined, postgres, replicated, required
+
+WEB: Final = "miniflux"
+DATABASE: Final = "miniflux-db"
+BACKEND: Final = "miniflux-backend"
+IMAGE: Final = "miniflux/miniflux:2.2.6"
+
+
+class MinifluxPlugin(VaultServicePlugin):
+    metadata = VaultServicePlugin.Metadata(
+        name="Miniflux",
+        slug="miniflux",
+        default_port=8080,
+        healthcheck_path="/healthcheck",
+        description="A feed reader, on PostgreSQL.",
+    )
+    dependencies = (DATABASE,)
+
+    def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
+        required(env, "MINIFLUX_DB_PASSWORD", "ADMIN_PASSWORD")
+        port = self.resolve_port(env)
+        database = {
+            "POSTGRES_USER": "miniflux",
+            "POSTGRES_DB": "miniflux",
+            "POSTGRES_PASSWORD": env["MINIFLUX_DB_PASSWORD"],
+        }
+        web = {
+            **confined(env.get("MINIFLUX_IMAGE") or IMAGE, user="65534:65534", memory="256M", pids=64),
+            "environment": {
+                "ADMIN_USERNAME": "admin",
+                **{
+                    name: value for name, value in env.items() if not name.startswith(("VAULT_", "MINIFLUX_"))
+                },
+                "CREATE_ADMIN": "1",
+                "RUN_MIGRATIONS": "1",
+                "LISTEN_ADDR": f"0.0.0.0:{port}",
+                # Separate variables: a password may have characters that a URL has not.
+                "DATABASE_URL": f"user=miniflux dbname=miniflux host={DATABASE} sslmode=disable",
+                "PGPASSWORD": env["MINIFLUX_DB_PASSWORD"],
+            },
+            "networks": [BACKEND],
+            "depends_on": {DATABASE: {"condition": "service_healthy"}},
+            "healthcheck": checked("/usr/bin/miniflux", "-healthcheck", "auto", start="120s"),
+        }
+        image = env.get("MINIFLUX_DB_IMAGE") or POSTGRES_IMAGE
+        return {
+            "services": {
+                WEB: replicated(web, self.resolve_replicas(env)),
+                DATABASE: postgres(image, database, volume=DATABASE, network=BACKEND),
+            },
+            "volumes": {DATABASE: {}},
+            "networks": {BACKEND: {"internal": True}},
+        }
+
+    def get_containers(self) -> list[str]:
+        return [WEB]
