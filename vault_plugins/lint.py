@@ -17,6 +17,10 @@ README_SECTIONS: Final = ("settings", "credentials", "security")
 VAULT_NET: Final = "vault-net"
 # Images that are built from this repository and never pulled, so their tags cannot change remotely.
 OWN_IMAGES: Final = "vault-reconciler/"
+SWITCHES: Final = ("true", "false", "yes", "no")
+"""What a variable that is named like a secret may say without being one, such as MARIADB_RANDOM_ROOT_PASSWORD."""
+LONG: Final = 12
+"""Characters of a setting that is a secret and no word that is found anywhere."""
 
 _HEADING = re.compile(r"^#{2,}\s+(.+)$", re.MULTILINE)
 _SECRET_NAME = re.compile(r"(PASS|PASSWD|PASSWORD|SECRET|TOKEN|_KEY)$", re.IGNORECASE)
@@ -180,13 +184,16 @@ def _ports(subject: Subject) -> Iterator[Finding]:
 
 def _healthchecks(subject: Subject) -> Iterator[Finding]:
     for name, service in subject.services.items():
-        if not service.get("healthcheck"):
+        # A job is used when it has ended.
+        if not service.get("healthcheck") and service.get("restart") != "no":
             message = f"services.{name} has no healthcheck"
             yield Finding("healthcheck", message, "add one, so that it is used only once it is ready")
 
 
 def _secrets(subject: Subject) -> Iterator[Finding]:
     given = set(subject.env.values())
+    # A longer one may also be part of what is passed on, such as one of several keys.
+    parts = [value for value in given if len(value) >= LONG]
     for name, service in subject.services.items():
         environment = service.get("environment") or {}
         pairs = (
@@ -195,7 +202,8 @@ def _secrets(subject: Subject) -> Iterator[Finding]:
             else (e.split("=", 1) for e in environment)
         )
         for key, value in (pair for pair in pairs if len(pair) == 2):
-            if _SECRET_NAME.search(key) and value and str(value) not in given:
+            is_given = str(value) in {*given, *SWITCHES} or any(part in str(value) for part in parts)
+            if _SECRET_NAME.search(key) and value and not is_given:
                 message = f"services.{name}: {key} has a value that is not from the settings"
                 yield Finding(
                     "secret", message, "take it from the settings and raise PluginSettingError without it"

@@ -62,6 +62,11 @@ def replicated(service: Mapping[str, Any], replicas: int) -> dict[str, Any]:
     return {**service, "networks": networks, "deploy": {**service["deploy"], "replicas": replicas}}
 
 
+def once(service: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the service as a job: it runs to its end, and others wait for that."""
+    return {**service, "restart": "no"}
+
+
 def checked(*command: str, start: str = "60s") -> dict[str, Any]:
     """Return a health check that runs `command`; a container may take as long as `start` until it first succeeds."""
     return {
@@ -111,7 +116,7 @@ def mariadb(image: str, environment: Mapping[str, str], *, volume: str, network:
     """
     return {
         **confined(image, user="999:999", memory="1G", pids=256, tmpfs=("/tmp", "/run/mysqld"), grace="60s"),
-        "environment": {**environment, "MARIADB_RANDOM_ROOT_PASSWORD": "1", "MARIADB_AUTO_UPGRADE": "1"},
+        "environment": {**environment, "MARIADB_RANDOM_ROOT_PASSWORD": "yes", "MARIADB_AUTO_UPGRADE": "yes"},
         "volumes": [f"{volume}:/var/lib/mysql"],
         "networks": [network],
         "healthcheck": checked("healthcheck.sh", "--connect", "--innodb_initialized", start="120s"),

@@ -122,6 +122,27 @@ def test_environment_as_a_list_is_read_too(load: Callable[[str], LoadedPlugin]) 
     ]
 
 
+def test_a_switch_that_is_named_like_a_secret_is_none(load: Callable[[str], LoadedPlugin]) -> None:
+    assert (
+        lint(load(SOURCE.replace('{"MODE": env', '{"RANDOM_PASSWORD": "yes", "MODE": env')), {}, README) == ()
+    )
+
+
+def test_a_job_needs_no_healthcheck(load: Callable[[str], LoadedPlugin]) -> None:
+    source = SOURCE.replace(
+        '@sha256:0a", "healthcheck": {"test": ["CMD", "true"]}', '@sha256:0a", "restart": "no"'
+    )
+    assert lint(load(source), {}, README) == ()
+
+
+@pytest.mark.parametrize(("root", "rules"), [("long-enough-for-one", []), ("short", ["secret"])])
+def test_a_secret_may_be_made_from_a_long_setting(
+    load: Callable[[str], LoadedPlugin], root: str, rules: list[str]
+) -> None:
+    source = SOURCE.replace('env.get("API_TOKEN", "")', '"api:" + env["ROOT"]')
+    assert [finding.rule for finding in lint(load(source), {"ROOT": root}, README)] == rules
+
+
 @pytest.mark.parametrize("section", ["settings", "credentials", "security"])
 def test_a_readme_needs_each_section(load: Callable[[str], LoadedPlugin], section: str) -> None:
     readme = "\n".join(line for line in README.splitlines() if section not in line.lower()) + f"\n{section}\n"

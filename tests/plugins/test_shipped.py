@@ -53,7 +53,7 @@ def test_every_service_is_kept_within_limits_and_stops_in_its_own_time(slug: str
     for service in discover([]).get(slug).create().build_compose(SETTINGS.get(slug, {}))["services"].values():
         assert set(service["deploy"]["resources"]["limits"]) == {"memory", "pids"}
         assert service["stop_grace_period"]
-        assert service["restart"] == "unless-stopped"
+        assert service["restart"] == ("unless-stopped" if "healthcheck" in service else "no")
         assert "no-new-privileges:true" in service["security_opt"]
 
 
