@@ -22,7 +22,8 @@ FILE: Final = "application.yaml"
 
 @dataclass(frozen=True)
 class Application:
-    """One application. `login`, `create` and `find` are steps of a Visitor; `load` is a path that needs no login.
+    """One application. `prepare` (once, where it is installed by HTTP), `login`, `create` and `find` are steps of a
+    Visitor; `load` is a path that needs no login.
 
     `replicas` is what the test runs, 1 where the data allows one; `keeps_sessions` whether a login outlives a replica;
     `upgrade` the workloads that get the newer image, of which the first one is the web service.
@@ -33,6 +34,7 @@ class Application:
     load: str
     find: tuple[Mapping[str, Any], ...]
     create: tuple[Mapping[str, Any], ...]
+    prepare: tuple[Mapping[str, Any], ...] = ()
     login: tuple[Mapping[str, Any], ...] = ()
     replicas: int = 1
     restricted: bool = False
@@ -62,6 +64,6 @@ def applications() -> Mapping[str, Application]:
 def read(path: Path) -> Application:
     """Read one. Raises TypeError for a field that there is not."""
     fields = yaml.safe_load(path.read_text())
-    for name in ("login", "create", "find", "upgrade"):
+    for name in ("prepare", "login", "create", "find", "upgrade"):
         fields[name] = tuple(fields.get(name, ()))
     return Application(slug=path.parent.name, **fields)

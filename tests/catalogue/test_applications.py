@@ -62,7 +62,7 @@ def test_it_keeps_what_is_created_in_it(application: Application) -> None:
     older, newer = application.versions
     with deployed(application) as stage:
         visitor = Visitor(stage.port)
-        visitor.take([*application.login, *application.create])
+        visitor.take([*application.prepare, *application.login, *application.create])
         _finds(application, visitor)
         with Visits(stage.port, application.load) as visits:
             _runs(stage, web, application, older)

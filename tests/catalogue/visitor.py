@@ -112,18 +112,16 @@ class Visitor:
             return urllib.parse.urlencode(fields).encode(), {}
         if "json" in step:
             return self._filled(json.dumps(step["json"])).encode(), {"Content-Type": "application/json"}
-        if "upload" in step:
-            fields = {**step.get("fields", {}), **step["upload"]}
-            parts = [self._part(name, value, name in step["upload"]) for name, value in fields.items()]
-            body = "".join(parts) + f"--{BOUNDARY}--\r\n"
-            return body.encode(), {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+        if "multipart" in step:
+            parts = [self._part(name, value) for name, value in step["multipart"].items()]
+            content = "".join(parts) + f"--{BOUNDARY}--\r\n"
+            return content.encode(), {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
         if "body" in step:
             return self._filled(step["body"]).encode(), {"Content-Type": "application/octet-stream"}
         return None, {}
 
-    def _part(self, name: str, value: str, is_file: bool) -> str:
-        file = f'; filename="{self.kept["word"]}.txt"\r\nContent-Type: text/plain' if is_file else ""
-        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{file}'
+    def _part(self, name: str, value: str) -> str:
+        head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"'
         return f"{head}\r\n\r\n{self._filled(value)}\r\n"
 
     def _filled(self, text: str) -> str:

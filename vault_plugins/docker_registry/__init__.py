@@ -1,0 +1,1 @@
+"""Distribution: a registry of container images."""
