@@ -1,6 +1,7 @@
 """`python -m tests.fuzz [inputs [first seed]]`: every target gets its share; the count, and what was found.
 
-A tenth as many fragments are compared with what Compose itself reads in them.
+A tenth as many fragments are compared with what Compose itself reads in them, and half of a tenth are requests to the
+Kubernetes API as each role.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.fuzz.campaign import MAX_GROWTH, attack
 from tests.fuzz.oracle import compare
+from tests.fuzz.roles import WHO, ask_as
 from tests.fuzz.targets import TARGETS
 
 INPUTS = 200_000
@@ -20,11 +22,16 @@ if __name__ == "__main__":
     share = -(-inputs // len(TARGETS))
     with ProcessPoolExecutor(os.cpu_count(), max_tasks_per_child=1) as pool:
         compared = pool.submit(compare, first, inputs // 10)
+        asked = [pool.submit(ask_as, role, first, inputs // 20) for role in WHO]
         reports = list(pool.map(attack, TARGETS, [first] * len(TARGETS), [share] * len(TARGETS)))
         comparison = compared.result()
+        answers = [each.result() for each in asked]
     for report in reports:
         print(*report.finds, report, sep="\n")
+    for answer in answers:
+        print(*answer.finds, answer, sep="\n")
     print(*comparison.differences, comparison, sep="\n")
-    finds = len(comparison.differences) + sum(len(report.finds) for report in reports)
+    found = [*comparison.differences, *(each for answer in answers for each in answer.finds)]
+    finds = len(found) + sum(len(report.finds) for report in reports)
     print(f"{sum(report.inputs for report in reports):,} inputs, {finds} finds")
     sys.exit(bool(finds) or any(report.grown > MAX_GROWTH for report in reports))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.web.kube.errors import ApiError, forbidden
+from reconciler.web.kube.errors import bad_request, forbidden
 from reconciler.web.kube.served import READ, RESOURCES, REVIEWS, WRITE, Served
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ PARTS: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
     ("pods", "log"): frozenset({"view", "edit", "admin"}),
 }
 """Parts of resources for which the role alone decides, whatever the verb."""
+
+_ASKED: Final = ("group", "name", "namespace", "path", "resource", "subresource", "verb", "version")
 
 
 def may(role: Role | None, verb: str, plural: str = "", part: str = "") -> bool:
@@ -74,12 +76,12 @@ def user_info(client: Client) -> dict[str, Any]:
 
 def review(served: Served, client: Client, body: Mapping[str, Any]) -> dict[str, Any]:
     """The answer to a question of a client about itself. Raises ApiError for one that is not well-formed."""
-    head = {"kind": served.kind, "apiVersion": served.api_version, "metadata": {"creationTimestamp": None}}
+    head = {"kind": served.kind, "apiVersion": served.api_version, "metadata": {}}
     if served.kind == "SelfSubjectReview":
         return {**head, "status": {"userInfo": user_info(client)}}
     spec = body.get("spec")
     if not isinstance(spec, Mapping):
-        raise ApiError(400, "BadRequest", "spec: Required value")
+        raise bad_request("spec: Required value")
     if served.kind == "SelfSubjectRulesReview":
         verbs = sorted(VERBS[client.role]) if client.role else []
         plurals = sorted({each.plural for each in RESOURCES if each not in REVIEWS})
@@ -100,15 +102,29 @@ def review(served: Served, client: Client, body: Mapping[str, Any]) -> dict[str,
             "spec": {},
             "status": {"resourceRules": rules, "nonResourceRules": paths, "incomplete": False},
         }
-    asked, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
-    if not isinstance(asked or path, Mapping):
-        raise ApiError(
-            400,
-            "BadRequest",
-            "spec: exactly one of nonResourceAttributes or resourceAttributes must be specified",
+    asked, path = (_attributes(spec, each) for each in ("resourceAttributes", "nonResourceAttributes"))
+    if (asked is None) == (path is None):
+        raise bad_request(
+            "spec: exactly one of nonResourceAttributes or resourceAttributes must be specified"
         )
-    allowed = _may_resource(client.role, asked) if asked else (path or {}).get("verb") == "get"
-    return {**head, "spec": dict(spec), "status": {"allowed": allowed, "reason": _why(client)}}
+    if asked is not None:
+        allowed, shown = _may_resource(client.role, asked), {"resourceAttributes": asked}
+    else:
+        allowed, shown = (path or {}).get("verb") == "get", {"nonResourceAttributes": path or {}}
+    return {**head, "spec": shown, "status": {"allowed": allowed, "reason": _why(client)}}
+
+
+def _attributes(spec: Mapping[str, Any], key: str) -> dict[str, str] | None:
+    """What a question is about, None if not of that form. Raises ApiError when it is not made of texts."""
+    sent = spec.get(key)
+    if sent is None:
+        return None
+    found = (
+        {name: value for name, value in sent.items() if name in _ASKED} if isinstance(sent, dict) else None
+    )
+    if found is None or not all(isinstance(each, str) for each in found.values()):
+        raise bad_request(f"spec.{key}: must be an object whose values are texts")
+    return found
 
 
 def _may_resource(role: Role | None, asked: Mapping[str, Any]) -> bool:

@@ -23,7 +23,7 @@ from reconciler.api.kinds import NAMESPACE
 from reconciler.app.cluster.events import Posted, posted
 from reconciler.app.cluster.running import NotReplaceableError
 from reconciler.app.cluster.written import InvalidError
-from reconciler.web.kube import access, discovery, openapi, protobuf
+from reconciler.web.kube import access, discovery, protobuf
 from reconciler.web.kube.asked import Place, form_of, list_options, place_of
 from reconciler.web.kube.errors import (
     INTERNAL_ERROR,
@@ -37,6 +37,7 @@ from reconciler.web.kube.errors import (
     unknown_path,
 )
 from reconciler.web.kube.listing import listed, shown
+from reconciler.web.kube.openapi import documents as openapi
 from reconciler.web.kube.scale import as_scale
 from reconciler.web.kube.served import EVENTS, PODS, REVIEWS, Served, served_at
 from reconciler.web.kube.streams.entry import Streams, destination

@@ -152,6 +152,17 @@ def test_deep_broken_and_recursive_bodies_are_refused(api: Api, body: bytes, typ
     assert answer.status_code >= 400
 
 
+@pytest.mark.parametrize("asked", [{"verb": ["get"]}, {"resource": {"a": 1}}, ["get"], "get", 7])
+@pytest.mark.parametrize("form", ["resourceAttributes", "nonResourceAttributes"])
+def test_a_question_that_is_not_made_of_texts_is_refused_and_not_repeated(
+    api: Api, form: str, asked: Any
+) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    answer = api.ask("POST", path, "view", json={"spec": {form: asked}})
+    check(answer)
+    assert answer.status_code == 400
+
+
 def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
     answer = api.ask("POST", BASE, content=b"x" * (MAX_BODY_BYTES + 1))
     check(answer)

@@ -106,7 +106,7 @@ TABLE = [
     ("get crd", 0, [r"^vaultservices\.vault\.internal +20"]),
     ("get crd vaultservices.vault.internal -o jsonpath={.spec.names.shortNames}", 0, [r'\A\["vs"\]\Z']),
     ("describe vs files", 0, [r"^Name: +files$", r"RolloutComplete .*2 of 2 replicas serve$"]),
-    ("explain vs", 0, [r"^GROUP: +vault\.internal$", r"^  spec\t<Object> -required-$", r"^  metadata\t<ObjectMeta>$"]),
+    ("explain vs", 0, [r"^GROUP: +vault\.internal$", r"^  spec\t<Object> -required-$", r"^  metadata\t<ObjectMeta> "]),
     ("explain vs.spec.replicas", 0, [r"^FIELD: replicas <integer>$"]),
     ("explain vg.spec --recursive", 0, [r"^  listeners\t<\[\]Object>"]),
     ("explain vs.spec.nothing", 1, [r'field "nothing" does not exist']),
