@@ -37,7 +37,7 @@ catalogue: venv engine images ## Run every application of the catalogue on the e
 simulate: venv ## Run 100,000 simulated histories (HISTORIES=n for another number)
 	@$(VENV)/python -m tests.simulation $(HISTORIES)
 
-fuzz: venv engine ## Send 200,000 invalid inputs to every interface, compare 20,000 fragments with Compose (INPUTS=n)
+fuzz: venv engine ## Send 200,000 bad inputs to all interfaces, as many to the API, and 20,000 fragments to Compose (INPUTS=n)
 	@$(VENV)/python -m tests.fuzz $(INPUTS)
 
 chaos: venv engine images ## Run all faults and crash points, and write docs/reliability.md (ONLY=words in the name)

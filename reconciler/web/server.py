@@ -336,6 +336,21 @@ class _Protocol(H11Protocol):
         self.server_state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
         super().data_received(data)
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP. In the middle of a request or an answer that is no answer: the connection ends."""
+        cycle = getattr(self, "cycle", None)
+        is_between = cycle is None or cycle.response_complete
+        if is_between:
+            # One that may send no answer any more, for example to the rest of a request that was refused.
+            with suppress(h11.LocalProtocolError):
+                super().send_400_response(msg)
+                return
+        if cycle is not None:
+            # Its task is told before the transport says so, and sends nothing.
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self.transport.abort()
+
     def _hang_up_if_idle(self) -> None:
         if self.transport.is_closing():
             return

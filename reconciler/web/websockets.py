@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.datastructures import Headers
+from websockets.frames import Frame
 
 __all__ = ["WebSocketProtocol"]
+
+PROTOCOL_ERROR: Final = 1002
 
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
@@ -23,6 +26,19 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.transport.is_closing():
             self.transport.abort()
+
+    def handle_parser_exception(self) -> None:
+        """Close a connection with broken frames. Before the handshake is complete there is no frame that says so."""
+        if self.conn.close_sent is not None:
+            super().handle_parser_exception()
+            return
+        self.disconnected = True
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": PROTOCOL_ERROR})
+        self.transport.abort()
+
+    def handle_text(self, event: Frame) -> None:
+        """Take a text as bytes, as the API does with each message: one that is no UTF-8 would be an error of ours."""
+        self.handle_bytes(event)
 
     async def send(self, message: Any) -> None:
         """Send; a refusal is the end of a handshake as well, and no mistake of the application."""

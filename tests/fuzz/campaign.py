@@ -15,12 +15,15 @@ from random import Random
 from types import FrameType
 from typing import Final
 
+from tests.fuzz.kubernetes import end
 from tests.fuzz.targets import TARGETS
 
 DEADLINE: Final = 10.0
 """Seconds for one input; the slowest takes a few hundredths, on a machine that is busy with other tests."""
 MAX_GROWTH: Final = 300 * 1024
 """KiB by which the process may grow while it takes any number of inputs."""
+WARM: Final = 20
+"""Memory is measured from that part of the inputs on: the first ones load what all need."""
 MAX_FINDS: Final = 5
 """Finds of one target after which it is clear that there is something to mend."""
 
@@ -43,17 +46,23 @@ class Find:
 
 @dataclass(frozen=True)
 class Report:
-    """What a campaign came to; `grown` in KiB, `seconds` of one target."""
+    """What a campaign came to; `before` and `grown` are the memory of the process in KiB, after the first inputs and since
+    then.
+    """
 
     target: str
     inputs: int
     seconds: float
+    before: int
     grown: int
     finds: tuple[Find, ...]
 
     def __str__(self) -> str:
         rate = self.inputs / self.seconds
-        return f"{self.target:<18} {self.inputs:>8,} inputs {rate:>8,.0f}/s  {len(self.finds)} finds"
+        grown = f"{self.before / 1024:,.0f} MiB of memory before, {self.grown / 1024:+,.0f} after"
+        return (
+            f"{self.target:<18} {self.inputs:>8,} inputs {rate:>8,.0f}/s  {len(self.finds)} finds  ({grown})"
+        )
 
 
 def attack(target: str, first: int, inputs: int) -> Report:
@@ -64,6 +73,8 @@ def attack(target: str, first: int, inputs: int) -> Report:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as directory:
         for seed in range(first, first + inputs):
             done += 1
+            if done == max(1, inputs // WARM):
+                before = _resident()
             try:
                 with _deadline():
                     TARGETS[target](Random(seed), Path(directory))
@@ -71,7 +82,8 @@ def attack(target: str, first: int, inputs: int) -> Report:
                 finds.append(Find(target, seed, traceback.format_exc()))
                 if len(finds) == MAX_FINDS:
                     break
-    return Report(target, done, time.monotonic() - started, _resident() - before, tuple(finds))
+        end(Path(directory))
+    return Report(target, done, time.monotonic() - started, before, _resident() - before, tuple(finds))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.campaign import MAX_GROWTH, attack
+from tests.fuzz.kubernetes import end
 from tests.fuzz.mutate import mutate_data, mutate_text
 from tests.fuzz.targets import TARGETS
 
@@ -31,7 +32,10 @@ def test_hypothesis_finds_no_smaller_one(target: str, tmp_path: Path) -> None:
     def feed(random: Random) -> None:
         TARGETS[target](random, tmp_path)
 
-    feed()
+    try:
+        feed()
+    finally:
+        end(tmp_path)
 
 
 def test_a_defect_is_found_and_its_seed_finds_it_again(monkeypatch: pytest.MonkeyPatch) -> None:

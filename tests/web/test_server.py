@@ -1,12 +1,13 @@
 """The server listens on the given address, answers real connections, and closes them when it is stopped."""
 
+import logging
 import socket
 import ssl
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -104,6 +105,26 @@ def test_stopping_waits_for_the_request_that_runs() -> None:
     asking.join(TIMEOUT)
     assert answers == ["done"]
     assert not running.alive
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_a_body_that_is_no_http_ends_the_connection_and_is_no_error(
+    server: Server, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    request = f"{method} / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n"
+    with closing(socket.create_connection((server.host, server.port), TIMEOUT)) as connection:
+        connection.sendall(request.encode())
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass
+    assert httpx.get(server.url, timeout=TIMEOUT).text == "hello"
+    assert [each for each in caplog.records if each.levelno >= logging.ERROR] == []
+
+
+def test_what_is_no_http_at_all_is_400(server: Server) -> None:
+    with closing(socket.create_connection((server.host, server.port), TIMEOUT)) as connection:
+        connection.sendall(b"\x16\x03\x01\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_client_that_never_finishes_its_header_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -105,6 +105,7 @@ def create_app(api: Api) -> ASGIApp:
             HTTPException: _http_error,
             TemporaryError: _not_now,
             PermanentError: _broken,
+            ClientDisconnect: _left,
             Exception: _fail,
         },
     )
@@ -469,6 +470,11 @@ async def _not_now(request: Request, error: Exception) -> Response:
 async def _broken(request: Request, error: Exception) -> Response:
     """A file of the state directory cannot be used; its message says what to do."""
     return await _refuse(request, ApiError(503, "ServiceUnavailable", str(error)))
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """The client has gone before its whole request was here: there is none to answer."""
+    return Response(status_code=400)
 
 
 async def _fail(request: Request, error: Exception) -> Response:

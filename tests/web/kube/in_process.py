@@ -31,6 +31,7 @@ ROLES: Final[tuple[Role, ...]] = ("view", "edit", "admin")
 NONE: Final = "none"
 """A client that is known and has no role."""
 FIRST_SECONDS: Final = 30.0
+SILENT_SECONDS: Final = 0.05
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -54,13 +55,18 @@ class _Known(Clients):
 
 
 class InProcess:
-    """An API; containers are those of a list. Use it as a context manager."""
+    """An API; containers are those of a list, and have that address. Use it as a context manager."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, address: str = "127.0.0.1") -> None:
         self.state = home / "state"
         self.state.mkdir(mode=0o711)
         self.application = wire(Options(state_dir=self.state))
-        self.instances = FakeInstances([instance(), instance("vault-files-db-1", workload="db")])
+        self.instances = FakeInstances(
+            [
+                instance(addresses=(address,)),
+                instance("vault-files-db-1", workload="db", addresses=(address,)),
+            ]
+        )
         self.application.__dict__["engine"] = FakeEngine(self.instances)
         self.parts = assemble(self.application)
         self.begin()
@@ -136,7 +142,7 @@ class InProcess:
         try:
             async with asyncio.timeout(FIRST_SECONDS):
                 # A watch that has nothing to tell never ends by itself.
-                while not (await asyncio.wait({asking}, timeout=0.2))[0]:
+                while not (await asyncio.wait({asking}, timeout=SILENT_SECONDS))[0]:
                     left.set()
         finally:
             asking.cancel()

@@ -85,6 +85,11 @@ class FakeInstances:
     def all(self) -> Sequence[Instance]:
         return tuple(self.found)
 
+    def forget(self) -> None:
+        """Forget what was asked for."""
+        self.asked.clear()
+        self.executions.clear()
+
     def changes(self) -> Iterator[None]:
         while True:
             self.changed.wait()

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from anyio import to_thread
 from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.utils import ClientDisconnected
 
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.api.kinds import NAMESPACE
@@ -65,6 +66,9 @@ class Streams:
         await websocket.receive()
         try:
             await self._talk(websocket)
+        except (ClientDisconnected, WebSocketDisconnect):
+            # It has gone before its stream was open.
+            return
         except ApiError as error:
             await _deny(websocket, error)
         except TemporaryError as error:
@@ -166,5 +170,5 @@ async def _deny(websocket: WebSocket, error: ApiError) -> None:
     """Answer with a Status, or, once the request was accepted, by closing."""
     try:
         await websocket.send_denial_response(JSONResponse(error.document(), error.code, dict(error.headers)))
-    except RuntimeError:
+    except (RuntimeError, ClientDisconnected):
         return
