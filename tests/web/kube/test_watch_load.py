@@ -1,4 +1,6 @@
-"""20 watchers, 1,000 changes, a reader that stops reading, a restart: each watcher ends with what a fresh list gives."""
+"""20 watchers, 1,000 changes, a reader that stops reading, a restart or three kills in the middle: each watcher ends with
+what a fresh list gives, and is told of each deletion.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,12 @@ from typing import Any
 import yaml
 
 from reconciler.api import Status
+from tests.e2e.stage import free_port
+from tests.web.kube.apart import apart
 from tests.web.kube.cluster import SECONDS, Cluster, served
 
 PATH = "/apis/vault.internal/v1alpha1/namespaces/default/vaultservices"
-WATCHERS, CHANGES, NAMES = 20, 1000, 37
+WATCHERS, CHANGES, NAMES, LIVES = 20, 1000, 37, 4
 MANIFEST = """
 apiVersion: vault.internal/v1alpha1
 kind: VaultService
@@ -42,16 +46,23 @@ class Client:
             self._host, self._port, timeout=SECONDS, context=self._context
         )
         connection.request("GET", PATH + query, headers=self._headers)
-        return connection, connection.getresponse()
+        answer = connection.getresponse()
+        if answer.status != 200:
+            # Clients try again; the server may be about to end.
+            connection.close()
+            raise ConnectionError(answer.status)
+        return connection, answer
 
-    def list(self) -> tuple[str, dict[str, str]]:
+    def list(self) -> tuple[str, dict[str, str], dict[str, str]]:
+        """The number of the list, and by name the number and the UID of each object."""
         connection, answer = self.open()
         try:
             found = json.loads(answer.read())
         finally:
             connection.close()
-        items = {each["metadata"]["name"]: each["metadata"]["resourceVersion"] for each in found["items"]}
-        return found["metadata"]["resourceVersion"], items
+        items = [each["metadata"] for each in found["items"]]
+        versions = {each["name"]: each["resourceVersion"] for each in items}
+        return found["metadata"]["resourceVersion"], versions, {each["name"]: each["uid"] for each in items}
 
 
 class Watcher(threading.Thread):
@@ -60,6 +71,8 @@ class Watcher(threading.Thread):
     def __init__(self, client: Client) -> None:
         super().__init__(daemon=True)
         self.known: dict[str, str] = {}
+        self.uids: dict[str, str] = {}
+        self.deletions = 0
         self.lists = 0
         self.ended = threading.Event()
         self.wrong: list[str] = []
@@ -70,7 +83,7 @@ class Watcher(threading.Thread):
         while not self.ended.is_set():
             try:
                 if not self._number:
-                    self._number, self.known = self._client.list()
+                    self._number, self.known, self.uids = self._client.list()
                     self.lists += 1
                 connection, answer = self._client.open(f"?watch=1&resourceVersion={self._number}")
                 try:
@@ -91,9 +104,13 @@ class Watcher(threading.Thread):
         if (event["type"] == "ADDED") == (name in self.known):
             self.wrong.append(f"{event['type']} {name}")
         if event["type"] == "DELETED":
+            self.deletions += 1
             self.known.pop(name, None)
-        else:
-            self.known[name] = self._number
+            self.uids.pop(name, None)
+            return
+        self.known[name] = self._number
+        if self.uids.setdefault(name, metadata["uid"]) != metadata["uid"]:
+            self.wrong.append(f"the deletion of {name} was missed")
 
 
 def changes(cluster: Cluster, numbers: range) -> None:
@@ -115,6 +132,44 @@ def reader_that_stops(client: Client) -> Iterator[None]:
     connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     yield
     connection.close()
+
+
+def test_kills_in_the_middle_of_changes_cost_no_watcher_a_change(tmp_path: Path) -> None:
+    state, listen = tmp_path / "state", f"127.0.0.1:{free_port()}"
+    with served(state, tmp_path, listen) as cluster:
+        # Its authority and a kubeconfig; the changes are written by this process, as a source writes them.
+        client = Client(cluster)
+    with ExitStack() as stack:
+        watchers = [Watcher(client) for _ in range(WATCHERS)]
+        stopped: list[Iterator[None]] = []
+        for life in range(LIVES):
+            with apart(state, tmp_path, listen) as process:
+                if not life:
+                    for each in watchers:
+                        stack.callback(each.ended.set)
+                        each.start()
+                    stopped.append(reader_that_stops(client))
+                    next(stopped[0])
+                    stack.callback(lambda: next(stopped[0], None))
+                begin = life * CHANGES // LIVES
+                changes(cluster, range(begin, begin + CHANGES // LIVES // 2))
+                if life < LIVES - 1:
+                    process.kill()
+                    # Some happen while nothing serves.
+                    changes(cluster, range(begin + CHANGES // LIVES // 2, begin + CHANGES // LIVES))
+                    continue
+                changes(cluster, range(begin + CHANGES // LIVES // 2, CHANGES))
+                cluster.until(
+                    lambda: (listed := client.list())[1] and all(each.known == listed[1] for each in watchers)
+                )
+                assert all(each.uids == client.list()[2] for each in watchers)
+                for each in watchers:
+                    each.ended.set()
+        for each in watchers:
+            each.join(SECONDS)
+    assert [each.wrong for each in watchers] == [[]] * WATCHERS
+    assert [each.lists for each in watchers] == [1] * WATCHERS
+    assert min(each.deletions for each in watchers) > 0
 
 
 def test_each_watcher_ends_with_what_a_list_gives(tmp_path: Path) -> None:
