@@ -299,6 +299,12 @@ GIT_REFUSED: Final = Metric(
     "stays in force, else 0; absent until one was fetched.",
     (_SOURCE,),
 )
+OIDC_KEY_FETCHES: Final = Metric(
+    "vault_oidc_key_fetches_total",
+    Type.COUNTER,
+    "Fetches of the keys of the OIDC issuer, without which its tokens are refused; only while tokens of it are used.",
+    (_RESULT,),
+)
 IMAGE_CHECKS: Final = Metric(
     "vault_image_checks_total",
     Type.COUNTER,
@@ -411,6 +417,7 @@ SECTIONS: Final = (
             WORKQUEUE_LONGEST_RUNNING,
         ),
     ),
+    Section("Kubernetes API", "What `vaultctl run --api` depends on.", (OIDC_KEY_FETCHES,)),
     Section("Images", "Registries that `spec.imagePolicy` follows.", (IMAGE_CHECKS,)),
     Section(
         "Git sources and webhooks",

@@ -185,6 +185,12 @@ class Reason(StrEnum):
         "A host has no certificate of the wanted kind, or one that cannot be renewed.",
     )
     FETCHED = "Fetched", "events", "A Git source has a new commit."
+    WRITTEN = (
+        "Written",
+        "events",
+        "A client of the Kubernetes API has written the object, or used its containers.",
+    )
+    WRITE_REFUSED = "WriteRefused", "events", "A client of the Kubernetes API wanted to write and may not."
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
     REVISION_KEY_LOST = (
         "RevisionKeyLost",

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["clients_of"]
 
 
-def clients_of(flags: ApiFlags, tokens: Tokens, now: Callable[[], datetime]) -> Clients:
-    """The ways in. Raises PermanentError for an option that cannot be used."""
+def clients_of(
+    flags: ApiFlags, tokens: Tokens, now: Callable[[], datetime], fetched: Callable[[bool], None]
+) -> Clients:
+    """The ways in; `fetched` is told of each fetch of an issuer's keys whether it has succeeded.
+
+    Raises PermanentError for an option that cannot be used.
+    """
     try:
         grants = Grants(tuple(map(parse_grant, flags.grants)))
     except ValueError as error:
@@ -34,10 +39,10 @@ def clients_of(flags: ApiFlags, tokens: Tokens, now: Callable[[], datetime]) -> 
         except OSError as error:
             reason = error.strerror
             raise PermanentError(f"--client-ca-file: cannot read {flags.client_ca_file}: {reason}") from None
-    return Clients(tokens, now, grants, _oidc(flags, grants))
+    return Clients(tokens, now, grants, _oidc(flags, grants, fetched))
 
 
-def _oidc(flags: ApiFlags, grants: Grants) -> Oidc | None:
+def _oidc(flags: ApiFlags, grants: Grants, fetched: Callable[[bool], None]) -> Oidc | None:
     if not flags.oidc_issuer_url or not flags.oidc_client_id:
         return None
     from reconciler.web.kube.clients.issuer_keys import IssuerKeys, fetching
@@ -57,7 +62,7 @@ def _oidc(flags: ApiFlags, grants: Grants) -> Oidc | None:
         )
     except ValueError as error:
         raise PermanentError(f"--oidc-issuer-url: {error}") from None
-    keys = IssuerKeys(settings.issuer, fetching(flags.oidc_ca_file))
+    keys = IssuerKeys(settings.issuer, fetching(flags.oidc_ca_file), tell=fetched)
     # Now, so that the first client does not wait; a controller starts without its issuer, too.
     keys.refresh()
     return Oidc(settings, keys, grants)

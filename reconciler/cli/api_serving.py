@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from metrics import catalog
 from reconciler.api import TemporaryError, VaultError
-from reconciler.api.kinds import Ref
+from reconciler.api.kinds import KINDS, Ref
+from reconciler.app.cluster.audited import told
 from reconciler.app.cluster.documents import document
 from reconciler.app.cluster.events import KIND, Posted, event_documents
 from reconciler.app.cluster.measuring import Measuring
@@ -142,7 +144,14 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
     """The API over a state directory, which has been looked at once."""
     state = application.options.state_dir
     # First, because an option that is wrong ends it.
-    clients = clients_of(flags or ApiFlags(), Tokens(state, utc_now), utc_now)
+    clients = clients_of(
+        flags or ApiFlags(),
+        Tokens(state, utc_now),
+        utc_now,
+        lambda succeeded: application.recorder.add(
+            catalog.OIDC_KEY_FETCHES, result=catalog.SUCCESS if succeeded else catalog.ERROR
+        ),
+    )
     versions = Versions(state / JOURNAL, utc_now)
     observer = Observer(state, application.objects, versions, document)
     observer.look_everywhere()
@@ -176,6 +185,22 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         records = application.history.of(event.ref.kind)
         records.record_event(event.ref.name, event.type, event.reason, event.message, utc_now())
 
+    def owner(name: str) -> Ref | None:
+        found = versions.document(PODS.kind, name)
+        if found is None:
+            return None
+        (reference,) = json.loads(found.text)["metadata"]["ownerReferences"]
+        return Ref(KINDS[reference["kind"]], reference["name"])
+
+    log = Audit(state)
+
+    def audit(record: Mapping[str, Any]) -> None:
+        log.write(record)
+        event = told(record, owner)
+        # Names that are made up would fill the history.
+        if event is not None and versions.document(event.ref.kind.name, event.ref.name) is not None:
+            post(event)
+
     def newest(ref: Ref) -> Mapping[str, Any] | None:
         observer.look([ref])
         found = versions.document(ref.kind.name, ref.name)
@@ -198,7 +223,7 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         Writer(application.objects, application.build, newest, utc_now, roots),
         running,
         post,
-        Audit(state).write,
+        audit,
     )
     return Parts(
         api,

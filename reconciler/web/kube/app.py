@@ -36,13 +36,14 @@ from reconciler.web.kube.errors import (
     not_found,
     unknown_path,
 )
+from reconciler.web.kube.fairness import Streaming, Turns
 from reconciler.web.kube.listing import listed, shown
 from reconciler.web.kube.openapi import documents as openapi
 from reconciler.web.kube.scale import as_scale
 from reconciler.web.kube.served import EVENTS, PODS, REVIEWS, Served, served_at
 from reconciler.web.kube.streams.entry import Streams, destination
 from reconciler.web.kube.streams.logs import log_answer
-from reconciler.web.kube.watching import Bells, Watch, Watchers
+from reconciler.web.kube.watching import Bells, Watch
 from reconciler.web.kube.writes import Answer, Asked, document_of, write
 from reconciler.web.server import CLIENT_CERTIFICATE
 
@@ -83,7 +84,8 @@ class Api:
     running: Running
     post: Callable[[Posted], None]
     audit: Callable[[Mapping[str, Any]], None]
-    watchers: Watchers = field(default_factory=Watchers)
+    watchers: Streaming = field(default_factory=Streaming)
+    turns: Turns = field(default_factory=Turns)
 
 
 def create_app(api: Api) -> ASGIApp:
@@ -138,6 +140,11 @@ async def _answer(api: Api, request: Request) -> ASGIApp:
     client = await api.clients.identify(
         request.headers.getlist("authorization"), request.scope.get("state", {}).get(CLIENT_CERTIFICATE)
     )
+    async with api.turns.one_of(client.user):
+        return await _answer_to(api, request, segments, client)
+
+
+async def _answer_to(api: Api, request: Request, segments: tuple[str, ...], client: Client) -> ASGIApp:
     if len(request.url.query) > MAX_QUERY:
         raise bad_request(f"the query has more than {MAX_QUERY} characters")
     place = place_of(segments)
@@ -393,7 +400,7 @@ class _Elsewhere:
 class _Counted:
     """A watch or a log that counts as one of its user while it lasts."""
 
-    def __init__(self, watch: ASGIApp, watchers: Watchers, user: str) -> None:
+    def __init__(self, watch: ASGIApp, watchers: Streaming, user: str) -> None:
         self._watch = watch
         self._watchers = watchers
         self._user = user

@@ -15,14 +15,9 @@ from reconciler.store.versions import KEPT_CHANGES
 from reconciler.web.kube.access import PARTS, VERBS
 from reconciler.web.kube.app import MAX_BODY_BYTES
 from reconciler.web.kube.clients.reference import section as clients_section
+from reconciler.web.kube.fairness import MAX_OF_ONE, MAX_REQUESTS, MAX_STREAMS, PATIENCE_SECONDS
 from reconciler.web.kube.served import RESOURCES, Served
-from reconciler.web.kube.watching import (
-    BOOKMARK_SECONDS,
-    MAX_OF_ONE,
-    MAX_WATCHES,
-    SHORTEST_SECONDS,
-    STALLED_SECONDS,
-)
+from reconciler.web.kube.watching import BOOKMARK_SECONDS, SHORTEST_SECONDS, STALLED_SECONDS
 
 __all__ = ["page"]
 
@@ -78,6 +73,9 @@ A write is desired state, and goes where the object's desired state is:
 - Every write is in `<state>/audit.jsonl`, before it is done and with its result: time, user, `way` in (`token`,
   `certificate` or `oidc`, and under that name the ID of the token, the serial number or the issuer), role, address, verb,
   object; nothing of its content.
+- A write that is done is also an event of its object (`Written`: who, by which credential, from where, the verb), and so is
+  one that the role does not include (`WriteRefused`); `kubectl get events` shows them. The same within ten minutes is
+  counted, and each object keeps its last 1,000 events. Dry runs and writes that fail otherwise are in the audit log alone.
 """
 
 _RUNNING: Final = """\
@@ -203,10 +201,15 @@ def _watches() -> Iterator[str]:
     yield "| limit | |"
     yield "|---|---|"
     yield f"| body of a request | {MAX_BODY_BYTES // 1024 // 1024} MiB |"
-    yield f"| watches, followed logs, commands and forwarded ports, in total and of a user | {MAX_WATCHES}, {MAX_OF_ONE} |"
+    yield f"| requests of a user that are answered at once; others wait for {PATIENCE_SECONDS:.0f} s | {MAX_REQUESTS} |"
+    yield f"| watches, followed logs, commands and forwarded ports, in total and of a user | {MAX_STREAMS}, {MAX_OF_ONE} |"
     yield f"| a watch without `timeoutSeconds` | {SHORTEST_SECONDS / 60:.0f} to {SHORTEST_SECONDS / 30:.0f} minutes |"
     yield f"| a client that takes nothing | {STALLED_SECONDS:.0f} s |"
     yield ""
+    yield (
+        "A user at a bound is answered `429` with `Retry-After`, and clients try again by themselves: one that floods "
+        "the API takes nothing from the others.\n"
+    )
 
 
 if __name__ == "__main__":

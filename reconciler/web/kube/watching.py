@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.store.versions import Change, Document
     from reconciler.web.kube.collection import Collection
 
-__all__ = ["Bells", "Watch", "Watchers"]
+__all__ = ["Bells", "Watch"]
 
 BATCH: Final = 100
 BOOKMARK_SECONDS: Final = 60.0
@@ -37,8 +37,6 @@ STALLED_SECONDS: Final = 60.0
 SHORTEST_SECONDS: Final = 1800.0
 """A watch without timeoutSeconds ends after this time to twice of it, so that clients spread over a restarted server."""
 INITIAL_EVENTS_END: Final = "k8s.io/initial-events-end"
-MAX_WATCHES: Final = 200
-MAX_OF_ONE: Final = 100
 
 
 class Bells:
@@ -74,29 +72,6 @@ class Bells:
     def _ring(self) -> None:
         for bell in self._bells:
             bell.set()
-
-
-class Watchers:
-    """How many watches there are, in total and of each user."""
-
-    def __init__(self, most: int = MAX_WATCHES, most_of_one: int = MAX_OF_ONE) -> None:
-        self._most = most
-        self._most_of_one = most_of_one
-        self._users: list[str] = []
-
-    @contextmanager
-    def one_of(self, user: str) -> Iterator[None]:
-        """Count one. Raises ApiError (429) at a limit."""
-        if len(self._users) >= self._most or self._users.count(user) >= self._most_of_one:
-            message = (
-                "too many watches are open: end others, or watch a whole resource instead of single objects"
-            )
-            raise ApiError(429, "TooManyRequests", message, {"retryAfterSeconds": 5}, {"Retry-After": "5"})
-        self._users.append(user)
-        try:
-            yield
-        finally:
-            self._users.remove(user)
 
 
 class Watch:

@@ -16,9 +16,8 @@ from reconciler.store.versions import Versions
 from reconciler.web.kube import watching
 from reconciler.web.kube.asked import Form, list_options
 from reconciler.web.kube.collection import Stored
-from reconciler.web.kube.errors import ApiError
 from reconciler.web.kube.served import WATCHED
-from reconciler.web.kube.watching import Bells, Watch, Watchers
+from reconciler.web.kube.watching import Bells, Watch
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 SERVICE = next(each for each in WATCHED if each.kind == "VaultService")
@@ -126,18 +125,6 @@ def test_a_table_says_its_columns_once(world: World) -> None:
     assert [each["name"] for each in first["object"]["columnDefinitions"]][:2] == ["Name", "Plugin"]
     assert second["object"]["columnDefinitions"] is None
     assert second["object"]["rows"][0]["cells"][0] == "b"
-
-
-def test_watches_are_limited_in_total_and_for_each_user() -> None:
-    watchers = Watchers(most=3, most_of_one=2)
-    with watchers.one_of("a"), watchers.one_of("a"):
-        with pytest.raises(ApiError) as caught, watchers.one_of("a"):
-            pass
-        assert caught.value.code == 429
-        with watchers.one_of("b"), pytest.raises(ApiError), watchers.one_of("c"):
-            pass
-    with watchers.one_of("a"):
-        pass
 
 
 class Client:

@@ -57,10 +57,17 @@ class _Kept:
 
 
 class IssuerKeys:
-    """The keys of one issuer, for any number of threads."""
+    """The keys of one issuer, for any number of threads. `tell` is told of each fetch whether it has succeeded."""
 
-    def __init__(self, issuer: str, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        fetch: Fetch,
+        clock: Callable[[], float] = time.monotonic,
+        tell: Callable[[bool], None] = lambda _: None,
+    ) -> None:
         self._issuer = issuer
+        self._tell = tell
         self._fetch = fetch
         self._clock = clock
         self._lock = threading.Lock()
@@ -92,9 +99,11 @@ class IssuerKeys:
             return self._running
 
     def _run(self, done: Future[None]) -> None:
+        has_succeeded = False
         try:
             keys = read_keys(self._issuer, self._fetch)
             self._kept = _Kept(keys, self._clock())
+            has_succeeded = True
         except IssuerError as error:
             _log.warning(
                 "no keys of the OIDC issuer %s, whose tokens are refused until there are: %s",
@@ -104,6 +113,7 @@ class IssuerKeys:
         except Exception:
             _log.exception("reading the keys of the OIDC issuer %s", self._issuer)
         finally:
+            self._tell(has_succeeded)
             done.set_result(None)
 
 

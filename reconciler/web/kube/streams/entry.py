@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reconciler.engines.instances import Instance
     from reconciler.web.kube.clients.client import Client
     from reconciler.web.kube.clients.clients import Clients
-    from reconciler.web.kube.watching import Watchers
+    from reconciler.web.kube.fairness import Streaming
 
 __all__ = ["Streams", "destination"]
 
@@ -56,7 +56,7 @@ class Streams:
 
     running: Running
     clients: Clients
-    counted: Watchers
+    counted: Streaming
     now: Callable[[], datetime]
     audit: Callable[[Mapping[str, Any]], None]
 

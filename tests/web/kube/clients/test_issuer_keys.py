@@ -59,6 +59,20 @@ def fetched(keys: IssuerKeys) -> list[str | None]:
     return [key.kid for key in keys.known()]
 
 
+def test_each_fetch_says_whether_it_has_succeeded(world: World) -> None:
+    told: list[bool] = []
+    keys = IssuerKeys(ISSUER, world.fetch, lambda: world.time, told.append)
+    world.away = True
+    fetched(keys)
+    world.time += PAUSE_SECONDS
+    world.away, world.keys = False, [7]
+    fetched(keys)
+    world.time += PAUSE_SECONDS
+    world.keys = [ONE.as_dict(private=False)]
+    assert fetched(keys) == ["one"]
+    assert told == [False, False, True]
+
+
 def test_they_are_fetched_once_and_again_when_they_are_old(world: World) -> None:
     keys = world.made()
     assert keys.known() == ()
