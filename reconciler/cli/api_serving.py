@@ -28,6 +28,7 @@ from reconciler.cli.api_clients import clients_of
 from reconciler.cli.api_documents import fixed_collections
 from reconciler.cli.api_options import ApiFlags
 from reconciler.store.audit import Audit
+from reconciler.store.ears import Ears
 from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
 from reconciler.store.versions import Versions
@@ -56,7 +57,12 @@ DIRECTORY: Final = "api"
 """The directory of the certificates, in the state directory."""
 JOURNAL: Final = "versions.sqlite3"
 STOP_SECONDS: Final = 5.0
-LOOK_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 30.0
+"""How soon an event is found of which the kernel did not tell."""
+PAUSE_SECONDS: Final = 1.0
+"""Between two looks at events: one after the other is written, and each look reads the newest thousand."""
+WRITTEN: Final = ("history.sqlite3", JOURNAL)
+"""Beginnings of files that are written with an event, and with the UID of an object that an event names."""
 EVENTS_SHOWN: Final = 1000
 
 _log = logging.getLogger(__name__)
@@ -111,21 +117,29 @@ def observing(
     application: Application, roots: tuple[Path, ...] = (), flags: ApiFlags | None = None
 ) -> Iterator[Parts]:
     """The parts of the API over a state directory, which is looked at until the block ends. Raises VaultError."""
+    state = application.options.state_dir
     parts = assemble(application, roots, flags)
-    stop = threading.Event()
-    watching = [
-        threading.Thread(target=parts.observer.keep_looking, args=(stop,), name="observer", daemon=True),
-        threading.Thread(target=_keep_looking, args=(parts, stop), name="events", daemon=True),
-    ]
-    for thread in watching:
-        thread.start()
     try:
-        yield parts
+        with Ears() as of_objects, Ears() as of_events:
+            looking = [
+                threading.Thread(
+                    target=parts.observer.keep_looking, args=(of_objects,), name="observer", daemon=True
+                ),
+                threading.Thread(
+                    target=_keep_looking, args=(parts, state, of_events), name="events", daemon=True
+                ),
+            ]
+            for thread in looking:
+                thread.start()
+            try:
+                yield parts
+            finally:
+                of_objects.end()
+                of_events.end()
+                parts.api.running.end()
+                for thread in looking:
+                    thread.join(STOP_SECONDS)
     finally:
-        stop.set()
-        parts.api.running.end()
-        for thread in watching:
-            thread.join(STOP_SECONDS)
         parts.versions.close()
 
 
@@ -234,17 +248,26 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
     )
 
 
-def _keep_looking(parts: Parts, stop: threading.Event) -> None:
-    """Events have no bell: a watch sees one after LOOK_SECONDS at most."""
+def _keep_looking(parts: Parts, state: Path, ears: Ears) -> None:
+    """Record events of the history as soon as any process has written some."""
+    from inotify_simple import flags
+
+    ears.watch(state, flags.MODIFY | flags.CREATE | flags.MOVED_TO)
     before: object = None
-    while not stop.wait(LOOK_SECONDS):
-        try:
-            if parts.stamp() != before:
-                parts.look_at_events()
-                # What it has recorded has another number.
-                before = parts.stamp()
-        except TemporaryError as error:
-            _log.warning("the Kubernetes API does not see events: %s", error)
+    # Events before the watch existed, too.
+    has_changed = True
+    while not ears.has_ended:
+        if has_changed:
+            try:
+                if parts.stamp() != before:
+                    parts.look_at_events()
+                    # What it has recorded has another number.
+                    before = parts.stamp()
+            except TemporaryError as error:
+                _log.warning("the Kubernetes API does not see events: %s", error)
+            ears.rest(PAUSE_SECONDS)
+        told = ears.read(LOOK_SECONDS)
+        has_changed = not told or any(each.name.startswith(WRITTEN) for each in told)
 
 
 class _Uids:

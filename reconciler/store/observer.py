@@ -25,6 +25,7 @@ from reconciler.store.versions import Change, Key, Versions
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from reconciler.store.ears import Ears
     from reconciler.store.objects import ObjectStore
 
 __all__ = ["Observer", "Render"]
@@ -34,9 +35,6 @@ Render = Callable[[StoredObject[Any], Any, "datetime"], Mapping[str, Any]]
 
 LOOK_SECONDS: Final = 30.0
 """How soon a change is found of which no bell told."""
-STOP_LOOK_MS: Final = 500
-TOGETHER_MS: Final = 1
-"""A writer names its object just before it rings."""
 
 Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -69,35 +67,33 @@ class Observer:
                 found += [Ref(kind, name) for name in sorted(names)]
             return self._look(found)
 
-    def keep_looking(self, stop: threading.Event) -> None:
-        """Look whenever an object or a status has changed, until `stop` is set."""
-        # Late: it takes longer to import than some commands take to run.
-        from inotify_simple import INotify, flags
+    def keep_looking(self, ears: Ears) -> None:
+        """Look whenever an object or a status has changed, until `ears` end."""
+        from inotify_simple import flags
 
-        with INotify() as kernel:
-            kinds: dict[int, Kind] = {}
-            for kind in KINDS.values():
-                directory = objects_of(self._state, kind)
-                directory.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
-                heard = flags.CREATE | flags.DELETE | flags.ATTRIB | flags.CLOSE_WRITE
-                kinds[kernel.add_watch(directory, heard)] = kind
-            # Writes before the watch existed caused no event.
-            self._try(self.look_everywhere)
-            looked = time.monotonic()
-            while not stop.is_set():
-                events = kernel.read(timeout=STOP_LOOK_MS, read_delay=TOGETHER_MS)
-                told = [(kinds[each.wd], each.name) for each in events if each.wd in kinds]
-                named = {Ref(kind, name) for kind, name in told if not name.startswith(".")}
-                rung = {kind for kind, name in told if name in (BELL, STATUS_BELL)}
-                if named:
-                    self._try(partial(self.look, sorted(named, key=str)))
-                elif rung:
-                    # A former release rings, and names nothing.
-                    self._try(partial(self.look_everywhere, tuple(rung)))
-                is_incomplete = any(each.mask & flags.Q_OVERFLOW for each in events)
-                if is_incomplete or time.monotonic() - looked >= LOOK_SECONDS:
-                    self._try(self.look_everywhere)
-                    looked = time.monotonic()
+        heard = flags.CREATE | flags.DELETE | flags.ATTRIB | flags.CLOSE_WRITE
+        kinds: dict[int | None, Kind] = {}
+        for kind in KINDS.values():
+            directory = objects_of(self._state, kind)
+            directory.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
+            kinds[ears.watch(directory, heard)] = kind
+        # Writes before the watch existed caused no event.
+        self._try(self.look_everywhere)
+        looked = time.monotonic()
+        while not ears.has_ended:
+            events = ears.read(max(0.0, looked + LOOK_SECONDS - time.monotonic()))
+            told = [(kinds[each.wd], each.name) for each in events or () if each.wd in kinds]
+            named = {Ref(kind, name) for kind, name in told if not name.startswith(".")}
+            rung = {kind for kind, name in told if name in (BELL, STATUS_BELL)}
+            if named:
+                self._try(partial(self.look, sorted(named, key=str)))
+            elif rung:
+                # A former release rings, and names nothing.
+                self._try(partial(self.look_everywhere, tuple(rung)))
+            is_incomplete = events is None or any(each.mask & flags.Q_OVERFLOW for each in events)
+            if is_incomplete or time.monotonic() - looked >= LOOK_SECONDS:
+                self._try(self.look_everywhere)
+                looked = time.monotonic()
 
     def _try(self, look: Callable[[], object]) -> None:
         try:

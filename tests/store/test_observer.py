@@ -18,6 +18,7 @@ from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.app.cluster.documents import document
 from reconciler.store import files
 from reconciler.store.base import STATUS_BELL, Origin
+from reconciler.store.ears import Ears
 from reconciler.store.layout import STATUS
 from reconciler.store.objects import LOCK, ObjectStore
 from reconciler.store.observer import Observer
@@ -134,13 +135,13 @@ def test_the_state_directory_of_a_former_release_has_uids_and_times(
 
 @pytest.fixture
 def following(world: World) -> Iterator[None]:
-    stop = threading.Event()
-    thread = threading.Thread(target=world.observer.keep_looking, args=(stop,), daemon=True)
-    thread.start()
-    yield
-    stop.set()
-    thread.join(WAIT_SECONDS)
-    assert not thread.is_alive()
+    with Ears() as ears:
+        thread = threading.Thread(target=world.observer.keep_looking, args=(ears,), daemon=True)
+        thread.start()
+        yield
+        ears.end()
+        thread.join(WAIT_SECONDS)
+        assert not thread.is_alive()
 
 
 @pytest.mark.usefixtures("following")

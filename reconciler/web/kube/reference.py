@@ -125,7 +125,7 @@ _DIFFERENCES: Final = """\
 - A list that goes on with `continue` shows objects as they are now, with the version at which the list began: a watch from
   that version sees all that changed since.
 - `events` are those of `vaultctl events`. Clients may add some about our objects, as operators do (docs/kopf.md); the same
-  event within ten minutes is counted. A watch sees a new one after two seconds at most.
+  event within ten minutes is counted. A watch sees a new one after a second at most.
 - `ownerReferences` are stored and not acted on: an object whose owner is gone stays.
 - `uid` and `creationTimestamp` come from the time of the first apply.
 """
