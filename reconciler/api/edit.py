@@ -25,7 +25,7 @@ from reconciler.api.yaml_loader import YamlReader, plain_scalar
 from reconciler.api.yaml_nodes import MapNode, Scalar, to_plain
 from reconciler.api.yaml_writing import flow, scalar
 
-__all__ = ["ANNOTATION", "LABEL", "Edit", "edit_manifest", "edit_text"]
+__all__ = ["ANNOTATION", "LABEL", "Edit", "edit_manifest", "edit_text", "path_of_field"]
 
 FieldPath = tuple[str, ...]
 ANNOTATION: Final = "metadata.annotations."
@@ -75,7 +75,7 @@ def edit_manifest(path: Path, ref: Ref, changes: Mapping[str, Scalar]) -> Edit:
     except OSError as error:
         raise PermanentError(f"{path} cannot be read: {error.strerror}") from error
     before = decode(content, path)
-    fields = {key: _steps(key) for key in changes}
+    fields = {key: path_of_field(key) for key in changes}
     after = edit_text(before, path, ref, {fields[key]: value for key, value in changes.items()})
     documents = _plain(before, path)
     written = documents[_index(documents, ref, path)]
@@ -108,7 +108,8 @@ def edit_text(text: str, path: Path, ref: Ref, changes: Mapping[FieldPath, Scala
     return text
 
 
-def _steps(key: str) -> FieldPath:
+def path_of_field(key: str) -> FieldPath:
+    """The steps to a field of a change, such as "replicas", "env.LEVEL" or "metadata.labels.team"."""
     # The name of an annotation, a label, a setting or a workload may contain dots.
     for prefix in (ANNOTATION, LABEL):
         if key.startswith(prefix):

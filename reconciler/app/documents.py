@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.kinds import NAMESPACE
 from reconciler.api.moments import format_moment
-from reconciler.app.revisions import redacted
+from reconciler.app.revisions import changed_fields, redacted
 
 if TYPE_CHECKING:
     from reconciler.api.resource import Resource
     from reconciler.api.status import ObjectStatus
     from reconciler.store.base import Event, RevisionRecord, StoredObject
 
-__all__ = ["claimed", "event_document", "resource_document", "revision_document", "url"]
+__all__ = ["claimed", "event_document", "resource_document", "revision_document", "revision_documents", "url"]
 
 
 def resource_document(
@@ -46,6 +47,14 @@ def event_document(event: Event) -> dict[str, Any]:
         "firstTime": event.first_time.isoformat(),
         "lastTime": event.last_time.isoformat(),
     }
+
+
+def revision_documents(records: Sequence[RevisionRecord]) -> list[dict[str, Any]]:
+    """The rollouts of one object, oldest first; `changed` are the fields that differ from the one before."""
+    pairs = zip((None, *records), records, strict=False)
+    return [
+        {**revision_document(record), "changed": changed_fields(before, record)} for before, record in pairs
+    ]
 
 
 def revision_document(record: RevisionRecord) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler.api.errors import VaultError
 from reconciler.core.assess.observation import State
@@ -17,12 +17,22 @@ if TYPE_CHECKING:
     from reconciler.core.desired.stack import Stack
     from reconciler.engines.base import Engine
 
-__all__ = ["containers_of", "follow", "last", "workloads_of"]
+__all__ = ["Logs", "containers_of", "follow", "last", "workloads_of"]
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two checks for new containers while following."""
 
 Line = tuple["Container", str]
+
+
+class Logs(Protocol):
+    """What has the logs of containers: an engine, or the API of a controller elsewhere."""
+
+    def logs(self, container: str, lines: int) -> str:
+        """The last lines that a container wrote."""
+
+    def follow(self, container: str, lines: int) -> Iterator[str]:
+        """The last lines that a container wrote and every new one, until it ends."""
 
 
 def workloads_of(stack: Stack, workload: str | None) -> frozenset[str]:
@@ -41,14 +51,14 @@ def containers_of(stack: Stack, workloads: frozenset[str], engine: Engine) -> li
     return sorted((each for each in found if each.workload in workloads), key=lambda each: each.name)
 
 
-def last(engine: Engine, containers: Sequence[Container], tail: int) -> Iterator[Line]:
+def last(engine: Logs, containers: Sequence[Container], tail: int) -> Iterator[Line]:
     """The last `tail` lines of each container."""
     for container in containers:
         for line in engine.logs(container.id, tail).splitlines():
             yield container, line
 
 
-def follow(engine: Engine, look: Callable[[], Sequence[Container]], tail: int) -> Iterator[Line]:
+def follow(engine: Logs, look: Callable[[], Sequence[Container]], tail: int) -> Iterator[Line]:
     """Lines of all containers as they arrive, without end; one thread for each container."""
     lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
     seen: set[str] = set()

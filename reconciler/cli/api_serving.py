@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 from metrics import catalog
 from reconciler.api import TemporaryError, VaultError
 from reconciler.api.kinds import KINDS, Ref
+from reconciler.app import changes
+from reconciler.app.certificates import certificates
+from reconciler.app.cluster import views
 from reconciler.app.cluster.audited import told
 from reconciler.app.cluster.documents import document
 from reconciler.app.cluster.events import KIND, Posted, event_documents
@@ -22,12 +25,15 @@ from reconciler.app.cluster.measuring import Measuring
 from reconciler.app.cluster.pods import node_document
 from reconciler.app.cluster.running import Running
 from reconciler.app.cluster.writing import Writer
+from reconciler.app.routes import routes as lines_of
 from reconciler.certificates import serving
 from reconciler.cli.about import VERSION
 from reconciler.cli.api_clients import clients_of
 from reconciler.cli.api_documents import fixed_collections
 from reconciler.cli.api_options import ApiFlags
+from reconciler.controller.reconcile.routing import settle_objects
 from reconciler.store.audit import Audit
+from reconciler.store.base import refs
 from reconciler.store.ears import Ears
 from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
@@ -41,6 +47,8 @@ from reconciler.web.kube.served import (
     NODES,
     POD_METRICS,
     PODS,
+    REVISIONS,
+    ROUTES,
     WATCHED,
 )
 from reconciler.web.kube.watching import Bells
@@ -199,6 +207,20 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         records = application.history.of(event.ref.kind)
         records.record_event(event.ref.name, event.type, event.reason, event.message, utc_now())
 
+    def undo(ref: Ref, number: int | None) -> Mapping[str, Any]:
+        stored = application.objects.of(ref.kind).get(ref.name)
+        records = application.history.of(ref.kind).revisions(ref.name)
+        return {} if stored is None else changes.undo(stored, records, number).fields
+
+    def revisions() -> Mapping[str, Mapping[str, Any]]:
+        known = refs(application.objects)
+        return views.revisions((ref, application.history.of(ref.kind).revisions(ref.name)) for ref in known)
+
+    def routes() -> Mapping[str, Mapping[str, Any]]:
+        routing = settle_objects(application.objects, application.permits)
+        found = certificates(application.objects, routing, utc_now(), _log.warning)
+        return views.routes(lines_of(application.objects, routing, found), since)
+
     def owner(name: str) -> Ref | None:
         found = versions.document(PODS.kind, name)
         if found is None:
@@ -227,6 +249,8 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
             KIND: Refreshed(EVENTS, versions, look_at_events),
             PODS.kind: Refreshed(PODS, versions, running.look, running.begin),
             NODES.kind: Refreshed(NODES, versions, look_at_node),
+            REVISIONS.kind: Measured(REVISIONS, versions, revisions),
+            ROUTES.kind: Measured(ROUTES, versions, routes),
             POD_METRICS.kind: Measured(POD_METRICS, versions, measuring.pods),
             NODE_METRICS.kind: Measured(NODE_METRICS, versions, measuring.nodes),
         },
@@ -237,6 +261,7 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         Writer(application.objects, application.build, newest, utc_now, roots),
         running,
         post,
+        undo,
         audit,
     )
     return Parts(

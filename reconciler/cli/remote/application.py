@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from reconciler.api.errors import PermanentError
 from reconciler.cli.remote.connection import Connection
 from reconciler.cli.remote.objects import RemoteObjects
+from reconciler.cli.remote.pods import RemotePods
 from reconciler.cli.remote.records import RemoteRecords
 from reconciler.cli.remote.target import Target
+from reconciler.cli.remote.views import RemoteViews
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,9 +33,12 @@ class RemoteApplication:
 
     def __init__(self, target: Target) -> None:
         self._connection = Connection(target)
+        self.target = target
         self.place = target.server
         self.objects = RemoteObjects(self._connection)
         self.object_views = self.objects
+        self.pods = RemotePods(self._connection)
+        self.views = RemoteViews(self._connection)
         self.history = RemoteRecords(self._connection, self.objects)
 
     def close(self) -> None:

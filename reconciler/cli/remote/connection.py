@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -19,9 +20,18 @@ __all__ = ["EVENTS", "MANAGER", "ConflictError", "Connection", "MissingError", "
 
 TIMEOUT_SECONDS: Final = 30.0
 MAX_ANSWER: Final = 64 * 1024 * 1024
+MAX_LINE: Final = 1024 * 1024
 EVENTS: Final = f"/api/v1/namespaces/{NAMESPACE}/events"
 MANAGER: Final = "vaultctl"
 _CLOSED: Final = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
+
+
+def _status(content: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {}
 
 
 class MissingError(PermanentError):
@@ -45,6 +55,7 @@ class Connection:
         self.server = target.server
         parts = urlsplit(target.server)
         self._prefix = parts.path.rstrip("/")
+        self._target = target
         self._token = target.token
         self._http = http.client.HTTPSConnection(
             parts.hostname or "", parts.port or 443, timeout=TIMEOUT_SECONDS, context=target.context()
@@ -69,6 +80,31 @@ class Connection:
         if code >= HTTPStatus.BAD_REQUEST:
             raise self._refused(code, document)
         return document
+
+    def lines(self, path: str, **query: str) -> Iterator[str]:
+        """The lines of an answer as they come, over a connection of its own. Raises VaultError."""
+        parts = urlsplit(self.server)
+        connection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port or 443, timeout=TIMEOUT_SECONDS, context=self._target.context()
+        )
+        headers = {"User-Agent": f"{MANAGER}/{VERSION}"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        try:
+            connection.request("GET", f"{self._prefix}{path}?{urlencode(query)}", None, headers)
+            response = connection.getresponse()
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise self._refused(response.status, _status(response.read(MAX_ANSWER)))
+            # A container may say nothing for hours; the kernel finds out when the other machine is gone.
+            if connection.sock is not None:
+                connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                connection.sock.settimeout(None)
+            while line := response.readline(MAX_LINE):
+                yield line.decode(errors="replace").rstrip("\r\n")
+        except (http.client.HTTPException, OSError) as error:
+            raise self._away(error) from None
+        finally:
+            connection.close()
 
     def _answer(self, method: str, path: str, content: bytes | None) -> tuple[int, bytes]:
         headers = {"Accept": "application/json", "User-Agent": f"{MANAGER}/{VERSION}"}

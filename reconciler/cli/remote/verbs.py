@@ -8,9 +8,9 @@ __all__ = ["INSTEAD", "LOCAL", "WORKS", "refusal"]
 
 WORKS: Final = frozenset(
     {
-        "annotate", "apply", "delete", "describe", "diff", "edit", "events", "get", "label", "resume", "rollout pause",
-        "rollout restart", "rollout resume", "rollout status", "rotate", "scale", "set", "start", "stop", "suspend",
-        "wait",
+        "annotate", "apply", "delete", "describe", "diff", "edit", "events", "exec", "get", "label", "logs", "resume",
+        "rollout history", "rollout pause", "rollout restart", "rollout resume", "rollout status", "rollout undo", "rotate",
+        "routes", "scale", "set", "start", "stop", "suspend", "wait",
     }
 )  # fmt: skip
 LOCAL: Final = frozenset(
@@ -18,10 +18,7 @@ LOCAL: Final = frozenset(
 )
 """They take no notice of --server: they read and write files that are named, and no objects."""
 INSTEAD: Final = {
-    "exec": "kubectl exec -it POD -- COMMAND",
-    "logs": "kubectl logs -f --prefix -l vault.internal/object=NAME",
-    "rollout history": "vaultctl get NAME -o yaml, whose status has the revision that runs",
-    "rollout undo": "vaultctl set NAME FIELD=VALUE with the former values",
+    "dev": "vaultctl apply -f DIRECTORY after each change",
 }
 """What says or does nearly the same."""
 

@@ -52,11 +52,16 @@ def command(
 
     application = session.application
     stored = existing_service(application.objects, name, "exec")
-    stack = application.build(stored.resource, stored.origin.manifest.parent)
-    chosen = choose(stack, application.engine, container)
     if tty and not (sys.stdin and sys.stdin.isatty()):
         warn("standard input is no terminal, so the command gets none")
         tty = False
+    if (remote := session.remote) is not None:
+        from reconciler.cli.remote.command import run
+
+        pod = remote.pods.choose(stored.ref, container).name
+        raise SystemExit(run(remote.target, pod, words, stdin=stdin, tty=tty))
+    stack = application.build(stored.resource, stored.origin.manifest.parent)
+    chosen = choose(stack, application.engine, container)
     become(application.engine.exec_line(chosen.id, words, stdin=stdin, tty=tty))
 
 

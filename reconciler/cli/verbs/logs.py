@@ -51,18 +51,27 @@ def command(session: Session, name: str, workload: str | None, follow: bool, tai
     pipe gets each line unchanged.
     """
     from reconciler.app.finding import existing_service
-    from reconciler.app.logs import containers_of, last, workloads_of
+    from reconciler.app.logs import Logs, containers_of, last, workloads_of
     from reconciler.app.logs import follow as following
 
     application = session.application
     stored = existing_service(application.objects, name, "logs")
-    stack = application.build(stored.resource, stored.origin.manifest.parent)
-    wanted, engine = workloads_of(stack, workload), application.engine
+    logs: Logs
+    if (remote := session.remote) is not None:
+        logs = pods = remote.pods
 
-    def look() -> list[Container]:
-        return containers_of(stack, wanted, engine)
+        def look() -> list[Container]:
+            return pods.of(stored.ref, workload)
 
-    for container, line in following(engine, look, tail) if follow else last(engine, look(), tail):
+    else:
+        stack = application.build(stored.resource, stored.origin.manifest.parent)
+        wanted = workloads_of(stack, workload)
+        logs = engine = application.engine
+
+        def look() -> list[Container]:
+            return containers_of(stack, wanted, engine)
+
+    for container, line in following(logs, look, tail) if follow else last(logs, look(), tail):
         write_line(container.name, line)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,8 @@ from reconciler.cli.tables import age, table
 from reconciler.cli.verb import VerbGroup
 
 if TYPE_CHECKING:
-    from reconciler.store.base import RevisionRecord
+    from reconciler.app import changes
+    from reconciler.store.base import StoredObject
 
 
 @click.group("rollout", cls=VerbGroup, short_help="Follow, list, undo, pause and restart rollouts.")
@@ -64,13 +65,16 @@ def status(session: Session, name: str, timeout: float) -> None:
 @pass_session
 def history(session: Session, name: str, output: str | None) -> None:
     """List the revisions of NAME, oldest first; what `rollout undo --to-revision` takes is the number."""
-    from reconciler.app.documents import revision_document
+    from reconciler.app.documents import revision_documents
     from reconciler.app.finding import existing
 
     application = session.application
     (stored,) = existing(application.objects, [name])
-    records = application.history.of(stored.ref.kind).revisions(stored.name)
-    write(output, [revision_document(each) for each in records], lambda: _table(records))
+    if session.remote is not None:
+        found = session.remote.views.revisions(stored.ref)
+    else:
+        found = revision_documents(application.history.of(stored.ref.kind).revisions(stored.name))
+    write(output, found, lambda: _table(found))
 
 
 @command.command(
@@ -92,15 +96,16 @@ def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags)
     """
     from reconciler.app import changes
 
-    application = session.application
-    change(
-        application,
-        name,
-        lambda stored: changes.undo(
+    application, remote = session.application, session.remote
+
+    def back(stored: StoredObject[Any]) -> changes.Change:
+        if remote is not None:
+            return remote.views.undo(stored, to_revision)
+        return changes.undo(
             stored, application.history.of(stored.ref.kind).revisions(stored.name), to_revision
-        ),
-        flags,
-    )
+        )
+
+    change(application, name, back, flags)
 
 
 @command.command(
@@ -149,28 +154,21 @@ def restart(session: Session, name: str, flags: EditFlags) -> None:
     change(session.application, name, lambda stored: changes.restart(stored.name, now), flags)
 
 
-def _table(records: Sequence[RevisionRecord]) -> str:
-    from reconciler.app.revisions import changed_fields
-
+def _table(documents: Sequence[Mapping[str, Any]]) -> str:
     now = datetime.now(UTC)
     rows = []
-    before: RevisionRecord | None = None
-    for record in records:
-        took = (
-            f"{(record.finished_at - record.created_at).total_seconds():.1f}s" if record.finished_at else ""
-        )
-        changes = "; ".join(changed_fields(before, record))
-        commit = record.commit.rpartition(":")[2][:12]
+    for each in documents:
+        created = datetime.fromisoformat(each["createdAt"])
+        finished = datetime.fromisoformat(each["finishedAt"]) if each["finishedAt"] else None
         rows.append(
             [
-                str(record.number),
-                record.revision,
-                age(record.created_at, now),
-                record.result or "under way",
-                took,
-                commit,
-                changes,
+                str(each["number"]),
+                each["revision"],
+                age(created, now),
+                each["result"] or "under way",
+                f"{(finished - created).total_seconds():.1f}s" if finished else "",
+                each["commit"].rpartition(":")[2][:12],
+                "; ".join(each["changed"]),
             ]
         )
-        before = record
     return table(["NUMBER", "REVISION", "AGE", "RESULT", "TOOK", "COMMIT", "CHANGED"], rows)

@@ -38,8 +38,11 @@ def command(session: Session, names: Sequence[str], output: str | None) -> None:
 
     application, now = session.application, datetime.now(UTC)
     services = [existing_service(application.objects, name, "routes").name for name in names]
-    routing = routing_of(application)
-    lines = routes(application.objects, routing, certificates_of(application, routing, now), services)
+    if session.remote is not None:
+        lines = session.remote.views.routes(services)
+    else:
+        routing = routing_of(application)
+        lines = routes(application.objects, routing, certificates_of(application, routing, now), services)
     if not lines and output in (None, "wide"):
         click.echo("no service has a route" if not services else "these services have no route", err=True)
         return

@@ -40,11 +40,11 @@ from reconciler.web.kube.fairness import Streaming, Turns
 from reconciler.web.kube.listing import listed, shown
 from reconciler.web.kube.openapi import documents as openapi
 from reconciler.web.kube.scale import as_scale
-from reconciler.web.kube.served import EVENTS, PODS, REVIEWS, Served, served_at
+from reconciler.web.kube.served import EVENTS, PODS, REVIEWS, ROLLBACK, Served, served_at
 from reconciler.web.kube.streams.entry import Streams, destination
 from reconciler.web.kube.streams.logs import log_answer
 from reconciler.web.kube.watching import Bells, Watch
-from reconciler.web.kube.writes import Answer, Asked, document_of, write
+from reconciler.web.kube.writes import Answer, Asked, Undo, document_of, roll_back, write
 from reconciler.web.server import CLIENT_CERTIFICATE
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ class Api:
     writer: Writer
     running: Running
     post: Callable[[Posted], None]
+    undo: Undo
     audit: Callable[[Mapping[str, Any]], None]
     watchers: Streaming = field(default_factory=Streaming)
     turns: Turns = field(default_factory=Turns)
@@ -217,10 +218,12 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
         raise unknown_path()
     if served == PODS and place.subresource:
         return await _part_of_pod(api, question)
+    verb = "get" if request.method in ("GET", "HEAD") else _VERBS[request.method]
+    if place.subresource and verb not in dict(served.subresources)[place.subresource]:
+        raise method_not_allowed()
     if request.method in ("GET", "HEAD"):
         # In a thread, because a read may wait for the disk.
         return await to_thread.run_sync(lambda: _read(api, question), abandon_on_cancel=True)
-    verb = _VERBS[request.method]
     if verb not in served.verbs:
         raise method_not_allowed()
     if served in REVIEWS:
@@ -252,7 +255,7 @@ async def _part_of_pod(api: Api, question: _Question) -> ASGIApp:
 async def _write(api: Api, question: _Question, verb: str) -> Response:
     """Write, and keep in the audit log what came of it: no write is done that is not in the log."""
     request, place = question.request, question.place
-    if (place.name is None) != (verb == "create"):
+    if (place.name is None) != (verb == "create" and not place.subresource):
         raise method_not_allowed()
     asked = Asked(
         verb,
@@ -309,6 +312,8 @@ def _written(api: Api, asked: Asked) -> Answer:
         return _replace(api, asked)
     if asked.served == EVENTS:
         return _post(api, asked)
+    if asked.place.subresource == ROLLBACK:
+        return roll_back(api.writer, asked, api.undo)
     return write(api.writer, asked)
 
 

@@ -67,6 +67,9 @@ A write is desired state, and goes where the object's desired state is:
 - Patches: JSON patch, JSON merge patch and server-side apply (`kubectl apply --server-side`), which refuses to change
   fields of other managers unless it is forced to. A strategic merge patch is `415`, as for every custom resource: use
   `kubectl patch --type=merge`.
+- `kubectl get revisions` lists the rollouts of objects, without the values of settings. A document
+  `{"spec": {"revision": 3}}` that is created at `…/vaultservices/NAME/rollback` writes the values of a former one, and
+  `{"spec": {}}` those of the last complete one before the present one; `vaultctl rollout undo` does the same over the API.
 - A deletion keeps the volumes; `vaultctl delete --volumes` removes them. The object stays with the finalizer
   `vault.internal/teardown` until the controller has removed what ran. Finalizers of clients hold a deletion back: the
   service runs on until the last of them is removed. This also holds for `vaultctl delete`.

@@ -21,6 +21,9 @@ __all__ = [
     "POD_METRICS",
     "RESOURCES",
     "REVIEWS",
+    "REVISIONS",
+    "ROLLBACK",
+    "ROUTES",
     "WATCHED",
     "Served",
     "of_kind",
@@ -32,6 +35,8 @@ WRITE: Final = ("create", "delete", "patch", "update")
 
 
 FIELDS: Final = ("metadata.name", "metadata.namespace")
+ROLLBACK: Final = "rollback"
+"""The part of an object that is created to go back to a former revision, as Deployments once had one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +87,7 @@ def of_kind(kind: Kind) -> Served:
         of=kind,
         subresources=(
             ("status", ("get", "patch", "update")),
+            (ROLLBACK, ("create",)),
             *([("scale", ("get", "patch", "update"))] if kind.scale else []),
         ),
         columns=kind.columns,
@@ -190,6 +196,37 @@ POD_METRICS: Final = Served(_METRICS, "v1beta1", "PodMetrics", "pods", ("get", "
 NODE_METRICS: Final = Served(
     _METRICS, "v1beta1", "NodeMetrics", "nodes", ("get", "list"), namespaced=False, columns=(_AGE,)
 )
+REVISIONS: Final = Served(
+    API_GROUP,
+    API_VERSION.rpartition("/")[2],
+    "Revision",
+    "revisions",
+    ("get", "list"),
+    columns=(
+        Column("Number", "integer", ".rollout.number"),
+        Column("Revision", "string", ".rollout.revision"),
+        Column("Result", "string", ".rollout.result"),
+        _AGE,
+        Column("Commit", "string", ".rollout.commit", wide=True),
+        Column("Reason", "string", ".rollout.reason", wide=True),
+    ),
+)
+ROUTES: Final = Served(
+    API_GROUP,
+    API_VERSION.rpartition("/")[2],
+    "Route",
+    "routes",
+    ("get", "list"),
+    columns=(
+        Column("Host", "string", ".spec.host"),
+        Column("Path", "string", ".spec.path"),
+        Column("Port", "integer", ".spec.port"),
+        Column("Service", "string", ".spec.service"),
+        Column("State", "string", ".status.state"),
+        Column("Gateway", "string", ".spec.gateway", wide=True),
+        Column("Message", "string", ".status.message", wide=True),
+    ),
+)
 REVIEWS: Final = (
     Served(
         "authentication.k8s.io",
@@ -219,7 +256,11 @@ REVIEWS: Final = (
 """Questions of a client about itself; each client may ask them."""
 
 WATCHED: Final = tuple(map(of_kind, KINDS.values()))
-RESOURCES: Final = (NAMESPACES, EVENTS, PODS, NODES, *WATCHED, CRDS, POD_METRICS, NODE_METRICS, *REVIEWS)
+RESOURCES: Final = (
+    *(NAMESPACES, EVENTS, PODS, NODES),
+    *(*WATCHED, REVISIONS, ROUTES, CRDS),
+    *(POD_METRICS, NODE_METRICS, *REVIEWS),
+)
 
 
 def served_at(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from reconciler.api.edit import path_of_field
 from reconciler.api.errors import ManifestError, TemporaryError, VaultError
 from reconciler.api.kinds import API_VERSION, NAMESPACE, Ref
 from reconciler.api.managed import MAX_NAME, FieldConflictError
@@ -28,7 +29,7 @@ from reconciler.web.kube.errors import ApiError, Cause, bad_request
 from reconciler.web.kube.scale import as_scale, with_replicas
 from reconciler.web.kube.served import Served
 
-__all__ = ["Answer", "Asked", "document_of", "write"]
+__all__ = ["Answer", "Asked", "Undo", "document_of", "roll_back", "write"]
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -39,6 +40,8 @@ MAX_DEPTH: Final = 50
 STATUS_IS_OURS: Final = "the status is written by the controller alone: nothing was changed"
 
 Document = Mapping[str, Any]
+Undo = Callable[[Ref, int | None], Mapping[str, Any]]
+"""The fields to set for a former revision of an object. Raises VaultError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,50 @@ def write(writer: Writer, asked: Asked) -> Answer:
                 return _delete(writer, asked)
     except VaultError as error:
         raise _as_status(error, asked) from None
+
+
+def roll_back(writer: Writer, asked: Asked, undo: Undo) -> Answer:
+    """Write the values of a former revision: that of `spec.revision` in the body, or of the last complete one before the
+    present one. Raises ApiError.
+    """
+    if asked.place.namespace != NAMESPACE:
+        raise errors.not_found("", "namespaces", asked.place.namespace or "")
+    spec = document_of(asked).get("spec", {})
+    number = spec.get("revision") if isinstance(spec, Mapping) else 0
+    if number is not None and (type(number) is not int or number < 1):
+        wrong = [Cause("spec.revision", "must be the number of a revision")]
+        raise errors.invalid(asked.served.group, "Rollback", asked.name, wrong)
+    try:
+        if writer.newest(_ref(asked)) is None:
+            raise errors.not_found(asked.served.group, asked.served.plural, asked.name)
+        fields = _undone(asked, undo, number)
+        done = _replaced(writer, asked, lambda document: _with_fields(document, fields))
+    except VaultError as error:
+        raise _as_status(error, asked) from None
+    return _answer(done, 201)
+
+
+def _undone(asked: Asked, undo: Undo, number: int | None) -> Mapping[str, Any]:
+    try:
+        return undo(_ref(asked), number)
+    except TemporaryError:
+        raise
+    except VaultError as error:
+        causes = [Cause("spec.revision", str(error))]
+        raise errors.invalid(asked.served.group, asked.served.kind, asked.name, causes) from None
+
+
+def _with_fields(document: Document, fields: Mapping[str, Any]) -> Document:
+    """The document with other values at these dotted names; None removes one."""
+    change: dict[str, Any] = {}
+    for name, value in fields.items():
+        inner = change
+        *steps, last = path_of_field(name)
+        for step in steps:
+            inner = inner.setdefault(step, {})
+        inner[last] = value
+    changed: Document = merge_patch(document, change)
+    return changed
 
 
 def _kind(served: Served) -> Any:

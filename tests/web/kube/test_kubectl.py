@@ -58,7 +58,7 @@ TABLE = [
     ("version", 0, [r"^Server Version: v1\.32\.0\+vault-reconciler"]),
     ("api-versions", 0, [r"^vault\.internal/v1alpha1$", r"^v1$"]),
     ("api-resources", 0, [r"^vaultservices +vs +vault\.internal/v1alpha1 +true +VaultService$", r"^namespaces +ns "]),
-    ("api-resources --api-group=vault.internal -o name", 0, [r"\Avaultgateways\.vault\.internal\nvaultservices\.vault"]),
+    ("api-resources --api-group=vault.internal -o name", 0, [r"^vaultgateways\.vault\.internal\nvaultservices\.vault"]),
     ("api-resources --namespaced=false", 0, [r"customresourcedefinitions"]),
     ("api-resources --verbs=watch -o name", 0, [r"vaultservices"]),
     ("get vs", 0, [r"\ANAME +PLUGIN +REPLICAS +SERVING +READY +AGE$", r"^files +whoami +2 +2 +True +\d+s$"]),

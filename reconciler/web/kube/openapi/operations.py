@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.api.managed import MAX_NAME
-from reconciler.web.kube.openapi.types import GVK, SCALE, STATUS, TEXT, Schema, gvk, name_of, ref
+from reconciler.web.kube.openapi.types import GVK, ROLLBACK, SCALE, STATUS, TEXT, Schema, gvk, name_of, ref
 from reconciler.web.kube.served import REVIEWS, Served
 
 __all__ = ["path_of", "paths"]
@@ -164,7 +164,7 @@ def _operation(served: Served, action: str, part: str, places: list[str]) -> dic
         GVK: gvk(served),
     }
     if action in ("post", "put") and not is_stream:
-        sent = SCALE if part == "scale" else name_of(served)
+        sent = {"scale": SCALE, "rollback": ROLLBACK}.get(part) or name_of(served)
         operation["requestBody"] = {"content": _json(ref(sent)), "required": True}
     if action == "patch":
         operation["requestBody"] = {

@@ -11,13 +11,27 @@ from reconciler.api.crd import custom_resource_definition
 from reconciler.store.base import EventType
 from reconciler.web.kube.served import Served
 
-__all__ = ["GVK", "META", "SCALE", "STATUS", "TEXT", "Schema", "gvk", "name_of", "ref", "schemas", "shared"]
+__all__ = [
+    "GVK",
+    "META",
+    "ROLLBACK",
+    "SCALE",
+    "STATUS",
+    "TEXT",
+    "Schema",
+    "gvk",
+    "name_of",
+    "ref",
+    "schemas",
+    "shared",
+]
 
 Schema = dict[str, Any]
 
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1"
 STATUS: Final = f"{META}.Status"
 SCALE: Final = "io.k8s.api.autoscaling.v1.Scale"
+ROLLBACK: Final = "internal.vault.v1alpha1.Rollback"
 GVK: Final = "x-kubernetes-group-version-kind"
 TEXT: Final = {"type": "string"}
 
@@ -106,6 +120,10 @@ _OWN: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, Schema]]]] = {
         {"timestamp": _TIME, "window": TEXT, "containers": {"type": "array", "items": {"type": "object"}}},
     ),
     "NodeMetrics": ((), {"timestamp": _TIME, "window": TEXT, "usage": _TEXTS}),
+    "Revision": (
+        (),
+        {"rollout": {**_FREE, "description": "The target and the result of a rollout, without settings."}},
+    ),
     "SelfSubjectReview": ((), {"status": _FREE}),
     "SelfSubjectAccessReview": (("spec",), {"spec": _ACCESS, "status": _FREE}),
     "SelfSubjectRulesReview": (("spec",), {"spec": _object("In which.", "namespace"), "status": _FREE}),
@@ -145,6 +163,17 @@ def shared() -> dict[str, Schema]:
             more={
                 "type": {**TEXT, "enum": ["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"]},
                 "object": _FREE,
+            },
+        ),
+        ROLLBACK: _object(
+            "A request to go back to a former revision.",
+            "apiVersion",
+            "kind",
+            more={
+                "spec": _object(
+                    "Which one; without it the last complete one before the present one.",
+                    more={"revision": {**_COUNT, "minimum": 1}},
+                )
             },
         ),
         SCALE: _object(
