@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 from reconciler.api.kinds import API_VERSION, KINDS, NAMESPACE, Ref
 from reconciler.api.moments import format_moment
 from reconciler.app.cluster.written import InvalidError, Mistake
-from reconciler.store.base import EventType
+from reconciler.store.base import Event, EventType
 
 if TYPE_CHECKING:
-    from reconciler.store.base import Event
+    from datetime import datetime
 
-__all__ = ["KIND", "Posted", "event_documents", "posted"]
+__all__ = ["KIND", "Posted", "event_documents", "posted", "would_be"]
 
 KIND: Final = "Event"
 COMPONENT: Final = "vault-reconciler"
@@ -59,6 +59,13 @@ def posted(document: Mapping[str, Any]) -> Posted:
         raise InvalidError(wrong)
     assert kind is not None
     return Posted(Ref(kind, str(name)), cast("EventType", type_), str(reason), str(message))
+
+
+def would_be(posted: Posted, now: datetime, node: str) -> Mapping[str, Any]:
+    """The document of an event that is not kept, made of what was understood of the one that was sent."""
+    ref = posted.ref
+    event = Event(ref.kind.name, ref.name, posted.type, posted.reason, posted.message, "", "", 1, now, now)
+    return _document(event, "", node)
 
 
 def event_documents(

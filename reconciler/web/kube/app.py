@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.api.kinds import NAMESPACE
-from reconciler.app.cluster.events import Posted, posted
+from reconciler.app.cluster.events import Posted, posted, would_be
 from reconciler.app.cluster.running import NotReplaceableError
 from reconciler.app.cluster.written import InvalidError
 from reconciler.web.kube import access, discovery, protobuf
@@ -328,8 +328,9 @@ def _post(api: Api, asked: Asked) -> Answer:
         raise invalid("", EVENTS.kind, "", causes) from None
     if api.collections[event.ref.kind.name].document(event.ref.name) is None:
         raise invalid("", EVENTS.kind, "", [Cause("involvedObject.name", f"there is no {event.ref}")])
-    if not asked.dry_run:
-        api.post(event)
+    if asked.dry_run:
+        return Answer(201, would_be(event, api.now(), api.running.node))
+    api.post(event)
     documents = [json.loads(each.text) for each in api.collections[EVENTS.kind].documents()[1]]
     mine = [
         each
@@ -337,8 +338,9 @@ def _post(api: Api, asked: Asked) -> Answer:
         if (each["involvedObject"]["name"], each["reason"], each["message"])
         == (event.ref.name, event.reason, event.message)
     ]
-    newest = max(mine, key=lambda each: str(each["lastTimestamp"]), default=document_of(asked))
-    return Answer(201, newest)
+    # A full disk keeps no history.
+    kept = max(mine, key=lambda each: str(each["lastTimestamp"]), default=None)
+    return Answer(201, kept or would_be(event, api.now(), api.running.node))
 
 
 def _replace(api: Api, asked: Asked) -> Answer:

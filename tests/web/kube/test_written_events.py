@@ -53,6 +53,25 @@ def test_what_a_role_may_not_is_an_event_and_a_dry_run_is_none(api: InProcess) -
     assert ", role view) " in message
 
 
+@pytest.mark.parametrize("query", [b"", b"dryRun=All"])
+def test_an_event_is_answered_as_it_was_understood(api: InProcess, query: bytes) -> None:
+    about = {"kind": "VaultService", "name": "files", "more": 1}
+    sent = {
+        "involvedObject": about,
+        "type": "Normal",
+        "reason": "Saved",
+        "message": "m",
+        "count": "x",
+        "other": [1],
+    }
+    answer = api.call("POST", EVENTS, query, api.login("edit"), json.dumps(sent).encode())
+    document = json.loads(answer.content)
+    assert answer.code == 201
+    assert (document["reason"], document["count"]) == ("Saved", 1)
+    assert "other" not in document
+    assert "more" not in document["involvedObject"]
+
+
 def test_names_that_are_made_up_are_no_events(api: InProcess) -> None:
     for number in range(5):
         assert patch(api, "view", f"{FILES}-{number}") == 403
