@@ -156,7 +156,7 @@ def test_an_age_is_shown(remote: Remote) -> None:
         (("get", "fils"), "there is no VaultService 'fils'; did you mean 'files'?"),
         (("get", "pods/x"), "there is no kind 'pods'"),
         (("scale", "nothing", "--replicas", "2"), "there is no VaultService 'nothing'"),
-        (("rollout", "undo", "files"), "does not work over the API"),
+        (("rollout", "undo", "files"), "there is no complete revision before the present one"),
         (("delete", "files", "--volumes", "--yes"), "run vaultctl delete --volumes on that machine"),
     ],
 )
