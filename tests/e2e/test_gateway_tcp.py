@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.e2e.tls_client import served_serial
 from tests.e2e.waiting import until
 
 PLUGINS = Path(__file__).parent / "plugins"
-DRAIN = {"strategy": {**QUICK, "drainSeconds": 5}}
+DRAIN: Final[dict[str, Any]] = {"strategy": {**QUICK, "drainSeconds": 5}}
 PATIENCE = 60.0
 """Longer than a gateway holds a connection."""
 PAUSE = 0.02
