@@ -143,7 +143,7 @@ class _Line:
         self._options, self._flags = options, flags
         self.weight = int(options.get("weight", DEFAULT_WEIGHT))
         self.short = f"{self.name:_<12}"[:12]
-        self._number = int(self.name.lstrip("abcdefghijklmnopqrstuvwxyz-") or 0)
+        self._number = int(self.name.rpartition("-")[2].lstrip("abcdefghijklmnopqrstuvwxyz") or 0)
         self.server = next((word for word in ("up", "down", "drained") if word in flags), "")
         self.container = None
         workload = _workload(workload_name, stacks[version] if version else stack)

@@ -70,15 +70,17 @@ class Doors:
         return found
 
     def written(self, stack: Stack) -> frozenset[str]:
-        """The servers that one that starts has, in each of its pools."""
+        """The servers that one that starts has, in each of its pools; no pass knows where a silent one leads requests."""
         if stack.routed is None or self._gateways is None:
             return frozenset(self._own.files[stack.project].servers)
         needs = needs_of_service(stack.name, stack.routed or Routed())
         said: list[frozenset[str]] = []
         for gateway, site in self._sites().items():
             there = self._gateways.directory(site.directory)
+            known = self._gateways.of(project_of(gateway)).values()
+            silent = self._gateways.mute | self._gateways.slow
             led = led_by(there.maps).union(
-                *(led_by(p.workers[0].maps) for p in self._gateways.of(project_of(gateway)).values())
+                *(led_by(p.workers[0].maps) for p in known if p.container not in silent)
             )
             for need, pool in there.held.items():
                 if need in needs.get(gateway, ()) or (need.service == stack.name and pool in led):

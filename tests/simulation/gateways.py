@@ -457,8 +457,10 @@ class GatewaySimulation(Simulation):
         ref = self._passing[-1]
         if name in ("withdraw", "tear_down"):
             done = function(*arguments, **named)
-            for judge in self.judges.values() if named.get("volumes") else ():
-                judge.torn_down(arguments[0])
+            if named.get("volumes"):
+                self.judges[ref.name].lose_history()
+                for judge in self.judges.values():
+                    judge.torn_down(arguments[0])
             return done
         if ref.kind == VAULT_GATEWAY:
             for id in arguments[0] if name == "stop" else ():

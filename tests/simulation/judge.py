@@ -70,7 +70,7 @@ class Judge:
         self._complete: set[tuple[str, str]] = set()
 
     def lose_history(self) -> None:
-        """What was remembered of jobs is lost, so one whose container is gone as well may run again."""
+        """What was remembered of jobs is lost, or what they did: one whose container is gone as well may run again."""
         self._complete.clear()
 
     def torn_down(self, project: str) -> None:

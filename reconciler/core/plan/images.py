@@ -68,6 +68,13 @@ def stand_still(assessment: Assessment, names: frozenset[str]) -> Assessment:
     return replace(assess(frozen, assessment.observed, assessment.now), lacking=names)
 
 
+def keeping(assessment: Assessment, decision: Decision) -> Decision:
+    """The decision of a strategy while nothing new can be created: of what serves only a surplus leaves."""
+    stack = assessment.stack
+    there = sum(replica.available(stack.strategy.min_ready) for replica in assessment.replicas)
+    return replace(decision, floor=max(decision.floor, min(stack.serving, there)))
+
+
 def fetch(
     stack: Stack, observed: Observation, names: Collection[str], operations: Iterable[Operation]
 ) -> tuple[list[Operation], list[Operation | Wait]]:

@@ -11,7 +11,7 @@ from reconciler.core.assess.observation import ENDED, Observation
 from reconciler.core.assess.sleep import sleeps_in
 from reconciler.core.plan.dependencies import DependencyStep, plan_dependencies, plan_orphans
 from reconciler.core.plan.front import FrontDoor
-from reconciler.core.plan.images import fetch, lacking, stand_still
+from reconciler.core.plan.images import fetch, keeping, lacking, stand_still
 from reconciler.core.plan.operations import END_LOOK, Plan, Step, Wait
 from reconciler.core.plan.rollout import plan_web
 from reconciler.core.plan.stopping import plan_stop
@@ -30,7 +30,7 @@ def plan(assessment: Assessment, history: History, front: FrontDoor) -> Plan:
     decision = decide(assessment)
     if without_image := lacking(assessment, decision):
         assessment = stand_still(assessment, without_image)
-        decision = decide(assessment)
+        decision = keeping(assessment, decide(assessment))
     if not front.capabilities.weights:
         decision = replace(decision, weights={})
     if stack.is_stopped:
