@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reconciler.core.desired.stack import Site, Stack
-from reconciler.core.routes.routed import Routed
 from reconciler.proxy.haproxy.gateway.containers import project_of
 from reconciler.proxy.haproxy.gateway.maps import led_by
 from reconciler.proxy.haproxy.gateway.ways import needs_of_service
@@ -73,7 +72,7 @@ class Doors:
         """The servers that one that starts has, in each of its pools; no pass knows where a silent one leads requests."""
         if stack.routed is None or self._gateways is None:
             return frozenset(self._own.files[stack.project].servers)
-        needs = needs_of_service(stack.name, stack.routed or Routed())
+        needs = needs_of_service(stack.name, stack.routed)
         said: list[frozenset[str]] = []
         for gateway, site in self._sites().items():
             there = self._gateways.directory(site.directory)
