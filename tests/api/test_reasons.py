@@ -33,8 +33,12 @@ OTHER_VOCABULARIES = {
     ("controller/images/failed.py", "RolledBack"),
     # A reason of a Status, which is Kubernetes' own.
     ("web/kube/errors.py", "InternalError"),
+    ("web/ui/acting.py", "InternalError"),
     # The phase of a Pod, also Kubernetes' own.
     ("app/cluster/pods.py", "Pending"),
+    ("cli/remote/pods.py", "Pending"),
+    # What the page says of a route.
+    ("web/ui/machine.py", "Serving"),
 }
 """The same word, said of something else."""
 

@@ -48,8 +48,8 @@ _CHECKS: Final = (
     checks.response_schema_conformance,
 )
 _BASE: Final = "http://vault"
-_LOGS: Final = ("audit.jsonl", "versions.sqlite3")
-"""Files of the state directory that reads may change, too."""
+_LOGS: Final = ("audit.jsonl", "versions.sqlite3", "history.sqlite3")
+"""Files of the state directory that reads may change, too, and those that tell of a write that was refused."""
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.catalogue.applications import applications
+from tests.plugins.settings import SETTINGS
 from vault_plugins import PluginSettingError
 from vault_plugins.lint import lint, readme_of
 from vault_plugins.registry import discover
 
 SNAPSHOTS = sorted((Path(__file__).parent / "fragments").glob("*.yaml"))
-SECRETS = {"PAPERLESS_SECRET_KEY": "s3cret", "PAPERLESS_DBPASS": "pa$$word"}
-SETTINGS = {slug: {**each.settings} for slug, each in applications().items()} | {"paperless": SECRETS}
-"""What plugins require."""
+SECRETS = SETTINGS["paperless"]
 SHIPPED = tuple(discover([]).plugins)
 
 

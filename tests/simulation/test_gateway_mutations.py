@@ -96,7 +96,7 @@ MUTATIONS: Mapping[Mutate, int] = {
     a_pool_is_spare_at_once: 1115,
     routes_move_before_a_haproxy_has_the_replicas: 1215,
     routes_move_before_the_file_names_replicas: 1015,
-    a_pool_that_requests_come_to_is_left_alone: 1070,
+    a_pool_that_requests_come_to_is_left_alone: 440,
     networks_are_not_joined: 1000,
     networks_are_not_left: 1000,
     slots_are_not_named: 1000,

@@ -34,7 +34,8 @@ def told(record: Mapping[str, Any], owner: Callable[[str], Ref | None]) -> Poste
 
 
 def _about(record: Mapping[str, Any], owner: Callable[[str], Ref | None]) -> Ref | None:
-    plural, name = record["resource"].partition("/")[0].partition(".")[0], record["name"]
+    # A login to the page is about no object.
+    plural, name = record.get("resource", "").partition("/")[0].partition(".")[0], record.get("name", "")
     if not name:
         return None
     if plural == PODS:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
+from reconciler.api.reasons import Reason
 from reconciler.app.documents import claimed, url
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.store.base import readable
@@ -192,4 +193,4 @@ def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
 
 
 def _unreadable(name: str, problem: str) -> Row:
-    return Row(name, "", Verdict.FAILED, "ObjectUnreadable", problem, 0, 0, 0, "", "", None, "", ())
+    return Row(name, "", Verdict.FAILED, Reason.OBJECT_UNREADABLE, problem, 0, 0, 0, "", "", None, "", ())

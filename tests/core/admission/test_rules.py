@@ -27,6 +27,7 @@ from reconciler.core.admission.rules import ADVICE, FIELDS, RULES
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.front import FRONT
+from tests.plugins.settings import SETTINGS
 from vault_plugins import VaultServicePlugin
 from vault_plugins.registry import discover
 
@@ -422,7 +423,6 @@ def test_a_field_that_nobody_has_thought_about_is_refused_whatever_it_says(value
     assert [finding.rule for finding in reviewed({"field_of_tomorrow": value})] == ["unknown-field"]
 
 
-SETTINGS = {"PAPERLESS_SECRET_KEY": "s3cret", "PAPERLESS_DBPASS": "pa$$word"}
 LIMITS = {"deploy": {"resources": {"limits": {"memory": "1G"}}}, "healthcheck": {"test": "true"}}
 
 
@@ -449,7 +449,7 @@ def sample(**metadata: Any) -> VaultService:
 @pytest.mark.parametrize("slug", sorted(discover([]).plugins))
 def test_every_shipped_plugin_passes_baseline_without_advice(slug: str) -> None:
     plugin = discover([]).get(slug).create()
-    assert inspect(plugin, {**plugin.default_environment, **SETTINGS}) == ()
+    assert inspect(plugin, {**plugin.default_environment, **SETTINGS.get(slug, {})}) == ()
 
 
 def test_authors_are_told_what_is_refused_and_what_will_be_regretted() -> None:

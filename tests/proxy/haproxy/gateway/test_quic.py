@@ -23,7 +23,7 @@ from tests.proxy.haproxy.gateway.conftest import site_in
 
 POOLS = pool_names({PoolKind.HTTP: 2})
 LINES = (
-    "    bind quic4@:443 name web ssl crt /usr/local/etc/haproxy/tls/default.pem crt-list "
+    "    bind quic4@:443 name web-quic ssl crt /usr/local/etc/haproxy/tls/default.pem crt-list "
     "/usr/local/etc/haproxy/tls/certificates.list alpn h3",
     '    http-after-response set-header Alt-Svc "h3=\\":443\\"; ma=3600" if { ssl_fc } { dst_port 443 }',
     "    limited-quic",
@@ -65,7 +65,7 @@ def test_it_takes_a_reload_and_is_off_by_default() -> None:
 def test_on_the_host_it_has_the_address_of_its_listener(address: str | None, bind: str) -> None:
     given = text(spec(network="host", address=address))
 
-    assert f"    bind {bind} name web ssl" in given
+    assert f"    bind {bind} name web-quic ssl" in given
     # A socket for each connection, which a worker without root opens.
     assert "    setcap cap_net_bind_service\n" in given
 
