@@ -44,6 +44,9 @@ INFRASTRUCTURE: Final = ("gateway", "haproxy")
 """The services of a stack that are the product's own, and get no setting of the user's."""
 CHEAP_PORTS: Final = range(20000, 32000)
 """Below the ports that the kernel gives to clients, so that no connection of a client has taken one."""
+WORKERS: Final = 4
+"""Each worker of a run has a share of these ports, since a port is taken only a while after it was found free."""
+_given: set[int] = set()
 HOST: Final = "127.0.0.1"
 """The host that clients of a stage ask for."""
 
@@ -59,13 +62,16 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different TCP ports that nobody listens on."""
+    """As many different TCP ports that nobody listens on, and that no other test gets, in whichever worker."""
     found: list[int] = []
-    for port in random.sample(CHEAP_PORTS, count + 100):
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = [port for port in CHEAP_PORTS[worker % WORKERS :: WORKERS] if port not in _given]
+    for port in random.sample(own, count + 100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
                 found.append(port)
         if len(found) == count:
+            _given.update(found)
             return found
     raise AssertionError(f"only {len(found)} of {count + 100} ports are free")
 

@@ -45,12 +45,15 @@ class Client:
         connection = http.client.HTTPSConnection(
             self._host, self._port, timeout=SECONDS, context=self._context
         )
-        connection.request("GET", PATH + query, headers=self._headers)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            # Clients try again; the server may be about to end.
+        try:
+            connection.request("GET", PATH + query, headers=self._headers)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                # Clients try again; the server may be about to end.
+                raise ConnectionError(answer.status)
+        except BaseException:
             connection.close()
-            raise ConnectionError(answer.status)
+            raise
         return connection, answer
 
     def list(self) -> tuple[str, dict[str, str], dict[str, str]]:
