@@ -57,12 +57,12 @@ def gateway_project(name: str) -> str:
 
 
 def free_port() -> int:
-    """A TCP port that nobody listens on."""
+    """A TCP port that nothing listens on."""
     return free_ports(1)[0]
 
 
 def free_ports(count: int) -> list[int]:
-    """As many different TCP ports that nobody listens on, and that no other test gets, in whichever worker."""
+    """As many different TCP ports that nothing listens on, and that no other test gets, in whichever worker."""
     found: list[int] = []
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     own = [port for port in CHEAP_PORTS[worker % WORKERS :: WORKERS] if port not in _given]

@@ -36,7 +36,7 @@ def test_the_cookie_is_for_this_host_for_https_and_for_no_script(home: House) ->
 
 
 @pytest.mark.parametrize(
-    ("name", "password"), [("view", "wrong wrong wrong"), ("nobody", PASSWORD), ("", "")]
+    ("name", "password"), [("view", "wrong wrong wrong"), ("unknown", PASSWORD), ("", "")]
 )
 def test_a_wrong_name_and_a_wrong_password_have_one_answer(home: House, name: str, password: str) -> None:
     answer = home.browser().log_in(name, password)
