@@ -9,7 +9,6 @@ from typing import Any, Final
 from vault_plugins.contract import PluginSettingError
 
 POSTGRES_IMAGE: Final = "postgres:16"
-MARIADB_IMAGE: Final = "mariadb:11.8"
 
 
 def required(env: Mapping[str, str], *names: str) -> None:
@@ -33,7 +32,6 @@ def confined(
     pids: int,
     user: str = "",
     tmpfs: Iterable[str] = ("/tmp",),
-    capabilities: Iterable[str] = (),
     grace: str = "30s",
 ) -> dict[str, Any]:
     """Return a service with few rights. `user` is numeric, `UID:GID`; without one it is the image's, which may be root and
@@ -51,8 +49,6 @@ def confined(
         owner = "uid={},gid={}".format(*user.split(":"))
         # Docker takes the mode of the image's directory, which the user need not be allowed to write to.
         service |= {"user": user, "read_only": True, "tmpfs": [f"{path}:{owner}" for path in tmpfs]}
-    if kept := list(capabilities):
-        service["cap_add"] = kept
     return service
 
 
@@ -60,11 +56,6 @@ def replicated(service: Mapping[str, Any], replicas: int) -> dict[str, Any]:
     """Return the service as a web service with these many replicas, where HAProxy reaches it."""
     networks = ["vault-net", *service.get("networks", ())]
     return {**service, "networks": networks, "deploy": {**service["deploy"], "replicas": replicas}}
-
-
-def once(service: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the service as a job: it runs to its end, and others wait for that."""
-    return {**service, "restart": "no"}
 
 
 def checked(*command: str, start: str = "60s") -> dict[str, Any]:
@@ -107,17 +98,4 @@ def postgres(image: str, environment: Mapping[str, str], *, volume: str, network
         # Over TCP: during its initialisation PostgreSQL already answers on its socket.
         "healthcheck": checked("pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", name),
         "shm_size": "128m",
-    }
-
-
-def mariadb(image: str, environment: Mapping[str, str], *, volume: str, network: str) -> dict[str, Any]:
-    """Return a MariaDB on `network` with its data on `volume`. `environment` has MARIADB_USER, _PASSWORD and _DATABASE; the
-    password of its root is a random one.
-    """
-    return {
-        **confined(image, user="999:999", memory="1G", pids=256, tmpfs=("/tmp", "/run/mysqld"), grace="60s"),
-        "environment": {**environment, "MARIADB_RANDOM_ROOT_PASSWORD": "yes", "MARIADB_AUTO_UPGRADE": "yes"},
-        "volumes": [f"{volume}:/var/lib/mysql"],
-        "networks": [network],
-        "healthcheck": checked("healthcheck.sh", "--connect", "--innodb_initialized", start="120s"),
     }

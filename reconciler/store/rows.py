@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reconciler.api import PermanentError
 from reconciler.store import files
 
-__all__ = ["Rows"]
+__all__ = ["Rows", "by_key"]
 
 LOCK_TIMEOUT: Final = 5.0
 
@@ -29,12 +29,19 @@ class Rows(Generic[Row]):
     """
 
     def __init__(
-        self, path: Path, load: Callable[[dict[str, object]], Row], dump: Callable[[Row], dict[str, object]]
+        self,
+        path: Path,
+        decode: Callable[[Any], dict[str, Row]],
+        encode: Callable[[Mapping[str, Row]], object],
+        advice: str = "restore it from a backup, or remove it",
     ) -> None:
-        """`load` makes a row of its JSON object and raises ValueError, TypeError or KeyError; `dump` is the way back."""
+        """`decode` makes the rows of what the file holds as JSON, and `encode` is the way back. A ValueError, TypeError,
+        KeyError or AttributeError of `decode` says that it cannot be understood; `advice` is what to do then.
+        """
         self.path = path
-        self._load_row = load
-        self._dump_row = dump
+        self._decode = decode
+        self._encode = encode
+        self._advice = advice
         self._lock = threading.Lock()
         self._read: tuple[object, dict[str, Row]] = (None, {})
 
@@ -56,8 +63,8 @@ class Rows(Generic[Row]):
             before = dict(rows)
             yield rows
             if rows != before:
-                content = {key: self._dump_row(row) for key, row in rows.items()}
-                files.write(self.path, json.dumps(content, indent=2).encode() + b"\n", durable=True)
+                content = json.dumps(self._encode(rows), indent=2)
+                files.write(self.path, content.encode() + b"\n", durable=True)
 
     def _load(self) -> dict[str, Row]:
         try:
@@ -67,10 +74,18 @@ class Rows(Generic[Row]):
         stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
         if stamp != self._read[0]:
             try:
-                found = json.loads(files.read(self.path) or b"{}")
-                self._read = (stamp, {key: self._load_row(row) for key, row in found.items()})
+                self._read = (stamp, self._decode(json.loads(files.read(self.path) or b"{}")))
             except (ValueError, TypeError, KeyError, AttributeError):
-                raise PermanentError(
-                    f"{self.path} cannot be understood: restore it from a backup, or remove it"
-                ) from None
+                raise PermanentError(f"{self.path} cannot be understood: {self._advice}") from None
         return self._read[1]
+
+
+def by_key(
+    load: Callable[[dict[str, Any]], Row], dump: Callable[[Row], dict[str, Any]]
+) -> tuple[Callable[[Any], dict[str, Row]], Callable[[Mapping[str, Row]], object]]:
+    """`decode` and `encode` of a file that is an object of rows, each of which `load` and `dump` convert."""
+
+    def decode(found: Any) -> dict[str, Row]:
+        return {key: load(row) for key, row in found.items()}
+
+    return decode, lambda rows: {key: dump(row) for key, row in rows.items()}

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.store.rows import Rows
+from reconciler.store.rows import Rows, by_key
 
 if TYPE_CHECKING:
     from reconciler.store.users import User
@@ -47,7 +47,7 @@ class Sessions:
     """The sessions of one state directory. Raises TemporaryError, PermanentError."""
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime]) -> None:
-        self._rows = Rows(state_dir / FILE, _load, asdict)
+        self._rows = Rows(state_dir / FILE, *by_key(_load, asdict))
         self._clock = clock
 
     def begin(self, user: User, address: str) -> str:

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import re
 import secrets
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from reconciler.api import PermanentError
-from reconciler.store import files
+from reconciler.store.rows import Rows
 
 __all__ = ["ROLES", "Role", "Token", "Tokens", "check_user"]
 
@@ -29,7 +27,6 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 FILE: Final = "tokens.json"
 PREFIX: Final = "vault"
-LOCK_TIMEOUT: Final = 5.0
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
 _TOKEN: Final = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{8}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 
@@ -56,9 +53,8 @@ class Tokens:
     """The tokens of one state directory, for any number of threads and processes: a revoked one is refused at once."""
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime]) -> None:
-        self._path = state_dir / FILE
+        self._rows = Rows(state_dir / FILE, _decode, _encode, "remove it and create the tokens again")
         self._clock = clock
-        self._read: tuple[object, Mapping[str, tuple[Token, str]]] = (None, {})
 
     def create(self, user: str, role: Role, expires: datetime | None) -> tuple[Token, str]:
         """A new token, and its text, which is stored nowhere. Raises PermanentError for an invalid name."""
@@ -73,31 +69,27 @@ class Tokens:
     def _add(self, user: str, role: Role, expires: datetime | None, way: Way, digest: str) -> Token:
         check_user(user)
         now = self._clock()
-        with self._locked():
-            known = dict(self._load())
+        with self._rows.changing() as known:
             identifier = next(each for each in iter(lambda: secrets.token_hex(4), "") if each not in known)
             ends = None if expires is None else expires.isoformat()
             token = Token(identifier, user, role, now.isoformat(), ends, way)
-            self._store({**known, identifier: (token, digest)})
+            known[identifier] = (token, digest)
         return token
 
     def list(self) -> tuple[Token, ...]:
         """All of them, also those that have expired, the oldest first."""
-        return tuple(sorted((token for token, _ in self._load().values()), key=lambda each: each.created))
+        return tuple(sorted((token for token, _ in self._rows.all().values()), key=lambda each: each.created))
 
     def revoke(self, identifier: str) -> Token | None:
         """Remove one; None when there is none of that ID."""
-        with self._locked():
-            known = dict(self._load())
+        with self._rows.changing() as known:
             found = known.pop(identifier, None)
-            if found is not None:
-                self._store(known)
         return found[0] if found else None
 
     def find(self, text: str) -> Token | None:
         """The valid token of that text."""
         match = _TOKEN.fullmatch(text)
-        token, digest = (match and self._load().get(match["id"])) or (None, "")
+        token, digest = (match and self._rows.get(match["id"])) or (None, "")
         token = token if token is not None and token.way == "token" else None
         # Compared in any case: the time of a refusal must not tell which IDs exist.
         is_right = hmac.compare_digest(_digest(match["secret"] if match else ""), digest or _digest(" "))
@@ -105,45 +97,26 @@ class Tokens:
 
     def find_certificate(self, fingerprint: str) -> Token | None:
         """The row of a client certificate that is valid."""
-        for token, digest in self._load().values():
+        for token, digest in self._rows.all().values():
             if token.way == "certificate" and digest == fingerprint:
                 return token if token.is_valid(self._clock()) else None
         return None
 
     def knows(self, token: Token) -> bool:
         """Whether it is still there and valid."""
-        found, _ = self._load().get(token.id, (None, ""))
+        found, _ = self._rows.get(token.id) or (None, "")
         return found == token and token.is_valid(self._clock())
 
-    def _load(self) -> Mapping[str, tuple[Token, str]]:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return {}
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
-        if stamp != self._read[0]:
-            content = files.read(self._path) or b"{}"
-            try:
-                known = {
-                    each["id"]: (
-                        Token(**{key: value for key, value in each.items() if key != "digest"}),
-                        each["digest"],
-                    )
-                    for each in json.loads(content)["tokens"]
-                }
-            except (ValueError, TypeError, KeyError):
-                raise PermanentError(
-                    f"{self._path} cannot be understood: remove it and create the tokens again"
-                ) from None
-            self._read = (stamp, known)
-        return self._read[1]
 
-    def _store(self, known: Mapping[str, tuple[Token, str]]) -> None:
-        rows = [{**asdict(token), "digest": digest} for token, digest in known.values()]
-        files.write(self._path, json.dumps({"tokens": rows}, indent=2).encode() + b"\n", durable=True)
+def _decode(found: Any) -> dict[str, tuple[Token, str]]:
+    return {
+        each["id"]: (Token(**{key: value for key, value in each.items() if key != "digest"}), each["digest"])
+        for each in found["tokens"]
+    }
 
-    def _locked(self) -> AbstractContextManager[None]:
-        return files.locked(self._path.with_name(f".{FILE}.lock"), LOCK_TIMEOUT)
+
+def _encode(known: Mapping[str, tuple[Token, str]]) -> object:
+    return {"tokens": [{**asdict(token), "digest": digest} for token, digest in known.values()]}
 
 
 def check_user(user: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from reconciler.store.passwords import check_password, digest_of, matches
-from reconciler.store.rows import Rows
+from reconciler.store.rows import Rows, by_key
 from reconciler.store.tokens import ROLES, Role, check_user
 
 __all__ = ["User", "Users"]
@@ -37,7 +37,7 @@ class Users:
     """The users of one state directory, for any number of threads and processes. Raises TemporaryError, PermanentError."""
 
     def __init__(self, state_dir: Path, clock: Callable[[], datetime]) -> None:
-        self._rows = Rows(state_dir / FILE, _load, asdict)
+        self._rows = Rows(state_dir / FILE, *by_key(_load, asdict))
         self._clock = clock
 
     def set_password(self, name: str, password: str, role: Role | None) -> User:
