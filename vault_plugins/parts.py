@@ -99,3 +99,23 @@ def postgres(image: str, environment: Mapping[str, str], *, volume: str, network
         "healthcheck": checked("pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", name),
         "shm_size": "128m",
     }
+
+
+def on_postgres(
+    name: str, web: Mapping[str, Any], replicas: int, image: str | None, *, database: str, password: str
+) -> dict[str, Any]:
+    """Return the fragment of the web service `name`, defined by `web`, which has everything in a PostgreSQL of its own.
+
+    That is the service `NAME-db`, and nothing else reaches it; `database` is also the name of its user.
+    """
+    service, backend = f"{name}-db", f"{name}-backend"
+    environment = {"POSTGRES_USER": database, "POSTGRES_DB": database, "POSTGRES_PASSWORD": password}
+    needs = {"networks": [backend], "depends_on": {service: {"condition": "service_healthy"}}}
+    return {
+        "services": {
+            name: replicated({**web, **needs}, replicas),
+            service: postgres(image or POSTGRES_IMAGE, environment, volume=service, network=backend),
+        },
+        "volumes": {service: {}},
+        "networks": {backend: {"internal": True}},
+    }

@@ -8,11 +8,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vault_plugins import PluginSettingError, VaultServicePlugin
-from vault_plugins.parts import POSTGRES_IMAGE, checked, confined, postgres, replicated, required
+from vault_plugins.parts import checked, confined, on_postgres, required
 
 WEB: Final = "ihatemoney"
 DATABASE: Final = "ihatemoney-db"
-BACKEND: Final = "ihatemoney-backend"
 IMAGE: Final = "ihatemoney/ihatemoney:7.2.1"
 PASSED_ON: Final = ("ACTIVATE_", "ALLOW_", "BABEL_", "MAIL_", "SHOW_", "ENABLE_", "LEGAL_", "SESSION_")
 
@@ -35,11 +34,6 @@ class IhatemoneyPlugin(VaultServicePlugin):
             raise PluginSettingError(
                 "IHATEMONEY_DB_PASSWORD has characters that have a meaning in a URL; use letters, digits, '-' and '_'"
             )
-        database = {
-            "POSTGRES_USER": "ihatemoney",
-            "POSTGRES_DB": "ihatemoney",
-            "POSTGRES_PASSWORD": env["IHATEMONEY_DB_PASSWORD"],
-        }
         look = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}/', timeout=4)"
         web = {
             **confined(env.get("IHATEMONEY_IMAGE") or IMAGE, memory="512M", pids=64),
@@ -50,19 +44,10 @@ class IhatemoneyPlugin(VaultServicePlugin):
                 "SQLALCHEMY_DATABASE_URI": f"postgresql://ihatemoney:{password}@{DATABASE}/ihatemoney",
                 "PORT": str(port),
             },
-            "networks": [BACKEND],
-            "depends_on": {DATABASE: {"condition": "service_healthy"}},
             "healthcheck": checked("python3", "-c", look, start="120s"),
         }
-        image = env.get("IHATEMONEY_DB_IMAGE") or POSTGRES_IMAGE
-        return {
-            "services": {
-                WEB: replicated(web, self.resolve_replicas(env)),
-                DATABASE: postgres(image, database, volume=DATABASE, network=BACKEND),
-            },
-            "volumes": {DATABASE: {}},
-            "networks": {BACKEND: {"internal": True}},
-        }
+        replicas, image = self.resolve_replicas(env), env.get("IHATEMONEY_DB_IMAGE")
+        return on_postgres(WEB, web, replicas, image, database=WEB, password=password)
 
     def get_containers(self) -> list[str]:
         return [WEB]

@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vault_plugins import VaultServicePlugin
-from vault_plugins.parts import POSTGRES_IMAGE, checked, confined, postgres, replicated, required
+from vault_plugins.parts import checked, confined, on_postgres, required
 
 WEB: Final = "miniflux"
 DATABASE: Final = "miniflux-db"
-BACKEND: Final = "miniflux-backend"
 IMAGE: Final = "miniflux/miniflux:2.2.6"
 
 
@@ -28,11 +27,7 @@ class MinifluxPlugin(VaultServicePlugin):
     def build_compose(self, env: Mapping[str, str]) -> dict[str, Any]:
         required(env, "MINIFLUX_DB_PASSWORD", "ADMIN_PASSWORD")
         port = self.resolve_port(env)
-        database = {
-            "POSTGRES_USER": "miniflux",
-            "POSTGRES_DB": "miniflux",
-            "POSTGRES_PASSWORD": env["MINIFLUX_DB_PASSWORD"],
-        }
+        password = env["MINIFLUX_DB_PASSWORD"]
         web = {
             **confined(env.get("MINIFLUX_IMAGE") or IMAGE, user="65534:65534", memory="256M", pids=64),
             "environment": {
@@ -45,21 +40,12 @@ class MinifluxPlugin(VaultServicePlugin):
                 "LISTEN_ADDR": f"0.0.0.0:{port}",
                 # Separate variables: a password may have characters that a URL has not.
                 "DATABASE_URL": f"user=miniflux dbname=miniflux host={DATABASE} sslmode=disable",
-                "PGPASSWORD": env["MINIFLUX_DB_PASSWORD"],
+                "PGPASSWORD": password,
             },
-            "networks": [BACKEND],
-            "depends_on": {DATABASE: {"condition": "service_healthy"}},
             "healthcheck": checked("/usr/bin/miniflux", "-healthcheck", "auto", start="120s"),
         }
-        image = env.get("MINIFLUX_DB_IMAGE") or POSTGRES_IMAGE
-        return {
-            "services": {
-                WEB: replicated(web, self.resolve_replicas(env)),
-                DATABASE: postgres(image, database, volume=DATABASE, network=BACKEND),
-            },
-            "volumes": {DATABASE: {}},
-            "networks": {BACKEND: {"internal": True}},
-        }
+        replicas, image = self.resolve_replicas(env), env.get("MINIFLUX_DB_IMAGE")
+        return on_postgres(WEB, web, replicas, image, database=WEB, password=password)
 
     def get_containers(self) -> list[str]:
         return [WEB]
