@@ -20,7 +20,7 @@ from reconciler.sources.git.command import Credentials, Git
 from reconciler.sources.git.source import GitSource
 from reconciler.store.base import Origin, StoredObject
 from reconciler.store.objects import ObjectStore
-from tests.sources.git_repository import Repository, sh
+from tests.sources.git_repository import Repository, made_in, sh
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 IMAGE = "r.test/app:1.5.0@sha256:" + "b" * 64
@@ -39,10 +39,7 @@ CHANGED = MANIFEST.replace("r.test/app:1.4.0", IMAGE)
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    bare, work = tmp_path / "infra.git", tmp_path / "work"
-    sh("git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare), cwd=tmp_path)
-    sh("git", "clone", "--quiet", str(bare), str(work), cwd=tmp_path)
-    made = Repository(bare, work)
+    made = made_in(tmp_path)
     made.commit({"apps/files.yaml": MANIFEST})
     made.git("branch", "--quiet", "--set-upstream-to=origin/main")
     return made

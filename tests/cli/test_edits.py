@@ -22,7 +22,7 @@ from reconciler.sources.git.command import Git
 from reconciler.sources.git.source import GitSource
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
-from tests.sources.git_repository import PERSON, Repository, sh
+from tests.sources.git_repository import PERSON, Repository, made_in, sh
 from tests.stored import service_of
 
 MANIFEST = """\
@@ -59,10 +59,7 @@ def vaultctl(state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Va
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    bare, work = tmp_path / "infra.git", tmp_path / "work"
-    sh("git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare), cwd=tmp_path)
-    sh("git", "clone", "--quiet", str(bare), str(work), cwd=tmp_path)
-    made = Repository(bare, work)
+    made = made_in(tmp_path)
     made.commit({"apps/files.yaml": MANIFEST})
     made.git("branch", "--quiet", "--set-upstream-to=origin/main")
     return made

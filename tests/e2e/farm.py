@@ -18,7 +18,7 @@ from typing import Final
 from reconciler.api import find_condition
 from tests.e2e.stage import VAULTCTL, Stage, free_port
 from tests.e2e.waiting import PATIENCE
-from tests.sources.git_repository import Repository, sh
+from tests.sources.git_repository import Repository, made_in
 
 SECRET: Final = "a secret of the webhook"
 PUSHED: Final = json.dumps({"ref": "refs/heads/main"}).encode()
@@ -35,11 +35,8 @@ class Farm:
     @classmethod
     def made(cls, stage: Stage, **spec: object) -> Farm:
         """A farm whose first commit holds the service with this spec."""
-        bare, work = stage.root / "infra.git", stage.root / "work"
-        sh("git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare), cwd=stage.root)
-        sh("git", "clone", "--quiet", str(bare), str(work), cwd=stage.root)
-        (work / "apps").mkdir()
-        farm = cls(stage, Repository(bare, work))
+        farm = cls(stage, made_in(stage.root))
+        (farm.repository.work / "apps").mkdir()
         farm.push(**spec)
         return farm
 

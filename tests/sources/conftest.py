@@ -8,16 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.sources.git_repository import Repository, manifest, sh
+from tests.sources.git_repository import Repository, made_in, manifest
 from tests.sources.git_servers import SSH, find_sshd, serving_ssh
 
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    bare, work = tmp_path / "infra.git", tmp_path / "work"
-    sh("git", "init", "--quiet", "--bare", "--initial-branch=main", str(bare), cwd=tmp_path)
-    sh("git", "clone", "--quiet", str(bare), str(work), cwd=tmp_path)
-    made = Repository(bare, work)
+    made = made_in(tmp_path)
     made.commit({"apps/files.yaml": manifest("files")})
     return made
 

@@ -77,6 +77,14 @@ class Repository:
         return sh("git", *arguments, cwd=self.work)
 
 
+def made_in(directory: Path) -> Repository:
+    """A new one below a directory, without a commit."""
+    made = Repository(directory / "infra.git", directory / "work")
+    sh("git", "init", "--quiet", "--bare", "--initial-branch=main", str(made.bare), cwd=directory)
+    sh("git", "clone", "--quiet", str(made.bare), str(made.work), cwd=directory)
+    return made
+
+
 class Signing:
     """SSH keys by name, created on first use."""
 
