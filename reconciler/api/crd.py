@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import yaml
 
-from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, NAMESPACE, VAULT_SERVICE, Kind
+from reconciler.api.kinds import API_GROUP, KINDS, NAMESPACE, SERVED_VERSION, VAULT_SERVICE, Kind
 from reconciler.api.schema import Schema, resource_schema, without_null
 from reconciler.api.server_set import SERVER_SET
 
@@ -123,7 +123,7 @@ def custom_resource_definition(kind: Kind = VAULT_SERVICE) -> dict[str, Any]:
             },
             "versions": [
                 {
-                    "name": API_VERSION.rpartition("/")[2],
+                    "name": SERVED_VERSION,
                     "served": True,
                     "storage": True,
                     "additionalPrinterColumns": [

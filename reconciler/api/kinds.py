@@ -20,6 +20,7 @@ __all__ = [
     "API_VERSION",
     "KINDS",
     "NAMESPACE",
+    "SERVED_VERSION",
     "VAULT_GATEWAY",
     "VAULT_SERVICE",
     "Column",
@@ -32,6 +33,7 @@ __all__ = [
 
 API_GROUP: Final = "vault.internal"
 API_VERSION: Final = "vault.internal/v1alpha1"
+SERVED_VERSION: Final = API_VERSION.rpartition("/")[2]
 NAMESPACE: Final = "default"
 """The only namespace there is."""
 

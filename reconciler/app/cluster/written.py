@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 
 from reconciler.api.errors import ManifestError, VaultError
-from reconciler.api.kinds import API_VERSION, NAMESPACE, Kind
+from reconciler.api.kinds import API_VERSION, NAMESPACE, SERVED_VERSION, Kind
 from reconciler.api.manifest import parse
 from reconciler.api.resource import Resource
 from reconciler.api.server_set import LAST_APPLIED, SERVER_SET
@@ -85,9 +85,8 @@ def read(document: Mapping[str, Any], kind: Kind, validation: FieldValidation) -
                 [*(Mistake(each, "is not a known field") for each in unknown), *error.mistakes]
             ) from None
         listed = ", ".join(f'unknown field "{field}"' for field in unknown)
-        version = API_VERSION.rpartition("/")[2]
         raise StrictError(
-            f'{kind.name} in version "{version}" cannot be handled as a {kind.name}: strict decoding error: {listed}'
+            f'{kind.name} in version "{SERVED_VERSION}" cannot be handled as a {kind.name}: strict decoding error: {listed}'
         )
     warnings = tuple(f'unknown field "{field}"' for field in unknown) if validation == "Warn" else ()
     resource = _resource(known)

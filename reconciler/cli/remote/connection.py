@@ -12,11 +12,11 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from reconciler.api.errors import PermanentError, TemporaryError
-from reconciler.api.kinds import API_VERSION, NAMESPACE, Kind
+from reconciler.api.kinds import API_GROUP, API_VERSION, NAMESPACE, Kind, Ref
 from reconciler.cli.about import VERSION
 from reconciler.cli.remote.target import Target
 
-__all__ = ["EVENTS", "MANAGER", "ConflictError", "Connection", "MissingError", "path_of"]
+__all__ = ["EVENTS", "MANAGER", "ConflictError", "Connection", "MissingError", "belonging_to", "path_of"]
 
 TIMEOUT_SECONDS: Final = 30.0
 MAX_ANSWER: Final = 64 * 1024 * 1024
@@ -46,6 +46,12 @@ def path_of(kind: Kind, name: str = "") -> str:
     """The path of the objects of a kind, or of one of them."""
     objects = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/{kind.plural}"
     return f"{objects}/{quote(name, safe='')}" if name else objects
+
+
+def belonging_to(ref: Ref) -> str:
+    """The label selector of what the API computes for an object."""
+    labels = {"kind": ref.kind.singular, "object": ref.name}
+    return ",".join(f"{API_GROUP}/{name}={value}" for name, value in labels.items())
 
 
 class Connection:
@@ -80,6 +86,12 @@ class Connection:
         if code >= HTTPStatus.BAD_REQUEST:
             raise self._refused(code, document)
         return document
+
+    def items(self, path: str, selector: str = "") -> list[Mapping[str, Any]]:
+        """The documents of a list, or those of them with the labels of `selector`. Raises VaultError."""
+        query = {"labelSelector": selector} if selector else {}
+        found = self.ask("GET", path, None, **query).get("items")
+        return found if isinstance(found, list) else []
 
     def lines(self, path: str, **query: str) -> Iterator[str]:
         """The lines of an answer as they come, over a connection of its own. Raises VaultError."""

@@ -60,9 +60,9 @@ class RemoteObjects:
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
         if self._clock() - self._listed_at > FRESH_SECONDS:
-            items = self._connection.ask("GET", path_of(self._kind)).get("items")
+            items = self._connection.items(path_of(self._kind))
             now = self._clock()
-            documents = [self._whole(each) for each in items] if isinstance(items, list) else []
+            documents = [self._whole(each) for each in items]
             self._read = {each["metadata"]["name"]: (now, each) for each in documents}
             self._listed_at = now
         return tuple(sorted(name for name, (_, document) in self._read.items() if document is not None))

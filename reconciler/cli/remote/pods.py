@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from reconciler.api.errors import VaultError
 from reconciler.api.kinds import API_GROUP, NAMESPACE, Ref
-from reconciler.cli.remote.connection import Connection
+from reconciler.cli.remote.connection import Connection, belonging_to
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role
 
@@ -54,10 +54,7 @@ class RemotePods:
 
     def all_of(self, ref: Ref) -> list[Container]:
         """All containers of an object, by name."""
-        labels = {"kind": ref.kind.singular, "object": ref.name}
-        selector = ",".join(f"{API_GROUP}/{name}={value}" for name, value in labels.items())
-        items = self._connection.ask("GET", PODS, labelSelector=selector).get("items")
-        documents = items if isinstance(items, list) else []
+        documents = self._connection.items(PODS, belonging_to(ref))
         return sorted(map(_container, documents), key=lambda each: each.name)
 
     def logs(self, container: str, lines: int) -> str:

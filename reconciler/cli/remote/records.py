@@ -30,8 +30,7 @@ class RemoteRecords:
 
     def events(self, name: str | None = None, limit: int = 100) -> tuple[Event, ...]:
         """The newest `limit` events of one object, or of all, oldest first."""
-        items = self._connection.ask("GET", EVENTS).get("items")
-        events = [_event(each) for each in items if isinstance(each, dict)] if isinstance(items, list) else []
+        events = [_event(each) for each in self._connection.items(EVENTS) if isinstance(each, dict)]
         wanted = [
             each for each in events if name is None or (each.kind, each.name) == (self._kind.name, name)
         ]

@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import PermanentError
-from reconciler.api.kinds import API_GROUP, API_VERSION, NAMESPACE, Ref
+from reconciler.api.kinds import API_VERSION, NAMESPACE, Ref
 from reconciler.app.certificates import Certificate
 from reconciler.app.changes import Change
 from reconciler.app.revisions import flat
 from reconciler.app.routes import RouteLine
 from reconciler.certificates.listing import Row
 from reconciler.certificates.wanted import Source
-from reconciler.cli.remote.connection import Connection, path_of
+from reconciler.cli.remote.connection import Connection, belonging_to, path_of
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
@@ -32,13 +32,15 @@ class RemoteViews:
 
     def revisions(self, ref: Ref) -> list[dict[str, Any]]:
         """The documents of the rollouts of an object, oldest first."""
-        selector = f"{API_GROUP}/kind={ref.kind.singular},{API_GROUP}/object={ref.name}"
-        found = [each["rollout"] for each in self._items("revisions", labelSelector=selector)]
+        documents = self._connection.items(f"{_BASE}/revisions", belonging_to(ref))
+        found = [each["rollout"] for each in documents]
         return sorted(found, key=lambda each: int(each["number"]))
 
     def routes(self, services: Collection[str]) -> list[RouteLine]:
         """The routes of these services, or of all."""
-        found = [_line({**each["spec"], **each["status"]}) for each in self._items("routes")]
+        found = [
+            _line({**each["spec"], **each["status"]}) for each in self._connection.items(f"{_BASE}/routes")
+        ]
         wanted = [line for line in found if not services or line.service in services]
         return sorted(
             wanted, key=lambda line: (line.host, line.path, line.port or 0, line.gateway, line.service)
@@ -62,10 +64,6 @@ class RemoteViews:
             )
         to = f"revision {number}" if number else "the revision before"
         return Change(fields, lambda old: f"undo({stored.name}): back to {to}")
-
-    def _items(self, plural: str, labelSelector: str = "") -> list[Mapping[str, Any]]:  # noqa: N803 - the name of the option
-        items = self._connection.ask("GET", f"{_BASE}/{plural}", labelSelector=labelSelector).get("items")
-        return items if isinstance(items, list) else []
 
 
 def _line(document: Mapping[str, Any]) -> RouteLine:

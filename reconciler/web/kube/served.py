@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, Column, Kind
+from reconciler.api.kinds import API_GROUP, KINDS, SERVED_VERSION, Column, Kind
 
 __all__ = [
     "CRDS",
@@ -80,7 +80,7 @@ def of_kind(kind: Kind) -> Served:
     """A kind of the registry."""
     return Served(
         API_GROUP,
-        API_VERSION.rpartition("/")[2],
+        SERVED_VERSION,
         kind.name,
         kind.plural,
         (*WRITE, *READ),
@@ -198,7 +198,7 @@ NODE_METRICS: Final = Served(
 )
 REVISIONS: Final = Served(
     API_GROUP,
-    API_VERSION.rpartition("/")[2],
+    SERVED_VERSION,
     "Revision",
     "revisions",
     ("get", "list"),
@@ -213,7 +213,7 @@ REVISIONS: Final = Served(
 )
 ROUTES: Final = Served(
     API_GROUP,
-    API_VERSION.rpartition("/")[2],
+    SERVED_VERSION,
     "Route",
     "routes",
     ("get", "list"),
