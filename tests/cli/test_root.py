@@ -15,6 +15,7 @@ from click.testing import Result
 from reconciler.cli import verbs
 from reconciler.cli.root import root
 from reconciler.cli.verb import Verb
+from tests.e2e.stage import free_port
 from tests.engines.compose.fake_engine import VERSION, at_socket
 
 Vaultctl = Callable[..., Result]
@@ -127,7 +128,9 @@ LIBRARIES = (
 def test_a_verb_that_reads_imports_no_library_for_changes(
     words: str, code: int, also: set[str], tmp_path: Path, manifest: Callable[..., Path]
 ) -> None:
-    places = {"MANIFEST": str(manifest()), "OUT": str(tmp_path / "out")}
+    # A port that is taken is told with the name of its process, which takes another library to find.
+    port = f"{{http: {free_port()}}}"
+    places = {"MANIFEST": str(manifest(ports=port)), "OUT": str(tmp_path / "out")}
     script = f"""
 import sys
 from reconciler.cli.root import run
