@@ -5,6 +5,7 @@ Strategic merge patches are for Kubernetes' own types only: for custom resources
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Final
@@ -14,6 +15,8 @@ from reconciler.api.errors import VaultError
 __all__ = ["PatchError", "json_patch", "merge_patch"]
 
 MAX_OPERATIONS: Final = 10_000
+MAX_COPIED: Final = 3 * 1024 * 1024
+"""Characters of JSON that the copies of one patch may add: each can double what those before it made."""
 _MISSING: Final = object()
 
 
@@ -40,14 +43,20 @@ def json_patch(document: Any, operations: Any) -> Any:
         raise PatchError("the patch is not a list of operations")
     if len(operations) > MAX_OPERATIONS:
         raise PatchError(f"the patch has more than {MAX_OPERATIONS} operations")
-    found = deepcopy(document)
+    found, copied = deepcopy(document), 0
     for number, operation in enumerate(operations):
         if not isinstance(operation, Mapping):
             raise PatchError(f"operation {number} of the patch is not an object")
         try:
+            if operation.get("op") == "copy":
+                copied += len(json.dumps(_get(found, _pointer(operation, "from"))))
+                if copied > MAX_COPIED:
+                    raise PatchError(f"its copies have more than {MAX_COPIED} characters")
             found = _apply(found, operation)
         except PatchError as error:
             raise PatchError(f"operation {number} of the patch: {error}") from None
+        except RecursionError:
+            raise PatchError(f"operation {number} of the patch: the document is nested too deeply") from None
     return found
 
 

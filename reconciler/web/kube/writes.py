@@ -280,6 +280,8 @@ def _patch(asked: Asked) -> Callable[[Document], Document]:
 def _object(document: Any) -> Document:
     if not isinstance(document, dict):
         raise PatchError("the patched document is no object")
+    if _is_deeper(document, MAX_DEPTH):
+        raise PatchError(f"the patched document is nested deeper than {MAX_DEPTH} levels")
     return document
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.app.cluster.patches import PatchError, json_patch, merge_patch
+from reconciler.app.cluster.patches import MAX_COPIED, PatchError, json_patch, merge_patch
 
 MERGES = [
     # The table of RFC 7396, appendix A.
@@ -94,6 +94,18 @@ def test_what_does_not_fit_is_refused_as_a_whole(document: Any, operation: Any, 
 def test_a_patch_is_a_list_of_some_operations(operations: Any) -> None:
     with pytest.raises(PatchError):
         json_patch({}, operations)
+
+
+def test_copies_of_copies_do_not_fill_the_memory() -> None:
+    copies = [{"op": "copy", "from": "/a", "path": f"/a/{number}"} for number in range(200)]
+    with pytest.raises(PatchError, match=f"copies have more than {MAX_COPIED} characters"):
+        json_patch({"a": {"b": "x" * 1000}}, copies)
+
+
+def test_a_document_that_is_nested_without_end_is_refused() -> None:
+    deeper = [{"op": "add", "path": "/a" * number, "value": {}} for number in range(1, 1500)]
+    with pytest.raises(PatchError, match="nested too deeply"):
+        json_patch({}, [*deeper, {"op": "copy", "from": "/a", "path": "/b"}])
 
 
 JSON = st.recursive(
