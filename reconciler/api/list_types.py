@@ -18,6 +18,7 @@ def sets_of(kind: Kind) -> Callable[[tuple[str, ...]], bool]:
     """Whether the list at a path of steps such as `f:spec` is a set."""
     schema = structural(resource_schema(kind))
 
+    # Not cached: clients choose the paths.
     def is_set(path: tuple[str, ...]) -> bool:
         found: Any = schema
         for step in path:
@@ -26,4 +27,4 @@ def sets_of(kind: Kind) -> Callable[[tuple[str, ...]], bool]:
                 return False
         return bool(found.get("x-kubernetes-list-type") == "set")
 
-    return cache(is_set)
+    return is_set

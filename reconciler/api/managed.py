@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Final, Literal
 
 from reconciler.api.errors import VaultError
@@ -33,6 +34,7 @@ Path = tuple[str, ...]
 """Steps as FieldsV1 writes them: `f:NAME` for a field, `v:JSON` for an item of a set."""
 Document = Mapping[str, Any]
 Operation = Literal["Apply", "Update"]
+_Below = Mapping[Path, set[str]]
 IsSet = Callable[[Path], bool]
 """Whether the list at a path is a set, whose items belong to managers one by one; any other list is one value."""
 
@@ -42,6 +44,8 @@ _OWN: Final = frozenset({"labels", "annotations", "finalizers", "ownerReferences
 _SET_OF_METADATA: Final = ("f:metadata", "f:finalizers")
 _MISSING: Final = object()
 MAX_MANAGERS: Final = 50
+MAX_FIELDS: Final = 20_000
+"""Of all managers of an object."""
 MAX_NAME: Final = 128
 KEPT_DEPTH: Final = 2
 
@@ -95,7 +99,8 @@ def apply(
     wanted = frozenset(_leaves(config, is_set))
     others = [each for each in managers if each.key != (by, "Apply")]
     mine = next((each for each in managers if each.key == (by, "Apply")), None)
-    taken = {each.key: _contested(each.fields, wanted, live, config) for each in others}
+    below = _steps_below(wanted)
+    taken = {each.key: _contested(each.fields, wanted, below, live, config) for each in others}
     if not force:
         conflicts = [(key[0], described(path)) for key, paths in taken.items() for path in sorted(paths)]
         if conflicts:
@@ -103,13 +108,17 @@ def apply(
     others = [replace(each, fields=each.fields - taken[each.key]) for each in others]
     document = _merged(deepcopy(dict(live)), config, (), is_set)
     dropped = (mine.fields if mine else frozenset()) - wanted
+    owned = wanted.union(*(each.fields for each in others))
+    above = _steps_below(owned)
 
     def is_free(path: Path) -> bool:
-        return not _touches(path, wanted) and not any(_touches(path, each.fields) for each in others)
+        return path not in owned and path not in above
 
-    for path in sorted(dropped, key=len, reverse=True):
-        if is_free(path):
-            _remove(document, path, is_free)
+    gone: dict[Path, set[str]] = {}
+    for path in filter(is_free, dropped):
+        gone.setdefault(path[:-1], set()).add(path[-1])
+    for parent in sorted(gone, key=len, reverse=True):
+        _remove(document, parent, gone[parent], is_free)
     same = mine is not None and mine.fields == wanted and document == live
     entry = mine if same and mine is not None else Manager(by, "Apply", now, wanted)
     return Applied(document, _kept([*others, entry]))
@@ -128,7 +137,7 @@ def changed(
     """The managers after a change that was no apply: what has another value belongs to `by` now."""
     old, new = frozenset(_leaves(before, is_set)), frozenset(_leaves(after, is_set))
     gone = old - new
-    set_now = (new - old) | {path for path in new & old if _value(before, path) != _value(after, path)}
+    set_now = (new - old) | {path for path in new & old if _differs(path, before, after)}
     kept = [
         replace(each, fields=each.fields - gone - set_now) for each in managers if each.key != (by, "Update")
     ]
@@ -177,37 +186,49 @@ def described(path: Path) -> str:
 
 
 def _kept(managers: Iterable[Manager]) -> tuple[Manager, ...]:
-    """Those that have fields, in an order of their own. Of many, the last ones: clients choose their names."""
+    """Those that have fields, in an order of their own. Of many, the last ones: clients choose their names and fields."""
     found = sorted((each for each in managers if each.fields), key=lambda each: (each.time, each.key))
-    return tuple(found[-MAX_MANAGERS:])
+    sizes = list(accumulate(len(each.fields) for each in reversed(found)))
+    most = max(1, sum(size <= MAX_FIELDS for size in sizes))
+    return tuple(found[-min(MAX_MANAGERS, most) :])
 
 
 def _contested(
-    fields: frozenset[Path], wanted: frozenset[Path], live: Document, config: Document
+    fields: frozenset[Path], wanted: frozenset[Path], below: _Below, live: Document, config: Document
 ) -> frozenset[Path]:
-    """Fields of another manager that an apply would give another value."""
+    """Fields of another manager that an apply would give another value; `below` is what `wanted` has below its paths."""
     return frozenset(
         path
         for path in fields
-        if (path in wanted and _value(live, path) != _value(config, path))
-        or (path not in wanted and _is_replaced(path, wanted, live, config))
+        if (
+            _differs(path, live, config)
+            if path in wanted
+            else _is_replaced(path, wanted, below, live, config)
+        )
     )
 
 
-def _is_replaced(path: Path, wanted: frozenset[Path], live: Document, config: Document) -> bool:
+def _is_replaced(
+    path: Path, wanted: frozenset[Path], below: _Below, live: Document, config: Document
+) -> bool:
     """Whether an apply puts another value in the place of a mapping that has this field, or a mapping in its place."""
     above = [path[:length] for length in range(1, len(path)) if path[:length] in wanted]
     if any(not isinstance(_value(config, each), Mapping | list) for each in above):
         return True
-    steps = {each[len(path)][:2] for each in wanted if len(each) > len(path) and each[: len(path)] == path}
+    if path not in below:
+        return False
     value = _value(live, path)
     fits = {"f:": isinstance(value, Mapping), "v:": isinstance(value, list)}
-    return value is not _MISSING and any(not fits.get(step, False) for step in steps)
+    return value is not _MISSING and any(not fits.get(step, False) for step in below[path])
 
 
-def _touches(path: Path, fields: frozenset[Path]) -> bool:
-    """Whether one of the fields is this one, or in it."""
-    return any(each[: len(path)] == path for each in fields)
+def _steps_below(fields: Iterable[Path]) -> _Below:
+    """Each path that has fields below it, and how they go on: `f:` or `v:`. Made once, because clients may have 100,000."""
+    found: dict[Path, set[str]] = {}
+    for path in fields:
+        for length, step in enumerate(path):
+            found.setdefault(path[:length], set()).add(step[:2])
+    return found
 
 
 def _leaves(document: Document, is_set: IsSet) -> Iterator[Path]:
@@ -226,9 +247,18 @@ def _below(value: Any, path: Path, is_set: IsSet, *, is_root: bool = False) -> I
         for key, inner in value.items():
             yield from _below(inner, (*path, f"f:{key}"), is_set)
     elif isinstance(value, list) and value and (is_set(path) or path == _SET_OF_METADATA):
-        yield from ((*path, f"v:{json.dumps(item)}") for item in value)
+        yield from ((*path, _item(each)) for each in value)
     elif not (is_root and not value):
         yield path
+
+
+def _differs(path: Path, one: Document, other: Document) -> bool:
+    """Whether two documents have other values at a path. An item of a set is its own value."""
+    return path[-1][:2] != "v:" and bool(_value(one, path) != _value(other, path))
+
+
+def _item(value: Any) -> str:
+    return f"v:{json.dumps(value)}"
 
 
 def _value(document: Any, path: Path) -> Any:
@@ -251,20 +281,21 @@ def _merged(live: Any, config: Any, path: Path, is_set: IsSet) -> Any:
             live[key] = _merged(live.get(key), value, inner, is_set)
         return live
     if isinstance(config, list) and isinstance(live, list) and (is_set(path) or path == _SET_OF_METADATA):
-        return [*live, *(item for item in config if item not in live)]
+        known = set(map(_item, live))
+        return [*live, *(each for each in config if _item(each) not in known)]
     return deepcopy(config)
 
 
-def _remove(document: dict[str, Any], path: Path, is_free: Callable[[Path], bool]) -> None:
-    """Remove a field or an item, with mappings that become empty; `spec` itself stays, and what is not free."""
-    parent = _value(document, path[:-1])
-    kind, _, name = path[-1].partition(":")
-    if kind == "f" and isinstance(parent, dict):
-        parent.pop(name, None)
-    elif kind == "v" and isinstance(parent, list) and json.loads(name) in parent:
-        parent.remove(json.loads(name))
-    if isinstance(parent, dict | list) and not parent and len(path) > KEPT_DEPTH and is_free(path[:-1]):
-        _remove(document, path[:-1], is_free)
+def _remove(document: dict[str, Any], parent: Path, steps: set[str], is_free: Callable[[Path], bool]) -> None:
+    """Remove fields or items, with mappings that become empty; `spec` itself stays, and what is not free."""
+    found = _value(document, parent)
+    if isinstance(found, dict):
+        for step in steps:
+            found.pop(step[2:], None)
+    elif isinstance(found, list):
+        found[:] = [each for each in found if _item(each) not in steps]
+    if isinstance(found, dict | list) and not found and len(parent) >= KEPT_DEPTH and is_free(parent):
+        _remove(document, parent[:-1], {parent[-1]}, is_free)
 
 
 def _nested(fields: Iterable[Path]) -> dict[str, Any]:
@@ -291,6 +322,4 @@ def _paths(node: Mapping[str, Any], path: Path) -> Iterator[Path]:
         elif any(each != "." for each in inner):
             yield from _paths(inner, here)
         else:
-            if step.startswith("v:"):
-                json.loads(step[2:])
-            yield here
+            yield (*path, _item(json.loads(step[2:]))) if step.startswith("v:") else here

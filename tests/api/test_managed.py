@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.api.list_types import sets_of
 from reconciler.api.managed import (
+    MAX_FIELDS,
     Applied,
     FieldConflictError,
     Manager,
@@ -114,6 +115,28 @@ def test_the_same_apply_again_changes_nothing() -> None:
     first = applied({}, (), "a", replicas=1)
     again = applied(first.document, first.managers, "a", now="2027-01-01T00:00:00Z", replicas=1)
     assert again == first
+
+
+def test_fields_are_not_compared_each_with_each() -> None:
+    """That takes longer than a test may."""
+    half = MAX_FIELDS // 2 - 10
+    fields: dict[str, Any] = {"env": {f"A{number}": "x" for number in range(half)}, "set": list(range(half))}
+    first = applied({}, (), "a", **fields)
+    applied(first.document, first.managers, "b", env={f"B{number}": "y" for number in range(200_000)})
+    second = applied(first.document, first.managers, "a", replicas=1)
+    assert second.document["spec"] == {"replicas": 1}
+
+
+def test_many_managers_and_many_fields_are_forgotten_from_the_oldest_on() -> None:
+    document: dict[str, Any] = {}
+    managers: tuple[Manager, ...] = ()
+    for turn in range(5):
+        env = {f"M{turn}N{number}": "x" for number in range(MAX_FIELDS // 3)}
+        done = applied(document, managers, f"m{turn}", now=f"2026-05-01T12:00:0{turn}Z", env=env)
+        document, managers = done.document, done.managers
+    assert [each.name for each in managers] == ["m2", "m3", "m4"]
+    alone = applied({}, (), "large", env={f"N{number}": "x" for number in range(MAX_FIELDS + 1)})
+    assert [each.name for each in alone.managers] == ["large"]
 
 
 def test_status_and_identity_belong_to_nobody() -> None:

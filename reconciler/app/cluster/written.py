@@ -37,6 +37,10 @@ FieldValidation = Literal["Strict", "Warn", "Ignore"]
 REQUEST: Final = Path("request")
 _UNKNOWN: Final = "extra_forbidden"
 _MOST_ROUNDS: Final = 100
+MAX_ANNOTATIONS: Final = 256 * 1024
+"""Characters of all keys and values, as in Kubernetes."""
+MAX_ITEMS: Final = 100
+"""Finalizers, and owners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,28 +134,45 @@ def _of_user(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _api_metadata(metadata: Mapping[str, Any]) -> ApiMetadata:
     found = []
+    annotations = metadata.get("annotations")
+    if isinstance(annotations, Mapping) and _size(annotations) > MAX_ANNOTATIONS:
+        found.append(Mistake("metadata.annotations", f"must have at most {MAX_ANNOTATIONS} characters"))
     finalizers = metadata.get("finalizers") or []
-    if not isinstance(finalizers, list) or not all(
+    if not _are_few(finalizers) or not all(
         isinstance(each, str) and "/" in each and len(each) < 254 and each.isprintable()
         for each in finalizers
     ):
         found.append(
-            Mistake("metadata.finalizers", "must be a list of qualified names, such as example.com/backup")
+            Mistake(
+                "metadata.finalizers",
+                f"must be a list of at most {MAX_ITEMS} qualified names, such as example.com/backup",
+            )
         )
     owners = metadata.get("ownerReferences") or []
     required = ("apiVersion", "kind", "name", "uid")
-    if not isinstance(owners, list) or not all(
+    if not _are_few(owners) or not all(
         isinstance(each, Mapping) and all(isinstance(each.get(key), str) for key in required)
         for each in owners
     ):
         found.append(
-            Mistake("metadata.ownerReferences", f"must be a list of mappings with {', '.join(required)}")
+            Mistake(
+                "metadata.ownerReferences",
+                f"must be a list of at most {MAX_ITEMS} mappings with {', '.join(required)}",
+            )
         )
     if found:
         raise InvalidError(found)
     return ApiMetadata(
         tuple(dict.fromkeys(each for each in finalizers if each != TEARDOWN)), tuple(map(dict, owners))
     )
+
+
+def _size(texts: Mapping[Any, Any]) -> int:
+    return sum(len(str(key)) + len(str(value)) for key, value in texts.items())
+
+
+def _are_few(items: Any) -> bool:
+    return isinstance(items, list) and len(items) <= MAX_ITEMS
 
 
 def _without_unknown(document: Mapping[str, Any], kind: Kind) -> tuple[Mapping[str, Any], Sequence[str]]:

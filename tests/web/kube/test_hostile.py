@@ -152,6 +152,38 @@ def test_deep_broken_and_recursive_bodies_are_refused(api: Api, body: bytes, typ
     assert answer.status_code >= 400
 
 
+def test_a_json_patch_that_nests_without_end_is_refused(api: Api) -> None:
+    """Each body is flat: what the operations come to is not."""
+    adds = [{"op": "add", "path": "/spec/env" + "/a" * number, "value": {}} for number in range(1500)]
+    headers = {"Content-Type": "application/json-patch+json"}
+    answer = api.ask("PATCH", f"{BASE}/files", headers=headers, json=adds)
+    check(answer)
+    assert answer.status_code == 422
+    assert "nested deeper than 50 levels" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("metadata", "says"),
+    [
+        (
+            {"annotations": {"a": "x" * 256 * 1024}},
+            "metadata.annotations: must have at most 262144 characters",
+        ),
+        (
+            {"finalizers": [f"a.io/{number}" for number in range(101)]},
+            "metadata.finalizers: must be a list of at",
+        ),
+        ({"ownerReferences": [{}] * 101}, "metadata.ownerReferences: must be a list of at most 100"),
+    ],
+)
+def test_metadata_has_a_size(api: Api, metadata: dict[str, Any], says: str) -> None:
+    headers = {"Content-Type": "application/merge-patch+json"}
+    answer = api.ask("PATCH", f"{BASE}/files", headers=headers, json={"metadata": metadata})
+    check(answer)
+    assert answer.status_code == 422
+    assert says in answer.text
+
+
 @pytest.mark.parametrize("asked", [{"verb": ["get"]}, {"resource": {"a": 1}}, ["get"], "get", 7])
 @pytest.mark.parametrize("form", ["resourceAttributes", "nonResourceAttributes"])
 def test_a_question_that_is_not_made_of_texts_is_refused_and_not_repeated(

@@ -119,7 +119,7 @@ STORY = [
     ("apply --server-side -f first.yaml", 0, [r"files serverside-applied"]),
     # Finalizers and deletion
     ('patch vs files --type=merge -p {"metadata":{"finalizers":["example.com/backup"]}}', 0, [r"files patched"]),
-    ('patch vs files --type=merge -p {"metadata":{"finalizers":["backup"]}}', 1, [r"must be a list of qualified names"]),
+    ('patch vs files --type=merge -p {"metadata":{"finalizers":["backup"]}}', 1, [r"at most 100 qualified names"]),
     ("delete vs files --dry-run=server", 0, [r"deleted \(server dry run\)"]),
     ("get vs files -o jsonpath={.metadata.deletionTimestamp}", 0, [r"\A\Z"]),
     ("delete vs files --wait=false", 0, [r'vaultservice\.vault\.internal "files" deleted']),
