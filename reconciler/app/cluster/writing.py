@@ -144,6 +144,9 @@ class Writer:
         stored, before = its.get(ref.name), self.newest(ref)
         if stored is None or before is None:
             raise GoneError(f"there is no {ref}")
+        if stored.origin.kind == "git":
+            # Before all else: nothing that a client could mend makes it fit.
+            raise ElsewhereError(f"it comes from the repository {stored.origin.place}: change it there")
         sent = change(json.loads(json.dumps(before)))
         written = read(sent, ref.kind, validation)
         self._check_preconditions(written, before, ref)
@@ -267,9 +270,6 @@ class Writer:
         *,
         dry_run: bool,
     ) -> Done:
-        place = stored.origin.place
-        if stored.origin.kind == "git":
-            raise ElsewhereError(f"it comes from the repository {place}: change it there")
         known = stored.api or ApiMetadata()
         # Who has set a field is not kept for a file: others edit it as well.
         if _labels(resource) != _labels(stored.resource) or replace(api, managed_fields=()) != replace(

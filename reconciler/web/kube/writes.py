@@ -34,6 +34,10 @@ __all__ = ["Answer", "Asked", "Undo", "document_of", "roll_back", "write"]
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
+JSON: Final = "application/json"
+YAML: Final = "application/yaml"
+DOCUMENTS: Final = (JSON, YAML)
+POLICIES: Final = ("Background", "Foreground")
 _PATCHES: Final = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 _TRIES: Final = 5
 MAX_DEPTH: Final = 50
@@ -210,7 +214,7 @@ def _apply(writer: Writer, asked: Asked) -> Answer:
     if not asked.query.get("fieldManager"):
         required = [Cause("fieldManager", "is required for apply patch", "FieldValueRequired")]
         raise errors.invalid("meta.k8s.io", "PatchOptions", "", required)
-    config = _yaml(asked)
+    config = _applied(asked)
     force = asked.query.get("force", "").lower() in ("1", "t", "true")
     metadata = config.get("metadata")
     for attempt in range(_TRIES):
@@ -226,8 +230,18 @@ def _apply(writer: Writer, asked: Asked) -> Answer:
     raise AssertionError
 
 
-def _yaml(asked: Asked) -> Document:
+def _applied(asked: Asked) -> Document:
     """The body of an apply, which may be YAML; JSON is YAML."""
+    document = _yaml(asked)
+    metadata = document.get("metadata")
+    if isinstance(metadata, Mapping) and metadata.get("name", asked.name) != asked.name:
+        raise InvalidError([Mistake("metadata.name", f"must be {asked.name}, as in the path of the request")])
+    if isinstance(metadata, dict):
+        metadata["name"] = asked.name
+    return document
+
+
+def _yaml(asked: Asked) -> Document:
     try:
         reader = YamlReader(asked.body.decode(), REQUEST)
         roots = list(reader.documents())
@@ -240,11 +254,6 @@ def _yaml(asked: Asked) -> Document:
         said = "; ".join(f"{each.line}:{each.column}: {each.message}" for each in reader.problems)
         raise bad_request(f"the body of the request is not one document in YAML or JSON: {said}".rstrip(": "))
     document: Document = to_plain(roots[0])
-    metadata = document.get("metadata")
-    if isinstance(metadata, Mapping) and metadata.get("name", asked.name) != asked.name:
-        raise InvalidError([Mistake("metadata.name", f"must be {asked.name}, as in the path of the request")])
-    if isinstance(metadata, dict):
-        metadata["name"] = asked.name
     return document
 
 
@@ -309,6 +318,10 @@ def _delete(writer: Writer, asked: Asked) -> Answer:
     options = _loaded(asked) if asked.body.strip() else {}
     if not isinstance(options, dict):
         raise bad_request("the options of a deletion are not an object in JSON")
+    policy = options.get("propagationPolicy") or asked.query.get("propagationPolicy") or POLICIES[0]
+    if policy not in POLICIES or options.get("orphanDependents"):
+        why = f"supported values: {', '.join(POLICIES)}: what runs goes with its object"
+        raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [Cause("propagationPolicy", why)])
     wanted = options.get("preconditions")
     preconditions = wanted if isinstance(wanted, dict) else {}
     dry_run = asked.dry_run or options.get("dryRun") == ["All"]
@@ -332,8 +345,10 @@ def _sent_name(asked: Asked) -> str:
 
 
 def document_of(asked: Asked) -> Document:
-    """The body as a document. Raises ApiError."""
-    document = _loaded(asked)
+    """The body as a document, in JSON unless the client says YAML. Raises ApiError."""
+    if asked.media_type not in ("", *DOCUMENTS):
+        raise errors.unsupported_media_type(DOCUMENTS)
+    document = _yaml(asked) if asked.media_type == YAML else _loaded(asked)
     if not isinstance(document, dict):
         raise bad_request("the body of the request is not an object")
     return document

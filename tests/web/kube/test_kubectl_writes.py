@@ -120,6 +120,7 @@ STORY = [
     # Finalizers and deletion
     ('patch vs files --type=merge -p {"metadata":{"finalizers":["example.com/backup"]}}', 0, [r"files patched"]),
     ('patch vs files --type=merge -p {"metadata":{"finalizers":["backup"]}}', 1, [r"at most 100 qualified names"]),
+    ("delete vs files --cascade=orphan", 1, [r"propagationPolicy: supported values: Background, Foreground"]),
     ("delete vs files --dry-run=server", 0, [r"deleted \(server dry run\)"]),
     ("get vs files -o jsonpath={.metadata.deletionTimestamp}", 0, [r"\A\Z"]),
     ("delete vs files --wait=false", 0, [r'vaultservice\.vault\.internal "files" deleted']),
@@ -201,3 +202,39 @@ def test_an_object_of_a_repository_is_changed_only_there(cluster: Cluster, tmp_p
     assert done.returncode == 1
     assert "is forbidden: it comes from the repository infra#main: change it there" in done.stderr
     assert cluster.kubectl("get", "vs", "followed", "-o", "jsonpath={.spec.replicas}").stdout == "3"
+
+
+MINE = """
+apiVersion: vault.internal/v1alpha1
+kind: VaultService
+metadata: {name: fought}
+spec: {plugin: whoami, replicas: 5}
+"""
+
+
+def test_server_side_apply_and_a_repository_never_fight(cluster: Cluster, tmp_path: Path) -> None:
+    """Neither the one nor the other may take a field back that the other has just set."""
+    sourced(cluster, tmp_path / "files.yaml", "git", "fought")
+    before = cluster.application.objects.get("fought")
+    (tmp_path / "mine.yaml").write_text(MINE)
+    for words in (
+        [],
+        ["--force-conflicts"],
+        ["--dry-run=server"],
+        ["--field-manager=other", "--force-conflicts"],
+    ):
+        done = cluster.kubectl("apply", "--server-side", "-f", str(tmp_path / "mine.yaml"), *words)
+        assert done.returncode == 1, words
+        assert "it comes from the repository infra#main: change it there" in done.stderr
+    assert cluster.application.objects.get("fought") == before
+    # Neither is it a second owner of what the repository says already.
+    same = MINE.replace("replicas: 5", "replicas: 3")
+    (tmp_path / "mine.yaml").write_text(same)
+    done = cluster.kubectl("apply", "--server-side", "-f", str(tmp_path / "mine.yaml"))
+    assert "change it there" in done.stderr
+    # In a directory both write the same file, and the last one wins there as well.
+    sourced(cluster, tmp_path / "edited.yaml", "directory", "shared")
+    (tmp_path / "mine.yaml").write_text(MINE.replace("fought", "shared"))
+    done = cluster.kubectl("apply", "--server-side", "-f", str(tmp_path / "mine.yaml"), "--force-conflicts")
+    assert done.returncode == 0, done.stderr
+    assert "replicas: 5  # as many as there are disks\n" in (tmp_path / "edited.yaml").read_text()

@@ -8,6 +8,7 @@ from typing import Any, Final
 from reconciler.api.managed import MAX_NAME
 from reconciler.web.kube.openapi.types import GVK, ROLLBACK, SCALE, STATUS, TEXT, Schema, gvk, name_of, ref
 from reconciler.web.kube.served import REVIEWS, Served
+from reconciler.web.kube.writes import DOCUMENTS, POLICIES
 
 __all__ = ["path_of", "paths"]
 
@@ -36,7 +37,11 @@ _OPTIONS: Final[Mapping[str, Mapping[str, Schema]]] = {
     "post": _WRITTEN,
     "put": _WRITTEN,
     "patch": {**_WRITTEN, "force": _YES},
-    "delete": {"dryRun": _WRITTEN["dryRun"], "gracePeriodSeconds": _COUNT, "propagationPolicy": TEXT},
+    "delete": {
+        "dryRun": _WRITTEN["dryRun"],
+        "gracePeriodSeconds": _COUNT,
+        "propagationPolicy": {**TEXT, "enum": [*POLICIES]},
+    },
     "log": {
         "container": TEXT,
         "follow": _YES,
@@ -165,7 +170,11 @@ def _operation(served: Served, action: str, part: str, places: list[str]) -> dic
     }
     if action in ("post", "put") and not is_stream:
         sent = {"scale": SCALE, "rollback": ROLLBACK}.get(part) or name_of(served)
-        operation["requestBody"] = {"content": _json(ref(sent)), "required": True}
+        media = DOCUMENTS if served not in REVIEWS else DOCUMENTS[:1]
+        operation["requestBody"] = {
+            "content": {each: {"schema": ref(sent)} for each in media},
+            "required": True,
+        }
     if action == "patch":
         operation["requestBody"] = {
             "content": {media: {"schema": schema} for media, schema in _PATCHES.items()},
