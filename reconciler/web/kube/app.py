@@ -249,7 +249,12 @@ async def _part_of_pod(api: Api, question: _Question) -> ASGIApp:
     answer = await log_answer(
         api.running.instances, instance, query, lambda text: api.running.hide(text, ref.label), api.now()
     )
-    return _Counted(answer, api.watchers, question.client.user)
+
+    async def follow(scope: Scope, receive: Receive, send: Send) -> None:
+        if not await api.clients.while_valid(question.client, answer(scope, receive, send)):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return _Counted(follow, api.watchers, question.client.user)
 
 
 async def _write(api: Api, question: _Question, verb: str) -> Response:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+
+from anyio import to_thread
 
 from reconciler.web.kube.clients.client import Client, RefusedError, client_of
 from reconciler.web.kube.clients.grants import Grants
@@ -17,10 +20,12 @@ if TYPE_CHECKING:
     from reconciler.store.tokens import Tokens
     from reconciler.web.kube.clients.oidc import Oidc
 
-__all__ = ["LOG_SECONDS", "Clients"]
+__all__ = ["LOG_SECONDS", "LOOK_SECONDS", "Clients"]
 
 LOG_SECONDS: Final = 10.0
 """Shortest time between two lines of the log about refused credentials."""
+LOOK_SECONDS: Final = 5.0
+"""How soon that ends whose client is no longer let in."""
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +67,19 @@ class Clients:
         if client.token is not None:
             return self.tokens.knows(client.token)
         return client.until is None or self.now() < client.until
+
+    async def while_valid(self, client: Client, work: Awaitable[None]) -> bool:
+        """Wait for the end of what lasts, or cancel it when its client is no longer valid; whether it ended by itself."""
+        working = asyncio.ensure_future(work)
+        try:
+            while not (await asyncio.wait({working}, timeout=LOOK_SECONDS))[0]:
+                if not await to_thread.run_sync(self.is_valid, client):
+                    return False
+        finally:
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        working.result()
+        return True
 
     def _by_certificate(self, shown: bytes) -> Client | None:
         from reconciler.web.kube.clients.certificates import client_with

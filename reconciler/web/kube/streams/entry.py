@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -36,15 +35,12 @@ if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
     from reconciler.app.cluster.running import Running
     from reconciler.engines.instances import Instance
-    from reconciler.web.kube.clients.client import Client
     from reconciler.web.kube.clients.clients import Clients
     from reconciler.web.kube.fairness import Streaming
 
 __all__ = ["Streams", "destination"]
 
 EXEC, FORWARD = "exec", "portforward"
-LOOK_SECONDS: Final = 5.0
-"""How soon a stream ends whose client is no longer let in."""
 POLICY: Final = 1008
 
 _log = logging.getLogger(__name__)
@@ -104,7 +100,9 @@ class Streams:
             if place.namespace != NAMESPACE:
                 raise not_found("", "namespaces", place.namespace or "")
             with self.counted.one_of(client.user):
-                await self._as_long_as_valid(websocket, client, self._found(websocket, place.name, part))
+                talk = self._found(websocket, place.name, part)
+                if not await self.clients.while_valid(client, talk):
+                    await websocket.close(POLICY)
             code, reason = 101, ""
         except ApiError as error:
             code, reason = error.code, error.reason
@@ -126,20 +124,6 @@ class Streams:
             await forwarding.forward_spdy(websocket, host, name)
         else:
             await forwarding.forward_channels(websocket, protocol, host, name)
-
-    async def _as_long_as_valid(self, websocket: WebSocket, client: Client, talk: Awaitable[None]) -> None:
-        talking = asyncio.ensure_future(talk)
-        try:
-            while not (await asyncio.wait({talking}, timeout=LOOK_SECONDS))[0]:
-                if not await to_thread.run_sync(self.clients.is_valid, client):
-                    talking.cancel()
-                    await websocket.close(POLICY)
-                    break
-        finally:
-            talking.cancel()
-            await asyncio.gather(talking, return_exceptions=True)
-        if not talking.cancelled():
-            talking.result()
 
 
 async def destination(running: Running, name: str, part: str) -> tuple[Instance, str]:

@@ -167,6 +167,18 @@ def test_a_revoked_token_ends_its_streams(cluster: Cluster, tmp_path: Path) -> N
         assert is_closed(websocket)
 
 
+def test_a_revoked_token_ends_the_logs_that_it_follows(cluster: Cluster, instances: FakeInstances) -> None:
+    config = cluster.home / "follower.kubeconfig"
+    config.write_text(cluster.vaultctl("kubeconfig", "--server", cluster.url, "--user", "follower"))
+    with cluster.follow("logs", "-f", "vault-files-web-1", role="follower") as following:
+        cluster.until(lambda: instances.open_logs == 1)
+        (row,) = [each for each in cluster.vaultctl("token", "list").splitlines() if " follower " in each]
+        cluster.vaultctl("token", "revoke", row.split()[0])
+        assert following.wait(SECONDS) == 0
+        assert following.communicate()[0] == ""
+    assert instances.open_logs == 0
+
+
 def test_a_line_that_is_too_long_ends_the_connection(
     cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
