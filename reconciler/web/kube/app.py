@@ -141,6 +141,7 @@ async def _answer(api: Api, request: Request) -> ASGIApp:
     client = await api.clients.identify(
         request.headers.getlist("authorization"), request.scope.get("state", {}).get(CLIENT_CERTIFICATE)
     )
+    access.refuse_impersonation(client, request.headers)
     async with api.turns.one_of(client.user):
         return await _answer_to(api, request, segments, client)
 

@@ -133,6 +133,12 @@ TABLE = [
     ("auth whoami -o jsonpath={.status.userInfo.username}", 0, [r"\Aadmin\Z"]),
     ("auth can-i delete vs", 0, [r"\Ayes\n"]),
     ("auth can-i --list", 0, [r"^vaultservices\.\* +\[\] +\[\] +\[create delete", r"^pods/exec +.*\[create get\]"]),
+    ("get vs --as=anna", 1, [r"Forbidden.*User \"admin\" cannot impersonate others.*use a token of that user"]),
+    # kubectl itself refuses it for every custom resource.
+    ("rollout status vs/files", 1, [r'no kind "VaultService" is registered']),
+    ("rollout undo vs/files", 1, [r'no kind "VaultService" is registered']),
+    ("rollout restart vs/files", 1, [r'no kind "VaultService" is registered']),
+    ("auth can-i * *", 0, [r"\Ayes\n"]),
     ("cluster-info", 1, [r'doesn\'t have a resource type "services"']),
     ("get --raw /healthz", 0, [r"\Aok\Z"]),
     ("get --raw /apis", 0, [r'"kind": "APIGroupList"']),
@@ -156,7 +162,10 @@ def test_kubectl(cluster: Cluster, line: str, code: int, patterns: list[str]) ->
 
 @pytest.mark.parametrize(
     ("role", "verb", "answer"),
-    [("view", "list", "yes"), ("view", "delete", "no"), ("edit", "patch", "yes"), ("admin", "delete", "yes")],
+    [
+        *[("view", "list", "yes"), ("view", "delete", "no"), ("view", "*", "no"), ("edit", "*", "no")],
+        *[("edit", "patch", "yes"), ("admin", "delete", "yes"), ("admin", "*", "yes")],
+    ],
 )
 def test_roles_are_what_can_i_says(cluster: Cluster, role: str, verb: str, answer: str) -> None:
     done = cluster.kubectl("auth", "can-i", verb, "vs", role=role)

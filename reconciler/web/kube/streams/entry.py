@@ -96,6 +96,7 @@ class Streams:
         code, reason = 500, INTERNAL_ERROR
         await to_thread.run_sync(self.audit, {**record, "stage": "asked"})
         try:
+            access.refuse_impersonation(client, websocket.headers)
             access.authorize(client, "create", served, place.namespace, place.name, part)
             if place.namespace != NAMESPACE:
                 raise not_found("", "namespaces", place.namespace or "")
