@@ -18,9 +18,10 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from reconciler.core.images.reference import DOCKER_HUB, Reference
+from reconciler.http import Answer, Http
 from reconciler.registry.credentials import Credentials
 from reconciler.registry.errors import NoAccessError, RegistryError, UnknownImageError
-from reconciler.registry.http import Answer, Http, is_local
+from reconciler.registry.http import is_local
 from reconciler.registry.login import Logins
 
 __all__ = ["RegistryClient"]

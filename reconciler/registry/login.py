@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
+from reconciler.http import Answer, Http
 from reconciler.registry.challenge import BASIC, BEARER, Challenge, read_challenges
 from reconciler.registry.credentials import Credentials, Login
 from reconciler.registry.errors import NoAccessError, RegistryError
-from reconciler.registry.http import Answer, Http, is_local
+from reconciler.registry.http import is_local
 
 __all__ = ["Logins"]
 

@@ -153,9 +153,9 @@ class Parts:
     def registries(self) -> RegistryClient:
         """Registries of images, with the credentials of `docker login`."""
         from reconciler.registry import DockerCredentials, RegistryClient
-        from reconciler.registry.http import Http
+        from reconciler.registry.http import http_for
 
-        return RegistryClient(Http(os.environ), DockerCredentials(os.environ), time.monotonic)
+        return RegistryClient(http_for(os.environ), DockerCredentials(os.environ), time.monotonic)
 
     def sightings(self, name: str) -> Sightings:
         """When the tags of a service's image were first seen."""

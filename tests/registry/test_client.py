@@ -19,7 +19,7 @@ from reconciler.core.images.reference import Reference, read_reference
 from reconciler.registry import NoAccessError, RegistryClient, RegistryError, UnknownImageError
 from reconciler.registry import client as module
 from reconciler.registry.credentials import Login
-from reconciler.registry.http import DEADLINE, MAX_BYTES, SILENCE, Http, is_local
+from reconciler.registry.http import DEADLINE, MAX_BYTES, SILENCE, http_for, is_local
 from tests.registry.server import Asked, Said, Server, serving
 
 DIGEST = "sha256:" + "c" * 64
@@ -61,7 +61,7 @@ def scene(
 ) -> Iterator[Scene]:
     known, time = Known(), [0.0]
     with serving(say) as server:
-        http = Http({}, Path("/nowhere"), silence, deadline)
+        http = http_for({}, Path("/nowhere"), silence, deadline)
         yield Scene(server, RegistryClient(http, known, lambda: time[0], lambda: NOW), known, time)
 
 
@@ -423,7 +423,7 @@ def test_a_registry_that_is_away() -> None:
     with serving(lambda asked: Said()) as server:
         gone = read_reference(f"{server.host}/app:1")
     assert gone is not None
-    client = RegistryClient(Http({}), Known(), lambda: 0.0)
+    client = RegistryClient(http_for({}), Known(), lambda: 0.0)
     with pytest.raises(RegistryError, match=r"127\.0\.0\.1:[0-9]+ cannot be reached: Connection refused"):
         client.tags(gone)
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
-import requests
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from reconciler.http import Http, of_machine
 from reconciler.web.kube.clients.oidc_settings import check_url
 
 __all__ = ["FRESH_SECONDS", "KEPT_SECONDS", "PAUSE_SECONDS", "IssuerError", "IssuerKeys", "Key", "fetching"]
@@ -168,45 +170,19 @@ _FIELDS: Final = frozenset({"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y
 
 def fetching(ca_file: Path | None) -> Fetch:
     """Reads a document from an issuer that is trusted by `ca_file`, or as the machine trusts servers."""
-    verify: bool | str = True if ca_file is None else str(ca_file)
+    http = Http(
+        IssuerError,
+        lambda _: of_machine(os.environ) if ca_file is None else str(ca_file),
+        lambda _: "see --oidc-ca-file",
+        TIMEOUT_SECONDS,
+        TOTAL_SECONDS,
+        MAX_ANSWER,
+    )
 
     def fetch(url: str) -> bytes:
-        end = time.monotonic() + TOTAL_SECONDS
-        try:
-            with requests.get(
-                url,
-                timeout=TIMEOUT_SECONDS,
-                verify=verify,
-                stream=True,
-                # A redirection could lead anywhere, to a service that only this machine can reach too.
-                allow_redirects=False,
-                headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-                auth=_no_login,
-            ) as response:
-                if response.status_code != requests.codes.ok:
-                    raise IssuerError(f"{url} answers {response.status_code}")
-                return _whole(response.iter_content(16 * 1024), url, end)
-        except requests.exceptions.SSLError:
-            raise IssuerError(f"{url}: its certificate is not trusted; see --oidc-ca-file") from None
-        except requests.exceptions.Timeout:
-            raise IssuerError(f"{url}: no answer in {TIMEOUT_SECONDS:g} s") from None
-        except (requests.exceptions.RequestException, OSError, ValueError) as error:
-            raise IssuerError(f"{url} cannot be read ({type(error).__name__})") from None
+        answer = http.ask("GET", url, {"Accept": "application/json"})
+        if answer.status != HTTPStatus.OK:
+            raise IssuerError(f"{url} answers {answer.status}")
+        return answer.body
 
     return fetch
-
-
-def _whole(chunks: Sequence[bytes] | Any, url: str, end: float) -> bytes:
-    found = bytearray()
-    for chunk in chunks:
-        found += chunk
-        if len(found) > MAX_ANSWER:
-            raise IssuerError(f"{url} answers more than {MAX_ANSWER // 1024} KiB")
-        if time.monotonic() > end:
-            raise IssuerError(f"{url}: the answer takes more than {TOTAL_SECONDS:g} s")
-    return bytes(found)
-
-
-def _no_login(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """No login: without this one of the user's .netrc would be sent."""
-    return request

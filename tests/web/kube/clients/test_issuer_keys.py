@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from reconciler.web.kube.clients.issuer_keys import (
     fetching,
     read_keys,
 )
+from tests.registry.server import Said, serving
 from tests.web.kube.issuer import DISCOVERY, Issuer, ec, issuing, rsa
 
 ISSUER = "https://id.example.org/realms/a"
@@ -189,7 +191,7 @@ def test_a_redirection_is_not_followed(issuer: Issuer) -> None:
 
 def test_an_answer_without_end_is_cut(issuer: Issuer) -> None:
     issuer.answers["/keys"] = lambda: (200, {}, b"[" * (MAX_ANSWER + 1))
-    with pytest.raises(IssuerError, match="more than 512 KiB"):
+    with pytest.raises(IssuerError, match="longer than 512 KiB"):
         read_keys(issuer.url, fetching(issuer.ca_file))
 
 
@@ -205,6 +207,22 @@ def test_one_that_does_not_answer_is_given_up(issuer: Issuer, monkeypatch: pytes
     issuer.answers[DISCOVERY] = lambda: time.sleep(2) or (200, {}, b"{}")  # type: ignore[func-returns-value]
     with pytest.raises(IssuerError, match=r"no answer in 0\.3 s"):
         read_keys(issuer.url, fetching(issuer.ca_file))
+
+
+def test_an_answer_byte_by_byte_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a socket is for each silence: one byte in each would hold the keys for hours."""
+    monkeypatch.setattr("reconciler.web.kube.clients.issuer_keys.TOTAL_SECONDS", 0.4)
+    done = threading.Event()
+
+    def drip() -> Iterator[bytes]:
+        while not done.wait(0.05):
+            yield b" "
+
+    with serving(lambda _: Said(pieces=drip)) as server:
+        fetch = fetching(None)
+        with pytest.raises(IssuerError, match=r"did not finish its answer in 0\.4 s"):
+            fetch(f"http://{server.host}/keys")
+        done.set()
 
 
 def test_no_login_of_the_user_is_sent(
