@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.kinds import VAULT_SERVICE, Ref
-from reconciler.app.revisions import flat
+from reconciler.app.revisions import differences
 from reconciler.store.base import readable
 
 if TYPE_CHECKING:
@@ -36,8 +36,7 @@ def spec_difference(objects: Objects, resource: Resource, base: Path) -> SpecDif
     stored = readable(objects.of(resource.of_kind), resource.name)
     if stored is None:
         return SpecDifference(resource.ref, (), is_new=True)
-    old, new = (flat(each.spec.to_document()) for each in (stored.resource, resource.located(base)))
-    fields = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    fields = differences(*(each.spec.to_document() for each in (stored.resource, resource.located(base))))
     return SpecDifference(resource.ref, tuple(fields), is_new=False)
 
 

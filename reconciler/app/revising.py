@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from reconciler.api.errors import VaultError
 from reconciler.api.manifest import survey_text
 from reconciler.api.rewrite import Excerpt, excerpt
-from reconciler.app.revisions import flat
+from reconciler.app.revisions import differences
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +59,7 @@ def changed_fields(edit: Edit) -> list[str]:
     before = next((each.resource for each in known if each.resource.ref == after.ref), None)
     if before is None:
         return ["mistakes"]
-    old, new = (flat(each.spec.to_document()) for each in (before, after))
-    fields = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    fields = list(differences(before.spec.to_document(), after.spec.to_document()))
     for name in ("labels", "annotations"):
         if getattr(before.metadata, name) != getattr(after.metadata, name):
             fields.append(name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from reconciler.api.yaml_nodes import Scalar
     from reconciler.store.base import RevisionRecord
 
-__all__ = ["changed_fields", "changes_back_to", "choose", "flat", "redacted"]
+__all__ = ["changed_fields", "changes_back_to", "choose", "differences", "flat", "redacted"]
 
 
 def redacted(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,8 +30,7 @@ def changed_fields(before: RevisionRecord | None, after: RevisionRecord) -> list
     """The dotted names of the fields in which two revisions differ."""
     if before is None:
         return ["first"]
-    old, new = flat(json.loads(before.spec)), flat(json.loads(after.spec))
-    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return list(differences(json.loads(before.spec), json.loads(after.spec)))
 
 
 def choose(records: Sequence[RevisionRecord], number: int | None) -> RevisionRecord:
@@ -53,18 +52,13 @@ def changes_back_to(record: RevisionRecord, present: Spec) -> dict[str, Scalar]:
     from reconciler.api.revisioned import revisioned_fields
 
     revisioned = revisioned_fields(type(present))
-    then = flat(json.loads(record.spec))
-    now = flat(present.model_dump(mode="json", by_alias=True))
-    changes: dict[str, Scalar] = {}
-    for name in sorted(then.keys() | now.keys()):
-        old = then.get(name)
-        if old == now.get(name) or not _is_part_of(name, revisioned):
-            continue
-        if isinstance(old, list):
-            raise VaultError(
-                f"revision {record.number} had another {name}, which is not a single value; edit the manifest"
-            )
-        changes[name] = old
+    now = present.model_dump(mode="json", by_alias=True)
+    found = differences(now, json.loads(record.spec)).items()
+    changes = {name: value for name, value in found if _is_part_of(name, revisioned)}
+    if several := [name for name, value in changes.items() if isinstance(value, list)]:
+        raise VaultError(
+            f"revision {record.number} had another {several[0]}, which is not a single value; edit the manifest"
+        )
     return changes
 
 
@@ -75,6 +69,12 @@ def _is_part_of(name: str, fields: Sequence[str]) -> bool:
 
 def _numbers(records: Sequence[RevisionRecord]) -> str:
     return ", ".join(str(record.number) for record in records) or "none"
+
+
+def differences(before: Any, after: Any) -> dict[str, Any]:
+    """The values of the document `after` that are others in `before`, by their dotted names; None for one that is gone."""
+    old, new = flat(before), flat(after)
+    return {name: new.get(name) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)}
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -36,7 +36,7 @@ from reconciler.app.cluster.written import (
 )
 from reconciler.app.editing import How, edit
 from reconciler.app.preparing import prepare
-from reconciler.app.revisions import flat
+from reconciler.app.revisions import differences
 from reconciler.store.base import NO_MANIFEST, ApiMetadata, ChangedError, Origin, StoredObject
 
 if TYPE_CHECKING:
@@ -278,12 +278,9 @@ class Writer:
             raise ElsewhereError(
                 f"it comes from {stored.origin.manifest}, where its metadata is only changed in the file"
             )
-        old, new = (
-            flat(each.spec.model_dump(mode="json", by_alias=True)) for each in (stored.resource, resource)
+        fields = differences(
+            *(each.spec.model_dump(mode="json", by_alias=True) for each in (stored.resource, resource))
         )
-        fields = {
-            name: new.get(name) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)
-        }
         if several := [name for name, value in fields.items() if isinstance(value, list | dict)]:
             raise ElsewhereError(
                 f"it comes from {stored.origin.manifest}, and {', '.join(several)} is more than one value: edit the file"

@@ -10,7 +10,7 @@ from reconciler.api.errors import PermanentError
 from reconciler.api.kinds import API_VERSION, NAMESPACE, Ref
 from reconciler.app.certificates import Certificate
 from reconciler.app.changes import Change
-from reconciler.app.revisions import flat
+from reconciler.app.revisions import differences
 from reconciler.app.routes import RouteLine
 from reconciler.certificates.listing import Row
 from reconciler.certificates.wanted import Source
@@ -51,13 +51,7 @@ class RemoteViews:
         sent = {"apiVersion": API_VERSION, "kind": "Rollback", "spec": {"revision": number} if number else {}}
         path = f"{path_of(stored.ref.kind, stored.name)}/rollback"
         answer = self._connection.ask("POST", path, sent, dryRun="All")
-        now = flat(stored.resource.spec.model_dump(mode="json", by_alias=True))
-        then = flat(answer["spec"])
-        fields = {
-            name: then.get(name)
-            for name in sorted(now.keys() | then.keys())
-            if now.get(name) != then.get(name)
-        }
+        fields = differences(stored.resource.spec.model_dump(mode="json", by_alias=True), answer["spec"])
         if several := [name for name, value in fields.items() if isinstance(value, list | dict)]:
             raise PermanentError(
                 f"{', '.join(several)} is more than one value; write it with `vaultctl edit`"
