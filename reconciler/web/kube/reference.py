@@ -10,10 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from reconciler.api.managed import MAX_FIELDS, MAX_MANAGERS
+from reconciler.app.cluster.patches import MAX_COPIED, MAX_OPERATIONS
+from reconciler.app.cluster.written import MAX_ANNOTATIONS, MAX_ITEMS
 from reconciler.store.tokens import ROLES
 from reconciler.store.versions import KEPT_CHANGES
 from reconciler.web.kube.access import PARTS, VERBS
 from reconciler.web.kube.app import MAX_BODY_BYTES
+from reconciler.web.kube.clients.clients import LOOK_SECONDS
 from reconciler.web.kube.clients.reference import section as clients_section
 from reconciler.web.kube.fairness import MAX_OF_ONE, MAX_REQUESTS, MAX_STREAMS, PATIENCE_SECONDS
 from reconciler.web.kube.served import RESOURCES, Served
@@ -29,15 +33,34 @@ _HEAD: Final = """\
 `vaultctl run --api` serves the objects of the state directory as a Kubernetes API, so that `kubectl` and client libraries
 read and write them. It is off by default, and nothing of it is imported without the option.
 
+In one terminal, or in the unit of the controller (docs/deployment.md):
+
 ```sh
-vaultctl run -f manifests/ --api 127.0.0.1:6443
-vaultctl kubeconfig --role edit > ~/.kube/vault
-export KUBECONFIG=~/.kube/vault
-kubectl get vs -w
-kubectl apply -f files.yaml
-kubectl scale vs/files --replicas=4
-kubectl wait --for=condition=Ready vs/files
+vaultctl run --api 127.0.0.1:6443
 ```
+
+In another one, as the same user:
+
+```sh
+mkdir -p ~/.kube
+(umask 077; vaultctl kubeconfig --role admin >~/.kube/vault)
+export KUBECONFIG=~/.kube/vault
+kubectl apply -f - <<'YAML'
+apiVersion: vault.internal/v1alpha1
+kind: VaultService
+metadata: {name: files}
+spec: {plugin: whoami, replicas: 3, ports: {http: 8080}}
+YAML
+kubectl wait --for=condition=Ready vs/files --timeout=2m
+kubectl get vs,pods
+kubectl scale vs/files --replicas=4
+kubectl wait --for=jsonpath='{.status.replicas.serving}'=4 vs/files --timeout=2m
+kubectl describe vs files
+kubectl delete vs files
+```
+
+`make demo` and `make images` build the image of `whoami`. `kubectl get vs -w` shows changes as they come. The kubeconfig
+holds a token: keep it in a file that others cannot read. kubectl has to be of version 1.31 or later for all of this page.
 
 It is HTTPS only. The certificate is signed by an authority of the state directory (`<state>/api/ca.crt`), which each
 kubeconfig contains; it is renewed at a start of the controller when half of its life is over. Other machines reach it with
@@ -64,15 +87,19 @@ A write is desired state, and goes where the object's desired state is:
 - `spec.envFrom` names files of the controller's machine: a client may keep what is there, and name files below a
   `--secrets-dir`; others are set on the machine.
 - `metadata.resourceVersion` in a write is the version that it is for; an older one is `409 Conflict`.
+- Documents are JSON or YAML (`Content-Type: application/yaml`); other formats are `415 UnsupportedMediaType`.
 - Patches: JSON patch, JSON merge patch and server-side apply (`kubectl apply --server-side`), which refuses to change
-  fields of other managers unless it is forced to. A strategic merge patch is `415`, as for every custom resource: use
-  `kubectl patch --type=merge`.
+  fields of other managers unless it is forced to. A strategic merge patch, kubectl's default, is `415` with the Status that
+  Kubernetes itself has for every custom resource: use `kubectl patch --type=merge`.
+- Server-side apply does not get round the table above: on an object of a repository it is `Forbidden`, with
+  `--force-conflicts` too; on one of a directory it edits the file, and the last write counts.
 - `kubectl get revisions` lists the rollouts of objects, without the values of settings. A document
   `{"spec": {"revision": 3}}` that is created at `…/vaultservices/NAME/rollback` writes the values of a former one, and
   `{"spec": {}}` those of the last complete one before the present one; `vaultctl rollout undo` does the same over the API.
 - A deletion keeps the volumes; `vaultctl delete --volumes` removes them. The object stays with the finalizer
   `vault.internal/teardown` until the controller has removed what ran. Finalizers of clients hold a deletion back: the
-  service runs on until the last of them is removed. This also holds for `vaultctl delete`.
+  service runs on until the last of them is removed. This also holds for `vaultctl delete`. What runs goes with its object
+  (`--cascade=background` and `foreground`); `--cascade=orphan` is `Invalid`.
 - Every write is in `<state>/audit.jsonl`, before it is done and with its result: time, user, `way` in (`token`,
   `certificate` or `oidc`, and under that name the ID of the token, the serial number or the issuer), role, address, verb,
   object; nothing of its content.
@@ -117,8 +144,12 @@ _DIFFERENCES: Final = """\
 
 - `default` is the only namespace. Lists of another one are empty; its objects are not found.
 - What is not in the table above answers as a cluster without it: `kubectl get secrets` says that the server has no such
-  resource type. `kubectl rollout` knows only Kubernetes' own workloads: use `vaultctl rollout`, and
-  `kubectl patch vs/NAME --type=merge -p '{"spec":{"restartedAt":"2026-05-01T12:00:00Z"}}'` for a restart.
+  resource type.
+- kubectl has some commands for Kubernetes' own workloads alone: `rollout` and `set` end with `no kind "VaultService" is
+  registered` before they ask a server. Use `vaultctl rollout`, and for a restart
+  `kubectl patch vs/NAME --type=merge -p '{"spec":{"restartedAt":"2026-05-01T12:00:00Z"}}'`.
+- A client acts as itself: `kubectl --as` is `Forbidden`. `kubectl auth can-i` tells what the role includes, whatever the
+  resource.
 - The status is the controller's: a write of `/status` changes nothing, and is answered with a warning. `deletecollection`
   and Protobuf (except in the questions of `kubectl auth`) are not served.
 - `managedFields` name the fields that clients of the API have set. What was there before the first of them belongs to
@@ -177,7 +208,8 @@ def _access() -> Iterator[str]:
         "A client shows a bearer token of ours, a client certificate, or a token of an OpenID Connect issuer. "
         "`vaultctl token create USER --role ROLE --expires 90d` prints a token, once; the state "
         "directory has only its digest. `vaultctl token list` and `vaultctl token revoke ID` show and end them: a revoked "
-        "token is refused at once, and its watches end. `vaultctl kubeconfig` creates one and prints a kubeconfig.\n"
+        "token is refused at once, its watches get no further event, and logs, commands and forwarded ports end within "
+        f"{LOOK_SECONDS:.0f} s. `vaultctl kubeconfig` creates one and prints a kubeconfig.\n"
     )
     yield "| role | verbs |"
     yield "|---|---|"
@@ -207,7 +239,12 @@ def _watches() -> Iterator[str]:
     yield f"| requests of a user that are answered at once; others wait for {PATIENCE_SECONDS:.0f} s | {MAX_REQUESTS} |"
     yield f"| watches, followed logs, commands and forwarded ports, in total and of a user | {MAX_STREAMS}, {MAX_OF_ONE} |"
     yield f"| a watch without `timeoutSeconds` | {SHORTEST_SECONDS / 60:.0f} to {SHORTEST_SECONDS / 30:.0f} minutes |"
-    yield f"| a client that takes nothing | {STALLED_SECONDS:.0f} s |"
+    yield f"| a watch whose client takes nothing | {STALLED_SECONDS:.0f} s |"
+    yield f"| annotations of an object, keys and values | {MAX_ANNOTATIONS // 1024} KiB |"
+    yield f"| finalizers of an object, and owners | {MAX_ITEMS} |"
+    yield f"| managers of fields, and their fields in total; the oldest are forgotten | {MAX_MANAGERS}, {MAX_FIELDS:,} |"
+    copied = f"{MAX_COPIED // 1024 // 1024} MiB"
+    yield f"| operations of a JSON patch, and what its copies come to | {MAX_OPERATIONS:,}, {copied} |"
     yield ""
     yield (
         "A user at a bound is answered `429` with `Retry-After`, and clients try again by themselves: one that floods "
