@@ -27,6 +27,7 @@ __all__ = [
     "created",
     "described",
     "managers_of",
+    "within",
     "written",
 ]
 
@@ -146,6 +147,16 @@ def changed(
         fields = ((mine.fields if mine else frozenset()) - gone) | set_now
         kept.append(Manager(by, "Update", now if set_now or mine is None else mine.time, fields))
     return _kept(kept)
+
+
+def within(document: Document, managers: Iterable[Manager], is_set: IsSet) -> tuple[Manager, ...]:
+    """The managers without the fields that the document does not have: those that are not known are not written."""
+    leaves = frozenset(_leaves(document, is_set))
+
+    def is_there(path: Path) -> bool:
+        return path in leaves or (path[-1][:2] == "f:" and _value(document, path) is not _MISSING)
+
+    return _kept(replace(each, fields=frozenset(filter(is_there, each.fields))) for each in managers)
 
 
 def managers_of(entries: Iterable[Mapping[str, Any]]) -> tuple[Manager, ...]:

@@ -107,7 +107,7 @@ class Writer:
         """
         sent = _named(sent)
         written = read(sent, kind, validation)
-        managers = managed.created(sent, by, operation, format_moment(self.now()), sets_of(kind))
+        managers = managed.created(written.document, by, operation, format_moment(self.now()), sets_of(kind))
         written = replace(written, api=replace(written.api, managed_fields=managed.written(managers)))
         ref = written.resource.ref
         if self.objects.of(kind).get(ref.name) is not None:
@@ -152,6 +152,7 @@ class Writer:
         self._check_preconditions(written, before, ref)
         api = with_deletion(written.api, stored.api)
         managers = (manage or self._changed(ref, by))(before, sent)
+        managers = managed.within(written.document, managers, sets_of(ref.kind))
         api = replace(api, managed_fields=managed.written(managers))
         warnings = (*written.warnings, *self._check(written, stored))
         resource = _as_stored(written.resource, stored)

@@ -65,10 +65,13 @@ class StrictError(VaultError):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A document that was read. `uid` and `number` are those that the client expects; `warnings` are for it."""
+    """A document that was read. `document` is what of it is written: fields that its kind has and that clients may set.
+    `uid` and `number` are those that the client expects; `warnings` are for it.
+    """
 
     resource: Resource
     api: ApiMetadata
+    document: Mapping[str, Any]
     uid: str | None = None
     number: str | None = None
     warnings: tuple[str, ...] = ()
@@ -94,9 +97,11 @@ def read(document: Mapping[str, Any], kind: Kind, validation: FieldValidation) -
         )
     warnings = tuple(f'unknown field "{field}"' for field in unknown) if validation == "Warn" else ()
     resource = _resource(known)
+    own = {"finalizers": list(of_clients.finalizers), "ownerReferences": list(of_clients.owner_references)}
     return Written(
         resource,
         of_clients,
+        {**known, "metadata": {**known["metadata"], **own}},
         _text(metadata, "uid"),
         _text(metadata, "resourceVersion"),
         warnings,

@@ -130,3 +130,7 @@ class FakeEngine:
     """An engine of which only the views are asked."""
 
     instances: FakeInstances
+
+    def directories(self) -> tuple[str, ...]:
+        """Where an engine keeps its data: no container may mount that."""
+        return ("/var/lib/docker",)

@@ -162,6 +162,58 @@ def test_a_json_patch_that_nests_without_end_is_refused(api: Api) -> None:
     assert "nested deeper than 50 levels" in answer.text
 
 
+OUT_OF_REACH: list[tuple[str, Any, int]] = [
+    # What is added where, and the answer.
+    ("/metadata/uid", "x", 409),
+    ("/metadata/resourceVersion", "1", 409),
+    ("/metadata/name", "x", 422),
+    ("/metadata/namespace", "x", 422),
+    ("/kind", "VaultGateway", 422),
+    ("/apiVersion", "v1", 422),
+    ("/metadata/annotations", {"vault.internal/admission": "privileged"}, 422),
+    ("/metadata/annotations", {"vault.internal/origin": "git"}, 200),
+    ("/metadata/finalizers", ["vault.internal/teardown"], 200),
+    ("/metadata/generation", 99, 200),
+    ("/metadata/creationTimestamp", "2020-01-01T00:00:00Z", 200),
+    ("/metadata/deletionTimestamp", "2020-01-01T00:00:00Z", 200),
+    ("/metadata/managedFields", [{}], 200),
+    ("/metadata/evicted", "x", 200),
+    ("/status", {"observedGeneration": 9}, 200),
+    ("/origin", "git", 200),
+    ("/spec/__class__", {"a": ["b"]}, 200),
+]
+
+
+@pytest.mark.parametrize("type_", ["json-patch+json", "merge-patch+json", "apply-patch+yaml"])
+def test_a_patch_changes_nothing_that_is_not_a_clients(tmp_path: Path, type_: str) -> None:
+    """What it may not set is refused, or is as if it had not been sent: neither written nor owned."""
+    made = Api(tmp_path)
+
+    def patch(body: Any) -> httpx.Response:
+        headers = {"Content-Type": f"application/{type_}"}
+        return made.ask("PATCH", f"{BASE}/files?fieldManager=me", "edit", headers=headers, json=body)
+
+    identity = {"apiVersion": "vault.internal/v1alpha1", "kind": "VaultService"}
+    if type_.startswith("apply"):
+        # The first one names the owner of what was there before.
+        assert patch(identity | {"metadata": {}}).status_code == 200
+    before = made.ask("GET", f"{BASE}/files").json()
+    for path, value, code in OUT_OF_REACH:
+        first, *rest = path.strip("/").split("/")
+        partial = {first: {rest[0]: value} if rest else value}
+        if type_.startswith("json"):
+            answer = patch([{"op": "add", "path": path, "value": value}])
+        elif type_.startswith("merge"):
+            answer = patch(partial)
+        else:
+            code = 422 if path.endswith("managedFields") else code
+            answer = patch(identity | partial)
+        check(answer)
+        assert answer.status_code == code, (path, answer.text)
+        assert made.ask("GET", f"{BASE}/files").json() == before, path
+    made.parts.versions.close()
+
+
 @pytest.mark.parametrize(
     ("metadata", "says"),
     [
