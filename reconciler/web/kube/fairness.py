@@ -12,12 +12,14 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from reconciler.web.connections import MAX_PER_CLIENT
 from reconciler.web.kube.errors import ApiError
 
 __all__ = ["MAX_OF_ONE", "MAX_REQUESTS", "MAX_STREAMS", "PATIENCE_SECONDS", "Streaming", "Turns"]
 
 MAX_STREAMS: Final = 200
-MAX_OF_ONE: Final = 100
+MAX_OF_ONE: Final = MAX_PER_CLIENT // 2
+"""Each takes a connection, and other users may have the same address: on the machine of the controller all have."""
 MAX_REQUESTS: Final = 16
 """Of one user at once. Answers are made in 40 threads, so one that is at its bound leaves more than half of them."""
 PATIENCE_SECONDS: Final = 5.0

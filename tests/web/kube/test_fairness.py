@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
+import ssl
 import threading
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from reconciler.web.kube.errors import ApiError
-from reconciler.web.kube.fairness import MAX_REQUESTS, Streaming, Turns
+from reconciler.web.kube.fairness import MAX_OF_ONE, MAX_REQUESTS, Streaming, Turns
+from tests.web.kube.cluster import Cluster, served
 from tests.web.kube.in_process import InProcess
 
 PATH = "/apis/vault.internal/v1alpha1/namespaces/default/vaultservices/files"
@@ -28,6 +33,33 @@ def test_streams_are_limited_in_total_and_for_each_user() -> None:
             pass
     with bound.one_of("a"):
         pass
+
+
+def test_a_flood_of_watches_leaves_other_users_of_the_same_address_theirs(tmp_path: Path) -> None:
+    with served(tmp_path / "state", tmp_path) as cluster, ExitStack() as opened:
+        flooding, other = (Watching(cluster, role, opened) for role in ("view", "admin"))
+        codes = [flooding.open() for _ in range(MAX_OF_ONE + 5)]
+        assert codes == [200] * MAX_OF_ONE + [429] * 5
+        assert [other.open() for _ in range(5)] == [200] * 5
+        assert cluster.kubectl("get", "vs", role="edit").returncode == 0
+
+
+class Watching:
+    """Watches of a role, each on a connection of its own."""
+
+    def __init__(self, cluster: Cluster, role: str, opened: ExitStack) -> None:
+        config = yaml.safe_load(cluster.kubeconfig(role).read_text())
+        self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
+        self._address = cluster.url.removeprefix("https://")
+        self._context = ssl.create_default_context(cafile=str(cluster.state / "api" / "ca.crt"))
+        self._opened = opened
+
+    def open(self) -> int:
+        """The status of the answer to one more."""
+        connection = http.client.HTTPSConnection(self._address, timeout=SECONDS, context=self._context)
+        self._opened.callback(connection.close)
+        connection.request("GET", f"{PATH.removesuffix('/files')}?watch=1", headers=self._headers)
+        return self._opened.enter_context(closing(connection.getresponse())).status
 
 
 def test_requests_of_one_user_take_turns_in_their_order() -> None:
