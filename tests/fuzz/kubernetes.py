@@ -71,8 +71,9 @@ _OPTIONS: Final = (
     ("limit", "1"), ("continue", "eyJ2IjogMSwgImFmdGVyIjogImEifQ=="), ("resourceVersion", "1"),
     ("resourceVersionMatch", "NotOlderThan"), ("watch", "1"), ("allowWatchBookmarks", "true"), ("timeoutSeconds", "0"),
     ("sendInitialEvents", "true"), ("dryRun", "All"), ("fieldManager", "me"), ("fieldValidation", "Strict"),
-    ("force", "true"), ("includeObject", "Object"), ("tailLines", "1"), ("sinceTime", "2026-05-01T12:00:00Z"),
-    ("sinceSeconds", "10"), ("limitBytes", "10"), ("follow", "1"), ("previous", "1"), ("command", "sh"), ("stdin", "1"),
+    ("force", "true"), ("propagationPolicy", "Orphan"), ("includeObject", "Object"), ("tailLines", "1"),
+    ("sinceTime", "2026-05-01T12:00:00Z"), ("sinceSeconds", "10"), ("limitBytes", "10"), ("follow", "1"),
+    ("previous", "1"), ("command", "sh"), ("stdin", "1"),
     ("tty", "1"), ("container", "web"), ("ports", "80"),
 )  # fmt: skip
 _TYPES: Final = (
@@ -87,6 +88,9 @@ _ACCEPTED: Final = (
 _PATCHES: Final = (
     [{"op": "add", "path": "/spec/env/A~1B", "value": "x"}, {"op": "test", "path": "/metadata/name", "value": "files"}],
     [{"op": "move", "from": "/spec/env", "path": "/metadata/labels"}, {"op": "remove", "path": "/spec/replicas"}],
+    # What these come to is larger than they are.
+    [{"op": "copy", "from": "/spec", "path": f"/spec/env{number}"} for number in range(40)],
+    [{"op": "add", "path": "/spec" + "/a" * number, "value": {}} for number in range(1, 70)],
     {"spec": {"replicas": 2, "env": {"A": None}}, "metadata": {"finalizers": ["a.io/b"], "resourceVersion": "1"}},
     {"metadata": {"managedFields": [{"manager": "m", "operation": "Apply", "fieldsV1": {"f:spec": {"f:env": {}}}}]}},
     {"spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}, {"preconditions": {"uid": "x"}},
@@ -176,7 +180,8 @@ def request(random: Random, directory: Path) -> None:
         *_login(site, random),
     ]
     if random.randrange(8) == 0:
-        headers.append((random.choice([b"authorization", b"user-agent", b"warning"]), _text(random, NASTY)))
+        names = [b"authorization", b"user-agent", b"warning", b"impersonate-user"]
+        headers.append((random.choice(names), _text(random, NASTY)))
     answer = site.api.call(
         random.choice(_METHODS[:-1]), _path(random), query.encode(), headers, _body(random)
     )
