@@ -1,6 +1,8 @@
 """The audit log: who wrote what through the API, from where, and with which result; `<state>/audit.jsonl`, a line each.
 
-It holds no content of documents, which may be secret. At MAX_BYTES a new file is begun, and one former one is kept.
+It holds no content of documents, which may be secret. At MAX_BYTES a new file is begun, and one former one is kept. What
+was refused is in a file of its own: a client without a role, or without a password, can be refused without end, and would
+push out what others have done.
 """
 
 from __future__ import annotations
@@ -14,34 +16,35 @@ from typing import Any, Final
 
 from reconciler.store import files
 
-__all__ = ["FILE", "Audit"]
+__all__ = ["FILE", "REFUSED", "REFUSED_FILE", "Audit"]
 
 FILE: Final = "audit.jsonl"
+REFUSED_FILE: Final = "audit-refused.jsonl"
+REFUSED: Final = "refused"
+"""The `stage` of a record about what was not even begun: for the role of its client, or for its password."""
 MAX_BYTES: Final = 16 * 1024 * 1024
+_APPEND: Final = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 class Audit:
     """The log of one state directory, for any number of threads. Raises TemporaryError when a line cannot be written."""
 
     def __init__(self, state_dir: Path, most: int = MAX_BYTES) -> None:
-        self._path = state_dir / FILE
+        self._directory = state_dir
         self._most = most
         self._lock = threading.Lock()
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append a record."""
+        path = self._directory / (REFUSED_FILE if record.get("stage") == REFUSED else FILE)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        with self._lock, files.disk_errors(self._path, "write"):
-            descriptor = os.open(
-                self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, files.PRIVATE
-            )
+        with self._lock, files.disk_errors(path, "write"):
+            descriptor = os.open(path, _APPEND, files.PRIVATE)
             try:
                 if os.fstat(descriptor).st_size + len(line) > self._most:
-                    self._path.replace(self._path.with_name(f"{FILE}.1"))
+                    path.replace(path.with_name(f"{path.name}.1"))
                     os.close(descriptor)
-                    descriptor = os.open(
-                        self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, files.PRIVATE
-                    )
+                    descriptor = os.open(path, _APPEND, files.PRIVATE)
                 os.write(descriptor, line)
             finally:
                 os.close(descriptor)

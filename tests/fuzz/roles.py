@@ -48,7 +48,7 @@ _CHECKS: Final = (
     checks.response_schema_conformance,
 )
 _BASE: Final = "http://vault"
-_LOGS: Final = ("audit.jsonl", "versions.sqlite3", "history.sqlite3")
+_LOGS: Final = ("audit", "versions.sqlite3", "history.sqlite3")
 """Files of the state directory that reads may change, too, and those that tell of a write that was refused."""
 
 

@@ -19,7 +19,8 @@ FORBIDDEN: Final = 403
 def told(record: Mapping[str, Any], owner: Callable[[str], Ref | None]) -> Posted | None:
     """The event of a record of the audit log; None for one that is no event. `owner` is the object of a Pod."""
     code = record.get("code")
-    if record.get("stage") != "done" or record.get("dryRun") or not (code in DONE or code == FORBIDDEN):
+    is_over = record.get("stage") in ("done", "refused")
+    if not is_over or record.get("dryRun") or not (code in DONE or code == FORBIDDEN):
         return None
     ref = _about(record, owner)
     if ref is None:

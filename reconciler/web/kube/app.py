@@ -298,10 +298,14 @@ def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
         "name": asked.name,
         "dryRun": asked.query.get("dryRun", "") != "",
     }
+    try:
+        access.authorize(client, asked.verb, asked.served, place.namespace, place.name, place.subresource)
+    except ApiError as error:
+        api.audit({**record, "stage": "refused", "code": error.code, "reason": error.reason})
+        raise
     api.audit({**record, "stage": "asked"})
     code, reason, name = 500, INTERNAL_ERROR, asked.name
     try:
-        access.authorize(client, asked.verb, asked.served, place.namespace, place.name, place.subresource)
         answer = _written(api, asked)
         code, reason = answer.code, ""
         name = answer.document.get("metadata", {}).get("name", name)

@@ -102,7 +102,8 @@ A write is desired state, and goes where the object's desired state is:
   (`--cascade=background` and `foreground`); `--cascade=orphan` is `Invalid`.
 - Every write is in `<state>/audit.jsonl`, before it is done and with its result: time, user, `way` in (`token`,
   `certificate` or `oidc`, and under that name the ID of the token, the serial number or the issuer), role, address, verb,
-  object; nothing of its content.
+  object; nothing of its content. What a role does not include is in `<state>/audit-refused.jsonl`, so that a flood of it
+  pushes out nothing. Of each file the last 16 to 32 MiB are kept: copy them elsewhere if you need more.
 - A write that is done is also an event of its object (`Written`: who, by which credential, from where, the verb), and so is
   one that the role does not include (`WriteRefused`); `kubectl get events` shows them. The same within ten minutes is
   counted, and each object keeps its last 1,000 events. Dry runs and writes that fail otherwise are in the audit log alone.

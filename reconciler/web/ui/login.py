@@ -109,7 +109,8 @@ def _key(site: Site, request: Request, name: str, known: User | None) -> tuple[s
 def _audit(site: Site, request: Request, user: User | None, code: int, reason: str) -> None:
     # Of an unknown name nothing is kept: people type their password into the wrong field.
     who = {"user": user.name if user else "", "way": "password", "role": user.role if user else ""}
-    audited(site, request, who, {"verb": "login", "code": int(code), "reason": reason}, stage="done")
+    what = {"verb": "login", "code": int(code), "reason": reason}
+    audited(site, request, who, what, stage="refused" if reason else "done")
 
 
 def _form(

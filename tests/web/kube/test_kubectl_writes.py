@@ -153,12 +153,12 @@ def test_writes_are_in_the_audit_log_with_their_results_and_without_content(clus
     cluster.apply(FIRST.replace("name: files", "name: audited"))
     assert cluster.kubectl("label", "vs", "audited", "hidden=treasure", role="edit").returncode == 0
     assert cluster.kubectl("label", "vs", "audited", "a=b", role="view").returncode == 1
-    text = (cluster.state / "audit.jsonl").read_text()
+    text = "".join((cluster.state / name).read_text() for name in ("audit.jsonl", "audit-refused.jsonl"))
     records = [json.loads(line) for line in text.splitlines()]
     mine = [each for each in records if each["name"] == "audited"]
     assert [(each["user"], each["role"], each["verb"], each["stage"], each.get("code")) for each in mine] == [
         ("edit", "edit", "patch", "asked", None), ("edit", "edit", "patch", "done", 200),
-        ("view", "view", "patch", "asked", None), ("view", "view", "patch", "done", 403),
+        ("view", "view", "patch", "refused", 403),
     ]  # fmt: skip
     assert mine[1]["client"] == "127.0.0.1"
     assert "treasure" not in text

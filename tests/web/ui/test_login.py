@@ -165,7 +165,8 @@ def test_each_login_and_logout_is_in_the_audit_log_and_no_password(home: House) 
     browser.send("/logout")
     browser.log_in("edit", "wrong wrong wrong")
     browser.log_in("my password by mistake", "wrong wrong wrong")
-    text = (home.state / "audit.jsonl").read_text()
+    done, refused = ((home.state / name).read_text() for name in ("audit.jsonl", "audit-refused.jsonl"))
+    text = done + refused
     lines = [json.loads(line) for line in text.splitlines()]
     said = [(each["user"], each["verb"], each.get("code")) for each in lines]
     assert said == [
@@ -174,6 +175,7 @@ def test_each_login_and_logout_is_in_the_audit_log_and_no_password(home: House) 
         ("edit", "login", 401),
         ("", "login", 401),
     ]
+    assert len(refused.splitlines()) == 2
     assert "wrong wrong" not in text
     assert "by mistake" not in text
     assert {each["client"] for each in lines} == {"192.0.2.7"}

@@ -93,11 +93,16 @@ class Streams:
             "resource": f"{served.plural}/{part}",
             "name": place.name,
         }
-        code, reason = 500, INTERNAL_ERROR
-        await to_thread.run_sync(self.audit, {**record, "stage": "asked"})
         try:
             access.refuse_impersonation(client, websocket.headers)
             access.authorize(client, "create", served, place.namespace, place.name, part)
+        except ApiError as error:
+            refused = {"stage": "refused", "code": error.code, "reason": error.reason}
+            await to_thread.run_sync(self.audit, {**record, **refused})
+            raise
+        code, reason = 500, INTERNAL_ERROR
+        await to_thread.run_sync(self.audit, {**record, "stage": "asked"})
+        try:
             if place.namespace != NAMESPACE:
                 raise not_found("", "namespaces", place.namespace or "")
             with self.counted.one_of(client.user):

@@ -1,0 +1,62 @@
+"""The audit log is appended to, has a bound, and loses nothing that was done to a flood of what was refused."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.api import TemporaryError
+from reconciler.store.audit import FILE, REFUSED, REFUSED_FILE, Audit
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_threads_append_whole_lines_that_only_their_owner_reads(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+
+    def write(user: int) -> None:
+        for number in range(100):
+            audit.write({"user": user, "number": number, "stage": "done"})
+
+    threads = [threading.Thread(target=write, args=[user]) for user in range(4)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    found = read(tmp_path / FILE)
+    assert [each["number"] for each in found if each["user"] == 2] == list(range(100))
+    assert len(found) == 400
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_it_has_a_bound_and_keeps_the_last_records(tmp_path: Path) -> None:
+    audit = Audit(tmp_path, most=1000)
+    for number in range(200):
+        audit.write({"number": number, "stage": "done"})
+    paths = (tmp_path / f"{FILE}.1", tmp_path / FILE)
+    assert all(each.stat().st_size <= 1000 for each in paths)
+    numbers = [each["number"] for path in paths for each in read(path)]
+    assert numbers == list(range(200 - len(numbers), 200))
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_what_was_refused_pushes_out_nothing_that_was_done(tmp_path: Path) -> None:
+    audit = Audit(tmp_path, most=1000)
+    audit.write({"user": "anna", "stage": "asked"})
+    audit.write({"user": "anna", "stage": "done"})
+    for number in range(500):
+        audit.write({"user": "eve", "number": number, "stage": REFUSED})
+    assert [each["user"] for each in read(tmp_path / FILE)] == ["anna", "anna"]
+    assert read(tmp_path / REFUSED_FILE)[-1]["number"] == 499
+
+
+def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(TemporaryError, match=FILE):
+        Audit(tmp_path).write({"stage": "asked"})
