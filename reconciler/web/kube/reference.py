@@ -146,9 +146,10 @@ _DIFFERENCES: Final = """\
 - `default` is the only namespace. Lists of another one are empty; its objects are not found.
 - What is not in the table above answers as a cluster without it: `kubectl get secrets` says that the server has no such
   resource type.
-- kubectl has some commands for Kubernetes' own workloads alone: `rollout` and `set` end with `no kind "VaultService" is
-  registered` before they ask a server. Use `vaultctl rollout`, and for a restart
-  `kubectl patch vs/NAME --type=merge -p '{"spec":{"restartedAt":"2026-05-01T12:00:00Z"}}'`.
+- kubectl has some commands for Kubernetes' own workloads alone: `rollout`, `set`, and `logs`, `exec` and `port-forward` of
+  `vs/NAME` end with `no kind "VaultService" is registered` before they ask a server. Use `vaultctl rollout`, and for a
+  restart `kubectl patch vs/NAME --type=merge -p '{"spec":{"restartedAt":"2026-05-01T12:00:00Z"}}'`. For the others name a
+  Pod, for `logs` also `-l vault.internal/object=NAME`; `vaultctl logs` and `vaultctl exec` take the name of a service.
 - A client acts as itself: `kubectl --as` is `Forbidden`. `kubectl auth can-i` tells what the role includes, whatever the
   resource.
 - The status is the controller's: a write of `/status` changes nothing, and is answered with a warning. `deletecollection`

@@ -138,6 +138,8 @@ TABLE = [
     ("rollout status vs/files", 1, [r'no kind "VaultService" is registered']),
     ("rollout undo vs/files", 1, [r'no kind "VaultService" is registered']),
     ("rollout restart vs/files", 1, [r'no kind "VaultService" is registered']),
+    ("logs vs/files", 1, [r'no kind "VaultService" is registered']),
+    ("set image vs/files a=b", 1, [r'no kind "VaultService" is registered']),
     ("auth can-i * *", 0, [r"\Ayes\n"]),
     ("cluster-info", 1, [r'doesn\'t have a resource type "services"']),
     ("get --raw /healthz", 0, [r"\Aok\Z"]),
