@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from reconciler.web.kube.openapi.operations import path_of, paths
 from reconciler.web.kube.openapi.types import schemas, shared
@@ -17,20 +17,25 @@ from reconciler.web.kube.served import RESOURCES
 __all__ = ["index", "part", "swagger"]
 
 
+_PATHS: Final = tuple(dict.fromkeys(map(path_of, RESOURCES)))
+
+
 def index() -> dict[str, Any]:
     """The answer to /openapi/v3: where the parts are."""
-    found = dict.fromkeys(map(path_of, RESOURCES))
     return {
-        "paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path)}"} for path in found}
+        "paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash={_digest(path)}"} for path in _PATHS}
     }
 
 
-@cache
 def part(path: str) -> dict[str, Any] | None:
     """The document of a group and version, such as apis/vault.internal/v1alpha1; None when it is not served."""
+    # Clients make up paths without end: only those that there are may be kept.
+    return _part(path) if path in _PATHS else None
+
+
+@cache
+def _part(path: str) -> dict[str, Any]:
     resources = [each for each in RESOURCES if path_of(each) == path]
-    if not resources:
-        return None
     found_paths: dict[str, Any] = {}
     found_schemas = dict(shared())
     for each in resources:
@@ -52,8 +57,8 @@ def part(path: str) -> dict[str, Any] | None:
 def swagger() -> dict[str, Any]:
     """The answer to /openapi/v2: the schemas of all groups, for clients that know no version 3."""
     found: dict[str, Any] = {}
-    for path in dict.fromkeys(map(path_of, RESOURCES)):
-        found |= (part(path) or {})["components"]["schemas"]
+    for path in _PATHS:
+        found |= _part(path)["components"]["schemas"]
     text = json.dumps(found).replace("#/components/schemas/", "#/definitions/")
     return {
         "swagger": "2.0",
@@ -65,4 +70,4 @@ def swagger() -> dict[str, Any]:
 
 
 def _digest(path: str) -> str:
-    return hashlib.sha256(json.dumps(part(path), sort_keys=True).encode()).hexdigest()[:32].upper()
+    return hashlib.sha256(json.dumps(_part(path), sort_keys=True).encode()).hexdigest()[:32].upper()
