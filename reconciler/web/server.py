@@ -38,6 +38,8 @@ STOP_SECONDS: Final = 5.0
 HANG_UP_SECONDS: Final = 0.1
 # How long a connection may be idle: before its first request, and between two requests.
 IDLE_SECONDS: Final = 10
+STALLED_SECONDS: Final = 10.0
+"""An answer of which a client takes nothing for so long makes room for another connection, when there are too many."""
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_MESSAGE: Final = 2 * 1024 * 1024
 """Longest message of a WebSocket."""
@@ -278,6 +280,7 @@ class _Protocol(H11Protocol):
     _last_seen: object = None
     _heard = 0.0
     _has_upgraded = False
+    _stalled_since: float | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Register the new connection."""
@@ -312,8 +315,11 @@ class _Protocol(H11Protocol):
 
     @property
     def silent_since(self) -> float | None:
-        """When the client last sent data, None while a request is being answered."""
-        return self._heard if self._waiting else None
+        """When the client last sent data, or ceased to take an answer; None while it is being answered."""
+        if self._waiting:
+            return self._heard
+        since = self._stalled_since
+        return None if since is None or self.loop.time() - since < STALLED_SECONDS else since
 
     @property
     def is_answered(self) -> bool:
@@ -329,6 +335,16 @@ class _Protocol(H11Protocol):
     def _waiting(self) -> bool:
         # Before the first request there is no cycle, despite uvicorn's annotation.
         return not self._has_upgraded and getattr(self.cycle, "response_complete", True)
+
+    def pause_writing(self) -> None:
+        """The buffers are full: the client takes less than it is sent."""
+        self._stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client has taken most of it."""
+        self._stalled_since = None
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Answer with the date of the request."""

@@ -11,11 +11,13 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from reconciler.web import server as server_module
 from reconciler.web.connections import MAX_PER_CLIENT, Connections, RareErrors
 from reconciler.web.server import Server
+from tests.e2e.waiting import until
 
 
 @dataclass(eq=False)
@@ -73,6 +75,34 @@ def test_many_idle_connections_keep_no_request_out() -> None:
             idle = held.enter_context(socket.create_connection((server.host, server.port), timeout=5))
             idle.sendall(b"GET / HTTP/1.1\r\n")
         assert httpx.get(server.url, timeout=5).text == "hello"
+
+
+def test_answers_that_no_client_takes_keep_no_request_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each client asks twice for more than the buffers hold: the second answer waits for the first to be taken."""
+    monkeypatch.setattr(server_module, "STALLED_SECONDS", 0.1)
+    body = b"x" * (256 << 10)
+
+    async def large(request: Request) -> Response:
+        return Response(body if request.url.path == "/large" else b"hello")
+
+    app = Starlette(routes=[Route("/{path:path}", large)])
+    server = Server(app, port=0)
+    server._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    with server, ExitStack() as stack:
+        for _ in range(MAX_PER_CLIENT):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            connection.connect((server.host, server.port))
+            connection.sendall(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n" * 2)
+            assert connection.recv(10)
+        until("another client is answered", lambda: answers(server))
+
+
+def answers(server: Server) -> bool:
+    try:
+        return httpx.get(server.url, timeout=5).text == "hello"
+    except httpx.TransportError:
+        return False
 
 
 def test_used_up_descriptors_are_told_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
