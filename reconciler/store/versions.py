@@ -3,6 +3,8 @@
 It is what a Kubernetes API calls `resourceVersion`. A reader that knows a number can ask for all that changed since, also
 after a restart or a crash of the writer; the last KEPT_CHANGES are kept. The documents themselves are derived from
 the objects, so nothing is lost with this file: a new one begins with higher numbers, and readers list again.
+
+Clients decide how large documents are and how often they change: memory and file have bounds in bytes as well.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ __all__ = ["KEPT_CHANGES", "Change", "Document", "Versions"]
 KEPT_CHANGES: Final = 10_000
 IN_MEMORY: Final = 1_000
 """So many of the last changes are answered without the disk: a reader that keeps up needs no others."""
+MOST_IN_MEMORY: Final = 64 * 1024 * 1024
+"""Bytes of their documents."""
+MOST_IN_FILE: Final = 1024 * 1024 * 1024
+"""Bytes of the file; beyond it the older half of the changes is forgotten."""
 NUMBERS_A_SECOND: Final = 1_000
 """A new journal begins with the seconds since 1970 times this, so that it repeats no number of a former one."""
 BUSY_TIMEOUT: Final = 5.0
@@ -81,16 +87,24 @@ class Versions:
     Raises TemporaryError for disk errors; then nothing was recorded.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime], kept: int = KEPT_CHANGES) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], datetime],
+        kept: int = KEPT_CHANGES,
+        most: int = MOST_IN_FILE,
+    ) -> None:
         self._path = path
         self._clock = clock
         self._kept = kept
+        self._most = most
         # Readers wait for no disk: what is written is put into memory afterwards.
         self._writing = threading.Lock()
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         self._documents: dict[Key, Document] = {}
-        self._recent: deque[Change] = deque(maxlen=IN_MEMORY)
+        self._recent: deque[Change] = deque()
+        self._recent_bytes = 0
         self._number = 0
         self._since = 0
         try:
@@ -168,7 +182,7 @@ class Versions:
                         self._documents.pop(key, None)
                     else:
                         self._documents[key] = change.document
-                self._recent.extend(changes)
+                self._remember(changes)
                 self._number, self._since = changes[-1].number, kept
         for listener in tuple(self._listeners):
             listener()
@@ -178,6 +192,12 @@ class Versions:
         """Close the file."""
         with self._writing:
             self._sql.close()
+
+    def _remember(self, changes: Sequence[Change]) -> None:
+        self._recent.extend(changes)
+        self._recent_bytes += sum(len(each.document.text) for each in changes)
+        while self._recent and (len(self._recent) > IN_MEMORY or self._recent_bytes > MOST_IN_MEMORY):
+            self._recent_bytes -= len(self._recent.popleft().document.text)
 
     def _compared(self, key: Key, document: Mapping[str, Any] | None) -> Sequence[Change]:
         before = self._documents.get(key)
@@ -216,11 +236,21 @@ class Versions:
                             "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?)",
                             (of.kind, of.name, of.number, of.text),
                         )
+                if self._file_bytes() > self._most:
+                    kept = max(kept, (self._since + number) // 2)
                 self._sql.execute("DELETE FROM changes WHERE number <= ?", (kept,))
                 self._sql.execute("UPDATE counter SET number = ?, kept = ?", (number, kept))
         except sqlite3.Error as error:
             raise self._failed(error) from error
         return kept
+
+    def _file_bytes(self) -> int:
+        """Without pages that later changes use again."""
+        pages, free, size = (
+            self._sql.execute(f"PRAGMA {each}").fetchone()[0]
+            for each in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * size)
 
     def _open(self) -> sqlite3.Connection:
         with files.disk_errors(self._path, "write"):

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.api import TemporaryError
+from reconciler.store import versions as module
 from reconciler.store.versions import Change, Versions
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
@@ -137,6 +138,32 @@ def test_without_a_disk_nothing_is_recorded_and_nobody_is_told(tmp_path: Path) -
     with pytest.raises(TemporaryError, match="cannot write"):
         versions.record({key("a"): document("a")})
     assert (versions.number, versions.documents("VaultService")[1], rung) == (number, (), [])
+
+
+def test_large_documents_that_change_often_fill_no_memory_and_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_MEMORY", 30_000)
+    most, size = 500_000, 10_000
+    versions = Versions(tmp_path / "versions.sqlite3", lambda: NOW, most=most)
+    versions.record({key("a"): document("a")})
+    first = versions.number
+    for turn in range(200):
+        versions.record({key("b"): document("b", turn=f"{turn:0{size}}")})
+        assert sum(path.stat().st_size for path in tmp_path.glob("versions.sqlite3")) < 2 * most
+        assert len(versions._recent) <= 3
+    # One that is too far behind lists again; those that follow are told of each change, from memory or disk.
+    assert versions.since(first, 10) is None
+    for behind in (1, 10):
+        found = versions.since(versions.number - behind, 100)
+        assert found is not None
+        assert [each.number for each in found] == list(
+            range(versions.number - behind + 1, versions.number + 1)
+        )
+    number = versions.number
+    versions.close()
+    again = Versions(tmp_path / "versions.sqlite3", lambda: NOW, most=most)
+    assert (again.number, again.names("VaultService")) == (number, {"a", "b"})
 
 
 def test_listeners_are_told_of_changes_only(tmp_path: Path) -> None:

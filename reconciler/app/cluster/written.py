@@ -39,6 +39,8 @@ _UNKNOWN: Final = "extra_forbidden"
 _MOST_ROUNDS: Final = 100
 MAX_ANNOTATIONS: Final = 256 * 1024
 """Characters of all keys and values, as in Kubernetes."""
+MAX_DOCUMENT: Final = 1024 * 1024
+"""Characters of an object in JSON: its last versions are kept in memory, for watches."""
 MAX_ITEMS: Final = 100
 """Finalizers, and owners."""
 
@@ -83,6 +85,8 @@ def read(document: Mapping[str, Any], kind: Kind, validation: FieldValidation) -
     metadata = document["metadata"]
     of_clients = _api_metadata(metadata)
     known, unknown = _without_unknown({**document, "metadata": _of_user(metadata)}, kind)
+    if len(json.dumps(known)) > MAX_DOCUMENT:
+        raise InvalidError([Mistake("spec", f"takes the object beyond {MAX_DOCUMENT // 1024} KiB of JSON")])
     if unknown and validation == "Strict":
         # Kubernetes stops here; one answer with all mistakes saves a second try.
         try:

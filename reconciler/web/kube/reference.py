@@ -12,9 +12,9 @@ from typing import Final
 
 from reconciler.api.managed import MAX_FIELDS, MAX_MANAGERS
 from reconciler.app.cluster.patches import MAX_COPIED, MAX_OPERATIONS
-from reconciler.app.cluster.written import MAX_ANNOTATIONS, MAX_ITEMS
+from reconciler.app.cluster.written import MAX_ANNOTATIONS, MAX_DOCUMENT, MAX_ITEMS
 from reconciler.store.tokens import ROLES
-from reconciler.store.versions import KEPT_CHANGES
+from reconciler.store.versions import KEPT_CHANGES, MOST_IN_FILE
 from reconciler.web.kube.access import PARTS, VERBS
 from reconciler.web.kube.app import MAX_BODY_BYTES
 from reconciler.web.kube.clients.clients import LOOK_SECONDS
@@ -230,8 +230,9 @@ def _access() -> Iterator[str]:
 def _watches() -> Iterator[str]:
     yield "## Watches and limits\n"
     yield (
-        f"The last {KEPT_CHANGES:,} changes are kept in `<state>/versions.sqlite3`, also over a restart. A watch from an "
-        "older version gets `410 Expired`, and clients list again. A slow client costs no memory: it is sent the next "
+        f"The last {KEPT_CHANGES:,} changes, or {MOST_IN_FILE // 1024 // 1024:,} MiB of them, are kept in "
+        "`<state>/versions.sqlite3`, also over a restart. A watch from an older "
+        "version gets `410 Expired`, and clients list again. A slow client costs no memory: it is sent the next "
         "changes when it has taken the former ones. "
         f"Bookmarks (every {BOOKMARK_SECONDS:.0f} s) and `sendInitialEvents` are served.\n"
     )
@@ -242,6 +243,7 @@ def _watches() -> Iterator[str]:
     yield f"| watches, followed logs, commands and forwarded ports, in total and of a user | {MAX_STREAMS}, {MAX_OF_ONE} |"
     yield f"| a watch without `timeoutSeconds` | {SHORTEST_SECONDS / 60:.0f} to {SHORTEST_SECONDS / 30:.0f} minutes |"
     yield f"| a watch whose client takes nothing | {STALLED_SECONDS:.0f} s |"
+    yield f"| an object in JSON | {MAX_DOCUMENT // 1024} KiB |"
     yield f"| annotations of an object, keys and values | {MAX_ANNOTATIONS // 1024} KiB |"
     yield f"| finalizers of an object, and owners | {MAX_ITEMS} |"
     yield f"| managers of fields, and their fields in total; the oldest are forgotten | {MAX_MANAGERS}, {MAX_FIELDS:,} |"

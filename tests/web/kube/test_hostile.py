@@ -214,6 +214,15 @@ def test_a_patch_changes_nothing_that_is_not_a_clients(tmp_path: Path, type_: st
     made.parts.versions.close()
 
 
+def test_an_object_has_a_size(api: Api) -> None:
+    spec = {"plugin": "whoami", "env": {f"A{number}": "x" * 130_000 for number in range(9)}}
+    headers = {"Content-Type": "application/merge-patch+json"}
+    answer = api.ask("PATCH", f"{BASE}/files", headers=headers, json={"spec": spec})
+    check(answer)
+    assert answer.status_code == 422
+    assert "spec: takes the object beyond 1024 KiB of JSON" in answer.text
+
+
 @pytest.mark.parametrize(
     ("metadata", "says"),
     [
