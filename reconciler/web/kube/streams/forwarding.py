@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ SPDY: Final = "SPDY/3.1+portforward.k8s.io"
 PROTOCOLS: Final = (SPDY, "v4.channel.k8s.io")
 CHUNK: Final = 32 * 1024
 MAX_WAITING: Final = 256 * 1024
+FRAME_BYTES: Final = 64
+"""What a frame counts besides its data, of which it may have none."""
 CONNECT_SECONDS: Final = 10.0
 MAX_CONNECTIONS: Final = 100
 MAX_PORTS: Final = 100
@@ -51,6 +54,8 @@ class _Connection:
     writer: asyncio.StreamWriter | None = None
     task: asyncio.Task[None] | None = None
     settled: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: deque[Data] = field(default_factory=deque)
+    waiting_bytes: int = 0
 
     def end(self) -> None:
         if self.task is not None:
@@ -70,7 +75,6 @@ class _Session:
         self._sending = asyncio.Lock()
         self._requests: dict[str, _Connection] = {}
         self._streams: dict[int, _Connection] = {}
-        self._waiting: dict[int, list[Data]] = {}
 
     async def run(self) -> None:
         try:
@@ -117,7 +121,6 @@ class _Session:
             self._streams[frame.stream] = known
             await self._send(self._framer.reply(frame.stream))
             known.task = asyncio.create_task(self._run(known, request))
-            self._waiting[frame.stream] = []
         else:
             await self._send(self._framer.reset(frame.stream))
 
@@ -125,14 +128,14 @@ class _Session:
         connection = self._streams.get(frame.stream)
         if connection is None or frame.stream != connection.data:
             return
-        waiting = self._waiting.get(frame.stream)
-        if waiting is not None and connection.writer is None:
-            waiting.append(frame)
-            if sum(len(each.data) for each in waiting) > MAX_WAITING:
-                # No more is kept for a connection that the container has not taken yet.
-                await connection.settled.wait()
-        elif connection.writer is not None:
+        if connection.writer is not None:
             await self._pass_on(connection.writer, frame)
+            return
+        connection.waiting.append(frame)
+        connection.waiting_bytes += len(frame.data) + FRAME_BYTES
+        if connection.waiting_bytes > MAX_WAITING:
+            # No more is kept for a connection that the container has not taken yet.
+            await connection.settled.wait()
 
     async def _pass_on(self, writer: asyncio.StreamWriter, frame: Data) -> None:
         with suppress(OSError, RuntimeError):
@@ -155,9 +158,8 @@ class _Session:
                 await self._send(self._framer.reset(connection.data))
                 return
             opened = writer
-            waiting = self._waiting[connection.data]
-            while waiting:
-                await self._pass_on(writer, waiting.pop(0))
+            while connection.waiting:
+                await self._pass_on(writer, connection.waiting.popleft())
             connection.writer = writer
             connection.settled.set()
             with suppress(OSError):
@@ -172,7 +174,6 @@ class _Session:
             self._requests.pop(request, None)
             for stream in (connection.error, connection.data):
                 self._streams.pop(stream, None)
-                self._waiting.pop(stream, None)
 
     def _forget(self, stream: int) -> None:
         connection = self._streams.get(stream)
