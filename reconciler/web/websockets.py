@@ -32,7 +32,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self.conn.close_sent is not None:
             super().handle_parser_exception()
             return
-        self.disconnected = True
+        self._give_up()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": PROTOCOL_ERROR})
         self.transport.abort()
 
@@ -42,9 +42,16 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     async def send(self, message: Any) -> None:
         """Send; a refusal is the end of a handshake as well, and no mistake of the application."""
+        if not self.handshake_complete and self.transport.is_closing():
+            self._give_up()
         await super().send(message)
         if message["type"] == "websocket.http.response.body" and not message.get("more_body"):
             self.handshake_complete = True
+
+    def _give_up(self) -> None:
+        """The client has gone. The library is told a turn of the loop later, and would answer what has ended meanwhile."""
+        self.disconnected = True
+        self.handshake_complete = True
 
 
 def _none(headers: Headers) -> None:
