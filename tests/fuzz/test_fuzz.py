@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import campaign
 from tests.fuzz.campaign import MAX_GROWTH, attack
 from tests.fuzz.kubernetes import end
 from tests.fuzz.mutate import mutate_data, mutate_text
@@ -23,6 +26,26 @@ def test_bad_input_is_refused_in_a_sentence(target: str) -> None:
     assert not report.finds, "\n".join(map(str, report.finds))
     assert report.inputs == INPUTS
     assert report.grown < MAX_GROWTH
+
+
+def spin(_: Random, __: Path) -> None:
+    while True:
+        pass
+
+
+def wait(_: Random, __: Path) -> None:
+    threading.Event().wait()
+
+
+@pytest.mark.parametrize(("hang", "limit"), [(spin, "PROCESSOR_SECONDS"), (wait, "DEADLINE")])
+def test_an_input_without_an_end_is_a_find(
+    hang: Callable[[Random, Path], None], limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TARGETS, "hangs", hang)
+    monkeypatch.setattr(campaign, limit, 0.05)
+    (find,) = attack("hangs", 7, 1).finds
+    assert find.seed == 7
+    assert "HungError: no end after 0.05 s" in find.story
 
 
 @pytest.mark.parametrize("target", TARGETS)
