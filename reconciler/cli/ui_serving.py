@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.app.acting import Editor
+from reconciler.app.cluster.traffic import Meter
 from reconciler.cli.about import VERSION
 from reconciler.cli.api_serving import tls_of
 from reconciler.store.revision_key import ensure_key
@@ -20,6 +22,7 @@ from reconciler.web.server import Server, Tls, parse_listen
 from reconciler.web.ui.app import create_app
 from reconciler.web.ui.delay import Delays
 from reconciler.web.ui.live import Streams
+from reconciler.web.ui.numbers import Changes
 from reconciler.web.ui.pulse import Pulse
 from reconciler.web.ui.scene import Stage
 from reconciler.web.ui.signing import Signing
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
     from reconciler.wiring import Application, GitFollow
 
 __all__ = ["serving_ui", "site_of"]
+
+STOP_SECONDS: Final = 5.0
 
 
 @contextmanager
@@ -56,6 +61,15 @@ def serving_ui(
     site = site_of(application, parts, credentials, signed=signed, followed=followed)
     silence = site.pulse.follow(parts.versions)
     application.board.tell(site.stage.saw)
+    application.board.tell(site.meter.saw)
+    stop = threading.Event()
+    looking = threading.Thread(
+        target=site.meter.keep_looking,
+        args=(stop, application.object_views.names),
+        name="traffic",
+        daemon=True,
+    )
+    looking.start()
     # Browsers would ask people for a certificate if it named authorities of clients.
     tls = tls or _without_clients(tls_of(application, host))
     try:
@@ -66,8 +80,11 @@ def serving_ui(
                 server.leave()
                 site.bells.close()
     finally:
+        stop.set()
         silence()
         application.board.silence(site.stage.saw)
+        application.board.silence(site.meter.saw)
+        looking.join(STOP_SECONDS)
 
 
 def site_of(
@@ -83,16 +100,26 @@ def site_of(
     visitors = Visitors(Users(state, utc_now), Sessions(state, utc_now), Signing(ensure_key(state)), utc_now)
     bells = Bells()
     pulse = Pulse(VAULT_SERVICE.name, bells.ring)
+    streams, running = Streams(), parts.api.running
+    meter = Meter(
+        application.counting,
+        running.owned,
+        running.instances.usage,
+        utc_now,
+        is_watched=lambda: streams.are_open,
+        changed=Changes(pulse.touch).saw,
+    )
     return Site(
         application=application,
         visitors=visitors,
         delays=Delays(time.monotonic),
         pulse=pulse,
         stage=Stage(application.secrets.hide, pulse.touch),
+        meter=meter,
         bells=bells,
-        streams=Streams(),
+        streams=streams,
         editor=Editor(application, state, os.environ, utc_now, credentials, signed),
-        running=parts.api.running,
+        running=running,
         followed=followed,
         audit=parts.api.audit,
         now=utc_now,

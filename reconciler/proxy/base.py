@@ -33,6 +33,7 @@ from reconciler.core.plan.gateway_operations import (
     WriteRoutes,
 )
 from reconciler.core.plan.preview import Preview
+from reconciler.core.traffic.tally import Count
 
 if TYPE_CHECKING:
     # Most commands have nothing to do with gateways, and building the models takes time.
@@ -105,6 +106,15 @@ class Proxy(Protocol):
         """Delete these servers from all current workers; without `force` fail if one of them has a session.
 
         Success means that all of them are gone. After a failure some may be.
+        """
+
+
+class Counting(Protocol):
+    """What proxies have counted. Apart from Proxy, because no pass needs it: only views of traffic do."""
+
+    def counts(self, stacks: Sequence[tuple[Stack, Sequence[int]]]) -> Iterator[Count]:
+        """What each process that takes connections has counted for these stacks, each with the slots of its own proxies
+        that run; nothing of one that does not answer at once.
         """
 
 

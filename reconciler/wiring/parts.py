@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.engines.compose.foreign import ForeignProjects
     from reconciler.engines.compose.project import ComposeProjects
     from reconciler.proxy.haproxy.choice import HAProxies
+    from reconciler.proxy.haproxy.counting import HAProxyCounting
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
     from reconciler.registry import RegistryClient
     from reconciler.sealed import SettingsFiles
@@ -169,6 +170,13 @@ class Parts:
         from reconciler.proxy.haproxy.choice import HAProxies
 
         return HAProxies(self._validate, self._gateway_sites, time.monotonic)
+
+    @cached_property
+    def counting(self) -> HAProxyCounting:
+        """What the HAProxies of all services have counted."""
+        from reconciler.proxy.haproxy.counting import HAProxyCounting
+
+        return HAProxyCounting(self._gateway_sites)
 
     @cached_property
     def gateways(self) -> HAProxyGateways:

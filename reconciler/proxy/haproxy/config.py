@@ -28,6 +28,7 @@ from reconciler.proxy.haproxy.containers import (
 )
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
 from reconciler.proxy.haproxy.template import filled
+from reconciler.proxy.haproxy.times import CLASSES, rules
 from reconciler.proxy.haproxy.values import (
     ERROR_LIMIT,
     address_text,
@@ -158,6 +159,8 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
         "health_path": check_path(settings.health.path),
         "health_host": check_host(settings.health.host),
         "when_empty": _when_empty(settings),
+        "answer_times": rules(),
+        "classes": CLASSES,
         # Between the drain deadline and the engine's SIGKILL, so that HAProxy itself cuts the remaining sessions.
         "hard_stop_ms": milliseconds("drain seconds", settings.drain_seconds) + round(HARD_STOP_MARGIN * 500),
         "checks": check_options(settings.health),

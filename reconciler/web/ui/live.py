@@ -46,6 +46,11 @@ class Streams:
         self._most_of_one = most_of_one
         self._users: list[str] = []
 
+    @property
+    def are_open(self) -> bool:
+        """Whether any page is open."""
+        return bool(self._users)
+
     def has_room(self, user: str) -> bool:
         """Whether one more of this user may be opened."""
         return len(self._users) < self._most and self._users.count(user) < self._most_of_one

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -12,9 +13,11 @@ from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
 from reconciler.api.reasons import Reason
-from reconciler.app.documents import claimed, url
+from reconciler.app.cluster.traffic import Numbers
+from reconciler.app.documents import claimed
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.store.base import readable
+from reconciler.web.ui.numbers import Texts, p95_of, texts_of
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.site import Asked, Site
 
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from metrics.snapshots import ServiceSnapshot
     from reconciler.web.ui.live import Render
 
-__all__ = ["ORDERS", "STATES", "Row", "Selection", "changes", "overview", "rows_of", "selection_of"]
+__all__ = ["COLUMNS", "STATES", "Row", "Selection", "changes", "overview", "rows_of", "selection_of"]
 
 STATES: Final[Mapping[str, str]] = {
     Verdict.FAILED: "failed",
@@ -31,14 +34,36 @@ STATES: Final[Mapping[str, str]] = {
     Verdict.IDLE: "suspended",
 }
 """The states in the order in which people look for them, and their words."""
-ORDERS: Final = ("state", "name", "replicas", "age")
+NUMBERS: Final[Mapping[str, Callable[[Numbers], float | None]]] = {
+    "rate": lambda numbers: numbers.last.rate if numbers.last else None,
+    "errors": lambda numbers: numbers.last.tally.error_share if numbers.last else None,
+    "p95": lambda numbers: p95_of(numbers.last) if numbers.last else None,
+    "cpu": lambda numbers: numbers.load.cpu if numbers.load else None,
+    "memory": lambda numbers: numbers.load.memory if numbers.load else None,
+}
+"""The numbers of the last minute by which services can be ordered, the highest first."""
+COLUMNS: Final[Mapping[str, str]] = {
+    "name": "Service",
+    "state": "State",
+    "replicas": "Serving",
+    "rate": "Requests/s",
+    "errors": "Errors",
+    "p95": "p95",
+    "cpu": "CPU",
+    "memory": "Memory",
+    "age": "Oldest replica",
+}
+"""The orders that there are, and the columns whose titles lead to them."""
+NO_NUMBERS: Final = Numbers()
 _RANKS: Final = {state: rank for rank, state in enumerate(STATES)}
 LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One service. `oldest` is when the oldest of its replicas was created, as the last pass has seen it."""
+    """One service. `oldest` is when the oldest of its replicas was created, as the last pass has seen it; `numbers` are of
+    the last minute.
+    """
 
     name: str
     plugin: str
@@ -51,13 +76,18 @@ class Row:
     revision: str
     commit: str
     oldest: datetime | None
-    url: str
     routes: tuple[str, ...]
+    numbers: Numbers = NO_NUMBERS
 
     @property
     def word(self) -> str:
         """Its state in a word."""
         return STATES[self.state]
+
+    @property
+    def texts(self) -> Texts:
+        """Its numbers, to be read."""
+        return texts_of(self.numbers)
 
     @property
     def lacks(self) -> bool:
@@ -74,6 +104,11 @@ class Selection:
     order: str = "state"
     down: bool = False
 
+    @property
+    def rises(self) -> bool:
+        """Whether values rise from row to row: of numbers the highest is first."""
+        return self.down == (self.order in NUMBERS)
+
     def shows(self, row: Row) -> bool:
         """Whether a service is shown."""
         words = f"{row.name} {row.plugin} {' '.join(row.routes)}".lower()
@@ -81,11 +116,12 @@ class Selection:
 
     def sorted(self, rows: Sequence[Row]) -> list[Row]:
         """Services in the order."""
-        keys = {
+        keys: dict[str, Callable[[Row], tuple[Any, ...]]] = {
             "state": lambda row: (_RANKS[row.state], not row.lacks, row.name),
             "name": lambda row: (row.name,),
             "replicas": lambda row: (row.serving, row.desired, row.name),
-            "age": lambda row: (row.oldest is None, -row.oldest.timestamp() if row.oldest else 0.0, row.name),
+            "age": lambda row: (row.oldest is None, row.oldest.timestamp() if row.oldest else 0.0, row.name),
+            **{name: partial(_by_number, of) for name, of in NUMBERS.items()},
         }
         return sorted(rows, key=keys[self.order], reverse=self.down)
 
@@ -111,7 +147,7 @@ def selection_of(query: Mapping[str, str]) -> Selection:
     return Selection(
         query.get("q", "")[:LONGEST],
         state if state in STATES else "",
-        order if order in ORDERS else "state",
+        order if order in COLUMNS else "state",
         query.get("down", "") == "1",
     )
 
@@ -130,7 +166,7 @@ def overview(asked: Asked) -> Response:
         counts=counts,
         states=STATES,
         selection=selection,
-        orders=ORDERS,
+        columns=COLUMNS.items(),
         live=f"/live/services{selection.address(since=str(number))}",
     )
 
@@ -187,10 +223,15 @@ def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
         revision=status.revision or "",
         commit=stored.origin.commit.rpartition(":")[2][:12],
         oldest=snapshot.oldest_replica_created if snapshot else None,
-        url=url(stored.resource),
         routes=claimed(stored.resource),
+        numbers=site.meter.numbers(name),
     )
 
 
+def _by_number(of: Callable[[Numbers], float | None], row: Row) -> tuple[bool, float, str]:
+    value = of(row.numbers)
+    return value is None, -(value or 0.0), row.name
+
+
 def _unreadable(name: str, problem: str) -> Row:
-    return Row(name, "", Verdict.FAILED, Reason.OBJECT_UNREADABLE, problem, 0, 0, 0, "", "", None, "", ())
+    return Row(name, "", Verdict.FAILED, Reason.OBJECT_UNREADABLE, problem, 0, 0, 0, "", "", None, ())

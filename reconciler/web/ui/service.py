@@ -16,10 +16,12 @@ from reconciler.app.finding import NotFoundError, legible
 from reconciler.app.revisions import changed_fields, flat, redacted
 from reconciler.controller.report.verdict import summarize
 from reconciler.web.ui.actions import ACTIONS
+from reconciler.web.ui.chart import HEIGHT, WIDTH
 from reconciler.web.ui.overview import STATES
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.scene import Scene, scene_of
 from reconciler.web.ui.site import Asked, Site, is_allowed
+from reconciler.web.ui.traffic import traffic_of
 from vault_plugins.contract import PluginError
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ __all__ = ["changes", "difference", "service", "stored_service"]
 
 EVENTS: Final = 40
 HISTORY: Final = 30
-PARTS: Final = ("now", "told", "history")
+PARTS: Final = ("now", "traffic", "told", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,10 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
         "word": STATES[summary.verdict],
         "scene": scene,
         "unseen": unseen,
+        "traffic": traffic_of(site.meter.numbers(stored.name), records, site.now()),
+        "oldest": min((each.created for each in scene.replicas), default=None) if scene else None,
+        "width": WIDTH,
+        "height": HEIGHT,
         "events": application.history.events(stored.name, EVENTS)[::-1],
         "history": _history(records),
         "born": records[0].created_at if records else None,

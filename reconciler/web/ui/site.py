@@ -17,6 +17,7 @@ from reconciler.web.ui.rendering import render
 if TYPE_CHECKING:
     from reconciler.app.acting import Editor
     from reconciler.app.cluster.running import Running
+    from reconciler.app.cluster.traffic import Meter
     from reconciler.web.kube.watching import Bells
     from reconciler.web.ui.delay import Delays
     from reconciler.web.ui.live import Streams
@@ -33,7 +34,7 @@ SERVICES: Final = "vaultservices"
 @dataclass(frozen=True)
 class Site:
     """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `stage` has what passes have seen,
-    and `host` is the machine's name; `followed` are the branches of the controller.
+    `meter` what services are asked, and `host` is the machine's name; `followed` are the branches of the controller.
     """
 
     application: Application
@@ -41,6 +42,7 @@ class Site:
     delays: Delays
     pulse: Pulse
     stage: Stage
+    meter: Meter
     bells: Bells
     streams: Streams
     editor: Editor

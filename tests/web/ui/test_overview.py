@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +14,9 @@ import pytest
 from reconciler.api import Condition, Status
 from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.api.status import ReplicaCounts
+from reconciler.app.cluster.traffic import Load, Numbers
+from reconciler.core.traffic.hour import Hour, Span
+from reconciler.core.traffic.tally import Tally
 from reconciler.web.ui import live, overview
 from reconciler.web.ui.overview import Row, Selection, selection_of
 from tests.web.ui.people import House, asked_by
@@ -86,10 +91,57 @@ def test_an_address_says_what_is_shown() -> None:
     assert Selection().address() == "?"
 
 
+def row(name: str, **values: Any) -> Row:
+    fields = {
+        "plugin": "",
+        "state": "ready",
+        "reason": "",
+        "message": "",
+        "serving": 1,
+        "desired": 1,
+        "updated": 1,
+    }
+    return Row(
+        **{"name": name, **fields, "revision": "", "commit": "", "oldest": None, "routes": (), **values}
+    )
+
+
 def test_the_oldest_replica_is_first_by_age(three: House) -> None:
     now = three.site.now()
-    rows = [Row(str(age), "", "ready", "", "", 1, 1, 1, "", "", age, "", ()) for age in (None, now)]
-    assert [row.oldest for row in Selection(order="age").sorted(rows)] == [now, None]
+    rows = [
+        row("none"),
+        row("young", oldest=now),
+        row("old", oldest=now - timedelta(days=9)),
+    ]
+    assert [each.name for each in Selection(order="age").sorted(rows)] == ["old", "young", "none"]
+
+
+def numbers(requests: int, errors: int, cpu: float) -> Numbers:
+    return Numbers(Span(0.0, 10.0, Tally(requests, errors)), (), Load(cpu, 1 << 20))
+
+
+def test_the_highest_number_is_first() -> None:
+    rows = [row("none"), row("busy", numbers=numbers(90, 0, 0.1)), row("broken", numbers=numbers(10, 5, 0.9))]
+    for order, first in (("rate", "busy"), ("errors", "broken"), ("cpu", "broken")):
+        found = [each.name for each in Selection(order=order).sorted(rows)]
+        assert (found[0], found[-1]) == (first, "none")
+        assert not Selection(order=order).rises
+    assert [each.name for each in Selection(order="rate", down=True).sorted(rows)][-1] == "busy"
+    assert rows[2].texts.fails
+    assert not rows[1].texts.fails
+
+
+def test_a_row_has_its_numbers(three: House) -> None:
+    meter = three.site.meter
+    meter._hours["alpha"] = Hour()
+    meter._hours["alpha"].add(three.site.now().timestamp(), 10.0, Tally(42, 21, (0,) * 11 + (42,)))
+    meter._loads["alpha"] = (time.monotonic(), Load(0.25, 7 << 20))
+    text = three.browser("view").get("/?sort=rate").text
+    first = text[text.index('<tr id="service-') : text.index("</tr>", text.index('<tr id="service-'))]
+    assert 'id="service-alpha"' in first
+    for shown in ("4.2", "50.0 %", "10.0 s", "0.25", "7 MiB"):
+        assert f">{shown}</td>" in first
+    assert '<th scope="col" aria-sort="descending"><a href="?sort=rate&amp;down=1">Requests/s</a>' in text
 
 
 def parts(home: House, number: int, query: str = "") -> tuple[int, list[dict[str, Any]]]:

@@ -23,7 +23,7 @@ __all__ = ["PoolActivity", "latest", "read_activity"]
 _TABLE: Final = "# table: activity, type: string,"
 _ENTRY: Final = re.compile(
     r"0x[0-9a-f]+: key=(?P<pool>[a-z0-9]+) use=[0-9]+ exp=(?P<left>[0-9]{1,12}) (?:shard=[0-9]+ )?"
-    r"conn_cur=(?P<open>[0-9]{1,9})"
+    r"conn_cur=(?P<open>[0-9]{1,9})(?: gpc[0-9]{1,2}=[0-9]{1,10})*"
 )
 
 

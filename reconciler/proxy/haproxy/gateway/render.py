@@ -36,6 +36,7 @@ from reconciler.proxy.haproxy.gateway.pool_file import head
 from reconciler.proxy.haproxy.gateway.sections import clients_section, http_section, tcp_section
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
 from reconciler.proxy.haproxy.template import filled, repeated
+from reconciler.proxy.haproxy.times import CLASSES, rules
 from reconciler.proxy.haproxy.values import header_bytes, image_text, milliseconds
 
 __all__ = [
@@ -137,6 +138,8 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "retries": RETRIES,
         "retry_after": RETRY_AFTER,
         "activity_ms": milliseconds("activity", ACTIVITY_SECONDS),
+        "answer_times": rules(),
+        "classes": CLASSES,
         "maintenance_retry": MAINTENANCE_RETRY,
         "login_retry": LOGIN_RETRY,
         "slot": slot,

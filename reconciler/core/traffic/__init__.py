@@ -1,0 +1,1 @@
+"""What services are asked: counters of proxies, made into numbers for people."""
