@@ -13,6 +13,7 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -31,6 +32,8 @@ __all__ = ["create_app"]
 
 ANSWER_SECONDS: Final = 30.0
 STATIC_SECONDS: Final = 86400
+LEAST_COMPRESSED: Final = 1024
+COMPRESSION: Final = 6
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -80,7 +83,11 @@ def create_app(site: Site) -> ASGIApp:
             streamed("/live/service/{name}", _of(service.changes)),
             streamed("/live/logs/{name}", logs.log_stream),
         ],
-        middleware=[Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS)],
+        middleware=[
+            # Not what comes as it happens. Tokens in a page are of that page alone; see signing.py.
+            Middleware(GZipMiddleware, minimum_size=LEAST_COMPRESSED, compresslevel=COMPRESSION),
+            Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS),
+        ],
         exception_handlers={HTTPException: _http_error, VaultError: _unusable, Exception: _fail},
         max_body_size=MAX_FORM,
     )

@@ -144,6 +144,31 @@ def test_a_row_has_its_numbers(three: House) -> None:
     assert '<th scope="col" aria-sort="descending"><a href="?sort=rate&amp;down=1">Requests/s</a>' in text
 
 
+def test_the_first_page_of_300_services_is_small(home: House) -> None:
+    """With all that it loads, at most 100 kB."""
+    for number in range(300):
+        put(home, f"service-number-{number}", 20_000 + number)
+    browser = home.browser("view")
+    page = browser.get("/")
+    assert len(names(page.text)) == 300
+    loaded = re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text)
+    assert len(loaded) == 3
+    answers = [page, *map(browser.get, loaded)]
+    assert sum(int(each.headers["content-length"]) for each in answers) < 100_000
+    # For one that does not decompress it is the same text.
+    plain = browser.get("/", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert names(plain.text) == names(page.text)
+
+
+def test_no_two_pages_have_the_same_token(home: House) -> None:
+    """Pages are compressed: one could be guessed from lengths if it came twice."""
+    browser = home.browser("view")
+    tokens = {browser.token("/") for _ in range(10)} | {home.browser().token("/login") for _ in range(10)}
+    assert len(tokens) == 20
+    assert all(len({token.split(".")[part] for token in tokens}) == 20 for part in (0, -1))
+
+
 def parts(home: House, number: int, query: str = "") -> tuple[int, list[dict[str, Any]]]:
     at, changed = home.site.pulse.since(number)
     asked = asked_by(home, query_params=dict(re.findall(r"(\w+)=(\w+)", query)))
