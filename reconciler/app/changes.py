@@ -31,6 +31,8 @@ __all__ = [
     "resume",
     "resume_rollouts",
     "rotate",
+    "rotate_every",
+    "rotate_never",
     "scale",
     "start",
     "stop",
@@ -183,6 +185,19 @@ def rotate(name: str, now: datetime) -> Change:
     """Replace every web replica that exists now by one of the same revision."""
     moment = format_moment(now)
     return Change({"rotatedAt": moment}, lambda old: f"rotate({name}): {moment}")
+
+
+def rotate_every(name: str, interval: str) -> Change:
+    """Replace replicas because of their age, each `interval`, a duration such as "10m"."""
+    return Change(
+        {"rotation.interval": interval},
+        lambda old: f"rotate({name}): interval {old['rotation.interval'] or 'never'} -> {interval}",
+    )
+
+
+def rotate_never(name: str) -> Change:
+    """Replace no replica because of its age."""
+    return Change({"rotation": None}, lambda old: f"rotate({name}): never")
 
 
 def undo(stored: StoredObject[Any], records: Sequence[RevisionRecord], number: int | None) -> Change:

@@ -1,4 +1,4 @@
-"""Acts on a service in two steps: a preview of the change, then, with the token of that preview, the change itself.
+"""Acts on an object in two steps: a preview of the change, then, with the token of that preview, the change itself.
 
 The token says what was shown. If the change has come to another thing since, because another person was quicker, nothing is
 done and the new preview is shown.
@@ -17,9 +17,9 @@ from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
 from reconciler.app.finding import NotFoundError
-from reconciler.web.ui.actions import ACTIONS, Action, Given
+from reconciler.web.ui.actions import ACTIONS, LOSSES, Action, Given
 from reconciler.web.ui.scene import scene_of
-from reconciler.web.ui.service import stored_service
+from reconciler.web.ui.service import stored_object
 from reconciler.web.ui.site import Asked, audited
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["act", "action_form", "delete", "delete_form"]
 
 CONFIRM_SECONDS: Final = 900.0
-CHANGED: Final = "The service has changed since this preview was made. This is what it comes to now:"
+CHANGED: Final = "Something has changed since this preview was made. This is what it comes to now:"
 TOO_OLD: Final = "The confirmation was too old. This is what it comes to now:"
 
 # Between the last look and the write, for those who confirm at the same time.
@@ -39,7 +39,7 @@ _one_at_a_time = threading.Lock()
 
 def action_form(asked: Asked) -> Response:
     """What an action asks for; those that ask for nothing have a preview at once."""
-    action, stored = _action(asked), stored_service(asked.site, asked.name)
+    action, stored = _action(asked), stored_object(asked.site, asked.kind, asked.name)
     if not action.inputs:
         return _preview(asked, action, stored, {}, asked.site.now())
     query = asked.request.query_params
@@ -51,11 +51,11 @@ def act(asked: Asked) -> Response:
     """Show the preview of what a form asks for, or do what was confirmed."""
     action = _action(asked)
     values = {each.name: asked.form.get(each.name, "") for each in action.inputs}
-    stored = stored_service(asked.site, asked.name)
+    stored = stored_object(asked.site, asked.kind, asked.name)
     if "confirm" not in asked.form:
         return _preview(asked, action, stored, values, asked.site.now())
     with _one_at_a_time:
-        stored = stored_service(asked.site, asked.name)
+        stored = stored_object(asked.site, asked.kind, asked.name)
         shown = asked.site.visitors.signing.read("confirm", asked.form["confirm"], CONFIRM_SECONDS)
         if not isinstance(shown, dict) or shown.get("of") != _identity(asked, values):
             return _preview(asked, action, stored, values, asked.site.now(), TOO_OLD)
@@ -68,35 +68,37 @@ def act(asked: Asked) -> Response:
         done = _audited(
             asked, stored, what, lambda: asked.site.editor.carry_out(stored, change, _person(asked))
         )
-    return asked.page("done.html", name=stored.name, title=action.title, done=done)
+    return asked.page("done.html", **_frame(asked, action), done=done)
 
 
 def delete_form(asked: Asked) -> Response:
     """The confirmation of a deletion."""
-    stored = stored_service(asked.site, asked.name)
+    stored = stored_object(asked.site, asked.kind, asked.name)
     asked.site.editor.require_deletable(stored)
-    return asked.page("delete.html", name=stored.name, problem="")
+    return asked.page("delete.html", **_about(asked), problem="")
 
 
 def delete(asked: Asked) -> Response:
     """Request the deletion, if the name was typed."""
-    stored = stored_service(asked.site, asked.name)
+    stored = stored_object(asked.site, asked.kind, asked.name)
     if asked.form.get("typed", "").strip() != stored.name:
-        problem = "That is not the name of the service. Nothing was deleted."
-        return asked.page("delete.html", HTTPStatus.CONFLICT, name=stored.name, problem=problem)
+        problem = (
+            f"That is not the name of the {asked.kind.singular.removeprefix('vault')}. Nothing was deleted."
+        )
+        return asked.page("delete.html", HTTPStatus.CONFLICT, **_about(asked), problem=problem)
     _audited(asked, stored, {"verb": "delete"}, lambda: asked.site.editor.delete(stored))
-    return asked.go(f"/service/{stored.name}")
+    return asked.go(asked.home)
 
 
 def _action(asked: Asked) -> Action:
-    found = ACTIONS.get(asked.request.path_params["action"])
+    found = ACTIONS[asked.kind].get(asked.request.path_params["action"])
     if found is None:
         raise NotFoundError("there is no such action")
     return found
 
 
 def _given(asked: Asked, stored: StoredObject[Any], values: Mapping[str, str], at: datetime) -> Given:
-    return Given(stored, values, at, asked.site.application.history.revisions(stored.name))
+    return Given(stored, values, at, asked.site.application.history.of(asked.kind).revisions(stored.name))
 
 
 def _preview(
@@ -136,13 +138,18 @@ def _preview(
 
 
 def _frame(asked: Asked, action: Action) -> dict[str, Any]:
-    return {"name": asked.name, "action": action, "title": action.title}
+    return {**_about(asked), "action": action, "title": action.title}
+
+
+def _about(asked: Asked) -> dict[str, Any]:
+    losses = LOSSES[asked.kind]
+    return {"name": asked.name, "home": asked.home, "losses": losses}
 
 
 def _identity(asked: Asked, values: Mapping[str, str]) -> list[Any]:
     """Who confirms what: a token of another session, service or value confirms nothing."""
     pairs = [[key, value] for key, value in sorted(values.items())]
-    return [asked.visitor.session.id, asked.name, asked.request.path_params["action"], pairs]
+    return [asked.visitor.session.id, asked.home, asked.request.path_params["action"], pairs]
 
 
 def _digest(proposal: Proposal) -> str:

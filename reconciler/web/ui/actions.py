@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import VaultError
+from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Kind
+from reconciler.api.quantities import format_duration, parse_duration
 from reconciler.app import changes
 from reconciler.app.changes import MOST_REPLICAS, Change
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from reconciler.store.base import RevisionRecord, StoredObject
 
-__all__ = ["ACTIONS", "Action", "Given", "Input"]
+__all__ = ["ACTIONS", "LOSSES", "Action", "Given", "Input"]
 
 NEW_ONES_FIRST: Final = "A new replica serves before an old one is drained; no request is lost."
 
@@ -81,6 +83,20 @@ def _replicas(stored: StoredObject[Any]) -> str:
     return "" if replicas is None else str(replicas)
 
 
+def _interval(stored: StoredObject[Any]) -> str:
+    rotation = stored.resource.spec.rotation
+    return "" if rotation is None else format_duration(rotation.interval)
+
+
+def _rotate_every(given: Given) -> Change:
+    text = given.values.get("interval", "").strip()
+    try:
+        parse_duration(text)
+    except ValueError as error:
+        raise VaultError(f"interval: {error}") from None
+    return changes.rotate_every(given.stored.name, text)
+
+
 def _is_stopped(stored: StoredObject[Any]) -> bool:
     return bool(stored.resource.spec.replicas == 0)
 
@@ -93,7 +109,16 @@ def _is_suspended(stored: StoredObject[Any]) -> bool:
     return bool(stored.resource.spec.suspend)
 
 
-ACTIONS: Final[Mapping[str, Action]] = {
+SET: Final = Action(
+    "Set a field",
+    "What it does depends on the field: the plan below says it. Secrets do not belong into a manifest.",
+    _set,
+    (
+        Input("field", "Field of the spec", "Such as env.LOG_LEVEL or strategy.rollingUpdate.maxSurge."),
+        Input("value", "Value", optional=True),
+    ),
+)
+OF_SERVICES: Final[Mapping[str, Action]] = {
     "scale": Action(
         "Scale",
         "New replicas get traffic once they are ready; those that leave end their sessions first.",
@@ -115,6 +140,18 @@ ACTIONS: Final[Mapping[str, Action]] = {
         f"Each replica is replaced by one of the same revision. {NEW_ONES_FIRST}",
         lambda given: changes.rotate(given.stored.name, given.at),
         fits=lambda stored: not _is_stopped(stored),
+    ),
+    "rotate-every": Action(
+        "Rotation",
+        "From now on replicas are replaced because of their age, one after the other. " + NEW_ONES_FIRST,
+        _rotate_every,
+        (Input("interval", "Interval", "Time between two replacements, such as 10m or 12h.", of=_interval),),
+    ),
+    "rotate-never": Action(
+        "Rotation off",
+        "Traffic goes on as it is. No replica is replaced because of its age any more.",
+        lambda given: changes.rotate_never(given.stored.name),
+        fits=lambda stored: bool(_interval(stored)),
     ),
     "pause": Action(
         "Pause rollouts",
@@ -166,13 +203,38 @@ ACTIONS: Final[Mapping[str, Action]] = {
             ),
         ),
     ),
-    "set": Action(
-        "Set a field",
-        "What it does depends on the field: the plan below says it. Secrets do not belong into a manifest.",
-        _set,
-        (
-            Input("field", "Field of the spec", "Such as env.LOG_LEVEL or strategy.rollingUpdate.maxSurge."),
+    "set": SET,
+}
+OF_GATEWAYS: Final[Mapping[str, Action]] = {
+    "suspend": Action(
+        "Suspend",
+        "Requests are served as they are. New routes and certificates wait, and a HAProxy that dies stays dead.",
+        lambda given: changes.suspend(given.stored.name),
+        fits=lambda stored: not _is_suspended(stored),
+    ),
+    "resume": Action(
+        "Resume",
+        "The gateway is reconciled again, and gets the routes and certificates that were changed meanwhile.",
+        lambda given: changes.resume(given.stored.name),
+        fits=_is_suspended,
+    ),
+    "set": replace(
+        SET,
+        traffic="Requests are served meanwhile; what takes another HAProxy is handed over to it.",
+        inputs=(
+            Input("field", "Field of the spec", "Such as timeouts.response or accessLog."),
             Input("value", "Value", optional=True),
         ),
     ),
 }
+ACTIONS: Final[Mapping[Kind, Mapping[str, Action]]] = {
+    VAULT_SERVICE: OF_SERVICES,
+    VAULT_GATEWAY: OF_GATEWAYS,
+}
+LOSSES: Final[Mapping[Kind, str]] = {
+    VAULT_SERVICE: "Its sessions end, then its containers and networks are removed: requests are refused afterwards. Its "
+    "volumes stay.",
+    VAULT_GATEWAY: "It waits until no service has a route of it. Then its HAProxies end their sessions and are removed: "
+    "its ports refuse connections afterwards.",
+}
+"""What a deletion takes away."""

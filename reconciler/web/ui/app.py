@@ -22,11 +22,11 @@ from starlette.types import ASGIApp
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.deadline import DeadlineMiddleware
-from reconciler.web.ui import acting, live, login, logs, machine, overview, service
+from reconciler.web.ui import acting, gateway, live, login, logs, machine, overview, service
 from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
 from reconciler.web.ui.headers import HeadersMiddleware
 from reconciler.web.ui.rendering import STATIC, render
-from reconciler.web.ui.site import Asked, Handler, Site, is_allowed
+from reconciler.web.ui.site import PLACES, Asked, Handler, Site, is_allowed
 
 __all__ = ["create_app"]
 
@@ -74,10 +74,17 @@ def create_app(site: Site) -> ASGIApp:
             seen("/host", machine.host_page),
             seen("/service/{name}", service.service),
             seen("/service/{name}/difference", service.difference),
-            seen("/service/{name}/do/{action}", acting.action_form, "patch"),
-            sent("/service/{name}/do/{action}", acting.act, "patch"),
-            seen("/service/{name}/delete", acting.delete_form, "delete"),
-            sent("/service/{name}/delete", acting.delete, "delete"),
+            seen("/gateway/{name}", gateway.gateway),
+            *(
+                route
+                for place in PLACES
+                for route in (
+                    seen(f"/{place}/{{name}}/do/{{action}}", acting.action_form, "patch"),
+                    sent(f"/{place}/{{name}}/do/{{action}}", acting.act, "patch"),
+                    seen(f"/{place}/{{name}}/delete", acting.delete_form, "delete"),
+                    sent(f"/{place}/{{name}}/delete", acting.delete, "delete"),
+                )
+            ),
             Route("/service/{name}/logs", _known(site, logs.log_page), methods=["GET"]),
             streamed("/live/services", _of(overview.changes)),
             streamed("/live/service/{name}", _of(service.changes)),

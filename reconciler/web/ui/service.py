@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
-from reconciler.api.kinds import VAULT_SERVICE, Ref
+from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.api.yaml_writing import document
 from reconciler.app.documents import claimed, url
 from reconciler.app.finding import NotFoundError, legible
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.store.base import RevisionRecord, StoredObject
     from reconciler.web.ui.live import Render
 
-__all__ = ["changes", "difference", "service", "stored_service"]
+__all__ = ["changes", "difference", "service", "spec_of", "stored_object", "stored_service"]
 
 EVENTS: Final = 40
 HISTORY: Final = 30
@@ -56,10 +56,15 @@ class Field:
 
 
 def stored_service(site: Site, name: str) -> StoredObject[Any]:
-    """The service of that name. Raises NotFoundError; a name that is a path or names a kind is none."""
-    if name not in site.application.objects.names():
-        raise NotFoundError(f"there is no service {name[:80]!r}")
-    (stored,) = legible(site.application.objects, [str(Ref(VAULT_SERVICE, name))])
+    """The service of that name. Raises NotFoundError."""
+    return stored_object(site, VAULT_SERVICE, name)
+
+
+def stored_object(site: Site, kind: Kind, name: str) -> StoredObject[Any]:
+    """The object of that name. Raises NotFoundError; a name that is a path or names a kind is none."""
+    if name not in site.application.objects.of(kind).names():
+        raise NotFoundError(f"there is no {kind.singular.removeprefix('vault')} {name[:80]!r}")
+    (stored,) = legible(site.application.objects, [str(Ref(kind, name))])
     return stored
 
 
@@ -140,6 +145,7 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
     scene, unseen = _scene(site, stored)
     records = application.history.revisions(stored.name)
     return {
+        "home": f"/service/{stored.name}",
         "stored": stored,
         "status": status,
         "summary": summary,
@@ -155,9 +161,13 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
         "born": records[0].created_at if records else None,
         "url": url(stored.resource),
         "routes": claimed(stored.resource),
-        "spec": _spec(stored),
+        "spec": spec_of(stored),
         "may_act": may_edit,
-        "actions": [(key, each.title) for key, each in ACTIONS.items() if may_edit and each.fits(stored)],
+        "actions": [
+            (key, each.title)
+            for key, each in ACTIONS[VAULT_SERVICE].items()
+            if may_edit and each.fits(stored)
+        ],
     }
 
 
@@ -184,7 +194,8 @@ def _history(records: Sequence[RevisionRecord]) -> list[Revision]:
     return found[::-1][:HISTORY]
 
 
-def _spec(stored: StoredObject[Any]) -> str:
+def spec_of(stored: StoredObject[Any]) -> str:
+    """The spec as YAML, without the values of settings."""
     spec = stored.resource.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     shown = redacted(spec)
     # It adds an empty one.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Kind
 from reconciler.web.kube.access import may
 from reconciler.web.ui.rendering import render
 
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from reconciler.web.ui.visitors import Visitor, Visitors
     from reconciler.wiring import Application, GitFollow
 
-__all__ = ["Asked", "Site", "is_allowed"]
+__all__ = ["PLACES", "Asked", "Site", "audited", "is_allowed"]
 
 SERVICES: Final = "vaultservices"
+PLACES: Final[Mapping[str, Kind]] = {"service": VAULT_SERVICE, "gateway": VAULT_GATEWAY}
+"""The first word of the path of pages about objects, and their kind."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,16 @@ class Asked:
     def name(self) -> str:
         """The name in the path."""
         return str(self.request.path_params["name"])
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of what the path is about."""
+        return PLACES[self.request.url.path.split("/")[1]]
+
+    @property
+    def home(self) -> str:
+        """The path of the page of what this is about."""
+        return f"/{self.request.url.path.split('/')[1]}/{self.name}"
 
     def page(self, template: str, code: int = HTTPStatus.OK, **values: Any) -> Response:
         """The page of a template."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from reconciler.web.ui.actions import ACTIONS
+from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.web.ui.actions import OF_GATEWAYS, OF_SERVICES
 from tests.web.ui.people import Browser, House
 
 MANIFEST = """\
@@ -79,7 +80,7 @@ def test_scaling_is_shown_then_done_and_the_comment_stays(files: House, tmp_path
     assert (answered["stage"], answered["code"], answered["fields"]) == ("done", 200, ["replicas"])
 
 
-@pytest.mark.parametrize("action", [each for each in ACTIONS if not ACTIONS[each].inputs])
+@pytest.mark.parametrize("action", [key for key, each in OF_SERVICES.items() if not each.inputs])
 def test_each_action_without_a_question_has_a_preview_at_once(files: House, action: str) -> None:
     browser = files.browser("admin")
     shown = browser.get(f"/service/files/do/{action}")
@@ -166,6 +167,73 @@ def test_an_undo_goes_back_to_a_revision(files: House) -> None:
     assert preview(browser, "undo", revision="99").status_code == 409
 
 
+def test_rotation_is_switched_on_changed_and_off(files: House, tmp_path: Path) -> None:
+    browser = files.browser("edit")
+    assert "Rotation off" not in browser.get("/service/files").text
+    for interval in ("10m", "1h30m"):
+        shown = preview(browser, "rotate-every", interval=interval)
+        assert f"interval: {interval}" in shown.text
+        assert confirm(browser, "rotate-every", shown).status_code == 200
+        assert f'value="{interval}"' in browser.get("/service/files/do/rotate-every").text
+    assert spec(files).rotation.interval == 5400
+    assert "Rotation off" in browser.get("/service/files").text
+    confirm(browser, "rotate-never", browser.get("/service/files/do/rotate-never"))
+    assert spec(files).rotation is None
+    assert (tmp_path / "files.yaml").read_text() == MANIFEST
+    for mistake in ("", "soon", "0s", "-1m", "1m\nreplicas: 9"):
+        answer = preview(browser, "rotate-every", interval=mistake)
+        assert answer.status_code == 409
+        assert "interval" in answer.text
+    assert spec(files).rotation is None
+
+
+GATEWAY = """\
+apiVersion: vault.internal/v1alpha1
+kind: VaultGateway
+metadata: {name: files}
+spec: {listeners: [{name: web, protocol: HTTP, port: 8190}]}
+"""
+
+
+def test_a_gateway_is_suspended_changed_and_deleted(files: House, tmp_path: Path) -> None:
+    """It has the name of a service, and neither is mistaken for the other."""
+    files.apply(GATEWAY, path=tmp_path / "gateway.yaml")
+    browser, gateways = files.browser("edit"), files.application.objects.of(VAULT_GATEWAY)
+
+    def send(path: str, **fields: str) -> Any:
+        shown = browser.send(f"/gateway/files/do/{path}", "/", **fields)
+        return browser.post(f"/gateway/files/do/{path}", data=hidden(shown.text))
+
+    assert send("suspend").status_code == 200
+    assert gateways.get("files").resource.spec.suspend  # type: ignore[union-attr]
+    assert not spec(files).suspend
+    page = browser.get("/gateway/files").text
+    assert 'href="/gateway/files/do/resume"' in page
+    assert "listeners" in page
+    assert send("set", field="accessLog", value="true").status_code == 200
+    assert gateways.get("files").resource.spec.access_log  # type: ignore[union-attr]
+    assert send("scale", replicas="3").status_code == 404
+    # What was confirmed for the gateway confirms nothing for the service.
+    shown = browser.send("/gateway/files/do/resume", "/")
+    assert browser.post("/service/files/do/resume", data=hidden(shown.text)).status_code == 409
+    assert browser.send("/gateway/files/delete", "/", typed="files").status_code == 303
+    assert gateways.get("files").deletion is not None  # type: ignore[union-attr]
+    assert files.application.objects.get("files").deletion is None  # type: ignore[union-attr]
+    assert {each["resource"] for each in lines_of(files)} == {"vaultgateways"}
+
+
+def test_a_viewer_changes_no_gateway(files: House, tmp_path: Path) -> None:
+    files.apply(GATEWAY, path=tmp_path / "gateway.yaml")
+    viewer = files.browser("view")
+    assert "/do/" not in viewer.get("/gateway/files").text
+    for action in OF_GATEWAYS:
+        assert viewer.get(f"/gateway/files/do/{action}").status_code == 403
+        assert viewer.send(f"/gateway/files/do/{action}", "/").status_code == 403
+    assert viewer.send("/gateway/files/delete", "/", typed="files").status_code == 403
+    assert lines_of(files) == []
+    assert viewer.get("/gateway/nothing").status_code == 404
+
+
 def test_a_deletion_needs_the_name(files: House) -> None:
     browser = files.browser("edit")
     assert browser.send("/service/files/delete", "/", typed="file").status_code == 409
@@ -193,7 +261,7 @@ def test_a_viewer_can_do_nothing_by_any_request(files: House) -> None:
     assert "/do/" not in page
     assert "/delete" not in page
     fields = hidden(preview(editor, "scale", replicas="5").text)
-    for action in ACTIONS:
+    for action in OF_SERVICES:
         path = f"/service/files/do/{action}"
         assert viewer.get(path).status_code == 403
         assert viewer.send(path, "/", replicas="5").status_code == 403

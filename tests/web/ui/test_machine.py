@@ -30,7 +30,7 @@ def test_every_claimed_route_is_shown_with_its_service(home: House) -> None:
     text = home.browser("view").get("/routes").text
     assert "lost.example.org" in text
     assert "files.example.org" in text
-    assert '<th scope="row">main</th>' in text
+    assert '<a href="/gateway/main">main</a>' in text
     assert '<a href="/service/files">files</a>' in text
 
 
