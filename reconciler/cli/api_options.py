@@ -1,4 +1,4 @@
-"""The options of `vaultctl run` about the clients of the Kubernetes API, collected into one value.
+"""The options of `vaultctl run` about the clients of the Kubernetes API and users of the page, collected into one value.
 
 Those of OIDC and of client certificates have the names that they have for the kube-apiserver.
 """
@@ -35,17 +35,26 @@ class ApiFlags:
     oidc_signing_algs: tuple[str, ...] = ("RS256",)
     oidc_ca_file: Path | None = None
     grants: tuple[str, ...] = ()
+    ui_url: str | None = None
+    oidc_client_secret_file: Path | None = None
+    oidc_extra_scopes: tuple[str, ...] = ()
 
-    def check(self, api: str | None) -> None:
+    def check(self, api: str | None, ui: str | None = None) -> None:
         """Raises click.UsageError for options that make sense only together."""
+        login = [name for name in OF_LOGIN if getattr(self, name)]
+        if login and not ui:
+            raise click.UsageError(f"{_option(login[0])} needs --ui")
+        if login and not (self.ui_url and self.oidc_issuer_url):
+            missing = "--ui-url" if not self.ui_url else "--oidc-issuer-url and --oidc-client-id"
+            raise click.UsageError(f"{_option(login[0])} needs {missing}")
         if bool(self.oidc_issuer_url) != bool(self.oidc_client_id):
             raise click.UsageError("--oidc-issuer-url and --oidc-client-id belong together: give both")
         given = [each.name for each in fields(self) if getattr(self, each.name) != each.default]
         others = [name for name in given if name.startswith("oidc_")]
         if others and not self.oidc_issuer_url:
             raise click.UsageError(f"{_option(others[0])} needs --oidc-issuer-url and --oidc-client-id")
-        if given and not api:
-            raise click.UsageError(f"{_option(given[0])} needs --api")
+        if given and not (api or self.ui_url):
+            raise click.UsageError(f"{_option(given[0])} needs --api, or --ui and --ui-url")
         if self.grants and not (self.oidc_issuer_url or self.client_ca_file):
             raise click.UsageError(
                 "--grant is about users of --oidc-issuer-url and --client-ca-file; the role of a token is that of "
@@ -55,7 +64,13 @@ class ApiFlags:
             raise click.UsageError(f"--oidc-required-claim: {not_a_claim[0]!r} is not CLAIM=VALUE")
 
 
-_NAMES: Final = {"grants": "grant", "oidc_required_claims": "oidc-required-claim"}
+OF_LOGIN: Final = ("ui_url", "oidc_client_secret_file", "oidc_extra_scopes")
+"""What only the login of the page needs."""
+_NAMES: Final = {
+    "grants": "grant",
+    "oidc_required_claims": "oidc-required-claim",
+    "oidc_extra_scopes": "oidc-extra-scope",
+}
 
 
 def _option(field: str) -> str:
@@ -119,6 +134,26 @@ _OPTIONS: Final = (
         help="The authorities (PEM) that the issuer's own certificate is verified with. Default: those of the machine.",
     ),
     click.option(
+        "--ui-url",
+        envvar="VAULT_UI_URL",
+        show_envvar=True,
+        help="Where browsers reach the page (https://): with it, users of the OIDC issuer may log in. Register it there "
+        "with /login/issuer/back behind it as a redirect URI.",
+    ),
+    click.option(
+        "--oidc-client-secret-file",
+        type=_FILE,
+        help="The secret of the client at the issuer, for the login of the page. Default: none, PKCE alone.",
+    ),
+    click.option(
+        "--oidc-extra-scope",
+        "oidc_extra_scopes",
+        metavar="SCOPE",
+        multiple=True,
+        help="What the login of the page asks for besides openid, profile and email, such as groups; may be given more "
+        "than once.",
+    ),
+    click.option(
         "--grant",
         "grants",
         metavar="ROLE=SUBJECT",
@@ -137,7 +172,7 @@ def api_options(verb: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(verb)
     def collected(*args: Any, api: str | None, **kwargs: Any) -> Any:
         flags = ApiFlags(**{each.name: kwargs.pop(each.name) for each in fields(ApiFlags)})
-        flags.check(api)
+        flags.check(api, kwargs.get("ui"))
         return verb(*args, api=api, clients=flags, **kwargs)
 
     decorated: Callable[..., Any] = collected

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from reconciler.api.errors import PermanentError
 from reconciler.api.kinds import VAULT_SERVICE
 from reconciler.app.acting import Editor
 from reconciler.app.cluster.traffic import Meter
 from reconciler.cli.about import VERSION
 from reconciler.cli.api_serving import tls_of
+from reconciler.cli.git_options import read_secret
 from reconciler.store.revision_key import ensure_key
 from reconciler.store.sessions import Sessions
 from reconciler.store.users import Users
@@ -32,7 +34,9 @@ from reconciler.wiring import utc_now
 
 if TYPE_CHECKING:
     from reconciler.app.places import Credentials
+    from reconciler.cli.api_options import ApiFlags
     from reconciler.cli.api_serving import Parts
+    from reconciler.web.ui.issuer import Issuer
     from reconciler.wiring import Application, GitFollow
 
 __all__ = ["serving_ui", "site_of"]
@@ -50,15 +54,16 @@ def serving_ui(
     *,
     signed: bool = False,
     followed: Sequence[GitFollow] = (),
+    flags: ApiFlags | None = None,
 ) -> Iterator[str]:
     """Serve the page on `listen` ("HOST:PORT") and yield its URL; without `tls` the certificate is that of the state
     directory. Changes of what is in Git are pushed with `credentials`, unless only signed commits are followed; `followed`
-    are the branches of the controller.
+    are the branches of the controller; `flags` say where else users may log in.
 
     Raises VaultError if that is not possible.
     """
     host, port = parse_listen(listen)
-    site = site_of(application, parts, credentials, signed=signed, followed=followed)
+    site = site_of(application, parts, credentials, signed=signed, followed=followed, flags=flags)
     silence = site.pulse.follow(parts.versions)
     application.board.tell(site.stage.saw)
     application.board.tell(site.meter.saw)
@@ -94,10 +99,19 @@ def site_of(
     *,
     signed: bool = False,
     followed: Sequence[GitFollow] = (),
+    flags: ApiFlags | None = None,
 ) -> Site:
     """The parts of the page over those of the API."""
     state = application.options.state_dir
-    visitors = Visitors(Users(state, utc_now), Sessions(state, utc_now), Signing(ensure_key(state)), utc_now)
+    issuer = _issuer(parts, flags)
+    visitors = Visitors(
+        Users(state, utc_now),
+        Sessions(state, utc_now),
+        Signing(ensure_key(state)),
+        utc_now,
+        issuer.oidc.settings.issuer if issuer else "",
+        parts.api.clients.grants,
+    )
     bells = Bells()
     pulse = Pulse(VAULT_SERVICE.name, bells.ring)
     streams, running = Streams(), parts.api.running
@@ -125,7 +139,24 @@ def site_of(
         now=utc_now,
         version=VERSION,
         host=os.uname().nodename,
+        issuer=issuer,
     )
+
+
+def _issuer(parts: Parts, flags: ApiFlags | None) -> Issuer | None:
+    """Where users without a password log in. Raises PermanentError for options that cannot be used."""
+    oidc = parts.api.clients.oidc
+    if flags is None or flags.ui_url is None or oidc is None:
+        return None
+    from reconciler.web.kube.clients.oidc_settings import check_url
+    from reconciler.web.ui.issuer import SCOPES, Issuer
+
+    try:
+        check_url(flags.ui_url)
+    except ValueError as error:
+        raise PermanentError(f"--ui-url: {error}") from None
+    secret = read_secret(flags.oidc_client_secret_file).decode() if flags.oidc_client_secret_file else ""
+    return Issuer(oidc, flags.ui_url, (*SCOPES, *flags.oidc_extra_scopes), flags.oidc_ca_file, secret)
 
 
 def _without_clients(tls: Tls) -> Tls:

@@ -11,12 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from reconciler.store.rows import Rows, by_key
-
-if TYPE_CHECKING:
-    from reconciler.store.users import User
 
 __all__ = ["LIFE", "Session", "Sessions"]
 
@@ -29,13 +26,18 @@ MAX_OF_ONE: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One login. `epoch` is that of the user's password at that time; times are RFC 3339."""
+    """One login. `epoch` is that of the user's password at that time; times are RFC 3339.
+
+    Of a user of an OIDC issuer `issuer` names that, and `groups` are those that the user had there at the login.
+    """
 
     id: str
     user: str
     epoch: str
     begun: str
     address: str
+    issuer: str = ""
+    groups: tuple[str, ...] = ()
 
     def is_over(self, now: datetime) -> bool:
         """Whether its time is over. One from the future, after the clock was set back, is not believed."""
@@ -50,19 +52,21 @@ class Sessions:
         self._rows = Rows(state_dir / FILE, *by_key(_load, asdict))
         self._clock = clock
 
-    def begin(self, user: User, address: str) -> str:
+    def begin(
+        self, user: str, epoch: str, address: str, issuer: str = "", groups: tuple[str, ...] = ()
+    ) -> str:
         """A new session of a user; the text is its secret, which is stored nowhere."""
         secret, now = secrets.token_urlsafe(32), self._clock()
         with self._rows.changing() as rows:
             for each in [each for each in rows.values() if each.is_over(now)]:
                 del rows[each.id]
-            own = sorted(
-                (each for each in rows.values() if each.user == user.name), key=lambda each: each.begun
-            )
+            own = sorted((each for each in rows.values() if each.user == user), key=lambda each: each.begun)
             for each in own[: max(0, len(own) - MAX_OF_ONE + 1)]:
                 del rows[each.id]
             identifier = _digest(secret)
-            rows[identifier] = Session(identifier, user.name, user.epoch, now.isoformat(), address)
+            rows[identifier] = Session(
+                identifier, user, epoch, now.isoformat(), address, issuer, tuple(groups)
+            )
         return secret
 
     def find(self, secret: str) -> Session | None:
@@ -95,7 +99,7 @@ class Sessions:
 
 
 def _load(row: dict[str, Any]) -> Session:
-    session = Session(**row)
+    session = Session(**{**row, "groups": tuple(row.get("groups", ()))})
     datetime.fromisoformat(session.begun)
     return session
 

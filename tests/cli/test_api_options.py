@@ -12,6 +12,7 @@ from reconciler.web.kube.clients import oidc_settings
 
 API = ["--api", "127.0.0.1:0"]
 ISSUER = ["--oidc-issuer-url", "https://id.example.org", "--oidc-client-id", "vault"]
+UI = ["--ui", "127.0.0.1:0"]
 
 
 @pytest.mark.parametrize(
@@ -28,9 +29,13 @@ ISSUER = ["--oidc-issuer-url", "https://id.example.org", "--oidc-client-id", "va
         ([*API, *ISSUER, "--oidc-ca-file", "/nonexistent"], "does not exist"),
         ([*API, "--grant", "edit=user:anna"], "vaultctl token create --role"),
         ([*API, "--client-ca-file", "/nonexistent"], "does not exist"),
-        (["--client-ca-file", __file__], "--client-ca-file needs --api"),
-        (ISSUER, "--oidc-issuer-url needs --api"),
-        (["--grant", "edit=user:anna"], "--grant needs --api"),
+        (["--client-ca-file", __file__], "--client-ca-file needs --api, or --ui and --ui-url"),
+        (ISSUER, "--oidc-issuer-url needs --api, or --ui and --ui-url"),
+        (["--ui-url", "https://page.example"], "--ui-url needs --ui"),
+        ([*UI, "--ui-url", "https://page.example"], "--ui-url needs --oidc-issuer-url and --oidc-client-id"),
+        ([*UI, *ISSUER, "--oidc-extra-scope", "groups"], "--oidc-extra-scope needs --ui-url"),
+        ([*UI, *ISSUER, "--oidc-client-secret-file", __file__], "--oidc-client-secret-file needs --ui-url"),
+        (["--grant", "edit=user:anna"], "--grant needs --api, or --ui and --ui-url"),
     ],
 )
 def test_what_belongs_together_is_said(

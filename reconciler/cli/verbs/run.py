@@ -52,6 +52,11 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
             "--oidc-groups-claim groups --grant edit=group:deployers",
             "and members of a group of the identity provider may change services",
         ),
+        (
+            "vaultctl run --ui 0.0.0.0:8443 --ui-url https://vault.example.org --oidc-issuer-url https://id.example.org "
+            "--oidc-client-id vault --oidc-groups-claim groups --grant edit=group:deployers",
+            "and they log in to the page there",
+        ),
     ],
 )
 @file_option(required=False)
@@ -193,7 +198,14 @@ def command(
 
                 signed = git.verify_signatures
                 page = serving_ui(
-                    application, ui, parts, tls, _credentials(git), signed=signed, followed=followed
+                    application,
+                    ui,
+                    parts,
+                    tls,
+                    _credentials(git),
+                    signed=signed,
+                    followed=followed,
+                    flags=clients,
                 )
                 _log.info("page on %s", services.enter_context(page))
         if notify_url_file:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Final
@@ -65,6 +65,7 @@ def create_app(site: Site) -> ASGIApp:
         routes=[
             Route("/login", open_to_all(login.login_form), methods=["GET"]),
             Route("/login", open_to_all(login.log_in), methods=["POST"]),
+            *(Route(path, open_to_all(handler), methods=["GET"]) for path, handler in _of_issuer(site)),
             Route("/static/{name}", _static, methods=["GET"]),
             Route("/healthz", _healthy, methods=["GET"]),
             sent("/logout", login.log_out, "get"),
@@ -101,6 +102,14 @@ def create_app(site: Site) -> ASGIApp:
     app.router.redirect_slashes = False
     # Outside, so that the answer to a defect has them as well.
     return HeadersMiddleware(app)
+
+
+def _of_issuer(site: Site) -> Sequence[tuple[str, Callable[[Site, Request], Awaitable[Response]]]]:
+    if site.issuer is None:
+        return ()
+    from reconciler.web.ui import issuer
+
+    return (("/login/issuer", issuer.send_off), (issuer.BACK, issuer.come_back))
 
 
 def _guarded(site: Site, handler: Handler, verb: str) -> _Endpoint:

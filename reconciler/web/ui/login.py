@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
 
 from anyio import to_thread
 from starlette.requests import Request
@@ -126,6 +127,8 @@ def _form(
         has_users=has_users,
         host=site.host,
         path="/login",
+        issuer=site.issuer.name if site.issuer else "",
+        way=f"/login/issuer?{urlencode({'next': goal})}",
     )
     response = HTMLResponse(text, status)
     site.visitors.keep_before(response, cookie)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.app.cluster.traffic import Meter
     from reconciler.web.kube.watching import Bells
     from reconciler.web.ui.delay import Delays
+    from reconciler.web.ui.issuer import Issuer
     from reconciler.web.ui.live import Streams
     from reconciler.web.ui.pulse import Pulse
     from reconciler.web.ui.scene import Stage
@@ -37,7 +38,8 @@ PLACES: Final[Mapping[str, Kind]] = {"service": VAULT_SERVICE, "gateway": VAULT_
 @dataclass(frozen=True)
 class Site:
     """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `stage` has what passes have seen,
-    `meter` what services are asked, and `host` is the machine's name; `followed` are the branches of the controller.
+    `meter` what services are asked, and `host` is the machine's name; `followed` are the branches of the controller,
+    and `issuer` is where users without a password log in.
     """
 
     application: Application
@@ -55,6 +57,7 @@ class Site:
     now: Callable[[], datetime]
     version: str
     host: str
+    issuer: Issuer | None = None
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from reconciler.store.sessions import LIFE, Session, Sessions
 from reconciler.web.kube.clients.client import AUTHENTICATED, GROUP_PREFIX, Client
+from reconciler.web.kube.clients.grants import Grants
 
 if TYPE_CHECKING:
     from reconciler.store.users import User, Users
@@ -25,7 +26,9 @@ __all__ = ["Visitor", "Visitors"]
 SESSION_COOKIE: Final = "__Host-vault-session"
 BEFORE_COOKIE: Final = "__Host-vault-before"
 DEVICE_COOKIE: Final = "__Host-vault-device"
+AWAY_COOKIE: Final = "__Host-vault-away"
 BEFORE_SECONDS: Final = 3600.0
+AWAY_SECONDS: Final = 600.0
 DEVICE_SECONDS: Final = 90 * 86400.0
 SHORT: Final = 12
 
@@ -41,29 +44,32 @@ class Visitor:
 
 @dataclass(frozen=True)
 class Visitors:
-    """The sessions behind the cookies. Nothing that a browser sends is believed without a signature."""
+    """The sessions behind the cookies. Nothing that a browser sends is believed without a signature.
+
+    Users of `issuer`, if there is one, have the roles that `grants` give them now, whatever they were at the login.
+    """
 
     users: Users
     sessions: Sessions
     signing: Signing
     now: Callable[[], datetime]
+    issuer: str = ""
+    grants: Grants = field(default_factory=Grants)
 
     def who(self, request: Request) -> Visitor | None:
         """The user of a request; None without a session that lasts."""
         secret = self.signing.read("session", request.cookies.get(SESSION_COOKIE, ""), LIFE.total_seconds())
         session = self.sessions.find(secret) if isinstance(secret, str) else None
-        user = self._user_of(session)
-        if session is None or user is None:
+        client = self._client_of(session) if session else None
+        if session is None or client is None:
             return None
-        groups = (f"{GROUP_PREFIX}{user.role}", AUTHENTICATED)
-        client = Client(user.name, groups, user.role, "password", session.id[:SHORT])
         return Visitor(client, session, self.signing.sign("form", session.id))
 
     def is_there(self, visitor: Visitor) -> bool:
         """Whether a session still lasts, with the role that it had."""
         session = self.sessions.still(visitor.session.id)
-        user = self._user_of(session)
-        return user is not None and user.role == visitor.client.role
+        client = self._client_of(session) if session else None
+        return client is not None and client.role == visitor.client.role
 
     def has_token(self, visitor: Visitor, form_token: str) -> bool:
         """Whether a form was made for this session: one that another site sends cannot know its token."""
@@ -72,7 +78,15 @@ class Visitors:
 
     def log_in(self, response: Response, user: User, address: str) -> None:
         """Begin a session, always a new one: no cookie that the browser had before becomes one."""
-        secret = self.sessions.begin(user, address)
+        self._begin(response, self.sessions.begin(user.name, user.epoch, address))
+
+    def log_in_with(self, response: Response, client: Client, address: str) -> None:
+        """Begin a session of a user that the issuer has named."""
+        groups = tuple(each for each in client.groups if each != AUTHENTICATED)
+        secret = self.sessions.begin(client.user, "", address, client.credential, groups)
+        self._begin(response, secret)
+
+    def _begin(self, response: Response, secret: str) -> None:
         _set(response, SESSION_COOKIE, self.signing.sign("session", secret), LIFE.total_seconds())
         _forget(response, BEFORE_COOKIE)
 
@@ -117,9 +131,33 @@ class Visitors:
         value = self.signing.sign("device", [name, secrets.token_urlsafe(12)])
         _set(response, DEVICE_COOKIE, value, DEVICE_SECONDS)
 
-    def _user_of(self, session: Session | None) -> User | None:
-        user = self.users.get(session.user) if session else None
-        return user if user is not None and session is not None and user.epoch == session.epoch else None
+    # On the way to the issuer and back
+
+    def send_off(self, response: Response, value: Mapping[str, str]) -> None:
+        """Have the browser keep what it is sent to the issuer with."""
+        _set(response, AWAY_COOKIE, self.signing.sign("away", value), AWAY_SECONDS)
+
+    def came_back(self, request: Request) -> Mapping[str, str]:
+        """What this browser was sent off with; nothing if it was not."""
+        found = self.signing.read("away", request.cookies.get(AWAY_COOKIE, ""), AWAY_SECONDS)
+        return found if isinstance(found, dict) else {}
+
+    def forget_way(self, response: Response) -> None:
+        """A browser comes back once."""
+        _forget(response, AWAY_COOKIE)
+
+    def _client_of(self, session: Session) -> Client | None:
+        if session.issuer:
+            role = (
+                self.grants.role_of(session.user, session.groups) if session.issuer == self.issuer else None
+            )
+            found = (*session.groups, AUTHENTICATED)
+            return Client(session.user, found, role, "oidc", session.issuer) if role else None
+        user = self.users.get(session.user)
+        if user is None or user.epoch != session.epoch:
+            return None
+        groups = (f"{GROUP_PREFIX}{user.role}", AUTHENTICATED)
+        return Client(user.name, groups, user.role, "password", session.id[:SHORT])
 
 
 def _set(response: Response, name: str, value: str, seconds: float) -> None:

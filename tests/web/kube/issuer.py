@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -40,17 +41,24 @@ def ec(kid: str) -> ECKey:
 
 @dataclass
 class Issuer:
-    """What the server answers with; `answers` are by path and count more than its own."""
+    """What the server answers with; `answers` are by path and count more than its own. Those of `asked_with` get the query
+    of a GET, or the form of a POST and its Authorization.
+    """
 
     url: str
     ca_file: Path
     keys: list[Key]
     answers: dict[str, Callable[[], Answer]] = field(default_factory=dict)
+    asked_with: dict[str, Callable[..., Answer]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     away: bool = False
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, target: str, form: str | None = None, login: str = "") -> Answer:
+        path, _, query = target.partition("?")
         self.asked.append(path)
+        if path in self.asked_with:
+            fields = dict(parse_qsl(query if form is None else form))
+            return self.asked_with[path](fields) if form is None else self.asked_with[path](fields, login)
         if self.away:
             return 503, {}, b"away"
         if path in self.answers:
@@ -83,7 +91,14 @@ def issuing(home: Path, *keys: Key) -> Iterator[Issuer]:
         protocol_version = "HTTP/1.0"
 
         def do_GET(self) -> None:
-            code, headers, body = issuer.answer(self.path)
+            self.say(issuer.answer(self.path))
+
+        def do_POST(self) -> None:
+            form = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            self.say(issuer.answer(self.path, form, self.headers.get("Authorization", "")))
+
+        def say(self, answer: Answer) -> None:
+            code, headers, body = answer
             self.send_response(code)
             for name, value in headers.items():
                 self.send_header(name, value)

@@ -15,6 +15,7 @@ import httpx
 from starlette.types import ASGIApp
 
 from reconciler.api import parse
+from reconciler.cli.api_options import ApiFlags
 from reconciler.cli.api_serving import Parts, assemble
 from reconciler.cli.ui_serving import site_of
 from reconciler.core.assess.observation import EngineObservation
@@ -138,13 +139,13 @@ def asked_by(home: House, role: Role = "view", **request: Any) -> Asked:
 
 
 @contextmanager
-def house(state: Path, engine: Any = None) -> Iterator[House]:
-    """A page until the block ends."""
+def house(state: Path, engine: Any = None, flags: ApiFlags | None = None) -> Iterator[House]:
+    """A page until the block ends; `flags` are options of `vaultctl run`."""
     state.mkdir(mode=0o711, exist_ok=True)
     application = wire(Options(state_dir=state))
     application.__dict__["engine"] = engine or AbsentEngine(FakeInstances())
-    parts, clock = assemble(application), Clock()
-    site = replace(site_of(application, parts), delays=Delays(clock))
+    parts, clock = assemble(application, flags=flags), Clock()
+    site = replace(site_of(application, parts, flags=flags), delays=Delays(clock))
     for role in ("view", "edit", "admin"):
         site.visitors.users.set_password(role, PASSWORD, role)
     try:

@@ -11,12 +11,14 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
+from urllib.parse import quote_plus
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
@@ -24,7 +26,19 @@ from joserfc.jwk import ECKey, RSAKey
 from reconciler.http import Http, of_machine
 from reconciler.web.kube.clients.oidc_settings import check_url
 
-__all__ = ["FRESH_SECONDS", "KEPT_SECONDS", "PAUSE_SECONDS", "IssuerError", "IssuerKeys", "Key", "fetching"]
+__all__ = [
+    "FRESH_SECONDS",
+    "KEPT_SECONDS",
+    "PAUSE_SECONDS",
+    "Ask",
+    "IssuerError",
+    "IssuerKeys",
+    "Key",
+    "asking",
+    "fetching",
+    "read_addresses",
+    "read_document",
+]
 
 FRESH_SECONDS: Final = 300.0
 """Older keys are fetched again, so that one that the issuer has withdrawn is not accepted for long."""
@@ -121,18 +135,8 @@ class IssuerKeys:
 
 def read_keys(issuer: str, fetch: Fetch) -> tuple[Key, ...]:
     """The keys that the issuer publishes for signatures. Raises IssuerError."""
-    found = _document(fetch(issuer.rstrip("/") + DISCOVERY), "its discovery document")
-    if found.get("issuer") != issuer:
-        raise IssuerError(
-            f"its discovery document is that of the issuer {str(found.get('issuer'))[:200]!r}; "
-            "--oidc-issuer-url has to be the same text"
-        )
-    url = found.get("jwks_uri")
-    try:
-        check_url(url if isinstance(url, str) else "")
-    except ValueError as error:
-        raise IssuerError(f"the address of its keys (jwks_uri): {error}") from None
-    rows = _document(fetch(str(url)), "its set of keys").get("keys")
+    (url,) = read_addresses(issuer, fetch, ["jwks_uri"])
+    rows = read_document(fetch(url), "its set of keys").get("keys")
     if not isinstance(rows, list) or len(rows) > MAX_KEYS:
         raise IssuerError(f"its set of keys is not a list of at most {MAX_KEYS} keys")
     keys = [key for key in map(_key, rows) if key is not None]
@@ -141,7 +145,25 @@ def read_keys(issuer: str, fetch: Fetch) -> tuple[Key, ...]:
     return tuple(keys)
 
 
-def _document(content: bytes, what: str) -> Mapping[str, Any]:
+def read_addresses(issuer: str, fetch: Fetch, names: Sequence[str]) -> list[str]:
+    """Addresses that the issuer's discovery document has under these names. Raises IssuerError."""
+    found = read_document(fetch(issuer.rstrip("/") + DISCOVERY), "its discovery document")
+    if found.get("issuer") != issuer:
+        raise IssuerError(
+            f"its discovery document is that of the issuer {str(found.get('issuer'))[:200]!r}; "
+            "--oidc-issuer-url has to be the same text"
+        )
+    for name in names:
+        url = found.get(name)
+        try:
+            check_url(url if isinstance(url, str) else "")
+        except ValueError as error:
+            raise IssuerError(f"the address {name} of its discovery document: {error}") from None
+    return [str(found[name]) for name in names]
+
+
+def read_document(content: bytes, what: str) -> Mapping[str, Any]:
+    """An object in JSON. Raises IssuerError."""
     try:
         found = json.loads(content)
     except (ValueError, RecursionError):
@@ -169,7 +191,29 @@ _FIELDS: Final = frozenset({"kty", "kid", "alg", "use", "n", "e", "crv", "x", "y
 
 
 def fetching(ca_file: Path | None) -> Fetch:
-    """Reads a document from an issuer that is trusted by `ca_file`, or as the machine trusts servers."""
+    """Reads documents from an issuer that is trusted by `ca_file`, or as the machine trusts servers."""
+    ask = asking(ca_file)
+    return lambda url: ask("GET", url)
+
+
+class Ask(Protocol):
+    """Asks an issuer."""
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        login: tuple[str, str] | None = None,
+    ) -> bytes:
+        """What it answers, to a form if there is one; `login` is the name and the secret of a client (RFC 6749, 2.3.1).
+        Raises IssuerError.
+        """
+        ...
+
+
+def asking(ca_file: Path | None) -> Ask:
+    """Asks an issuer that is trusted by `ca_file`, or as the machine trusts servers."""
     http = Http(
         IssuerError,
         lambda _: of_machine(os.environ) if ca_file is None else str(ca_file),
@@ -179,10 +223,19 @@ def fetching(ca_file: Path | None) -> Fetch:
         MAX_ANSWER,
     )
 
-    def fetch(url: str) -> bytes:
-        answer = http.ask("GET", url, {"Accept": "application/json"})
+    def ask(
+        method: str,
+        url: str,
+        form: Mapping[str, str] | None = None,
+        login: tuple[str, str] | None = None,
+    ) -> bytes:
+        headers = {"Accept": "application/json"}
+        if login:
+            words = ":".join(map(quote_plus, login))
+            headers["Authorization"] = f"Basic {b64encode(words.encode()).decode()}"
+        answer = http.ask(method, url, headers, form)
         if answer.status != HTTPStatus.OK:
             raise IssuerError(f"{url} answers {answer.status}")
         return answer.body
 
-    return fetch
+    return ask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -45,8 +46,16 @@ class Oidc:
         self._grants = grants
         self._registry = _Registry(algorithms=settings.algorithms, strict_check_header=False)
 
-    async def client(self, text: str, now: datetime) -> Client:
-        """The client with this token. Raises RefusedError; waits for the issuer only if it may have a new key."""
+    @property
+    def settings(self) -> OidcSettings:
+        """Whose tokens these are."""
+        return self._settings
+
+    async def client(self, text: str, now: datetime, nonce: str | None = None) -> Client:
+        """The client with this token. Raises RefusedError; waits for the issuer only if it may have a new key.
+
+        With a `nonce` it has to be the answer to the login that this was made for.
+        """
         signed = self._parsed(text)
         if not (candidates := self._candidates(signed)):
             # The thread that fetches goes on for others.
@@ -56,7 +65,12 @@ class Oidc:
                 raise RefusedError("the issuer has no key of that ID, or does not answer")
         if not any(self._is_signed(signed, key) for key in candidates):
             raise RefusedError("the signature is not one of the issuer")
-        return self._client(self._claims(signed.payload or b"", now), now)
+        claims = self._claims(signed.payload or b"", now)
+        if nonce is not None and not hmac.compare_digest(str(claims.get("nonce")).encode(), nonce.encode()):
+            raise RefusedError("it is the answer to another login")
+        if nonce is not None and claims.get("azp", self._settings.client_id) != self._settings.client_id:
+            raise RefusedError("it was made for another client")
+        return self._client(claims, now)
 
     def _parsed(self, text: str) -> jws.CompactSignature:
         if len(text) > MAX_BYTES:
