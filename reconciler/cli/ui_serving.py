@@ -78,7 +78,7 @@ def serving_ui(
     # Browsers would ask people for a certificate if it named authorities of clients.
     tls = tls or _without_clients(tls_of(application, host))
     try:
-        with Server(create_app(site), host, port, tls) as server:
+        with Server(create_app(site), host, port, tls, websockets=True) as server:
             try:
                 yield server.url
             finally:

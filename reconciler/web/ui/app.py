@@ -16,13 +16,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.deadline import DeadlineMiddleware
-from reconciler.web.ui import acting, gateway, live, login, logs, machine, overview, service
+from reconciler.web.ui import acting, gateway, live, login, logs, machine, overview, service, terminal
 from reconciler.web.ui.forms import MAX_FORM, FormError, local_path, read_form
 from reconciler.web.ui.headers import HeadersMiddleware
 from reconciler.web.ui.rendering import STATIC, render
@@ -49,9 +49,9 @@ def create_app(site: Site) -> ASGIApp:
 
         return answer
 
-    def seen(path: str, handler: Handler, verb: str = "get") -> Route:
-        """A page; the role of the user has to include `verb`."""
-        return Route(path, _guarded(site, handler, verb), methods=["GET"])
+    def seen(path: str, handler: Handler, verb: str = "get", part: str = "") -> Route:
+        """A page; the role of the user has to include `verb`, of a `part` of a container if there is one."""
+        return Route(path, _guarded(site, handler, verb, part), methods=["GET"])
 
     def sent(path: str, handler: Handler, verb: str) -> Route:
         """A form; the role of the user has to include `verb`."""
@@ -87,6 +87,8 @@ def create_app(site: Site) -> ASGIApp:
                 )
             ),
             Route("/service/{name}/logs", _known(site, logs.log_page), methods=["GET"]),
+            seen("/service/{name}/terminal", terminal.terminal, "create", "exec"),
+            WebSocketRoute("/live/terminal/{name}", partial(terminal.talk, site)),
             streamed("/live/services", _of(overview.changes)),
             streamed("/live/service/{name}", _of(service.changes)),
             streamed("/live/logs/{name}", logs.log_stream),
@@ -112,7 +114,7 @@ def _of_issuer(site: Site) -> Sequence[tuple[str, Callable[[Site, Request], Awai
     return (("/login/issuer", issuer.send_off), (issuer.BACK, issuer.come_back))
 
 
-def _guarded(site: Site, handler: Handler, verb: str) -> _Endpoint:
+def _guarded(site: Site, handler: Handler, verb: str, part: str = "") -> _Endpoint:
     """An endpoint for users who are logged in, with a role that includes `verb`, and with a token in each form."""
 
     async def answer(request: Request) -> Response:
@@ -130,7 +132,7 @@ def _guarded(site: Site, handler: Handler, verb: str) -> _Endpoint:
                     asked, HTTPStatus.FORBIDDEN, "the form is too old, or of another site: send it again"
                 )
             asked = Asked(site, request, visitor, form)
-        if not is_allowed(asked, verb):
+        if not is_allowed(asked, verb, part):
             role = visitor.client.role
             return _problem(asked, HTTPStatus.FORBIDDEN, f"your role is {role}, which does not include this")
         return await to_thread.run_sync(lambda: _tried(handler, asked))

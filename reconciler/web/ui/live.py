@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from anyio import to_thread
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from reconciler.api.errors import VaultError
@@ -71,7 +71,7 @@ def event(name: str, data: Any, number: int | None = None) -> bytes:
     return f"{head}event: {name}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def number_of(request: Request) -> int:
+def number_of(request: HTTPConnection) -> int:
     """The last number that a browser has seen: it repeats that of the last event when it connects again."""
     text = request.headers.get("last-event-id") or request.query_params.get("since", "")
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1

@@ -163,6 +163,7 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
         "routes": claimed(stored.resource),
         "spec": spec_of(stored),
         "may_act": may_edit,
+        "may_exec": is_allowed(asked, "create", "exec"),
         "actions": [
             (key, each.title)
             for key, each in ACTIONS[VAULT_SERVICE].items()

@@ -8,7 +8,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Kind
@@ -65,7 +65,7 @@ class Asked:
     """A request of a user who is logged in; `form` are the fields of a form whose token was checked."""
 
     site: Site
-    request: Request
+    request: HTTPConnection
     visitor: Visitor
     form: Mapping[str, str] = field(default_factory=dict)
 
@@ -113,7 +113,7 @@ def is_allowed(asked: Asked, verb: str, part: str = "") -> bool:
 
 
 def audited(
-    site: Site, request: Request, who: Mapping[str, str], what: Mapping[str, Any], *, stage: str
+    site: Site, request: HTTPConnection, who: Mapping[str, str], what: Mapping[str, Any], *, stage: str
 ) -> None:
     """Write a line of the audit log; it has the fields of those of the Kubernetes API."""
     client = request.client.host if request.client else ""

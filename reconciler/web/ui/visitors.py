@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from reconciler.store.sessions import LIFE, Session, Sessions
@@ -56,7 +56,7 @@ class Visitors:
     issuer: str = ""
     grants: Grants = field(default_factory=Grants)
 
-    def who(self, request: Request) -> Visitor | None:
+    def who(self, request: HTTPConnection) -> Visitor | None:
         """The user of a request; None without a session that lasts."""
         secret = self.signing.read("session", request.cookies.get(SESSION_COOKIE, ""), LIFE.total_seconds())
         session = self.sessions.find(secret) if isinstance(secret, str) else None
@@ -100,7 +100,7 @@ class Visitors:
 
     # Before the login
 
-    def login_token(self, request: Request) -> tuple[str, str]:
+    def login_token(self, request: HTTPConnection) -> tuple[str, str]:
         """A token for a login form, and the cookie that it needs."""
         nonce = self._nonce(request) or secrets.token_urlsafe(16)
         return self.signing.sign("login form", nonce), self.signing.sign("before", nonce)
@@ -109,18 +109,18 @@ class Visitors:
         """Set the cookie of `login_token`."""
         _set(response, BEFORE_COOKIE, cookie, BEFORE_SECONDS)
 
-    def may_log_in(self, request: Request, form_token: str) -> bool:
+    def may_log_in(self, request: HTTPConnection, form_token: str) -> bool:
         """Whether a login form was made for this browser."""
         nonce, found = self._nonce(request), self.signing.read("login form", form_token, BEFORE_SECONDS)
         return nonce is not None and isinstance(found, str) and hmac.compare_digest(found, nonce)
 
-    def _nonce(self, request: Request) -> str | None:
+    def _nonce(self, request: HTTPConnection) -> str | None:
         found = self.signing.read("before", request.cookies.get(BEFORE_COOKIE, ""), BEFORE_SECONDS)
         return found if isinstance(found, str) else None
 
     # Browsers that have logged in before
 
-    def device(self, request: Request, name: str) -> str | None:
+    def device(self, request: HTTPConnection, name: str) -> str | None:
         """What tells this browser from others, if this user has logged in with it."""
         found = self.signing.read("device", request.cookies.get(DEVICE_COOKIE, ""), DEVICE_SECONDS)
         is_its = isinstance(found, list) and len(found) == 2 and found[0] == name
@@ -137,7 +137,7 @@ class Visitors:
         """Have the browser keep what it is sent to the issuer with."""
         _set(response, AWAY_COOKIE, self.signing.sign("away", value), AWAY_SECONDS)
 
-    def came_back(self, request: Request) -> Mapping[str, str]:
+    def came_back(self, request: HTTPConnection) -> Mapping[str, str]:
         """What this browser was sent off with; nothing if it was not."""
         found = self.signing.read("away", request.cookies.get(AWAY_COOKIE, ""), AWAY_SECONDS)
         return found if isinstance(found, dict) else {}

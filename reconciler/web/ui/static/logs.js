@@ -6,8 +6,6 @@
   const follow = document.getElementById("follow");
   const banner = document.getElementById("connection");
   const most = Number(document.body.dataset.most);
-  // As in the pages: what is not to be seen is replaced.
-  const shown = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Zl}\p{Zp}]/gu, (each) => (each === "\t" ? each : "\ufffd"));
   const bottom = () => { if (follow.checked) log.scrollTop = log.scrollHeight; };
 
   const waiting = [];
@@ -19,7 +17,7 @@
       const said = document.createElement("bdi");
       who.className = "from";
       who.textContent = from;
-      said.textContent = shown(text);
+      said.textContent = shownText(text);
       line.append(who, " ", said);
       part.append(line);
     }
