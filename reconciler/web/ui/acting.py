@@ -68,6 +68,10 @@ def act(asked: Asked) -> Response:
         done = _audited(
             asked, stored, what, lambda: asked.site.editor.carry_out(stored, change, _person(asked))
         )
+    if done is not None and done.pushed:
+        # The controller need not wait for its next fetch.
+        for each in asked.site.followed:
+            each.source.poke()
     return asked.page("done.html", **_frame(asked, action), done=done)
 
 
