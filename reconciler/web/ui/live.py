@@ -28,7 +28,7 @@ __all__ = ["Streams", "event", "number_of", "stream"]
 LOOK_SECONDS: Final = 15.0
 """How soon the end of a session is seen, and a browser that has left."""
 PAUSE_SECONDS: Final = 0.1
-"""Changes that come within it are sent together."""
+"""Changes that come within it after the last ones are sent together; the first one is sent at once."""
 MAX_STREAMS: Final = 100
 MAX_OF_ONE: Final = 30
 
@@ -113,11 +113,11 @@ async def stream(
                     parts = []
                 if parts:
                     yield b"".join(event("part", part, at) for part in parts)
+                await asyncio.sleep(PAUSE_SECONDS)
             number = at
             try:
                 async with asyncio.timeout_at(look_at):
                     await bell.wait()
-                await asyncio.sleep(PAUSE_SECONDS)
             except TimeoutError:
                 look_at = loop.time() + LOOK_SECONDS
                 yield b": still here\n\n"
