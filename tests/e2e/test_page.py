@@ -15,7 +15,8 @@ from tests import canary
 from tests.e2e.docker_cli import docker
 from tests.e2e.stage import Stage, free_port
 from tests.e2e.waiting import PATIENCE
-from tests.web.ui.chromium import chromium, log_in, opened
+from tests.web.ui.apart import chromium_apart
+from tests.web.ui.chromium import log_in, opened
 from tests.web.ui.people import PASSWORD
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
@@ -48,7 +49,7 @@ def page_of(stage: Stage) -> Iterator[Page]:
     git(stage.manifests, "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet", "--message=begin")
     stage.env["VAULT_UI"] = f"127.0.0.1:{free_port()}"
     stage.vaultctl("user", "set-password", "anna", "--stdin", input=f"{PASSWORD}\n")
-    with stage.controller(), chromium() as browser, opened(browser) as window:
+    with stage.controller(), chromium_apart() as browser, opened(browser) as window:
         window.context.set_default_timeout(PATIENCE * 1000)
         expect.set_options(timeout=PATIENCE * 1000)
         stage.converged()
