@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -15,13 +15,20 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from reconciler.api import Condition, Status
+from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.api.status import ReplicaCounts
+from reconciler.api.vaultgateway import GatewayStatus
+from reconciler.app.cluster import traffic
 from reconciler.cli.api_serving import observing
 from reconciler.cli.ui_serving import serving_ui
+from reconciler.core.desired.stack import Stack
+from reconciler.core.plan.preview import Preview
+from reconciler.core.traffic.tally import NONE, Count, Tally
 from reconciler.store import passwords
 from reconciler.store.sessions import Sessions
 from reconciler.store.users import Users
 from reconciler.wiring import Application, Options, utc_now, wire
+from tests.controller.worlds import MemoryWorld
 from tests.web.kube.instances import FakeInstances, instance
 from tests.web.ui.apart import chromium_apart
 from tests.web.ui.chromium import log_in, opened
@@ -47,6 +54,12 @@ apiVersion: vault.internal/v1alpha1
 kind: VaultService
 metadata: {name: %s}
 spec: {plugin: whoami, replicas: 2, ports: {http: %d}, env: {GREETING: %s}}
+"""
+GATEWAY: Final = """\
+apiVersion: vault.internal/v1alpha1
+kind: VaultGateway
+metadata: {name: door}
+spec: {listeners: [{name: web, protocol: HTTP, port: 8290}]}
 """
 
 
@@ -74,6 +87,19 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
+class Counted:
+    """A proxy that counts the same from one look to the next, so that no number depends on when that is."""
+
+    def __init__(self) -> None:
+        self.each: dict[str, Tally] = {}
+        self._tallies: dict[str, Tally] = {}
+
+    def counts(self, stacks: Sequence[tuple[Stack, Sequence[int]]]) -> Iterator[Count]:
+        for stack, _ in stacks:
+            self._tallies[stack.name] = self._tallies.get(stack.name, NONE) + self.each.get(stack.name, NONE)
+            yield Count(stack.name, stack.name, 9999.0, self._tallies[stack.name])
+
+
 class Served:
     """A state directory with its page."""
 
@@ -94,6 +120,7 @@ def page_of(state: Path, listen: str = "127.0.0.1:0") -> Iterator[Served]:
     application = wire(Options(state_dir=state))
     lines = b"".join(b"2026-05-01T12:00:01.5Z " + each.replace("\n", " ").encode() + b"\n" for each in CORPUS)
     application.__dict__["engine"] = AbsentEngine(FakeInstances([instance()], [lines]))
+    application.__dict__["counting"] = Counted()
     with observing(application) as parts, serving_ui(application, listen, parts) as url:
         yield Served(application, url, hostile)
 
@@ -103,6 +130,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     state = tmp_path_factory.mktemp("page") / "state"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "COST", 16)
+        patch.setattr(traffic, "INTERVAL", 0.2)
         for role in ("view", "edit", "admin"):
             Users(state, utc_now).set_password(role, PASSWORD, role)
         with page_of(state) as made:
@@ -124,6 +152,10 @@ def fill(made: Served) -> None:
             "files", f"v2-{number}", spec, text, text[-30:], utc_now()
         )
         application.history.finish_revision("files", opened_as, "Complete", utc_now())
+    store(application, GATEWAY, path=made.state.parent / "door.yaml")
+    gateways, records = application.objects.of(VAULT_GATEWAY), application.history.of(VAULT_GATEWAY)
+    gateways.put_status("door", GatewayStatus(conditions=status(hostile).conditions))
+    records.record_event("door", "Warning", "Crashing", hostile, utc_now())
     for text in (*CORPUS, hostile):
         for name in ("files", ""):
             application.history.record_event(name, "Warning", "Crashing", text, utc_now(), commit=text[:40])
@@ -143,6 +175,12 @@ PAGES: Final = (
     "/service/files/do/scale?replicas=%22%3E%3Cb+data-xss%3E",
     "/service/files/do/set?field=%22%3E%3Cb+data-xss%3E",
     "/service/files/do/restart",
+    "/service/files/do/rotate-every?interval=%22%3E%3Cb+data-xss%3E",
+    "/service/files/terminal",
+    "/service/files/terminal?container=%22%3E%3Cb+data-xss%3E",
+    "/gateway/door",
+    "/gateway/door/do/set",
+    "/gateway/door/delete",
     "/service/files/delete",
     "/service/%3Cb%20data-xss%3E",
     "/routes",
@@ -234,6 +272,27 @@ def test_a_log_is_followed_as_text(served: Served, browser: Browser) -> None:
         served.application.objects.put_status("files", status(served.hostile))
 
 
+def test_what_a_command_says_is_text(served: Served, browser: Browser) -> None:
+    with opened(browser) as window:
+        log_in(window, served.url, "admin")
+        window.go(f"{served.url}/service/files/terminal")
+        hostile = CORPUS[0] + CORPUS[1].replace("'", "") + CORPUS[10].replace("\x00", "")
+        # It repeats its command, and then each line in upper case.
+        window.page.get_by_label("Command").fill(f"echo '{hostile}'")
+        window.page.get_by_role("button", name="Run").click()
+        output = window.page.locator("#output")
+        expect(output).to_contain_text("<b data-xss>bold</b>")
+        window.page.get_by_label("Line").fill("<img data-xss src=x onerror=window.xss=1>")
+        window.page.keyboard.press("Enter")
+        expect(output).to_contain_text("<IMG DATA-XSS SRC=X")
+        check(window.page)
+        assert "\u202e" not in output.inner_text()
+        window.page.get_by_role("button", name="End of input").click()
+        expect(output).to_contain_text("ended with 0")
+        expect(window.page.get_by_role("button", name="Run")).to_be_enabled()
+        assert window.troubles == []
+
+
 def test_a_session_that_the_server_ends_leaves_an_open_page(served: Served, browser: Browser) -> None:
     with opened(browser) as window, opened(browser) as other:
         log_in(window, served.url, "edit")
@@ -286,6 +345,10 @@ class Attacker(http.server.BaseHTTPRequestHandler):
             "/frame": f'<iframe id="victim" src="{self.target}/"></iframe>',
             "/send": f'<form method="post" action="{self.target}/service/broken/delete">'
             '<input name="typed" value="broken"></form><script>document.forms[0].submit()</script>',
+            "/socket": "<script>const socket = new WebSocket("
+            f"'{self.target.replace('https', 'wss')}/live/terminal/files');"
+            "socket.onopen = () => { document.title = 'open'; };"
+            "socket.onclose = () => { document.title = 'refused'; };</script>",
         }.get(self.path, "")
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
@@ -326,6 +389,62 @@ def test_a_form_of_another_site_changes_nothing(served: Served, browser: Browser
     stored = served.application.objects.get("broken")
     assert stored is not None
     assert stored.deletion is None
+
+
+def test_another_site_gets_no_terminal(served: Served, browser: Browser, attacker: str) -> None:
+    engine: Any = served.application.engine
+    before = len(engine.instances.executions)
+    with opened(browser) as window:
+        log_in(window, served.url, "admin")
+        window.go(f"{attacker}/socket")
+        expect(window.page).to_have_title("refused")
+    assert len(engine.instances.executions) == before
+
+
+def test_curves_are_drawn_and_follow(served: Served, browser: Browser) -> None:
+    application, counted = served.application, served.application.counting
+    assert isinstance(counted, Counted)
+    world, previews = MemoryWorld(), list[Preview]()
+    world.world.board.tell(lambda _, preview: previews.append(preview) if preview else None)
+    world.wish(replicas=1)
+    world.once()
+    with opened(browser) as window:
+        log_in(window, served.url, "view")
+        window.go(f"{served.url}/service/files")
+        expect(window.page.locator("#traffic dd").nth(1)).to_have_text("–")
+        counted.each["files"] = Tally(600, 60, (540, *(0,) * 10, 60))
+        application.board._tell("files", previews[-1])
+        expect(window.page.locator("#traffic dd").nth(1)).to_have_text("10.0 %")
+        bars = window.page.locator("#traffic path.bars")
+        assert [each.bounding_box() is not None for each in bars.all()] == [True, True]
+        assert all((box := each.bounding_box()) and box["height"] > 0 for each in bars.all())
+        check(window.page)
+        window.go(f"{served.url}/")
+        expect(window.page.locator("#service-files")).to_contain_text("10.0 %")
+        counted.each["files"] = Tally(600, 600)
+        expect(window.page.locator("#service-files")).not_to_contain_text("10.0 %")
+        application.board._tell("files", None)
+        assert window.troubles == []
+
+
+def test_ten_wrong_passwords_slow_down_the_attacker_alone(served: Served, browser: Browser) -> None:
+    with opened(browser) as owner, opened(browser) as attacker:
+        log_in(owner, served.url, "edit")
+        owner.page.get_by_text("edit (edit)").click()
+        owner.page.get_by_role("button", name="Log out", exact=True).click()
+        owner.page.wait_for_url(f"{served.url}/login")
+        said = []
+        attacker.go(f"{served.url}/login")
+        for number in range(10):
+            attacker.page.get_by_label("Name").fill("edit")
+            attacker.page.get_by_label("Password").fill(f"wrong password {number}")
+            with attacker.page.expect_response(f"{served.url}/login") as answered:
+                attacker.page.get_by_role("button", name="Log in").click()
+            said.append(answered.value.status)
+            expect(attacker.page.get_by_role("alert")).to_be_visible()
+        assert set(said) == {401, 429}
+        # From the same address, with the browser that has logged in before.
+        log_in(owner, served.url, "edit")
 
 
 def test_a_page_outlasts_its_controller(
