@@ -51,7 +51,9 @@ SURFACES: Final = (
     ("Client certificates", "web/kube/clients/test_certificates.py"),
     ("Users and groups of other authorities", "web/kube/clients/test_grants.py"),
     ("Login and sessions of the page", "web/ui/test_login.py"),
+    ("Login to the page at an OIDC issuer", "web/ui/test_issuer.py"),
     ("Actions of the page", "web/ui/test_acting.py"),
+    ("Terminals of the page", "web/ui/test_terminal.py"),
     ("The page in a browser", "web/ui/test_chromium.py"),
 )
 """Title and test file; the name of each test in it says what was tried and what came of it."""
