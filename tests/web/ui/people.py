@@ -63,12 +63,18 @@ class Browser:
     def __init__(self, app: ASGIApp, address: str = "192.0.2.7") -> None:
         self.app = app
         self.cookies = httpx.Cookies()
-        self._transport = httpx.ASGITransport(app, raise_app_exceptions=True, client=(address, 50000))
+        self.is_strict = True
+        """Whether a defect of the page is one of the test."""
+        self._address = address
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(
+            self.app, raise_app_exceptions=self.is_strict, client=(self._address, 50000)
+        )
+
         async def ask() -> httpx.Response:
             async with httpx.AsyncClient(
-                transport=self._transport, base_url="https://vault.test", cookies=self.cookies
+                transport=transport, base_url="https://vault.test", cookies=self.cookies
             ) as client:
                 answer = await client.request(method, path, **options)
                 self.cookies = client.cookies

@@ -215,6 +215,8 @@ def test_a_gateway_is_suspended_changed_and_deleted(files: House, tmp_path: Path
     assert send("scale", replicas="3").status_code == 404
     # What was confirmed for the gateway confirms nothing for the service.
     shown = browser.send("/gateway/files/do/resume", "/")
+    token = files.site.visitors.signing.read("confirm", hidden(shown.text)["confirm"], 60.0)
+    assert token["of"][1] == "/gateway/files"
     assert browser.post("/service/files/do/resume", data=hidden(shown.text)).status_code == 409
     assert browser.send("/gateway/files/delete", "/", typed="files").status_code == 303
     assert gateways.get("files").deletion is not None  # type: ignore[union-attr]

@@ -148,7 +148,9 @@ def test_a_browser_comes_back_once(page: At) -> None:
         browser = home.browser()
         back = ask(sent_off(browser), issuer.ca_file)
         kept = dict(browser.cookies)
+        assert "__Host-vault-away" in kept
         assert browser.get(back).status_code == 303
+        assert "__Host-vault-away" not in browser.cookies
         browser.cookies.clear()
         assert browser.get(back).status_code == 401
         # A copy of the cookie does not help: the code was used.
