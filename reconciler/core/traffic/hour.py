@@ -39,6 +39,8 @@ class Hour:
 
     def add(self, now: float, seconds: float, tally: Tally) -> None:
         """What was asked in the `seconds` before `now`."""
+        while self._recent and _end(self._recent[0]) <= now - SECONDS:
+            self._recent.popleft()
         self._recent.append(Span(now - seconds, seconds, tally))
         begin = now // SECONDS * SECONDS
         if self._minutes and self._minutes[-1].begin == begin:
@@ -52,9 +54,13 @@ class Hour:
 
     def latest(self, now: float) -> Span | None:
         """The last minute as one; None when nothing was counted in it."""
-        spans = [each for each in self._recent if each.begin + each.seconds > now - SECONDS]
+        spans = [each for each in self._recent if _end(each) > now - SECONDS]
         if not spans:
             return None
         return Span(
             spans[0].begin, sum(each.seconds for each in spans), sum((each.tally for each in spans), NONE)
         )
+
+
+def _end(span: Span) -> float:
+    return span.begin + span.seconds
