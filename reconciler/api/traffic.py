@@ -21,6 +21,8 @@ __all__ = ["HealthCheck", "Port", "Ports", "Proxy", "check_dropped"]
 MIN_CHECK_SECONDS: Final = 0.1
 MAX_CHECK_SECONDS: Final = 3600.0
 
+MAX_CONNECTIONS: Final = 8192
+"""Connections that each HAProxy accepts in all. Without a limit it sizes its tables by the container's open-files limit."""
 MIN_HEADER_KIB: Final = 16
 MAX_HEADER_KIB: Final = 256
 MAX_DROPPED: Final = 64

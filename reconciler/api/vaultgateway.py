@@ -21,6 +21,7 @@ from reconciler.api.resource import Metadata, Resource
 from reconciler.api.status import ObjectStatus
 from reconciler.api.traffic import (
     CLIENT_ADDRESSES,
+    MAX_CONNECTIONS,
     MAX_DROPPED,
     MAX_HEADER_KIB,
     MIN_HEADER_KIB,
@@ -40,8 +41,6 @@ __all__ = [
 
 Protocol = Literal["HTTP", "HTTPS", "TCP", "TLS"]
 
-MAX_CONNECTIONS: Final = 8192
-"""Connections that each HAProxy accepts in all. Without a limit it sizes its tables by the container's open-files limit."""
 MAX_LISTENERS: Final = 64
 MAX_NETWORKS: Final = 256
 

@@ -11,7 +11,7 @@ from typing import Final
 
 __all__ = ["collect_as_usual", "collect_rarely", "keep_all"]
 
-RARELY: Final = 50_000
+RARELY: Final = 100_000
 """Objects between two collections; the rest of a command that waits for hours has at most these in memory."""
 USUAL: Final = gc.get_threshold()[0]
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler.core.assess.capabilities import EngineCapabilities
 from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.desired.stack import Role, Stack
-from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
+
+if TYPE_CHECKING:
+    from reconciler.core.plan.gateway_operations import DisconnectNetwork
 
 OUTPUT_CHARACTERS: Final = 4096
 """Characters of a command's output that an error repeats."""

@@ -21,23 +21,23 @@ from reconciler.core.assess.observation import (
 )
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
-from reconciler.core.plan.gateway_operations import (
-    ChangeCertificates,
-    ChangeRoutes,
-    ConfigureGateway,
-    DrainPool,
-    EmptyPool,
-    GatewayTls,
-    NameSlots,
-    WriteCertificates,
-    WriteRoutes,
-)
 from reconciler.core.plan.preview import Preview
 from reconciler.core.traffic.tally import Count
 
 if TYPE_CHECKING:
     # Most commands have nothing to do with gateways, and building the models takes time.
     from reconciler.api.vaultgateway import VaultGateway
+    from reconciler.core.plan.gateway_operations import (
+        ChangeCertificates,
+        ChangeRoutes,
+        ConfigureGateway,
+        DrainPool,
+        EmptyPool,
+        GatewayTls,
+        NameSlots,
+        WriteCertificates,
+        WriteRoutes,
+    )
     from reconciler.core.routes.guards import LoginFiles
     from reconciler.core.routes.table import Table
 

@@ -273,7 +273,8 @@ class Parts:
             self.router.routed,
             self.settings,
             self.runtime_files.directory,
-            self.projects,
+            # Most services have no Compose file, and what reads one takes time to import.
+            lambda: self.projects,
             adoptions=self.adoptions.get,
         )
 

@@ -81,7 +81,7 @@ class Shop(AdoptionWorld):
             Policy(look=look),
             FRONT,
             key=b"key",
-            projects=self,
+            projects=lambda: self,
             adoptions=lambda name: record,
         )
         return builder.build(service, base)

@@ -65,8 +65,9 @@ class _Given:
 class Builder:
     """Builds stacks; `directory` says where the files of a service are, `secrets` collects the secrets to redact,
     `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
-    its settings files, `secret_root` where its secrets are as files, `projects` reads Compose files. `keeps`: what they
-    come to is kept, so that a rollout of it can be undone. `adoptions` are the records of what was adopted or released.
+    its settings files, `secret_root` where its secrets are as files, `projects` gives what reads Compose files. `keeps`:
+    what they come to is kept, so that a rollout of it can be undone. `adoptions` are the records of what was adopted or
+    released.
     """
 
     registry: Registry
@@ -79,7 +80,7 @@ class Builder:
     routed: Callable[[VaultService], Routed | None] = lambda service: None
     settings: SettingsFiles = field(default_factory=SettingsFiles)
     secret_root: Callable[[str], Path] = Path("/nowhere").joinpath
-    projects: Projects | None = None
+    projects: Callable[[], Projects] | None = None
     keeps: bool = False
     adoptions: Callable[[str], Adoption | None] = lambda name: None
 
@@ -110,7 +111,7 @@ class Builder:
             # What a Compose file comes to is kept on the disk.
             raise PermanentError(SEALED_IN_COMPOSE)
         snapshots = Snapshots(self.directory(service.name), self.key)
-        project = snapshots.project(service, self.projects, given.settings, base, keep=self.keeps)
+        project = snapshots.project(service, self.projects(), given.settings, base, keep=self.keeps)
         self.secrets.learn(service.name, project.secrets)
         given = replace(given, hidden=(*given.hidden, *project.secrets))
         try:

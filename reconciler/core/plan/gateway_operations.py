@@ -65,6 +65,8 @@ class WriteRoutes(Operation):
 class ConfigureGateway(Operation):
     """Write a gateway's configuration with these pools, after the proxy's own binary accepted it."""
 
+    validates = True
+
     spec: GatewaySpec = field(hash=False, repr=False)
     pools: tuple[str, ...]
 

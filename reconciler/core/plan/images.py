@@ -14,15 +14,12 @@ from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Observation, State
 from reconciler.core.desired.stack import Role, Stack, Workload
-from reconciler.core.plan.gateway_operations import ConfigureGateway
 from reconciler.core.plan.operations import (
-    ConfigureProxy,
     CreateProxy,
     CreateReplicas,
     Operation,
     PullImage,
     RecreateContainer,
-    ReloadProxy,
     Wait,
 )
 from reconciler.core.plan.rotation import due_in
@@ -96,10 +93,7 @@ def _maker(operation: Operation, stack: Stack, observed: Observation) -> str:
     match operation:
         case CreateReplicas(workload=name) | CreateProxy(workload=name) | RecreateContainer(workload=name):
             return name
-        case ConfigureProxy() | ConfigureGateway() | ReloadProxy() if (
-            observed.proxy.written != observed.proxy.expected
-        ):
-            # Its own image validates a configuration with a new structure.
+        case Operation(validates=True) if observed.proxy.written != observed.proxy.expected:
             return next((workload.name for workload in stack.of(Role.PROXY)), "")
     return ""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import DEFAULT_WEIGHT, Container
@@ -18,7 +18,11 @@ from reconciler.core.assess.observation import DEFAULT_WEIGHT, Container
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """Base of all operations. `detail` is for people, `cause` for people and metrics."""
+    """Base of all operations. `detail` is for people, `cause` for people and metrics. `validates`: the proxy's image has to
+    accept a configuration for it, if that has a new structure.
+    """
+
+    validates: ClassVar[bool] = False
 
     cause: Cause
     detail: str = ""
@@ -176,6 +180,8 @@ class ConfigureProxy(Operation):
     `weights`: by name, where it is not the default. `file`: its name for people.
     """
 
+    validates = True
+
     servers: tuple[tuple[str, str], ...]
     weights: tuple[tuple[str, int], ...] = ()
     file: str = "haproxy.cfg"
@@ -188,6 +194,8 @@ class ConfigureProxy(Operation):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReloadProxy(ContainerOperation):
     """Let one proxy start a worker with the written configuration; the old one ends with its last session."""
+
+    validates = True
 
     slot: int
 

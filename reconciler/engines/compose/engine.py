@@ -21,7 +21,6 @@ from reconciler.core.assess.former import with_former
 from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.compose.networks import FIXED, read_networks
 from reconciler.core.desired.stack import Role, Stack
-from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_published
 from reconciler.engines.compose import events, logs, throwaway
@@ -44,6 +43,7 @@ from reconciler.engines.errors import EngineError
 if TYPE_CHECKING:
     from docker import APIClient
 
+    from reconciler.core.plan.gateway_operations import DisconnectNetwork
     from reconciler.engines.compose.cli import ComposeCli
     from reconciler.engines.compose.instances import ComposeInstances
 

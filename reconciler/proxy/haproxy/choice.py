@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from reconciler.core.assess.observation import Container, ProxyObservation
 from reconciler.core.desired.stack import Site, Stack
@@ -12,8 +13,10 @@ from reconciler.proxy.base import NewServer, Proxy
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import Validate
 from reconciler.proxy.haproxy.front import FRONT
-from reconciler.proxy.haproxy.gateway.servers import GatewayServers
 from reconciler.proxy.haproxy.proxy import HAProxy
+
+if TYPE_CHECKING:
+    from reconciler.proxy.haproxy.gateway.servers import GatewayServers
 
 __all__ = ["HAProxies"]
 
@@ -28,7 +31,14 @@ class HAProxies:
     ) -> None:
         self._events = ServerEvents()
         self._own = HAProxy(validate, clock, self._events)
-        self._shared = GatewayServers(sites, clock, self._events)
+        self._sites, self._clock = sites, clock
+
+    @cached_property
+    def _shared(self) -> GatewayServers:
+        """The proxy of stacks with routes, which most commands have nothing to do with."""
+        from reconciler.proxy.haproxy.gateway.servers import GatewayServers
+
+        return GatewayServers(self._sites, self._clock, self._events)
 
     def closed(self, stack: Stack) -> str:
         """See Proxy.closed."""

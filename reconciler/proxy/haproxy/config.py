@@ -15,7 +15,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
-from reconciler.api.vaultgateway import MAX_CONNECTIONS
+from reconciler.api.traffic import MAX_CONNECTIONS
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
 from reconciler.core.desired.stack import ProxySettings
 from reconciler.proxy.haproxy.containers import (

@@ -78,7 +78,7 @@ def built(reader: Reader, record: Adoption | None, **compose: Any) -> Stack:
         Policy(look=look),
         FRONT,
         key=b"key",
-        projects=reader,
+        projects=lambda: reader,
         adoptions=lambda name: record if name == "notes" else None,
     )
     file = {"file": str(reader.directory / "compose.yaml"), "web": "app", "port": 80, "adopted": "shop"}

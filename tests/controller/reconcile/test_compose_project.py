@@ -58,7 +58,9 @@ def builder(tmp_path: Path, reader: Reader) -> Builder:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    return Builder(Registry([]), directory, Policy(look=look), FRONT, key=b"key", projects=reader, keeps=True)
+    return Builder(
+        Registry([]), directory, Policy(look=look), FRONT, key=b"key", projects=lambda: reader, keeps=True
+    )
 
 
 def service(compose: Mapping[str, Any] | None = None, **spec: Any) -> VaultService:

@@ -126,7 +126,7 @@ def stack_of(directory: Path, compose: ComposeFile) -> Stack:
     )
     spec = service.spec.model_copy(update={"compose": compose})
     policy = Policy(allow_privileged=frozenset({"sample"}))
-    builder = Builder(Registry([]), lambda name: Path("/state"), policy, FRONT, projects=PROJECTS)
+    builder = Builder(Registry([]), lambda name: Path("/state"), policy, FRONT, projects=lambda: PROJECTS)
     return builder.build(service.model_copy(update={"spec": spec}), directory)
 
 

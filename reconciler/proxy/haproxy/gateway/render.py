@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from reconciler.api.vaultgateway import MAX_CONNECTIONS, GatewaySpec
+from reconciler.api.traffic import MAX_CONNECTIONS
+from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.proxy.haproxy.config import (
     EVENTS_SOCKET,
     MAX_REWRITE,
