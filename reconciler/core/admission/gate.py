@@ -19,7 +19,7 @@ from reconciler.core.admission.names import squatted
 from reconciler.core.admission.paths import Verdict, judge, written_paths
 from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
 from reconciler.core.admission.rules import ADVICE, RULES
-from reconciler.core.compose.fragment import read_fragment
+from reconciler.core.compose.fragment import ask, read_fragment
 from vault_plugins.contract import VaultServicePlugin
 
 ANNOTATION: Final = "vault.internal/admission"
@@ -137,7 +137,7 @@ def inspect(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Fi
 
     `settings` are complete, with the plugin's defaults. Raises BuildError when there is no fragment to look at.
     """
-    fragment = read_fragment(plugin, settings)
+    fragment = read_fragment(ask(plugin, settings), settings)
     sections = {"services": fragment.services, **fragment.top_level}
     advice = (
         finding

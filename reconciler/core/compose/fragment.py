@@ -62,19 +62,41 @@ class Fragment:
     warnings: list[str] = field(default_factory=list)
 
 
-def read_fragment(
-    plugin: VaultServicePlugin, settings: Mapping[str, str], images: Mapping[str, str] | None = None
-) -> Fragment:
-    """Ask the plugin for its fragment and check it; `images` replace those of its services. Raises BuildError."""
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a plugin says of settings: a fragment in plain values, not checked yet, and which of its services are what."""
+
+    slug: str
+    document: Any = field(repr=False)
+    web: tuple[str, ...]
+    dependencies: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def ask(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> Offer:
+    """Ask the plugin for its fragment. Raises BuildError."""
     slug = plugin.metadata.slug
     with asking(plugin):
         # What it copies into its fragment is interpolated there once; a `$` of a value has to survive that.
         raw = plugin.build_compose({name: value.replace("$", "$$") for name, value in settings.items()})
         web = tuple(dict.fromkeys(map(str, plugin.get_containers())))
         dependencies = tuple(dict.fromkeys(map(str, plugin.dependencies)))
-        warnings = [escaped(str(text)) for text in plugin.operator_warnings(settings)]
-    fragment = _Reader(slug, images or {}).read(raw, web, dependencies, settings)
-    fragment.warnings.extend(warnings)
+        warnings = tuple(escaped(str(text)) for text in plugin.operator_warnings(settings))
+    if unwritable := [name for name, value in settings.items() if is_unwritable(value)]:
+        what = escaped(f"setting {unwritable[0]} holds a character that no environment can hold")
+        raise BuildError(f"plugin {slug!r}: {what}")
+    try:
+        return Offer(slug, plain(raw), web, dependencies, warnings)
+    except ShapeError as error:
+        raise BuildError(f"plugin {slug!r}: {error}") from error
+
+
+def read_fragment(
+    offer: Offer, settings: Mapping[str, str], images: Mapping[str, str] | None = None
+) -> Fragment:
+    """Check what a plugin offered; `images` replace those of its services. Raises BuildError."""
+    fragment = _Reader(offer.slug, images or {}).read(offer, settings)
+    fragment.warnings.extend(offer.warnings)
     return fragment
 
 
@@ -102,16 +124,11 @@ class _Reader:
         self._images = images
         self._warnings: list[str] = []
 
-    def read(
-        self, raw: object, web: tuple[str, ...], dependencies: tuple[str, ...], settings: Mapping[str, str]
-    ) -> Fragment:
-        if unwritable := [name for name, value in settings.items() if is_unwritable(value)]:
-            raise self._error(
-                escaped(f"setting {unwritable[0]} holds a character that no environment can hold")
-            )
+    def read(self, offer: Offer, settings: Mapping[str, str]) -> Fragment:
+        web, dependencies = offer.web, offer.dependencies
         try:
-            document = interpolate(self._mapping("the fragment", plain(raw)), settings)
-        except (ShapeError, InterpolationError) as error:
+            document = interpolate(self._mapping("the fragment", offer.document), settings)
+        except InterpolationError as error:
             raise self._error(str(error)) from error
         # Keys with `x-` are notes, and what YAML's anchors are kept in.
         document = {key: body for key, body in document.items() if not key.startswith("x-")}

@@ -16,6 +16,8 @@ MAX_DEPTH: Final = 32
 """Levels of nesting; Compose's own deepest field has eight."""
 MAX_VALUES: Final = 20_000
 """Values of a whole fragment; the largest that people write have a few hundred."""
+MAX_BITS: Final = 256
+"""Of a whole number; Compose reads 64, and Python writes none of more than 4300 digits."""
 MAX_PLACE: Final = 60
 """Characters of the path of a value that is too deep or too big; the whole path would fill a screen."""
 MAX_REPLICAS: Final = 1000
@@ -58,7 +60,7 @@ class _Copier:
                 return value
             case str():
                 return _text(value, place)
-            case int():
+            case int() if int.bit_length(value) <= MAX_BITS:
                 return int(value)
             case float() if isfinite(value):
                 return float(value)
@@ -69,13 +71,22 @@ class _Copier:
                 }
             case list() | tuple():
                 return [self.copy(item, f"{place}[{at}]", depth + 1) for at, item in enumerate(value)]
-        what = f"the number {value}" if isinstance(value, float) else f"of type {type(value).__name__}"
-        raise ShapeError(place, f" is {what}; use text, whole or decimal numbers, lists and mappings")
+        raise ShapeError(place, f" is {_kind(value)}; use text, whole or decimal numbers, lists and mappings")
 
     def _key(self, key: object, place: str) -> str:
         if not isinstance(key, str):
             raise ShapeError(place, f" has the key {key!r}; keys must be text")
         return _text(key, place)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, float):
+        return f"the number {value}"
+    return (
+        f"a number of more than {MAX_BITS} bits"
+        if isinstance(value, int)
+        else f"of type {type(value).__name__}"
+    )
 
 
 def is_unwritable(text: str) -> bool:

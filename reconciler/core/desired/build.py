@@ -1,7 +1,7 @@
 """From a VaultService and its plugin to the whole desired stack.
 
-The only place where settings are resolved and where the fragment meets the base stack. Pure: secrets from files, and
-digests of files that containers mount, come in as arguments.
+The only place where the fragment meets the base stack. Pure: secrets from files, and digests of files that containers
+mount, come in as arguments.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from datetime import datetime
 from typing import Any, Final
 
 from reconciler.api import VaultService
+from reconciler.api.strategy import StrategyType
 from reconciler.core.admission import Policy, admit, check_names, check_proxy_image, profile_of
-from reconciler.core.compose.fragment import BuildError, Fragment, asking, read_fragment
+from reconciler.core.compose.fragment import BuildError, Fragment, read_fragment
 from reconciler.core.desired.front import Front
+from reconciler.core.desired.proposal import Proposal, propose
 from reconciler.core.desired.secret_files import NO_SECRET_FILES, SecretFiles
 from reconciler.core.desired.stack import (
     Probe,
@@ -29,7 +31,7 @@ from reconciler.core.desired.strategy import OVERLAPS, type_of
 from reconciler.core.desired.workloads import FileDigest, FragmentReader, Part, stopped
 from reconciler.core.names import CONTROL_NET, VAULT_NET
 from reconciler.core.routes.routed import Routed
-from vault_plugins.contract import MAX_PORT, MAX_REPLICAS, Healthcheck, VaultServicePlugin
+from vault_plugins.contract import VaultServicePlugin
 
 PROJECT_PREFIX: Final = "vault-"
 POOL: Final = "web"
@@ -39,23 +41,6 @@ DEFAULT_POLICY: Final = Policy()
 def project_of(name: str) -> str:
     """The Compose project of a VaultService."""
     return PROJECT_PREFIX + name
-
-
-def resolve_settings(
-    service: VaultService, plugin: VaultServicePlugin, secrets: Mapping[str, str]
-) -> dict[str, str]:
-    """default_environment < envFrom (`secrets`) < env, overridden by dedicated fields of the spec."""
-    spec = service.spec
-    settings = {**plugin.default_environment, **secrets, **spec.env}
-    overrides = {
-        # What is stopped is built as it would run, so that it has the same workloads and revisions when it is started.
-        "VAULT_WEB_REPLICAS": spec.replicas or None,
-        "VAULT_WEB_PORT": spec.ports.container,
-        "VAULT_WEB_HEALTHCHECK_PATH": spec.healthcheck.path,
-        "VAULT_WEB_HEALTHCHECK_HOST": spec.healthcheck.host,
-    }
-    settings |= {name: str(value) for name, value in overrides.items() if value is not None}
-    return {"VAULT_SERVICE": plugin.metadata.slug, **settings}
 
 
 def build(
@@ -72,18 +57,45 @@ def build(
     routed: Routed | None = None,
     secret_files: SecretFiles = NO_SECRET_FILES,
 ) -> Stack:
+    """Ask the plugin, and build the stack that should run; `secrets` is what `spec.envFrom` came to. See build_proposed."""
+    return build_proposed(
+        service,
+        propose(service, plugin, secrets or {}),
+        site,
+        digest_file,
+        policy,
+        was_first,
+        key,
+        front=front,
+        routed=routed,
+        secret_files=secret_files,
+    )
+
+
+def build_proposed(
+    service: VaultService,
+    proposal: Proposal,
+    site: Site,
+    digest_file: FileDigest,
+    policy: Policy,
+    was_first: Callable[[str], bool],
+    key: bytes,
+    *,
+    front: Front,
+    routed: Routed | None,
+    secret_files: SecretFiles,
+) -> Stack:
     """The stack that should run; `front` adds what stands in front of its replicas, `routed` is what it gets of gateways,
     `secret_files` what `spec.secrets` came to.
 
-    `secrets` is what `spec.envFrom` came to; `digest_file` gives a digest of a file's content, or None for what is no
-    file; `policy` is what the operator allows, and `was_first` tells the services that were there before this one;
-    `key` keeps revisions from telling secrets. Raises BuildError and AdmissionError, which name the plugin.
+    `digest_file` gives a digest of a file's content, or None for what is no file; `policy` is what the operator allows, and
+    `was_first` tells the services that were there before this one; `key` keeps revisions from telling secrets. Raises
+    BuildError and AdmissionError, which name the plugin.
     """
-    spec = service.spec
+    spec, settings, slug = service.spec, proposal.settings, proposal.offer.slug
     profile = profile_of(service.name, service.metadata.annotations, policy)
     check_proxy_image(spec.proxy.image, policy)
-    settings = resolve_settings(service, plugin, secrets or {})
-    fragment = read_fragment(plugin, settings, spec.images)
+    fragment = read_fragment(proposal.offer, settings, spec.images)
     if spec.image_policy is not None and spec.image_policy.workload not in fragment.services:
         raise BuildError(
             f"spec.imagePolicy.workload: there is no workload {spec.image_policy.workload!r}, there are "
@@ -91,19 +103,27 @@ def build(
         )
     check_names(service.name, fragment.services, was_first)
     asked = {"services": fragment.services, **fragment.top_level}
-    fragment.warnings.extend(admit(plugin.metadata.slug, profile, asked, fragment.web, policy))
+    fragment.warnings.extend(admit(slug, profile, asked, fragment.web, policy))
 
-    health, port, replicas = _resolve(plugin, settings)
-    overlaps = OVERLAPS[type_of(spec.strategy, plugin)]
+    kind = type_of(spec.strategy, single_writer=proposal.single_writer)
     secret_files.check(fragment.services)
     reader = FragmentReader(
-        service, plugin, fragment, settings, port, replicas, overlaps, digest_file, key, secret_files
+        service,
+        proposal.defaults,
+        fragment,
+        settings,
+        proposal.port,
+        proposal.replicas,
+        OVERLAPS[kind],
+        digest_file,
+        key,
+        secret_files,
     )
     mounted = (secret_files.of(name, is_web=name in fragment.web) for name in fragment.services)
     own = front.parts(service, site, policy.bind, key)
     if taken := sorted({part.workload.name for part in own} & set(fragment.services)):
         raise BuildError(
-            f"plugin {plugin.metadata.slug!r}: service {taken[0]!r} belongs to the base stack; give it another name"
+            f"plugin {slug!r}: service {taken[0]!r} belongs to the base stack; give it another name"
         )
     hold_seconds = max(spec.proxy.hold_seconds, spec.idle.hold_seconds if spec.idle else 0.0)
     made = [reader.part(name) for name in fragment.services]
@@ -117,7 +137,7 @@ def build(
         workloads=tuple(part.workload for part in parts),
         proxy=ProxySettings(
             pool=POOL,
-            health=Probe(health.path, health.host, spec.healthcheck.interval),
+            health=Probe(proposal.health.path, proposal.health.host, spec.healthcheck.interval),
             hold_seconds=hold_seconds,
             drain_seconds=spec.strategy.drain_seconds,
             header_kib=spec.proxy.max_header_kib,
@@ -127,7 +147,7 @@ def build(
             is_stopped=spec.is_stopped,
         ),
         strategy=_strategy(
-            service, plugin, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)
+            service, kind, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)
         ),
         rotation=None if spec.is_stopped else _rotation(service),
         rotated_at=datetime.fromisoformat(spec.rotated_at) if spec.rotated_at else None,
@@ -152,35 +172,12 @@ def _document(project: str, parts: Sequence[Part], fragment: Fragment) -> dict[s
     }
 
 
-def _resolve(plugin: VaultServicePlugin, settings: Mapping[str, str]) -> tuple[Healthcheck, int, int]:
-    with asking(plugin):
-        health = plugin.resolve_healthcheck(settings)
-        port = plugin.resolve_port(settings)
-        replicas = plugin.resolve_replicas(settings)
-    # A plugin may override these; what comes back gets into a configuration and into arithmetic.
-    for method, value, is_right in (
-        ("resolve_healthcheck", health, isinstance(health, Healthcheck)),
-        ("resolve_port", port, type(port) is int and 1 <= port <= MAX_PORT),
-        ("resolve_replicas", replicas, type(replicas) is int and 0 <= replicas <= MAX_REPLICAS),
-    ):
-        if not is_right:
-            raise BuildError(
-                f"plugin {plugin.metadata.slug!r}: {method}() returns {_shown(value)}, which cannot be used"
-            )
-    return health, port, replicas
-
-
-def _shown(value: object) -> str:
-    """A number as it is; anything else by its type, since its text may be a secret or a million characters long."""
-    return repr(value) if type(value) is int and abs(value) < 10**9 else f"a {type(value).__name__}"
-
-
-def _strategy(service: VaultService, plugin: VaultServicePlugin, desired: int) -> Strategy:
+def _strategy(service: VaultService, kind: StrategyType, desired: int) -> Strategy:
     spec = service.spec.strategy
     surge = spec.rolling_update.max_surge.ceil_of(desired)
     unavailable = spec.rolling_update.max_unavailable.floor_of(desired)
     return Strategy(
-        kind=type_of(spec, plugin),
+        kind=kind,
         surge=surge,
         unavailable=unavailable if surge or unavailable else 1,
         min_ready=spec.min_ready_seconds,

@@ -10,12 +10,11 @@ from typing import Final
 
 from reconciler.api.strategy import Strategy as StrategySpec
 from reconciler.api.strategy import StrategyType
-from vault_plugins.contract import VaultServicePlugin
 
 OVERLAPS: Final[Mapping[StrategyType, bool]] = {"RollingUpdate": True, "Recreate": False}
 """Whether a replica is started while the one that it replaces still runs."""
 
 
-def type_of(spec: StrategySpec, plugin: VaultServicePlugin) -> StrategyType:
+def type_of(spec: StrategySpec, *, single_writer: bool) -> StrategyType:
     """The strategy of a service: that of its spec, or the one that suits the data of its plugin."""
-    return spec.type or ("Recreate" if plugin.single_writer else "RollingUpdate")
+    return spec.type or ("Recreate" if single_writer else "RollingUpdate")

@@ -24,7 +24,6 @@ from reconciler.core.desired.revision import digest, revision_of, revisions_of
 from reconciler.core.desired.secret_files import NO_SECRET_FILES, SecretFiles, mounted_at
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE, Role, Workload
 from reconciler.core.names import VAULT_NET
-from vault_plugins.contract import VaultServicePlugin
 
 MAX_STOP_GRACE: Final = 86400.0
 OVERRIDE_PREFIX: Final = "VAULT_"
@@ -47,12 +46,13 @@ class Part:
 class FragmentReader:
     """Makes parts from the services of one fragment.
 
-    `port` and `replicas` are what the plugin and the settings come to; a service that says otherwise is believed.
+    `defaults` are the settings that the plugin has itself. `port` and `replicas` are what it and the settings come to; a
+    service that says otherwise is believed.
     `overlaps`: web replicas are started while those that they replace still run.
     """
 
     service: VaultService
-    plugin: VaultServicePlugin
+    defaults: frozenset[str]
     fragment: Fragment
     settings: Mapping[str, str]
     port: int
@@ -126,7 +126,7 @@ class FragmentReader:
 
         The plugin's defaults reach all its services; what the user wrote reaches those that answer web requests.
         """
-        wanted = set(self.plugin.default_environment)
+        wanted = set(self.defaults)
         if is_web:
             wanted |= {name for name in self.settings if not name.startswith(OVERRIDE_PREFIX)}
         inherited = {name: self.settings[name] for name in sorted(wanted)}

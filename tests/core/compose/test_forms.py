@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.api import VaultService
-from reconciler.core.compose.fragment import BuildError, read_fragment
+from reconciler.core.compose.fragment import BuildError, ask
 from reconciler.core.compose.mounts import read_mounts
 from reconciler.core.compose.ports import read_ports
 from reconciler.core.desired.build import build
@@ -236,7 +236,7 @@ def test_what_no_environment_can_hold_is_refused_with_its_place(environment: Any
 def test_a_setting_that_no_environment_can_hold_is_named_and_not_repeated(environment: Any) -> None:
     content = {"services": {"web": {"image": "web:1", "environment": environment}}}
     with pytest.raises(BuildError, match="setting SETTING holds a character that no environment") as error:
-        read_fragment(Plain(content), {"SETTING": "hunter22\0"})
+        ask(Plain(content), {"SETTING": "hunter22\0"})
     assert "hunter22" not in str(error.value)
 
 

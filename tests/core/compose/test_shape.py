@@ -47,6 +47,7 @@ def unfolding() -> list[Any]:
         ({"a": Path("/x")}, "^a is of type PosixPath"),
         ({"a": b"x"}, "^a is of type bytes"),
         ({"a": float("nan")}, "^a is the number nan"),
+        ({"a": 2**256}, "^a is a number of more than 256 bits"),
         ({"a": {1: "x"}}, "^a has the key 1; keys must be text"),
         ({"a": "x\0y"}, "^a holds a character that no file can hold"),
         ({"a": {"x\ud800": 1}}, "^a holds a character that no file can hold"),

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from reconciler.api import PermanentError, VaultService
 from reconciler.core import labels
 from reconciler.core.compose.fragment import BuildError
-from reconciler.core.desired.build import build, project_of, resolve_settings
+from reconciler.core.desired.build import build, project_of
+from reconciler.core.desired.proposal import resolve_settings
 from reconciler.core.desired.stack import Role, RotationMode, Site, Stack
 from reconciler.proxy.haproxy.containers import gateway_of, haproxy_of
 from reconciler.proxy.haproxy.front import FRONT
