@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from reconciler.api import VaultService
 from reconciler.api.compose_file import COMPOSE
 from reconciler.api.errors import PermanentError
 from reconciler.controller.reconcile.adopted import check_record, listening_on
+from reconciler.controller.reconcile.built import BuiltStacks
 from reconciler.controller.reconcile.compose_project import (
     Projects,
     Snapshots,
@@ -28,10 +29,12 @@ from reconciler.core.admission import Policy, check_secret_file
 from reconciler.core.adoption.record import Adoption
 from reconciler.core.compose.project import NOTHING_KEPT, ProjectError
 from reconciler.core.compose.project_plugin import ProjectPlugin
-from reconciler.core.desired.build import build
+from reconciler.core.desired.build import build_proposed
 from reconciler.core.desired.front import Front
+from reconciler.core.desired.proposal import propose
 from reconciler.core.desired.secret_files import SecretFile, SecretFiles
 from reconciler.core.desired.stack import Site, Stack
+from reconciler.core.desired.workloads import FileDigest
 from reconciler.core.redaction import redact, redacted
 from reconciler.core.routes.routed import Routed
 from reconciler.sealed import SettingsFiles
@@ -67,7 +70,7 @@ class Builder:
     `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
     its settings files, `secret_root` where its secrets are as files, `projects` gives what reads Compose files. `keeps`:
     what they come to is kept, so that a rollout of it can be undone. `adoptions` are the records of what was adopted or
-    released.
+    released, and `built` the stacks that were built last.
     """
 
     registry: Registry
@@ -83,6 +86,7 @@ class Builder:
     projects: Callable[[], Projects] | None = None
     keeps: bool = False
     adoptions: Callable[[str], Adoption | None] = lambda name: None
+    built: BuiltStacks = field(default_factory=BuiltStacks)
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
@@ -145,20 +149,36 @@ class Builder:
     def _build(
         self, service: VaultService, plugin: VaultServicePlugin, given: _Given, policy: Policy
     ) -> Stack:
-        files = MountedFiles()
+        files, name = MountedFiles(), service.name
         try:
-            stack = build(
-                service,
-                plugin,
-                self.site(service.name),
-                given.settings,
-                files.digest,
-                policy,
-                lambda other: self.precedes(other, service.name),
-                self.key,
-                front=self.front,
-                routed=self.routed(service),
-                secret_files=given.files,
+            site, routed = self.site(name), self.routed(service)
+            proposal = propose(service, plugin, given.settings)
+
+            def built(digest: FileDigest, was_first: Callable[[str], bool], **host: Any) -> Stack:
+                return build_proposed(
+                    service,
+                    proposal,
+                    site,
+                    digest,
+                    replace(policy, **host),
+                    was_first,
+                    self.key,
+                    front=self.front,
+                    routed=routed,
+                    secret_files=given.files,
+                )
+
+            stack = self.built.stack(
+                name,
+                (service, proposal.digest, site, policy, self.key, self.front, routed, given.files),
+                {
+                    "digest": files.digest,
+                    "was_first": lambda other: self.precedes(other, name),
+                    "look": policy.look,
+                    "routes": policy.routes,
+                    "engine_directories": policy.engine_directories,
+                },
+                built,
             )
         except PermanentError as error:
             redact(error, given.hidden)
