@@ -1,7 +1,8 @@
 """An observation: the state that the engine and the proxies reported at one moment.
 
 These values hold facts only; health.py and pool.py assess them. Times are aware UTC datetimes, durations are seconds.
-Classes that exist once per container have no slots, since creating a frozen class with slots takes twice as long.
+Classes that exist once per container have no slots, since creating a frozen class with slots takes twice as long; those
+that each pass creates for each server are tuples, which takes a third.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
 from reconciler.core.desired.stack import Role
@@ -108,8 +109,7 @@ DEFAULT_WEIGHT: Final = 1
 MAX_WEIGHT: Final = 256
 
 
-@dataclass(frozen=True)
-class Server:
+class Server(NamedTuple):
     """One server of the pool as one worker of a proxy sees it; `since` is how many seconds its status has lasted.
 
     `check`: what the last check came to, in the proxy's words, such as "L7STS 401". `weight`: its share of new requests

@@ -7,8 +7,8 @@ the old workers that still end their connections after a reload, says so. Sessio
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 from reconciler.core.assess.observation import (
     DEFAULT_WEIGHT,
@@ -21,8 +21,7 @@ from reconciler.core.assess.observation import (
 from reconciler.core.desired.stack import Workload
 
 
-@dataclass(frozen=True)
-class Member:
+class Member(NamedTuple):
     """A server of the pool over all proxies.
 
     `addresses`: where the processes that take new connections reach it. `enabled`: drained nowhere. `up`: enabled and its

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import itemgetter
 from typing import Final
@@ -131,8 +131,7 @@ def as_worker(process: Process, successor: float) -> ProxyWorker:
     if process.serving:
         return ProxyWorker(process.info.pid, current=True, servers=process.servers)
     left = (
-        replace(
-            server,
+        server._replace(
             admin=Admin.DRAIN,
             up=False,
             since=server.since if server.admin is Admin.DRAIN else min(server.since, successor),

@@ -64,7 +64,7 @@ class GatewayProxy(MemoryProxy):
         return 0 if force else self.sessions
 
     def observe(self, stack: Stack, containers: Sequence[Container]) -> ProxyObservation:
-        servers = (replace(each, sessions=self.sessions) for each in self.servers.values())
+        servers = (each._replace(sessions=self.sessions) for each in self.servers.values())
         instance = ProxyInstance("edge", True, "s", (ProxyWorker(1, True, tuple(servers)),), slot=SLOT)
         written = "s" if self.named is not None else None
         return ProxyObservation("s", written, self.named or {}, (instance,), awaited=self.awaited)
@@ -81,7 +81,7 @@ class GatewayProxy(MemoryProxy):
 
     def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
         for name in servers:
-            self.servers[name] = replace(self.servers[name], admin=Admin.DRAIN)
+            self.servers[name] = self.servers[name]._replace(admin=Admin.DRAIN)
 
     def delete_servers(
         self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool

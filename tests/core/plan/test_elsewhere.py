@@ -132,7 +132,7 @@ class Shared:
                 assert slots == (SLOT,)
                 self.servers[name] = Server(name, address, Admin.READY, up=True, sessions=0, since=0.0)
             case DrainServer(server=name):
-                self.servers[name] = replace(self.servers[name], admin=Admin.DRAIN)
+                self.servers[name] = self.servers[name]._replace(admin=Admin.DRAIN)
             case DeleteServer(server=name):
                 del self.servers[name]
             case CreateReplicas():

@@ -66,8 +66,7 @@ def _merged(way: Way, views: Views, ports: Ports, successor: float) -> Iterator[
 def _in_plan(worker: ProxyWorker, port: int, ports: Ports) -> ProxyWorker:
     """The worker with the addresses that the plan knows. What a check found at a port of its own says so."""
     servers = (
-        replace(
-            each,
+        each._replace(
             address=in_plan(each.name, each.address, port, ports),
             check=f"{each.check} at port {port}" if each.check and port else each.check,
         )

@@ -60,8 +60,7 @@ def _leave_it(views: Views, others: Views) -> bool:
 def _one(views: Views, others: Views) -> Server:
     weights = {view.weight for view in views}
     leaving = [] if views[0].admin is Admin.READY else others
-    return replace(
-        views[0],
+    return views[0]._replace(
         up=all(view.up for view in views),
         sessions=sum(view.sessions for view in (*views, *others)),
         since=min(view.since for view in (*views, *leaving)),
@@ -75,4 +74,4 @@ def _apart(views: Views) -> Iterable[Server]:
     yield from views
     if all(view.admin is Admin.READY for view in views):
         # Stands for the pools that do not have it.
-        yield replace(views[0], admin=Admin.DRAIN, up=False, sessions=0)
+        yield views[0]._replace(admin=Admin.DRAIN, up=False, sessions=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,8 +14,8 @@ from reconciler.proxy.haproxy.gateway.merged import MIXED_WEIGHT, merged
 
 ADDRESS = "10.0.0.1:8000"
 UP = Server("a", ADDRESS, Admin.READY, up=True, sessions=1, since=60.0)
-DOWN = replace(UP, up=False, check="L7STS 500")
-DRAINED = replace(UP, admin=Admin.DRAIN, up=False, sessions=0, since=20.0)
+DOWN = UP._replace(up=False, check="L7STS 500")
+DRAINED = UP._replace(admin=Admin.DRAIN, up=False, sessions=0, since=20.0)
 
 
 def worker(*servers: Server, current: bool = True) -> ProxyWorker:
@@ -30,7 +29,7 @@ def member(needed: Sequence[Server | None], former: Sequence[Server | None] = ()
 
 
 def test_a_server_that_is_up_in_all_pools_is_one_with_the_sessions_of_all() -> None:
-    seen = member([UP, replace(UP, sessions=2, since=5.0)])
+    seen = member([UP, UP._replace(sessions=2, since=5.0)])
     assert seen is not None
     assert (seen.enabled, seen.up, seen.draining) == (True, True, False)
     assert (seen.sessions, seen.since, seen.addresses) == (3, 5.0, {ADDRESS})
@@ -42,7 +41,7 @@ def test_a_server_that_is_down_in_one_pool_is_down() -> None:
     assert (seen.enabled, seen.up, seen.check) == (True, False, "L7STS 500")
 
 
-@pytest.mark.parametrize("needed", [[replace(UP, check="L7OK 200"), DOWN], [DOWN, replace(UP, check="L4OK")]])
+@pytest.mark.parametrize("needed", [[UP._replace(check="L7OK 200"), DOWN], [DOWN, UP._replace(check="L4OK")]])
 def test_what_keeps_a_server_out_is_told_and_not_what_another_pool_found(needed: list[Server | None]) -> None:
     seen = member(needed)
     assert seen is not None
@@ -59,27 +58,27 @@ def test_one_that_is_in_some_pools_only_is_neither_in_service_nor_out(needed: li
 
 
 def test_one_that_is_drained_where_it_is_there_is_drained() -> None:
-    seen = member([DRAINED, None, replace(DRAINED, sessions=2, since=3.0)])
+    seen = member([DRAINED, None, DRAINED._replace(sessions=2, since=3.0)])
     assert seen is not None
     assert (seen.enabled, seen.draining, seen.sessions, seen.since) == (False, True, 2, 3.0)
 
 
 def test_other_addresses_in_two_pools_are_both_seen() -> None:
-    seen = member([UP, replace(UP, address="10.0.0.9:8000")])
+    seen = member([UP, UP._replace(address="10.0.0.9:8000")])
     assert seen is not None
     assert seen.addresses == {ADDRESS, "10.0.0.9:8000"}
     assert not seen.enabled
 
 
 def test_other_weights_in_two_pools_are_none_that_is_wanted() -> None:
-    seen = member([UP, replace(UP, weight=9)])
+    seen = member([UP, UP._replace(weight=9)])
     assert seen is not None
     assert seen.weights == {MIXED_WEIGHT}
     assert (seen.up, seen.is_weighted) == (True, True)
 
 
 def test_a_former_pool_adds_its_sessions_to_a_server_that_serves() -> None:
-    seen = member([UP], [replace(UP, sessions=4)])
+    seen = member([UP], [UP._replace(sessions=4)])
     assert seen is not None
     assert (seen.up, seen.sessions) == (True, 5)
 
@@ -89,19 +88,19 @@ def test_a_former_pool_keeps_a_server_that_leaves() -> None:
         taking = member([needed], [UP])
         assert taking is not None
         assert not taking.draining
-        leaving = member([needed], [replace(DRAINED, sessions=1)])
+        leaving = member([needed], [DRAINED._replace(sessions=1)])
         assert leaving is not None
         assert (leaving.draining, leaving.sessions) == (True, 1)
 
 
 def test_without_a_needed_pool_the_former_ones_are_seen() -> None:
-    seen = member([], [replace(DRAINED, sessions=1)])
+    seen = member([], [DRAINED._replace(sessions=1)])
     assert seen is not None
     assert (seen.enabled, seen.draining, seen.sessions) == (False, True, 1)
 
 
 def test_a_worker_that_leaves_has_the_sessions_of_all_its_pools() -> None:
-    left = [replace(DRAINED, sessions=1, since=9.0), replace(DRAINED, sessions=2, since=4.0)]
+    left = [DRAINED._replace(sessions=1, since=9.0), DRAINED._replace(sessions=2, since=4.0)]
     made = merged([worker(each, current=False) for each in left], [])
     assert not made.current
     (server,) = made.servers
