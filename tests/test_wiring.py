@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -513,3 +515,24 @@ def test_objects_of_a_former_release_are_copied_before_the_first_pass(make: Make
     application.world()
     assert objects.kept("files") == objects.get("files")
     assert objects.kept("wiki") is None
+
+
+def test_new_certificates_wake_their_gateway(make: Make) -> None:
+    application = make()
+    controller = application.controller()
+    application.keepers._changed("edge")
+    assert {queue.name: queue.depth for queue in controller.queues()} == {
+        "vaultservice": 0,
+        "vaultgateway": 1,
+    }
+
+
+def test_what_only_gateways_need_is_imported_for_the_first_one(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from reconciler.wiring import Options, wire; "
+        f"wire(Options(Path({str(tmp_path)!r}) / 'state')).controller(); "
+        "print([name for name in sys.modules if name.startswith(('reconciler.certificates', "
+        "'reconciler.proxy.haproxy.gateway', 'reconciler.api.vaultgateway'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -63,10 +63,6 @@ class Keepers:
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Keeper, threading.Thread]] = {}
 
-    def tell(self, changed: Callable[[str], None]) -> None:
-        """Call this with the name of a gateway from now on."""
-        self._changed = changed
-
     def of(self, name: str) -> Keeper:
         """The keeper of a gateway; its thread is started with the first call."""
         with self._lock:

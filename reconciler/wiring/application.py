@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from reconciler.api.kinds import KINDS, VAULT_GATEWAY, VAULT_SERVICE, Ref
+from reconciler.api.kinds import KINDS, VAULT_GATEWAY, Ref
 from reconciler.api.reasons import Reason
+from reconciler.wiring.gateways import gateways
 from reconciler.wiring.parts import Options, Parts, utc_now
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ class Application(Parts):
             plugins=lambda: (self.registry.stamps(), self.projects.stamps()),
             others=[make(self, world) for make in RECONCILERS.values()],
         )
-        self.keepers.tell(lambda name: controller.wake(Ref(VAULT_GATEWAY, name)))
+        self.wake = controller.wake
         return controller
 
     def follow(
@@ -363,34 +364,7 @@ class Application(Parts):
         return self.controller(on_progress=on_progress).converge(refs, timeout)
 
 
-def _gateways(application: Application, world: World) -> Reconciler:
-    """The reconciler of VaultGateways, over the same engine and objects as that of services."""
-    from functools import partial
-
-    from reconciler.controller.loop.workers import Reconciler
-    from reconciler.controller.reconcile.gateway import GatewayWorld, reconcile
-    from reconciler.controller.report.journal import Journal
-
-    records = world.records.of(VAULT_GATEWAY)
-    gateway_world = GatewayWorld(
-        objects=world.objects,
-        router=application.router,
-        engine=world.engine,
-        gateways=application.gateways,
-        journal=Journal(records, application.recorder, VAULT_GATEWAY),
-        bind=application.options.bind,
-        key=application.builder.key,
-        now=world.now,
-        clock=world.clock,
-        keepers=application.keepers,
-        board=application.gateway_board,
-    )
-    mine = world.objects.of(VAULT_GATEWAY)
-    run = partial(reconcile, world=gateway_world)
-    return Reconciler(VAULT_GATEWAY, mine, records, run, follows=(VAULT_SERVICE,))
-
-
-RECONCILERS: Final[Mapping[str, Callable[[Application, World], Reconciler]]] = {VAULT_GATEWAY.name: _gateways}
+RECONCILERS: Final[Mapping[str, Callable[[Application, World], Reconciler]]] = {VAULT_GATEWAY.name: gateways}
 """What makes the reconciler of each kind besides VaultService, by the kind's name."""
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from metrics.recorder import Recorder
+    from reconciler.api.kinds import Ref
     from reconciler.certificates.keepers import Keepers
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.reconcile.routing import Router
@@ -85,6 +86,8 @@ class Parts:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self.wake: Callable[[Ref], None] = lambda ref: None
+        """Queues a pass over an object, once there is a controller."""
 
     @cached_property
     def secrets(self) -> Secrets:
@@ -188,14 +191,17 @@ class Parts:
     @cached_property
     def keepers(self) -> Keepers:
         """The certificates of gateways, with a thread for each."""
-        from reconciler.api.kinds import VAULT_GATEWAY
+        from reconciler.api.kinds import VAULT_GATEWAY, Ref
         from reconciler.certificates.keepers import Keepers
+
+        def changed(name: str) -> None:
+            self.wake(Ref(VAULT_GATEWAY, name))
 
         def failed(name: str, error: Exception) -> None:
             _log.error("certificates of gateway %s: %s", name, error, exc_info=error)
 
-        gateways = self.objects.of(VAULT_GATEWAY)
-        return Keepers(gateways.directory, self.options.dns_programs, os.environ, failed=failed)
+        directory = self.objects.of(VAULT_GATEWAY).directory
+        return Keepers(directory, self.options.dns_programs, os.environ, changed, failed)
 
     @cached_property
     def recorder(self) -> Recorder:
