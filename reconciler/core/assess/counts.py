@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.core.assess.health import Replica
-from reconciler.core.assess.instance import Instance, Phase
+from reconciler.core.assess.instance import WELL, Instance, Phase
 from reconciler.core.desired.stack import Workload
 
 
@@ -51,7 +51,7 @@ def count_replicas(desired: int, replicas: Sequence[Replica]) -> Counts:
 def count_instances(workload: Workload, instances: Sequence[Instance]) -> Counts:
     """Counts of what no pool serves: it is ready when it runs. A completed job is not wanted again."""
     updated = sum(instance.current for instance in instances)
-    ready = sum(instance.phase in (Phase.READY, Phase.COMPLETE) for instance in instances)
+    ready = sum(instance.phase in WELL for instance in instances)
     return Counts(
         desired=0 if workload.done else workload.replicas,
         current=len(instances),

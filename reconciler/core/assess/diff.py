@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.counts import Counts
-from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.instance import FAILED
 from reconciler.core.desired.stack import Role, Workload
 
 
@@ -70,7 +70,7 @@ def _of_web(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
     if counts.asked:
         yield Difference(Kind.OUTDATED, workload.name, f"{_containers(counts.asked)} to be rotated")
     for replica in (r for r in assessment.replicas if r.workload is workload):
-        if replica.phase in (Phase.UNHEALTHY, Phase.DEAD):
+        if replica.phase in FAILED:
             yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
         elif replica.current and not replica.serving and not enough:
             yield Difference(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.instance import Found, Instance, Phase, detached, find_phase
+from reconciler.core.assess.instance import USEFUL, Found, Instance, Phase, detached, find_phase
 from reconciler.core.assess.namespaces import lost_namespace
 from reconciler.core.assess.observation import Container, Health, Observation
 from reconciler.core.assess.pool import Member
@@ -48,7 +48,7 @@ class Replica(Instance):
     @property
     def useful(self) -> bool:
         """Whether it serves or still may, so that nothing has to be created in its place."""
-        return self.phase in (Phase.CREATED, Phase.WARMING, Phase.READY)
+        return self.phase in USEFUL
 
     @property
     def live(self) -> bool:

@@ -13,7 +13,7 @@ from heapq import nsmallest
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import Replica
-from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.instance import ENDING, Phase
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.rotation import due_in
 from reconciler.core.plan.strategies import Decision
@@ -55,7 +55,7 @@ def _candidates(
     found: dict[Replica, Cause] = {}
     turns, kept_on = decision.gates.turns, decision.gates.kept_on
     for replica in replicas:
-        if replica.phase not in (Phase.DEAD, Phase.STOPPING) and (cause := _cause(stack, replica, kept_on)):
+        if replica.phase not in ENDING and (cause := _cause(stack, replica, kept_on)):
             found[replica] = cause
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]

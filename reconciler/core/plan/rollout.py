@@ -19,7 +19,7 @@ from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.health import Replica
 from reconciler.core.assess.history import History
-from reconciler.core.assess.instance import Phase
+from reconciler.core.assess.instance import ENDING, Phase
 from reconciler.core.assess.moved import kept_image
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
 from reconciler.core.plan.leaving import leaving
@@ -71,7 +71,7 @@ def plan_web(
         for r, cause in retiring.items()
         if not (r.taking_traffic and r.workload.name in assessment.lacking)
     }
-    kept = [r for r in assessment.replicas if r.live and r.phase is not Phase.STOPPING and r not in retiring]
+    kept = [r for r in assessment.replicas if r.phase not in ENDING and r not in retiring]
     steps: list[Operation | Wait] = [*forget_servers(assessment), *bury(dead, assessment.stack)]
     if hold:
         steps += empty(assessment, kept)
