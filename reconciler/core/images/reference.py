@@ -63,7 +63,8 @@ def read_reference(image: str) -> Reference | None:
     # The engine's own rule for what is a host.
     has_registry = bool(slash) and ("." in first or ":" in first or first == "localhost")
     found = _NAME.fullmatch(image if has_registry else f"{DOCKER_HUB}/{image}")
-    if found is None:
+    # A host that is none is not the beginning of a repository either.
+    if found is None or found["registry"] is None:
         return None
     registry = found["registry"].lower()
     repository = found["repository"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -64,6 +64,7 @@ def test_another_tag_keeps_the_name() -> None:
 
 
 @given(st.text(alphabet="abAB01.:/@-_[]", max_size=40))
+@example("0._0/0")
 def test_any_text_is_read_or_refused_and_written_as_it_was(text: str) -> None:
     found = read_reference(text)
     assert found is None or str(found) == text
