@@ -65,7 +65,8 @@ def stamp_files(directory: Path) -> Stamps | None:
     """What changes when one of these files does; None when one has changed so lately that it could change once more
     within the same tick of the kernel's clock.
     """
-    stamps = tuple(_stamp(directory / name) for name in (CONFIG_FILE, *asset_names()))
+    # Each pass asks, and making the paths takes longer than asking.
+    stamps = tuple(_stamp(f"{directory}/{name}") for name in (CONFIG_FILE, *asset_names()))
     newest = max((changed for _, changed, _, _ in filter(None, stamps)), default=0)
     return stamps if abs(time.time_ns() - newest) > SETTLED_NS else None
 
@@ -114,7 +115,7 @@ def handed_over(site: Site, slot: int, states: str) -> Iterator[None]:
             remove(here, name)
 
 
-def _stamp(path: Path) -> Stamp:
+def _stamp(path: str) -> Stamp:
     try:
         found = os.lstat(path)
     except OSError:
