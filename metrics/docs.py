@@ -36,7 +36,7 @@ the alert rules. The controller lists the HAProxy containers (`/discovery/proxie
 new service needs no edit. If Prometheus cannot reach the controller, `vaultctl prometheus targets -o FILE` writes
 a file for it. Each HAProxy serves its metrics on the address of its service's gateway container, on an
 unpublished port of its own: Prometheus has to run on the engine's machine, or in the networks of the services.
-Those of a VaultGateway with `network: host` serve them on an address of the loopback, such as 127.1.0.80.
+Those on the network of the host serve them on an address of the loopback, such as 127.1.0.80.
 The configuration drops HAProxy's per-server metrics, because a server is a container: each rollout would leave
 stale series. It also drops those of a gateway's pools, most of which are spare; each route has series of its own.
 

@@ -28,6 +28,7 @@ from reconciler.api import (
     VaultService,
 )
 from reconciler.api.secret_file import SecretFile
+from reconciler.api.traffic import Proxy
 from reconciler.controller.loop.lease import lease
 from reconciler.core.admission import AdmissionError
 from reconciler.engines.compose.cli import compose_file
@@ -327,6 +328,19 @@ def test_the_directories_of_the_engine_are_for_no_container(
 def test_files_are_shared_with_the_user_that_haproxy_runs_as(make: Make) -> None:
     site = make().builder.site("files")
     assert site.uid == (HAPROXY_USER if os.geteuid() == 0 else os.geteuid())
+
+
+def test_root_opens_the_sockets_of_a_haproxy_that_opens_a_port_of_the_host(make: Make) -> None:
+    on_host, published = (
+        make().build(
+            _service().model_copy(update={"spec": _service().spec.model_copy(update={"proxy": proxy})})
+        )
+        for proxy in (Proxy(network="host"), Proxy())
+    )
+    assert (on_host.site.starter, published.site.starter) == (0, None)
+    # What one user has left there, the other one could not replace.
+    assert on_host.site.run != published.site.run
+    assert on_host.site.uid == published.site.uid
 
 
 def test_a_name_that_leaves_the_state_directory_is_refused(make: Make) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -113,6 +113,13 @@ class Proxy(ApiModel):
         default=1, ge=1, le=2, description="1, or 2 for a pair that survives a crash of one."
     )
     image: ImageReference = Field(default="haproxy:3.0", description="HAProxy image; 3.0 or newer.")
+    network: Literal["host", "published"] = Field(
+        default="published",
+        description=(
+            "published: the engine publishes ports.http of a container. host: HAProxy opens it on the network of the host, "
+            "so a restart of the engine interrupts nothing; it needs Linux and an engine that runs as root."
+        ),
+    )
     hold_seconds: Seconds = Field(
         default=30.0,
         description="Seconds that a request waits while no replica serves, before it is answered 503.",

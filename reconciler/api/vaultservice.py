@@ -260,6 +260,16 @@ class Spec(ApiModel):
         return self
 
     @model_validator(mode="after")
+    def _on_whose_network(self) -> Self:
+        if self.is_routed and self.proxy.network == "host":
+            raise PydanticCustomError(
+                "cross_field",
+                "must be left out: requests come through a VaultGateway, which has spec.network of its own",
+                {"field": "proxy.network"},
+            )
+        return self
+
+    @model_validator(mode="after")
     def _who_wakes_it(self) -> Self:
         if self.idle is not None and not self.is_routed:
             raise PydanticCustomError(
@@ -287,6 +297,11 @@ class Spec(ApiModel):
     def is_routed(self) -> bool:
         """Whether requests come from VaultGateways; otherwise it has a front door of its own."""
         return bool(self.route or self.routes or self.tcp)
+
+    @property
+    def opens_port(self) -> bool:
+        """Whether its HAProxy opens its port on the network of the host."""
+        return not self.is_routed and self.proxy.network == "host"
 
     @property
     def all_routes(self) -> tuple[Route, ...]:

@@ -48,6 +48,7 @@ OTHER: dict[str, Any] = {
     "secrets": [{"name": "token", "file": "other.key"}],
     "proxy.replicas": 2,
     "proxy.image": "haproxy:3.2",
+    "proxy.network": "host",
     "proxy.holdSeconds": 3,
     "proxy.maxHeaderKiB": 64,
     "proxy.dropHeaders": ["Remote-User"],

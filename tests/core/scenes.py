@@ -77,6 +77,8 @@ def read_scene(text: str) -> Scene:
     stacks |= {f"job{n}": build_stack(replace(wish, job=n).service()) for n in ("1", "2")}
     stacks["other-port"] = build_stack(replace(wish, port=8081 if wish.port == 8080 else 8080).service())
     stacks["other-proxy"] = build_stack(replace(wish, proxy_image="haproxy:3.1").service())
+    stacks["published"] = build_stack(replace(wish, network="published").service())
+    stacks["on-host"] = build_stack(replace(wish, network="host").service())
     usual = ("edge-1 slot=1",) if wish.routed else ("haproxy-1 slot=1 joined=gateway-1",)
     lines = [
         *told.get("gateways", [] if wish.routed else ["gateway-1"]),

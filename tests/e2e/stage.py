@@ -349,7 +349,8 @@ class Stage:
     def servers(self, slot: int = 1) -> dict[str, str]:
         """The servers of the pool by name, and what HAProxy itself calls the state of each."""
         directory = self.state / ("gateways" if self.gateway else "services") / (self.gateway or self.name)
-        path = directory / "run" / f"admin-{slot}.sock"
+        on_host = self.spec.get("proxy", {}).get("network") == "host"
+        path = directory / ("run-host" if on_host else "run") / f"admin-{slot}.sock"
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(10)
             connection.connect(str(path))

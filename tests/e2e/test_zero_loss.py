@@ -1,6 +1,7 @@
 """The promise, case by case: whatever changes, no request is lost and none that must not be is run twice.
 
 What concerns replicas is tried with a port and with a route: behind a HAProxy of the service's own, and behind a gateway.
+What concerns that HAProxy is tried on the network of the host as well.
 Each case runs under load from clients that never retry, at more than 200 requests a second through one published
 port. What they were answered is then compared with what the replicas wrote down.
 """
@@ -11,7 +12,7 @@ import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -47,7 +48,8 @@ class Change:
     """A change of the spec, how one sees that it came true, and what the spec says besides from the beginning.
 
     `replaces` says whether all replicas are to be others afterwards; otherwise those that stay are to be the same.
-    `of_front`: it concerns a HAProxy of the service's own, which one with a route does not have.
+    `ways` are those in which requests come to it: through a HAProxy of its own, which opens the port of the host itself, or
+    through a gateway.
     """
 
     name: str
@@ -55,7 +57,7 @@ class Change:
     seen: Callable[[Stage], bool]
     before: dict[str, Any] = field(default_factory=dict)
     replaces: bool = False
-    of_front: bool = False
+    ways: tuple[str, ...] = ("port", "route")
 
 
 def _budget(surge: int, unavailable: int) -> dict[str, Any]:
@@ -74,6 +76,8 @@ NEW_PROXY: Final = {"proxy": {"image": SECOND_PROXY_IMAGE}}
 PAIR: Final = {"proxy": {"replicas": 2}}
 TWO: Final = {"replicas": 2}
 
+OF_FRONT: Final = ("port", "host")
+
 CHANGES: Final = (
     Change(
         "image",
@@ -81,7 +85,7 @@ CHANGES: Final = (
         runs_version,
         replaces=True,
     ),
-    Change("environment", NEW_VERSION, runs_version, replaces=True),
+    Change("environment", NEW_VERSION, runs_version, replaces=True, ways=("port", "host", "route")),
     Change("one by one", NEW_VERSION, runs_version, _budget(1, 0) | TWO, replaces=True),
     Change("without surge", NEW_VERSION, runs_version, _budget(0, 1) | TWO, replaces=True),
     Change("scale up", {"replicas": 5}, lambda stage: stage.servers_up() == 5),
@@ -89,45 +93,50 @@ CHANGES: Final = (
     Change("restart", {"restartedAt": "2026-01-01T00:00:00Z"}, _all_serve, replaces=True),
     Change("port of the application", {"ports": {"container": 9000}}, _all_serve, replaces=True),
     Change("health path", {"healthcheck": {"path": "/"}}, _all_serve),
-    Change("HAProxy image", NEW_PROXY, _runs_second_proxy, of_front=True),
-    Change("HAProxy image of a pair", NEW_PROXY, _runs_second_proxy, PAIR, of_front=True),
-    Change("a second HAProxy", PAIR, lambda stage: len(stage.proxies()) == 2, of_front=True),
+    Change("HAProxy image", NEW_PROXY, _runs_second_proxy, ways=OF_FRONT),
+    Change("HAProxy image of a pair", NEW_PROXY, _runs_second_proxy, PAIR, ways=OF_FRONT),
+    Change("a second HAProxy", PAIR, lambda stage: len(stage.proxies()) == 2, ways=OF_FRONT),
     Change(
         "one HAProxy less",
         {"proxy": {"replicas": 1}},
         lambda stage: len(stage.proxies()) == 1,
         PAIR,
-        of_front=True,
+        ways=OF_FRONT,
     ),
 )
-WAYS: Final = {False: "port", True: "route"}
 
 
-@pytest.fixture(params=WAYS, ids=WAYS.get)
-def routed(request: pytest.FixtureRequest) -> bool:
-    """Whether the service has a route, instead of a port."""
-    return bool(request.param)
+@pytest.fixture(params=["port", "route"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How requests come to it."""
+    return str(request.param)
+
+
+def stage_of(way: str, **spec: Any) -> AbstractContextManager[Stage]:
+    """A harsh stage that requests come to in this way."""
+    if way == "host":
+        spec["proxy"] = {"network": "host", **spec.get("proxy", {})}
+    return harsh_stage(routed=way == "route", **spec)
 
 
 @pytest.fixture
-def harsh(routed: bool) -> Iterator[Stage]:
+def harsh(way: str) -> Iterator[Stage]:
     """Three replicas that need a careful hand, behind a HAProxy of their own or behind a gateway."""
-    with harsh_stage(routed=routed) as stage, stage.controller():
+    with stage_of(way) as stage, stage.controller():
         stage.converged()
         yield stage
 
 
 @pytest.mark.parametrize(
-    ("change", "routed"),
+    ("change", "way"),
     [
-        pytest.param(change, routed, id=f"{change.name.replace(' ', '-')}-{way}")
+        pytest.param(change, way, id=f"{change.name.replace(' ', '-')}-{way}")
         for change in CHANGES
-        for routed, way in WAYS.items()
-        if not (routed and change.of_front)
+        for way in change.ways
     ],
 )
-def test_a_change_of_the_spec(change: Change, routed: bool, second_proxy_image: None) -> None:
-    with harsh_stage(routed=routed, **change.before) as stage, stage.controller():
+def test_a_change_of_the_spec(change: Change, way: str, second_proxy_image: None) -> None:
+    with stage_of(way, **change.before) as stage, stage.controller():
         stage.converged()
         before = set(stage.replicas())
         with under_load(stage):
@@ -222,9 +231,9 @@ def test_rotation_with_one_active(harsh: Stage) -> None:
 # Single writers: stopped before they are started, and requests wait
 
 
-def test_recreate_of_a_single_replica_holds_requests(routed: bool) -> None:
+def test_recreate_of_a_single_replica_holds_requests(way: str) -> None:
     recreate = {"replicas": 1, "strategy": {"type": "Recreate"}, **LONG_HOLD}
-    with harsh_stage(routed=routed, **recreate) as stage, stage.controller():
+    with stage_of(way, **recreate) as stage, stage.controller():
         stage.converged()
         with under_load(stage) as load:
             stage.write(**NEW_VERSION)
@@ -236,8 +245,8 @@ def test_recreate_of_a_single_replica_holds_requests(routed: bool) -> None:
 # The way in
 
 
-@pytest.mark.parametrize("routed", [False], ids=["port"])
-def test_a_published_port_that_moves_is_open_before_the_old_one_closes(harsh: Stage) -> None:
+@pytest.mark.parametrize("way", OF_FRONT)
+def test_a_port_that_moves_is_open_before_the_old_one_closes(harsh: Stage) -> None:
     former = harsh.port
     harsh.port = free_port()
     shut: list[float] = []
@@ -309,9 +318,10 @@ def _kill_a_replica(stage: Stage) -> tuple[str, float]:
     return hostname, killed
 
 
-def test_one_haproxy_of_a_pair_that_is_killed() -> None:
+@pytest.mark.parametrize("way", OF_FRONT)
+def test_one_haproxy_of_a_pair_that_is_killed(way: str) -> None:
     """Only what is in flight through it is lost."""
-    with harsh_stage(proxy={"replicas": 2}) as stage, stage.controller():
+    with stage_of(way, proxy={"replicas": 2}) as stage, stage.controller():
         stage.converged()
         victim = stage.proxies()[0]
         with Load(stage.port) as load:

@@ -44,7 +44,13 @@ from reconciler.core.desired.stack import (
     Workload,
 )
 from reconciler.proxy.base import NewServer
-from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, INNER_PORT, RUN_MOUNT, SLOT_VARIABLE
+from reconciler.proxy.haproxy.containers import (
+    CONFIG_MOUNT,
+    INNER_PORT,
+    RUN_MOUNT,
+    SLOT_VARIABLE,
+    haproxy_definition,
+)
 from reconciler.proxy.haproxy.proxy import HAProxy
 
 IMAGE = "haproxy:3.0"
@@ -151,7 +157,7 @@ class World:
         command += ["-x", f"{RUN_MOUNT}/admin-{handover}.sock"] if handover else []
         name = f"{self.gateway}-{slot}"
         id = docker(
-            "run", "--detach", f"--name={name}", f"--network=container:{self.gateway}", f"--user={HAPROXY_USER}",
+            "run", "--detach", f"--name={name}", *self._place(),
             f"--env={SLOT_VARIABLE}={slot}", f"--volume={site.config}:{CONFIG_MOUNT}:ro",
             f"--volume={site.run}:{RUN_MOUNT}", IMAGE, *command,
         )  # fmt: skip
@@ -160,6 +166,18 @@ class World:
             created=datetime.now(UTC), slot=slot,
         )  # fmt: skip
         until(lambda: self.worker(slot) is not None)
+
+    def _place(self) -> list[str]:
+        """The options of `docker run` for its network and its user."""
+        if self.stack.proxy.opens is None:
+            return [f"--network=container:{self.gateway}", f"--user={HAPROXY_USER}"]
+        made = haproxy_definition(IMAGE, self.stack.site, 0.0, {}, on_host=True)
+        return [
+            f"--network={made['network_mode']}",
+            f"--user={made['user']}",
+            *(f"--cap-drop={each}" for each in made["cap_drop"]),
+            *(f"--cap-add={each}" for each in made["cap_add"]),
+        ]
 
     def stop(self) -> None:
         """Remove every HAProxy, at once."""

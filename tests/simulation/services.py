@@ -134,6 +134,7 @@ class Wish:
     path: str = "/"
     proxies: int = 1
     proxy_image: str = "haproxy:3.0"
+    network: str = "published"
     rotation: Mapping[str, Any] | None = field(default=None, hash=False)
     recreate: bool = False
     suspend: bool = False
@@ -175,6 +176,8 @@ class Wish:
         elif self.routed:
             del spec["ports"]
             spec["route"] = {"hostnames": ["files.test"], "gateway": GATEWAY}
+        else:
+            spec["proxy"]["network"] = self.network
         if self.rotation:
             spec["rotation"] = self.rotation
         if self.restarted:

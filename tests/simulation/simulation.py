@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from math import inf
@@ -55,6 +55,8 @@ from tests.simulation.services import (
 from tests.simulation.stores import ORIGIN, MemoryObjects, MemoryRecords
 from tests.simulation.story import Story, Violation
 
+ON_HOST: Final = 8
+"""In one of so many histories HAProxy opens the port of the host itself."""
 BEGINNING: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RESYNC: Final = 60.0
 PATIENCE: Final = 400
@@ -143,6 +145,9 @@ class Simulation:
         self.records = MemoryRecords()
         self.judge = Judge(self.engine, Doors(self.proxy), self.random)
         self.wish = first_wish(self.random)
+        # Not by chance: the histories of all other seeds stay as they were.
+        if seed % ON_HOST == ON_HOST - 1:
+            self.wish = replace(self.wish, network="host")
         self._stack: Stack | None = None
         self._spec: object = None
         self._due = 0.0

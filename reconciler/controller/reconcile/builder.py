@@ -151,7 +151,7 @@ class Builder:
     ) -> Stack:
         files, name = MountedFiles(), service.name
         try:
-            site, routed = self.site(name), self.routed(service)
+            site, routed = self.site(name, opens_port=service.spec.opens_port), self.routed(service)
             proposal = propose(service, plugin, given.settings)
 
             def built(digest: FileDigest, was_first: Callable[[str], bool], **host: Any) -> Stack:
@@ -198,12 +198,13 @@ class Builder:
             files.append(SecretFile(each.name, content, frozenset(each.workloads)))
         return SecretFiles(str(self.secret_root(service.name)), tuple(files))
 
-    def site(self, name: str) -> Site:
-        """Where the files of a service are, and whose those of its proxies are."""
+    def site(self, name: str, *, opens_port: bool = False) -> Site:
+        """Where the files of a service are, and whose those of its proxies are. Where these open a port of the host, root
+        opens it, and the sockets.
+        """
         directory = self.directory(name)
-        if os.geteuid() == 0:
-            return Site(directory, self.front.user, self.front.user)
-        return Site(directory, os.geteuid(), os.getegid())
+        uid, gid = (self.front.user,) * 2 if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+        return Site(directory, uid, gid, 0, "run-host") if opens_port else Site(directory, uid, gid)
 
 
 def _quotable(content: bytes) -> str:

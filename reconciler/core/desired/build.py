@@ -145,6 +145,7 @@ def build_proposed(
             patience=front.patience(hold_seconds),
             redispatch=front.redispatch,
             is_stopped=spec.is_stopped,
+            opens=(policy.bind, spec.ports.http) if spec.opens_port else None,
         ),
         strategy=_strategy(
             service, kind, sum(p.workload.replicas for p in parts if p.workload.role is Role.WEB)

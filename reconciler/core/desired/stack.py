@@ -82,7 +82,8 @@ class ProxySettings:
     `is_stopped`: requests are answered 503 at once, and none is held. `header_kib` is the room for the headers of one
     request; `drop_headers` are names, or beginnings with a `*`, of those that do not reach a replica. `patience`: for how
     long the pool may be empty before the proxy gives up the first request that it holds; `redispatch`: for how long a
-    server that no longer answers may keep requests before they go elsewhere.
+    server that no longer answers may keep requests before they go elsewhere. `opens`: the address (empty for all) and the
+    port of the host that the proxy opens itself; None where another container holds it.
     """
 
     pool: str
@@ -94,6 +95,7 @@ class ProxySettings:
     patience: float = 0.0
     redispatch: float = 0.0
     is_stopped: bool = False
+    opens: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +136,14 @@ class Site:
     """Where the files of one object are on the host, and which user the proxy runs as to share them.
 
     `starter` is the user that opens its sockets, where that is not the one that it runs as: root, to open low ports.
+    `sockets` names the directory of them. Another starter needs another one: no user can replace what a former one left.
     """
 
     directory: Path
     uid: int
     gid: int
     starter: int | None = None
+    sockets: str = "run"
 
     @property
     def config(self) -> Path:
@@ -149,7 +153,7 @@ class Site:
     @property
     def run(self) -> Path:
         """The directory of the sockets `admin-<slot>.sock` and `master-<slot>.sock`."""
-        return self.directory / "run"
+        return self.directory / self.sockets
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +171,15 @@ class Former:
 class Stack:
     """What should run for one object, of a `kind`.
 
-    `document` is the Compose file as data, labels included; `published` the host port of the gateway, if the stack has one:
-    its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the host ports of a
-    VaultGateway. Web replicas that were created before `rotated_at` are replaced on request, and so are those with the
-    IDs `evicted`. `is_stopped`: nothing of the plugin's is to run, and no workload of it has replicas. `idle`: after how
-    many seconds without a request its web replicas stop, None for never; `is_asleep`: they are to be stopped now, and so
-    have none. `sealed` are the values that come from encrypted files, and must be in no other file; `secret_files` are
-    directories of the host, with the files that containers have below /run/secrets. `content` names what its Compose file
-    came to, empty for another plugin. `former` are containers of another project that do the work of its dependencies, or
-    did.
+    `document` is the Compose file as data, labels included; `published` the host port of its front door, if the stack
+    has one: its proxies may belong to another stack, and then `routed` says what it gets of them. `listens` are the
+    host ports of a VaultGateway. Web replicas that were created before `rotated_at` are replaced on request, and so are
+    those with the IDs `evicted`. `is_stopped`: nothing of the plugin's is to run, and no workload of it has replicas.
+    `idle`: after how many seconds without a request its web replicas stop, None for never; `is_asleep`: they are to be
+    stopped now, and so have none. `sealed` are the values that come from encrypted files, and must be in no other file;
+    `secret_files` are directories of the host, with the files that containers have below /run/secrets. `content` names
+    what its Compose file came to, empty for another plugin. `former` are containers of another project that do the work
+    of its dependencies, or did.
     """
 
     name: str

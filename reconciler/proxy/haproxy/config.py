@@ -23,15 +23,20 @@ from reconciler.proxy.haproxy.containers import (
     EXPORTER_PREFIX,
     HARD_STOP_MARGIN,
     INNER_PORT,
+    LEAVE_ROOT,
     RUN_MOUNT,
     SLOT_VARIABLE,
+    host_address,
+    host_exporter,
 )
 from reconciler.proxy.haproxy.headers import FOLDED, OURS, REQUEST_ID, expression
+from reconciler.proxy.haproxy.successor import successor
 from reconciler.proxy.haproxy.template import filled
 from reconciler.proxy.haproxy.times import CLASSES, rules
 from reconciler.proxy.haproxy.values import (
     ERROR_LIMIT,
     address_text,
+    bind_address,
     check_host,
     check_options,
     check_path,
@@ -59,6 +64,7 @@ CONFIG_FILE: Final = "haproxy.cfg"
 EVENTS_SOCKET: Final = "events.sock"
 """The socket to which HAProxy logs servers that went UP or DOWN; beside its configuration, where it cannot create files."""
 
+_SUCCESSOR: Final = "public"
 SUCCESSOR_PORT: Final = 8079
 """TCP port on the namespace's loopback where a leaving worker passes requests to the current one."""
 
@@ -173,10 +179,8 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
         "and_dropped": f"\n    http-request del-header '{dropped}' -m reg" if dropped else "",
         "retries": RETRIES,
         "retry_after": RETRY_AFTER,
-        "inner_port": INNER_PORT,
-        "successor_port": SUCCESSOR_PORT,
-        "exporter_port": f"{EXPORTER_PREFIX}${{{SLOT_VARIABLE}}}",
         "socket": f"{RUN_MOUNT}/admin-${{{SLOT_VARIABLE}}}.sock",
+        **_place(settings),
         "events": f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
         "state_file": f"{CONFIG_MOUNT}/{state_file(f'${{{SLOT_VARIABLE}}}')}",
     }
@@ -187,6 +191,28 @@ def _text(settings: ProxySettings, servers: tuple[tuple[str, str], ...], digest:
     return filled(_HERE / "haproxy.cfg.template", {**values, **timeouts}) + "".join(
         f"    server {name} {where}\n" for name, where in servers
     )
+
+
+def _place(settings: ProxySettings) -> dict[str, str]:
+    """What depends on whose network it is: that of a namespace of its own, or that of the host."""
+    slot = f"${{{SLOT_VARIABLE}}}"
+    if settings.opens is None:
+        loopback = f"127.0.0.1:{SUCCESSOR_PORT}"
+        return {
+            "process": "",
+            "public": f":{INNER_PORT}",
+            "from_leaving": loopback,
+            "exporter": f":{EXPORTER_PREFIX}{slot}",
+            "successors": f"    server next {loopback} send-proxy-v2",
+        }
+    address, port = settings.opens
+    return {
+        "process": f"{LEAVE_ROOT}\n",
+        "public": host_address(bind_address(address), port),
+        "from_leaving": f'"unix@{RUN_MOUNT}/next-{_SUCCESSOR}-{slot}.sock" mode 660',
+        "exporter": f"{host_exporter(port)}:{EXPORTER_PREFIX}{slot}",
+        "successors": successor(_SUCCESSOR, "http", {"run": RUN_MOUNT}),
+    }
 
 
 def _when_empty(settings: ProxySettings) -> str:

@@ -16,13 +16,17 @@ from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.desired.workloads import Part
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.front import FrontStep, ProxyCapabilities
-from reconciler.proxy.haproxy.containers import exporter_port, gateway_of, haproxy_of, parts
+from reconciler.proxy.haproxy.containers import (
+    HAPROXY_USER,
+    exporter_port,
+    haproxy_of,
+    holder_of,
+    host_exporter,
+    parts,
+)
 from reconciler.proxy.haproxy.steps import plan_front, plan_pool
 
 __all__ = ["FRONT", "HAPROXY_USER", "HAProxyFront"]
-
-HAPROXY_USER: Final = 99
-"""Uid and gid of the official image."""
 
 REDISPATCH: Final = 4.0
 """Seconds. Some requests still connect to an address that does not answer; they are redispatched after the connect timeout,
@@ -58,16 +62,18 @@ class HAProxyFront:
         return plan_front(assessment, servers, weights, can_hand_over=self.capabilities.handover)
 
     def exporters(self, stack: Stack, observed: Observation) -> tuple[tuple[int, str], ...]:
-        """See FrontDoor.exporters; they are in the namespace of their gateway."""
+        """See FrontDoor.exporters; they are in the namespace of their gateway, or on loopback."""
         if stack.routed is not None:
             return ()
-        gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(gateway_of(stack).name)}
+        holder = holder_of(stack)
+        own = host_exporter(stack.published) if holder is None else ""
+        gateways = {c.id: c.addresses.get(VAULT_NET) for c in observed.of(holder.name)} if holder else {}
         return tuple(
             (container.slot, f"{address}:{exporter_port(container.slot)}")
             for container in observed.of(haproxy_of(stack).name)
             if container.state is State.RUNNING
             and container.slot is not None
-            and (address := gateways.get(container.joined or ""))
+            and (address := own or gateways.get(container.joined or ""))
         )
 
 

@@ -98,8 +98,8 @@ def plan_containers(
         gateway_operations, blocked = _gateway(holder, assessment, gateways, home, proxies, field)
     else:
         gateway_operations, blocked = [], _taken(stack, observed, field)
-    # Without a namespace there is no HAProxy to read it.
-    is_read = home is not None or proxies.exist
+    # Without a namespace there is no HAProxy to read it. On the host the next one is about to.
+    is_read = holder is None or home is not None or proxies.exist
     operations = [*gateway_operations, *(configuration if is_read else ()), *proxies.operations(blocked)]
     port_looks = [Wait(PORT_LOOK)] if blocked else []
     return FrontStep(Step.of([*operations, *proxies.waits(), *port_looks]), blocked)

@@ -6,7 +6,7 @@ Everything that comes from a spec, a plugin or an engine passes one of these, so
 from __future__ import annotations
 
 import re
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import AddressValueError, IPv4Address, ip_address
 from math import isfinite
 from typing import Final
 
@@ -16,6 +16,7 @@ from reconciler.core.desired.stack import Probe
 __all__ = [
     "ERROR_LIMIT",
     "address_text",
+    "bind_address",
     "check_host",
     "check_options",
     "check_path",
@@ -109,6 +110,14 @@ def address_text(value: str) -> str:
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
         raise ValueError(f"server address: {value!r} has no port from 1 to 65535")
     return f"{address}:{int(port)}"
+
+
+def bind_address(value: str) -> str:
+    """An address of the host, in its normal form; empty for all."""
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        raise ValueError(f"address: {value!r} is no IP address") from None
 
 
 def header_bytes(kib: int) -> int:

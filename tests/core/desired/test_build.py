@@ -182,6 +182,24 @@ def test_counts_are_no_part_of_a_revision() -> None:
     assert len({haproxy_of(built(one(), ports={"http": port})).revision for port in (80, 81)}) == 1
 
 
+def test_a_service_on_the_network_of_the_host_has_no_gateway() -> None:
+    host = {"network": "host"}
+    published, on_host = (built(one(), ports={"http": 80}, proxy=proxy) for proxy in ({}, host))
+
+    assert [w.role for w in on_host.workloads] == [Role.PROXY, Role.WEB]
+    assert haproxy_of(on_host).needs == ()
+    haproxy = on_host.document["services"]["haproxy"]
+    assert (haproxy["network_mode"], haproxy["user"]) == ("host", "0:99")
+    assert haproxy["cap_add"] == ["KILL", "NET_BIND_SERVICE", "SETGID", "SETUID"]
+    assert on_host.proxy.opens == ("", 80)
+    assert on_host.host_ports == published.host_ports == (80,)
+    # No web replica and no dependency is replaced by the change.
+    assert on_host.revision == published.revision
+    # Another port is opened by a reload.
+    moved = built(one(), ports={"http": 81}, proxy=host)
+    assert haproxy_of(moved).revision == haproxy_of(on_host).revision
+
+
 def test_a_restart_is_another_revision_of_who_answers_requests() -> None:
     fragment = {"services": {"web": {"image": "web:1"}, "database": {"image": "database:1"}}}
     before, after = built(fragment), built(fragment, restartedAt="2026-05-01T12:00:00Z")

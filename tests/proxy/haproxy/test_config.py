@@ -108,6 +108,7 @@ def test_workers_are_told_their_structure() -> None:
         replace(SETTINGS, health=replace(SETTINGS.health, interval=3.0)),
         replace(SETTINGS, header_kib=33),
         replace(SETTINGS, drop_headers=("remote-user",)),
+        replace(SETTINGS, opens=("", 8080)),
     ],
 )
 def test_every_setting_is_part_of_the_structure(other: ProxySettings) -> None:
@@ -267,3 +268,26 @@ def test_a_stopped_service_holds_nothing() -> None:
     assert "lua.hold " not in text
     assert "lf-file pages/stopped.html" in text
     assert structure(replace(SETTINGS, is_stopped=True)) != structure(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("address", "bind"), [("", ":80"), ("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")]
+)
+def test_on_the_host_it_opens_the_port_itself_and_leaves_root(address: str, bind: str) -> None:
+    text = config(replace(SETTINGS, opens=(address, 80)))
+
+    assert f"    bind {bind}\n" in text
+    assert "    uid 99\n    gid 99\n" in text
+    # No port that another front door of the host could have as well, and none that any process could connect to.
+    assert '    bind "127.1.0.80:184${VAULT_PROXY_SLOT}"\n' in text
+    assert '    bind "unix@/run/haproxy/next-public-${VAULT_PROXY_SLOT}.sock" mode 660 accept-proxy\n' in text
+    assert '    server slot2 "unix@/run/haproxy/next-public-2.sock" send-proxy-v2\n' in text
+    assert "127.0.0.1:8079" not in text
+    assert (written := read_back({CONFIG_FILE: text})) is not None
+    assert set(written.servers) == {"a", "b"}
+
+
+@pytest.mark.parametrize("value", [each for each in HOSTILE if each])
+def test_refuses_an_address_that_is_none(value: str) -> None:
+    with pytest.raises(ValueError, match="address"):
+        config(replace(SETTINGS, opens=(value, 80)))

@@ -22,6 +22,7 @@ from reconciler.proxy.haproxy.containers import (
     HARD_STOP_MARGIN,
     RUN_MOUNT,
     SLOT_VARIABLE,
+    haproxy_definition,
 )
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, POOL_DIRECTORY
 
@@ -32,9 +33,6 @@ POOL: Final = "routes"
 
 START_SECONDS: Final = 60.0
 """Time in which a container has to be ready before it counts as unhealthy."""
-
-_HOST_CAPABILITIES: Final = ("KILL", "NET_BIND_SERVICE", "SETGID", "SETUID")
-"""To open a low port, to leave root, and to end workers that have left it: without KILL no old worker ever ends."""
 
 
 def project_of(name: str) -> str:
@@ -85,9 +83,11 @@ def gateway_parts(
     that of revisions.
     """
     spec, owner = gateway.spec, str(gateway.ref)
-    haproxy = _haproxy(spec, site) | {"deploy": {"replicas": spec.replicas}}
+    on_host, overlay = spec.network == "host", slot_overlay(FIRST_SLOT, None)
+    haproxy = haproxy_definition(spec.image, site, spec.drain_seconds, overlay, on_host=on_host)
+    haproxy |= {"deploy": {"replicas": spec.replicas}}
     proxy = labelled(owner, _workload(HAPROXY, Role.PROXY, spec, haproxy, haproxy, key), haproxy)
-    if spec.network == "host":
+    if on_host:
         return (proxy,)
     held = _holder(spec, bind, networks)
     # A gateway is disruptive to replace, and does nothing but hold ports: only those are its revision. It is connected to
@@ -149,26 +149,3 @@ def _published(listener: Listener, bind: str) -> Iterator[str]:
     yield f"{where}{listener.port}:{listener.port}"
     if listener.http3:
         yield f"{where}{listener.port}:{listener.port}/udp"
-
-
-def _haproxy(spec: GatewaySpec, site: Site) -> dict[str, Any]:
-    on_host = spec.network == "host"
-    place: dict[str, Any] = (
-        {"network_mode": "host", "user": f"0:{site.gid}", "cap_add": list(_HOST_CAPABILITIES)}
-        if on_host
-        else {"network_mode": f"service:{GATEWAY}", "user": f"{site.uid}:{site.gid}"}
-    )
-    return {
-        "image": spec.image,
-        **place,
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "restart": "unless-stopped",
-        "stop_signal": "SIGUSR1",
-        "stop_grace_period": f"{round(spec.drain_seconds + HARD_STOP_MARGIN)}s",
-        "volumes": [
-            {"type": "bind", "source": str(site.config), "target": CONFIG_MOUNT, "read_only": True},
-            {"type": "bind", "source": str(site.run), "target": RUN_MOUNT},
-        ],
-        **slot_overlay(FIRST_SLOT, None),
-    }

@@ -28,10 +28,11 @@ from reconciler.proxy.haproxy.containers import (
     CONFIG_MOUNT,
     EXPORTER_PREFIX,
     HARD_STOP_MARGIN,
+    LEAVE_ROOT,
     RUN_MOUNT,
     SLOT_VARIABLE,
+    host_exporter,
 )
-from reconciler.proxy.haproxy.front import HAPROXY_USER
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.pool_file import head
 from reconciler.proxy.haproxy.gateway.sections import clients_section, http_section, tcp_section
@@ -174,9 +175,7 @@ def _process(spec: GatewaySpec) -> Iterator[str]:
     """What HAProxy may do as a process."""
     speaks_http3 = any(listener.http3 for listener in spec.listeners)
     if spec.network == "host":
-        # Root opens the ports of a host and is left then.
-        yield f"    uid {HAPROXY_USER}"
-        yield f"    gid {HAPROXY_USER}"
+        yield LEAVE_ROOT
         if speaks_http3:
             # A socket for each connection of QUIC, so that a worker that leaves keeps its own; on a low port.
             yield "    setcap cap_net_bind_service"
@@ -186,11 +185,8 @@ def _process(spec: GatewaySpec) -> Iterator[str]:
 
 
 def exporter_address(spec: GatewaySpec) -> str:
-    """Where HAProxy serves its own metrics: on the host an address of loopback that no other gateway has, since none has
-    the same first port.
-    """
-    port = spec.listeners[0].port
-    return f"127.1.{port >> 8}.{port & 255}" if spec.network == "host" else ""
+    """Where HAProxy serves its own metrics; empty for all addresses of its namespace."""
+    return host_exporter(spec.listeners[0].port) if spec.network == "host" else ""
 
 
 def _filled(values: Mapping[str, object]) -> str:

@@ -9,18 +9,13 @@ from typing import Final
 from reconciler.api.protection import WINDOW_SECONDS
 from reconciler.api.vaultgateway import GatewaySpec, Listener
 from reconciler.core.routes.match import WILDCARD_LABELS
-from reconciler.proxy.haproxy.containers import CONFIG_MOUNT
+from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, host_address
 from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, CHALLENGE_LIST, DEFAULT_CERTIFICATE
+from reconciler.proxy.haproxy.successor import SLOTS, TRIES, successor
 from reconciler.proxy.haproxy.template import filled, repeated
 
 __all__ = ["SLOTS", "clients_section", "http_section", "tcp_section"]
 
-SLOTS: Final = 8
-"""Slots whose sockets a leaving worker tries: a pair, and those that are still leaving."""
-TRIES: Final = 200
-"""How often a request looks for a socket that has a listener, of which there may be one in all slots. Requests at the same
-time take turns, so that each meets a random socket: (7/8)^200 of them, 1 in 10^11, would find none.
-"""
 TRUSTED_HOPS: Final = 3
 """Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
 HTTPS_PORT: Final = 443
@@ -74,20 +69,7 @@ _ALT_SVC: Final = """\
     http-after-response set-header Alt-Svc "h3=\\":@port\\"; ma=@seconds" if { ssl_fc } { dst_port @port }"""
 _SUCCESSOR: Final = """
 backend next-@name from @mode
-    balance roundrobin
-    # A socket without a listener fails at once, and the next one is tried.
-    option redispatch 1
-    retries @retries
-@more
-@servers"""
-_SUCCESSOR_HTTP: Final = """\
-    # A connection that was kept may be to a worker that leaves as well by now.
-    http-reuse never
-    # See the pools: nor is one used again by its own client.
-    option http-server-close
-    retry-on conn-failure empty-response
-    http-request disable-l7-retry unless METH_GET"""
-_SUCCESSOR_SERVER: Final = '    server slot@n "unix@@@run/next-@name-@n.sock" send-proxy-v2'
+@lines"""
 _TLS_SERVER: Final = '    server slot@n "unix@@@run/tls-@name-@n.sock" send-proxy-v2 weight 1'
 # With whole paths: commands name files as the configuration does.
 _CERTIFICATES: Final = (
@@ -253,8 +235,7 @@ def _tls_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obj
 def _bind(listener: Listener, spec: GatewaySpec) -> str:
     # In a namespace of its own HAProxy has none of the host's addresses; the engine publishes the port on it.
     address = listener.address or "" if spec.network == "host" else ""
-    where = f"[{address}]" if ":" in address else address
-    return f"{where}:{listener.port}"
+    return host_address(address, listener.port)
 
 
 def _expected(listeners: Sequence[Listener], values: Mapping[str, object]) -> str:
@@ -263,7 +244,4 @@ def _expected(listeners: Sequence[Listener], values: Mapping[str, object]) -> st
 
 
 def _successor(name: str, mode: str, values: Mapping[str, object]) -> str:
-    servers = repeated(_SUCCESSOR_SERVER, [{**values, "name": name, "n": n} for n in range(1, SLOTS + 1)])
-    more = _SUCCESSOR_HTTP if mode == "http" else ""
-    own = {"name": name, "mode": mode, "retries": TRIES, "more": more, "servers": servers}
-    return repeated(_SUCCESSOR, [own])
+    return repeated(_SUCCESSOR, [{"name": name, "mode": mode, "lines": successor(name, mode, values)}])

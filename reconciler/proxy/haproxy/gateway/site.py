@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.desired.stack import Site
-from reconciler.proxy.haproxy.front import HAPROXY_USER
+from reconciler.proxy.haproxy.containers import HAPROXY_USER
 
 __all__ = ["site_of"]
 
