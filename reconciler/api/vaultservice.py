@@ -47,7 +47,7 @@ from reconciler.api.routing import check_claims, files_of, with_files
 from reconciler.api.secret_file import SecretFile
 from reconciler.api.status import Status
 from reconciler.api.strategy import Rotation, Strategy
-from reconciler.api.tcp import TcpRoute
+from reconciler.api.tcp import TcpRoute, UdpPort
 from reconciler.api.traffic import HealthCheck, Ports, Proxy
 
 __all__ = [
@@ -144,6 +144,14 @@ class Spec(ApiModel):
         default=(),
         max_length=MAX_ROUTES,
         description="Connections to TCP ports of a VaultGateway that belong to this service.",
+    )
+    udp: Annotated[tuple[UdpPort, ...], Strict(False), REVISIONED] = Field(
+        default=(),
+        max_length=MAX_ROUTES,
+        description=(
+            "UDP ports that the engine publishes, past HAProxy: datagrams are lost while the replica is replaced. It takes "
+            "one replica and strategy type Recreate."
+        ),
     )
     healthcheck: Annotated[HealthCheck, REVISIONED] = Field(
         default=HealthCheck.model_construct(), description="How HAProxy checks a replica."
@@ -244,6 +252,13 @@ class Spec(ApiModel):
     def _claims_each_once(self) -> Self:
         check_claims(self.route, self.routes, self.tcp)
         return self
+
+    @field_validator("udp")
+    @classmethod
+    def _each_port_once(cls, ports: tuple[UdpPort, ...]) -> tuple[UdpPort, ...]:
+        if len({each.port for each in ports}) < len(ports):
+            raise ValueError("must publish each port only once")
+        return ports
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

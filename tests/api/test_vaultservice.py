@@ -197,6 +197,7 @@ def test_a_service_cannot_wait_for_itself() -> None:
             "must claim a/x/ only once",
         ),
         ({"tcp": [{"port": 1, "target": 2}, {"port": 1, "target": 3}]}, "must claim port 1 only once"),
+        ({"udp": [{"port": 53, "target": 2}, {"port": 53, "target": 3}]}, "must publish each port only once"),
     ],
 )
 def test_a_service_does_not_contradict_itself(claims: dict[str, Any], message: str) -> None:

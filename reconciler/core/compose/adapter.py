@@ -165,7 +165,7 @@ class _Adapter:
         if name == web and one.protocol == "tcp":
             return f"{what} is not published; spec.tcp gives it a port of a VaultGateway"
         if name == web:
-            return f"{what} is not published: HAProxy serves TCP only"
+            return f"{what} is not published: HAProxy serves TCP only; spec.udp publishes it for a single replica"
         return (
             f"{what} is not published on the host; services of the project reach it as {name}:{one.target}. Admission "
             "profile privileged publishes it, which the operator allows with --allow-privileged"

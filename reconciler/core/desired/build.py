@@ -118,6 +118,7 @@ def build_proposed(
         digest_file,
         key,
         secret_files,
+        policy.bind,
     )
     mounted = (secret_files.of(name, is_web=name in fragment.web) for name in fragment.services)
     own = front.parts(service, site, policy.bind, key)

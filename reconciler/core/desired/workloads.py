@@ -48,7 +48,8 @@ class FragmentReader:
 
     `defaults` are the settings that the plugin has itself. `port` and `replicas` are what it and the settings come to; a
     service that says otherwise is believed.
-    `overlaps`: web replicas are started while those that they replace still run.
+    `overlaps`: web replicas are started while those that they replace still run. `bind`: the address of the host that ports
+    are published on, empty for all.
     """
 
     service: VaultService
@@ -61,6 +62,7 @@ class FragmentReader:
     digest_file: FileDigest
     key: bytes = b""
     secret_files: SecretFiles = NO_SECRET_FILES
+    bind: str = ""
 
     def part(self, name: str) -> Part:
         """The part that this service of the fragment becomes. Raises BuildError."""
@@ -74,6 +76,8 @@ class FragmentReader:
         if secrets := self.secret_files.of(name, is_web=is_web):
             directory = self.secret_files.directory(secrets, self.key)
             definition["volumes"] = mounted_at(name, definition, directory)
+        if is_web and self.service.spec.udp:
+            self._publish(name, definition, replicas)
         if (fixed := fixed_addresses(body)) and (replicas > 1 or (is_web and self.overlaps)):
             raise BuildError(
                 f"services.{name}.{fixed[0]} belongs to one container, and {name!r} has {_beside(replicas)}; leave it out"
@@ -165,6 +169,24 @@ class FragmentReader:
             }
         return port
 
+    def _publish(self, name: str, definition: Service, replicas: int) -> None:
+        """Have the engine publish the UDP ports of the spec. Raises BuildError where two containers would need them."""
+        ports = self.service.spec.udp
+        several = f"the services {', '.join(self.fragment.web)}" if len(self.fragment.web) > 1 else ""
+        if not several and (replicas > 1 or self.overlaps):
+            several = _beside(replicas)
+        if several:
+            raise BuildError(
+                f"spec.udp[0].port: one container can publish {ports[0].port}/udp, and there are {several}; use one "
+                "replica and strategy type Recreate"
+            )
+        where = f"[{self.bind}]:" if ":" in self.bind else f"{self.bind}:" if self.bind else ""
+        definition["ports"] = [f"{where}{each.port}:{each.target}/udp" for each in ports]
+        listed = ", ".join(str(each.port) for each in ports)
+        self.fragment.warnings.append(
+            f"spec.udp: the engine publishes {listed} of {name!r}, past HAProxy; datagrams are lost while it is replaced"
+        )
+
     def _listens_on(self, name: str, ports: Sequence[Port]) -> int:
         """The port of the web server. Raises BuildError for one that the proxy could never serve."""
         for port in ports:
@@ -176,7 +198,7 @@ class FragmentReader:
             if port.protocol != "tcp":
                 raise BuildError(
                     f"services.{name}.ports{port.place}: {port} cannot be served by HAProxy, which speaks HTTP over TCP; "
-                    "leave it out"
+                    "leave it out, or publish it by spec.udp"
                 )
         # "9000:8080" says what the application listens on better than an override that only moved the host's side.
         targets = {port.target for port in ports}

@@ -94,7 +94,7 @@ def test_ports_of_the_host_are_haproxys_or_left_out_with_a_warning() -> None:
         "services.app.ports[0]: 8080 → 80/tcp moves to HAProxy",
         "services.app.ports[1]: 8443 → 443/tcp is not published; a listener of a VaultGateway speaks TLS",
         "services.app.ports[2]: 2222 → 22/tcp is not published; spec.tcp gives it a port",
-        "services.app.ports[3]: 53 → 53/udp is not published: HAProxy serves TCP only",
+        "services.app.ports[3]: 53 → 53/udp is not published: HAProxy serves TCP only; spec.udp",
         "services.db.ports[0]: 5432 → 5432/tcp is not published on the host; services of the project reach it as db:5432",
     ):
         assert warned(adapted, text), text

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from reconciler.api import PermanentError, VaultService
 from reconciler.core import labels
+from reconciler.core.admission import Policy
 from reconciler.core.compose.fragment import BuildError
 from reconciler.core.desired.build import build, project_of
 from reconciler.core.desired.proposal import resolve_settings
@@ -180,6 +181,50 @@ def test_counts_are_no_part_of_a_revision() -> None:
     gateways = {gateway_of(built(one(), ports={"http": port})).revision for port in (80, 81)}
     assert len(gateways) == 2
     assert len({haproxy_of(built(one(), ports={"http": port})).revision for port in (80, 81)}) == 1
+
+
+ALONE: dict[str, Any] = {"replicas": 1, "strategy": {"type": "Recreate"}}
+UDP = [{"port": 53, "target": 5353}, {"port": 123, "target": 123}]
+
+
+def test_udp_ports_are_published_past_haproxy_with_a_warning() -> None:
+    stack = built(one(), udp=UDP, **ALONE)
+
+    assert stack.document["services"]["web"]["ports"] == ["53:5353/udp", "123:123/udp"]
+    assert (
+        "spec.udp: the engine publishes 53, 123 of 'web', past HAProxy; datagrams are lost while it is replaced"
+        in (stack.warnings)
+    )
+    assert stack.host_ports == (8080,)
+    assert "ports" not in built(one(), **ALONE).document["services"]["web"]
+    assert stack.revision != built(one(), **ALONE).revision
+
+
+def test_udp_ports_have_the_operators_address() -> None:
+    for bind, port in (("127.0.0.1", "127.0.0.1:53:5353/udp"), ("::1", "[::1]:53:5353/udp")):
+        service, sample = spec(udp=UDP[:1], **ALONE), Sample(one())
+        stack = build(service, sample, SITE, policy=Policy(bind=bind), front=FRONT)
+        assert stack.document["services"]["web"]["ports"] == [port]
+
+
+@pytest.mark.parametrize(
+    ("fields", "several"),
+    [
+        ({"replicas": 2, "strategy": {"type": "Recreate"}}, "2 replicas"),
+        ({"replicas": 1}, "another one beside it while it is replaced"),
+    ],
+)
+def test_two_containers_cannot_publish_one_udp_port(fields: dict[str, Any], several: str) -> None:
+    with pytest.raises(
+        BuildError, match=rf"spec\.udp\[0\]\.port: .* 53/udp, and there are {several}; use one replica"
+    ):
+        built(one(), udp=UDP, **fields)
+
+
+def test_two_services_cannot_publish_one_udp_port() -> None:
+    both = {"services": {name: {"image": f"{name}:1"} for name in ("a", "b")}}
+    with pytest.raises(BuildError, match="there are the services a, b; use one"):
+        built(both, ("a", "b"), udp=UDP, **ALONE)
 
 
 def test_a_service_on_the_network_of_the_host_has_no_gateway() -> None:
