@@ -141,6 +141,7 @@ class World:
     port: int
     containers: dict[int, Container] = field(default_factory=dict)
     validated: list[str] = field(default_factory=list)
+    address: str = "127.0.0.1"
 
     until = staticmethod(until)
 

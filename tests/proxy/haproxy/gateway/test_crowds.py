@@ -59,10 +59,11 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-@pytest.mark.parametrize("port", [HTTP, SSH])
+@pytest.mark.parametrize("port", [HTTP, HTTPS, SSH])
 def test_one_client_has_so_many_and_no_more(
     world: GatewayWorld, replicas: dict[str, Replica], open_connections: ExitStack, port: int
 ) -> None:
+    """None of them has sent a byte: one of HTTPS has to be closed without the cost of a handshake."""
     served(world, SPEC.model_copy(update=LIMITED), replicas)
     held = [connect(world, port, open_connections) for _ in range(MOST)]
     assert [is_closed(each) for each in held] == [False] * MOST
@@ -90,6 +91,19 @@ def test_a_trusted_proxy_is_no_client_but_those_behind_it_are(
     held = [connect(world, PROXIED, open_connections, first) for _ in range(MOST + 1)]
     assert [is_closed(each) for each in held].count(True) == 1
     assert not is_closed(connect(world, PROXIED, open_connections, second))
+
+
+def test_a_network_of_ipv6_is_one_client(
+    world: GatewayWorld, replicas: dict[str, Replica], open_connections: ExitStack
+) -> None:
+    served(world, SPEC.model_copy(update={"max_connections_per_client": MOST}), replicas)
+    one_by_one = [
+        f"PROXY TCP6 2001:db8:0:1::{n} 2001:db8:0:9::1 1 80\r\n".encode() for n in range(1, MOST + 2)
+    ]
+    held = [connect(world, PROXIED, open_connections, before) for before in one_by_one]
+    assert [is_closed(each) for each in held].count(True) == 1
+    another = b"PROXY TCP6 2001:db8:0:2::1 2001:db8:0:9::1 1 80\r\n"
+    assert not is_closed(connect(world, PROXIED, open_connections, another))
 
 
 def test_a_connection_that_is_told_from_acme_counts_once(
