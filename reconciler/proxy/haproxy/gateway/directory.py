@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.desired.stack import Site
-from reconciler.proxy.haproxy.directory import opened, opened_below
+from reconciler.proxy.haproxy.directory import opened, opened_below, remove
 from reconciler.proxy.haproxy.files import Validate, prepare, read_files, validate_files, write_files
 from reconciler.proxy.haproxy.gateway.maps import LEADING, MAPS, SEPARATOR, UNSET, Maps, entries_of, text_of
 from reconciler.proxy.haproxy.gateway.pool_file import (
@@ -53,6 +55,8 @@ __all__ = [
 
 ASSIGNMENT_FILE: Final = "assignment.txt"
 SLOTS_FILE: Final = "slots.txt"
+MAX_SOCKETS: Final = 4096
+"""Entries of the directory of sockets that are looked at: HAProxy can create any number there."""
 
 _SLOT: Final = re.compile(r"[1-9][0-9]{0,3}")
 
@@ -161,7 +165,22 @@ def read_slots(site: Site) -> tuple[int, ...]:
 def write_slots(site: Site, slots: Collection[int]) -> None:
     """Say which slots have a HAProxy; a new one has to be named before it is created. Raises OSError."""
     prepare(site)
+    _free(site, set(slots).difference(read_slots(site)))
     write_files(site.config, {SLOTS_FILE: "".join(f"{slot}\n" for slot in sorted(slots))}, site)
+
+
+def _free(site: Site, slots: Collection[int]) -> None:
+    """Remove the sockets that a HAProxy of another user has left in these slots: the next one could not replace them, and
+    would not start. So it is after a change of `network`.
+    """
+    starter = site.uid if site.starter is None else site.starter
+    endings = tuple(f"-{slot}.sock" for slot in slots)
+    with opened(site.run) as run, os.scandir(run) as entries:
+        for entry in islice(entries, MAX_SOCKETS):
+            if endings and entry.name.endswith(endings):
+                found = entry.stat(follow_symlinks=False)
+                if stat.S_ISSOCK(found.st_mode) and found.st_uid != starter:
+                    remove(run, entry.name)
 
 
 def read_pools(site: Site, pools: Collection[str]) -> Mapping[str, WrittenPool | None]:

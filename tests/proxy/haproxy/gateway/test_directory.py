@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.desired.stack import Probe, Site
+from reconciler.proxy.haproxy.files import prepare
 from reconciler.proxy.haproxy.gateway.directory import (
     WrittenGateway,
     read_gateway,
@@ -117,3 +120,26 @@ def test_a_line_that_is_no_slot_is_left_out(site: Site) -> None:
     (site.config / "slots.txt").write_text("1\n0\n-2\n x\n99999999\n2\n2\n")
 
     assert read_slots(site) == (1, 2)
+
+
+def test_a_new_slot_is_free_of_sockets_that_another_user_left(site: Site) -> None:
+    """HAProxy cannot replace the socket of another user, and would not start."""
+    prepare(site)
+    sockets = ("admin-1.sock", "master-1.sock", "admin-2.sock", "master-2.sock", "next-http-2.sock")
+    for name in sockets:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(site.run / name))
+    (site.run / "notes-2.sock").write_text("no socket")
+    on_host = replace(site, starter=os.geteuid() + 1)
+    write_slots(on_host, [1])
+    assert {path.name for path in site.run.iterdir()} == {"notes-2.sock", *sockets[2:]}
+    # One that was named before may be of a HAProxy that runs.
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(site.run / "master-1.sock"))
+    write_slots(on_host, [1, 2])
+    assert {path.name for path in site.run.iterdir()} == {"notes-2.sock", "master-1.sock"}
+    # Those of its own user it replaces itself.
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(str(site.run / "master-3.sock"))
+    write_slots(site, [1, 3])
+    assert (site.run / "master-3.sock").exists()
