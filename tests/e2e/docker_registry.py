@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import http.client
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from tests.e2e.docker_cli import docker
@@ -17,6 +18,14 @@ from tests.e2e.waiting import until
 ROOT: Final = Path(__file__).parents[2]
 PROVIDING_SECONDS: Final = 400
 ENDING_SECONDS: Final = 30.0
+ANSWER_SECONDS: Final = 30.0
+PUSH_SECONDS: Final = 200.0
+COMING: Final = "coming"
+"""A tag that is no version, so no policy takes it."""
+MANIFESTS: Final = (
+    "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.oci.image.index.v1+json"
+)
 
 USER: Final = "anna"
 PASSWORD: Final = "canary-of-the-registry"
@@ -44,18 +53,42 @@ class DockerRegistry:
     def push(self, source: str, repository: str, tag: str, *changes: str) -> str:
         """Push an image with these changes of its configuration, as a Dockerfile writes them; returns name and digest.
 
-        Nothing of it stays on this machine but what its containers hold.
+        Nothing of it stays on this machine but what its containers hold. The tag comes last, when the image has gone from
+        here: a controller that follows the registry may make a container of it at once, and an image that a container
+        uses cannot be removed.
         """
-        name = f"{self.host}/{repository}:{tag}"
+        name = f"{self.host}/{repository}:{COMING}"
         container = docker("create", source, "true")
         try:
             docker("commit", *(word for change in changes for word in ("--change", change)), container, name)
         finally:
             docker("rm", "--force", container)
-        docker("push", "--quiet", name)
+        # The engine compresses all layers for a registry that has none.
+        docker("push", "--quiet", name, timeout=PUSH_SECONDS)
         digest = docker("image", "inspect", "--format", "{{index .RepoDigests 0}}", name).partition("@")[2]
         docker("rmi", name)
-        return f"{name}@{digest}"
+        kind, manifest = self._ask("GET", repository, digest)
+        self._ask("PUT", repository, tag, manifest, {"Content-Type": kind})
+        return f"{self.host}/{repository}:{tag}@{digest}"
+
+    def _ask(
+        self,
+        method: str,
+        repository: str,
+        reference: str,
+        content: bytes = b"",
+        headers: Mapping[str, str] = MappingProxyType({"Accept": MANIFESTS}),
+    ) -> tuple[str, bytes]:
+        """The type and the content of an answer about one manifest."""
+        connection = http.client.HTTPConnection(self.host, timeout=ANSWER_SECONDS)
+        try:
+            connection.request(method, f"/v2/{repository}/manifests/{reference}", content, dict(headers))
+            answer = connection.getresponse()
+            told = answer.read()
+        finally:
+            connection.close()
+        assert answer.status < 300, f"{method} {reference}: {answer.status} {told!r}"
+        return answer.getheader("Content-Type", ""), told
 
     def end(self) -> None:
         """Take it away."""
