@@ -94,8 +94,8 @@ class Journal(Protocol):
 
 @dataclass(frozen=True)
 class Runner:
-    """Takes the steps of the journal. `store` writes the manifest if it is missing and stores its object; `tell` is told
-    each step before it is taken.
+    """Takes the steps of the journal, up to the stage `last` if there is one. `store` writes the manifest if it is missing
+    and stores its object; `tell` is told each step before it is taken.
     """
 
     machine: Machine
@@ -106,11 +106,12 @@ class Runner:
     tell: Callable[[Step], None]
     now: Callable[[], datetime]
     timeout: float
+    last: Stage | None = None
 
     def run(self, record: Adoption) -> None:
         """Take all steps that are left. Raises VaultError at the first one that cannot be taken; it can be repeated."""
         self.journal.put(record)
-        while step := next_step(record):
+        while record.stage is not self.last and (step := next_step(record)):
             self.tell(step)
             self._take(step, record)
             if step.after is None:

@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 from reconciler.cli.output import say
 
 if TYPE_CHECKING:
-    from reconciler.core.adoption.record import Adoption
+    from reconciler.core.adoption.record import Adoption, Stage
     from reconciler.wiring import Application
 
 __all__ = ["take"]
 
 
-def take(application: Application, record: Adoption, timeout: float, *, seen: Adoption | None) -> None:
-    """Take the steps of a record that are left; `timeout` is in seconds, for each. `seen` is what was recorded when that
-    was decided. Raises VaultError.
+def take(
+    application: Application,
+    record: Adoption,
+    timeout: float,
+    *,
+    seen: Adoption | None,
+    last: Stage | None = None,
+) -> None:
+    """Take the steps of a record that are left, up to the stage `last` if there is one; `timeout` is in seconds, for each.
+    `seen` is what was recorded when that was decided. Raises VaultError.
     """
     from reconciler.api import TemporaryError
     from reconciler.app.adopting import Runner
@@ -37,6 +44,7 @@ def take(application: Application, record: Adoption, timeout: float, *, seen: Ad
             tell=lambda step: say(f"{datetime.now().astimezone():%H:%M:%S} step: {step}"),
             now=_now,
             timeout=timeout,
+            last=last,
         )
         runner.run(record)
 

@@ -20,7 +20,7 @@ from reconciler.app.adopting import Runner
 from reconciler.controller.reconcile.adopted import check_record, listening_on
 from reconciler.controller.report.outcome import Outcome
 from reconciler.core.adoption.found import FoundProject
-from reconciler.core.adoption.record import Adoption, FormerContainer
+from reconciler.core.adoption.record import Adoption, FormerContainer, Stage
 from reconciler.core.assess.observation import State
 from reconciler.core.desired.build import project_of
 from reconciler.core.desired.stack import Role, Stack
@@ -261,7 +261,7 @@ class AdoptionWorld(MemoryWorld):
 
     # Running
 
-    def take(self, record: Adoption) -> None:
+    def take(self, record: Adoption, last: Stage | None = None) -> None:
         """Take the steps of a record that are left, in a process that may be killed."""
         store = self.fuse.around(lambda each: self.objects.apply(self.service, ORIGIN))
         Runner(
@@ -273,6 +273,7 @@ class AdoptionWorld(MemoryWorld):
             tell=lambda step: None,
             now=self.now,
             timeout=60.0,
+            last=last,
         ).run(record)
 
     def die(self) -> None:

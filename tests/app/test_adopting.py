@@ -111,6 +111,19 @@ def test_the_old_web_service_serves_until_the_new_one_is_ready() -> None:
     )
 
 
+def test_both_sides_answer_until_it_is_continued() -> None:
+    world = AdoptionWorld()
+    for _ in range(2):
+        # Repeated, it takes no further step.
+        world.take(world.records_of.get(NAME) or world.record, last=Stage.BESIDE)
+        assert world.side(PROJECT) == {"database": True, "worker": True, "migrate": False, "web": True}
+        assert world.side(world.own) == {"web": True}
+        assert world.build(world.service).published == BESIDE
+    world.take(world.records_of.records[NAME])
+    adopted(world)
+    assert world.broken == []
+
+
 def test_a_database_of_the_project_that_dies_is_started_again() -> None:
     world = AdoptionWorld()
     world.records_of.put(replace(world.record, stage=Stage.STORED))

@@ -12,10 +12,10 @@ from typing import Final
 import pytest
 import yaml
 
-from tests.e2e.docker_cli import docker
+from tests.e2e.docker_cli import containers, docker
 from tests.e2e.load import Load
 from tests.e2e.shop import Shop, Writer, shop, timed
-from tests.e2e.stage import VERB_SECONDS
+from tests.e2e.stage import VERB_SECONDS, free_port
 from tests.e2e.waiting import until
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
@@ -47,6 +47,23 @@ def test_it_is_adopted_rolled_and_released_without_losing_a_row() -> None:
             until("rows are written to the released project", lambda: len(here.rows()) > len(before))
         assert set(writer.confirmed) <= set(here.rows())
         assert writer.crowds == []
+
+
+def test_clients_that_move_while_both_sides_answer_lose_nothing() -> None:
+    """HAProxy has another port; the former containers end when the command is repeated, after the clients have moved."""
+    with shop() as here:
+        stage, port = here.stage, free_port()
+        stage.manifest.unlink()
+        with Load(stage.port, RATE, patience=PATIENCE) as before:
+            said = here.adopt("--http", str(port), "--beside", "--yes").stderr
+            assert f"app answers on port {port} as well" in said
+            assert f"continue: vaultctl adopt {here.project} --yes" in said
+        former = containers(here.project, "app")
+        with Load(port, RATE, patience=PATIENCE) as after:
+            here.adopt("--yes")
+        assert (before.lost, after.lost) == ([], [])
+        assert former
+        assert containers(here.project) == []
 
 
 def _lost_only_between(load: Load, steps: list[tuple[float, str]]) -> None:

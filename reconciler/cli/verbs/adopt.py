@@ -32,6 +32,10 @@ PORT: Final = click.IntRange(1, 65535)
     examples=[
         ("vaultctl adopt shop", "only the plan: what is taken over, in which order, how long each is away"),
         ("vaultctl adopt shop --yes", "do it, or continue after an interruption"),
+        (
+            "vaultctl adopt shop --http 8081 --beside --yes",
+            "both answer, until the command is repeated without it",
+        ),
         ("vaultctl adopt shop/compose.yaml --web app --http 8080 --yes", "the project that runs from a file"),
         ("vaultctl adopt shop -o json", "the plan, for scripts"),
         ("vaultctl adopt shop --undo --yes", "back to the former containers"),
@@ -48,6 +52,11 @@ PORT: Final = click.IntRange(1, 65535)
 @click.option("--profile", "profiles", multiple=True, help="A profile of the Compose file that is active.")
 @click.option("--leave", multiple=True, help="A service whose anonymous volumes may stay behind.")
 @click.option("--manifest", type=FILE, help="The manifest; NAME.yaml beside the Compose file without it.")
+@click.option(
+    "--beside",
+    is_flag=True,
+    help="Stop when the new web containers answer, and leave the former ones alone, so that clients can move.",
+)
 @click.option("--undo", is_flag=True, help="Go back to the former containers.")
 @click.option(
     "--finish", "ends", is_flag=True, help="Remove the former containers, after which there is no way back."
@@ -68,6 +77,7 @@ def command(
     profiles: tuple[str, ...],
     leave: tuple[str, ...],
     manifest: Path | None,
+    beside: bool,
     undo: bool,
     ends: bool,
     yes: bool,
@@ -81,11 +91,10 @@ def command(
     """
     from reconciler.app.adopting import finish
     from reconciler.app.finding_projects import Request, find_plan
-    from reconciler.cli.adoption_steps import take
 
     application = session.application
-    if undo and ends:
-        raise click.UsageError("--undo and --finish exclude each other")
+    if undo + ends + beside > 1:
+        raise click.UsageError("--beside, --undo and --finish exclude each other")
     file = Path(target) if os.sep in target or Path(target).is_file() else None
     record = _recorded(application, target, file, name)
     if ends:
@@ -96,7 +105,7 @@ def command(
         _undo(application, _needed(record, target), timeout, yes=yes, output=output)
         return
     if record is not None and not record.is_released:
-        _continue(application, record, target, timeout, yes=yes, output=output)
+        _continue(application, record, target, timeout, beside=beside, yes=yes, output=output)
         return
     request = Request(
         project="" if file else target,
@@ -110,13 +119,14 @@ def command(
         output=manifest,
     )
     planned = find_plan(request, application.foreign, application.projects.read, application.build_adopted)
+    if beside:
+        _check_beside(planned.plan.record)
     write(output, planned.plan.document, lambda: _text(planned))
     if not yes:
         say(f"nothing was changed; do it: vaultctl adopt {target} --yes")
         return
     _begin(application, planned)
-    take(application, planned.plan.record, timeout, seen=record)
-    _say_done(application, planned.plan.record.name)
+    _take(application, planned.plan.record, target, timeout, seen=record, beside=beside)
 
 
 def _recorded(application: Application, target: str, file: Path | None, name: str) -> Adoption | None:
@@ -152,11 +162,51 @@ def _begin(application: Application, planned: Planned) -> None:
     click.echo(path)
 
 
-def _continue(
-    application: Application, record: Adoption, target: str, timeout: float, *, yes: bool, output: str | None
-) -> None:
-    from reconciler.cli.adoption_steps import take
+def _check_beside(record: Adoption) -> None:
+    if record.waits:
+        raise Failure(
+            f"{record.web} writes to a volume, so no new container starts beside the former ones; leave --beside out"
+        )
+    if not record.may_stay_beside:
+        raise Failure(f"the former containers of {record.web} have ended already; leave --beside out")
 
+
+def _take(
+    application: Application,
+    record: Adoption,
+    target: str,
+    timeout: float,
+    *,
+    seen: Adoption | None,
+    beside: bool,
+) -> None:
+    """Take the steps that are left, those until both sides answer if they are to stay `beside` each other."""
+    from reconciler.cli.adoption_steps import take
+    from reconciler.core.adoption.record import Stage
+
+    take(application, record, timeout, seen=seen, last=Stage.BESIDE if beside else None)
+    after = application.adoptions.get(record.name)
+    if after is None or after.stage is not Stage.BESIDE:
+        _say_done(application, record.name)
+        return
+    stored = application.objects.get(record.name)
+    port = record.beside or (stored.resource.spec.ports.http if stored else 0)
+    say(
+        f"{record.web} answers on port {port} as well; when the clients have moved there, continue: "
+        f"vaultctl adopt {target} --yes"
+    )
+
+
+def _continue(
+    application: Application,
+    record: Adoption,
+    target: str,
+    timeout: float,
+    *,
+    beside: bool,
+    yes: bool,
+    output: str | None,
+) -> None:
     if record.is_leaving:
         raise Failure(f"{record.name} {record.closed}")
     if not record.is_under_way:
@@ -168,8 +218,9 @@ def _continue(
         _show(output, record, title)
         say(f"nothing was changed; continue: vaultctl adopt {target} --yes")
         return
-    take(application, record, timeout, seen=record)
-    _say_done(application, record.name)
+    if beside:
+        _check_beside(record)
+    _take(application, record, target, timeout, seen=record, beside=beside)
 
 
 def _undo(

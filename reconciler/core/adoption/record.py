@@ -100,6 +100,11 @@ class Adoption:
         return bool(self.beside) and self.stage in _BEFORE_SWITCH
 
     @property
+    def may_stay_beside(self) -> bool:
+        """Whether the web containers of both sides can answer at once: the former ones have not ended yet."""
+        return not self.waits and self.stage in _BEFORE_SWITCH
+
+    @property
     def closed(self) -> str:
         """Why nothing of the service may be started or changed by a pass; empty if it may."""
         if self.stage in _GOING_BACK:

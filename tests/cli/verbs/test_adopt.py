@@ -51,6 +51,30 @@ def test_what_is_left_is_shown_and_not_done(vaultctl: Vaultctl, journal: Adoptio
     assert journal.get("files") == replace(RECORD, stage=Stage.SWITCHED)
 
 
+@pytest.mark.parametrize(
+    ("record", "why"),
+    [
+        (
+            replace(RECORD, stage=Stage.STORED, waits=True),
+            "app writes to a volume, so no new container starts beside the former ones",
+        ),
+        (replace(RECORD, stage=Stage.SWITCHED), "the former containers of app have ended already"),
+    ],
+)
+def test_what_cannot_stay_beside_is_refused(
+    vaultctl: Vaultctl, journal: AdoptionStore, record: Adoption, why: str
+) -> None:
+    journal.put(record)
+    done = vaultctl("adopt", "shop", "--beside", "--yes")
+    assert (done.exit_code, f"{why}; leave --beside out" in done.stderr) == (1, True), done.stderr
+    assert journal.get("files") == record
+
+
+def test_only_one_way_at_a_time(vaultctl: Vaultctl) -> None:
+    done = vaultctl("adopt", "shop", "--beside", "--undo")
+    assert (done.exit_code, "exclude each other" in done.stderr) == (2, True)
+
+
 def test_what_is_adopted_says_how_it_ends(vaultctl: Vaultctl, journal: AdoptionStore) -> None:
     journal.put(replace(RECORD, stage=Stage.ADOPTED))
     said = "project shop is adopted as files"
