@@ -40,7 +40,9 @@ def is_published(stack: Stack, containers: Iterable[Container]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """Something happened to a container of the object with this `Ref.label`; an empty one means that the stream was cut."""
+    """Something happened to a container of the object with this `Ref.label`; an empty one may concern any of them, for
+    example because the stream was cut.
+    """
 
     service: str
 

@@ -282,6 +282,7 @@ class Parts:
             # Most services have no Compose file, and what reads one takes time to import.
             lambda: self.projects,
             adoptions=self.adoptions.get,
+            image_id=lambda name: self.engine.image_id(name),
         )
 
     @cached_property

@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.docker_cli import docker
+from tests.e2e.docker_cli import docker, inspect
 from tests.e2e.farm import Farm
 from tests.e2e.load import Load, read_ledger
 from tests.e2e.proof import runs_version
@@ -19,6 +19,7 @@ from tests.e2e.waiting import until
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 RATE: Final = 60.0
+BUILD_SECONDS: Final = 300.0
 MANIFEST: Final = """\
 apiVersion: vault.internal/v1alpha1
 kind: VaultService
@@ -112,6 +113,63 @@ def test_files_of_a_commit_reach_the_containers() -> None:
                 assert farm.hook() == 202
                 until("both have the new file", lambda: _motds(stage) == {"two"} and farm.ready())
             assert load.lost == []
+
+
+BUILT: Final = """\
+services:
+  app:
+    build: .
+    init: true
+    ports: ["8000"]
+    environment: [LEDGER=/ledger/requests.log]
+    volumes: ["${LEDGER_DIR}:/ledger"]
+"""
+DOCKERFILE: Final = "FROM vault-reconciler/whoami:latest\nENV VERSION={version}\n"
+
+
+def test_an_image_that_compose_builds_anew_is_rolled_out() -> None:
+    """Before it is built for the first time, the controller says by which command; a broken one is rolled back."""
+    ids: list[str] = []
+    try:
+        with staged() as stage:
+            _follows_builds(stage, ids)
+    finally:
+        docker("image", "rm", "--force", *ids, check=False)
+
+
+def _follows_builds(stage: Stage, ids: list[str]) -> None:
+    app = stage.manifests / stage.name
+    app.mkdir()
+    (app / ".env").write_text(f"LEDGER_DIR={stage.ledger}\n")
+    (app / "compose.yaml").write_text(BUILT)
+    stage.manifest.write_text(
+        MANIFEST.format(name=stage.name, port=stage.port).replace("app/", f"{stage.name}/")
+    )
+
+    def build(dockerfile: str) -> None:
+        (app / "Dockerfile").write_text(dockerfile)
+        docker("compose", "--file", str(app / "compose.yaml"), "build", timeout=BUILD_SECONDS)
+        ids.append(docker("image", "inspect", "--format={{.Id}}", f"{stage.name}-app"))
+
+    with stage.controller():
+        until("it says what to do", lambda: "run `docker compose build app` in" in _said(stage))
+        build(DOCKERFILE.format(version=1))
+        until("both replicas are there", lambda: len(stage.replicas("app")) == 2)
+        stage.converged()
+        assert runs_version(stage, "1")
+        with _loaded(stage):
+            build(DOCKERFILE.format(version=2))
+            until("the new image runs", lambda: _images(stage) == {ids[1]})
+            stage.converged()
+        assert runs_version(stage, "2")
+        with _loaded(stage):
+            build('FROM vault-reconciler/whoami:latest\nENTRYPOINT ["false"]\n')
+            until("it is rolled back", lambda: "RolledBack" in _reasons(stage))
+            until("the former image runs", lambda: _images(stage) == {ids[1]})
+
+
+def _images(stage: Stage) -> set[str]:
+    return {inspect(each)["Image"] for each in stage.replicas("app")}
 
 
 def _motds(stage: Stage) -> set[str]:

@@ -70,7 +70,7 @@ class Builder:
     `precedes` says which of two services was applied first, `routed` what a service gets of gateways, `settings` what is in
     its settings files, `secret_root` where its secrets are as files, `projects` gives what reads Compose files. `keeps`:
     what they come to is kept, so that a rollout of it can be undone. `adoptions` are the records of what was adopted or
-    released, and `built` the stacks that were built last.
+    released, `built` the stacks that were built last, and `image_id` the IDs of images of this machine, by name.
     """
 
     registry: Registry
@@ -87,6 +87,7 @@ class Builder:
     keeps: bool = False
     adoptions: Callable[[str], Adoption | None] = lambda name: None
     built: BuiltStacks = field(default_factory=BuiltStacks)
+    image_id: Callable[[str], str] = lambda name: ""
 
     def build(self, service: VaultService, base: Path = Path()) -> Stack:
         """The stack of a VaultService; `base` is where relative envFrom files are.
@@ -115,7 +116,9 @@ class Builder:
             # What a Compose file comes to is kept on the disk.
             raise PermanentError(SEALED_IN_COMPOSE)
         snapshots = Snapshots(self.directory(service.name), self.key)
-        project = snapshots.project(service, self.projects(), given.settings, base, keep=self.keeps)
+        project = snapshots.project(
+            service, self.projects(), given.settings, base, self.image_id, keep=self.keeps
+        )
         self.secrets.learn(service.name, project.secrets)
         given = replace(given, hidden=(*given.hidden, *project.secrets))
         try:

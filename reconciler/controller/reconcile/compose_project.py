@@ -10,19 +10,20 @@ import hmac
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from reconciler.api import Spec, VaultService
 from reconciler.api.compose_file import ComposeFile
-from reconciler.api.errors import PermanentError
+from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.core.admission import ANNOTATION, HostRoot, Policy, Profile
 from reconciler.core.admission.roots import is_below, normal
 from reconciler.core.compose.adapter import adapt
 from reconciler.core.compose.project import NOTHING_KEPT, Adapted, Kept, Project, ProjectError
 from reconciler.core.desired.build import project_of
+from reconciler.core.images.reference import read_reference
 from reconciler.core.redaction import redact
 from reconciler.files import replace as replace_file
 
@@ -51,9 +52,18 @@ class Snapshots:
     key: bytes = b""
 
     def project(
-        self, service: VaultService, projects: Projects, secrets: Mapping[str, str], base: Path, *, keep: bool
+        self,
+        service: VaultService,
+        projects: Projects,
+        secrets: Mapping[str, str],
+        base: Path,
+        image_id: Callable[[str], str],
+        *,
+        keep: bool,
     ) -> Project:
-        """What the Compose file says, or what it said when `spec.compose.content` names that. Raises VaultError."""
+        """What the Compose file says, or what it said when `spec.compose.content` names that. `image_id` is the ID of an
+        image of this machine, "" if it has none of this name. Raises VaultError.
+        """
         compose = service.spec.compose
         assert compose is not None
         # Volumes, networks and ${COMPOSE_PROJECT_NAME} of an adopted project are what they were.
@@ -63,6 +73,7 @@ class Snapshots:
         project = projects.read(name, compose, {**secrets, **service.spec.env}, base)
         if compose.adopted:
             project = replace(project, image_prefix=compose.adopted)
+        project = _built(project, service, image_id, must_exist=keep)
         document = json.dumps([project.document, project.image_prefix, dict(project.files)], sort_keys=True)
         content = f"v1-{hmac.digest(self.key or b'-', document.encode(), 'sha256').hex()[:12]}"
         if keep:
@@ -101,6 +112,33 @@ class Snapshots:
 
     def _path(self, content: str) -> Path:
         return self.directory / DIRECTORY / content / FILE
+
+
+def _built(
+    project: Project, service: VaultService, image_id: Callable[[str], str], *, must_exist: bool
+) -> Project:
+    """The project with the images that `docker compose build` has made. What is only looked at may lack them."""
+    ids = {}
+    for name, image in project.built(service.spec.images).items():
+        if read_reference(image) is None:
+            # Admission says so.
+            continue
+        try:
+            found = image_id(image)
+        except TemporaryError:
+            if must_exist:
+                raise
+            continue
+        if found:
+            ids[name] = found
+        elif must_exist:
+            raise PermanentError(
+                project.located(
+                    f"services.{name}.build: the controller does not build, and this machine has no image {image}; run "
+                    f"`docker compose build {name}` in {project.directory or 'its directory'}"
+                )
+            )
+    return project.with_images(ids)
 
 
 def with_content(spec: Spec, content: str) -> Spec:

@@ -116,7 +116,7 @@ class _Adapter:
                 )
 
     def _image(self, name: str, body: dict[str, Any]) -> None:
-        """An image that Compose would build is one that has been built: its name is the one that Compose gives it."""
+        """An image that Compose would build, and of which it is not known that it has: only the name can be said."""
         if body.pop("build", None) is None:
             return
         image = body.setdefault("image", escape(f"{self.project.image_prefix}-{name}"))

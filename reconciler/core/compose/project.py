@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +39,26 @@ class Project:
     image_prefix: str = ""
     content: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+
+    def built(self, named: Collection[str]) -> Mapping[str, str]:
+        """The name of the image of each service that Compose builds, but for those whose image the manifest has `named`."""
+        return {
+            name: str(body.get("image") or f"{self.image_prefix}-{name}").replace("$$", "$")
+            for name, body in (self.document.get("services") or {}).items()
+            if body.get("build") is not None and name not in named
+        }
+
+    def with_images(self, ids: Mapping[str, str]) -> Project:
+        """The project in which these services run what has been built for them, by the IDs of their images. So an image
+        that was built anew is another revision, and a rollback has the former one.
+        """
+        services = {
+            name: {**{key: value for key, value in body.items() if key != "build"}, "image": ids[name]}
+            if name in ids
+            else body
+            for name, body in (self.document.get("services") or {}).items()
+        }
+        return replace(self, document={**self.document, "services": services})
 
     def located(self, text: str) -> str:
         """A message with file and line in front of what it says about a place in the file, for each of its lines."""

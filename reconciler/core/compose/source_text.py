@@ -98,6 +98,17 @@ class SourceText:
         return found
 
     @property
+    def name(self) -> str:
+        """The name of the project as it is written, perhaps with variables; "" for none."""
+        names = [
+            str(node.value)
+            for document in self.documents
+            for key, node in _entries(document)
+            if key == "name" and isinstance(node, ScalarNode)
+        ]
+        return names[-1] if names else ""
+
+    @property
     def variables(self) -> tuple[str, ...]:
         """The variables that configs and secrets take their content from."""
         return tuple(

@@ -171,19 +171,28 @@ class ComposeEngine:
 
     def _present_images(self, stack: Stack) -> Mapping[str, Image]:
         """The images that the tags of a stack mean now, without missing ones."""
+        found = {name: self._present_image(name) for name in {workload.image for workload in stack.workloads}}
+        return {name: image for name, image in found.items() if image}
+
+    def _present_image(self, name: str) -> Image | None:
         generation = self._informer.images
-        found: dict[str, Image] = {}
-        for name in {workload.image for workload in stack.workloads}:
-            known = self._images.get(name)
-            if known is None or known[0] != generation or monotonic() - known[1] > TRUST_SECONDS:
-                details = self._api.read("inspect an image", "/images/{}/json", name, missing=None)
-                known = (generation, monotonic(), _image(details)) if details else None
-            if known:
-                self._images[name] = known
-                found[name] = known[2]
-            else:
-                self._images.pop(name, None)
-        return found
+        known = self._images.get(name)
+        if known is None or known[0] != generation or monotonic() - known[1] > TRUST_SECONDS:
+            details = self._api.read("inspect an image", "/images/{}/json", name, missing=None)
+            known = (generation, monotonic(), _image(details)) if details else None
+        if known is None:
+            self._images.pop(name, None)
+            return None
+        self._images[name] = known
+        return known[2]
+
+    def image_id(self, name: str) -> str:
+        """The ID of the image of this machine that a name means, "" if there is none; an event tells each change of that.
+        Raises EngineError.
+        """
+        self._informer.asked(name)
+        image = self._present_image(name)
+        return image.id if image else ""
 
     def _taken_ports(self, stack: Stack) -> Mapping[int, str]:
         rows, local = self._api.rows(), self._api.is_local

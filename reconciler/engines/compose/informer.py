@@ -33,6 +33,7 @@ class Informer:
         self._changes: Counter[str] = Counter()
         self._known: dict[str, tuple[Stack, int, float, EngineObservation]] = {}
         self._started: dict[str, datetime] = {}
+        self._asked: set[str] = set()
         self.images = 0
         """Incremented by every change that may affect the image that a tag means."""
 
@@ -80,6 +81,11 @@ class Informer:
                 self._started[container] = found
         return found
 
+    def asked(self, image: str) -> None:
+        """A stack is made from what this name means, and does not have the name: tell all of its changes."""
+        with self._lock:
+            self._asked.add(image)
+
     def changed(self, *containers: str, service: str = "") -> None:
         """Invalidate a service or some containers, before and after changing them."""
         with self._lock:
@@ -96,9 +102,11 @@ class Informer:
                 self._started.pop((event.get("Actor") or {}).get("ID", ""), None)
 
     def _image_changed(self, image: str) -> list[str]:
-        """The services that may use it; of an image that lost its tag the name is told no longer."""
+        """The services that may use it, "" for all; of an image that lost its tag the name is told no longer."""
         with self._lock:
             self.images += 1
+            if any(_means(name, image) for name in self._asked):
+                return [""]
             names = [name for name, (stack, *_) in self._known.items() if _uses(stack, image)]
             for name in names:
                 self._changes[name] += 1
@@ -114,4 +122,9 @@ class Informer:
 
 def _uses(stack: Stack, image: str) -> bool:
     is_named = image and not image.startswith("sha256:")
-    return not is_named or any(image in (w.image, f"{w.image}:latest") for w in stack.workloads)
+    return not is_named or any(_means(w.image, image) for w in stack.workloads)
+
+
+def _means(name: str, image: str) -> bool:
+    """Whether an image is meant that an event calls so."""
+    return image in (name, f"{name}:latest")

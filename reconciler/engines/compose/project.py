@@ -30,6 +30,7 @@ from reconciler.core.desired.revision import digest
 from reconciler.core.redaction import redacted
 from reconciler.engines.compose.project_files import (
     ENV,
+    Expand,
     ProjectFiles,
     Stamp,
     collect,
@@ -60,6 +61,9 @@ _UNKNOWN: Final = re.compile(r"Additional property (\S+) is not allowed")
 _VALIDATING: Final = re.compile(r"^validating \S+: ")
 _OBSOLETE: Final = "`version` is obsolete"
 _NO_NAME: Final = re.compile(r"[^a-z0-9_-]")
+_PROJECT_NAME: Final = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?COMPOSE_PROJECT_NAME[ \t]*=[ \t]*[\"']?([\w-]+)", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,7 @@ class _Reading:
                 warnings=tuple(warnings[:MAX_WARNINGS]),
                 secrets=frozenset(files.secrets),
                 place_of=place_of,
-                image_prefix=_image_prefix(files),
+                image_prefix=_image_prefix(files, self._expand),
             ),
             files.stamps,
             frozenset(_mounted(document)),
@@ -356,6 +360,11 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _image_prefix(files: ProjectFiles) -> str:
+def _image_prefix(files: ProjectFiles, expand: Expand) -> str:
     """The name that Compose gives the project by itself, with which the names of images that it builds begin."""
-    return _NO_NAME.sub("", files.directory.name.lower()).lstrip("_-") or "project"
+    variables = {name: content for name, content in files.contents.items() if name == ENV}
+    said = _PROJECT_NAME.findall(variables.get(ENV, b"").decode("utf-8", "replace"))
+    name = said[-1] if said else files.sources[files.main].name or files.directory.name
+    if "$" in name:
+        (name,) = expand(variables, [name])
+    return _NO_NAME.sub("", name.lower()).lstrip("_-") or "project"

@@ -17,6 +17,7 @@ from reconciler.controller.reconcile.compose_project import KEPT, with_content
 from reconciler.core.admission import HostRoot, Policy
 from reconciler.core.compose.project import Project
 from reconciler.core.desired.stack import Role, Stack
+from reconciler.engines.errors import EngineError
 from reconciler.engines.host_files import look
 from reconciler.proxy.haproxy.front import FRONT
 from vault_plugins.registry import Registry
@@ -143,6 +144,66 @@ def test_a_former_content_runs_again(builder: Builder, reader: Reader, tmp_path:
     assert (again.revision, again.content, image(again)) == (before.revision, before.content, "app:1")
     for path in (tmp_path / "state").rglob("compose.yaml"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_an_image_that_compose_builds_runs_by_its_id(builder: Builder, reader: Reader) -> None:
+    images = {"app-app": "sha256:" + "a" * 64}
+    builder = replace(builder, image_id=lambda name: images.get(name, ""))
+    reader.app = {"build": {"context": "."}, "ports": [{"target": 80}]}
+    before = builder.build(service())
+    assert image(before) == "sha256:" + "a" * 64
+    assert not any("build" in text for text in before.warnings)
+    images["app-app"] = "sha256:" + "b" * 64
+    after = builder.build(service())
+    assert image(after) == "sha256:" + "b" * 64
+    assert after.revision != before.revision
+    # A rollback has the image that was built before.
+    recorded = with_content(service().spec, before.content)
+    again = builder.build(service().model_copy(update={"spec": recorded}))
+    assert (again.revision, image(again)) == (before.revision, image(before))
+    # The manifest's image wins, and the one of the file is not asked for.
+    images.clear()
+    assert image(builder.build(service(images={"app": "other:1"}))) == "other:1"
+
+
+def test_an_image_that_was_never_built_is_asked_for_with_the_command(
+    builder: Builder, reader: Reader
+) -> None:
+    reader.app = {"build": {"context": "."}, "image": "r.test/notes:1", "ports": [{"target": 80}]}
+    with pytest.raises(PermanentError) as refused:
+        builder.build(service())
+    assert str(refused.value) == (
+        "compose.yaml:7: services.app.build: the controller does not build, and this machine has no image r.test/notes:1; "
+        f"run `docker compose build app` in {reader.directory}"
+    )
+    # For `validate`, perhaps on another machine, it is a warning.
+    looked_at = replace(builder, keeps=False).build(service())
+    assert image(looked_at) == "r.test/notes:1"
+    assert any("run `docker compose build app`" in text for text in looked_at.warnings)
+
+
+def test_an_engine_that_is_away_changes_no_image(builder: Builder, reader: Reader) -> None:
+    def away(name: str) -> str:
+        raise EngineError("the engine does not answer")
+
+    builder = replace(builder, image_id=away)
+    reader.app = {"build": {"context": "."}, "ports": [{"target": 80}]}
+    with pytest.raises(EngineError):
+        builder.build(service())
+    assert image(replace(builder, keeps=False).build(service())) == "app-app"
+
+
+def test_a_name_that_no_image_can_have_is_not_asked_for(builder: Builder, reader: Reader) -> None:
+    asked: list[str] = []
+
+    def ask(name: str) -> str:
+        asked.append(name)
+        return ""
+
+    reader.app = {"build": {"context": "."}, "image": "../../info", "ports": [{"target": 80}]}
+    with pytest.raises(PermanentError, match="image must be an image reference"):
+        replace(builder, image_id=ask).build(service())
+    assert asked == []
 
 
 def test_a_content_that_is_not_kept_is_named(builder: Builder) -> None:

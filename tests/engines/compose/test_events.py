@@ -41,14 +41,14 @@ class Heard:
     """The events that an engine tells, collected by a thread."""
 
     def __init__(self, engine: ComposeEngine) -> None:
-        self._engine = engine
+        self.engine = engine
         self._names: queue.Queue[str] = queue.Queue()
         self._enough = False
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
     def _listen(self) -> None:
-        for event in self._engine.events():
+        for event in self.engine.events():
             if self._enough:
                 return
             self._names.put(event.service)
@@ -71,7 +71,7 @@ class Heard:
         """Hear no more."""
         self.enough()
         self._thread.join(PATIENCE)
-        self._engine.close()
+        self.engine.close()
 
 
 @pytest.fixture
@@ -113,6 +113,22 @@ def test_a_stream_that_is_cut_is_opened_again_and_says_that_something_was_missed
     heard.forget()
     docker("unpause", box.id)
     heard.wait_for(box.stack.name)
+
+
+def test_a_name_that_was_asked_for_is_told_to_all_when_it_means_another_image(
+    box: Box, heard: Heard, engine: ComposeEngine
+) -> None:
+    """`docker compose build` gives a new image the name; the stacks have its ID only."""
+    name = f"{box.stack.project}-built"
+    listener = heard.engine
+    assert listener.image_id(name) == ""
+    heard.forget()
+    try:
+        docker("tag", box.stack.web[0].image, name)
+        heard.wait_for(MISSED)
+        assert listener.image_id(name) == engine.observe(box.stack).images[box.stack.web[0].image]
+    finally:
+        docker("image", "rm", name)
 
 
 def test_what_happens_to_a_network_of_ours_is_told_too(box: Box, heard: Heard) -> None:

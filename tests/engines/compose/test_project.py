@@ -307,6 +307,34 @@ def test_an_override_that_is_not_read_is_named(tmp_path: Path) -> None:
     assert (both.document["services"]["a"]["image"], both.warnings) == ("b", ())
 
 
+@pytest.mark.parametrize(
+    ("more", "prefix"),
+    [
+        ("", "thep"),
+        ("name: given\n", "given"),
+        ("name: given\n==> .env\nA=1\nexport COMPOSE_PROJECT_NAME = 'of-env' # why\n", "of-env"),
+        ("name: ${N:-x}-y\n==> .env\nN=z\n", "z-y"),
+    ],
+)
+def test_images_that_compose_builds_are_named_as_compose_names_the_project(
+    tmp_path: Path, more: str, prefix: str
+) -> None:
+    compose = lay_out(f"==> compose.yaml\nservices: {{a: {{build: .}}}}\n{more}", tmp_path / "The P")
+    found = read(tmp_path / "The P", compose)
+    assert dict(found.built(())) == {"a": f"{prefix}-a"}
+    assert dict(found.built({"a"})) == {}
+    done = subprocess.run(
+        ["docker", "compose", "config", "--images"],
+        cwd=tmp_path / "The P",
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == [f"{prefix}-a"], done.stderr
+
+
 def test_a_text_in_the_manifest_is_read_alike(tmp_path: Path) -> None:
     inline = ComposeFile(
         inline="services:\n  a:\n    image: a:$T\n    volumes: ['./x:/x', v:/v]\nvolumes: {v: }\n"
