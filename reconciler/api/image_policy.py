@@ -10,7 +10,7 @@ import re
 from functools import cached_property
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator
+from pydantic import AfterValidator, Field, Strict, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from reconciler.api.formats import TextFormat, WorkloadName
@@ -24,6 +24,10 @@ MIN_INTERVAL: Final = 10.0
 MAX_INTERVAL: Final = 86400.0
 LONGEST: Final = 200
 
+LONGEST_KEY: Final = 4096
+"""Characters; an RSA key of 8192 bits has 1,500."""
+
+_PUBLIC_KEY: Final = re.compile(r"-----BEGIN PUBLIC KEY-----\s+[A-Za-z0-9+/=\s]+-----END PUBLIC KEY-----")
 _PATTERN: Final = re.compile(r'semver\s+(?:"(?P<quoted>[^"]*)"|(?P<plain>[^"]+))')
 
 
@@ -49,6 +53,25 @@ Pattern = Annotated[
     str,
     AfterValidator(_checked),
     WithJsonSchema({"type": "string", "pattern": "^semver ", "maxLength": LONGEST}),
+]
+
+
+def _is_public(text: str) -> str:
+    if not _PUBLIC_KEY.fullmatch(text.strip()):
+        raise PydanticCustomError(
+            "public_key",
+            "must be a public key in PEM: the content of cosign.pub, or what `cosign public-key --key cosign.key` prints",
+        )
+    return text
+
+
+PublicKey = Annotated[
+    str,
+    Field(max_length=LONGEST_KEY),
+    AfterValidator(_is_public),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^\\s*-----BEGIN PUBLIC KEY-----", "maxLength": LONGEST_KEY}
+    ),
 ]
 
 
@@ -78,6 +101,14 @@ class ImagePolicy(ApiModel):
             "the new digest then. none: write the tag alone."
         ),
     )
+    signed_by: Annotated[tuple[PublicKey, ...], Strict(False)] = Field(
+        default=(),
+        max_length=8,
+        description=(
+            "Public keys in PEM, as cosign writes them into cosign.pub. With them an image is taken only if cosign has "
+            "signed its digest with one of the keys. Unset: signatures are not looked at."
+        ),
+    )
     interval: Duration = Field(default=300.0, description="How often the registry is asked, from 10s to 1d.")
 
     @field_validator("interval")
@@ -86,6 +117,15 @@ class ImagePolicy(ApiModel):
         if not MIN_INTERVAL <= seconds <= MAX_INTERVAL:
             raise ValueError("must be between 10s and 1d")
         return seconds
+
+    @model_validator(mode="after")
+    def _signs_what_runs(self) -> ImagePolicy:
+        if self.signed_by and self.digest == "none":
+            raise PydanticCustomError(
+                "image_signature",
+                "signedBy needs digest: pin or follow, because a signature is one of a digest",
+            )
+        return self
 
     @cached_property
     def range(self) -> Range:

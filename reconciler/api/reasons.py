@@ -137,6 +137,10 @@ class Reason(StrEnum):
         *("ImageNotWritten", "failures"),
         "`spec.imagePolicy` has chosen an image, and the manifest could not be changed.",
     )
+    IMAGE_NOT_SIGNED = (
+        *("ImageNotSigned", "failures"),
+        "`spec.imagePolicy` would take an image, and cosign has signed it with no key of `signedBy`; what runs goes on.",
+    )
     IMAGE_MISSING = "ImageMissing", "failures", "An image is neither on this machine nor in a registry."
     ENGINE = "Engine", "failures", "A call of the engine failed or took too long."
     ENGINE_AWAY = "EngineAway", "failures", "The engine does not answer."

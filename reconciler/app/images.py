@@ -6,7 +6,7 @@ It changes nothing, and asks each registry once for each image.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -156,7 +156,23 @@ def _choice(
         return None
     seen = application.sightings(stored.name).read(reference.place)
     failed = failed_tags(application.history.revisions(stored.name), policy.workload, reference.place)
-    return choose(policy, reference, answer[0], seen, failed, now)
+    choice = choose(policy, reference, answer[0], seen, failed, now)
+    if choice.tag and policy.signed_by:
+        return _if_signed(application.registries, policy, reference, choice)
+    return choice
+
+
+def _if_signed(
+    registries: Registries, policy: ImagePolicy, image: Reference, choice: Choice
+) -> Choice | None:
+    """The choice without a tag that is not signed; None if that is not known."""
+    chosen = image.at(choice.tag)
+    try:
+        if registries.is_signed(image.at(choice.tag, registries.digest(chosen)), policy.signed_by):
+            return choice
+    except VaultError:
+        return None
+    return replace(choice, tag="", unsigned=choice.tag)
 
 
 def _running(workload: Workload, observed: EngineObservation) -> int:

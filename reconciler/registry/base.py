@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from reconciler.core.images.reference import Reference
@@ -17,3 +18,8 @@ class Registries(Protocol):
 
     def digest(self, image: Reference) -> str:
         """The digest of what the image's tag means now."""
+
+    def is_signed(self, image: Reference, keys: Sequence[str]) -> bool:
+        """Whether cosign has signed the image of this digest with one of these public keys (PEM). Also raises
+        PermanentError, for what is no such key.
+        """

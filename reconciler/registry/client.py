@@ -10,21 +10,24 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from reconciler.core.images.reference import DOCKER_HUB, Reference
 from reconciler.http import Answer, Http
+from reconciler.registry import cosign
 from reconciler.registry.credentials import Credentials
 from reconciler.registry.errors import NoAccessError, RegistryError, UnknownImageError
 from reconciler.registry.http import is_local
 from reconciler.registry.login import Logins
 
 __all__ = ["RegistryClient"]
+
+Value = TypeVar("Value")
 
 HUB_HOST: Final = "registry-1.docker.io"
 PAGE: Final = 1000
@@ -43,6 +46,7 @@ FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 NO_METHOD: Final = 405
 TOO_MANY: Final = 429
+MOVED: Final = (301, 302, 303, 307, 308)
 
 MANIFESTS: Final = ", ".join(
     (
@@ -97,9 +101,14 @@ class RegistryClient:
     def digest(self, image: Reference) -> str:
         """See Registries."""
         with self._lock:
-            return self._guarded(image, lambda: (self._digest(image),))[0]
+            return self._guarded(image, lambda: self._digest(image))
 
-    def _guarded(self, image: Reference, ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
+    def is_signed(self, image: Reference, keys: Sequence[str]) -> bool:
+        """See Registries."""
+        with self._lock:
+            return self._guarded(image, lambda: self._is_signed(image, keys))
+
+    def _guarded(self, image: Reference, ask: Callable[[], Value]) -> Value:
         """What `ask` returns, unless the registry is to be left alone."""
         key, now = image.registry, self._clock()
         pause = self._pauses.get(key)
@@ -157,6 +166,32 @@ class RegistryClient:
         self._keep(url, answer, (digest,))
         return digest
 
+    def _is_signed(self, image: Reference, keys: Sequence[str]) -> bool:
+        beside = image.at(cosign.tag_of(image.digest))
+        url = f"{_base(image)}/manifests/{beside.asked}"
+        try:
+            manifest = self._ask("GET", url, beside, {"Accept": cosign.MANIFEST}, None).body
+        except UnknownImageError:
+            return False
+        return any(
+            cosign.holds(self._blob(image, layer.digest), layer.signature, keys, image.digest)
+            for layer in cosign.layers_of(manifest)
+        )
+
+    def _blob(self, image: Reference, digest: str) -> bytes:
+        """The content of this digest. A registry may have it elsewhere, where no credentials of ours go."""
+        url = f"{_base(image)}/blobs/{digest}"
+        answer = self._ask("GET", url, image, {}, None)
+        if answer.status in MOVED:
+            place = urljoin(url, answer.headers.get("location", ""))
+            here, there = urlsplit(url), urlsplit(place)
+            if there.scheme != "https" and (there.scheme, there.netloc) != (here.scheme, here.netloc):
+                raise RegistryError(f"{image.registry} has a signature of {image} at a place without TLS")
+            answer = self._http.ask("GET", place, {})
+        if answer.status != OK or f"sha256:{hashlib.sha256(answer.body).hexdigest()}" != digest:
+            raise RegistryError(f"{image.registry} did not give the signature that it names for {image}")
+        return answer.body
+
     def _keep(self, url: str, answer: Answer | None, value: tuple[str, ...]) -> None:
         etag = answer.headers.get("etag", "") if answer else ""
         self._kept.pop(url, None)
@@ -187,6 +222,8 @@ class RegistryClient:
         if answer.status == TOO_MANY:
             raise RegistryError(f"{image.registry} wants fewer requests", self._wish(answer))
         if answer.status in (OK, NOT_MODIFIED) or (answer.status == NO_METHOD and method == "HEAD"):
+            return answer
+        if answer.status in MOVED and "/blobs/" in url:
             return answer
         raise RegistryError(f"{image.registry} answers {answer.status}", self._wish(answer))
 

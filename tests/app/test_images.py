@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +22,7 @@ from tests.core.desired.test_build import SITE, Sample
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 OLD, NEW = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
 FRAGMENT = {"services": {"web": {"image": "r.test/app:1.4.2"}, "db": {"image": "db:17"}}}
 
 
@@ -31,6 +32,7 @@ class Shelf:
 
     known: dict[str, tuple[tuple[str, ...], str]]
     asked: list[str] = field(default_factory=list)
+    signed: bool = False
 
     def _find(self, image: Reference) -> tuple[tuple[str, ...], str]:
         self.asked.append(str(image))
@@ -43,6 +45,10 @@ class Shelf:
 
     def digest(self, image: Reference) -> str:
         return self._find(image)[1]
+
+    def is_signed(self, image: Reference, keys: Sequence[str]) -> bool:
+        assert (image.digest, keys) == (NEW, (KEY,))
+        return self.signed
 
 
 @dataclass
@@ -124,6 +130,49 @@ def test_a_service_that_cannot_be_built_and_a_registry_that_is_away_hide_no_othe
         ("haproxy", "Unknown", "docker.io cannot be reached"),
         ("web", "Behind", "1.5.0 is newer than 1.4.2"),
     ]
+
+
+class Untried:
+    """A history without rollouts, and sightings of no tag."""
+
+    def revisions(self, name: str) -> tuple[()]:
+        return ()
+
+    def read(self, place: str) -> dict[str, datetime]:
+        return {}
+
+
+class Following(Scene):
+    """With a policy."""
+
+    @property
+    def history(self) -> Any:
+        return Untried()
+
+    def sightings(self, name: str) -> Any:
+        return Untried()
+
+
+def test_what_a_policy_leaves_for_want_of_a_signature_is_told(
+    objects: ObjectStore, origin: Origin, make_service: Callable[..., VaultService]
+) -> None:
+    on = Following(scene().engine, scene().registries)
+    policy = {"workload": "web", "pattern": 'semver "^1"', "signedBy": [KEY]}
+    files: Any = objects.apply(make_service("files", imagePolicy=policy), origin)
+
+    def web() -> dict[str, Any]:
+        (_, line, _) = images(on, [files], NOW, print)
+        return image_document(line)
+
+    assert (web()["choice"], web()["message"]) == (
+        None,
+        "1.5.0 is newer than 1.4.2; 1.5.0 is signed with no key of imagePolicy.signedBy",
+    )
+    on.registries.signed = True
+    assert (web()["choice"], web()["message"]) == (
+        "1.5.0",
+        "1.5.0 is newer than 1.4.2; imagePolicy chooses 1.5.0",
+    )
 
 
 def test_without_an_engine_the_registry_is_still_asked(

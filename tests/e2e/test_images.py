@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from tests.e2e.cosign import Cosign
 from tests.e2e.docker_cli import PROJECT, docker
 from tests.e2e.docker_registry import HTPASSWD, PASSWORD, USER, DockerRegistry, docker_registry
 from tests.e2e.proof import under_load
@@ -108,6 +109,38 @@ def test_a_policy_follows_its_registry(harsh: Stage, registry: DockerRegistry) -
         assert harsh.get()[0] == 200
     finally:
         _forget(harsh, list(images.values()))
+
+
+def test_a_policy_takes_what_the_real_cosign_has_signed(
+    harsh: Stage, registry: DockerRegistry, tmp_path: Path
+) -> None:
+    """An image without a signature, and with one of another key, is told and not taken until there is the right one."""
+    ours, theirs = Cosign.made(tmp_path / "ours"), Cosign.made(tmp_path / "theirs")
+    images = [registry.push(IMAGE, APP, "1.4.2", "LABEL version=1.4.2")]
+    policy = {
+        "workload": SERVICE,
+        "pattern": 'semver ">=1.4 <2"',
+        "interval": f"{INTERVAL}s",
+        "signedBy": [ours.public_key],
+    }
+    try:
+        harsh.write(images={SERVICE: images[0]}, imagePolicy=policy)
+        harsh.converged()
+        images.append(registry.push(IMAGE, APP, "1.5.0", "LABEL version=1.5.0"))
+        theirs.sign(images[1])
+        until("it is told", lambda: "ImageNotSigned" in harsh.vaultctl("events", harsh.name).stdout)
+        line = told(harsh)
+        assert (line["choice"], "1.5.0 is signed with no key of imagePolicy.signedBy" in line["message"]) == (
+            None,
+            True,
+        )
+        assert versions(harsh) == {"1.4.2"}
+        ours.sign(images[1])
+        until("it is in the manifest", lambda: images[1] in harsh.manifest.read_text())
+        harsh.converged()
+        assert versions(harsh) == {"1.5.0"}
+    finally:
+        _forget(harsh, images)
 
 
 def _git(stage: Stage, *words: str) -> str:

@@ -102,9 +102,7 @@ class ImageUpdates:
         except VaultError as error:
             result = catalog.ERROR
             interval = min(interval, AGAIN)
-            reason = (
-                Reason.IMAGE_NOT_WRITTEN if isinstance(error, _NotWrittenError) else Reason.IMAGE_CHECK_FAILED
-            )
+            reason = error.reason if isinstance(error, _NotTakenError) else Reason.IMAGE_CHECK_FAILED
             self._tell_once(stored, "Warning", reason, f"imagePolicy of {policy.workload}: {error}")
         else:
             self._forgive(stored.name)
@@ -123,6 +121,7 @@ class ImageUpdates:
             chosen = image.at(choice.tag)
             if policy.digest != "none":
                 chosen = image.at(choice.tag, self.registries.digest(chosen))
+            self._check_signature(policy, chosen)
             self._write(stored, policy.workload, chosen, f"{image.tag or 'no tag'} -> {choice.tag}")
         elif image.digest and image.tag:
             self._compare(stored, policy, image)
@@ -134,6 +133,7 @@ class ImageUpdates:
             return
         moved = f"{image.tag} has moved from {shortened(image.digest)} to {shortened(digest)}"
         if policy.digest == "follow":
+            self._check_signature(policy, image.at(image.tag, digest))
             self._write(stored, policy.workload, image.at(image.tag, digest), moved)
             return
         way_out = (
@@ -145,6 +145,10 @@ class ImageUpdates:
             Reason.IMAGE_MOVED,
             f"{policy.workload}: tag {moved} in its registry; {way_out}",
         )
+
+    def _check_signature(self, policy: ImagePolicy, image: Reference) -> None:
+        if policy.signed_by and not self.registries.is_signed(image, policy.signed_by):
+            raise _NotSignedError(f"{image} is not taken: cosign has signed it with no key of signedBy")
 
     def _present(self, stored: StoredObject, workload: str) -> Reference:
         service: VaultService = stored.resource
@@ -182,8 +186,20 @@ class ImageUpdates:
         self.records.record_event(stored.name, type_, reason, text, self.now())
 
 
-class _NotWrittenError(VaultError):
-    """What was chosen is not in the manifest."""
+class _NotTakenError(VaultError):
+    """An image was chosen, and the manifest does not name it."""
+
+
+class _NotSignedError(_NotTakenError):
+    """It has no signature that the policy asks for."""
+
+    reason = Reason.IMAGE_NOT_SIGNED
+
+
+class _NotWrittenError(_NotTakenError):
+    """The manifest could not be changed."""
+
+    reason = Reason.IMAGE_NOT_WRITTEN
 
 
 def keep_updating(updates: ImageUpdates, stop: threading.Event) -> None:

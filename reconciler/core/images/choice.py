@@ -19,18 +19,22 @@ __all__ = ["Choice", "choose", "within"]
 @dataclass(frozen=True, slots=True)
 class Choice:
     """`tag` is the one to run in place of the present one, empty to stay. `waiting` are higher ones that are too young,
-    with the moment from which they are not; `failed` higher ones that were rolled back.
+    with the moment from which they are not; `failed` higher ones that were rolled back; `unsigned` is the one that would
+    be run if it were signed.
     """
 
     tag: str = ""
     waiting: Mapping[str, datetime] = field(default_factory=dict)
     failed: tuple[str, ...] = ()
+    unsigned: str = ""
 
     @property
     def message(self) -> str:
         """What is said about tags that are not taken."""
         told = [f"{tag} waits until {due:%Y-%m-%d %H:%M} UTC" for tag, due in sorted(self.waiting.items())]
         told += [f"{tag} was rolled back and is not tried again" for tag in self.failed]
+        if self.unsigned:
+            told.append(f"{self.unsigned} is signed with no key of imagePolicy.signedBy")
         return "; ".join(told)
 
 

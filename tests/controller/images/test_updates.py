@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from reconciler.store.sightings import Sightings
 
 START = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 A, B, C = (f"sha256:{letter * 64}" for letter in "abc")
+KEY = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
 POLICY: dict[str, Any] = {"workload": "web", "pattern": 'semver ">=1.4 <2"', "interval": "1m"}
 
 
@@ -32,6 +34,7 @@ class Shelf:
 
     digests: dict[str, str]
     trouble: str = ""
+    signed: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
     def tags(self, image: Reference) -> tuple[str, ...]:
@@ -42,6 +45,10 @@ class Shelf:
 
     def digest(self, image: Reference) -> str:
         return self.digests[image.asked]
+
+    def is_signed(self, image: Reference, keys: Sequence[str]) -> bool:
+        assert keys == (KEY,)
+        return image.digest in self.signed
 
 
 class Scene:
@@ -255,6 +262,29 @@ def test_a_manifest_that_cannot_be_written_is_told(scene: Scene) -> None:
     ]
     scene.refusal = ""
     assert scene.look(60) == [f"r.test/app:1.5.0@{B}"]
+
+
+def test_an_image_is_taken_when_its_digest_is_signed(scene: Scene) -> None:
+    scene.apply(POLICY | {"signedBy": [KEY]})
+    scene.shelf.digests["1.5.0"] = B
+    assert scene.look() == scene.look(60) == []
+    assert scene.events == [
+        f"Warning ImageNotSigned: imagePolicy of web: r.test/app:1.5.0@{B} is not taken: cosign has signed it with no key "
+        "of signedBy"
+    ]
+    assert (scene.counted("success"), scene.counted("error")) == (0, 2)
+    scene.shelf.signed.add(B)
+    assert scene.look(60) == [f"r.test/app:1.5.0@{B}"]
+
+
+def test_a_moved_tag_is_followed_when_its_digest_is_signed(scene: Scene) -> None:
+    scene.apply(POLICY | {"digest": "follow", "signedBy": [KEY]}, images={"web": f"r.test/app:1.4.0@{A}"})
+    scene.shelf.signed.add(A)
+    assert scene.look() == []
+    scene.shelf.digests["1.4.0"] = B
+    assert scene.look(60) == []
+    scene.shelf.signed.add(B)
+    assert scene.look(60) == [f"r.test/app:1.4.0@{B}"]
 
 
 def test_what_is_suspended_deleted_or_without_a_policy_is_left_alone(scene: Scene) -> None:
