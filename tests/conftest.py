@@ -20,6 +20,7 @@ import pytest
 
 from tests import canary
 from tests.suite.outcome import ONCE
+from tests.swarm.laboratory import Laboratory, laboratory
 from tests.threat_model import promised
 
 STACKS_SECONDS = 30.0
@@ -94,6 +95,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool | None, b
         return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(scope="session")
+def swarm() -> Iterator[Laboratory]:
+    """A Swarm of three engines, for all tests of one process."""
+    with laboratory(("vault-reconciler/whoami:latest", "haproxy:3.0")) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

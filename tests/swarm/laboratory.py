@@ -1,0 +1,274 @@
+"""A Swarm of several real engines on this machine, each in a network namespace of its own.
+
+A switch, which is a bridge in one more namespace, joins them: in the namespace of the host, the packet filter of its own
+engine would drop the frames between the nodes. No node has a default route or knows a name, so a pull fails at once. The
+daemons die with the thread that started them; all else is removed by `laboratory` and, after a run that was killed, by
+the next one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from tests.e2e.docker_cli import PROJECT
+from tests.e2e.waiting import until
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 60.0
+CALL_SECONDS: Final = 60.0
+LOAD_SECONDS: Final = 180.0
+NAMESPACES: Final = Path("/var/run/netns")
+PREFIX: Final = "vr-swarm-"
+"""The beginning of the names of namespaces; the process that made them follows."""
+NODE_ADDRESS: Final = "10.215.0.{}"
+POOL: Final = "10.216.0.0/16"
+"""The addresses of overlay networks."""
+LOCAL_POOL: Final = "base=10.217.0.0/16,size=24"
+STACK: Final = "com.docker.stack.namespace"
+CLONE_NEWNET: Final = 0x40000000
+
+# `ip netns exec` would mount /sys anew, without the cgroups that an engine needs.
+SCRIPT: Final = """
+hostname "$1"
+mount -t tmpfs tmpfs /run/docker
+mount -t tmpfs tmpfs /run/containerd
+echo 'hosts: files' >"$2/nsswitch.conf"
+mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
+shift 2
+exec dockerd "$@"
+"""
+
+
+@dataclass
+class Node:
+    """One engine. `name` is its hostname, `host` its URL, `address` where other nodes reach it."""
+
+    name: str
+    namespace: str
+    host: str
+    address: str
+    root: Path
+    process: subprocess.Popen[bytes]
+
+    def docker(self, *arguments: str, check: bool = True, seconds: float = CALL_SECONDS) -> str:
+        """What a docker command prints on this node, without the last line end; with `check` it has to succeed."""
+        words = ["docker", "--host", self.host, *arguments]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
+        assert not check or done.returncode == 0, f"{self.name}: docker {' '.join(arguments)}: {done.stderr}"
+        return done.stdout.strip()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The calling thread, and those that it starts, use the network of this node, as a controller on it would."""
+        assert threading.current_thread() is threading.main_thread(), "/proc/net is that of the main thread"
+        before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        inside = os.open(NAMESPACES / self.namespace, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            _enter(inside)
+            yield
+        finally:
+            _enter(before)
+            os.close(inside)
+            os.close(before)
+
+    def end(self) -> None:
+        """Stop the engine, and with it its containers."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    @property
+    def log(self) -> str:
+        """The last lines that the engine wrote."""
+        return "\n".join((self.root / "dockerd.log").read_text().splitlines()[-20:])
+
+
+@dataclass(frozen=True)
+class Laboratory:
+    """A Swarm of which all nodes are managers; the first one made it."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def first(self) -> Node:
+        """The node that a controller runs on."""
+        return self.nodes[0]
+
+    def container_of(self, service: str) -> tuple[Node, str] | None:
+        """The container of the newest task of a service, and the node that it is on; None if it has none yet."""
+        ids = self.first.docker("service", "ps", "--quiet", "--no-trunc", service, check=False).split()
+        for task in json.loads(self.first.docker("inspect", "--type=task", *ids[:1])) if ids else ():
+            if container := (task["Status"].get("ContainerStatus") or {}).get("ContainerID"):
+                names = json.loads(self.first.docker("node", "inspect", task["NodeID"]))
+                hostname = names[0]["Description"]["Hostname"]
+                return next(node for node in self.nodes if node.name == hostname), container
+        return None
+
+    def remove_project(self, project: str) -> None:
+        """Remove all that the Swarm and its nodes have of a project, whatever state a test left it in."""
+        stack, compose = f"--filter=label={STACK}={project}", f"--filter=label={PROJECT}={project}"
+        if services := self.first.docker("service", "ls", "--quiet", stack).split():
+            self.first.docker("service", "rm", *services)
+        for node in self.nodes:
+            for label in (stack, compose):
+                if containers := node.docker("ps", "--all", "--quiet", label).split():
+                    node.docker("rm", "--force", "--volumes", *containers, check=False)
+        for kind in ("secret", "config", "network", "volume"):
+            self._remove(kind, stack, compose)
+
+    def _remove(self, kind: str, *labels: str) -> None:
+        for node in self.nodes if kind == "volume" else self.nodes[:1]:
+            for label in labels:
+                until(f"no {kind} is left", partial(_is_empty, node, kind, label))
+
+
+@contextmanager
+def laboratory(images: Sequence[str], size: int = 3) -> Iterator[Laboratory]:
+    """A Swarm of so many nodes, each with these images of the host's engine."""
+    _sweep()
+    with ExitStack() as ending:
+        root = Path(tempfile.mkdtemp(prefix="vr-swarm-"))
+        ending.callback(shutil.rmtree, root, ignore_errors=True)
+        archive = root / "images.tar"
+        if images:
+            _run("docker", "save", "--output", str(archive), *images, seconds=LOAD_SECONDS)
+        switch = _namespace(ending, "switch")
+        _ip("-n", switch, "link", "add", "switch", "type", "bridge")
+        _ip("-n", switch, "link", "set", "switch", "up")
+        nodes = tuple(_node(ending, root, switch, number) for number in range(1, size + 1))
+        for node in nodes:
+            until(f"{node.name} answers", partial(_answers, node), START_SECONDS)
+        _load(archive, nodes if images else ())
+        first, *others = nodes
+        pool = ("--default-addr-pool", POOL, "--default-addr-pool-mask-length", "24")
+        first.docker("swarm", "init", "--advertise-addr", first.address, *pool)
+        token = first.docker("swarm", "join-token", "--quiet", "manager")
+        for node in others:
+            words = ("--token", token, "--advertise-addr", node.address, f"{first.address}:2377")
+            node.docker("swarm", "join", *words)
+        ready = ["Ready"] * size
+        until(
+            "all nodes are ready",
+            lambda: first.docker("node", "ls", "--format", "{{.Status}}").split() == ready,
+            START_SECONDS,
+        )
+        yield Laboratory(nodes)
+
+
+def _node(ending: ExitStack, root: Path, switch: str, number: int) -> Node:
+    namespace = _namespace(ending, str(number))
+    address = NODE_ADDRESS.format(number)
+    _ip(
+        "-n",
+        switch,
+        "link",
+        "add",
+        f"port{number}",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        namespace,
+    )
+    _ip("-n", switch, "link", "set", f"port{number}", "master", "switch", "up")
+    _ip("-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
+    for device in ("lo", "eth0"):
+        _ip("-n", namespace, "link", "set", device, "up")
+    name, home = f"node{number}", root / f"node{number}"
+    home.mkdir()
+    for directory in ("/run/docker", "/run/containerd"):
+        Path(directory).mkdir(exist_ok=True)
+    host = f"unix://{home}/docker.sock"
+    options = (
+        f"--host={host}",
+        f"--data-root={home}/data",
+        f"--exec-root={home}/exec",
+        f"--pidfile={home}/dockerd.pid",
+        "--config-file=/dev/null",
+        "--userland-proxy=false",
+        f"--default-address-pool={LOCAL_POOL}",
+    )
+    words = ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={NAMESPACES / namespace}"]
+    words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", name, str(home), *options]
+    with (home / "dockerd.log").open("wb") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+    node = Node(name, namespace, host, address, home, process)
+    ending.callback(node.end)
+    return node
+
+
+def _load(archive: Path, nodes: Sequence[Node]) -> None:
+    """Give images to nodes, side by side."""
+    loads = [
+        subprocess.Popen(
+            ["docker", "--host", node.host, "load", "--quiet", "--input", str(archive)],
+            stdout=subprocess.DEVNULL,
+        )
+        for node in nodes
+    ]
+    for load in loads:
+        assert load.wait(LOAD_SECONDS) == 0, f"an image was not loaded: {load.args!r}"
+
+
+def _is_empty(node: Node, kind: str, label: str) -> bool:
+    """Whether a node has none of these after another try to remove them: a task that ends may still use them."""
+    if names := node.docker(kind, "ls", "--quiet", label).split():
+        node.docker(kind, "rm", *names, check=False)
+    return not names
+
+
+def _answers(node: Node) -> bool:
+    assert node.process.poll() is None, f"dockerd of {node.name} has ended: {node.log}"
+    return bool(node.docker("version", "--format", "{{.Server.Version}}", check=False))
+
+
+def _namespace(ending: ExitStack, name: str) -> str:
+    full = f"{PREFIX}{os.getpid()}-{name}-{secrets.token_hex(2)}"
+    _ip("netns", "add", full)
+    ending.callback(_ip, "netns", "delete", full)
+    return full
+
+
+def _sweep() -> None:
+    """Remove the namespaces of runs that were killed; their engines have ended with them."""
+    for path in NAMESPACES.glob(f"{PREFIX}*"):
+        maker = path.name.removeprefix(PREFIX).partition("-")[0]
+        try:
+            os.kill(int(maker), 0)
+        except ProcessLookupError:
+            _ip("netns", "delete", path.name)
+        except ValueError:
+            continue
+
+
+def _enter(descriptor: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(descriptor, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def _ip(*words: str) -> None:
+    _run("ip", *words)
+
+
+def _run(*words: str, seconds: float = CALL_SECONDS) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.stderr}"

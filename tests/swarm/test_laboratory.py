@@ -1,0 +1,92 @@
+"""The laboratory itself: a Swarm that works as one of real machines, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.swarm.laboratory import NAMESPACES, PREFIX, Laboratory, laboratory
+
+pytestmark = [pytest.mark.docker, pytest.mark.turns]
+
+
+def test_nodes_are_machines_of_their_own(swarm: Laboratory) -> None:
+    assert swarm.first.docker("node", "ls", "--format", "{{.Hostname}}").split() == [
+        "node1",
+        "node2",
+        "node3",
+    ]
+    assert {node.docker("info", "--format", "{{.Name}}") for node in swarm.nodes} == {
+        "node1",
+        "node2",
+        "node3",
+    }
+    before = Path("/proc/self/net/dev").read_text()
+    with swarm.first.entered():
+        assert "eth0" in Path("/proc/self/net/dev").read_text()
+        assert (
+            "eth0"
+            in subprocess.run(["cat", "/proc/net/dev"], capture_output=True, text=True, check=True).stdout
+        )
+    assert Path("/proc/self/net/dev").read_text().count("\n") == before.count("\n")
+
+
+def test_tasks_reach_each_other_across_nodes_by_their_name(swarm: Laboratory) -> None:
+    docker = swarm.first.docker
+    docker("network", "create", "--driver", "overlay", "--attachable", "lab-net")
+    try:
+        image = docker("image", "inspect", "--format", "{{.Id}}", "vault-reconciler/whoami:latest")
+        words = (
+            "--detach=false",
+            "--quiet",
+            "--no-resolve-image",
+            "--endpoint-mode",
+            "dnsrr",
+            "--network",
+            "lab-net",
+        )
+        docker(
+            "service", "create", *words, "--name", "lab-web", "--constraint", "node.hostname==node3", image
+        )
+        page = "import urllib.request as u; print(u.urlopen('http://lab-web:8000/', timeout=10).status)"
+        seen = docker("run", "--rm", "--network", "lab-net", "--entrypoint", "python3", image, "-c", page)
+        assert seen == "200"
+    finally:
+        docker("service", "rm", "lab-web", check=False)
+        swarm.first.docker("network", "rm", "lab-net", check=False)
+
+
+def test_nothing_is_left_also_after_a_failure() -> None:
+    made: list[Laboratory] = []
+
+    def fail() -> None:
+        with laboratory((), size=1) as lab:
+            made.append(lab)
+            raise ValueError("a test fails")
+
+    with pytest.raises(ValueError, match="a test fails"):
+        fail()
+    (node,) = made[0].nodes
+    assert node.process.poll() is not None
+    assert not (NAMESPACES / node.namespace).exists()
+    assert not node.root.exists()
+    root = str(node.root)
+    mounts = Path("/proc/self/mounts").read_text()
+    assert root not in mounts
+
+
+def test_what_a_killed_run_left_is_removed_by_the_next_one() -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, ours = (f"{PREFIX}{pid}-1-test" for pid in (ended.pid, os.getpid()))
+    for name in (left, ours):
+        subprocess.run(["ip", "netns", "add", name], check=True)
+    try:
+        with laboratory((), size=1):
+            assert not (NAMESPACES / left).exists()
+            assert (NAMESPACES / ours).exists(), "it may be in use"
+    finally:
+        subprocess.run(["ip", "netns", "delete", ours], check=True)
