@@ -53,7 +53,8 @@ class Container:
     started as this one was created. `shared` are the IDs of the containers whose PID or IPC namespace it lives in, None
     when that was not asked. `started` is exact for gateway and proxies, coarse for others, and so is `ended`. `stopping` is
     true from the moment this controller asked for a stop, also when it has ended. `image` is the ID of what it was
-    created from, `published` the ports of the host that a gateway opens while it runs.
+    created from, `published` the ports of the host that a gateway opens while it runs. `node` is the name of the machine
+    that it is on, empty where there is only one.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Container:
     stopping: bool = False
     image: str = ""
     published: frozenset[int] = frozenset()
+    node: str = ""
 
     def age(self, now: datetime) -> float:
         """Seconds since it last started, or since it was created when that is not known."""

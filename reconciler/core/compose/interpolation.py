@@ -47,6 +47,17 @@ def escape(value: Any) -> Any:
     return value
 
 
+def unescape(value: Any) -> Any:
+    """What `escape` was given."""
+    if isinstance(value, str):
+        return value.replace("$$", "$")
+    if isinstance(value, Mapping):
+        return {key: unescape(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [unescape(item) for item in value]
+    return value
+
+
 def _resolve(match: re.Match[str], settings: Mapping[str, str]) -> str:
     if match["escaped"]:
         return "$"

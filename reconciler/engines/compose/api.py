@@ -82,14 +82,7 @@ class DockerApi:
         missing: Any = _ERROR,
     ) -> Any:
         """The data that `GET path` answers; `path` has a `{}` for each of `names`. See `ask` for the rest."""
-        target = target_of(path, *names, query=query)
-        if self._reads is None:
-            answer: Answer = self.ask(what, partial(_get, target))
-        else:
-            try:
-                answer = self._reads.get(target)
-            except (OSError, HTTPException) as error:
-                raise self._away() from error
+        answer = self._answer(what, target_of(path, *names, query=query))
         if answer.is_missing and missing is not _ERROR:
             return missing
         if answer.is_refusal:
@@ -98,6 +91,41 @@ class DockerApi:
             return answer.document()
         except ValueError as error:
             raise EngineError(f"the engine could not {what}: its answer is not JSON or was cut") from error
+
+    def content(
+        self, what: str, path: str, *names: str, query: Mapping[str, Any] | None = None, missing: bytes
+    ) -> bytes:
+        """The bytes that `GET path` answers, as in `read`."""
+        answer = self._answer(what, target_of(path, *names, query=query))
+        if answer.is_missing:
+            return missing
+        if answer.is_refusal:
+            raise EngineError(f"the engine could not {what}: {answer.explanation}")
+        return answer.body
+
+    def send(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        *names: str,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        missing: Any = _ERROR,
+    ) -> Any:
+        """The data that another request answers, or None; for what the SDK has no call for. See `ask` for the rest."""
+        return self.ask(
+            what, partial(_send, method, target_of(path, *names, query=query), body), missing=missing
+        )
+
+    def _answer(self, what: str, target: str) -> Answer:
+        if self._reads is None:
+            answer: Answer = self.ask(what, partial(_get, target))
+            return answer
+        try:
+            return self._reads.get(target)
+        except (OSError, HTTPException) as error:
+            raise self._away() from error
 
     def events(self, since: float, filters: Mapping[str, Sequence[str]]) -> Iterator[Mapping[str, Any]]:
         """`GET /events` since a moment, without end and without a timeout. Raises what the transport raises."""
@@ -174,6 +202,19 @@ def _get(target: str, api: APIClient) -> Answer:
     """A read of an engine that is reached in another way, for example by TCP."""
     response = api.get(f"{api.base_url}/v{api.api_version}{target}", timeout=CALL_SECONDS)
     return Answer(response.status_code, response.content)
+
+
+def _send(method: str, target: str, body: Mapping[str, Any] | None, api: APIClient) -> Any:
+    import requests.exceptions
+    from docker.errors import create_api_error_from_http_exception
+
+    url = f"{api.base_url}/v{api.api_version}{target}"
+    response = api.request(method, url, json=body, timeout=CALL_SECONDS)
+    try:
+        response.raise_for_status()
+    except requests.exceptions.HTTPError as error:
+        create_api_error_from_http_exception(error)
+    return response.json() if response.content else None
 
 
 def _keep_few_connections(api: APIClient) -> None:

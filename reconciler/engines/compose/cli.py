@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import VaultError
+from reconciler.core.compose.interpolation import unescape
 from reconciler.core.desired.stack import JSON, Stack
 from reconciler.core.environment import passes
 from reconciler.engines.compose.file import dump, without_values
@@ -71,6 +72,24 @@ class ComposeCli:
         """Replace a stopped container; Compose moves its anonymous volumes to the new one."""
         self._up(stack, [workload], overlay, force_recreate=True)
 
+    def config(self, stack: Stack) -> JSON:
+        """The stack's document as Compose reads it, with each field in one form. Nothing of it is written to a file."""
+        from python_on_whales.exceptions import DockerException
+
+        try:
+            with _in_memory(stack.document) as file:
+                client = self._docker(
+                    COMMAND_SECONDS,
+                    compose_files=[file],
+                    compose_project_name=stack.project,
+                    compose_project_directory=stack.site.directory,
+                    compose_env_files=[NO_FILE],
+                )
+                found: JSON = unescape(client.compose.config(return_json=True))
+        except DockerException as error:
+            raise _explained(error) from error
+        return found
+
     def pull(self, image: str) -> None:
         """Fetch an image. Raises ImageMissingError when a person has to act, EngineError when another try may succeed."""
         from python_on_whales.exceptions import DockerException
@@ -118,10 +137,7 @@ class ComposeCli:
                     services, start=False, dependencies=False, pull="never", quiet=True, **options
                 )
         except DockerException as error:
-            if error.return_code == TIMED_OUT:
-                raise EngineError(f"docker compose took longer than {COMMAND_SECONDS} s") from error
-            said = _last_line(error)
-            raise _failure(said)(f"docker compose: {said}") from error
+            raise _explained(error) from error
 
     def _docker(self, seconds: int, **compose: Any) -> DockerClient:
         from python_on_whales import DockerClient
@@ -138,6 +154,13 @@ def exec_line(
     """The command line of `docker exec` for a container of the engine at `host`; it has no timeout, as a shell has none."""
     flags = [*(["--interactive"] if stdin else []), *(["--tty"] if tty else [])]
     return ("docker", "--host", host or DEFAULT_HOST, "exec", *flags, container, *command)
+
+
+def _explained(error: Any) -> VaultError:
+    if error.return_code == TIMED_OUT:
+        return EngineError(f"docker compose took longer than {COMMAND_SECONDS} s")
+    said = _last_line(error)
+    return _failure(said)(f"docker compose: {said}")
 
 
 def _failure(said: str) -> type[VaultError]:
@@ -157,9 +180,15 @@ def compose_file(stack: Stack) -> Iterator[Path]:
         yield path
         return
     write_private(path, dump(without_values(stack.document, stack.sealed)))
+    with _in_memory(stack.document) as path:
+        yield path
+
+
+@contextmanager
+def _in_memory(document: JSON) -> Iterator[Path]:
     descriptor = os.memfd_create("compose.yaml", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as memory:
-        memory.write(dump(stack.document).encode())
+        memory.write(dump(document).encode())
         memory.flush()
         yield Path(f"/proc/{os.getpid()}/fd/{descriptor}")
 

@@ -319,11 +319,15 @@ class ComposeEngine:
         list(self._stoppers.map(rest, [row["Id"] for row in rows]))
         query = {"filters": {"label": [f"{COMPOSE_PROJECT}={project}"]}}
         for network in self._api.read("list networks", "/networks", query=query):
-            self._api.ask("remove a network", partial(_remove_network, network["Id"]), missing=None)
+            self.remove_network(network["Id"])
         if volumes:
             found = self._api.read("list volumes", "/volumes", query=query)
             for volume in found.get("Volumes") or ():
                 self._api.ask("remove a volume", partial(_remove_volume, volume["Name"]), missing=None)
+
+    def remove_network(self, network: str) -> None:
+        """Remove a network by its ID, from which containers of other projects are disconnected first."""
+        self._api.ask("remove a network", partial(_remove_network, network), missing=None)
 
     def _end(self, container: str, *, anonymous_volumes: bool) -> None:
         # Without a grace period of our own: each container was created with that of its service.
@@ -398,7 +402,8 @@ def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:
 
 
 def _connect(request: ConnectNetwork, network: str, wanted: Mapping[str, Any], api: APIClient) -> None:
-    if request.container not in api.inspect_network(network)["Containers"]:
+    # An overlay that no container of this node is in has none at all.
+    if request.container not in (api.inspect_network(network).get("Containers") or ()):
         # The same aliases as Compose gives: the service, the short ID, and those of the fragment.
         aliases = [request.workload, request.container[:12], *(wanted.get("aliases") or ())]
         addresses = {field: wanted[field] for field in FIXED if wanted.get(field)}

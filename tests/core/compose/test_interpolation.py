@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.core.compose.interpolation import InterpolationError, escape, interpolate
+from reconciler.core.compose.interpolation import InterpolationError, escape, interpolate, unescape
 
 SETTINGS = {"NAME": "ada", "EMPTY": ""}
 
@@ -69,6 +69,7 @@ values = st.recursive(
 @given(values)
 def test_what_was_escaped_comes_back_as_it_was(value: object) -> None:
     assert interpolate(escape(value), SETTINGS) == value
+    assert unescape(escape(value)) == value
 
 
 @given(st.text(), st.dictionaries(st.text(), st.text()))

@@ -1,4 +1,4 @@
-"""What answers GET requests as an engine does, without one."""
+"""What answers requests as an engine does, without one."""
 
 from __future__ import annotations
 
@@ -37,12 +37,15 @@ def at_socket(path: Path) -> FakeEngine:
 class FakeEngine:
     """Answers each target, or path without its query, with a status and a body.
 
-    `chunked` sends bodies in pieces, `cut` ends them too early; `asked` are the targets of all requests.
+    `chunked` sends bodies in pieces, `cut` ends them too early; `asked` are the targets of all requests to read. `sent` has
+    method, target and body of the others, which `answer_sent` answers.
     """
 
     def __init__(self, server: Callable[[type[BaseHTTPRequestHandler]], socketserver.BaseServer]) -> None:
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.asked: list[str] = []
+        self.sent: list[tuple[str, str, bytes]] = []
+        self.answer_sent: Callable[[str, str], tuple[int, bytes]] = lambda method, target: MISSING
         self.version: object = VERSION
         self.chunked = False
         self.cut = False
@@ -86,6 +89,18 @@ class FakeEngine:
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
                     self.wfile.write(body[:-3] if engine.cut else body)
+
+            def do_POST(self) -> None:
+                sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                engine.sent.append((self.command, self.path, sent))
+                status, body = engine.answer_sent(self.command, self.path)
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_DELETE(self) -> None:
+                self.do_POST()
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

@@ -18,7 +18,7 @@ from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.compose.reads import SocketReads, target_of
 from reconciler.engines.errors import EngineAwayError, EngineError
 from tests.descriptors import sockets
-from tests.engines.compose.fake_engine import VERSION, FakeEngine, TcpServer, UnixServer, at_socket
+from tests.engines.compose.fake_engine import MISSING, VERSION, FakeEngine, TcpServer, UnixServer, at_socket
 
 
 @pytest.fixture
@@ -47,6 +47,35 @@ def test_an_answer_is_data(ways: tuple[FakeEngine, DockerApi], chunked: bool) ->
     engine.chunked = chunked
     engine.answers[f"/v{VERSION}/containers/ab/json"] = (200, b'{"Id": "ab", "Name": "gr\\u00fc\xc3\x9fe"}')
     assert api.read("inspect", "/containers/{}/json", "ab") == {"Id": "ab", "Name": "grüße"}
+
+
+def test_an_answer_is_bytes(ways: tuple[FakeEngine, DockerApi]) -> None:
+    engine, api = ways
+    engine.answers[f"/v{VERSION}/tasks/ab/logs?stdout=1"] = (200, b"\x01\0one")
+    engine.answers[f"/v{VERSION}/tasks/cd/logs"] = (500, b'{"message": "no node answers"}')
+    query = {"stdout": 1}
+    assert api.content("read logs", "/tasks/{}/logs", "ab", query=query, missing=b"") == b"\x01\0one"
+    assert api.content("read logs", "/tasks/{}/logs", "none", query=query, missing=b"-") == b"-"
+    with pytest.raises(EngineError, match="the engine could not read logs: no node answers"):
+        api.content("read logs", "/tasks/{}/logs", "cd", missing=b"")
+
+
+def test_what_is_sent_has_a_body_and_an_answer(ways: tuple[FakeEngine, DockerApi]) -> None:
+    engine, api = ways
+    answers = {"POST": (201, b'{"ID": "ab"}'), "DELETE": (200, b"")}
+    engine.answer_sent = lambda method, target: MISSING if "none" in target else answers[method]
+    made = api.send("create a config", "POST", "/configs/create", body={"Name": "grün"}, query={"version": 3})
+    assert made == {"ID": "ab"}
+    (method, target, body) = engine.sent[-1]
+    assert (method, target) == ("POST", f"/v{VERSION}/configs/create?version=3")
+    assert json.loads(body) == {"Name": "grün"}
+    assert api.send("remove a config", "DELETE", "/configs/{}", "ab") is None
+    assert api.send("remove a config", "DELETE", "/configs/{}", "none", missing="gone") == "gone"
+    answers["POST"] = (400, b'{"message": "invalid name"}')
+    with pytest.raises(EngineError, match="the engine could not create a config: invalid name"):
+        api.send("create a config", "POST", "/configs/create", body={})
+    with pytest.raises(EngineError, match="the engine could not remove a config: no such object"):
+        api.send("remove a config", "DELETE", "/configs/{}", "none")
 
 
 def test_the_list_of_containers_is_filtered_by_the_engine(ways: tuple[FakeEngine, DockerApi]) -> None:

@@ -1,0 +1,1 @@
+"""Docker Swarm: instances on several machines; see engine.py."""

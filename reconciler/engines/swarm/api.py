@@ -1,0 +1,157 @@
+"""Requests about Swarm's objects: services, tasks, nodes, networks, secrets and configs of a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from reconciler.engines.compose.api import DockerApi
+from reconciler.engines.errors import EngineError, RefusedError
+from reconciler.engines.swarm.marks import PROJECT
+from reconciler.engines.swarm.rows import Node, read_nodes
+
+__all__ = ["SwarmApi"]
+
+TRIES: Final = 5
+"""How often a change is tried that another one came before."""
+OUT_OF_SEQUENCE: Final = "out of sequence"
+INVALID: Final = (400, 403)
+CONFLICT: Final = 409
+
+Row = Mapping[str, Any]
+
+
+class SwarmApi:
+    """Swarm's part of the engine's API. Threads may share it."""
+
+    def __init__(self, docker: DockerApi) -> None:
+        self.docker = docker
+
+    def services(self, project: str) -> Sequence[Row]:
+        """The services of a project."""
+        query = {"filters": {"label": [f"{PROJECT}={project}"]}}
+        rows: Sequence[Row] = self.docker.read("list services", "/services", query=query)
+        return rows
+
+    def tasks(self, project: str = "", *services: str) -> Sequence[Row]:
+        """The tasks of a project, or of these services, also those that have ended."""
+        filters = {"service": list(services)} if services else {"label": [f"{PROJECT}={project}"]}
+        rows: Sequence[Row] = self.docker.read("list tasks", "/tasks", query={"filters": filters}, missing=[])
+        return rows
+
+    def all_tasks(self) -> Sequence[Row]:
+        """The tasks of all services."""
+        rows: Sequence[Row] = self.docker.read("list tasks", "/tasks")
+        return rows
+
+    def nodes(self) -> Mapping[str, Node]:
+        """All nodes."""
+        return read_nodes(self.docker.read("list nodes", "/nodes"))
+
+    def own_node(self) -> str:
+        """The ID of the node of this engine. Raises RefusedError if it cannot change the Swarm."""
+        swarm = (self.docker.read("say what it is", "/info") or {}).get("Swarm") or {}
+        if not swarm.get("ControlAvailable"):
+            state = swarm.get("LocalNodeState") or "inactive"
+            raise RefusedError(
+                f"the engine is no manager of a Swarm (it is {state}): run `docker swarm init`, or run the controller on a "
+                "manager"
+            )
+        return str(swarm["NodeID"])
+
+    def service(self, identifier: str) -> Row | None:
+        """One service; None if it is gone."""
+        row: Row | None = self.docker.read("inspect a service", "/services/{}", identifier, missing=None)
+        return row
+
+    def create_service(self, spec: Mapping[str, Any]) -> None:
+        """Create a service. Raises RefusedError for a definition that Swarm calls invalid."""
+        try:
+            self.docker.send(f"create service {spec['Name']}", "POST", "/services/create", body=spec)
+        except EngineError as error:
+            if _status(error) in INVALID:
+                raise RefusedError(str(error)) from error
+            raise
+
+    def change_service(
+        self, identifier: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]
+    ) -> Row | None:
+        """Replace the spec of a service by what `change` makes of it; None if it is gone. Raises EngineError, also when
+        others change it all the time.
+        """
+        for _ in range(TRIES):
+            row = self.service(identifier)
+            if row is None:
+                return None
+            spec, version = change(dict(row["Spec"])), row["Version"]["Index"]
+            if spec == row["Spec"]:
+                return row
+            try:
+                self.docker.send(
+                    f"update service {spec['Name']}",
+                    "POST",
+                    "/services/{}/update",
+                    identifier,
+                    query={"version": version},
+                    body=spec,
+                    missing=None,
+                )
+            except EngineError as error:
+                if OUT_OF_SEQUENCE not in str(error):
+                    raise
+                continue
+            return row
+        raise EngineError(f"service {identifier} is changed by others at the same time")
+
+    def remove_service(self, identifier: str) -> None:
+        """Remove a service, if it is there."""
+        self.docker.send("remove a service", "DELETE", "/services/{}", identifier, missing=None)
+
+    def network(self, name: str) -> Row | None:
+        """The network of this name."""
+        # The engine takes a name for a pattern, so it may find more.
+        rows = self.docker.read("list networks", "/networks", query={"filters": {"name": [name]}})
+        return next((row for row in rows if row["Name"] == name), None)
+
+    def networks(self, project: str) -> Sequence[Row]:
+        """The overlays of a project."""
+        query = {"filters": {"label": [f"{PROJECT}={project}"]}}
+        rows: Sequence[Row] = self.docker.read("list networks", "/networks", query=query)
+        return rows
+
+    def create_network(self, spec: Mapping[str, Any]) -> None:
+        """Create a network, unless it is there."""
+        try:
+            self.docker.send(f"create network {spec['Name']}", "POST", "/networks/create", body=spec)
+        except EngineError as error:
+            if _status(error) != CONFLICT:
+                raise
+
+    def files(self, kind: str, project: str) -> Mapping[str, Row]:
+        """The `kind` (secrets or configs) of a project by name."""
+        query = {"filters": {"label": [f"{PROJECT}={project}"]}}
+        rows = self.docker.read(f"list {kind}", f"/{kind}", query=query)
+        return {row["Spec"]["Name"]: row for row in rows}
+
+    def create_file(self, kind: str, spec: Mapping[str, Any]) -> str:
+        """Create one of these; returns its ID."""
+        made = self.docker.send(f"create one of the {kind}", "POST", f"/{kind}/create", body=spec)
+        return str(made["ID"])
+
+    def remove_file(self, kind: str, identifier: str) -> None:
+        """Remove one of these, if it is there. Raises EngineError while a service uses it."""
+        self.docker.send(f"remove one of the {kind}", "DELETE", f"/{kind}/{{}}", identifier, missing=None)
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume of this node, if it is there. Raises EngineError while a container uses it."""
+        self.docker.send("remove a volume", "DELETE", "/volumes/{}", name, missing=None)
+
+    def volumes(self, project: str) -> Sequence[str]:
+        """The volumes of a project on this node."""
+        query = {"filters": {"label": [f"{PROJECT}={project}"]}}
+        found = self.docker.read("list volumes", "/volumes", query=query).get("Volumes") or ()
+        return [row["Name"] for row in found]
+
+
+def _status(error: EngineError) -> int:
+    return int(getattr(error.__cause__, "status_code", 0) or 0)

@@ -1,0 +1,33 @@
+"""The labels of what the controller makes in a Swarm, beside those of `core.labels`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+PROJECT: Final = "com.docker.stack.namespace"
+"""The label of `docker stack`, so that `docker stack ps`, `services` and `rm` know what belongs together."""
+
+WORKLOAD: Final = "internal.vault.workload"
+NUMBER: Final = "internal.vault.number"
+IMAGE: Final = "internal.vault.image"
+"""The ID, on the controller's node, of the image that an instance was created from."""
+CHECKED: Final = "internal.vault.checked"
+"""Its definition or its image has a health check, so Swarm calls a task running when that agrees."""
+STOPPED: Final = "internal.vault.stopped"
+"""When a stop was requested, as an ISO time."""
+PINNED: Final = "internal.vault.pinned"
+"""The ID of the only node that an instance can run on, because a local volume of it is there."""
+VOLUME: Final = "internal.vault.volume"
+"""On the record of where a volume is: the volume's name."""
+NODE: Final = "internal.vault.node"
+"""On the same: the ID of the node."""
+ANONYMOUS: Final = "internal.vault.anonymous"
+"""On a volume that the definition gives no name."""
+
+_INSTANCE: Final = re.compile(r"[0-9a-z]{25}")
+
+
+def is_instance(identifier: str) -> bool:
+    """Whether this is the ID of a Swarm service; that of a container has 64 hexadecimal digits."""
+    return _INSTANCE.fullmatch(identifier) is not None

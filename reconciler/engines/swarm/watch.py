@@ -1,0 +1,78 @@
+"""Changes of instances: Swarm has no event of a task, so the list of them is compared with the one before.
+
+The events of this node's engine come beside it: they tell of the front door, and at once of instances that are here.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from reconciler.api.errors import VaultError
+from reconciler.core import labels
+from reconciler.engines.base import EngineEvent
+from reconciler.engines.swarm.api import SwarmApi
+
+__all__ = ["changed", "states", "watched"]
+
+LOOK_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+States = Mapping[str, frozenset[tuple[str, ...]]]
+"""By the label of an object, what is known of its tasks."""
+
+
+def watched(events: Callable[[], Iterator[EngineEvent]], api: SwarmApi) -> Iterator[EngineEvent]:
+    """The `events` of the engine, and one for each object whose tasks have changed. Without end."""
+    found: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
+    over = threading.Event()
+
+    def here() -> None:
+        for event in events():
+            found.put(event)
+            if over.is_set():
+                return
+
+    threads = (here, lambda: _look(api, found, over))
+    for each in threads:
+        threading.Thread(target=each, name="swarm events", daemon=True).start()
+    try:
+        while True:
+            yield found.get()
+    finally:
+        over.set()
+
+
+def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.Event) -> None:
+    known: States | None = None
+    while not over.wait(LOOK_SECONDS):
+        try:
+            seen = states(api.all_tasks())
+        except VaultError as error:
+            _log.debug("the list of tasks: %s", error)
+            # What happens meanwhile is told by the difference to the next list.
+            continue
+        if known is not None:
+            for label in sorted(changed(known, seen)):
+                found.put(EngineEvent(label))
+        known = seen
+
+
+def states(tasks: Any) -> States:
+    """What a list of tasks says."""
+    by_label: dict[str, set[tuple[str, ...]]] = {}
+    for task in tasks:
+        marks = ((task.get("Spec") or {}).get("ContainerSpec") or {}).get("Labels") or {}
+        if label := marks.get(labels.SERVICE):
+            said = (task["ID"], task["Status"]["State"], task["DesiredState"], task.get("NodeID") or "")
+            by_label.setdefault(label, set()).add(said)
+    return {label: frozenset(said) for label, said in by_label.items()}
+
+
+def changed(before: States, after: States) -> frozenset[str]:
+    """The labels of the objects with tasks that are not as before."""
+    return frozenset(each for each in before.keys() | after.keys() if before.get(each) != after.get(each))

@@ -1,0 +1,53 @@
+"""Logs of tasks, and changes of tasks."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from reconciler.engines.swarm.logs import pieces
+from reconciler.engines.swarm.watch import changed, states
+
+
+def _piece(stream: int, text: bytes) -> bytes:
+    return struct.pack(">BxxxL", stream, len(text)) + text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", b""),
+        (_piece(1, b"one\n") + _piece(2, b"two\n"), b"one\ntwo\n"),
+        (_piece(1, b"whole\n") + struct.pack(">BxxxL", 1, 100) + b"cut", b"whole\ncut"),
+        (b"a terminal has no heads\n", b"a terminal has no heads\n"),
+        (b"short", b"short"),
+    ],
+)
+def test_output_has_no_heads(body: bytes, text: bytes) -> None:
+    assert pieces(body) == text
+
+
+def _task(task: str, state: str, label: str = "shop", node: str = "n1") -> Mapping[str, Any]:
+    return {
+        "ID": task,
+        "NodeID": node,
+        "DesiredState": "running",
+        "Status": {"State": state},
+        "Spec": {"ContainerSpec": {"Labels": {"internal.vault.service": label}}},
+    }
+
+
+def test_a_task_that_changes_is_told_by_the_name_of_its_object() -> None:
+    before = states([_task("1", "starting"), _task("2", "running", "wiki"), _task("3", "running", "gone")])
+    after = states([_task("1", "running"), _task("2", "running", "wiki"), _task("4", "new", "fresh")])
+    assert changed(before, after) == {"shop", "gone", "fresh"}
+    assert changed(after, after) == frozenset()
+
+
+def test_a_task_of_others_has_no_name() -> None:
+    assert states([{"ID": "1", "Status": {"State": "running"}, "DesiredState": "running"}]) == {}
+    attachment = {"ID": "2", "Status": {"State": "running"}, "DesiredState": "running", "Spec": {}}
+    assert states([attachment]) == {}
