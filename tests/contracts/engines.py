@@ -6,6 +6,7 @@ and the kernel make beside it. The real one does them with Docker's command line
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import secrets
@@ -14,6 +15,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from math import inf
 from pathlib import Path
@@ -29,10 +31,14 @@ from reconciler.engines.base import Command, Engine
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.memory.engine import Answer, MemoryEngine
 from reconciler.engines.memory.machine import Behaviour, Machine
+from reconciler.engines.swarm.engine import SwarmEngine
+from reconciler.engines.swarm.marks import ANONYMOUS, is_instance
+from reconciler.engines.swarm.marks import PROJECT as STACK
 from reconciler.proxy.haproxy.front import FRONT
 from tests.e2e import waiting
 from tests.e2e.docker_cli import PROJECT, docker, inspect, remove_project
 from tests.e2e.stage import free_port
+from tests.swarm.laboratory import Laboratory
 from vault_plugins import VaultServicePlugin
 
 IMAGE: Final = "vault-reconciler/whoami:latest"
@@ -99,10 +105,32 @@ class BoxPlugin(VaultServicePlugin):
         return ["web"]
 
 
+@dataclass(frozen=True)
+class Habits:
+    """What the contract leaves to an engine; the defaults are those of Docker with Compose.
+
+    `removes_surplus`: who says that there are fewer instances than there are has the others removed. `shares_namespaces`:
+    an instance can live in that of another. `keeps_exit_codes`: also of what was stopped. `restarts_killed`: what is killed
+    by hand is started again. `remembers_stops`: the next controller knows what was stopped. `sees_frozen`: that processes
+    are frozen. `replaces_in_place`: what is recreated keeps its ID. `adopts`: instances of
+    another project can do the work of a workload.
+    """
+
+    removes_surplus: bool = True
+    shares_namespaces: bool = True
+    keeps_exit_codes: bool = True
+    restarts_killed: bool = False
+    remembers_stops: bool = False
+    sees_frozen: bool = True
+    replaces_in_place: bool = False
+    adopts: bool = True
+
+
 class EngineWorld(ABC):
     """An engine, and a project on it that is removed afterwards."""
 
     engine: Engine
+    habits: Habits = Habits()
 
     def __init__(self, directory: Path) -> None:
         self._site = Site(directory, os.geteuid(), os.getegid())
@@ -210,51 +238,64 @@ class ComposeWorld(EngineWorld):
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory)
-        self.engine: ComposeEngine = ComposeEngine()
+        self.engine: ComposeEngine | SwarmEngine = self._engine()
         self._tags: list[str] = []
+
+    def _engine(self, host: str | None = None) -> ComposeEngine | SwarmEngine:
+        return ComposeEngine(host)
+
+    def _docker(self, *arguments: str, check: bool = True) -> str:
+        """What Docker's command line prints on the controller's machine."""
+        return docker(*arguments, check=check)
+
+    def _by(self, container: str, *words: str) -> None:
+        """Give this command the container."""
+        self._docker(*words, container)
 
     def close(self) -> None:
         self.engine.close()
         remove_project(self.stack().project)
         if self._tags:
-            docker("rmi", *self._tags, check=False)
+            self._docker("rmi", *self._tags, check=False)
 
     def until(self, what: str, look: Callable[[], Seen]) -> Seen:
         return waiting.until(what, look)
 
     def restart_controller(self) -> None:
         self.engine.close()
-        self.engine = ComposeEngine()
+        self.engine = self._engine()
 
     def kill(self, container: str) -> None:
-        docker("kill", container)
+        self._by(container, "kill")
 
     def pause(self, container: str) -> None:
-        docker("pause", container)
+        self._by(container, "pause")
 
     def unpause(self, container: str) -> None:
-        docker("unpause", container)
+        self._by(container, "unpause")
 
     def disconnect(self, stack: Stack, container: str, network: str, *, gone: bool = False) -> None:
         name = f"{stack.project}_{network}"
-        docker("network", "disconnect", "--force", name, container)
+        self._docker("network", "disconnect", "--force", name, container)
         if gone:
-            docker("network", "rm", name)
+            self._docker("network", "rm", name)
 
     def tag(self, image: str, source: str) -> None:
-        docker("tag", source, image)
+        self._docker("tag", source, image)
         self._tags.append(image)
 
     def mounts(self, container: str) -> Mapping[str, str]:
         return {mount["Destination"]: mount["Name"] for mount in inspect(container)["Mounts"]}
 
     def has_volume(self, name: str) -> bool:
-        return name in docker("volume", "ls", "--quiet").split()
+        return name in self._docker("volume", "ls", "--quiet").split()
 
     def left(self, stack: Stack) -> list[str]:
-        label = f"--filter=label={PROJECT}={stack.project}"
-        kinds = ("network", "volume")
-        return [name for kind in kinds for name in docker(kind, "ls", "--format={{.Name}}", label).split()]
+        return self._labelled(f"{PROJECT}={stack.project}")
+
+    def _labelled(self, label: str) -> list[str]:
+        words = ("ls", "--format={{.Name}}", f"--filter=label={label}")
+        return [name for kind in ("network", "volume") for name in self._docker(kind, *words).split()]
 
     @contextmanager
     def take(self, port: int) -> Iterator[None]:
@@ -271,8 +312,70 @@ class ComposeWorld(EngineWorld):
 
     @contextmanager
     def away(self) -> Iterator[Engine]:
-        with closing(ComposeEngine("unix:///nowhere/docker.sock")) as engine:
+        with closing(self._engine("unix:///nowhere/docker.sock")) as engine:
             yield engine
+
+
+class SwarmWorld(ComposeWorld):
+    """A Swarm of three engines, whose controller is on the first node."""
+
+    habits = Habits(
+        removes_surplus=False,
+        shares_namespaces=False,
+        keeps_exit_codes=False,
+        restarts_killed=True,
+        remembers_stops=True,
+        sees_frozen=False,
+        replaces_in_place=True,
+        adopts=False,
+    )
+
+    def __init__(self, directory: Path, laboratory: Laboratory) -> None:
+        self._laboratory = laboratory
+        super().__init__(directory)
+
+    def _engine(self, host: str | None = None) -> SwarmEngine:
+        return SwarmEngine(host or self._laboratory.first.host)
+
+    def _docker(self, *arguments: str, check: bool = True) -> str:
+        return self._laboratory.first.docker(*arguments, check=check)
+
+    def close(self) -> None:
+        self.engine.close()
+        for name in ("", "-else", "-former"):
+            self._laboratory.remove_project(self.stack(name).project)
+        if self._tags:
+            self._docker("rmi", *self._tags, check=False)
+
+    def run(self, stack: Stack, workload: str, count: int = 1) -> list[Container]:
+        """A container is there some time after Swarm was asked to run it."""
+        ids = [each.id for each in super().run(stack, workload, count) if is_instance(each.id)]
+        for each in ids:
+            self.until("it has a container", lambda each=each: self._laboratory.container_of(each))  # type: ignore[misc]
+        return self.seen(stack, workload)
+
+    def _by(self, container: str, *words: str) -> None:
+        node, identifier = self._laboratory.first, container
+        if is_instance(container):
+            node, identifier = self._laboratory.container_of(container) or (node, container)
+        node.docker(*words, identifier)
+
+    def disconnect(self, stack: Stack, container: str, network: str, *, gone: bool = False) -> None:
+        super().disconnect(stack, container, network)
+        name = f"{stack.project}_{network}"
+        # The Swarm takes a moment to see that a container has left.
+        if gone:
+            self.until("it is gone", lambda: self._docker("network", "rm", name, check=False) == name)
+
+    def mounts(self, container: str) -> Mapping[str, str]:
+        spec = json.loads(self._docker("service", "inspect", container))[0]["Spec"]
+        mounts = spec["TaskTemplate"]["ContainerSpec"]["Mounts"]
+        return {mount["Target"]: mount["Source"] for mount in mounts}
+
+    def left(self, stack: Stack) -> list[str]:
+        found = [*super().left(stack), *self._labelled(f"{STACK}={stack.project}")]
+        without_name = self._docker("volume", "ls", "--quiet", f"--filter=label={ANONYMOUS}").split()
+        return [name for name in found if name not in without_name]
 
 
 def _behaves(stack: Stack, workload: Workload) -> Behaviour:
@@ -359,14 +462,20 @@ class EngineInMemory(EngineWorld):
 
 
 @contextmanager
-def engine_world(kind: str, directory: Path) -> Iterator[EngineWorld]:
-    """The world of an engine: "compose" or "memory"."""
+def engine_world(
+    kind: str, directory: Path, laboratory: Callable[[], Laboratory] | None = None
+) -> Iterator[EngineWorld]:
+    """The world of an engine: "compose", "swarm", which needs a laboratory, or "memory"."""
     if kind == "memory":
         yield EngineInMemory(directory)
-        return
-    with closing(ComposeWorld(directory)) as world:
-        world.engine.ping()
-        yield world
+    elif kind == "swarm" and laboratory is not None:
+        swarm = laboratory()
+        with swarm.first.entered(), closing(SwarmWorld(directory, swarm)) as world:
+            yield world
+    else:
+        with closing(ComposeWorld(directory)) as world:
+            world.engine.ping()
+            yield world
 
 
 class Heard:

@@ -1,4 +1,4 @@
-"""What every engine keeps: the same tests for Docker with Compose and for the engine in memory.
+"""What every engine keeps: the same tests for Docker with Compose, for Docker Swarm and for the engine in memory.
 
 The simulation proves something about the real engine only as far as these tests hold for both.
 """
@@ -9,9 +9,10 @@ import gc
 import inspect
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,16 +25,24 @@ from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy
 from reconciler.engines.base import OUTPUT_CHARACTERS, Command, Engine
 from reconciler.engines.compose.engine import ComposeEngine
-from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
+from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError, RefusedError
 from reconciler.engines.memory.engine import MemoryEngine
+from reconciler.engines.swarm.engine import SwarmEngine
 from tests.contracts.engines import MISSED, OTHER_IMAGE, EngineWorld, Heard, engine_world
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
-@pytest.fixture(params=[pytest.param("compose", marks=pytest.mark.docker), "memory"])
+ENGINES = [
+    pytest.param("compose", marks=pytest.mark.docker),
+    "memory",
+    pytest.param("swarm", marks=[pytest.mark.docker, pytest.mark.turns]),
+]
+
+
+@pytest.fixture(params=ENGINES)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineWorld]:
-    with engine_world(request.param, tmp_path) as world:
+    with engine_world(request.param, tmp_path, lambda: request.getfixturevalue("swarm")) as world:
         yield world
     with warnings.catch_warnings():
         # Docker's library leaves sockets of failing and ended connections to the garbage collector.
@@ -41,11 +50,28 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineWorl
         gc.collect()
 
 
+def _code_of_stopped(world: EngineWorld, code: int) -> int | None:
+    """What an engine tells of something that was stopped and ended with this code."""
+    return code if world.habits.keeps_exit_codes else None
+
+
+def _is_frozen(container: Container) -> bool:
+    return container.state is State.PAUSED
+
+
+def _is_running(container: Container) -> bool:
+    return container.state is State.RUNNING
+
+
+def _was_started_again(before: Container, container: Container) -> bool:
+    return container.state is State.RUNNING and container.started != before.started
+
+
 def _has_ended(container: Container) -> bool:
     return container.state is State.EXITED
 
 
-@pytest.mark.parametrize("kind", [ComposeEngine, MemoryEngine])
+@pytest.mark.parametrize("kind", [ComposeEngine, MemoryEngine, SwarmEngine])
 def test_every_method_is_there_with_its_parameters(kind: type) -> None:
     for name, method in inspect.getmembers(Engine, inspect.isfunction):
         if not name.startswith("_"):
@@ -96,7 +122,8 @@ def test_more_of_another_definition_leave_those_there_are_alone(world: EngineWor
     assert [c.number for c in after] == [1, 2, 3]
 
     world.create(new, "web", 1, existing=0)
-    assert len(world.seen(new, "web")) == 1, "who says that there are fewer has the others removed"
+    left = 1 if world.habits.removes_surplus else 3
+    assert len(world.seen(new, "web")) == left, "who says that there are fewer may have the others removed"
 
 
 def test_a_project_sees_only_itself(world: EngineWorld) -> None:
@@ -233,6 +260,11 @@ def test_a_proxy_lives_in_the_namespace_of_a_gateway_that_runs(world: EngineWorl
 @pytest.mark.parametrize("key", ["network_mode", "pid", "ipc"])
 def test_a_shared_namespace_belongs_to_a_container_that_runs(key: str, world: EngineWorld) -> None:
     stack = world.stack(SHARES=key)
+    if not world.habits.shares_namespaces:
+        with pytest.raises(RefusedError, match=rf"services\.beside\.{key}: "):
+            world.create(stack, "beside")
+        assert world.seen(stack, "beside") == []
+        return
     with pytest.raises(EngineError, match="box"):
         world.create(stack, "beside")
     assert world.seen(stack, "beside") == []
@@ -287,7 +319,9 @@ def test_what_was_asked_to_stop_is_stopping_until_it_is_started_again(world: Eng
     (stopping,) = world.seen(stack, "web")
     assert stopping.stopping
     (ended,) = world.until_all(stack, "web", _has_ended, "it has ended")
-    assert (ended.id, ended.exit_code, ended.stopping) == (web.id, 0, True), "no death"
+    assert (ended.id, ended.exit_code, ended.stopping) == (web.id, _code_of_stopped(world, 0), True), (
+        "no death"
+    )
     assert (ended.health, ended.addresses, ended.started) == (Health.NONE, {}, None)
     assert ended.ended is not None
     world.engine.start((web.id,))
@@ -316,10 +350,11 @@ def test_what_ignores_a_stop_is_killed_after_its_grace_unless_the_controller_is_
     (box,) = world.run(stack, "box")
     world.engine.stop((box.id,), 1)
     (ended,) = world.until_all(stack, "box", _has_ended, "it has ended")
-    assert (ended.exit_code, ended.stopping) == (137, True)
+    assert (ended.exit_code, ended.stopping) == (_code_of_stopped(world, 137), True)
     world.restart_controller()
     (seen,) = world.seen(stack, "box")
-    assert (seen.id, seen.stopping) == (box.id, False), "the next controller does not know who asked"
+    known = world.habits.remembers_stops
+    assert (seen.id, seen.stopping) == (box.id, known), "the next controller may not know who asked"
 
 
 def test_a_frozen_container_is_up_and_a_stop_thaws_it(world: EngineWorld) -> None:
@@ -329,14 +364,21 @@ def test_a_frozen_container_is_up_and_a_stop_thaws_it(world: EngineWorld) -> Non
     world.pause(web.id)
     world.restart_controller()
     (frozen,) = world.seen(stack, "web")
-    assert (frozen.state, frozen.addresses, frozen.is_ready) == (State.PAUSED, web.addresses, False)
+    is_seen = world.habits.sees_frozen
+    assert (frozen.state is State.PAUSED, frozen.addresses, frozen.is_ready) == (
+        is_seen,
+        web.addresses,
+        not is_seen,
+    )
     world.unpause(web.id)
     world.restart_controller()
     assert world.seen(stack, "web")[0].state is State.RUNNING
     world.pause(web.id)
     world.engine.stop((web.id,), 10)
     (ended,) = world.until_all(stack, "web", _has_ended, "it has ended")
-    assert (ended.exit_code, ended.stopping) == (0, True), "it had the time to end well"
+    assert (ended.exit_code, ended.stopping) == (_code_of_stopped(world, 0), True), (
+        "it had the time to end well"
+    )
 
 
 def test_what_crashes_is_restarted_until_it_is_stopped(world: EngineWorld) -> None:
@@ -350,11 +392,17 @@ def test_what_crashes_is_restarted_until_it_is_stopped(world: EngineWorld) -> No
     assert ended.id == web.id
 
 
-def test_what_is_killed_by_hand_stays_down(world: EngineWorld) -> None:
+def test_what_is_killed_by_hand_stays_down_or_is_started_again(world: EngineWorld) -> None:
     stack = world.stack()
     (web,) = world.run(stack, "web")
     world.kill(web.id)
     world.restart_controller()
+    if world.habits.restarts_killed:
+        (killed,) = world.until_all(stack, "web", lambda c: c.state is State.RESTARTING, "it was seen")
+        assert (killed.id, killed.exit_code, killed.stopping) == (web.id, 137, False)
+        (again,) = world.until_all(stack, "web", lambda c: c.is_ready, "it was started again")
+        assert again.id == web.id
+        return
     (ended,) = world.until_all(stack, "web", _has_ended, "it has ended")
     assert (ended.exit_code, ended.stopping) == (137, False)
 
@@ -396,7 +444,7 @@ def test_a_dependency_that_is_recreated_keeps_its_volumes(world: EngineWorld) ->
     world.until_all(old, "box", _has_ended, "it has ended")
     world.engine.recreate(new, "box")
     (after,) = world.seen(new, "box")
-    assert after.id != before.id
+    assert (after.id == before.id) is world.habits.replaces_in_place
     assert (after.state, after.stopping, after.number) == (State.CREATED, False, 1)
     (box,) = (workload for workload in new.workloads if workload.name == "box")
     assert (box.accepts(before.revision), box.accepts(after.revision)) == (False, True)
@@ -471,10 +519,16 @@ def test_an_event_tells_whose_container_has_changed(world: EngineWorld) -> None:
     (web,) = world.run(stack, "web")
     heard.wait_for(stack.name)
     world.until_all(stack, "web", lambda c: c.is_ready, "it is healthy")
-    changes = (world.pause, State.PAUSED), (world.unpause, State.RUNNING), (world.kill, State.EXITED)
-    for change, state in changes:
+    before = world.seen(stack, "web")[0]
+    changes: list[tuple[Callable[[str], None], Callable[[Container], bool]]] = []
+    if world.habits.sees_frozen:
+        changes = [(world.pause, _is_frozen), (world.unpause, _is_running)]
+    changes.append(
+        (world.kill, partial(_was_started_again, before) if world.habits.restarts_killed else _has_ended)
+    )
+    for change, is_seen in changes:
         change(web.id)
-        while world.seen(stack, "web")[0].state is not state:
+        while not is_seen(world.seen(stack, "web")[0]):
             heard.wait_for(stack.name)
     heard.end(lambda: world.engine.remove((web.id,)))
 
@@ -515,6 +569,12 @@ def test_what_an_engine_says_of_itself(world: EngineWorld) -> None:
 def test_a_former_container_counts_until_there_is_one_of_the_stack(world: EngineWorld) -> None:
     """Containers of another project are observed as those of the workload whose work they do."""
     stack, other = world.stack(), world.stack("-former")
+    if not world.habits.adopts:
+        stack = replace(stack, former=(Former("0" * 64, "box"),))
+        with pytest.raises(RefusedError, match="was adopted from a Compose project"):
+            world.create(stack, "box")
+        assert world.seen(stack, "box") == []
+        return
     try:
         (theirs,) = world.run(other, "box")
         stack = replace(stack, former=(Former(theirs.id, "box"),))
