@@ -34,6 +34,7 @@ from reconciler.core.admission import AdmissionError
 from reconciler.engines.compose.cli import compose_file
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
+from reconciler.engines.swarm.engine import SwarmEngine
 from reconciler.proxy.haproxy.containers import gateway_of
 from reconciler.proxy.haproxy.front import HAPROXY_USER
 from reconciler.sealed import SealedError
@@ -111,6 +112,19 @@ def identity(tmp_path: Path) -> x25519.Identity:
     identity = x25519.Identity.generate()
     _secret(tmp_path / "age.key", f"{identity}\n")
     return identity
+
+
+def test_the_engine_is_the_one_that_was_chosen_for_the_state_directory(make: Make) -> None:
+    assert isinstance(make().engine, ComposeEngine)
+    make().choose_engine("swarm")
+    assert isinstance(make().engine, SwarmEngine), "also for the next command"
+    with pytest.raises(PermanentError, match="leave out --api and --ui with a Swarm"):
+        _ = make().engine.instances
+    make().objects.apply(_service(), Origin("apply", "m.yaml", Path("m.yaml"), 1))
+    with pytest.raises(
+        PermanentError, match="run on engine 'swarm', and 'compose' would run them a second time"
+    ):
+        make().choose_engine("compose")
 
 
 def test_an_encrypted_settings_file_is_one_of_them_and_its_values_are_in_no_file(

@@ -156,6 +156,15 @@ class Application(Parts):
 
         return is_held(self.options.state_dir / "controller.lock")
 
+    def choose_engine(self, name: str) -> None:
+        """Have this and all later commands on the state directory use an engine. Raises PermanentError if objects run on
+        another one.
+        """
+        from reconciler.store.engine_choice import choose_engine
+
+        is_in_use = any(self.objects.of(kind).names() for kind in KINDS.values())
+        choose_engine(self.options.state_dir, name, is_in_use=is_in_use)
+
     def has_lost_key(self) -> bool:
         """Whether containers may run under a revision key that no longer exists."""
         from reconciler.store.revision_key import NAME

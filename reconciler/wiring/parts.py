@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.engines.compose.engine import ComposeEngine
     from reconciler.engines.compose.foreign import ForeignProjects
     from reconciler.engines.compose.project import ComposeProjects
+    from reconciler.engines.swarm.engine import SwarmEngine
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.counting import HAProxyCounting
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
@@ -147,8 +148,14 @@ class Parts:
         return discover(self.options.plugin_path)
 
     @cached_property
-    def engine(self) -> ComposeEngine:
-        """Docker with Compose."""
+    def engine(self) -> ComposeEngine | SwarmEngine:
+        """Docker with Compose, or Docker Swarm where that was chosen for this state directory."""
+        from reconciler.store.engine_choice import SWARM, engine_of
+
+        if engine_of(self.options.state_dir) == SWARM:
+            from reconciler.engines.swarm.engine import SwarmEngine
+
+            return SwarmEngine(self.options.docker_host)
         from reconciler.engines.compose.engine import ComposeEngine
 
         return ComposeEngine(self.options.docker_host)

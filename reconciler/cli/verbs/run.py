@@ -19,6 +19,7 @@ from reconciler.cli.manifests import file_option
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.signals import stop_on_signals
 from reconciler.cli.verb import Verb
+from reconciler.store.engine_choice import ENGINES
 
 if TYPE_CHECKING:
     from reconciler.controller.notify.notify import Choice
@@ -45,6 +46,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
         ),
         ("vaultctl run", "only the manifests of `apply`"),
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
+        ("vaultctl run --engine swarm -f manifests/", "with instances on all nodes of a Docker Swarm"),
         ("vaultctl run --api 127.0.0.1:6443", "with the Kubernetes API; see `vaultctl kubeconfig`"),
         ("vaultctl run --ui 127.0.0.1:8443", "with the page for browsers; see `vaultctl user set-password`"),
         (
@@ -105,6 +107,14 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Delete no services when more than this many vanish from a source at once.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    envvar="VAULT_ENGINE",
+    show_envvar=True,
+    help="Where services run: on this host by Docker Compose, or on the nodes of a Docker Swarm, of which this is a "
+    "manager; see docs/swarm.md. The state directory keeps the choice; at first it is compose.",
+)
 @click.option("--allow-empty", is_flag=True, help="Delete all services that vanish, even all at once.")
 @click.option(
     "--notify-url-file",
@@ -137,6 +147,7 @@ def command(
     api: str | None,
     clients: ApiFlags,
     ui: str | None,
+    engine: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     auth_file: Path | None,
@@ -168,6 +179,8 @@ def command(
         raise Failure(
             f"a controller runs on {session.state_dir} already: stop it, or choose another --state-dir"
         )
+    if engine:
+        application.choose_engine(engine)
     # A controller whose keys cannot be used would stop all that needs them, one by one.
     application.settings.keyring.load()
     followed = _follow(application, git)
