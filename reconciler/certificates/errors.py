@@ -2,7 +2,8 @@
 
     VaultError
     ├── PermanentError
-    │   └── CertificateError      a file is no certificate that can be used; names the file, the fault and what to do
+    │   ├── CertificateError      a file is no certificate that can be used; names the file, the fault and what to do
+    │   └── PeerError             a certificate of the controller or of an agent is not accepted, or cannot be issued
     └── TemporaryError
         └── AcmeError             an ACME server refuses, or a name could not be checked
             └── AcmeAwayError     it cannot be asked at all; nothing is known about a name
@@ -16,7 +17,7 @@ from enum import StrEnum
 
 from reconciler.api.errors import PermanentError, TemporaryError
 
-__all__ = ["AcmeAwayError", "AcmeError", "CertificateError", "Why"]
+__all__ = ["AcmeAwayError", "AcmeError", "CertificateError", "PeerError", "Why"]
 
 
 class Why(StrEnum):
@@ -45,6 +46,10 @@ class CertificateError(PermanentError):
     def __init__(self, message: str, why: Why) -> None:
         super().__init__(message)
         self.why = why
+
+
+class PeerError(PermanentError):
+    """A certificate of the controller or of an agent that is not accepted, or cannot be issued."""
 
 
 class AcmeError(TemporaryError):
