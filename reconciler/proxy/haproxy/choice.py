@@ -13,6 +13,7 @@ from reconciler.proxy.base import NewServer, Proxy
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import Validate
 from reconciler.proxy.haproxy.front import FRONT
+from reconciler.proxy.haproxy.gateway.access import Reach, reach
 from reconciler.proxy.haproxy.proxy import HAProxy
 
 if TYPE_CHECKING:
@@ -27,18 +28,22 @@ class HAProxies:
     front: Final[FrontDoor] = FRONT
 
     def __init__(
-        self, validate: Validate, sites: Callable[[], Mapping[str, Site]], clock: Callable[[], float]
+        self,
+        validate: Validate,
+        sites: Callable[[], Mapping[str, Site]],
+        clock: Callable[[], float],
+        at: Reach = reach,
     ) -> None:
         self._events = ServerEvents()
-        self._own = HAProxy(validate, clock, self._events)
-        self._sites, self._clock = sites, clock
+        self._own = HAProxy(validate, clock, self._events, at)
+        self._sites, self._clock, self._at = sites, clock, at
 
     @cached_property
     def _shared(self) -> GatewayServers:
         """The proxy of stacks with routes, which most commands have nothing to do with."""
         from reconciler.proxy.haproxy.gateway.servers import GatewayServers
 
-        return GatewayServers(self._sites, self._clock, self._events)
+        return GatewayServers(self._sites, self._clock, self._events, at=self._at)
 
     def closed(self, stack: Stack) -> str:
         """See Proxy.closed."""

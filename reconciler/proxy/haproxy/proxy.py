@@ -7,7 +7,6 @@ that listens and does not answer is an error.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -32,8 +31,8 @@ from reconciler.proxy.haproxy.files import (
     write_files,
 )
 from reconciler.proxy.haproxy.front import FRONT
-from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT, Runtime
-from reconciler.proxy.haproxy.socket import Master
+from reconciler.proxy.haproxy.gateway.access import Pool, Reach, reach
+from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
 from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 from reconciler.proxy.haproxy.values import check_options
 from reconciler.proxy.silence import Silence
@@ -56,15 +55,20 @@ class HAProxy:
 
     It remembers since when a HAProxy has been silent, what the files of a service come to, and the structures that an image
     has accepted: services whose configurations differ only in servers are validated by one container. `clock` gives
-    monotonic seconds.
+    monotonic seconds, `at` is how it reaches HAProxies.
     """
 
     front: Final[FrontDoor] = FRONT
 
     def __init__(
-        self, validate: Validate, clock: Callable[[], float], events: ServerEvents | None = None
+        self,
+        validate: Validate,
+        clock: Callable[[], float],
+        events: ServerEvents | None = None,
+        at: Reach = reach,
     ) -> None:
         self._validate = validate
+        self._at = at
         self._accepted: set[tuple[str, str]] = set()
         self._silence = Silence(clock)
         self._events = events or ServerEvents()
@@ -164,7 +168,7 @@ class HAProxy:
         """See Proxy.delete_servers."""
         self._tell(stack, slots, lambda runtime: runtime.delete_servers(servers, force=force))
 
-    def _tell(self, stack: Stack, slots: Sequence[int], change: Callable[[Runtime], None]) -> None:
+    def _tell(self, stack: Stack, slots: Sequence[int], change: Callable[[Pool], None]) -> None:
         """Make a change in each HAProxy that has one of these slots and listens."""
         for slot in slots:
             with suppress(ProxyAwayError):
@@ -190,8 +194,8 @@ class HAProxy:
         except ProxyError:
             return None
 
-    def _runtime(self, stack: Stack, slot: int, seconds: float) -> Runtime:
-        return Runtime(Master(stack.site, slot, time.monotonic() + seconds), stack.proxy.pool)
+    def _runtime(self, stack: Stack, slot: int, seconds: float) -> Pool:
+        return self._at(stack.site, slot, seconds).pool(stack.proxy.pool)
 
 
 def _checked(make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
