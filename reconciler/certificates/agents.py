@@ -37,6 +37,7 @@ __all__ = [
     "ENROLMENT_NAME",
     "LIFE",
     "agent_name",
+    "begins",
     "check_controller",
     "ends",
     "fingerprint",
@@ -165,6 +166,11 @@ def is_due(certificate: bytes, now: datetime) -> bool:
 def ends(certificate: bytes) -> datetime:
     """When a certificate (PEM) ends."""
     return _certificate(certificate).not_valid_after_utc
+
+
+def begins(certificate: bytes) -> datetime:
+    """When a certificate (PEM) begins to be valid."""
+    return _certificate(certificate).not_valid_before_utc
 
 
 def fingerprint(certificate: bytes) -> str:

@@ -1,8 +1,11 @@
-"""What the pools of a service in a gateway keep: the same tests for real HAProxies and for those in memory."""
+"""What the pools of a service in a gateway keep: the same tests for real HAProxies, here and on another node, and for
+those in memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,24 +29,34 @@ from tests.contracts.gateways import (
     RealPools,
 )
 from tests.contracts.proxies import dead
+from tests.contracts.remote import RemotePools
 
 # The real ones are made by the fixtures of tests/proxy.
 from tests.proxy.conftest import replica, replicas
 from tests.proxy.haproxy.gateway.conftest import HEALTH, namespace
 from tests.proxy.haproxy.gateway.conftest import world as haproxies
+from tests.proxy.remote.agents import agent_in
 
 __all__ = ["haproxies", "namespace", "replica", "replicas"]
 
 
-@pytest.fixture(params=[pytest.param("haproxy", marks=pytest.mark.docker), "memory"])
+@pytest.fixture(
+    params=[*(pytest.param(name, marks=pytest.mark.docker) for name in ("haproxy", "remote")), "memory"]
+)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PoolsWorld]:
-    if request.param == "memory":
-        made: PoolsWorld = PoolsInMemory(tmp_path)
-    else:
-        shared, more = request.getfixturevalue("replicas"), request.getfixturevalue("replica")
-        made = RealPools(request.getfixturevalue("haproxies"), shared, more)
-    yield made
-    made.events.close()
+    with ExitStack() as opened:
+        if request.param == "memory":
+            made: PoolsWorld = PoolsInMemory(tmp_path)
+        else:
+            names = ("haproxies", "replicas", "replica")
+            real, shared, more = (request.getfixturevalue(name) for name in names)
+            if request.param == "haproxy":
+                made = RealPools(real, shared, more)
+            else:
+                agent = opened.enter_context(agent_in(tmp_path / "agent"))
+                made = RemotePools(agent, tmp_path, real, shared, more)
+        yield made
+        made.events.close()
 
 
 # Files

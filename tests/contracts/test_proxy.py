@@ -1,8 +1,9 @@
-"""What every proxy keeps: the same tests for real HAProxies and for the proxy in memory."""
+"""What every proxy keeps: the same tests for real HAProxies, for those on another node, and for the proxy in memory."""
 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,20 +15,29 @@ from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.proxy import HAProxy
 from reconciler.proxy.memory import MemoryProxy
 from tests.contracts.proxies import ProxyWorld, RealWorld, WorldInMemory, dead
+from tests.contracts.remote import RemoteWorld
 
 # The real ones are made by the fixtures of tests/proxy.
 from tests.proxy.conftest import gateway, replica, replicas
 from tests.proxy.conftest import world as haproxies
+from tests.proxy.remote.agents import agent_in
 
 __all__ = ["gateway", "haproxies", "replica", "replicas"]
 
 
-@pytest.fixture(params=[pytest.param("haproxy", marks=pytest.mark.docker), "memory"])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> ProxyWorld:
+@pytest.fixture(
+    params=[*(pytest.param(name, marks=pytest.mark.docker) for name in ("haproxy", "remote")), "memory"]
+)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProxyWorld]:
     if request.param == "memory":
-        return WorldInMemory(tmp_path)
+        yield WorldInMemory(tmp_path)
+        return
     real, shared, more = (request.getfixturevalue(name) for name in ("haproxies", "replicas", "replica"))
-    return RealWorld(real, shared, more)
+    if request.param == "haproxy":
+        yield RealWorld(real, shared, more)
+        return
+    with agent_in(tmp_path / "agent") as agent:
+        yield RemoteWorld(agent, tmp_path, real, shared, more)
 
 
 @pytest.mark.parametrize("kind", [HAProxy, MemoryProxy])
