@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from metrics.agents import AGENT_METRICS
 from metrics.gateways import GATEWAY_METRICS, PROXY_METRICS
 from metrics.metric import SERVICE, Label, Metric, Type
 
@@ -418,6 +419,7 @@ SECTIONS: Final = (
         ),
     ),
     Section("Kubernetes API", "What `vaultctl run --api` depends on.", (OIDC_KEY_FETCHES,)),
+    Section("Agents", "Agents beside HAProxies on other nodes; see docs/agent.md.", AGENT_METRICS),
     Section("Images", "Registries that `spec.imagePolicy` follows.", (IMAGE_CHECKS,)),
     Section(
         "Git sources and webhooks",

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.samples import Sample
 
 from metrics import catalog
+from metrics.agents import AgentSnapshot, add_agent
 from metrics.catalog import CATALOG
 from metrics.gateways import GatewaySnapshot, add_gateway
 from metrics.labels import Labels
@@ -43,6 +44,7 @@ class StateCollector:
         queues: Callable[[], Iterable[QueueSnapshot]],
         sources: Callable[[], Iterable[SourceSnapshot]] = tuple,
         gateways: Callable[[], Iterable[GatewaySnapshot]] = tuple,
+        agents: Callable[[], Iterable[AgentSnapshot]] = tuple,
     ) -> None:
         self._build = (version, python)
         self._now = now
@@ -50,6 +52,7 @@ class StateCollector:
         self._queues = queues
         self._sources = sources
         self._gateways = gateways
+        self._agents = agents
 
     def describe(self) -> Iterator[Family]:
         """The families without samples; the registry uses them to refuse duplicate names."""
@@ -65,6 +68,8 @@ class StateCollector:
             _add_service(scrape, service, now)
         for gateway in {each.name: each for each in self._gateways()}.values():
             add_gateway(scrape.set, gateway, now)
+        for agent in {each.node: each for each in self._agents()}.values():
+            add_agent(scrape.set, agent)
         for source in {each.name: each for each in self._sources()}.values():
             if source.last_fetch is not None:
                 scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)

@@ -112,6 +112,7 @@ def serving(
         queues=controller.queues,
         sources=lambda: [each.journal.snapshot() for each in followed],
         gateways=application.gateway_board.snapshots,
+        agents=application.agents.snapshots,
     )
     boards = (application.board, application.gateway_board)
     routes = [discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()])]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from reconciler.store.object_view import ObjectViews
     from reconciler.store.objects import ObjectStore
     from reconciler.store.sightings import Sightings
+    from reconciler.wiring.agents import AgentLines
     from vault_plugins.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -194,6 +195,19 @@ class Parts:
         from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
 
         return HAProxyGateways(self._validate_gateway, self._default_certificate, time.monotonic)
+
+    @cached_property
+    def agents(self) -> AgentLines:
+        """The agents beside HAProxies on other nodes."""
+        from metrics import catalog
+        from metrics.agents import AGENT_EXCHANGES
+        from reconciler.wiring.agents import AgentLines
+
+        def told(node: str, answered: bool) -> None:
+            result = catalog.SUCCESS if answered else catalog.ERROR
+            self.recorder.add(AGENT_EXCHANGES, node=node, result=result)
+
+        return AgentLines(self.options.state_dir, utc_now, told)
 
     @cached_property
     def keepers(self) -> Keepers:

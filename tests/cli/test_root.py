@@ -156,7 +156,7 @@ def test_help_lists_verbs_and_exit_codes(vaultctl: Vaultctl) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "says"), [("aply", "did you mean 'apply'?"), ("zzzz", "there are: adopt, annotate, apply")]
+    ("word", "says"), [("aply", "did you mean 'apply'?"), ("zzzz", "there are: adopt, agent, annotate")]
 )
 def test_an_unknown_verb_is_answered_with_the_nearest(vaultctl: Vaultctl, word: str, says: str) -> None:
     done = vaultctl(word)

@@ -48,6 +48,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
         ("vaultctl run -f manifests/ --log-format json --listen 0.0.0.0:9180", "in a container"),
         ("vaultctl run --engine swarm -f manifests/", "with instances on all nodes of a Docker Swarm"),
         ("vaultctl run --api 127.0.0.1:6443", "with the Kubernetes API; see `vaultctl kubeconfig`"),
+        ("vaultctl run --agents 10.0.0.1:9444", "and enrol agents of other nodes; see `vaultctl agent`"),
         ("vaultctl run --ui 127.0.0.1:8443", "with the page for browsers; see `vaultctl user set-password`"),
         (
             "vaultctl run --api 0.0.0.0:6443 --oidc-issuer-url https://id.example.org --oidc-client-id vault "
@@ -82,6 +83,12 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     envvar="VAULT_UI",
     show_envvar=True,
     help="HOST:PORT of the page (HTTPS, with --tls-cert or a certificate of the state directory); none by default.",
+)
+@click.option(
+    "--agents",
+    envvar="VAULT_AGENTS",
+    show_envvar=True,
+    help="ADDRESS:PORT where agents of other nodes are enrolled (see `vaultctl agent`); none by default.",
 )
 @click.option(
     "--tls-cert",
@@ -148,6 +155,7 @@ def command(
     clients: ApiFlags,
     ui: str | None,
     engine: str | None,
+    agents: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     auth_file: Path | None,
@@ -221,6 +229,12 @@ def command(
                     flags=clients,
                 )
                 _log.info("page on %s", services.enter_context(page))
+        if agents:
+            from reconciler.cli.agent_serving import enrolling
+
+            _log.info(
+                "enrolment of agents on %s", services.enter_context(enrolling(application.agents, agents))
+            )
         if notify_url_file:
             url = read_secret(notify_url_file).decode(errors="replace")
             application.keep_telling(application.notifier(url, notify), stop)
