@@ -46,7 +46,7 @@ from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.web.hooks import PATH, HookTarget, hook_route
-from tests.fuzz import kubernetes, seeds
+from tests.fuzz import agents, kubernetes, seeds
 from tests.fuzz.mutate import mutate_bytes, mutate_data, mutate_text
 from vault_plugins import VaultServicePlugin
 
@@ -243,6 +243,8 @@ TARGETS: Final[Mapping[str, Target]] = {
     "API, requests": kubernetes.request,
     "API, bytes": kubernetes.raw_bytes,
     "API, WebSockets": kubernetes.websocket,
+    "agent, requests": agents.request,
+    "agent, answers": agents.answer,
 }
 
 
