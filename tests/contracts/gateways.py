@@ -26,13 +26,14 @@ from reconciler.core.routes.table import settle
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.haproxy.events import ServerEvents
-from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Reach, reach
+from reconciler.proxy.haproxy.gateway.access import FILES, Files
 from reconciler.proxy.haproxy.gateway.containers import project_of
 from reconciler.proxy.haproxy.gateway.maps import Maps, maps_of
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.gateway.pools import Need, assign, needs_of
 from reconciler.proxy.haproxy.gateway.render import structure
 from reconciler.proxy.haproxy.gateway.servers import GatewayServers
+from reconciler.proxy.haproxy.reaching import OneHAProxy, Reach, reach
 from reconciler.proxy.memory import MemoryGateways, MemoryServer
 from tests.contracts.proxies import BEGINNING, TICK, Download, Session
 from tests.e2e import waiting

@@ -65,6 +65,13 @@ class SwarmEngine:
             "the Kubernetes API and the page know the containers of one host only: leave out --api and --ui with a Swarm"
         )
 
+    def image_id(self, name: str) -> str:
+        """The ID of an image that was built on this machine. Raises PermanentError: other nodes do not have it."""
+        raise PermanentError(
+            f"{name} is built on this machine, and the other nodes of a Swarm cannot get it: push it to a registry, and "
+            "name it by `image` without `build`"
+        )
+
     def close(self) -> None:
         """Close all connections; requested stops continue in the Swarm."""
         self._front.close()

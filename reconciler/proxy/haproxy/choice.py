@@ -13,8 +13,8 @@ from reconciler.proxy.base import NewServer, Proxy
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.files import Validate
 from reconciler.proxy.haproxy.front import FRONT
-from reconciler.proxy.haproxy.gateway.access import Reach, reach
 from reconciler.proxy.haproxy.proxy import HAProxy
+from reconciler.proxy.haproxy.reaching import Reach, reach
 
 if TYPE_CHECKING:
     from reconciler.proxy.haproxy.gateway.servers import GatewayServers

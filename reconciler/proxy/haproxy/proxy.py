@@ -31,7 +31,7 @@ from reconciler.proxy.haproxy.files import (
     write_files,
 )
 from reconciler.proxy.haproxy.front import FRONT
-from reconciler.proxy.haproxy.gateway.access import Pool, Reach, reach
+from reconciler.proxy.haproxy.reaching import Pool, Reach, reach
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
 from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 from reconciler.proxy.haproxy.values import check_options

@@ -64,7 +64,7 @@ class Answer:
 
 
 class MemoryGateways(MemoryProcesses):
-    """Implements Files and, with `at`, Reach of reconciler.proxy.haproxy.gateway.access for any number of gateways."""
+    """Implements gateway.access.Files and, with `at`, reaching.Reach of reconciler.proxy.haproxy for all gateways."""
 
     is_apart = True
 

@@ -1,4 +1,4 @@
-"""The calls that an agent serves: one for each method of a HAProxy (gateway/access.py), and the copy of its files.
+"""The calls that an agent serves: one for each method of a HAProxy (haproxy/reaching.py), and the copy of its files.
 
 A call knows how it is carried out and which answer it has, so the agent and the loop cannot disagree on either. There is no
 call that runs a command, names a path of the agent's machine, or passes text on to HAProxy as a command.
@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, StringConstraints
 
 from reconciler.proxy.base import NewServer
-from reconciler.proxy.haproxy.gateway.access import OneHAProxy
+from reconciler.proxy.haproxy.reaching import OneHAProxy
 from reconciler.proxy.remote.values import (
     MAX_SERVERS,
     Digest,

@@ -13,11 +13,11 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.files import read_files
-from reconciler.proxy.haproxy.gateway.access import OneHAProxy, Reach, reach
 from reconciler.proxy.haproxy.gateway.activity import PoolActivity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.maps import Maps
 from reconciler.proxy.haproxy.gateway.tls_files import Certificates
+from reconciler.proxy.haproxy.reaching import OneHAProxy, Reach, reach
 from reconciler.proxy.haproxy.stats import Process
 from reconciler.proxy.remote import calls
 from reconciler.proxy.remote.files import Digests, order

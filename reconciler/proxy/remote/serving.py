@@ -21,7 +21,7 @@ from reconciler.api.errors import VaultError
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import MAX_LOG, ProxyAwayError, ProxyError, quoted
 from reconciler.proxy.haproxy.front import HAPROXY_USER
-from reconciler.proxy.haproxy.gateway.access import Reach, reach
+from reconciler.proxy.haproxy.reaching import Reach, reach
 from reconciler.proxy.remote.calls import (
     HAProxyCall,
     InstallCertificate,

@@ -17,7 +17,7 @@ from reconciler.certificates.agents import (
     keep_controller,
     sign_agent,
 )
-from reconciler.proxy.haproxy.gateway.access import Reach, reach
+from reconciler.proxy.haproxy.reaching import Reach, reach
 from reconciler.proxy.remote.ears import SiteEvents
 from reconciler.proxy.remote.line import Line
 from reconciler.proxy.remote.serving import AgentService

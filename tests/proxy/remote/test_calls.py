@@ -15,11 +15,11 @@ from reconciler.core.assess.observation import Admin, Server
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
-from reconciler.proxy.haproxy.gateway.access import OneHAProxy, Pool
 from reconciler.proxy.haproxy.gateway.activity import PoolActivity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.tls_files import CHALLENGES, LIST, Certificates, Served
+from reconciler.proxy.haproxy.reaching import OneHAProxy, Pool
 from reconciler.proxy.haproxy.stats import Info, Process
 from reconciler.proxy.remote import calls, nodes
 from reconciler.proxy.remote.calls import Call, HAProxyCall

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.certificates.self_signed import self_signed
-from reconciler.proxy.haproxy.gateway.access import reach
 from reconciler.proxy.haproxy.gateway.tls_files import Certificates, served, write_certificates
+from reconciler.proxy.haproxy.reaching import reach
 from tests.contracts.gateways import PLAIN
 from tests.contracts.remote import RemotePools
 from tests.e2e.waiting import until

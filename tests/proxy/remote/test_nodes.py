@@ -16,8 +16,8 @@ from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.config import EVENTS_SOCKET
 from reconciler.proxy.haproxy.files import prepare
-from reconciler.proxy.haproxy.gateway.access import reach
 from reconciler.proxy.haproxy.proxy import HAProxy
+from reconciler.proxy.haproxy.reaching import reach
 from reconciler.proxy.remote.calls import NextEvents
 from reconciler.proxy.remote.nodes import Nodes, key_of
 from reconciler.proxy.remote.values import SiteKey

@@ -8,10 +8,10 @@ from typing import Final
 
 from reconciler.core.assess.observation import ProxyWorker
 from reconciler.proxy.errors import ProxyError
-from reconciler.proxy.haproxy.gateway.access import Pool
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan
 from reconciler.proxy.haproxy.gateway.merged import merged
 from reconciler.proxy.haproxy.gateway.ways import Way
+from reconciler.proxy.haproxy.reaching import Pool
 from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 
 __all__ = ["workers_of"]

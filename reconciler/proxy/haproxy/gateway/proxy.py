@@ -43,7 +43,7 @@ from reconciler.proxy.base import GatewayLook, GatewayWish
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.files import Validate, prepare, read_files, write_files
-from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Reach, reach
+from reconciler.proxy.haproxy.gateway.access import FILES, Files
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway, trial_files
@@ -65,6 +65,7 @@ from reconciler.proxy.haproxy.gateway.tls_files import (
     write_certificates,
 )
 from reconciler.proxy.haproxy.gateway.wanted import WantedGateway, spare_pools, unneeded, want
+from reconciler.proxy.haproxy.reaching import OneHAProxy, Reach, reach
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
 from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 from reconciler.proxy.silence import Silence

@@ -28,7 +28,7 @@ from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.front import FRONT
-from reconciler.proxy.haproxy.gateway.access import FILES, Files, OneHAProxy, Pool, Reach, reach
+from reconciler.proxy.haproxy.gateway.access import FILES, Files
 from reconciler.proxy.haproxy.gateway.activity import latest
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan, in_pool, ports_of
 from reconciler.proxy.haproxy.gateway.events import whose
@@ -42,6 +42,7 @@ from reconciler.proxy.haproxy.gateway.pool_file import (
     settings_text,
 )
 from reconciler.proxy.haproxy.gateway.ways import Needs, Way, needs_of_service, ways_of
+from reconciler.proxy.haproxy.reaching import OneHAProxy, Pool, Reach, reach
 from reconciler.proxy.silence import Silence
 
 __all__ = ["GatewayServers"]

@@ -12,9 +12,9 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.desired.stack import Probe
 from reconciler.core.plan.gateway_operations import ChangeRoutes, EmptyPool
 from reconciler.engines.memory.machine import Machine
-from reconciler.proxy.haproxy.gateway.access import OneHAProxy
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
+from reconciler.proxy.haproxy.reaching import OneHAProxy
 from reconciler.proxy.memory.gateways import MemoryGateways
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
