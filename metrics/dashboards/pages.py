@@ -354,6 +354,25 @@ CONTROLLER: Final = Page(
             ),
         ),
         (
+            "Agents of other nodes",
+            (
+                _lines("Answers", ("vault_agent_up", "{{node}}")),
+                _lines(
+                    "Exchanges",
+                    (
+                        f"sum by (node, result) (rate(vault_agent_exchanges_total[{_RATE}]))",
+                        "{{node}} {{result}}",
+                    ),
+                    unit="ops",
+                ),
+                _lines(
+                    "Until the certificate ends",
+                    ("vault_agent_certificate_not_after_timestamp_seconds - time()", "{{node}}"),
+                    unit="s",
+                ),
+            ),
+        ),
+        (
             "Process",
             (
                 _lines(

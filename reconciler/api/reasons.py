@@ -146,6 +146,8 @@ class Reason(StrEnum):
     ENGINE_AWAY = "EngineAway", "failures", "The engine does not answer."
     PROXY = "Proxy", "failures", "HAProxy refused a command or did not answer in time."
     PROXY_AWAY = "ProxyAway", "failures", "No HAProxy listens on its socket."
+    AGENT_REFUSED = "AgentRefused", "failures", "The agent of a node refused a request."
+    AGENT_FILES = "AgentFiles", "failures", "The agent of a node has other files than were sent to it."
     TEMPORARY = "Temporary", "failures", "Another failure that a later try may not meet."
     PERMANENT = (
         "Permanent",

@@ -34,11 +34,15 @@ OTHER_VOCABULARIES = {
     # A reason of a Status, which is Kubernetes' own.
     ("web/kube/errors.py", "InternalError"),
     ("web/ui/acting.py", "InternalError"),
+    ("web/ui/terminal.py", "InternalError"),
     # The phase of a Pod, also Kubernetes' own.
     ("app/cluster/pods.py", "Pending"),
     ("cli/remote/pods.py", "Pending"),
-    # What the page says of a route.
+    # What the page says of a route, and the title of a column there.
     ("web/ui/machine.py", "Serving"),
+    ("web/ui/overview.py", "Serving"),
+    # A key in the engine's description of a node.
+    ("engines/swarm/rows.py", "Engine"),
 }
 """The same word, said of something else."""
 
@@ -101,7 +105,8 @@ def test_every_error_of_a_pass_has_a_reason_of_its_own() -> None:
     """Errors that a person gets from a command carry their base's."""
     import reconciler.core.admission.gate
     import reconciler.engines.errors
-    import reconciler.proxy.errors  # noqa: F401
+    import reconciler.proxy.errors
+    import reconciler.proxy.remote.line  # noqa: F401
 
     packages = ("reconciler.api", "reconciler.core", "reconciler.engines", "reconciler.proxy")
     errors = [each for each in descendants(VaultError) if each.__module__.startswith(packages)]

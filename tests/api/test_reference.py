@@ -35,6 +35,8 @@ def test_the_example_shows_nearly_every_field_of_the_spec() -> None:
         "restartedAt",
         "rotatedAt",
         "driftIgnore",
+        # Of a service with one replica.
+        "udp",
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from reconciler.api.reasons import Reason
 from reconciler.proxy.errors import MAX_LOG, ProxyAwayError, ProxyError, quoted
 from reconciler.proxy.remote.calls import Call
 from reconciler.proxy.remote.messages import VERSIONS, Failure, Hello, Reply, Request, reply_to
@@ -26,6 +27,8 @@ _HELLO: Final = TypeAdapter(Hello)
 
 class OtherFilesError(ProxyError):
     """The agent has other files of a site than those that the loop wrote."""
+
+    reason = Reason.AGENT_FILES
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
+from reconciler.api.reasons import Reason
 from reconciler.proxy.errors import ProxyError
 
-__all__ = ["MAX_BODY", "Peer", "RefusedError", "Wire"]
+__all__ = ["MAX_BODY", "AgentRefusedError", "Peer", "Wire"]
 
 MAX_BODY: Final = 8 * 1024 * 1024
 """Bytes of a request, and of an answer: a thousand servers take 300 KiB."""
@@ -31,8 +32,10 @@ class _StrangerError(Exception):
     """The other side has a certificate of the authority that is not to be used any more."""
 
 
-class RefusedError(ProxyError):
+class AgentRefusedError(ProxyError):
     """The other side answered with this HTTP status, and not with an answer."""
+
+    reason = Reason.AGENT_REFUSED
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -116,7 +119,7 @@ class Wire:
         if answer.status != HTTPStatus.OK:
             connection.close()
             said_no = self._lost(f"refuses the request: HTTP status {answer.status}")
-            raise RefusedError(said_no.message, answer.status)
+            raise AgentRefusedError(said_no.message, answer.status)
         self._give_back(connection)
         return said
 

@@ -37,7 +37,7 @@ from reconciler.certificates.agents import (
     fingerprint,
     sign_agent,
 )
-from reconciler.proxy.remote.wire import Peer, RefusedError, Wire
+from reconciler.proxy.remote.wire import AgentRefusedError, Peer, Wire
 from reconciler.store.agents import Agents, Issued, pin_of
 from reconciler.web.agent.identity import AgentIdentity
 from reconciler.web.agent.tls import RenewedTls
@@ -128,7 +128,7 @@ def enrol(identity: AgentIdentity, host: str, port: int, token: str) -> str:
         return identity.enrol(_Enrolled.model_validate_json(said).certificate, authority)
     except ValidationError:
         raise PermanentError(f"the answer of {host}:{port} is not that of a controller") from None
-    except RefusedError as error:
+    except AgentRefusedError as error:
         if error.status != HTTPStatus.FORBIDDEN:
             raise
         raise PermanentError(
