@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -121,6 +123,15 @@ def test_a_slot_of_this_machine_needs_no_agent(stack: Stack) -> None:
     assert asked == [3]
 
 
+@contextmanager
+def directory(path: Path) -> Iterator[int]:
+    place = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield place
+    finally:
+        os.close(place)
+
+
 def test_what_a_haproxy_says_of_its_servers_is_told_at_once(agent: Agent, stack: Stack) -> None:
     line, key = agent.line(), key_of(stack.site)
     copy = agent.service.site_of(key)
@@ -133,8 +144,9 @@ def test_what_a_haproxy_says_of_its_servers_is_told_at_once(agent: Agent, stack:
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as haproxy:
-        haproxy.sendto(b"Server web/one is DOWN" + b"x" * 9000, str(copy.config / EVENTS_SOCKET))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as haproxy, directory(copy.config) as place:
+        # The path itself may be longer than an address of a socket can be.
+        haproxy.sendto(b"Server web/one is DOWN" + b"x" * 9000, f"/proc/self/fd/{place}/{EVENTS_SOCKET}")
     waiting.join(SECONDS)
     ((site, text),) = told
     assert (site, text[:22], len(text)) == (key, "Server web/one is DOWN", 512)
