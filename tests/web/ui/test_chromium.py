@@ -276,12 +276,14 @@ def test_what_a_command_says_is_text(served: Served, browser: Browser) -> None:
     with opened(browser) as window:
         log_in(window, served.url, "admin")
         window.go(f"{served.url}/service/files/terminal")
+        expect(window.page.get_by_label("Line")).to_be_hidden()
         hostile = CORPUS[0] + CORPUS[1].replace("'", "") + CORPUS[10].replace("\x00", "")
         # It repeats its command, and then each line in upper case.
         window.page.get_by_label("Command").fill(f"echo '{hostile}'")
         window.page.get_by_role("button", name="Run").click()
         output = window.page.locator("#output")
         expect(output).to_contain_text("<b data-xss>bold</b>")
+        # It is there once a line goes to the container.
         window.page.get_by_label("Line").fill("<img data-xss src=x onerror=window.xss=1>")
         window.page.keyboard.press("Enter")
         expect(output).to_contain_text("<IMG DATA-XSS SRC=X")

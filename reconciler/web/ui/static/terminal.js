@@ -19,9 +19,8 @@
     output.scrollTop = output.scrollHeight;
   };
   const running = (is) => {
-    typing.hidden = !is;
     for (const each of start.elements) each.disabled = is;
-    if (is) line.focus();
+    if (!is) typing.hidden = true;
   };
   const heard = {
     out: (text) => show("out", text),
@@ -36,7 +35,12 @@
     show("faint", `${asked.container}: ${asked.command}\n`);
     running(true);
     socket = new WebSocket(`wss://${location.host}${document.body.dataset.terminal}`);
-    socket.onopen = () => socket.send(JSON.stringify(asked));
+    socket.onopen = () => {
+      socket.send(JSON.stringify(asked));
+      // Not earlier: a line of before would be lost.
+      typing.hidden = false;
+      line.focus();
+    };
     socket.onmessage = ({ data }) => {
       for (const [kind, value] of Object.entries(JSON.parse(data))) heard[kind]?.(value);
     };
