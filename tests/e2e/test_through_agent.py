@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reconciler.api import find_condition
+from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.cli.agent_serving import AgentDirectory
 from reconciler.proxy.haproxy.steps import ANSWER_SECONDS
 from reconciler.web.agent.enrolment import enrol, enrolment_app, enrolment_tls
@@ -64,8 +65,12 @@ class Distant:
 
 
 def told(stage: Stage) -> str:
-    """What the conditions of the service say."""
-    conditions = stage.application.objects.status(stage.name).conditions
+    """What the conditions of the service say, or of the gateway that has the HAProxies."""
+    objects = stage.application.objects
+    if stage.gateway:
+        conditions = objects.of(VAULT_GATEWAY).status(stage.gateway).conditions
+    else:
+        conditions = objects.status(stage.name).conditions
     return " | ".join(
         each.message for kind in ("Ready", "Reconciling") if (each := find_condition(conditions, kind))
     )
