@@ -127,7 +127,10 @@ def build_proposed(
             f"plugin {slug!r}: service {taken[0]!r} belongs to the base stack; give it another name"
         )
     hold_seconds = max(spec.proxy.hold_seconds, spec.idle.hold_seconds if spec.idle else 0.0)
-    made = [reader.part(name) for name in fragment.services]
+    try:
+        made = [reader.part(name) for name in fragment.services]
+    except BuildError as error:
+        raise BuildError(f"plugin {slug!r}: {error}") from None
     parts = (*own, *(map(stopped, made) if spec.is_stopped else made))
     return Stack(
         name=service.name,

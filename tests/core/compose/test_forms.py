@@ -131,8 +131,9 @@ def test_notes_at_the_top_are_passed_over() -> None:
     ],
 )
 def test_what_cannot_be_followed_is_refused_with_its_place(web: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(BuildError, match=complaint):
+    with pytest.raises(BuildError, match=complaint) as refused:
         built(web)
+    assert "plugin 'plain'" in str(refused.value)
 
 
 def test_a_service_that_could_not_be_found_by_its_name_is_refused() -> None:
