@@ -325,8 +325,8 @@ def test_what_was_asked_to_stop_is_stopping_until_it_is_started_again(world: Eng
     assert (ended.health, ended.addresses, ended.started) == (Health.NONE, {}, None)
     assert ended.ended is not None
     world.engine.start((web.id,))
-    (again,) = world.seen(stack, "web")
-    assert (again.state, again.exit_code, again.ended, again.stopping) == (State.RUNNING, None, None, False)
+    (again,) = world.until_all(stack, "web", lambda c: c.state is State.RUNNING, "it runs again")
+    assert (again.exit_code, again.ended, again.stopping) == (None, None, False)
 
 
 def test_several_are_stopped_side_by_side(world: EngineWorld) -> None:
