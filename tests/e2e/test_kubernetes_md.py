@@ -4,50 +4,32 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.docker_cli import containers
+from tests.e2e.page_commands import DOCS, STOP, blocks, run
 from tests.e2e.stage import Stage, free_port
 from tests.e2e.waiting import until
 from tests.web.kube.cluster import program
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
-PAGE = Path(__file__).parents[2] / "docs" / "kubernetes-api.md"
-COMMANDS = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-STOP = "CONTROLLER=$!\ntrap 'kill $CONTROLLER; wait $CONTROLLER' EXIT\n"
-MINUTES = 5
+PAGE = DOCS / "kubernetes-api.md"
 
 
 def test_they_lead_from_a_kubeconfig_to_a_service_and_back(stage: Stage, tmp_path: Path) -> None:
-    run, commands, *_ = COMMANDS.findall(PAGE.read_text())
+    serving, commands, *_ = blocks(PAGE)
     port = free_port()
     answers = f"until curl --silent --insecure https://127.0.0.1:{port}/healthz; do sleep 0.2; done\n"
-    script = f"set -euo pipefail\n{run.strip()} &\n{STOP}{answers}{commands}stat -c %a ~/.kube/vault\n"
+    script = f"{serving.strip()} &\n{STOP}{answers}{commands}stat -c %a ~/.kube/vault\n"
     script = script.replace("kubeconfig --role", f"kubeconfig --server https://127.0.0.1:{port} --role")
     script = script.replace("6443", str(port)).replace("8080", str(stage.port))
     script = re.sub(r"\bfiles\b", stage.name, script)
-    environ = {
-        **os.environ,
-        "HOME": str(tmp_path),
-        "PATH": f"{Path(sys.executable).parent}:{program().parent}:{os.environ['PATH']}",
-        "VAULT_STATE_DIR": str(stage.state),
-        "VAULT_LISTEN": "127.0.0.1:0",
-    }
-    done = subprocess.run(
-        ["bash", "-c", script],
-        cwd=tmp_path,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=MINUTES * 60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    path = f"{Path(sys.executable).parent}:{program().parent}:{os.environ['PATH']}"
+    done = run(script, stage, tmp_path, HOME=str(tmp_path), PATH=path)
     service = f"vaultservice.vault.internal/{stage.name}"
     for said in (f"{service} created", f"{service} condition met", f"pod/vault-{stage.name}-whoami-3 "):
         assert said in done.stdout
