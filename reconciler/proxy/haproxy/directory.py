@@ -26,6 +26,7 @@ __all__ = [
     "opened_below",
     "read_file",
     "remove",
+    "replace_below",
     "replace_file",
 ]
 
@@ -104,6 +105,24 @@ def replace_file(directory: int, name: str, content: bytes, site: Site, mode: in
         raise
     # The rename itself reaches the disk with its directory.
     os.fsync(directory)
+
+
+def replace_below(
+    directory: int, name: str, content: bytes, site: Site, *, owner: Site | None = None, mode: int = FILE_MODE
+) -> None:
+    """Replace a file that may be in a directory below this one. That belongs to `site`, and the file to `owner`, or else to
+    `site` as well. Raises OSError.
+    """
+    below, _, last = name.rpartition("/")
+    if not below:
+        replace_file(directory, last, content, owner or site, mode)
+        return
+    with suppress(FileExistsError):
+        os.mkdir(below, DIRECTORY_MODE, dir_fd=directory)
+    with opened_below(directory, below) as inner:
+        os.fchmod(inner, DIRECTORY_MODE)
+        give(inner, site)
+        replace_file(inner, last, content, owner or site, mode)
 
 
 def remove(directory: int, name: str) -> None:

@@ -21,12 +21,12 @@ from reconciler.proxy.haproxy.config import CONFIG_FILE, asset_names, state_file
 from reconciler.proxy.haproxy.directory import (
     DIRECTORY_MODE,
     SHARED_MODE,
-    give,
     make_directory,
     opened,
     opened_below,
     read_file,
     remove,
+    replace_below,
     replace_file,
 )
 
@@ -99,7 +99,7 @@ def write_files(directory: Path, files: Mapping[str, str], site: Site) -> None:
             files, key=lambda name: (Path(name).parent == _TOP and name.endswith(".cfg"), name)
         ):
             if present.get(name) != files[name]:
-                _replace(here, name, files[name], site)
+                replace_below(here, name, files[name].encode(), site)
 
 
 @contextmanager
@@ -133,16 +133,3 @@ def _read(directory: int, name: str) -> str | None:
             return read_file(inner, last, MAX_FILE)
     except FileNotFoundError:
         return None
-
-
-def _replace(directory: int, name: str, text: str, site: Site) -> None:
-    below, _, last = name.rpartition("/")
-    if not below:
-        replace_file(directory, last, text.encode(), site)
-        return
-    with suppress(FileExistsError):
-        os.mkdir(below, DIRECTORY_MODE, dir_fd=directory)
-    with opened_below(directory, below) as inner:
-        os.fchmod(inner, DIRECTORY_MODE)
-        give(inner, site)
-        replace_file(inner, last, text.encode(), site)

@@ -19,14 +19,12 @@ from typing import Final, NamedTuple
 
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.directory import (
-    DIRECTORY_MODE,
     FILE_MODE,
     SECRET_MODE,
-    give,
     opened,
     opened_below,
     remove,
-    replace_file,
+    replace_below,
 )
 from reconciler.proxy.haproxy.files import SETTLED_NS, prepare, read_files
 
@@ -96,18 +94,10 @@ def order(name: str) -> tuple[int, str]:
 
 def _replace(config: int, name: str, text: str, site: Site) -> None:
     below, _, last = name.rpartition("/")
-    if not below:
-        replace_file(config, last, text.encode(), site)
-        return
-    with suppress(FileExistsError):
-        os.mkdir(below, DIRECTORY_MODE, dir_fd=config)
     # As tls_files.py writes them: on the network of the host root reads them, and can read those of no other user.
     owner = replace(site, uid=site.starter) if below == "tls" and site.starter is not None else site
     mode = SECRET_MODE if below == "tls" and last.endswith(".pem") else FILE_MODE
-    with opened_below(config, below) as directory:
-        os.fchmod(directory, DIRECTORY_MODE)
-        give(directory, site)
-        replace_file(directory, last, text.encode(), owner, mode)
+    replace_below(config, name, text.encode(), site, owner=owner, mode=mode)
 
 
 def _stamps(site: Site) -> dict[str, Stamp]:

@@ -206,17 +206,13 @@ OF_SERVICES: Final[Mapping[str, Action]] = {
     "set": SET,
 }
 OF_GATEWAYS: Final[Mapping[str, Action]] = {
-    "suspend": Action(
-        "Suspend",
-        "Requests are served as they are. New routes and certificates wait, and a HAProxy that dies stays dead.",
-        lambda given: changes.suspend(given.stored.name),
-        fits=lambda stored: not _is_suspended(stored),
+    "suspend": replace(
+        OF_SERVICES["suspend"],
+        traffic="Requests are served as they are. New routes and certificates wait, and a HAProxy that dies stays dead.",
     ),
-    "resume": Action(
-        "Resume",
-        "The gateway is reconciled again, and gets the routes and certificates that were changed meanwhile.",
-        lambda given: changes.resume(given.stored.name),
-        fits=_is_suspended,
+    "resume": replace(
+        OF_SERVICES["resume"],
+        traffic="The gateway is reconciled again, and gets the routes and certificates that were changed meanwhile.",
     ),
     "set": replace(
         SET,
