@@ -22,6 +22,7 @@ from reconciler.store.users import Users
 from reconciler.web.ui import terminal
 from reconciler.wiring import Application, Options, utc_now, wire
 from tests.web.kube.instances import FakeInstances, instance
+from tests.web.sockets import trust_for_threads
 from tests.web.ui.people import PASSWORD, AbsentEngine, store
 from tests.web.ui.test_overview import SERVICE
 
@@ -44,12 +45,16 @@ class Page:
         return self.url.partition("//")[2]
 
     @property
-    def trust(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=str(self.application.options.state_dir / "api" / "ca.crt"))
+    def authorities(self) -> Path:
+        return self.application.options.state_dir / "api" / "ca.crt"
 
     @contextmanager
     def person(self, role: str) -> Iterator[httpx.Client]:
-        with httpx.Client(base_url=self.url, verify=self.trust, timeout=SECONDS) as client:
+        with httpx.Client(
+            base_url=self.url,
+            verify=ssl.create_default_context(cafile=str(self.authorities)),
+            timeout=SECONDS,
+        ) as client:
             token = token_of(client.get("/login").text)
             answer = client.post("/login", data={"token": token, "name": role, "password": PASSWORD})
             assert answer.status_code == 303
@@ -62,7 +67,7 @@ class Page:
         cookies = "; ".join(f"{key}={value}" for key, value in person.cookies.items()) if person else ""
         with connect(
             f"wss://{self.host}/live/terminal/{name}",
-            ssl=self.trust,
+            ssl=trust_for_threads(self.authorities),
             origin=None if origin is None else origin or self.url,  # type: ignore[arg-type]
             additional_headers={"Cookie": cookies} if cookies else {},
             open_timeout=SECONDS,

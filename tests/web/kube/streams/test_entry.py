@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from websockets.typing import Subprotocol
 
 from tests.web.kube.cluster import SECONDS, Cluster, served
 from tests.web.kube.instances import FakeInstances, instance
+from tests.web.sockets import trust_for_threads
 
 MANIFEST = """
 apiVersion: vault.internal/v1alpha1
@@ -57,7 +57,7 @@ def talk(
     cluster: Cluster, path: str, protocol: str | None = V5, role: str = "admin", **others: Any
 ) -> ClientConnection:
     """A WebSocket, whose protocol the library would not let us name."""
-    context = ssl.create_default_context(cafile=str(cluster.state / "api" / "ca.crt"))
+    context = trust_for_threads(cluster.state / "api" / "ca.crt")
     headers = {"Authorization": f"Bearer {others.get('token') or token(cluster, role)}"}
     if protocol == SPDY:
         headers["Sec-WebSocket-Protocol"] = protocol
