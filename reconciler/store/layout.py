@@ -34,3 +34,13 @@ def names_in(objects: Path) -> tuple[str, ...]:
     with files.disk_errors(objects, "list"), suppress(FileNotFoundError):
         return tuple(sorted(entry.name for entry in objects.iterdir() if (entry / OBJECT).is_file()))
     return ()
+
+
+def has(objects: Path, name: str) -> bool:
+    """Whether there is an object of that name, which may be any text: a path out of the directory names none."""
+    if "/" in name or name in ("", ".", ".."):
+        return False
+    with suppress(OSError):
+        # Such as a name that is too long for a file.
+        return (objects / name / OBJECT).is_file()
+    return False

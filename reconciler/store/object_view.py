@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.store import files
-from reconciler.store.layout import OBJECT, STATUS, key_of, names_in, objects_of
+from reconciler.store.layout import OBJECT, STATUS, has, key_of, names_in, objects_of
 
 if TYPE_CHECKING:
     from reconciler.api import Status
@@ -99,8 +99,7 @@ class ObjectViews:
         return cast("Status", seen)
 
     def _read(self, name: str, file: str) -> ObjectView | None:
-        # A name that is not in the list may be anything, such as a path out of the directory.
-        content = files.read(self._objects / name / file) if name in self.names() else None
+        content = files.read(self._objects / name / file) if has(self._objects, name) else None
         try:
             fields = json.loads(content or "null")
         except ValueError:

@@ -1,23 +1,27 @@
-"""The page of a controller that follows a Git server, in a real browser: what is seen was told by an event."""
+"""The page of a controller that follows a Git server, in a real browser: what people do is one commit of theirs."""
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import canary
-from tests.e2e.docker_cli import docker
+from tests.e2e.docker_cli import docker, inspect
 from tests.e2e.farm import Farm
+from tests.e2e.load import FRESH_GET, KEPT_GET, Load
 from tests.e2e.stage import Stage, free_port
 from tests.e2e.test_page import serving as replicas_serve
-from tests.e2e.waiting import PATIENCE
+from tests.e2e.waiting import PATIENCE, until
 from tests.sources.git_repository import sh
 from tests.sources.git_servers import serving
 from tests.web.ui.apart import chromium_apart
@@ -27,6 +31,9 @@ from tests.web.ui.people import PASSWORD
 pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.promise]
 
 LOGIN: Final = "vault:password-of-the-git-server"
+RATE: Final = 20.0
+PICTURES: Final = "VAULT_PICTURES"
+"""Where the pictures of the README and of docs/page.md are written, if they are to be made anew."""
 
 WATCH: Final = """() => {
   const serve = () => [...document.querySelectorAll('#now [aria-label=Replicas] tbody .state')]
@@ -66,6 +73,31 @@ class Team:
     def visit(self, window: Window) -> None:
         window.go(f"{self.url}/service/{self.stage.name}")
 
+    def log(self) -> list[str]:
+        """Author and subject of the commits on the server, the oldest first."""
+        form = "--format=%an <%ae> by %cn: %s"
+        return sh("git", "log", "--reverse", form, "main", cwd=self.farm.repository.bare).splitlines()
+
+    def preview(self, page: Page, action: str, **fields: str) -> None:
+        """Ask for an action, and for its preview if it has a form."""
+        page.get_by_role("link", name=action, exact=True).first.click()
+        for label, text in fields.items():
+            page.get_by_label(label.replace("_", " ")).fill(text)
+        if fields:
+            page.get_by_role("button", name="Preview").click()
+        expect(page.locator(".diff")).to_be_visible()
+
+    def confirm(self, page: Page, title: str) -> None:
+        """Confirm a preview, see the commit, and go back to the service."""
+        page.get_by_role("button", name=f"{title} {self.stage.name}").click()
+        expect(page.get_by_role("status").filter(has_text="(pushed)")).to_be_visible()
+        commit = sh("git", "rev-parse", "main", cwd=self.farm.repository.bare)
+        expect(page.get_by_role("status").filter(has_text=commit[:8])).to_be_visible()
+        page.get_by_role("link", name=f"Follow {self.stage.name}").click()
+
+    def did(self, who: str, what: str) -> str:
+        return f"{who} <{who}@localhost> by vault-reconciler: {what}"
+
 
 @pytest.fixture
 def team(stage: Stage) -> Iterator[Team]:
@@ -87,6 +119,78 @@ def team(stage: Stage) -> Iterator[Team]:
             yield Team(farm, browser, f"https://{stage.env['VAULT_UI']}")
 
 
+def test_actions_are_commits_of_people_and_two_do_not_overwrite_each_other(
+    team: Team, tmp_path: Path
+) -> None:
+    stage = team.stage
+    with (
+        Load(stage.port, RATE, (FRESH_GET, KEPT_GET)) as load,
+        team.person("anna") as anna,
+        team.person("ben") as ben,
+    ):
+        replicas_serve(anna, 3)
+        before = len(team.log())
+
+        # Both see the same, and want something else.
+        team.preview(anna, "Scale", Replicas="4")
+        team.preview(ben, "Scale", Replicas="2")
+        team.confirm(anna, "Scale")
+        ben.get_by_role("button", name=f"Scale {stage.name}").click()
+        expect(ben.get_by_role("alert")).to_contain_text("changed since this preview")
+        expect(ben.locator(".diff .removed")).to_contain_text(["replicas: 4"])
+        assert team.log()[before:] == [team.did("anna", f"scale({stage.name}): replicas 3 -> 4")]
+        # The page of the other one follows, without a look of its own.
+        replicas_serve(anna, 4)
+        ben.get_by_role("link", name="Cancel").click()
+        replicas_serve(ben, 4)
+
+        # What is asked is counted by HAProxy and drawn.
+        traffic = anna.locator("#traffic")
+        expect(traffic.locator("svg").first).to_be_visible()
+        expect(traffic.locator("dd").first).to_have_text(re.compile(r"[1-9]"))
+        expect(traffic.locator("path.bars").first).to_have_attribute("d", re.compile("M"))
+        replicas_serve(anna, 4)
+        take_pictures(team, tmp_path)
+    assert load.lost == []
+
+
+def test_rotation_is_switched_on_and_off(team: Team) -> None:
+    stage = team.stage
+    with team.person("ben") as page:
+        before, names = len(team.log()), set(stage.replicas())
+        team.preview(page, "Rotation", Interval="2s")
+        team.confirm(page, "Rotation")
+        until("a replica was rotated", lambda: names - set(stage.replicas()))
+        expect(page.locator("#told")).to_contain_text("(rotation)")
+        team.preview(page, "Rotation off")
+        team.confirm(page, "Rotation off")
+        assert team.log()[before:] == [
+            team.did("ben", f"rotate({stage.name}): interval never -> 2s"),
+            team.did("ben", f"rotate({stage.name}): never"),
+        ]
+        stage.converged()
+
+
+def test_a_bad_image_is_rolled_back_and_undone_by_a_commit(team: Team) -> None:
+    stage = team.stage
+    with team.person("anna") as page:
+        replicas_serve(page, 3)
+        before = len(team.log())
+        team.preview(page, "Set a field", Field_of_the_spec="images.whoami", Value="127.0.0.1:9/nothing:1")
+        team.confirm(page, "Set a field")
+        expect(page.locator("#told")).to_contain_text("RolledBack")
+        expect(page.locator("#history tbody tr").first).to_contain_text("RolledBack")
+        replicas_serve(page, 3)
+        page.get_by_role("link", name="Undo to 1").click()
+        page.get_by_role("button", name="Preview").click()
+        team.confirm(page, "Undo")
+        expect(page.locator("#now .state").first).to_have_text("ready")
+        expect(page.locator("#now")).to_contain_text("Nothing to do")
+        said = [each.partition(": ")[2] for each in team.log()[before:]]
+        assert said == [f"set({stage.name}): images.whoami", f"undo({stage.name}): back to revision 1"]
+        assert stage.get()[0] == 200
+
+
 def test_a_killed_replica_is_seen_by_its_event(team: Team, record_property: object) -> None:
     """No look is due within an hour, so what is seen was told by the engine's event."""
     stage, seconds = team.stage, list[float]()
@@ -103,8 +207,50 @@ def test_a_killed_replica_is_seen_by_its_event(team: Team, record_property: obje
     print(f"seconds from a death to the page: {', '.join(f'{each:.3f}' for each in seconds)}")
 
 
+def test_logs_are_followed_and_a_command_runs_in_a_replica(team: Team) -> None:
+    stage = team.stage
+    with team.person("anna") as page:
+        page.get_by_role("link", name="Terminal").click()
+        name = str(inspect(stage.replicas()[0])["Name"]).removeprefix("/")
+        page.get_by_label("Container").select_option(name)
+        page.get_by_role("button", name="Run").click()
+        page.get_by_label("Line").fill("echo $((6 * 7)) '<b>' >&2; hostname")
+        page.keyboard.press("Enter")
+        output = page.locator("#output")
+        expect(output.locator(".err")).to_have_text("42 <b>\n")
+        page.get_by_label("Line").fill("echo told > /proc/1/fd/1; exit 3")
+        page.keyboard.press("Enter")
+        expect(output).to_contain_text("ended with 3")
+        page.get_by_role("heading").get_by_role("link", name=stage.name).click()
+        page.get_by_role("link", name="Logs of all replicas").click()
+        lines = page.locator("#log")
+        expect(lines).to_contain_text("told")
+        page.evaluate("window.same = true")
+        docker("exec", stage.replicas()[0], "sh", "-c", "echo followed > /proc/1/fd/1")
+        expect(lines).to_contain_text("followed")
+        assert page.evaluate("window.same")
+    with team.person("ben") as page:
+        assert page.get_by_role("link", name="Terminal").count() == 0
+
+
 def died_at(container: str, since: float) -> float:
     """When a container died, in the words of the engine: Unix seconds."""
     words = ("--filter", f"container={container}", "--filter", "event=die", "--format", "{{.TimeNano}}")
     said = docker("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", *words)
     return int(said.splitlines()[0]) / 1e9
+
+
+def take_pictures(team: Team, place: Path) -> None:
+    """The pictures of the documentation, from what there is."""
+    place = Path(os.environ.get(PICTURES) or place)
+    for scheme, path, name in (
+        ("light", f"/service/{team.stage.name}", "page-service"),
+        ("dark", "/", "page-services"),
+    ):
+        options = {"color_scheme": scheme, "viewport": {"width": 1280, "height": 900}}
+        with opened(team.browser, **options) as window:
+            log_in(window, team.url, "anna")
+            window.go(f"{team.url}{path}")
+            expect(window.page.get_by_role("heading").first).to_be_visible()
+            window.page.screenshot(path=place / f"{name}.png")
+            assert (place / f"{name}.png").stat().st_size > 10_000

@@ -126,6 +126,13 @@ def test_names_are_those_of_the_store(shelf: Shelf, tmp_path: Path) -> None:
     assert shelf.object_views.names() == shelf.models.names() == ("files",)
 
 
+def test_reading_one_lists_no_others(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table of 300 services looked at 300 × 300 directories before."""
+    monkeypatch.setattr("reconciler.store.object_view.names_in", lambda objects: pytest.fail("it lists all"))
+    assert shelf.object_views.get("files") is not None
+    assert shelf.object_views.status("files").revision == "v1-abc"
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "null", "{}", '{"service": {"metadata": 1}}', ""])
 def test_what_is_damaged_is_left_to_the_models(shelf: Shelf, content: str) -> None:
     (shelf.models.directory("files") / "object.json").write_text(content)
@@ -140,7 +147,9 @@ def test_a_service_without_a_status_has_an_empty_one(shelf: Shelf) -> None:
     assert shelf.object_views.status("files") == Status()
 
 
-@pytest.mark.parametrize("name", ["other", "../files", "..", "files/../files"])
+@pytest.mark.parametrize(
+    "name", ["other", "../files", "..", "files/../files", "files/", ".", "", "a" * 300, "files\0"]
+)
 def test_only_names_of_the_list_are_read(shelf: Shelf, name: str, tmp_path: Path) -> None:
     outside = tmp_path / "files"
     outside.mkdir()
