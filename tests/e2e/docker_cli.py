@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from typing import Any, Final
 
 CALL_SECONDS: Final = 60.0
@@ -32,6 +33,13 @@ def inspect(container: str) -> dict[str, Any]:
     (details,) = json.loads(docker("inspect", container))
     assert isinstance(details, dict)
     return details
+
+
+def died_at(container: str, since: float) -> float:
+    """When a container died after a moment, in the words of the engine: Unix seconds."""
+    words = ("--filter", f"container={container}", "--filter", "event=die", "--format", "{{.TimeNano}}")
+    said = docker("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", *words)
+    return int(said.splitlines()[0]) / 1e9
 
 
 def remove_project(project: str) -> None:

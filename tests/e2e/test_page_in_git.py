@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import canary
-from tests.e2e.docker_cli import docker, inspect
+from tests.e2e.docker_cli import died_at, docker, inspect
 from tests.e2e.farm import Farm
 from tests.e2e.load import FRESH_GET, KEPT_GET, Load
 from tests.e2e.stage import Stage, free_port
@@ -25,26 +23,15 @@ from tests.e2e.waiting import PATIENCE, until
 from tests.sources.git_repository import sh
 from tests.sources.git_servers import serving
 from tests.web.ui.apart import chromium_apart
-from tests.web.ui.chromium import Window, log_in, opened
+from tests.web.ui.chromium import WATCH, Window, log_in, opened
 from tests.web.ui.people import PASSWORD
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.promise]
 
 LOGIN: Final = "vault:password-of-the-git-server"
 RATE: Final = 20.0
-PICTURES: Final = "VAULT_PICTURES"
-"""Where the pictures of the README and of docs/page.md are written, if they are to be made anew."""
-
-WATCH: Final = """() => {
-  const serve = () => [...document.querySelectorAll('#now [aria-label=Replicas] tbody .state')]
-    .filter((each) => each.classList.contains('serving')).length;
-  const before = serve();
-  window.seen = new Promise((tell) => {
-    const look = () => { if (serve() < before) tell(performance.timeOrigin + performance.now()); };
-    new MutationObserver(look).observe(document.getElementById('main'), {childList: true, subtree: true});
-  });
-}"""
-"""From now on: when fewer replicas are seen to serve, in milliseconds of the machine's clock."""
+HARMLESS: Final = ("ERR_NETWORK_CHANGED", "409 (Conflict)")
+"""What a browser reports although nothing is wrong: a preview that is out of date is answered with 409."""
 
 
 @dataclass
@@ -68,7 +55,7 @@ class Team:
             self.visit(window)
             yield window.page
             assert not canary.seen_in(window.page.content())
-            assert [each for each in window.troubles if "ERR_NETWORK_CHANGED" not in each] == []
+            assert [each for each in window.troubles if not any(word in each for word in HARMLESS)] == []
 
     def visit(self, window: Window) -> None:
         window.go(f"{self.url}/service/{self.stage.name}")
@@ -119,9 +106,7 @@ def team(stage: Stage) -> Iterator[Team]:
             yield Team(farm, browser, f"https://{stage.env['VAULT_UI']}")
 
 
-def test_actions_are_commits_of_people_and_two_do_not_overwrite_each_other(
-    team: Team, tmp_path: Path
-) -> None:
+def test_actions_are_commits_of_people_and_two_do_not_overwrite_each_other(team: Team) -> None:
     stage = team.stage
     with (
         Load(stage.port, RATE, (FRESH_GET, KEPT_GET)) as load,
@@ -149,8 +134,6 @@ def test_actions_are_commits_of_people_and_two_do_not_overwrite_each_other(
         expect(traffic.locator("svg").first).to_be_visible()
         expect(traffic.locator("dd").first).to_have_text(re.compile(r"[1-9]"))
         expect(traffic.locator("path.bars").first).to_have_attribute("d", re.compile("M"))
-        replicas_serve(anna, 4)
-        take_pictures(team, tmp_path)
     assert load.lost == []
 
 
@@ -231,26 +214,3 @@ def test_logs_are_followed_and_a_command_runs_in_a_replica(team: Team) -> None:
         assert page.evaluate("window.same")
     with team.person("ben") as page:
         assert page.get_by_role("link", name="Terminal").count() == 0
-
-
-def died_at(container: str, since: float) -> float:
-    """When a container died, in the words of the engine: Unix seconds."""
-    words = ("--filter", f"container={container}", "--filter", "event=die", "--format", "{{.TimeNano}}")
-    said = docker("events", "--since", f"{since:.3f}", "--until", f"{time.time():.3f}", *words)
-    return int(said.splitlines()[0]) / 1e9
-
-
-def take_pictures(team: Team, place: Path) -> None:
-    """The pictures of the documentation, from what there is."""
-    place = Path(os.environ.get(PICTURES) or place)
-    for scheme, path, name in (
-        ("light", f"/service/{team.stage.name}", "page-service"),
-        ("dark", "/", "page-services"),
-    ):
-        options = {"color_scheme": scheme, "viewport": {"width": 1280, "height": 900}}
-        with opened(team.browser, **options) as window:
-            log_in(window, team.url, "anna")
-            window.go(f"{team.url}{path}")
-            expect(window.page.get_by_role("heading").first).to_be_visible()
-            window.page.screenshot(path=place / f"{name}.png")
-            assert (place / f"{name}.png").stat().st_size > 10_000

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.web.ui.people import PASSWORD
 
-__all__ = ["FLAGS", "Window", "log_in", "opened", "program"]
+__all__ = ["FLAGS", "WATCH", "Window", "log_in", "opened", "program"]
 
 ROOT: Final = Path(__file__).parents[3]
 FLAGS: Final = (
@@ -26,6 +26,17 @@ FLAGS: Final = (
     "--disable-dev-shm-usage",
 )
 MILLISECONDS: Final = 60_000.0
+WATCH: Final = """() => {
+  const serve = () => document.querySelectorAll('#now [aria-label=Replicas] tbody .state.serving').length;
+  const before = serve();
+  window.seen = new Promise((tell) => {
+    const look = () => { if (serve() < before) tell(performance.timeOrigin + performance.now()); };
+    new MutationObserver(look).observe(document.getElementById('main'), {childList: true, subtree: true});
+  });
+}"""
+"""On the page of a service: `window.seen` is when fewer replicas are shown to serve than now, in milliseconds of the
+machine's clock.
+"""
 
 
 @cache
