@@ -9,6 +9,9 @@ from typing import Any, Final
 from vault_plugins.contract import PluginSettingError
 
 POSTGRES_IMAGE: Final = "postgres:16"
+MARIADB_IMAGE: Final = "mariadb:11.8"
+BECOMING_ANOTHER_USER: Final = ("CHOWN", "DAC_OVERRIDE", "KILL", "SETGID", "SETUID")
+"""Capabilities (`cap_add`) of a server that starts as root and becomes another user."""
 
 
 def required(env: Mapping[str, str], *names: str) -> None:
@@ -80,42 +83,74 @@ def wget(port: int, path: str) -> tuple[str, ...]:
     return ("wget", "-q", "-T", "4", "-O", "/dev/null", f"http://127.0.0.1:{port}{path}")
 
 
-def postgres(image: str, environment: Mapping[str, str], *, volume: str, network: str) -> dict[str, Any]:
-    """Return a PostgreSQL on `network` with its data on `volume`. `environment` has POSTGRES_USER, _PASSWORD and _DB."""
-    user, name = environment["POSTGRES_USER"], environment["POSTGRES_DB"]
+def postgres(name: str, password: str, image: str | None = None) -> dict[str, Any]:
+    """Return the PostgreSQL of the web service `name`, which is also the name of its database and of its user."""
     return {
         **confined(
-            image,
+            image or POSTGRES_IMAGE,
             user="999:999",
             memory="1G",
             pids=256,
             tmpfs=("/tmp", "/var/run/postgresql"),
             grace="60s",
         ),
-        "environment": dict(environment),
-        "volumes": [f"{volume}:/var/lib/postgresql/data"],
-        "networks": [network],
+        "environment": {"POSTGRES_USER": name, "POSTGRES_DB": name, "POSTGRES_PASSWORD": password},
+        "volumes": [f"{name}-db:/var/lib/postgresql/data"],
         # Over TCP: during its initialisation PostgreSQL already answers on its socket.
-        "healthcheck": checked("pg_isready", "-q", "-h", "127.0.0.1", "-U", user, "-d", name),
+        "healthcheck": checked("pg_isready", "-q", "-h", "127.0.0.1", "-U", name, "-d", name),
         "shm_size": "128m",
     }
 
 
-def on_postgres(
-    name: str, web: Mapping[str, Any], replicas: int, image: str | None, *, database: str, password: str
-) -> dict[str, Any]:
-    """Return the fragment of the web service `name`, defined by `web`, which has everything in a PostgreSQL of its own.
-
-    That is the service `NAME-db`, and nothing else reaches it; `database` is also the name of its user.
+def mariadb(name: str, password: str, image: str | None = None) -> dict[str, Any]:
+    """Return the MariaDB of the web service `name`, which is also the name of its database and of its user. The password of
+    its root is a random one.
     """
-    service, backend = f"{name}-db", f"{name}-backend"
-    environment = {"POSTGRES_USER": database, "POSTGRES_DB": database, "POSTGRES_PASSWORD": password}
-    needs = {"networks": [backend], "depends_on": {service: {"condition": "service_healthy"}}}
     return {
-        "services": {
-            name: replicated({**web, **needs}, replicas),
-            service: postgres(image or POSTGRES_IMAGE, environment, volume=service, network=backend),
+        **confined(
+            image or MARIADB_IMAGE,
+            user="999:999",
+            memory="1G",
+            pids=256,
+            tmpfs=("/tmp", "/run/mysqld"),
+            grace="60s",
+        ),
+        "environment": {
+            "MARIADB_USER": name,
+            "MARIADB_DATABASE": name,
+            "MARIADB_PASSWORD": password,
+            "MARIADB_RANDOM_ROOT_PASSWORD": "yes",
+            "MARIADB_AUTO_UPGRADE": "yes",
         },
-        "volumes": {service: {}},
+        "volumes": [f"{name}-db:/var/lib/mysql"],
+        "healthcheck": checked("healthcheck.sh", "--connect", "--innodb_initialized", start="120s"),
+    }
+
+
+def on_database(
+    name: str,
+    web: Mapping[str, Any],
+    replicas: int,
+    database: Mapping[str, Any],
+    job: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the fragment of the web service `name`, defined by `web`, that has a `database` of its own as `NAME-db`.
+
+    `job` is run to its end as `NAME-update` before the web service starts. Nothing else reaches the database.
+    """
+    server, backend = f"{name}-db", f"{name}-backend"
+    inside: dict[str, Any] = {"networks": [backend], "depends_on": {server: {"condition": "service_healthy"}}}
+    before = {} if job is None else {f"{name}-update": {**job, **inside, "restart": "no"}}
+    done = {each: {"condition": "service_completed_successfully"} for each in before}
+    after = {**inside, "depends_on": {**inside["depends_on"], **done}}
+    services = {
+        name: replicated({**web, **after}, replicas),
+        **before,
+        server: {**database, "networks": [backend]},
+    }
+    mounts = (mount for service in services.values() for mount in service.get("volumes", ()))
+    return {
+        "services": services,
+        "volumes": {mount.partition(":")[0]: {} for mount in mounts},
         "networks": {backend: {"internal": True}},
     }

@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from vault_plugins import PluginSettingError, VaultServicePlugin
-from vault_plugins.parts import checked, confined, on_postgres, required
+from vault_plugins.parts import checked, confined, on_database, postgres, required
 
 WEB: Final = "ihatemoney"
 DATABASE: Final = "ihatemoney-db"
@@ -46,8 +46,8 @@ class IhatemoneyPlugin(VaultServicePlugin):
             },
             "healthcheck": checked("python3", "-c", look, start="120s"),
         }
-        replicas, image = self.resolve_replicas(env), env.get("IHATEMONEY_DB_IMAGE")
-        return on_postgres(WEB, web, replicas, image, database=WEB, password=password)
+        database = postgres(WEB, password, env.get("IHATEMONEY_DB_IMAGE"))
+        return on_database(WEB, web, self.resolve_replicas(env), database)
 
     def get_containers(self) -> list[str]:
         return [WEB]

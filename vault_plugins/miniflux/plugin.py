@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from vault_plugins import VaultServicePlugin
-from vault_plugins.parts import checked, confined, on_postgres, required
+from vault_plugins.parts import checked, confined, on_database, postgres, required
 
 WEB: Final = "miniflux"
 DATABASE: Final = "miniflux-db"
@@ -44,8 +44,8 @@ class MinifluxPlugin(VaultServicePlugin):
             },
             "healthcheck": checked("/usr/bin/miniflux", "-healthcheck", "auto", start="120s"),
         }
-        replicas, image = self.resolve_replicas(env), env.get("MINIFLUX_DB_IMAGE")
-        return on_postgres(WEB, web, replicas, image, database=WEB, password=password)
+        database = postgres(WEB, password, env.get("MINIFLUX_DB_IMAGE"))
+        return on_database(WEB, web, self.resolve_replicas(env), database)
 
     def get_containers(self) -> list[str]:
         return [WEB]
