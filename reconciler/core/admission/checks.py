@@ -168,9 +168,9 @@ def untrue(value: Any, _: Subject) -> Hits:
         yield "", ""
 
 
-def absent(value: Any, _: Subject) -> Hits:
-    """A missing or empty value."""
-    if not value:
+def unchecked(value: Any, subject: Subject) -> Hits:
+    """No health check of a service that goes on running; a job tells by its exit code."""
+    if not value and (subject.is_web or subject.body.get("restart") not in ("no", False)):
         yield "", ""
 
 

@@ -257,7 +257,7 @@ ADVICE: Final[tuple[Rule, ...]] = (
          "can be another image later", "name a version, so that a new one is a rollout that can be undone"),
     Rule("limits", "", limits.unset("memory"),
          "is not set", "set it, so that one service cannot starve the machine"),
-    Rule("healthcheck", "healthcheck", checks.absent,
+    Rule("healthcheck", "healthcheck", checks.unchecked,
          "is missing", "add one, so that it is used when it is ready and not before"),
     Rule("anonymous-volume", "volumes", mounts.anonymous_volumes,
          "gets a new, empty volume with every replica", "name the volume, or use tmpfs"),

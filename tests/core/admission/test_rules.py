@@ -457,6 +457,13 @@ def test_authors_are_told_what_is_refused_and_what_will_be_regretted() -> None:
     assert [finding.rule for finding in found] == ["privileged", "image"]
 
 
+@pytest.mark.parametrize(("restart", "advised"), [("no", False), (False, False), ("always", True)])
+def test_a_job_needs_no_health_check(restart: str | bool, advised: bool) -> None:
+    services = {"web": GOOD, "migrate": {"image": "a:1", "deploy": LIMITS["deploy"], "restart": restart}}
+    warnings = admit("p", Profile.BASELINE, {"services": services}, ["web"], POLICY)
+    assert any("services.migrate.healthcheck" in each for each in warnings) is advised
+
+
 def test_a_stack_is_built_only_from_what_was_let_in() -> None:
     with pytest.raises(AdmissionError, match=r"services\.web\.privileged: .*\(privileged\)"):
         build(sample(), Sample(privileged=True), SITE, front=FRONT)
