@@ -18,7 +18,7 @@ from reconciler.core.admission.images import is_allowed
 from reconciler.core.admission.names import squatted
 from reconciler.core.admission.paths import Verdict, judge, written_paths
 from reconciler.core.admission.policy import Finding, Policy, Profile, Rule, Subject
-from reconciler.core.admission.rules import ADVICE, RULES
+from reconciler.core.admission.rules import ADVICE, OPENED_BY_PATH, RULES
 from reconciler.core.compose.fragment import ask, read_fragment
 from vault_plugins.contract import VaultServicePlugin
 
@@ -30,12 +30,14 @@ Sections = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 class AdmissionError(PermanentError):
-    """The fragment asks for more than its profile allows; the message holds every finding, one per line."""
+    """The fragment asks for more than its profile allows; the message holds every finding, one per line, and what would
+    allow them.
+    """
 
     reason = Reason.ADMISSION
 
-    def __init__(self, message: str, findings: tuple[Finding, ...] = ()) -> None:
-        super().__init__("\n  ".join([message, *map(str, findings)]))
+    def __init__(self, message: str, findings: tuple[Finding, ...] = (), allowed_by: str = "") -> None:
+        super().__init__("\n  ".join(filter(None, [message, *map(str, findings), allowed_by])))
         self.findings = findings
 
 
@@ -100,13 +102,24 @@ def admit(
     """
     warnings, subjects = [], tuple(_subjects(sections, web, policy))
     if refused := _refused(subjects, profile):
-        raise AdmissionError(f"plugin {plugin!r} asks for what profile {profile.value!r} refuses:", refused)
+        title = f"plugin {plugin!r} asks for what profile {profile.value!r} refuses:"
+        raise AdmissionError(title, refused, _allowed_by(profile, refused))
     for advice in ADVICE:
         found = [finding for subject in subjects for finding in advice.apply(subject)]
         if found:
             places = ", ".join(dict.fromkeys(finding.path for finding in found))
             warnings.append(f"{places}: {advice.problem} ({advice.name}); {advice.way_out}")
     return tuple(warnings)
+
+
+def _allowed_by(profile: Profile, refused: Iterable[Finding]) -> str:
+    """What the operator can do for all findings; paths have an option of their own, which gives less away."""
+    if profile is not Profile.BASELINE or all(finding.rule in OPENED_BY_PATH for finding in refused):
+        return ""
+    return (
+        f"a service that cannot do without: metadata.annotations: {ANNOTATION}: {Profile.PRIVILEGED.value}, and the "
+        "operator's option --allow-privileged with its name, which gives it the whole machine"
+    )
 
 
 def review(

@@ -37,6 +37,9 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Fields that ask for nothing outside of the stack."""
 
+OPENED_BY_PATH: Final = frozenset({"host-path", "unseen-path", "writable-path"})
+"""Rules whose findings the operator can allow by `--host-path`."""
+
 _ASK_OPERATOR: Final = (
     "have the operator run vaultctl with --host-path for a directory around it, or use a named volume"
 )
@@ -76,7 +79,7 @@ _BASELINE: Final = (
     Rule("docker-socket", "use_api_socket", checks.given,
          "is as good as root on the host", "do without; nothing inside a stack should control the engine"),
     Rule("sensitive-path", "volumes", paths.mounted(Verdict.PRIVATE),
-         "holds what belongs to the host or to others", "use a named volume; no option opens it"),
+         "holds what belongs to the host or to others", "use a named volume; no --host-path opens it"),
     Rule("host-path", "volumes", paths.mounted(Verdict.UNLISTED),
          "is a path of the host that the operator has not opened", _ASK_OPERATOR),
     Rule("unseen-path", "volumes", paths.mounted(Verdict.UNSEEN),
@@ -183,7 +186,7 @@ _BASELINE: Final = (
                  "is relative, so it would be a file of the controller",
                  "write an absolute path, or use content", section),
             Rule("sensitive-path", "file", paths.file_of(Verdict.ENGINE_SOCKET, Verdict.PRIVATE),
-                 "holds what belongs to the host or to others", "use content; no option opens it", section),
+                 "holds what belongs to the host or to others", "use content; no --host-path opens it", section),
             Rule("host-path", "file", paths.file_of(Verdict.UNLISTED),
                  "is a path of the host that the operator has not opened", _ASK_OPERATOR, section),
             Rule("unseen-path", "file", paths.file_of(Verdict.UNSEEN),

@@ -348,8 +348,28 @@ def test_everything_is_reported_at_once_with_rule_place_and_way_out() -> None:
         "  services.web.pid: 'host' shows the container processes that are not its own (host-pid); "
         "leave it out, or name a service of this fragment: service:NAME\n"
         "  services.web.privileged: gives the container the whole machine (privileged); "
-        "leave it out; if one capability is needed, name that one in cap_add"
+        "leave it out; if one capability is needed, name that one in cap_add\n"
+        "  a service that cannot do without: metadata.annotations: vault.internal/admission: privileged, and the "
+        "operator's option --allow-privileged with its name, which gives it the whole machine"
     )
+
+
+@pytest.mark.parametrize(
+    ("profile", "body", "is_told"),
+    [
+        (Profile.BASELINE, {"network_mode": "host"}, True),
+        (Profile.BASELINE, {"network_mode": "host", "volumes": ["/not/opened:/x"]}, True),
+        (Profile.BASELINE, {"volumes": ["/not/opened:/x"]}, False),
+        (Profile.RESTRICTED, {"network_mode": "host"}, False),
+    ],
+    ids=["namespace", "both", "path", "restricted"],
+)
+def test_what_the_operator_can_allow_is_told_where_no_smaller_option_does(
+    profile: Profile, body: dict[str, Any], is_told: bool
+) -> None:
+    with pytest.raises(AdmissionError) as caught:
+        admit("bad", profile, {"services": {"web": {**GOOD, **body}}}, ["web"], POLICY)
+    assert ("--allow-privileged" in str(caught.value)) is is_told
 
 
 def test_the_privileged_profile_refuses_nothing() -> None:
