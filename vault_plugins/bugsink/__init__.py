@@ -1,0 +1,1 @@
+"""Bugsink: errors of programs, collected."""
