@@ -1,0 +1,1 @@
+"""An Otter Wiki: pages in a Git repository."""
