@@ -1,0 +1,1 @@
+"""DokuWiki: a wiki in files."""
