@@ -32,6 +32,28 @@ LOGIN: Final = "vault:password-of-the-git-server"
 RATE: Final = 20.0
 HARMLESS: Final = ("ERR_NETWORK_CHANGED", "409 (Conflict)")
 """What a browser reports although nothing is wrong: a preview that is out of date is answered with 409."""
+RECORD: Final = """() => {
+  window.looks = [];
+  const texts = (selector) => [...document.querySelectorAll(selector)].map((each) => each.textContent.trim());
+  const look = () => {
+    const rows = [...document.querySelectorAll('#now [aria-label=Replicas] tbody tr')]
+      .map((row) => [row.cells[0].textContent, row.cells[1].textContent.trim()]);
+    const [said] = texts('#now h2 + p');
+    const of = (words) => Number(said.match(words)[1]);
+    const limits = { floor: of(/At least ([0-9]+)/), most: of(/there may be ([0-9]+)/) };
+    window.looks.push({ rows, ...limits, plan: texts('#now ol bdi:first-child') });
+  };
+  new MutationObserver(look).observe(document.getElementById('main'), {childList: true, subtree: true});
+  look();
+}"""
+"""What the page of a service shows, each time that it changes: its replicas, its budget, and its plan."""
+ORDER: Final = ("created", "warming", "ready", "serving", "draining", "stopping", "dead")
+BEFORE: Final = {
+    "start": {"created"},
+    "stop": {"draining", "serving", "dead"},
+    "remove": {"stopping", "dead", "created"},
+}
+"""The states in which a replica may be while an operation on it is planned."""
 
 
 @dataclass
@@ -137,6 +159,42 @@ def test_actions_are_commits_of_people_and_two_do_not_overwrite_each_other(team:
     assert load.lost == []
 
 
+def test_a_rollout_is_watched_step_by_step(team: Team) -> None:
+    with team.person("anna") as page:
+        replicas_serve(page, 3)
+        team.preview(page, "Set a field", Field_of_the_spec="env.GREETING", Value="hello")
+        expect(page.locator("ol")).to_contain_text("create")
+        team.confirm(page, "Set a field")
+        page.evaluate(RECORD)
+        old = {name for name, _ in page.evaluate("window.looks[0].rows")}
+        expect(page.locator("#history tbody tr")).to_have_count(2)
+        expect(page.locator("#history tbody tr").first).to_contain_text("Complete")
+        replicas_serve(page, 3)
+        looks = page.evaluate("window.looks")
+    lives: dict[str, list[str]] = {}
+    planned = set[str]()
+    for look in looks:
+        states = dict(look["rows"])
+        for name, state in states.items():
+            lives.setdefault(name, []).append(state)
+        # What the plan says is what the replicas are ready for.
+        for verb, _, name in (step.partition(",")[0].partition(" ") for step in look["plan"]):
+            planned.add(verb)
+            if verb in BEFORE and name in states:
+                assert states[name] in BEFORE[verb], look
+        # The budget is kept.
+        assert sum(state == "serving" for state in states.values()) >= look["floor"], look
+        assert sum(state not in ("stopping", "dead") for state in states.values()) <= look["most"], look
+    for life in lives.values():
+        assert life == sorted(life, key=ORDER.index), lives
+    new = lives.keys() - old
+    assert len(old) == len(new) == 3
+    assert all(lives[name][-1] == "serving" for name in new), lives
+    assert any({"draining", "stopping"} & set(lives[name]) for name in old), lives
+    # Steps that are soon over may have been shown together with the next ones.
+    assert {"create", "stop"} <= planned, looks
+
+
 def test_rotation_is_switched_on_and_off(team: Team) -> None:
     stage = team.stage
     with team.person("ben") as page:
@@ -164,6 +222,10 @@ def test_a_bad_image_is_rolled_back_and_undone_by_a_commit(team: Team) -> None:
         expect(page.locator("#told")).to_contain_text("RolledBack")
         expect(page.locator("#history tbody tr").first).to_contain_text("RolledBack")
         replicas_serve(page, 3)
+        # The fields in which the two differ, then back to the first.
+        page.locator("#history tbody tr").first.get_by_role("link", name="images.whoami").click()
+        expect(page.get_by_role("rowheader", name="images.whoami")).to_be_visible()
+        page.go_back()
         page.get_by_role("link", name="Undo to 1").click()
         page.get_by_role("button", name="Preview").click()
         team.confirm(page, "Undo")
