@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +18,7 @@ from reconciler.cli.api_serving import tls_of
 from reconciler.cli.git_options import read_secret
 from reconciler.store.revision_key import ensure_key
 from reconciler.store.sessions import Sessions
+from reconciler.store.tokens import Tokens
 from reconciler.store.users import Users
 from reconciler.web.kube.watching import Bells
 from reconciler.web.server import Server, Tls, parse_listen
@@ -33,6 +34,7 @@ from reconciler.web.ui.visitors import Visitors
 from reconciler.wiring import utc_now
 
 if TYPE_CHECKING:
+    from metrics.snapshots import QueueSnapshot
     from reconciler.app.places import Credentials
     from reconciler.cli.api_options import ApiFlags
     from reconciler.cli.api_serving import Parts
@@ -55,15 +57,18 @@ def serving_ui(
     signed: bool = False,
     followed: Sequence[GitFollow] = (),
     flags: ApiFlags | None = None,
+    queues: Callable[[], Sequence[QueueSnapshot]] = tuple,
 ) -> Iterator[str]:
     """Serve the page on `listen` ("HOST:PORT") and yield its URL; without `tls` the certificate is that of the state
     directory. Changes of what is in Git are pushed with `credentials`, unless only signed commits are followed; `followed`
-    are the branches of the controller; `flags` say where else users may log in.
+    are the branches of the controller, and `queues` its queues; `flags` say where else users may log in.
 
     Raises VaultError if that is not possible.
     """
     host, port = parse_listen(listen)
-    site = site_of(application, parts, credentials, signed=signed, followed=followed, flags=flags)
+    site = site_of(
+        application, parts, credentials, signed=signed, followed=followed, flags=flags, queues=queues
+    )
     silence = site.pulse.follow(parts.versions)
     application.board.tell(site.stage.saw)
     application.board.tell(site.meter.saw)
@@ -100,6 +105,7 @@ def site_of(
     signed: bool = False,
     followed: Sequence[GitFollow] = (),
     flags: ApiFlags | None = None,
+    queues: Callable[[], Sequence[QueueSnapshot]] = tuple,
 ) -> Site:
     """The parts of the page over those of the API."""
     state = application.options.state_dir
@@ -135,6 +141,8 @@ def site_of(
         editor=Editor(application, state, os.environ, utc_now, credentials, signed),
         running=running,
         followed=followed,
+        queues=queues,
+        tokens=Tokens(state, utc_now),
         audit=parts.api.audit,
         now=utc_now,
         version=VERSION,

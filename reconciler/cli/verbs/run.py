@@ -227,6 +227,7 @@ def command(
                     signed=signed,
                     followed=followed,
                     flags=clients,
+                    queues=controller.queues,
                 )
                 _log.info("page on %s", services.enter_context(page))
         if agents:

@@ -89,6 +89,8 @@ class GitSource:
         self._manifests: tuple[Manifest, ...] = ()
         self.held: Loaded | None = None
         """The last result of `load`."""
+        self.signer = ""
+        """Who signed the commit that is used, if signatures are checked."""
 
     @property
     def place(self) -> str:
@@ -178,12 +180,13 @@ class GitSource:
             self._take(self._clone.renew())
 
     def _take(self, commit: str) -> None:
+        signer = ""
         if self._trust is not None:
             signer = self._trust.check(self._git, self._clone.repository, commit)
             _log.info("%s is signed by %s", commit, signer)
             self._check_order(commit)
         self._clone.publish(commit)
-        self._published = commit
+        self._published, self.signer = commit, signer
 
     def _check_order(self, commit: str) -> None:
         """Raises RewoundError for a commit that does not follow the current one: an old signed commit may be unwanted."""

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from reconciler.api.errors import VaultError
 from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.api.reasons import Reason
 from reconciler.app.certificates import Certificate, certificates
 from reconciler.app.checkup.examining import examine
 from reconciler.app.checkup.finding import Level
@@ -17,13 +18,15 @@ from reconciler.app.routes import RouteLine, routes
 from reconciler.controller.reconcile.routing import settle_objects
 from reconciler.controller.report.verdict import summarize
 from reconciler.store.base import readable
-from reconciler.web.ui.overview import STATES
+from reconciler.web.ui.overview import STATES, rows_of
 from reconciler.web.ui.site import Asked, Site
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Gateway", "host_page", "route_page", "routes_of"]
+    from reconciler.wiring import GitFollow
+
+__all__ = ["Branch", "Gateway", "host_page", "route_page", "routes_of"]
 
 DAY: Final = 86400
 FEW_DAYS: Final = 14
@@ -39,6 +42,19 @@ class Gateway:
     state: str
     word: str
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A branch that is followed. `commit` is the one that is used, `signer` is empty where signatures are not checked, and
+    `is_refused` says that the newest commit is not used.
+    """
+
+    place: str
+    commit: str
+    signer: str
+    last_fetch: datetime | None
+    is_refused: bool
 
 
 def route_page(asked: Asked) -> Response:
@@ -59,7 +75,7 @@ def route_page(asked: Asked) -> Response:
 
 
 def host_page(asked: Asked) -> Response:
-    """What doctor finds, problems first; the sources in Git; the users."""
+    """What doctor finds, problems first; queues, sources in Git, what admission refuses; users and tokens."""
     site, application = asked.site, asked.site.application
     findings = sorted(
         examine(application, application.options.state_dir, site.now()), key=lambda each: _RANKS[each.level]
@@ -68,11 +84,14 @@ def host_page(asked: Asked) -> Response:
     return asked.page(
         "host.html",
         findings=[(each, application.secrets.hide(each.message)) for each in findings],
-        sources=[(each.source.address.place, each.journal.snapshot()) for each in site.followed],
+        queues=site.queues(),
+        sources=[_branch(each) for each in site.followed],
+        refused=[row for row in rows_of(site) if row.reason == Reason.ADMISSION],
         events=application.history.events("", 20)[::-1],
         users=[(each, len(site.visitors.sessions.of(each.name))) for each in site.visitors.users.list()]
         if is_admin
         else None,
+        tokens=[(each, each.is_valid(site.now())) for each in site.tokens.list()] if is_admin else None,
         sessions=site.visitors.sessions.of(asked.visitor.client.user),
         present=asked.visitor.session.id,
     )
@@ -95,6 +114,12 @@ def routes_of(
 def days_until(when: datetime | None, now: datetime) -> int | None:
     """Whole days until a moment, negative ones after it."""
     return None if when is None else int((when - now).total_seconds() // DAY)
+
+
+def _branch(followed: GitFollow) -> Branch:
+    seen, source = followed.journal.snapshot(), followed.source
+    commit = source.held.commit if source.held else ""
+    return Branch(source.place, commit, source.signer, seen.last_fetch, bool(seen.refused))
 
 
 def _gateways(site: Site) -> list[Gateway]:

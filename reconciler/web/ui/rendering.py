@@ -67,10 +67,11 @@ def _static(name: str) -> str:
     return f"/static/{name}?v={hashlib.sha256(STATIC[name][0]).hexdigest()[:12]}"
 
 
-def _moment(when: datetime | None) -> Markup:
-    """A time, which the browser shows in the zone of its reader."""
-    if when is None:
+def _moment(when: datetime | str | None) -> Markup:
+    """A time (a text in RFC 3339 is one), which the browser shows in the zone of its reader."""
+    if not when:
         return Markup("")
+    when = datetime.fromisoformat(when) if isinstance(when, str) else when
     utc = when.astimezone(UTC)
     return Markup('<time datetime="{}">{}</time>').format(
         utc.isoformat(timespec="seconds"), f"{utc:%Y-%m-%d %H:%M:%S} UTC"

@@ -16,9 +16,11 @@ from reconciler.web.kube.access import may
 from reconciler.web.ui.rendering import render
 
 if TYPE_CHECKING:
+    from metrics.snapshots import QueueSnapshot
     from reconciler.app.acting import Editor
     from reconciler.app.cluster.running import Running
     from reconciler.app.cluster.traffic import Meter
+    from reconciler.store.tokens import Tokens
     from reconciler.web.kube.watching import Bells
     from reconciler.web.ui.delay import Delays
     from reconciler.web.ui.issuer import Issuer
@@ -38,8 +40,9 @@ PLACES: Final[Mapping[str, Kind]] = {"service": VAULT_SERVICE, "gateway": VAULT_
 @dataclass(frozen=True)
 class Site:
     """The parts of the page. `pulse` counts changes, of which `bells` tell open pages; `stage` has what passes have seen,
-    `meter` what services are asked, and `host` is the machine's name; `followed` are the branches of the controller,
-    and `issuer` is where users without a password log in.
+    `meter` what services are asked, and `host` is the machine's name; `followed` are the branches of the controller
+    and `queues` its queues, `tokens` are those of the Kubernetes API, and `issuer` is where users without a password log
+    in.
     """
 
     application: Application
@@ -53,6 +56,8 @@ class Site:
     editor: Editor
     running: Running
     followed: Sequence[GitFollow]
+    queues: Callable[[], Sequence[QueueSnapshot]]
+    tokens: Tokens
     audit: Callable[[Mapping[str, Any]], None]
     now: Callable[[], datetime]
     version: str

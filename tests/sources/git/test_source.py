@@ -414,8 +414,10 @@ def signing(tmp_path: Path) -> Signing:
 
 def test_a_signed_commit_is_applied(make: Make, repository: Repository, signing: Signing) -> None:
     commit = repository.commit({"apps/wiki.yaml": manifest("wiki")}, *signing.options("ada"))
-    loaded = make(repository.bare, trust=Trust(signing.allow("ada"))).load()
+    source = make(repository.bare, trust=Trust(signing.allow("ada")))
+    loaded = source.load()
     assert (names(loaded), loaded.commit, loaded.setback) == (["files", "wiki"], f"main@sha1:{commit}", None)
+    assert source.signer == "ada@example.com"
 
 
 @pytest.mark.parametrize(
@@ -435,6 +437,7 @@ def test_a_commit_of_nobody_we_know_is_not_applied(
     assert loaded.setback.reason == "UntrustedCommit"
     assert f"{bad[:12]} by Ada <ada@example.com> {says}" in loaded.setback.message
     assert f"still using {good[:12]}" in loaded.setback.message
+    assert source.signer == "ada@example.com"
     better = repository.commit({"apps/more.yaml": manifest("more")}, *signing.options("ada"))
     loaded = again(source)
     assert (loaded.commit, loaded.setback) == (f"main@sha1:{better}", None)
