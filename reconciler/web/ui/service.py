@@ -17,6 +17,7 @@ from reconciler.app.revisions import changed_fields, flat, redacted
 from reconciler.controller.report.verdict import summarize
 from reconciler.web.ui.actions import ACTIONS
 from reconciler.web.ui.chart import HEIGHT, WIDTH
+from reconciler.web.ui.machine import FEW_DAYS, SERVING, days_until, routes_of
 from reconciler.web.ui.overview import STATES
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.scene import Scene, scene_of
@@ -34,7 +35,7 @@ __all__ = ["changes", "difference", "service", "spec_of", "stored_object", "stor
 
 EVENTS: Final = 40
 HISTORY: Final = 30
-PARTS: Final = ("now", "traffic", "told", "history")
+PARTS: Final = ("now", "routes", "traffic", "told", "history")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
         "born": records[0].created_at if records else None,
         "url": url(stored.resource),
         "routes": claimed(stored.resource),
+        **_ways_in(site, stored),
         "spec": spec_of(stored),
         "may_act": may_edit,
         "may_exec": is_allowed(asked, "create", "exec"),
@@ -169,6 +171,19 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
             for key, each in ACTIONS[VAULT_SERVICE].items()
             if may_edit and each.fits(stored)
         ],
+    }
+
+
+def _ways_in(site: Site, stored: StoredObject[Any]) -> dict[str, Any]:
+    """The routes of a service behind a gateway, with their certificates; they are settled with those of all services."""
+    warnings = list[str]()
+    lines = routes_of(site, warnings, [stored.name])[0] if stored.resource.spec.is_routed else []
+    return {
+        "ways_in": lines,
+        "unsettled": [site.application.secrets.hide(each) for each in warnings],
+        "days": lambda when: days_until(when, site.now()),
+        "few": FEW_DAYS,
+        "serving": SERVING,
     }
 
 

@@ -12,6 +12,7 @@ import pytest
 from metrics.snapshots import QueueSnapshot, SourceSnapshot
 from reconciler.api.reasons import Reason
 from reconciler.app.checkup.finding import fail, ok
+from reconciler.app.routes import RouteLine
 from reconciler.controller.report.summary import after_failure
 from reconciler.web.ui.app import create_app
 from tests.web.ui.people import Browser, House
@@ -31,6 +32,12 @@ apiVersion: vault.internal/v1alpha1
 kind: VaultService
 metadata: {name: lost}
 spec: {plugin: whoami, route: {gateway: other, hostnames: [lost.example.org]}}
+"""
+PLAIN = """\
+apiVersion: vault.internal/v1alpha1
+kind: VaultService
+metadata: {name: plain}
+spec: {plugin: whoami, ports: {http: 8191}}
 """
 
 
@@ -53,6 +60,36 @@ def test_findings_are_shown_with_what_to_do_and_without_secrets(
     assert text.index("start Docker") < text.index("is right")
     assert "hunter2" not in text
     assert "&lt;i&gt;" in text
+
+
+def test_a_service_has_its_own_routes_with_what_is_in_their_way(home: House) -> None:
+    browser = home.browser("view")
+    home.apply(GATEWAY)
+    text = browser.get("/service/lost").text
+    assert '<section id="routes">' in text
+    assert "lost.example.org" in text
+    assert 'state failed">' in text.partition('<section id="routes">')[2].partition("</section>")[0]
+    assert "files.example.org" not in text
+    home.apply(PLAIN)
+    assert '<section id="routes" hidden>' in browser.get("/service/plain").text
+
+
+def test_a_service_has_the_days_of_its_certificates(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.apply(GATEWAY)
+    row = SimpleNamespace(not_after=home.site.now() + timedelta(days=9, hours=1), trouble="")
+    line = RouteLine(
+        "files.example.org",
+        "/",
+        None,
+        "files",
+        "main",
+        "r",
+        "Serving",
+        "",
+        SimpleNamespace(row=row, state="Valid"),  # type: ignore[arg-type]
+    )
+    monkeypatch.setattr("reconciler.web.ui.service.routes_of", lambda *_: ([line], []))
+    assert '<td class="warn">Valid, 9 days</td>' in home.browser("view").get("/service/files").text
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_an_open_page_is_sent_only_the_parts_that_differ(home: House, rollout: l
     put(home, "files", 8110)
     render = service.changes(asked_by(home, path_params={"name": "files"}))
     home.site.stage._scenes["files"] = rollout[0]
-    assert [each["id"] for each in render(None)] == ["now", "traffic", "told", "history"]
+    assert [each["id"] for each in render(None)] == ["now", "routes", "traffic", "told", "history"]
     assert render(("other",)) == []
     assert render(("files",)) == []
     home.site.stage._scenes["files"] = rollout[-1]
