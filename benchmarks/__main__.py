@@ -21,7 +21,7 @@ from benchmarks.harness.row import Row
 
 FAMILIES: Final = (
     "noop", "reaction", "rollout", "alone", "scale", "first_apply", "planning", "commands", "suite", "density",
-    "throughput", "at_rest", "api", "gitops",
+    "throughput", "at_rest", "ui", "api", "gitops",
 )  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """Requests a second through a gateway, beside a bare HAProxy with the same files, and on both networks.
 
+A second bare HAProxy does not count answers by their times, as the page needs it.
+
     .venv/bin/python benchmarks/throughput.py [SECONDS]
 
 `wrk` asks by HTTP/1.1 over kept connections, `h2load` by HTTP/2; scripts/http-clients has both. The replicas are HAProxies
@@ -35,8 +37,10 @@ SECONDS: Final = 4
 CONNECTIONS: Final = 32
 COMMAND_SECONDS: Final = 60.0
 PROBE_SECONDS: Final = 2.0
-SLOT: Final = 2
-"""Another one than the gateway's, because names of sockets and the exporter's port have it."""
+SLOTS: Final = {True: 2, False: 3}
+"""Others than the gateway's, because names of sockets and the exporter's port have it; by whether times are counted."""
+COUNTING: Final = "sc-inc-gpc("
+"""What a rule has that counts an answer by its time."""
 SPEC: Final[Mapping[str, Any]] = {"plugin": "swift", "replicas": 2}
 AS_FAST: Final = Goal(ratio_at_least=0.99)
 
@@ -48,14 +52,17 @@ def rows(lab: Lab, seconds: int = SECONDS) -> Iterator[Row]:
         host = stack.enter_context(_gateway("host"))
         published = stack.enter_context(_gateway("published"))
         bare = stack.enter_context(_bare(host))
+        silent = stack.enter_context(_bare(host, counts=False))
         for name, ask in PROGRAMS.items():
-            ports = {"ours": host.port, "bare": bare, "published": published.port}
+            ports = {"ours": host.port, "bare": bare, "published": published.port, "silent": silent}
             rates = _rates(partial(ask, seconds), ports)
             what = f"requests a second through a gateway ({name})"
             own = "a bare HAProxy with the same files"
             yield Row(what, BARE, rates["ours"], "HAProxy", own, rates["bare"], AS_FAST)
             what = f"requests a second with `network: host` ({name})"
             yield Row(what, BARE, rates["ours"], "HAProxy", "`network: published`", rates["published"])
+            what = f"requests a second, answers counted by their times ({name})"
+            yield Row(what, BARE, rates["bare"], "HAProxy", "not counted", rates["silent"], AS_FAST)
 
 
 def _rates(ask: Callable[[int], float], ports: Mapping[str, int]) -> Mapping[str, tuple[float, ...]]:
@@ -101,22 +108,26 @@ def _gateway(network: str) -> Iterator[Stage]:
 
 
 @contextmanager
-def _bare(stage: Stage) -> Iterator[int]:
-    """The port of an HAProxy on the host's network with the files of this gateway, but for the port."""
-    source = stage.state / "gateways" / stage.gateway
+def _bare(stage: Stage, *, counts: bool = True) -> Iterator[int]:
+    """The port of an HAProxy on the host's network with the files of this gateway, but for the port, and for the rules
+    that count answers by their times if it has not to.
+    """
+    source, slot = stage.state / "gateways" / stage.gateway, SLOTS[counts]
     port, name = free_port(), f"t-bare-{secrets.token_hex(4)}"
-    copy = stage.root / "bare"
+    copy = stage.root / f"bare-{slot}"
     shutil.copytree(source / "haproxy", copy / "haproxy", ignore=shutil.ignore_patterns("*.sock"))
     _as_readable(source, copy)
     file = copy / "haproxy" / "gateway.cfg"
     before = file.read_text()
     after = before.replace(f"bind :{stage.port} ", f"bind :{port} ")
     assert before != after, "its port is not there"
-    file.write_text(after)
-    overlay = slot_overlay(SLOT, None)
+    assert COUNTING in after, "it counts nothing"
+    lines = [line for line in after.splitlines(keepends=True) if counts or COUNTING not in line]
+    file.write_text("".join(lines))
+    overlay = slot_overlay(slot, None)
     try:
         docker(
-            "run", "--detach", f"--name={name}", "--network=host", "--user=0:99", f"--env={SLOT_VARIABLE}={SLOT}",
+            "run", "--detach", f"--name={name}", "--network=host", "--user=0:99", f"--env={SLOT_VARIABLE}={slot}",
             f"--volume={copy / 'haproxy'}:{CONFIG_MOUNT}:ro", f"--volume={copy / 'run'}:{RUN_MOUNT}",
             "haproxy:3.0", *overlay["command"],
         )  # fmt: skip
