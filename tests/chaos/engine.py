@@ -15,6 +15,8 @@ CAREFUL: Final = ("--live-restore", "--userland-proxy=false")
 DEFAULTS: Final[tuple[str, ...]] = ()
 ON_HOST: Final = {"network": "host", "drainSeconds": 5}
 """A gateway that needs no firewall rule of dockerd."""
+OWN_ON_HOST: Final = {"proxy": {"network": "host", "holdSeconds": 10}}
+"""The same for a service whose HAProxy is its own."""
 
 
 def _dockerd_goes_and_comes(signum: signal.Signals, scene: Scene) -> Iterator[None]:
@@ -48,6 +50,22 @@ ENGINE_FAULTS: Final = (
         AWAY_SECONDS,
         CAREFUL,
         ON_HOST,
+    ),
+    Fault(
+        "restart of dockerd, with its own HAProxy on the host's network",
+        Promise.NONE,
+        RESTARTED,
+        OWN_ON_HOST,
+        AWAY_SECONDS,
+        CAREFUL,
+    ),
+    Fault(
+        "`kill -9` of dockerd, with its own HAProxy on the host's network",
+        Promise.NONE,
+        KILLED,
+        OWN_ON_HOST,
+        AWAY_SECONDS,
+        CAREFUL,
     ),
     Fault("restart of dockerd, with its defaults", Promise.AWAY, RESTARTED, {}, AWAY_SECONDS, DEFAULTS),
     Fault("`kill -9` of dockerd, with its defaults", Promise.AWAY, KILLED, {}, AWAY_SECONDS, DEFAULTS),
