@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
+from reconciler.engines.compose.plugin import compose_call
 from tests.chaos.fault import Fault, Promise, Scene
 from tests.e2e.relay import Relay
 from tests.e2e.waiting import until
@@ -21,9 +22,9 @@ HANGING_SECONDS: Final = 45.0
 DISK_SECONDS: Final = 10.0
 DISK_SIZE: Final = "16m"
 RIVALS: Final = 3
-SLOW_DOCKER: Final = """#!/bin/sh
-sleep 5
-exec {docker} "$@"
+SLOW: Final = """#!/bin/sh
+[ "$1" = docker-cli-plugin-metadata ] || sleep 5
+exec {program} "$@"
 """
 
 
@@ -112,11 +113,16 @@ def _each_file(directory: Path, attribute: str) -> None:
 
 
 def _docker_is_slow(scene: Scene) -> Iterator[None]:
-    wrapper = scene.stage.root / "slow" / "docker"
-    wrapper.parent.mkdir()
-    wrapper.write_text(SLOW_DOCKER.format(docker=shutil.which("docker")))
-    wrapper.chmod(0o755)
-    scene.stage.env["PATH"] = f"{wrapper.parent}{os.pathsep}{os.environ['PATH']}"
+    slow = scene.stage.root / "slow"
+    programs = {slow / "docker": shutil.which("docker")}
+    # Compose is called without `docker`; the plugin of a user goes before that of all users.
+    programs[slow / "cli-plugins" / "docker-compose"] = compose_call(os.environ)[1]
+    for wrapper, program in programs.items():
+        wrapper.parent.mkdir(exist_ok=True)
+        wrapper.write_text(SLOW.format(program=program))
+        wrapper.chmod(0o755)
+    scene.stage.env["PATH"] = f"{slow}{os.pathsep}{os.environ['PATH']}"
+    scene.stage.env["DOCKER_CONFIG"] = str(slow)
     yield
     scene.change()
 

@@ -19,6 +19,7 @@ from reconciler.core.compose.interpolation import unescape
 from reconciler.core.desired.stack import JSON, Stack
 from reconciler.core.environment import passes
 from reconciler.engines.compose.file import dump, without_values
+from reconciler.engines.compose.plugin import compose_call
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError, RefusedError
 from reconciler.files import replace
 
@@ -78,8 +79,7 @@ class ComposeCli:
 
         try:
             with _in_memory(stack.document) as file:
-                client = self._docker(
-                    COMMAND_SECONDS,
+                client = self._compose(
                     compose_files=[file],
                     compose_project_name=stack.project,
                     compose_project_directory=stack.site.directory,
@@ -126,8 +126,7 @@ class ComposeCli:
                 if overlay is not None:
                     files.append(stack.site.directory / "compose.overlay.yaml")
                     write_private(files[1], dump(overlay))
-                client = self._docker(
-                    COMMAND_SECONDS,
+                client = self._compose(
                     compose_files=files,
                     compose_project_name=stack.project,
                     compose_project_directory=stack.site.directory,
@@ -139,12 +138,21 @@ class ComposeCli:
         except DockerException as error:
             raise _explained(error) from error
 
-    def _docker(self, seconds: int, **compose: Any) -> DockerClient:
+    def _compose(self, **compose: Any) -> DockerClient:
+        variables, program = compose_call(os.environ)
+        return self._client(COMMAND_SECONDS, variables, program, compose)
+
+    def _docker(self, seconds: int) -> DockerClient:
+        return self._client(seconds, [], "docker", {})
+
+    def _client(
+        self, seconds: int, variables: list[str], program: str, compose: Mapping[str, Any]
+    ) -> DockerClient:
         from python_on_whales import DockerClient
 
         # Names only: values could be read in the list of processes.
         withheld = [f"--unset={name}" for name in os.environ if not passes(name)]
-        call = ["env", *withheld, "timeout", "--kill-after=5", str(seconds), "docker"]
+        call = ["env", *withheld, *variables, "timeout", "--kill-after=5", str(seconds), program]
         return DockerClient(host=self._host, client_call=call, client_type="docker", **compose)
 
 
