@@ -237,8 +237,9 @@ class ComposeEngine:
         """Connect a container to a network of the stack."""
         network = {own: name for name, own in network_names(stack).items()}[request.network]
         try:
-            # Creates no container, but a missing network: Compose requires its own labels on it.
-            self._cli.create(stack, {request.workload: request.existing})
+            if network not in self.networks({network}):
+                # Creates no container, but this network: Compose requires its own labels on it.
+                self._cli.create(stack, {request.workload: request.existing})
             wanted = _place(stack, request)
             self._api.ask("connect a container to a network", partial(_connect, request, network, wanted))
         finally:
