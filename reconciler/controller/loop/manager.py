@@ -142,9 +142,10 @@ class Controller:
         self._wake_followers(kind)
 
     def _wake_followers(self, kind: Kind) -> None:
-        for each in self._reconcilers.values():
+        for other, each in self._reconcilers.items():
             if kind in each.follows:
-                self._wake_kind(each.kind)
+                for name in self._names(other):
+                    self._workers[other].follow(name)
 
     def _wake_named(self, kind: Kind, name: str) -> None:
         self.wake(Ref(kind, name))

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Reconciler", "Workers", "lease_path"]
 
+FOLLOWING_SHARE: Final = 0.2
+"""How much of a worker's time passes over one object take that are made because others have changed."""
+LONGEST_REST: Final = 0.5
+"""Seconds that such a pass waits at most."""
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -42,7 +47,7 @@ _log: Final = logging.getLogger(__name__)
 class Reconciler:
     """A kind for the loop: `reconcile` runs one pass over a name and may raise VaultError. `objects` and `records` are of
     this kind. It `follows` other kinds: whenever one of their objects changes, or a pass over one has changed something,
-    all objects of this kind are due for a pass.
+    all objects of this kind are due for a pass; see Workers.follow.
     """
 
     kind: Kind
@@ -88,6 +93,7 @@ class Workers:
             recorder.add(counter, 0, name=self._label)
         self._repeats: dict[str, str] = {}
         self._gone: set[str] = set()
+        self._rests: dict[str, float] = {}
         self._threads: list[threading.Thread] = []
 
     def start(self, thread: Callable[[Callable[[], None]], threading.Thread], count: int) -> None:
@@ -98,6 +104,16 @@ class Workers:
         """Queue a pass over this object now."""
         if self._queue.add(name):
             self._recorder.add(catalog.WORKQUEUE_ADDS, name=self._label)
+
+    def follow(self, name: str) -> None:
+        """Queue a pass over this object because something that it follows has changed: now, unless it has just been made.
+        A hundred services that start would keep a gateway busy otherwise, and its passes take longer the more there are.
+        """
+        rest = self._rests.get(name, 0.0) - time.monotonic()
+        if rest <= 0:
+            self.wake(name)
+        else:
+            self._queue.add_after(name, rest)
 
     def close(self) -> None:
         """Start no further pass."""
@@ -132,7 +148,9 @@ class Workers:
                 try:
                     delay = self._pass(name)
                 finally:
-                    seconds, example = time.monotonic() - started, trace.exemplar()
+                    ended, example = time.monotonic(), trace.exemplar()
+                    seconds = ended - started
+                    self._rests[name] = ended + min(seconds * (1 / FOLLOWING_SHARE - 1), LONGEST_REST)
                     self._recorder.observe(catalog.RECONCILE_DURATION, seconds, name=label, exemplar=example)
                     self._recorder.observe(
                         catalog.WORKQUEUE_WORK_DURATION, seconds, name=self._label, exemplar=example
@@ -140,6 +158,7 @@ class Workers:
                     if name in self._gone:
                         # After its last observation, which would bring the series back.
                         self._gone.discard(name)
+                        self._rests.pop(name)
                         self._recorder.forget(label)
                     self._queue.done(name)
             if delay is not None:

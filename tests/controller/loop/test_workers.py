@@ -14,12 +14,14 @@ import pytest
 from metrics.recorder import Recorder
 from reconciler.api import TemporaryError
 from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
+from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers, lease_path
 from reconciler.controller.reconcile.result import Result
 from reconciler.store.history import HistoryStore
 from reconciler.store.objects import ObjectStore
+from tests.e2e.waiting import until
 
 LAMP = Kind(name="Lamp", plural="lamps", model=("nowhere", "Lamp"), columns=())
 PATIENCE = 60.0
@@ -109,3 +111,33 @@ def test_nothing_is_counted_of_what_is_gone(state: Path) -> None:
     assert {name for each in samples if (name := each.labels.get("name", "")).startswith("lamp/")} == {
         "lamp/door"
     }
+
+
+def test_what_follows_others_rests_after_each_of_its_passes(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "FOLLOWING_SHARE", 1e-9)
+    monkeypatch.setattr(workers, "LONGEST_REST", 3600.0)
+    lamps = Lamps(state, lambda name: Result())
+    lamps.workers.follow("hall")
+    assert lamps.ended.acquire(timeout=PATIENCE)
+    until("the pass is over", lambda: lamps.workers.snapshot().active_workers == 0)
+    lamps.workers.follow("hall")
+    assert lamps.workers.snapshot().depth == 0
+    # What concerns itself does not wait, nor does another one.
+    lamps.one("hall")
+    lamps.workers.follow("door")
+    assert lamps.ended.acquire(timeout=PATIENCE)
+    lamps.workers.close()
+    assert [name for name, _ in lamps.results] == ["hall", "hall", "door"]
+
+
+def test_the_last_change_that_it_follows_is_not_lost(state: Path) -> None:
+    lamps = Lamps(state, lambda name: Result())
+    lamps.workers.follow("hall")
+    assert lamps.ended.acquire(timeout=PATIENCE)
+    until("the pass is over", lambda: lamps.workers.snapshot().active_workers == 0)
+    for _ in range(5):
+        lamps.workers.follow("hall")
+    assert lamps.ended.acquire(timeout=PATIENCE)
+    lamps.workers.close()
