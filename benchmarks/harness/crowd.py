@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ import yaml
 
 from benchmarks.harness.contestants import PLUGINS
 from benchmarks.harness.lab import Lab
+from benchmarks.harness.pool import wait_until
 from reconciler.api import API_VERSION, KIND, find_condition
 from reconciler.core.desired.build import project_of
 from tests.e2e.docker_cli import remove_project
@@ -60,10 +61,24 @@ class Crowd:
         """Whether all services are Ready, at the generation of their newest spec."""
         return next(self.unready(), None) is None
 
-    def unready(self) -> Iterator[str]:
-        """The services that are not Ready, and why."""
+    def wait(self, seconds: float) -> None:
+        """Wait until each service has been Ready once, at its newest spec. Raises RefusedError after `seconds`.
+
+        Each is asked until it is: to read all of them again and again would take a part of what is measured.
+        """
+        waiting = list(self.names)
+
+        def are_ready() -> bool:
+            while waiting and next(self.unready(waiting[-1:]), None) is None:
+                waiting.pop()
+            return not waiting
+
+        wait_until("all services are Ready", are_ready, seconds)
+
+    def unready(self, names: Sequence[str] = ()) -> Iterator[str]:
+        """The services that are not Ready, of these or of all, and why."""
         objects = self.stage.application.objects
-        for name in self.names:
+        for name in names or self.names:
             stored, ready = objects.get(name), find_condition(objects.status(name).conditions, "Ready")
             if stored is None or ready is None or ready.observed_generation != stored.generation:
                 yield f"{name}: its newest spec was not observed yet"
