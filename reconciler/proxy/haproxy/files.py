@@ -12,7 +12,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -55,8 +56,9 @@ def read_files(directory: Path, names: Iterable[str] | None = None) -> dict[str,
     """The files of a configuration directory that exist, by relative path: these, or those of a stack."""
     found: dict[str, str] = {}
     with suppress(FileNotFoundError), opened(directory) as here:
-        for name in (CONFIG_FILE, *asset_names()) if names is None else names:
-            if (text := _read(here, name)) is not None:
+        wanted = sorted((CONFIG_FILE, *asset_names()) if names is None else names, key=_below)
+        for below, group in groupby(wanted, _below):
+            for name, text in _read(here, below, group):
                 found[name] = text
     return found
 
@@ -124,12 +126,18 @@ def _stamp(path: str) -> Stamp:
     return found.st_ino, found.st_ctime_ns, found.st_size, found.st_mode
 
 
-def _read(directory: int, name: str) -> str | None:
-    below, _, last = name.rpartition("/")
-    if not below:
-        return read_file(directory, last, MAX_FILE)
-    try:
-        with opened_below(directory, below) as inner:
-            return read_file(inner, last, MAX_FILE)
-    except FileNotFoundError:
-        return None
+def _below(name: str) -> str:
+    """The directory of a file, "" for the first one."""
+    return name.rpartition("/")[0]
+
+
+def _read(directory: int, below: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The files of one directory that exist, with their texts."""
+    with ExitStack() as stack:
+        try:
+            inner = stack.enter_context(opened_below(directory, below)) if below else directory
+        except FileNotFoundError:
+            return
+        for name in names:
+            if (text := read_file(inner, name.rpartition("/")[2], MAX_FILE)) is not None:
+                yield name, text

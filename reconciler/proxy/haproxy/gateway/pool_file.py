@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from reconciler.core.assess.observation import DEFAULT_WEIGHT
@@ -128,6 +129,7 @@ def server_options(pool: str, name: str, health: Probe) -> str:
     return f"{check_options(health)}{cookie}{_PROTOCOLS.get(kind, '')}"
 
 
+@lru_cache(maxsize=4096)
 def read_pool(pool: str, text: str) -> WrittenPool | None:
     """What the file of a pool says; None when the file is not one that was rendered for this pool."""
     said = _SETTINGS.match(text)

@@ -159,11 +159,14 @@ def read_assignment(text: str) -> dict[Need, str]:
     servers.
     """
     found: dict[Need, str] = {}
+    given: set[str] = set()
     for line in text.splitlines():
         if match := _HELD.fullmatch(line):
             pool, service, port = match.groups()
-            if pool not in found.values():
-                found.setdefault(Need(service, int(port), kind_of(pool)), pool)
+            need = Need(service, int(port), kind_of(pool))
+            if pool not in given and need not in found:
+                found[need] = pool
+                given.add(pool)
     return found
 
 
