@@ -12,6 +12,7 @@ from typing import Final
 
 from metrics.agents import AGENT_METRICS
 from metrics.gateways import GATEWAY_METRICS, PROXY_METRICS
+from metrics.lease import LEASE_METRICS
 from metrics.metric import SERVICE, Label, Metric, Type
 
 SUCCESS: Final = "success"
@@ -420,6 +421,9 @@ SECTIONS: Final = (
     ),
     Section("Kubernetes API", "What `vaultctl run --api` depends on.", (OIDC_KEY_FETCHES,)),
     Section("Agents", "Agents beside HAProxies on other nodes; see docs/agent.md.", AGENT_METRICS),
+    Section(
+        "Lease", "Which of several controllers acts on a Docker Swarm; see docs/swarm.md.", LEASE_METRICS
+    ),
     Section("Images", "Registries that `spec.imagePolicy` follows.", (IMAGE_CHECKS,)),
     Section(
         "Git sources and webhooks",

@@ -19,6 +19,7 @@ from metrics.agents import AgentSnapshot, add_agent
 from metrics.catalog import CATALOG
 from metrics.gateways import GatewaySnapshot, add_gateway
 from metrics.labels import Labels
+from metrics.lease import LeaseSnapshot, add_lease
 from metrics.metric import Metric, Type
 from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
 
@@ -45,6 +46,7 @@ class StateCollector:
         sources: Callable[[], Iterable[SourceSnapshot]] = tuple,
         gateways: Callable[[], Iterable[GatewaySnapshot]] = tuple,
         agents: Callable[[], Iterable[AgentSnapshot]] = tuple,
+        lease: Callable[[], LeaseSnapshot | None] = lambda: None,
     ) -> None:
         self._build = (version, python)
         self._now = now
@@ -53,6 +55,7 @@ class StateCollector:
         self._sources = sources
         self._gateways = gateways
         self._agents = agents
+        self._lease = lease
 
     def describe(self) -> Iterator[Family]:
         """The families without samples; the registry uses them to refuse duplicate names."""
@@ -75,6 +78,8 @@ class StateCollector:
                 scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)
             if source.refused is not None:
                 scrape.set(catalog.GIT_REFUSED, int(source.refused), source.name)
+        if lease := self._lease():
+            add_lease(scrape.set, lease)
         _add_queues(scrape, list({each.name: each for each in self._queues()}.values()))
         yield from scrape.families.values()
 

@@ -354,6 +354,14 @@ CONTROLLER: Final = Page(
             ),
         ),
         (
+            "Lease of the Swarm",
+            (
+                _lines("Acts", ("vault_lease_held", "{{instance}}")),
+                _lines("Holder", ("vault_lease_holder_info", "{{instance}}: {{node}}")),
+                _lines("Holders so far", ("vault_lease_term", "{{instance}}")),
+            ),
+        ),
+        (
             "Agents of other nodes",
             (
                 _lines("Answers", ("vault_agent_up", "{{node}}")),

@@ -66,6 +66,11 @@ class Reason(StrEnum):
     )
     ENGINE_READY = "EngineReady", "conditions", "The engine answers: of the Node in the Kubernetes API."
     PENDING = "Pending", "conditions", "No pass has looked at the newest spec yet."
+    STANDBY = (
+        "Standby",
+        "conditions",
+        "This controller does not hold the lease of the Swarm, so it changes nothing; its message says who holds it.",
+    )
 
     # Of what cannot be used: a manifest, a spec, a commit, a revision.
     INVALID_MANIFEST = (
@@ -197,6 +202,7 @@ class Reason(StrEnum):
         "A client of the Kubernetes API has written the object, or used its containers.",
     )
     WRITE_REFUSED = "WriteRefused", "events", "A client of the Kubernetes API wanted to write and may not."
+    LEASE_HELD = "LeaseHeld", "events", "This controller holds the lease of the Swarm, and acts."
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
     REVISION_KEY_LOST = (
         "RevisionKeyLost",

@@ -19,8 +19,10 @@ from starlette.routing import Route
 from metrics import catalog
 from metrics.collector import StateCollector
 from metrics.exposition import Exposition
+from metrics.lease import LeaseSnapshot
 from reconciler.api import VaultError
 from reconciler.cli.about import VERSION
+from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.manager import Controller
 from reconciler.controller.report.board import Exporter
 from reconciler.web.access import Access
@@ -113,6 +115,7 @@ def serving(
         sources=lambda: [each.journal.snapshot() for each in followed],
         gateways=application.gateway_board.snapshots,
         agents=application.agents.snapshots,
+        lease=lambda: _lease_of(application.election),
     )
     boards = (application.board, application.gateway_board)
     routes = [discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()])]
@@ -120,7 +123,7 @@ def serving(
         routes.append(_hook(application, followed, webhook_secret))
     app = create_app(
         Exposition(application.recorder, state).render,
-        health_of(controller, watch),
+        health_of(controller, watch, application.election),
         routes,
         access=access,
     )
@@ -143,8 +146,14 @@ def target_of(exporter: Exporter) -> Target:
     return Target(exporter.address, {"name": exporter.service, "slot": str(exporter.slot)})
 
 
-def health_of(controller: Controller, engine: EngineWatch) -> Health:
-    """`/healthz` only checks the workers, because a restart does not repair the engine; `/readyz` checks everything."""
+def _lease_of(election: Election | None) -> LeaseSnapshot | None:
+    return LeaseSnapshot(held=election.acts, term=election.term, holder=election.holder) if election else None
+
+
+def health_of(controller: Controller, engine: EngineWatch, election: Election | None = None) -> Health:
+    """`/healthz` only checks the workers, because a restart does not repair the engine; `/readyz` checks everything. A
+    controller that stands by for another one is ready.
+    """
 
     def workers() -> Check:
         detail = (
@@ -156,4 +165,7 @@ def health_of(controller: Controller, engine: EngineWatch) -> Health:
         detail = "read" if controller.is_loaded else "no source could be read yet; see the log for the reason"
         return Check("sources", controller.is_loaded, detail)
 
-    return Health(live=lambda: (workers(),), ready=lambda: (engine.check(), workers(), sources()))
+    def lease() -> tuple[Check, ...]:
+        return (Check("lease", bool(election.holder), election.explanation),) if election else ()
+
+    return Health(live=lambda: (workers(),), ready=lambda: (engine.check(), workers(), sources(), *lease()))

@@ -215,6 +215,7 @@ class Application(Parts):
             on_progress=on_progress,
             plugins=lambda: (self.registry.stamps(), self.projects.stamps()),
             others=[make(self, world) for make in RECONCILERS.values()],
+            election=self.election,
         )
         self.wake = controller.wake
         return controller
@@ -323,6 +324,7 @@ class Application(Parts):
         """The dependencies of passes; from now on, revisions have their key. Raises PermanentError if the state directory
         is another user's.
         """
+        from reconciler.controller.reconcile.permission import always
         from reconciler.controller.reconcile.world import World
         from reconciler.controller.report.journal import Journal
         from reconciler.store.layout import objects_of
@@ -352,6 +354,7 @@ class Application(Parts):
             now=utc_now,
             clock=time.monotonic,
             secret_files=self.runtime_files,
+            require=self.election.require if self.election else always,
         )
 
     def _keep_objects(self) -> None:

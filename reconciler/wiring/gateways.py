@@ -59,4 +59,5 @@ class _Passes:
             clock=world.clock,
             keepers=application.keepers,
             board=application.gateway_board,
+            require=world.require,
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from metrics.recorder import Recorder
     from reconciler.api.kinds import Ref
     from reconciler.certificates.keepers import Keepers
+    from reconciler.controller.loop.election import Election
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.reconcile.routing import Router
     from reconciler.controller.report.board import Board
@@ -156,10 +157,27 @@ class Parts:
         if engine_of(self.options.state_dir) == SWARM:
             from reconciler.engines.swarm.engine import SwarmEngine
 
-            return SwarmEngine(self.options.docker_host)
+            assert self.election is not None, "for a Swarm there is one"
+            return SwarmEngine(self.options.docker_host, self.election.require, utc_now)
         from reconciler.engines.compose.engine import ComposeEngine
 
         return ComposeEngine(self.options.docker_host)
+
+    @cached_property
+    def election(self) -> Election | None:
+        """Which controller acts on the Swarm; None for one host, where it is that of the state directory."""
+        from reconciler.store.engine_choice import SWARM, engine_of
+
+        if engine_of(self.options.state_dir) != SWARM:
+            return None
+        from reconciler.controller.loop.election import Election
+        from reconciler.controller.loop.entry import StateEntry
+        from reconciler.engines.compose.api import DockerApi
+        from reconciler.engines.swarm.api import SwarmApi
+        from reconciler.engines.swarm.lease import CALL_SECONDS, SwarmLease
+
+        docker = DockerApi(self.options.docker_host, seconds=CALL_SECONDS, allow=lambda: CALL_SECONDS)
+        return Election(SwarmLease(docker), StateEntry(self.options.state_dir, SwarmApi(docker).own_name))
 
     @cached_property
     def registries(self) -> RegistryClient:

@@ -50,6 +50,21 @@ def test_an_engine_that_is_away_fails_readiness_alone() -> None:
     assert watch.check().detail == "the engine does not answer"
 
 
+@dataclass
+class Lease:
+    """As much of an election as a health check asks."""
+
+    holder: str = "node2"
+    explanation: str = "the controller on node2 holds the lease of the Swarm"
+
+
+def test_a_controller_that_stands_by_is_ready_and_one_that_knows_no_holder_is_not() -> None:
+    watch = EngineWatch(Engine().ping)
+    watch.look()
+    assert failed(health_of(Controller(), watch, Lease()).ready) == []  # type: ignore[arg-type]
+    assert failed(health_of(Controller(), watch, Lease("")).ready) == ["lease"]  # type: ignore[arg-type]
+
+
 def test_an_engine_that_hangs_fails_readiness() -> None:
     time = [0.0]
     watch = EngineWatch(lambda: None, clock=lambda: time[0])

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from metrics.collector import StateCollector
+from metrics.lease import LeaseSnapshot
 from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
 
 NOW = datetime(2025, 3, 1, 12, 0, tzinfo=UTC)
@@ -41,6 +42,7 @@ def collector(
     services: Iterable[ServiceSnapshot] = (),
     queues: Iterable[QueueSnapshot] = (QUEUE,),
     sources: Iterable[SourceSnapshot] = (),
+    lease: LeaseSnapshot | None = None,
 ) -> StateCollector:
     return StateCollector(
         version="1.2.3",
@@ -49,6 +51,7 @@ def collector(
         services=lambda: services,
         queues=lambda: queues,
         sources=lambda: sources,
+        lease=lambda: lease,
     )
 
 
@@ -138,3 +141,11 @@ def test_snapshots_that_come_from_a_generator_are_read_once_for_each_scrape() ->
         version="1", python="3", now=lambda: NOW, services=lambda: (s for s in [FILES]), queues=tuple
     )
     assert series(live) == series(live)
+
+
+def test_the_lease_is_that_of_a_swarm() -> None:
+    assert not any("lease" in name for name in series(collector()))
+    held = series(collector(lease=LeaseSnapshot(held=True, term=3, holder="node1")))
+    assert held["vault_lease_held{}"] == 1
+    assert held["vault_lease_term{}"] == 3
+    assert held["vault_lease_holder_info{node1}"] == 1

@@ -25,6 +25,7 @@ from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref, ref_labelled
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.following import SourceFollower, SourceOptions
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers
@@ -33,6 +34,7 @@ from reconciler.controller.reconcile.service import reconcile
 from reconciler.controller.reconcile.world import World
 from reconciler.controller.report.outcome import Outcome, Progress, Report, counts_of
 from reconciler.controller.report.verdict import Verdict, summarize
+from reconciler.store.base import EventType
 
 CONVERGE_RESYNC: Final = 5.0
 """Seconds between two checks by `converge` of all its names."""
@@ -59,8 +61,11 @@ class Controller:
         on_progress: Report | None = None,
         plugins: Callable[[], object] = lambda: None,
         others: Sequence[Reconciler] = (),
+        election: Election | None = None,
     ) -> None:
-        """`others` are the reconcilers of the kinds besides VaultService, which `world` is for."""
+        """`others` are the reconcilers of the kinds besides VaultService, which `world` is for. `election`: this controller
+        only acts while it holds the lease.
+        """
         self._world = world
         self._plugins = plugins
         self._state_dir = state_dir
@@ -71,7 +76,7 @@ class Controller:
         services = Reconciler(VAULT_SERVICE, world.objects, world.records, partial(reconcile, world=world))
         self._reconcilers = {each.kind: each for each in (services, *others)}
         self._workers = {
-            kind: Workers(each, state_dir, recorder, backoff, self._after, world.now)
+            kind: Workers(each, state_dir, recorder, backoff, self._after, world.now, world.require)
             for kind, each in self._reconcilers.items()
         }
         self._stop = threading.Event()
@@ -79,6 +84,7 @@ class Controller:
         self._passed = threading.Condition()
         self._converged: set[Ref] = set()
         self._streamed = False
+        self._election = election
 
     # Running
 
@@ -95,13 +101,17 @@ class Controller:
             for source in self._follower.sources:
                 self._start(self._follower.follow, source)
             self._start_work()
+            self._stand_for_election(self.wake_all)
             self.wake_all()
             stop.wait()
             self._end()
 
     def converge(self, refs: Collection[Ref], timeout: float) -> Mapping[Ref, Outcome]:
-        """Work on these objects until each is Ready, deleted or failed for good, or `timeout` seconds are over."""
+        """Work on these objects until each is Ready, deleted or failed for good, or `timeout` seconds are over, or it is
+        known that another controller acts.
+        """
         self._start_work()
+        self._stand_for_election(partial(self._wake_each, refs))
         self._wake_due(refs)
         # Without a resync, a lost event would go unnoticed until the timeout.
         self._start(triggers.resync, partial(self._wake_each, refs), CONVERGE_RESYNC, self._stop)
@@ -111,7 +121,7 @@ class Controller:
             while True:
                 outcomes = {ref: outcome for ref in refs if (outcome := self._outcome(ref))}
                 left = deadline - time.monotonic()
-                if len(outcomes) == len(refs) or left <= 0:
+                if len(outcomes) == len(refs) or left <= 0 or (self._election and self._election.rival):
                     break
                 self._passed.wait(left)
         self._end()
@@ -160,6 +170,23 @@ class Controller:
     def _wake_each(self, refs: Collection[Ref]) -> None:
         for ref in refs:
             self.wake(ref)
+
+    # Several controllers
+
+    def _stand_for_election(self, wake: Callable[[], None]) -> None:
+        """Take part in the election, and `wake` what is due whenever this controller begins to act, or ceases to."""
+        if self._election is None:
+            return
+
+        def changed(acts: bool, why: str) -> None:
+            _log.log(logging.INFO if acts else logging.WARNING, "%s", why)
+            reason = Reason.LEASE_HELD if acts else Reason.STANDBY
+            kind: EventType = "Normal" if acts else "Warning"
+            self._world.records.record_event("", kind, reason, why, self._world.now())
+            wake()
+
+        self._election.changed = changed
+        self._start(self._election.run, self._stop)
 
     # State
 
@@ -222,6 +249,8 @@ class Controller:
         deadline = time.monotonic() + JOIN_SECONDS
         for workers in self._workers.values():
             workers.join(deadline)
+        if self._election and not any(each.snapshot().active_workers for each in self._workers.values()):
+            self._election.give_back()
 
     # After a pass
 
@@ -278,6 +307,8 @@ class Controller:
         return Outcome(summary.verdict is Verdict.READY, summary.reason, summary.message)
 
     def _late(self, ref: Ref, timeout: float) -> Outcome:
+        if self._election and self._election.rival:
+            return Outcome(False, Reason.STANDBY, f"{self._election.explanation}: change it there")
         ready = find_condition(self._reconcilers[ref.kind].objects.status(ref.name).conditions, "Ready")
         return Outcome(
             False,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,10 +19,14 @@ from metrics.snapshots import QueueSnapshot
 from reconciler.api import PermanentError, TemporaryError, VaultError
 from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
+from reconciler.controller.loop.election import StandbyError
 from reconciler.controller.loop.lease import LeaseTakenError, lease
 from reconciler.controller.loop.workqueue import WorkQueue
+from reconciler.controller.reconcile.permission import always
 from reconciler.controller.report import trace
+from reconciler.controller.report.summary import after_failure
 from reconciler.controller.report.trace import tracing
+from reconciler.store.base import readable
 
 if TYPE_CHECKING:
     import threading
@@ -65,7 +70,8 @@ def lease_path(state_dir: Path, kind: Kind, name: str) -> Path:
 
 class Workers:
     """A queue and its threads. `passed` is told each object over which a pass has ended, with the pass's result, or None
-    when it failed; `now` dates the events of failures.
+    when it failed; `now` dates the events of failures. `require` is called before each pass: when it raises StandbyError,
+    there is none until the object is due again.
     """
 
     def __init__(
@@ -76,8 +82,10 @@ class Workers:
         backoff: Backoff,
         passed: Callable[[Ref, Result | None], None],
         now: Callable[[], datetime],
+        require: Callable[[], object] = always,
     ) -> None:
         self._reconciler = reconciler
+        self._require = require
         self._now = now
         self._state_dir = state_dir
         self._recorder = recorder
@@ -168,9 +176,13 @@ class Workers:
         """One pass; returns the seconds until the next one, or None to wait for an event."""
         try:
             with lease(lease_path(self._state_dir, self._reconciler.kind, name)):
+                self._require()
                 result = self._reconciler.reconcile(name)
         except LeaseTakenError as error:
             return error.delay
+        except StandbyError as error:
+            self._stand_by(name, error)
+            return None
         except PermanentError as error:
             return self._after_error(name, error, "terminal_error")
         except TemporaryError as error:
@@ -183,6 +195,16 @@ class Workers:
             _log.exception("a pass over %s failed by a defect", label, extra={"service": label})
             return self._after_error(name, error, "panic")
         return self._after_success(name, result)
+
+    def _stand_by(self, name: str, error: StandbyError) -> None:
+        """Say in the status who acts; a pass that had begun has ended between two operations."""
+        objects = self._reconciler.objects
+        with suppress(VaultError):
+            if stored := readable(objects, name):
+                status, now = objects.status(name), self._now()
+                told = after_failure(status, stored.generation, error.reason, str(error), now, stalled=False)
+                objects.put_status(name, told)
+        self._passed(self._ref(name), None)
 
     def _after_success(self, name: str, result: Result) -> float | None:
         if result.gone:

@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import TypeVar
 
 from reconciler.api.errors import VaultError
+from reconciler.controller.reconcile.permission import always
 from reconciler.controller.report.executed import Executed
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.gateway_operations import (
@@ -48,10 +49,17 @@ Kind = TypeVar("Kind", bound=Operation)
 
 
 def execute(
-    stack: Stack, operations: tuple[Operation, ...], engine: Engine, proxy: Proxy, clock: Callable[[], float]
+    stack: Stack,
+    operations: tuple[Operation, ...],
+    engine: Engine,
+    proxy: Proxy,
+    clock: Callable[[], float],
+    require: Callable[[], object] = always,
 ) -> Iterator[Executed]:
-    """Carry out operations call by call; yields each as it ends and stops after the first that failed."""
-    return _execute(operations, lambda batch: _carry_out(stack, batch, engine, proxy), clock)
+    """Carry out operations call by call; yields each as it ends and stops after the first that failed. `require` raises
+    VaultError before a call that must not be made.
+    """
+    return _execute(operations, lambda batch: _carry_out(stack, batch, engine, proxy), clock, require)
 
 
 def execute_gateway(
@@ -60,20 +68,25 @@ def execute_gateway(
     engine: Engine,
     gateways: GatewayProxy,
     clock: Callable[[], float],
+    require: Callable[[], object] = always,
 ) -> Iterator[Executed]:
     """The same for the stack of a VaultGateway."""
-    return _execute(operations, lambda batch: _carry_out_gateway(stack, batch, engine, gateways), clock)
+    return _execute(
+        operations, lambda batch: _carry_out_gateway(stack, batch, engine, gateways), clock, require
+    )
 
 
 def _execute(
     operations: tuple[Operation, ...],
     carry_out: Callable[[tuple[Operation, ...]], None],
     clock: Callable[[], float],
+    require: Callable[[], object],
 ) -> Iterator[Executed]:
     for _, group in groupby(operations, key=_call):
         batch = tuple(group)
         started = clock()
         try:
+            require()
             carry_out(batch)
         except VaultError as error:
             yield Executed(batch, clock() - started, error)

@@ -18,6 +18,7 @@ from reconciler.api.reasons import Reason
 from reconciler.certificates.wanted import wanted
 from reconciler.controller.reconcile.executor import execute_gateway
 from reconciler.controller.reconcile.login_files import read_login_files
+from reconciler.controller.reconcile.permission import always
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.report import gateway_summary, summary
 from reconciler.controller.report.gateway_board import GatewayBoard, certificates_of, routes_of
@@ -60,7 +61,7 @@ class GatewayWorld:
     """Everything that a pass over a gateway can see and change. `objects` are those of all kinds, `router` settles their
     routes; `journal` records what is done to gateways. `bind` is the address of the host that ports are published on, empty
     for all, and `key` that of revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the
-    certificates; `board` is for metrics.
+    certificates; `board` is for metrics. `require` is called before each change; see World.
     """
 
     objects: Objects[Any, Any]
@@ -74,6 +75,7 @@ class GatewayWorld:
     clock: Callable[[], float]
     keepers: Keepers | None = None
     board: GatewayBoard = field(default_factory=GatewayBoard)
+    require: Callable[[], object] = always
 
 
 def reconcile(name: str, world: GatewayWorld) -> Result:
@@ -223,7 +225,9 @@ def _is_quiet(routing: Routing, world: GatewayWorld) -> bool:
 def _carry_out(stored: StoredObject[VaultGateway], preview: Preview, world: GatewayWorld) -> None:
     operations = preview.plan.operations
     words = _last_words(operations, world)
-    for call in execute_gateway(preview.stack, operations, world.engine, world.gateways, world.clock):
+    for call in execute_gateway(
+        preview.stack, operations, world.engine, world.gateways, world.clock, world.require
+    ):
         world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
         if call.error:
             raise call.error
@@ -275,6 +279,7 @@ def _put_status(
 
 
 def _delete(stored: StoredObject[VaultGateway], routing: Routing, world: GatewayWorld) -> Result:
+    world.require()
     directory = world.objects.of(VAULT_GATEWAY).directory(stored.name)
     stack = world.gateways.stack(stored.resource, directory, (), world.bind, world.key)
     world.engine.tear_down(stack.project, volumes=False)

@@ -135,7 +135,7 @@ def _carry_out(stored: StoredObject, preview: Preview, world: World) -> None:
         # Containers that are created or started now mount them; after a reboot they are gone.
         world.secret_files.provide(preview.stack)
     words = {d.container: _last_words(d.container, world) for o in operations if (d := death_of(o))}
-    for call in execute(preview.stack, operations, world.engine, world.proxy, world.clock):
+    for call in execute(preview.stack, operations, world.engine, world.proxy, world.clock, world.require):
         world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
         if call.error:
             raise call.error
@@ -237,6 +237,7 @@ def _wait_for_gateway(
 
 
 def _delete(stored: StoredObject, world: World, *, volumes: bool) -> Result:
+    world.require()
     deletion, drain = stored.deletion, stored.resource.spec.strategy.drain_seconds
     overdue = deletion is None or (world.now() - deletion.requested_at).total_seconds() >= drain
     if world.proxy.withdraw(stored.name, force=overdue):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.controller.reconcile.permission import always
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.history import FORGET_AFTER, History
 from reconciler.core.assess.observation import Observation
@@ -54,7 +55,8 @@ class NoSecretFiles:
 class World:
     """Everything that a pass can see and change; `now` gives aware UTC datetimes, `clock` seconds for durations.
 
-    `rebuild` is `build` for a spec that was good, while one of its settings files cannot be read.
+    `rebuild` is `build` for a spec that was good, while one of its settings files cannot be read. `require` is called
+    before each change, and raises VaultError when another controller may be acting.
     """
 
     objects: Objects
@@ -68,6 +70,7 @@ class World:
     now: Callable[[], datetime]
     clock: Callable[[], float]
     secret_files: SecretFileStore = field(default_factory=NoSecretFiles)
+    require: Callable[[], object] = always
 
 
 def preview_of(stack: Stack, engine: Engine, proxy: Proxy, records: Records, now: datetime) -> Preview:

@@ -36,14 +36,25 @@ _ERROR: Final = object()
 
 
 class DockerApi:
-    """The engine at `host` (a Docker URL), at $DOCKER_HOST, or at the default socket. Threads may share it."""
+    """The engine at `host` (a Docker URL), at $DOCKER_HOST, or at the default socket. Threads may share it.
 
-    def __init__(self, host: str | None = None) -> None:
+    `seconds`: timeout of one read. `allow` is asked before each request of `send` for how many seconds that may last; it
+    may raise VaultError.
+    """
+
+    def __init__(
+        self,
+        host: str | None = None,
+        *,
+        seconds: float = CALL_SECONDS,
+        allow: Callable[[], float] = lambda: CALL_SECONDS,
+    ) -> None:
         self.host = host or os.environ.get("DOCKER_HOST") or None
+        self._allow = allow
         self._local = threading.local()
         self._clients: set[APIClient] = set()
         path = (self.host or UNIX + DEFAULT_SOCKET).removeprefix(UNIX)
-        self._reads = SocketReads(path, CALL_SECONDS) if path.startswith("/") else None
+        self._reads = SocketReads(path, seconds) if path.startswith("/") else None
         self._version = ""
 
     @property
@@ -114,9 +125,13 @@ class DockerApi:
         missing: Any = _ERROR,
     ) -> Any:
         """The data that another request answers, or None; for what the SDK has no call for. See `ask` for the rest."""
-        return self.ask(
-            what, partial(_send, method, target_of(path, *names, query=query), body), missing=missing
-        )
+        target = target_of(path, *names, query=query)
+
+        def call(api: APIClient) -> Any:
+            # Asked last: to make a client takes a request, too.
+            return _send(method, target, body, min(CALL_SECONDS, self._allow()), api)
+
+        return self.ask(what, call, missing=missing)
 
     def _answer(self, what: str, target: str) -> Answer:
         if self._reads is None:
@@ -204,12 +219,12 @@ def _get(target: str, api: APIClient) -> Answer:
     return Answer(response.status_code, response.content)
 
 
-def _send(method: str, target: str, body: Mapping[str, Any] | None, api: APIClient) -> Any:
+def _send(method: str, target: str, body: Mapping[str, Any] | None, seconds: float, api: APIClient) -> Any:
     import requests.exceptions
     from docker.errors import create_api_error_from_http_exception
 
     url = f"{api.base_url}/v{api.api_version}{target}"
-    response = api.request(method, url, json=body, timeout=CALL_SECONDS)
+    response = api.request(method, url, json=body, timeout=seconds)
     try:
         response.raise_for_status()
     except requests.exceptions.HTTPError as error:

@@ -10,7 +10,7 @@ from reconciler.engines.errors import EngineError, RefusedError
 from reconciler.engines.swarm.marks import PROJECT
 from reconciler.engines.swarm.rows import Node, read_nodes
 
-__all__ = ["SwarmApi"]
+__all__ = ["CONFLICT", "OUT_OF_SEQUENCE", "SwarmApi", "status_of"]
 
 TRIES: Final = 5
 """How often a change is tried that another one came before."""
@@ -50,14 +50,19 @@ class SwarmApi:
 
     def own_node(self) -> str:
         """The ID of the node of this engine. Raises RefusedError if it cannot change the Swarm."""
-        swarm = (self.docker.read("say what it is", "/info") or {}).get("Swarm") or {}
+        return self.own_name()[0]
+
+    def own_name(self) -> tuple[str, str]:
+        """The ID and the name of the node of this engine. Raises RefusedError if it cannot change the Swarm."""
+        said = self.docker.read("say what it is", "/info") or {}
+        swarm = said.get("Swarm") or {}
         if not swarm.get("ControlAvailable"):
             state = swarm.get("LocalNodeState") or "inactive"
             raise RefusedError(
                 f"the engine is no manager of a Swarm (it is {state}): run `docker swarm init`, or run the controller on a "
                 "manager"
             )
-        return str(swarm["NodeID"])
+        return str(swarm["NodeID"]), str(said.get("Name") or swarm["NodeID"])
 
     def service(self, identifier: str) -> Row | None:
         """One service; None if it is gone."""
@@ -69,7 +74,7 @@ class SwarmApi:
         try:
             self.docker.send(f"create service {spec['Name']}", "POST", "/services/create", body=spec)
         except EngineError as error:
-            if _status(error) in INVALID:
+            if status_of(error) in INVALID:
                 raise RefusedError(str(error)) from error
             raise
 
@@ -124,7 +129,7 @@ class SwarmApi:
         try:
             self.docker.send(f"create network {spec['Name']}", "POST", "/networks/create", body=spec)
         except EngineError as error:
-            if _status(error) != CONFLICT:
+            if status_of(error) != CONFLICT:
                 raise
 
     def files(self, kind: str, project: str) -> Mapping[str, Row]:
@@ -153,5 +158,6 @@ class SwarmApi:
         return [row["Name"] for row in found]
 
 
-def _status(error: EngineError) -> int:
+def status_of(error: EngineError) -> int:
+    """The HTTP status of the answer that an error comes from; 0 if there was none."""
     return int(getattr(error.__cause__, "status_code", 0) or 0)

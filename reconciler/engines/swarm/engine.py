@@ -7,8 +7,9 @@ front.py. What an instance is asked for is in its service, so each controller th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,7 +20,7 @@ from reconciler.core.desired.stack import Stack, Workload
 from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.base import Command, EngineEvent, EngineInfo
-from reconciler.engines.compose.api import DockerApi
+from reconciler.engines.compose.api import CALL_SECONDS, DockerApi
 from reconciler.engines.compose.cli import ComposeCli
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.rows import network_names
@@ -29,6 +30,7 @@ from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.front import FRONT_ROLES, front_of, shared_networks
 from reconciler.engines.swarm.making import Former, Making
 from reconciler.engines.swarm.marks import NUMBER, PINNED, WORKLOAD, is_instance
+from reconciler.engines.swarm.moments import Moments
 from reconciler.engines.swarm.networks import check_existing, network_spec
 from reconciler.engines.swarm.removing import remove_project, remove_unused_files, remove_volumes
 from reconciler.engines.swarm.rows import LIVE, newest_first, read_instances
@@ -48,9 +50,16 @@ class SwarmEngine:
 
     capabilities: Final = EngineCapabilities(one_node=False)
 
-    def __init__(self, host: str | None = None) -> None:
+    def __init__(
+        self,
+        host: str | None = None,
+        allow: Callable[[], float] = lambda: CALL_SECONDS,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """`allow` is asked before each change of the Swarm; see DockerApi. `now` is the clock that plans measure with."""
+        self._moments = Moments(now)
         self._front = ComposeEngine(host)
-        self._docker = DockerApi(host)
+        self._docker = DockerApi(host, allow=allow)
         self._api = SwarmApi(self._docker)
         self._cli = ComposeCli(self._docker.host)
 
@@ -90,7 +99,8 @@ class SwarmEngine:
                 )
         nodes = self._api.nodes()
         services, tasks = self._api.services(stack.project), self._api.tasks(stack.project)
-        instances = read_instances(services, tasks, nodes, network_names(stack))
+        with self._moments.look(stack.project) as when:
+            instances = read_instances(services, tasks, nodes, network_names(stack), when)
         own = nodes.get(self._own_node)
         here = tuple(replace(container, node=own.name if own else "") for container in front.containers)
         return replace(front, containers=(*instances, *here), capabilities=self.capabilities)

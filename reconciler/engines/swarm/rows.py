@@ -12,6 +12,7 @@ from reconciler.core.assess.observation import Container, Health, State
 from reconciler.engines.compose.rows import read_role, read_time
 from reconciler.engines.errors import EngineError
 from reconciler.engines.swarm.marks import CHECKED, IMAGE, NUMBER, STOPPED, WORKLOAD
+from reconciler.engines.swarm.moments import AS_WRITTEN, When
 
 __all__ = ["Node", "newest_first", "read_instances", "read_nodes"]
 
@@ -66,7 +67,11 @@ def _node(row: Row) -> Node:
 
 
 def read_instances(
-    services: Iterable[Row], tasks: Iterable[Row], nodes: Mapping[str, Node], networks: Mapping[str, str]
+    services: Iterable[Row],
+    tasks: Iterable[Row],
+    nodes: Mapping[str, Node],
+    networks: Mapping[str, str],
+    when: When = AS_WRITTEN,
 ) -> tuple[Container, ...]:
     """The instances of a stack. `networks` maps the engine's names to those of the stack. Raises EngineError."""
     by_service: dict[str, list[Row]] = {}
@@ -74,7 +79,7 @@ def read_instances(
         for task in tasks:
             by_service.setdefault(task["ServiceID"], []).append(task)
         return tuple(
-            _read(service, newest_first(by_service.get(service["ID"], ())), nodes, networks)
+            _read(service, newest_first(by_service.get(service["ID"], ())), nodes, networks, when)
             for service in services
         )
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
@@ -99,13 +104,15 @@ class _Seen:
 
 
 def _read(
-    service: Row, tasks: Sequence[Row], nodes: Mapping[str, Node], networks: Mapping[str, str]
+    service: Row, tasks: Sequence[Row], nodes: Mapping[str, Node], networks: Mapping[str, str], when: When
 ) -> Container:
     spec = service["Spec"]
     marks = spec.get("Labels") or {}
     is_wanted = bool(spec["Mode"]["Replicated"].get("Replicas"))
     seen = _wanted(service, tasks, nodes) if is_wanted else _unwanted(service, tasks, nodes)
     runs = seen.state is State.RUNNING
+    # The same moment as long as the state of the task is the same.
+    key = f"{service['ID']} {(seen.task or {}).get('ID', '')} {seen.started or seen.ended}"
     return Container(
         id=service["ID"],
         name=spec["Name"],
@@ -114,13 +121,13 @@ def _read(
         revision=marks.get(labels.REVISION, ""),
         state=seen.state,
         health=seen.health,
-        created=read_time(service["CreatedAt"]).replace(microsecond=0),
+        created=when.happened(service["ID"], read_time(service["CreatedAt"])).replace(microsecond=0),
         number=int(marks.get(NUMBER) or 0),
         addresses=_addresses(seen.task, networks) if runs and seen.task else {},
         port=int(marks[labels.PORT]) if marks.get(labels.PORT) else None,
         exit_code=seen.exit_code,
-        started=seen.started,
-        ended=seen.ended,
+        started=when.started(key, seen.started) if seen.started else None,
+        ended=when.happened(key, seen.ended) if seen.ended else None,
         stopping=not is_wanted and (runs or STOPPED in marks),
         image=marks.get(IMAGE, ""),
         node=_node_name(seen.task, nodes),

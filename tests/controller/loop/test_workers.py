@@ -12,16 +12,19 @@ from pathlib import Path
 import pytest
 
 from metrics.recorder import Recorder
-from reconciler.api import TemporaryError
+from reconciler.api import TemporaryError, find_condition
 from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.loop.election import StandbyError
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers, lease_path
 from reconciler.controller.reconcile.result import Result
 from reconciler.store.history import HistoryStore
 from reconciler.store.objects import ObjectStore
 from tests.e2e.waiting import until
+from tests.simulation.services import NAME, Wish
+from tests.simulation.stores import ORIGIN
 
 LAMP = Kind(name="Lamp", plural="lamps", model=("nowhere", "Lamp"), columns=())
 PATIENCE = 60.0
@@ -141,3 +144,47 @@ def test_the_last_change_that_it_follows_is_not_lost(state: Path) -> None:
         lamps.workers.follow("hall")
     assert lamps.ended.acquire(timeout=PATIENCE)
     lamps.workers.close()
+def test_a_controller_that_stands_by_makes_no_pass_and_says_who_acts(state: Path) -> None:
+    objects = ObjectStore(state)
+    objects.apply(Wish("web").service(), ORIGIN)
+    passes: list[str] = []
+    holders = ["node2"]
+    ended = threading.Semaphore(0)
+
+    def reconcile(name: str) -> Result:
+        passes.append(name)
+        if holders:
+            raise StandbyError("the lease is lost")
+        return Result()
+
+    def require() -> None:
+        if holders:
+            raise StandbyError(f"the controller on {holders[0]} holds the lease")
+
+    def passed(ref: Ref, result: Result | None) -> None:
+        ended.release()
+
+    records = HistoryStore(state / "history.sqlite3")
+    workers = Workers(
+        Reconciler(VAULT_SERVICE, objects, records, reconcile),
+        state,
+        Recorder(),
+        Backoff(random.Random(1)),
+        passed,
+        lambda: NOW,
+        require,
+    )
+    workers.start(in_a_thread, 1)
+    workers.wake(NAME)
+    assert ended.acquire(timeout=PATIENCE)
+    ready = find_condition(objects.status(NAME).conditions, "Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("Unknown", "Standby")
+    assert "node2" in ready.message
+    assert (passes, list(records.events(NAME))) == ([], [])
+    assert workers.snapshot().depth == 0
+    holders.clear()
+    workers.wake(NAME)
+    assert ended.acquire(timeout=PATIENCE)
+    assert passes == [NAME]
+    workers.close()

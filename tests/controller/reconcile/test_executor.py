@@ -220,3 +220,17 @@ def test_what_comes_after_a_failure_is_not_done() -> None:
     )
     assert len(calls) == 2
     assert [each.error is None for each in done] == [True, False]
+
+
+def test_without_permission_nothing_is_begun_also_between_two_calls() -> None:
+    both, left = Recording(), [1.0]
+
+    def require() -> None:
+        if not left:
+            raise EngineError("another controller acts")
+        left.pop()
+
+    operations = (StartContainer(**container("a")), StopContainer(grace=1.0, **container("b")))
+    done = list(execute(STACK, operations, both, both, lambda: 0.0, require))
+    assert [str(each.error) for each in done] == ["None", "another controller acts"]
+    assert len(both.calls) == 1
