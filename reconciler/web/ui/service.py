@@ -22,6 +22,7 @@ from reconciler.web.ui.overview import STATES
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.scene import Scene, scene_of
 from reconciler.web.ui.site import Asked, Site, is_allowed
+from reconciler.web.ui.timeline import timeline
 from reconciler.web.ui.traffic import traffic_of
 from vault_plugins.contract import PluginError
 
@@ -145,6 +146,7 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
     summary = summarize(stored, status)
     scene, unseen = _scene(site, stored)
     records = application.history.revisions(stored.name)
+    history = _history(records)
     return {
         "home": f"/service/{stored.name}",
         "stored": stored,
@@ -157,8 +159,12 @@ def _values(asked: Asked, stored: StoredObject[Any]) -> dict[str, Any]:
         "oldest": min((each.created for each in scene.replicas), default=None) if scene else None,
         "width": WIDTH,
         "height": HEIGHT,
-        "events": application.history.events(stored.name, EVENTS)[::-1],
-        "history": _history(records),
+        "events": timeline(
+            application.history.events(stored.name, EVENTS)[::-1],
+            ((each.record, each.changed) for each in history),
+            EVENTS,
+        ),
+        "history": history,
         "born": records[0].created_at if records else None,
         "url": url(stored.resource),
         "routes": claimed(stored.resource),

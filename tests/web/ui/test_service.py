@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -124,6 +125,27 @@ def test_revisions_are_compared_without_the_values_of_settings(home: House) -> N
     assert "hunter2" not in browser.get("/service/files").text
     for query in ("from=1&to=9", "from=x&to=2", ""):
         assert browser.get(f"/service/files/difference?{query}").status_code == 404
+
+
+def test_the_timeline_has_events_rollouts_and_commits_in_their_order(home: House) -> None:
+    put(home, "files", 8110)
+    history, now = home.application.history, home.site.now()
+    for minutes, replicas in ((30, 2), (10, 3)):
+        spec = json.dumps({"plugin": "whoami", "replicas": replicas})
+        at, commit = now - timedelta(minutes=minutes), f"main@sha1:{replicas}123456789abcdef"
+        history.open_revision("files", f"v2-{replicas}", spec, "spec", commit, at)
+    for minutes, message in ((20, "a death"), (5, "all replicas run")):
+        history.record_event(
+            "files", "Normal", "Told", message, now - timedelta(minutes=minutes), commit="main@sha1:abc"
+        )
+    text = home.browser("view").get("/service/files").text.partition("<h2>Timeline</h2>")[2]
+    places = [
+        text.index(each)
+        for each in ("all replicas run", "revision 2 begins: replicas", "a death", "revision 1 begins")
+    ]
+    assert places == sorted(places)
+    assert '<span class="code faint">3123456789ab</span>' in text
+    assert '<span class="code faint">abc</span>' in text
 
 
 @pytest.mark.parametrize(
