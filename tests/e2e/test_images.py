@@ -81,18 +81,21 @@ def test_a_policy_follows_its_registry(harsh: Stage, registry: DockerRegistry) -
             "First",
         ]
 
-        broken = registry.push(IMAGE, APP, "1.6.0", "LABEL version=1.6.0", 'ENTRYPOINT ["false"]')
-        images["1.6.0"] = broken
-        until("it is rolled back", lambda: broken in harsh.manifest.read_text() and _is_rolled_back(harsh))
-        until("only what ran before is left", lambda: versions(harsh) == {"1.5.0"})
-        # Also when a person sets the manifest back: only the next version is taken.
-        harsh.vaultctl("rollout", "undo", harsh.name)
-        # The controller reads the file a moment after it was written.
-        left_out = "1.6.0 was rolled back and is not tried again"
-        until("it is told what is left out", lambda: left_out in told(harsh)["message"])
-        images["1.6.1"] = registry.push(IMAGE, APP, "1.6.1", "LABEL version=1.6.1")
-        until("the next one is taken", lambda: images["1.6.1"] in harsh.manifest.read_text())
-        harsh.converged()
+        with under_load(harsh):
+            broken = registry.push(IMAGE, APP, "1.6.0", "LABEL version=1.6.0", 'ENTRYPOINT ["false"]')
+            images["1.6.0"] = broken
+            until(
+                "it is rolled back", lambda: broken in harsh.manifest.read_text() and _is_rolled_back(harsh)
+            )
+            until("only what ran before is left", lambda: versions(harsh) == {"1.5.0"})
+            # Also when a person sets the manifest back: only the next version is taken.
+            harsh.vaultctl("rollout", "undo", harsh.name)
+            # The controller reads the file a moment after it was written.
+            left_out = "1.6.0 was rolled back and is not tried again"
+            until("it is told what is left out", lambda: left_out in told(harsh)["message"])
+            images["1.6.1"] = registry.push(IMAGE, APP, "1.6.1", "LABEL version=1.6.1")
+            until("the next one is taken", lambda: images["1.6.1"] in harsh.manifest.read_text())
+            harsh.converged()
         assert [subject.count(broken) for subject in _commits(harsh)] == [0, 0, 1, 0, 0]
 
         # The same tag with another content: what runs is the digest, and the difference is told.
