@@ -141,7 +141,7 @@ class FragmentReader:
         warnings, spec = self.fragment.warnings, self.service.spec
         if "network_mode" in definition:
             raise BuildError(
-                f"service {name!r} has a network_mode; HAProxy reaches it by its address in {VAULT_NET!r}"
+                f"service {name!r} has a network_mode, but HAProxy reaches it by its address in {VAULT_NET!r}; leave it out"
             )
         if VAULT_NET not in definition["networks"]:
             definition["networks"] = {**definition["networks"], VAULT_NET: {}}
