@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
     from reconciler.core.plan.preview import Preview
+    from reconciler.engines.swarm.fit import Finding
     from reconciler.sources.base import Source
     from reconciler.sources.git.address import Address
     from reconciler.sources.git.command import Credentials
@@ -80,6 +81,12 @@ class Application(Parts):
 
         builder = replace(self.builder, key=ensure_key(self.options.state_dir), adoptions=lambda name: record)
         return builder.build(service, base)
+
+    def findings_on_a_swarm(self, stack: Stack) -> Sequence[Finding]:
+        """What a Swarm would refuse of a stack, or do in another way than one host; changes nothing. Raises VaultError."""
+        from reconciler.wiring.moving import findings_on_a_swarm
+
+        return findings_on_a_swarm(self.options.docker_host, stack)
 
     def observe(self, stack: Stack) -> Assessment:
         """One observation."""

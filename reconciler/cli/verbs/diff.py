@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.app.differing import SpecDifference
     from reconciler.app.preparing import Prepared
     from reconciler.core.plan.preview import Preview
+    from reconciler.engines.swarm.fit import Finding
     from reconciler.wiring import Application
 
 
@@ -32,13 +33,24 @@ if TYPE_CHECKING:
         ("vaultctl diff -f manifests/whoami.yaml", "the differences, and the first operations"),
         ("vaultctl diff -f manifests/ >/dev/null && echo converged", "exit 0 none, 1 differences, 2 trouble"),
         ("vaultctl diff -f manifests/ -o json", "for scripts"),
+        (
+            "vaultctl diff -f manifests/ --engine swarm",
+            "before a move to a Docker Swarm: what differs there",
+        ),
     ],
 )
 @file_option()
+@click.option(
+    "--engine",
+    type=click.Choice(["swarm"]),
+    help="Compare running on one host with running on the nodes of a Docker Swarm, in place of containers.",
+)
 @output_option("json", "yaml")
 @pass_session
 @click.pass_context
-def command(context: click.Context, session: Session, files: Sequence[Path], output: str | None) -> None:
+def command(
+    context: click.Context, session: Session, files: Sequence[Path], engine: str | None, output: str | None
+) -> None:
     """Show the differences between manifests and running containers, and the operations of the next pass.
 
     Observes containers and HAProxy, and changes nothing. Exit 0: no differences. 1: differences. 2: the comparison
@@ -47,9 +59,34 @@ def command(context: click.Context, session: Session, files: Sequence[Path], out
     from reconciler.app.differing import difference_document, differs
 
     application = session.application
+    if engine:
+        show_move(application, prepared(session, files), output)
+        return
     found = previews(application, prepared(session, files))
     write(output, [difference_document(preview) for preview in found], lambda: text_of(found))
     context.exit(exit_codes.CHANGES if any(map(differs, found)) else exit_codes.OK)
+
+
+def show_move(application: Application, wanted: Sequence[Prepared], output: str | None) -> None:
+    """What differs on a Swarm; ends the process with 1 if anything does."""
+    found = {str(each.ref): application.findings_on_a_swarm(each.stack) for each in wanted if each.stack}
+    documents = [_move_document(*each) for each in found.items()]
+    write(output, documents, lambda: "\n".join(_move(*each) for each in found.items()))
+    raise SystemExit(exit_codes.CHANGES if any(found.values()) else exit_codes.OK)
+
+
+def _move_document(name: str, found: Sequence[Finding]) -> dict[str, Any]:
+    return {
+        "object": name,
+        "findings": [{"place": each.place, "text": each.text, "refused": each.is_refused} for each in found],
+    }
+
+
+def _move(name: str, found: Sequence[Finding]) -> str:
+    if not found:
+        return f"{name}: nothing differs on a Swarm"
+    lines = [indented(f"{'refused' if each.is_refused else 'differs'}: {each}") for each in found]
+    return printable("\n".join([f"{name}:", *lines]))
 
 
 def previews(application: Application, wanted: Sequence[Prepared]) -> list[Preview | SpecDifference]:

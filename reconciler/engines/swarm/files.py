@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from reconciler.core.desired.stack import JSON
 from reconciler.engines.errors import RefusedError
+from reconciler.engines.swarm.fit import CONTENTS, refuse
 from reconciler.engines.swarm.marks import PROJECT
 
 __all__ = ["SwarmFile", "files_of", "reference"]
@@ -46,6 +47,7 @@ def files_of(
     """The files of a workload. `mounted`: directories of the host that hold files of spec.secrets, with these; they become
     secrets, since other nodes have no such directory. Raises RefusedError.
     """
+    refuse(CONTENTS, workload, service, document)
     found = [
         _file(kind, workload, revision, entry, document)
         for kind in ("secrets", "configs")
@@ -86,16 +88,13 @@ def _file(kind: str, workload: str, revision: str, entry: Any, document: JSON) -
 def _content(place: str, workload: str, body: JSON) -> bytes:
     if "content" in body:
         return str(body["content"]).encode()
-    if path := body.get("file"):
-        try:
-            return Path(path).read_bytes()
-        except OSError as error:
-            raise RefusedError(
-                f"{place}, which {workload!r} uses: {path} cannot be read: {error.strerror}"
-            ) from error
-    raise RefusedError(
-        f"{place}, which {workload!r} uses, has neither file nor content; with Docker Swarm it needs one of them"
-    )
+    path = body["file"]
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise RefusedError(
+            f"{place}, which {workload!r} uses: {path} cannot be read: {error.strerror}"
+        ) from error
 
 
 def targets(files: Sequence[SwarmFile]) -> frozenset[str]:

@@ -5,25 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reconciler.core.compose.networks import FIXED, read_networks
+from reconciler.core.compose.networks import read_networks
 from reconciler.core.desired.stack import JSON
 from reconciler.engines.errors import RefusedError
+from reconciler.engines.swarm.fit import ADDRESSES, DRIVERS, refuse
 from reconciler.engines.swarm.marks import PROJECT
 
 __all__ = ["attachments", "check_existing", "network_spec"]
 
 OVERLAY: Final = "overlay"
-BRIDGE: Final = ("", "bridge", "default", OVERLAY)
-"""Drivers in whose place there is an overlay."""
 
 
 def network_spec(project: str, name: str, body: JSON) -> dict[str, Any]:
     """What creates a network; `body` is that of the Compose file. Raises RefusedError."""
-    driver = str(body.get("driver") or "")
-    if driver not in BRIDGE:
-        raise RefusedError(
-            f"networks.{name}.driver: instances on several nodes cannot share {driver!r}; leave it out"
-        )
+    refuse(DRIVERS, "", {"networks": [name]}, {"networks": {name: body}})
     ipam = body.get("ipam") or {}
     return {
         "Name": body["name"],
@@ -58,12 +53,9 @@ def check_existing(found: Mapping[str, Any]) -> None:
 
 def attachments(workload: str, service: JSON, networks: Mapping[str, JSON]) -> list[dict[str, Any]]:
     """The networks of a task, with the names by which others find it. Raises RefusedError."""
+    refuse(ADDRESSES, workload, service)
     found = []
     for name, place in read_networks(service.get("networks")).items():
-        if fixed := next((field for field in FIXED if place.get(field)), None):
-            raise RefusedError(
-                f"services.{workload}.networks.{name}.{fixed}: Docker Swarm chooses the addresses of tasks; leave it out"
-            )
         aliases = dict.fromkeys([workload, *(place.get("aliases") or ())])
         found.append({"Target": networks[name]["name"], "Aliases": list(aliases)})
     return found

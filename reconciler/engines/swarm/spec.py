@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from reconciler.core.desired.stack import JSON
-from reconciler.engines.errors import RefusedError
+from reconciler.engines.swarm.fit import COPIED, FIELDS, PRIVILEGES, TMPFS, refuse
 
 __all__ = ["host_ports", "nanoseconds", "resources", "restart_policy", "task_template", "tmpfs_mounts"]
 
@@ -23,38 +23,6 @@ SHM: Final = "/dev/shm"
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ns|us|µs|ms|h|m|s)")
 _UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
-_COPIED: Final = {
-    "hostname": "Hostname",
-    "working_dir": "Dir",
-    "user": "User",
-    "group_add": "Groups",
-    "tty": "TTY",
-    "stdin_open": "OpenStdin",
-    "read_only": "ReadOnly",
-    "stop_signal": "StopSignal",
-    "init": "Init",
-    "entrypoint": "Command",
-    "command": "Args",
-    "sysctls": "Sysctls",
-    "cap_add": "CapabilityAdd",
-    "cap_drop": "CapabilityDrop",
-    "labels": "Labels",
-}
-"""Fields that mean the same under another name."""
-
-_CONVERTED: Final = frozenset(
-    {
-        "image", "environment", "security_opt", "stop_grace_period", "healthcheck", "extra_hosts", "dns", "dns_search",
-        "dns_opt", "secrets", "configs", "ulimits", "volumes", "tmpfs", "shm_size", "networks", "logging", "deploy",
-        "restart", "cpus", "mem_limit", "mem_reservation", "pids_limit", "platform", "ports", "ipc",
-    }
-)  # fmt: skip
-_WITHOUT_EFFECT: Final = frozenset({"depends_on", "expose", "scale", "pull_policy", "build", "links"})
-"""Fields that the other engine does not follow either, or that a plan follows."""
-
-_OWN_IPC: Final = ("", "private", "shareable")
-_NO_NEW_PRIVILEGES: Final = ("no-new-privileges", "no-new-privileges:true", "no-new-privileges=true")
-_TMPFS_OPTIONS: Final = ("size", "mode")
 _RULES: Final[Mapping[str, str]] = {
     "always": "any",
     "unless-stopped": "any",
@@ -78,11 +46,12 @@ def task_template(
 
     `files` are its Secrets and Configs, `mounts` and `networks` as Swarm has them.
     """
-    _check(name, service)
+    refuse(FIELDS, name, service)
+    refuse(PRIVILEGES, name, service)
     deploy = service.get("deploy") or {}
     placement = deploy.get("placement") or {}
     template: dict[str, Any] = {
-        "ContainerSpec": {**_container_spec(name, service), "Image": image, "Mounts": list(mounts), **files},
+        "ContainerSpec": {**_container_spec(service), "Image": image, "Mounts": list(mounts), **files},
         "Resources": resources(service),
         "RestartPolicy": restart_policy(service),
         "Placement": {
@@ -102,23 +71,10 @@ def task_template(
     return template
 
 
-def _check(name: str, service: JSON) -> None:
-    known = {*_COPIED, *_CONVERTED, *_WITHOUT_EFFECT}
-    unknown = sorted(
-        key for key, value in service.items() if key not in known and not key.startswith("x-") and value
-    )
-    if str(service.get("ipc") or "") not in _OWN_IPC:
-        unknown.append("ipc")
-    if unknown:
-        raise RefusedError(
-            f"services.{name}.{unknown[0]}: Docker Swarm has nothing like it; leave it out, or run the service on one host"
-        )
-
-
-def _container_spec(name: str, service: JSON) -> dict[str, Any]:
-    """What its container is, without image, mounts and files. Raises RefusedError."""
+def _container_spec(service: JSON) -> dict[str, Any]:
+    """What its container is, without image, mounts and files."""
     spec: dict[str, Any] = {
-        swarm: service[field] for field, swarm in _COPIED.items() if service.get(field) is not None
+        swarm: service[field] for field, swarm in COPIED.items() if service.get(field) is not None
     }
     convert: Mapping[str, Callable[[Any], dict[str, Any]]] = {
         "environment": lambda value: {"Env": [k if v is None else f"{k}={v}" for k, v in value.items()]},
@@ -126,7 +82,7 @@ def _container_spec(name: str, service: JSON) -> dict[str, Any]:
         "healthcheck": lambda value: {"Healthcheck": _health_check(value)},
         "extra_hosts": lambda value: {"Hosts": [_host(each) for each in value]},
         "ulimits": lambda value: {"Ulimits": [_limit(each, body) for each, body in value.items()]},
-        "security_opt": lambda value: {"Privileges": _privileges(name, value)},
+        "security_opt": lambda value: {"Privileges": {"NoNewPrivileges": True}},
     }
     for field, converted in convert.items():
         if service.get(field):
@@ -184,14 +140,11 @@ def nanoseconds(text: object) -> int:
 
 def tmpfs_mounts(name: str, service: JSON) -> list[dict[str, Any]]:
     """The memory that its container mounts: `tmpfs`, and a larger /dev/shm. Raises RefusedError."""
+    refuse(TMPFS, name, service)
     found = []
     for each in service.get("tmpfs") or ():
         target, _, words = str(each).partition(":")
         options = dict(word.partition("=")[::2] for word in words.split(",") if word)
-        if unknown := sorted(set(options) - set(_TMPFS_OPTIONS)):
-            raise RefusedError(
-                f"services.{name}.tmpfs: Docker Swarm has no option {unknown[0]!r}; leave it out"
-            )
         found.append(
             _tmpfs(target, _bytes(options.get("size")), int(options["mode"], 8) if "mode" in options else 0)
         )
@@ -252,12 +205,3 @@ def _host(entry: object) -> str:
 def _limit(name: str, body: Any) -> dict[str, Any]:
     soft, hard = (body.get("soft", 0), body.get("hard", 0)) if isinstance(body, Mapping) else (body, body)
     return {"Name": name, "Soft": int(soft), "Hard": int(hard)}
-
-
-def _privileges(name: str, options: Sequence[str]) -> dict[str, Any]:
-    for option in options:
-        if option not in _NO_NEW_PRIVILEGES:
-            raise RefusedError(
-                f"services.{name}.security_opt: Docker Swarm has nothing like {option!r}; leave it out"
-            )
-    return {"NoNewPrivileges": True}
