@@ -118,8 +118,6 @@ def test_the_engine_is_the_one_that_was_chosen_for_the_state_directory(make: Mak
     assert isinstance(make().engine, ComposeEngine)
     make().choose_engine("swarm")
     assert isinstance(make().engine, SwarmEngine), "also for the next command"
-    with pytest.raises(PermanentError, match="leave out --api and --ui with a Swarm"):
-        _ = make().engine.instances
     make().objects.apply(_service(), Origin("apply", "m.yaml", Path("m.yaml"), 1))
     with pytest.raises(
         PermanentError, match="run on engine 'swarm', and 'compose' would run them a second time"

@@ -65,6 +65,12 @@ class Reason(StrEnum):
         "A gateway is to be deleted, and services still have routes on it; it serves on until they have none.",
     )
     ENGINE_READY = "EngineReady", "conditions", "The engine answers: of the Node in the Kubernetes API."
+    NODE_DOWN = "NodeDown", "conditions", "A node of the Swarm is not up: of that Node."
+    NODE_DRAINED = (
+        "NodeDrained",
+        "events",
+        "All that could move has left a node, and the engine keeps it empty.",
+    )
     PENDING = "Pending", "conditions", "No pass has looked at the newest spec yet."
     STANDBY = (
         "Standby",

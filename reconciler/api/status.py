@@ -14,7 +14,7 @@ from reconciler.api.conditions import Condition
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Timestamp
 
-__all__ = ["ObjectStatus", "ReplicaCounts", "Status"]
+__all__ = ["NodeReplicas", "ObjectStatus", "ReplicaCounts", "Status"]
 
 
 class ReplicaCounts(ApiModel):
@@ -27,6 +27,13 @@ class ReplicaCounts(ApiModel):
     updated: int = Field(default=0, ge=0, description="Containers of the desired revision.")
     ready: int = Field(default=0, ge=0, description="Healthy for at least strategy.minReadySeconds.")
     serving: int = Field(default=0, ge=0, description="Ready, and UP in the HAProxy pool.")
+
+
+class NodeReplicas(ApiModel):
+    """How many web replicas of a service are on one node."""
+
+    name: str = Field(description="The name of the node.")
+    replicas: int = Field(ge=0, description="Web replicas of the service that are on it.")
 
 
 class ObjectStatus(ApiModel):
@@ -60,4 +67,8 @@ class Status(ObjectStatus):
     next_rotation: Timestamp | None = Field(
         default=None,
         description="When the next replica is due to be rotated (RFC 3339, UTC); unset without rotation.",
+    )
+    nodes: Annotated[tuple[NodeReplicas, ...], Strict(False)] = Field(
+        default=(),
+        description="Web replicas by the node that they are on; empty where the engine has one machine.",
     )

@@ -32,7 +32,9 @@ Look = Callable[["StoredObject[Any]"], "tuple[Stack, EngineObservation]"]
 
 @dataclass(frozen=True)
 class Instance:
-    """One container; `pool` is its place in HAProxy's ("up", "down", "draining"), empty without one."""
+    """One container; `pool` is its place in HAProxy's ("up", "down", "draining"), empty without one. `node` is where it is,
+    empty where there is one machine.
+    """
 
     name: str
     role: str
@@ -43,6 +45,7 @@ class Instance:
     pool: str
     sessions: int | None
     created: datetime
+    node: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,7 @@ def _instances(
                 else "down",
                 sessions=member.sessions if member else None,
                 created=container.created,
+                node=container.node,
             )
         )
     return tuple(found)

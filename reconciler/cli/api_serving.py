@@ -22,7 +22,7 @@ from reconciler.app.cluster.audited import told
 from reconciler.app.cluster.documents import document
 from reconciler.app.cluster.events import KIND, Posted, event_documents
 from reconciler.app.cluster.measuring import Measuring
-from reconciler.app.cluster.pods import node_document
+from reconciler.app.cluster.nodes import node_document
 from reconciler.app.cluster.running import Running
 from reconciler.app.cluster.writing import Writer
 from reconciler.app.routes import routes as lines_of
@@ -196,12 +196,22 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
     since = utc_now().fromtimestamp(state.stat().st_ctime, utc_now().tzinfo)
     version = discovery.version(VERSION)["gitVersion"]
 
-    def look_at_node() -> None:
+    def look_at_nodes() -> None:
         try:
-            machine = running.instances.machine()
+            machines = application.engine.nodes.all()
         except VaultError:
-            machine = None
-        versions.record({(NODES.kind, node): node_document(node, machine, since, version)})
+            # Those that were known are so no longer, and one is there in any case.
+            known = dict.fromkeys(versions.names(NODES.kind)) or {node: None}
+            found = {name: node_document(None, name, since, version) for name in known}
+        else:
+            # The only one has the name that events say.
+            names = [node] if len(machines) == 1 else [each.name for each in machines]
+            found = {
+                name: node_document(each, name, since, version)
+                for name, each in zip(names, machines, strict=True)
+            }
+        gone = {(NODES.kind, name): None for name in versions.names(NODES.kind)}
+        versions.record({**gone, **{(NODES.kind, name): document for name, document in found.items()}})
 
     def post(event: Posted) -> None:
         records = application.history.of(event.ref.kind)
@@ -248,7 +258,7 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
             **fixed_collections(versions, since),
             KIND: Refreshed(EVENTS, versions, look_at_events),
             PODS.kind: Refreshed(PODS, versions, running.look, running.begin),
-            NODES.kind: Refreshed(NODES, versions, look_at_node),
+            NODES.kind: Refreshed(NODES, versions, look_at_nodes),
             REVISIONS.kind: Measured(REVISIONS, versions, revisions),
             ROUTES.kind: Measured(ROUTES, versions, routes),
             POD_METRICS.kind: Measured(POD_METRICS, versions, measuring.pods),

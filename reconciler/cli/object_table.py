@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Extra", "object_table"]
 
 HEADERS: Final = ("NAME", "PLUGIN", "READY", "REVISION", "AGE", "URL", "MESSAGE")
-WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "GENERATION", "ORIGIN", "MESSAGE")
+WIDE_HEADERS: Final = (*HEADERS[:-1], "STATUS", "UPDATED", "NODES", "GENERATION", "ORIGIN", "MESSAGE")
 MIN_MESSAGE: Final = 20
 
 COMMIT: Final = 32
@@ -103,7 +103,8 @@ def _row(line: Listed, *, wide: bool) -> list[str]:
     ]
     if wide:
         generations = f"{status.observed_generation}/{service.metadata.generation}"
-        row += [summary.reason, f"{counts.updated}/{counts.desired}", generations, _origin(stored)]
+        nodes = ",".join(f"{each.name}:{each.replicas}" for each in status.nodes)
+        row += [summary.reason, f"{counts.updated}/{counts.desired}", nodes, generations, _origin(stored)]
     return [*row, shortened(summary.message, sys.maxsize if wide else _room(row))]
 
 

@@ -18,6 +18,7 @@ from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateR
 
 if TYPE_CHECKING:
     from reconciler.core.plan.gateway_operations import DisconnectNetwork
+    from reconciler.engines.nodes import Nodes
 
 OUTPUT_CHARACTERS: Final = 4096
 """Characters of a command's output that an error repeats."""
@@ -91,6 +92,10 @@ class Engine(Protocol):
     @property
     def capabilities(self) -> EngineCapabilities:
         """Its capabilities; constant during its lifetime, and part of its observation."""
+
+    @property
+    def nodes(self) -> Nodes:
+        """Its machines, for views and for draining one."""
 
     def observe(self, stack: Stack) -> EngineObservation:
         """All containers of the stack's project in one request, with the other facts that a pass needs."""

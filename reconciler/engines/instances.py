@@ -14,7 +14,7 @@ from typing import Protocol
 from reconciler.core.assess.observation import Health, State
 from reconciler.core.desired.stack import Role
 
-__all__ = ["Execution", "Instance", "Instances", "LogOptions", "Machine", "Usage"]
+__all__ = ["Execution", "Instance", "Instances", "LogOptions", "Usage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,7 @@ class Instance:
     words, which are more exact than `started`.
 
     `joined` is the ID of the container whose network it lives in, "" for its own; `on_host`: it lives in the host's.
+    `node` is the name of the machine that it is on, "" where there is only one; `is_pinned`: it can run on no other.
     `ports` are those of its image and definition; `cpus` and `memory` (bytes) its limits, 0 for none.
     """
 
@@ -50,24 +51,13 @@ class Instance:
     cpus: float = 0.0
     memory: int = 0
     has_terminal: bool = False
+    node: str = ""
+    is_pinned: bool = False
 
     @property
     def is_ready(self) -> bool:
         """Whether it runs, and its own health check, if it has one, agrees."""
         return self.state is State.RUNNING and self.health in (Health.NONE, Health.HEALTHY)
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """The machine of an engine; `memory` in bytes."""
-
-    name: str
-    cpus: int
-    memory: int
-    kernel: str
-    system: str
-    architecture: str
-    engine: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +113,8 @@ class Instances(Protocol):
     def changes(self) -> Iterator[None]:
         """Yields whenever `all` may answer another thing, without end."""
 
-    def machine(self) -> Machine:
-        """The machine that they run on."""
-
     def usage(self, ids: Collection[str]) -> Mapping[str, Usage]:
-        """What those of these that run have used."""
+        """What those of these have used that run on the engine's own machine."""
 
     def machine_usage(self) -> Usage | None:
         """What all programs of the machine have used; None where the engine is on another one."""

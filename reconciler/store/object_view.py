@@ -93,7 +93,7 @@ class ObjectViews:
     def status(self, name: str) -> Status:
         """Its status, not validated."""
         seen = self._read(name, STATUS)
-        counted = ("replicas.serving",) if self._kind == VAULT_SERVICE else ()
+        counted = ("replicas.serving", "nodes") if self._kind == VAULT_SERVICE else ()
         if seen is None or not _has(seen, "observed_generation", "conditions", *counted):
             return cast("Status", self._models().status(name))
         return cast("Status", seen)

@@ -102,6 +102,7 @@ def read_scene(text: str) -> Scene:
             images=told.get("images", {}),
             pulls={image: Pull(**pull) for image, pull in told.get("pulls", {}).items()},
             taken_ports=told.get("taken_ports", {}),
+            drained=frozenset(told.get("drained", ())),
         ),
         ProxyObservation(
             expected=expected,
@@ -197,6 +198,8 @@ class _Line:
             stopping="stopping" in flags,
             image=self._options.get("image", ""),
             published=frozenset({int(self._options["published"])} if "published" in self._options else ()),
+            node=self._options.get("node", ""),
+            pinned="pinned" in flags,
         )
 
     def instance(self, lines: list[_Line]) -> ProxyInstance:

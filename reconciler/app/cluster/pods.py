@@ -1,4 +1,4 @@
-"""Containers as Pods, and their machine as a Node: read-only views, so that the habits of Kubernetes work.
+"""Containers as Pods, and what they use: read-only views, so that the habits of Kubernetes work.
 
 A document has what tells where and how a container runs. Environments, commands and mounts are left out: they may hold
 secrets.
@@ -9,26 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-from uuid import NAMESPACE_URL, uuid5
 
 from reconciler.api.kinds import API_GROUP, API_VERSION, NAMESPACE, Ref
 from reconciler.api.moments import format_moment
-from reconciler.api.reasons import Reason
 from reconciler.core.assess.observation import Health, State
 
 if TYPE_CHECKING:
-    from reconciler.engines.instances import Instance, Machine, Usage
+    from reconciler.engines.instances import Instance, Usage
 
 __all__ = [
     "labels_of",
-    "node_document",
     "node_metrics",
     "pod_document",
     "pod_metrics",
 ]
 
 LABELS: Final = {name: f"{API_GROUP}/{name}" for name in ("kind", "object", "workload", "role", "revision")}
-HOSTNAME: Final = "kubernetes.io/hostname"
 
 _PHASES: Final = {
     State.CREATED: "Pending",
@@ -50,7 +46,8 @@ def pod_document(
     evicted: datetime | None = None,
     hide: Callable[[str], str] = str,
 ) -> dict[str, Any]:
-    """The Pod of a container of the object `ref`; `uid` is the object's. `evicted` is when its replacement was asked for,
+    """The Pod of a container of the object `ref`; `uid` is the object's, `node` where it is if the engine has one machine.
+    `evicted` is when its replacement was asked for,
     `hide` removes secrets from what the engine says.
     """
     created = format_moment(instance.created)
@@ -114,7 +111,7 @@ def _spec(instance: Instance, node: str) -> dict[str, Any]:
         container["ports"] = [{"containerPort": port, "protocol": "TCP"} for port in instance.ports]
     return {
         "containers": [container],
-        "nodeName": node,
+        "nodeName": instance.node or node,
         "restartPolicy": "Always",
         "hostNetwork": instance.on_host,
     }
@@ -186,49 +183,6 @@ def _reason(instance: Instance) -> str:
     if instance.out_of_memory:
         return "OOMKilled"
     return "Completed" if instance.exit_code == _ENDED_WELL else "Error"
-
-
-def node_document(name: str, machine: Machine | None, since: datetime, version: str) -> dict[str, Any]:
-    """The Node of the engine's machine; None for one that does not answer. `since` is when the state directory was made."""
-    born = format_moment(since)
-    condition = {
-        "type": "Ready",
-        "status": "True" if machine else "Unknown",
-        "reason": (Reason.ENGINE_READY if machine else Reason.ENGINE_AWAY).value,
-        "message": "the container engine answers" if machine else "the container engine does not answer",
-        "lastTransitionTime": born,
-    }
-    capacity = {"cpu": str(machine.cpus), "memory": f"{machine.memory // 1024}Ki"} if machine else {}
-    info = {
-        "machineID": "",
-        "systemUUID": "",
-        "bootID": "",
-        "kernelVersion": machine.kernel if machine else "",
-        "osImage": machine.system if machine else "",
-        "containerRuntimeVersion": machine.engine if machine else "",
-        "kubeletVersion": version,
-        "kubeProxyVersion": "",
-        "operatingSystem": "linux",
-        "architecture": machine.architecture if machine else "",
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {
-            "name": name,
-            "uid": str(uuid5(NAMESPACE_URL, f"node/{name}")),
-            "creationTimestamp": born,
-            "labels": {HOSTNAME: name, "node-role.kubernetes.io/control-plane": ""},
-        },
-        "spec": {},
-        "status": {
-            "capacity": capacity,
-            "allocatable": capacity,
-            "conditions": [condition],
-            "addresses": [{"type": "Hostname", "address": name}],
-            "nodeInfo": info,
-        },
-    }
 
 
 def pod_metrics(instance: Instance, ref: Ref, before: Usage, after: Usage) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -56,6 +56,10 @@ class RemoteApplication:
                 refused.append(f"{each.path}:{each.line}: {error}")
         if refused:
             raise PermanentError("\n".join(refused))
+
+    def node_documents(self) -> list[Mapping[str, Any]]:
+        """The nodes of the controller's engine."""
+        return self._connection.items("/api/v1/nodes")
 
     def controller_is_running(self) -> bool:
         """Yes: it serves the API."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE
+from reconciler.app.nodes import names_of_nodes
+from reconciler.cli.errors import Failure
 from reconciler.cli.names import names_argument, one
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import age, fields, indented, printable, table
@@ -33,13 +35,17 @@ EVENTS: Final = 15
         ("vaultctl describe files", "spec, conditions, every container with its place in the pool, events"),
         ("vaultctl describe files --no-color | less", "page by page"),
         ("vaultctl describe gateway main", "its routes, certificates, containers and events"),
+        (
+            "vaultctl describe node node2",
+            "its state and labels, what runs on it, and which volumes are there",
+        ),
     ],
 )
 @names_argument(required=True, metavar="[KIND] NAME")
 @pass_session
 def command(session: Session, names: Sequence[str]) -> None:
     """Show the service NAME, or an object of another KIND: its spec, its conditions, its containers, and its latest events;
-    of a gateway its routes and certificates as well.
+    of a gateway its routes and certificates as well. Of a node it shows the instances that are on it.
 
     Unlike `get`, it queries the engine and HAProxy.
     """
@@ -47,6 +53,9 @@ def command(session: Session, names: Sequence[str]) -> None:
     from reconciler.app.finding import legible
 
     application = session.application
+    if (nodes := names_of_nodes(application.objects, names)) is not None:
+        _describe_node(session, one(nodes))
+        return
     stored = one(legible(application.objects, names))
     found = describe(
         stored,
@@ -73,6 +82,20 @@ def command(session: Session, names: Sequence[str]) -> None:
         (f"Last {EVENTS} events", _events(found, now)),
     ]
     click.echo("\n\n".join(f"{title}:\n{indented(text)}" if title else text for title, text in sections))
+
+
+def _describe_node(session: Session, name: str) -> None:
+    from reconciler.app.nodes import named
+    from reconciler.cli.nodes import describe_node
+
+    if session.remote is not None:
+        raise Failure(f"type: kubectl describe node {name}")
+    engine = session.application.engine
+    nodes = engine.nodes.all()
+    node = named(nodes, name)
+    # Where there is one node, instances do not say which.
+    here = [each for each in engine.instances.all() if each.node == node.name or len(nodes) == 1]
+    click.echo(describe_node(node, here, engine.nodes.volumes(node.id)))
 
 
 def _of_gateway(application: Application, name: str, now: datetime) -> Iterator[tuple[str, str]]:
@@ -167,6 +190,7 @@ def _containers(found: Description, now: datetime) -> str:
     if found.unseen:
         # The rest of the page helps to repair this.
         return printable(f"cannot be seen: {found.unseen}")
+    on_nodes = any(each.node for each in found.instances)
     rows = [
         [
             each.name,
@@ -177,10 +201,12 @@ def _containers(found: Description, now: datetime) -> str:
             each.pool,
             "" if each.sessions is None else str(each.sessions),
             age(each.created, now),
+            *([each.node] if on_nodes else []),
         ]
         for each in found.instances
     ]
     headers = ["CONTAINER", "ROLE", "REVISION", "STATE", "HEALTH", "POOL", "SESSIONS", "AGE"]
+    headers += ["NODE"] * on_nodes
     return table(headers, rows) if rows else "there are none"
 
 

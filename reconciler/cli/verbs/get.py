@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.api.kinds import VAULT_SERVICE
+from reconciler.app.nodes import names_of_nodes
 from reconciler.cli.names import names_argument
 from reconciler.cli.object_table import Extra, object_table
 from reconciler.cli.printing import Format, format_option, write_documents
@@ -62,6 +63,7 @@ class _Asked:
         ("vaultctl get --watch", "again whenever something changes"),
         ("vaultctl get --server https://vault.example.com:6443", "of another machine; see docs/cli.md"),
         ("vaultctl get gateways", "all gateways; `vaultctl routes` lists what they serve"),
+        ("vaultctl get nodes -o wide", "the machines of the engine: one, or those of a Docker Swarm"),
     ],
 )
 @names_argument(required=False, metavar="[[KIND] NAME...]")
@@ -91,13 +93,20 @@ def command(
 ) -> None:
     """List the services NAME..., or all, as the controller last observed them. `describe` queries the engine itself.
 
-    With a KIND before them, or as KIND/NAME, objects of another kind are listed. Templates and paths are in kubectl's
-    dialect of JSONPath.
+    With a KIND before them, or as KIND/NAME, objects of another kind are listed, and nodes as the engine tells of them.
+    Templates and paths are in kubectl's dialect of JSONPath.
     """
     keys = tuple(key.strip() for text in label_columns for key in text.split(",") if key.strip())
     extra = Extra(output.name == "wide", all_namespaces, keys, show_labels)
     asked = _Asked(names, output, extra, selection, sort_by, not no_headers)
     application = session.application
+    if (nodes := names_of_nodes(application.object_views, names)) is not None:
+        if watch:
+            raise click.UsageError("nodes are not watched: leave --watch out")
+        from reconciler.cli.nodes import show_nodes
+
+        show_nodes(session, nodes, output, extra, selection, sort_by, headers=asked.headers)
+        return
     if not watch:
         _show(application, asked, known={}, first=True)
         return

@@ -25,6 +25,7 @@ from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref, ref_labelled
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.loop.draining import settle
 from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.following import SourceFollower, SourceOptions
 from reconciler.controller.loop.lease import lease
@@ -260,6 +261,8 @@ class Controller:
             self._converged.discard(ref)
             return
         self._wake_each(result.wakes)
+        if result.drains:
+            self._settle_nodes()
         if result.did or result.gone:
             self._wake_followers(ref.kind)
         if not result.converged:
@@ -268,6 +271,15 @@ class Controller:
             # What waits for it was told when it converged; at rest each pass finds the same.
             self._converged.add(ref)
             self._wake_dependants(ref)
+
+    def _settle_nodes(self) -> None:
+        try:
+            if self._election:
+                self._election.require()
+            settle(self._world.engine.nodes, self._world.records, self._world.now())
+        except VaultError as error:
+            # The next pass sees that node again.
+            _log.warning("a node that is drained could not be left to the engine: %s", error)
 
     def _tell(self, ref: Ref, did: str) -> None:
         try:

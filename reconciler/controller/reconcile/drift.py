@@ -18,7 +18,7 @@ from reconciler.store.base import StoredObject
 
 def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> bool:
     """Whether this pass found drift and the spec says not to touch it."""
-    if stored.resource.spec.drift == "heal" or not preview.plan:
+    if stored.resource.spec.drift == "heal" or not preview.plan or _is_moved(preview):
         return False
     ready = find_condition(before.conditions, "Ready")
     return (
@@ -26,6 +26,11 @@ def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> boo
         and ready.observed_generation == stored.generation
         and ready.reason in (Reason.SERVING, Reason.STOPPED, Reason.DRIFTED)
     )
+
+
+def _is_moved(preview: Preview) -> bool:
+    """Whether something is to leave a node that is drained: that was asked for, and is no drift."""
+    return any(each.is_moving for each in (*preview.assessment.replicas, *preview.assessment.others))
 
 
 def report(stored: StoredObject, before: Status, preview: Preview, journal: Journal) -> Status:

@@ -13,6 +13,7 @@ class Result:
 
     `did` is the executed plan, so that the loop can detect a cycle. `wakes`: other objects that depend on what it changed,
     and are due for a pass now.
+    `drains`: it saw a node that is drained and found nothing of its own left to move.
     """
 
     requeue_after: float | None = None
@@ -20,3 +21,4 @@ class Result:
     gone: bool = False
     did: str = ""
     wakes: tuple[Ref, ...] = ()
+    drains: bool = False

@@ -104,7 +104,12 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         world.secret_files.tidy(preview.stack)
     if converged and target.is_wanted:
         world.journal.complete(preview.stack, world.now())
-    return Result(_again(preview, world), converged, did=str(preview.plan) if preview.plan else "")
+    return Result(
+        _again(preview, world),
+        converged,
+        did=str(preview.plan) if preview.plan else "",
+        drains=bool(preview.assessment.observed.engine.drained) and not preview.plan,
+    )
 
 
 def _failure(target: Target, preview: Preview, world: World) -> Failure | None:

@@ -6,6 +6,7 @@ serves with less than it should.
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
@@ -20,7 +21,7 @@ from reconciler.api import (
 )
 from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.api.reasons import Reason
-from reconciler.api.status import ObjectStatus
+from reconciler.api.status import NodeReplicas, ObjectStatus
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.preview import Preview
@@ -108,6 +109,8 @@ def drifted(before: Status, stored: StoredObject, preview: Preview, message: str
 def seen(before: Status, stored: StoredObject, preview: Preview) -> Status:
     """The facts of a status: counts, revision, commit and the next rotation."""
     pool, due = preview.assessment.pool, preview.assessment.next_rotation
+    on = (replica.container.node for replica in preview.assessment.replicas if replica.live)
+    nodes = Counter(node for node in on if node)
     facts = {
         "observed_generation": stored.generation,
         "replicas": ReplicaCounts(
@@ -120,6 +123,7 @@ def seen(before: Status, stored: StoredObject, preview: Preview) -> Status:
         "revision": preview.stack.revision,
         "last_applied_revision": stored.origin.commit or None,
         "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
+        "nodes": tuple(NodeReplicas(name=name, replicas=count) for name, count in sorted(nodes.items())),
     }
     known = all(getattr(before, name) == value for name, value in facts.items())
     return before if known else before.model_copy(update=facts)

@@ -128,7 +128,14 @@ def _judge_others(stack: Stack, observed: Observation, now: datetime) -> tuple[I
     workloads = {w.name: w for w in stack.workloads if w.role is not Role.WEB}
     deadline = stack.strategy.progress_deadline
     return tuple(
-        judge_instance(container, workload, deadline, now, lost_namespace(container, workload, observed, now))
+        judge_instance(
+            container,
+            workload,
+            deadline,
+            now,
+            lost_namespace(container, workload, observed, now),
+            observed.engine.drained,
+        )
         for container in observed.containers
         if (workload := workloads.get(container.workload)) and not (stack.is_stopped and _rests(container))
     )

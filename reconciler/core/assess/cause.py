@@ -18,6 +18,7 @@ class Cause(StrEnum):
     UNHEALTHY = "unhealthy"
     DETACHED = "detached"
     ROTATION = "rotation"
+    NODE = "node"
     ORPHAN = "orphan"
     READY = "ready"
     STALE = "stale"

@@ -51,6 +51,7 @@ def count_replicas(desired: int, replicas: Sequence[Replica]) -> Counts:
 def count_instances(workload: Workload, instances: Sequence[Instance]) -> Counts:
     """Counts of what no pool serves: it is ready when it runs. A completed job is not wanted again."""
     updated = sum(instance.current for instance in instances)
+    asked = sum(i.is_moving and workload.accepts(i.container.revision) for i in instances)
     ready = sum(instance.phase in WELL for instance in instances)
     return Counts(
         desired=0 if workload.done else workload.replicas,
@@ -58,7 +59,7 @@ def count_instances(workload: Workload, instances: Sequence[Instance]) -> Counts
         updated=updated,
         ready=ready,
         serving=ready,
-        outdated=len(instances) - updated,
-        asked=0,
-        usable=updated,
+        outdated=len(instances) - updated - asked,
+        asked=asked,
+        usable=updated + asked,
     )

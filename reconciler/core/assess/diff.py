@@ -67,8 +67,7 @@ def _of_web(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
     # Once enough replicas serve, the others are on standby.
     enough = assessment.pool.serving >= assessment.stack.serving
     yield from _counts(workload, counts, counts.desired)
-    if counts.asked:
-        yield Difference(Kind.OUTDATED, workload.name, f"{_containers(counts.asked)} to be rotated")
+    yield from _asked(workload, assessment)
     for replica in (r for r in assessment.replicas if r.workload is workload):
         if replica.phase in FAILED:
             yield Difference(Kind.UNHEALTHY, replica.container.name, replica.reason)
@@ -82,11 +81,20 @@ def _of_others(workload: Workload, assessment: Assessment) -> Iterable[Differenc
     counts = assessment.counts[workload.name]
     # A completed job is not missing.
     yield from _counts(workload, counts, counts.usable if workload.done else counts.desired)
+    yield from _asked(workload, assessment)
     for instance in assessment.of(workload):
         if instance.current and not instance.is_well:
             yield Difference(
                 Kind.UNHEALTHY, instance.container.name, instance.reason or f"is {instance.phase.value}"
             )
+
+
+def _asked(workload: Workload, assessment: Assessment) -> Iterable[Difference]:
+    """Those of the current definition that are to be replaced all the same."""
+    if asked := assessment.counts[workload.name].asked:
+        nodes = sorted({i.container.node for i in assessment.of(workload) if i.is_moving})
+        way = f"moved from {', '.join(nodes)}" if nodes else "rotated"
+        yield Difference(Kind.OUTDATED, workload.name, f"{_containers(asked)} to be {way}")
 
 
 def _counts(workload: Workload, counts: Counts, wanted: int) -> Iterable[Difference]:

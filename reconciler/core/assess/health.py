@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.instance import USEFUL, Found, Instance, Phase, detached, find_phase
+from reconciler.core.assess.instance import USEFUL, Found, Instance, Phase, detached, find_phase, is_moving
 from reconciler.core.assess.namespaces import lost_namespace
 from reconciler.core.assess.observation import Container, Health, Observation
 from reconciler.core.assess.pool import Member
@@ -101,11 +101,13 @@ def judge(
     rotated_at: datetime | None = None,
     lost: str = "",
     evicted: Collection[str] = (),
+    drained: Collection[str] = (),
 ) -> Replica:
     """Assess one container; `deadline`: seconds from its creation within which it has to become ready.
 
     `rotated_at`: a moment for which fresh replicas were asked for; one in the future asks nothing yet. `lost`: the
-    namespace that it was created for and does not live in, if there is one. `evicted`: the IDs of those to replace.
+    namespace that it was created for and does not live in, if there is one. `evicted`: the IDs of those to replace;
+    `drained`: the names of nodes that instances are to leave.
     """
     member = members.get(container.short)
     host = container.addresses.get(VAULT_NET)
@@ -114,8 +116,11 @@ def judge(
     # A proxy's check of another address does not apply to it.
     found = member if member is not None and member.addresses == {address} else None
     accepted = workload.accepts(container.revision)
-    asked = container.id in evicted or (
-        rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now
+    moving = is_moving(container, drained)
+    asked = (
+        moving
+        or container.id in evicted
+        or (rotated_at is not None and container.created + CREATED_RESOLUTION <= rotated_at <= now)
     )
     # A clock that was set back does not extend the deadline.
     seen = _find_phase(container, workload, found, abs(container.age(now)) < deadline)
@@ -138,6 +143,7 @@ def judge(
         reason=seen.reason,
         is_detached=seen.is_detached,
         asked=accepted and asked,
+        is_moving=moving,
     )
 
 
@@ -163,6 +169,7 @@ def judge_replicas(
             asked,
             lost_namespace(c, workload, observed, now),
             stack.evicted,
+            observed.engine.drained,
         )
         for c, workload in mine
     )

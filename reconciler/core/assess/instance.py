@@ -6,6 +6,7 @@ differences, metrics and the verdict on a rollout agree.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -37,6 +38,8 @@ USEFUL: Final = frozenset({Phase.CREATED, Phase.WARMING, Phase.READY})
 """It serves or still may."""
 FAILED: Final = frozenset({Phase.UNHEALTHY, Phase.DEAD})
 """It will not serve by itself."""
+MOVABLE: Final = (Role.WEB, Role.DEPENDENCY)
+"""What leaves a node that is drained."""
 ENDING: Final = frozenset({Phase.STOPPING, Phase.DEAD})
 """Nothing has to be done to end it."""
 
@@ -62,7 +65,8 @@ class Instance:
     """One container with its assessment; `reason` says in a few words what is wrong with it.
 
     `current`: it runs the current definition and may stay. `is_detached`: it runs and lacks a network of its definition,
-    or the namespace that it was created for. `unproven`: for how many seconds it has to stay up before a rollout counts as
+    or the namespace that it was created for. `is_moving`: it is on a node that is drained, and another one is to be started
+    elsewhere in its place. `unproven`: for how many seconds it has to stay up before a rollout counts as
     complete. Compared by identity: a pass assesses each container once.
     """
 
@@ -73,6 +77,7 @@ class Instance:
     reason: str = ""
     is_detached: bool = False
     unproven: float = 0.0
+    is_moving: bool = False
 
     @property
     def is_well(self) -> bool:
@@ -80,22 +85,38 @@ class Instance:
         return self.current and self.phase in WELL
 
 
+def is_moving(container: Container, drained: Collection[str]) -> bool:
+    """Whether a container is to leave a node that is one of the `drained`. A job is left to end; what has its data there
+    can run nowhere else.
+    """
+    return container.node in drained and not container.pinned and container.role in MOVABLE
+
+
 def judge_instance(
-    container: Container, workload: Workload, deadline: float, now: datetime, lost: str = ""
+    container: Container,
+    workload: Workload,
+    deadline: float,
+    now: datetime,
+    lost: str = "",
+    drained: Collection[str] = (),
 ) -> Instance:
     """Assess one container; `deadline`: seconds from its start within which it has to become ready. `lost`: the namespace
-    that it was created for and does not live in, if there is one; a restart would not lead it back.
+    that it was created for and does not live in, if there is one; a restart would not lead it back. `drained` are the names
+    of nodes.
     """
     # A clock that was set back extends neither the deadline nor the proof.
     age = abs(container.age(now))
     found = find_phase(container, workload, in_time=age < deadline)
     if lost and not container.stopping and found.phase is not Phase.COMPLETE:
         found = detached(lost)
-    current = workload.accepts(container.revision)
+    moving = is_moving(container, drained)
+    current = workload.accepts(container.revision) and not moving
     # Without a health check it counts as ready at once; only its uptime rules out a crash loop.
     is_unproven = found.phase is Phase.READY and container.health is Health.NONE
     unproven = max(0.0, PROOF_SECONDS - age) if is_unproven else 0.0
-    return Instance(container, workload, found.phase, current, found.reason, found.is_detached, unproven)
+    return Instance(
+        container, workload, found.phase, current, found.reason, found.is_detached, unproven, moving
+    )
 
 
 def find_phase(container: Container, workload: Workload, *, in_time: bool) -> Found:
@@ -114,7 +135,8 @@ def _found_ended(container: Container, workload: Workload) -> Found | None:
             if has_ended and (container.exit_code == 0 or workload.done):
                 return Found(Phase.COMPLETE)
             # A container that the engine restarts counts as dead: the controller's own back-off is recorded and reported.
-            return Found(Phase.DEAD, f"exited with code {container.exit_code}")
+            code = container.exit_code
+            return Found(Phase.DEAD, "exited" if code is None else f"exited with code {code}")
         case State.CREATED:
             return Found(Phase.CREATED)
         case State.REMOVING:

@@ -54,7 +54,7 @@ class Container:
     when that was not asked. `started` is exact for gateway and proxies, coarse for others, and so is `ended`. `stopping` is
     true from the moment this controller asked for a stop, also when it has ended. `image` is the ID of what it was
     created from, `published` the ports of the host that a gateway opens while it runs. `node` is the name of the machine
-    that it is on, empty where there is only one.
+    that it is on, empty where there is only one; `pinned`: its data is there, so it can run on no other.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Container:
     image: str = ""
     published: frozenset[int] = frozenset()
     node: str = ""
+    pinned: bool = False
 
     def age(self, now: datetime) -> float:
         """Seconds since it last started, or since it was created when that is not known."""
@@ -208,7 +209,8 @@ class EngineObservation:
 
     `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
     are the IDs that the others mean now, `volumes` the paths that they declare as volumes, `digests` those by which
-    registries know them, `pulls` those of the missing images that were asked for. `capabilities` are the engine's.
+    registries know them, `pulls` those of the missing images that were asked for. `drained` are the names of the nodes that
+    instances are to leave. `capabilities` are the engine's.
     """
 
     containers: tuple[Container, ...]
@@ -218,6 +220,7 @@ class EngineObservation:
     volumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     digests: Mapping[str, frozenset[str]] = field(default_factory=dict)
     pulls: Mapping[str, Pull] = field(default_factory=dict)
+    drained: frozenset[str] = frozenset()
     capabilities: EngineCapabilities = USUAL
 
     # Here and not in Observation: an engine that has seen no change returns the same object again.

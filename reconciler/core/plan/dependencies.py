@@ -119,7 +119,7 @@ def _proof(workload: Workload, instances: Sequence[Instance]) -> Iterable[Wait]:
 
 def _change(assessment: Assessment, workload: Workload, changing: Sequence[Instance]) -> Iterable[Operation]:
     """Stop an outdated container; once it has exited, create the new one in its place."""
-    if any(instance.current for instance in changing):
+    if any(instance.is_detached and workload.accepts(instance.container.revision) for instance in changing):
         # Disconnected from a network: a restart would not reconnect it, and once stopped this can no longer be observed.
         yield RecreateContainer(
             workload=workload.name,
@@ -128,13 +128,17 @@ def _change(assessment: Assessment, workload: Workload, changing: Sequence[Insta
             detail=workload.revision,
         )
         return
+    # One that only changes its node keeps the definition, and the image that its tag meant.
+    accepted = all(workload.accepts(instance.container.revision) for instance in changing)
+    cause = Cause.NODE if accepted else Cause.OUTDATED
     for container in (instance.container for instance in changing):
         if container.state in (State.RUNNING, State.PAUSED, State.RESTARTING):
             if not container.stopping:
-                yield StopContainer.on(container, Cause.OUTDATED, grace=workload.stop_grace)
+                yield StopContainer.on(container, cause, grace=workload.stop_grace)
             return
     if all(instance.container.state in ENDED for instance in changing):
-        yield RecreateContainer(workload=workload.name, cause=Cause.OUTDATED, detail=workload.revision)
+        image = _kept_image(assessment, workload, changing)
+        yield RecreateContainer(workload=workload.name, image=image, cause=cause, detail=workload.revision)
 
 
 def _kept_image(assessment: Assessment, workload: Workload, instances: Sequence[Instance]) -> str:

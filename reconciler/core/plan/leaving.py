@@ -75,7 +75,7 @@ def _cause(stack: Stack, replica: Replica, kept_on: Container[str]) -> Cause | N
         return Cause.STOPPED
     if not replica.current and not stack.strategy.paused and replica.name not in kept_on:
         if replica.asked:
-            return Cause.ROTATION
+            return Cause.NODE if replica.is_moving else Cause.ROTATION
         if replica.is_detached:
             return Cause.DETACHED
         return Cause.OUTDATED if replica.workload.replicas else Cause.SURPLUS

@@ -28,9 +28,11 @@ from reconciler.core.plan.operations import (
 def bury(dead: Sequence[Replica], stack: Stack) -> Iterator[Operation]:
     """Remove the containers of dead replicas, each with the cause of its end."""
     for replica in dead:
-        ended = (
-            Cause.STOPPED if stack.is_stopped else cause_of_end(replica.container, current=replica.current)
-        )
+        ended = cause_of_end(replica.container, current=replica.current)
+        if stack.is_stopped:
+            ended = Cause.STOPPED
+        elif replica.asked and replica.is_moving:
+            ended = Cause.NODE
         yield _remove(replica, Cause.DETACHED if replica.is_detached else ended)
 
 

@@ -135,14 +135,18 @@ def _create(
         room -= count
         rotated = workload is renewed or any(r.asked for r in mine) or Cause.ROTATION in retiring.values()
         removed = sum(r in dead or (r in retiring and r.phase is Phase.CREATED) for r in mine)
-        outdated = any(not r.current and not r.asked for r in mine)
-        missing = Cause.WOKEN if _is_woken(assessment) else Cause.MISSING
+        causes = (
+            (Cause.OUTDATED, any(not r.current and not r.asked for r in mine)),
+            (Cause.NODE, any(r.is_moving for r in mine)),
+            (Cause.ROTATION, rotated),
+            (Cause.WOKEN, _is_woken(assessment)),
+        )
         yield CreateReplicas(
             workload=workload.name,
             count=count,
             existing=len(mine) - removed,
             image=kept_image(assessment.observed.engine, workload, (r.container for r in mine if r.live)),
-            cause=Cause.OUTDATED if outdated else Cause.ROTATION if rotated else missing,
+            cause=next((cause for cause, applies in causes if applies), Cause.MISSING),
             detail=f"{useful} of {workload.replicas} of {workload.revision}",
         )
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from reconciler.core.plan.gateway_operations import DisconnectNetwork
     from reconciler.engines.compose.cli import ComposeCli
     from reconciler.engines.compose.instances import ComposeInstances
+    from reconciler.engines.compose.nodes import ComposeNodes
 
 WORKERS: Final = 8
 """Containers started or removed in parallel; more are not faster with one engine."""
@@ -99,6 +100,13 @@ class ComposeEngine:
         from reconciler.engines.compose.instances import ComposeInstances
 
         return ComposeInstances(self._api)
+
+    @cached_property
+    def nodes(self) -> ComposeNodes:
+        """The machine, which only views and verbs about nodes need."""
+        from reconciler.engines.compose.nodes import ComposeNodes
+
+        return ComposeNodes(self._api)
 
     def close(self) -> None:
         """Close all connections; requested stops continue in the engine."""

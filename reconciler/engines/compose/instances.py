@@ -16,7 +16,7 @@ from reconciler.engines.compose import events, streams
 from reconciler.engines.compose.api import DEFAULT_SOCKET, UNIX, DockerApi
 from reconciler.engines.compose.rows import COMPOSE_ONE_OFF, COMPOSE_SERVICE, read_role, read_time
 from reconciler.engines.errors import EngineError
-from reconciler.engines.instances import Instance, LogOptions, Machine, Usage
+from reconciler.engines.instances import Instance, LogOptions, Usage
 
 __all__ = ["ComposeInstances"]
 
@@ -24,6 +24,8 @@ SIDE_BY_SIDE: Final = 8
 NANO: Final = 1e9
 TCP: Final = "tcp://"
 _ZERO: Final = "0001-01-01"
+_TASK: Final = "com.docker.swarm.task.id"
+"""The label of a container of Docker Swarm, which is no instance by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,6 @@ class ComposeInstances:
                         self._stale.add(str(actor.get("ID")))
                     yield
 
-    def machine(self) -> Machine:
-        """The machine."""
-        facts = self._api.read("say what it is", "/info")
-        return Machine(
-            name=str(facts.get("Name", "")),
-            cpus=int(facts.get("NCPU") or 0),
-            memory=int(facts.get("MemTotal") or 0),
-            kernel=str(facts.get("KernelVersion", "")),
-            system=str(facts.get("OperatingSystem", "")),
-            architecture=str(facts.get("Architecture", "")),
-            engine=f"docker://{facts.get('ServerVersion', '')}",
-        )
-
     def usage(self, ids: Collection[str]) -> Mapping[str, Usage]:
         """Asked side by side: the engine reads the cgroups of one in some milliseconds."""
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
@@ -125,6 +114,13 @@ class ComposeInstances:
 
     async def log(self, instance: Instance, options: LogOptions) -> AsyncIterator[bytes]:
         """The log of one."""
+        async for piece in self.lines("/containers/{}/logs", instance.id, options, instance.has_terminal):
+            yield piece
+
+    async def lines(
+        self, path: str, identifier: str, options: LogOptions, has_terminal: bool
+    ) -> AsyncIterator[bytes]:
+        """The log at a path of the engine, with a `{}` for the ID of what wrote it."""
         query: dict[str, Any] = {
             "stdout": 1,
             "stderr": 1,
@@ -134,8 +130,8 @@ class ComposeInstances:
         }
         query |= {"since": options.since} if options.since else {}
         query |= {"until": options.until} if options.until else {}
-        target = f"/containers/{quote(instance.id)}/logs?{urlencode(query)}"
-        async for piece in streams.log(self._line(), target, has_terminal=instance.has_terminal):
+        target = f"{path.format(quote(identifier))}?{urlencode(query)}"
+        async for piece in streams.log(self._line(), target, has_terminal=has_terminal):
             yield piece
 
     async def execute(
@@ -154,7 +150,8 @@ class ComposeInstances:
 
 def _is_one(row: Mapping[str, Any]) -> bool:
     marks = row.get("Labels") or {}
-    return marks.get(COMPOSE_ONE_OFF) != "True" and labels.THROWAWAY not in marks and bool(row.get("Names"))
+    others = {labels.THROWAWAY, _TASK}
+    return marks.get(COMPOSE_ONE_OFF) != "True" and others.isdisjoint(marks) and bool(row.get("Names"))
 
 
 def _instance(row: Mapping[str, Any], details: Mapping[str, Any]) -> Instance:

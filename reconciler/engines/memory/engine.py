@@ -24,6 +24,7 @@ from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateR
 from reconciler.engines.base import Command, EngineEvent, EngineInfo, is_published, shortened
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError
 from reconciler.engines.memory.machine import Behaviour, Machine, MemoryContainer
+from reconciler.engines.memory.nodes import MemoryNodes
 
 LOOK_SECONDS: Final = 0.02
 """How often `events` checks for changes."""
@@ -80,6 +81,7 @@ class MemoryEngine:
         self._pulling: dict[str, float] = {}
         self._unpulled: set[str] = set()
         self.foreign_ports: dict[int, str] = {}
+        self.nodes = MemoryNodes(machine)
         self._behave = behave
         self._created = 0
         self._events: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -103,12 +105,14 @@ class MemoryEngine:
             digests={image: found for image, found in self.image_digests.items() if image not in missing},
             pulls=self._seen_pulls(missing),
             taken_ports={} if is_open else self._taken(stack),
+            drained=self.nodes.drained,
             capabilities=self.capabilities,
         )
 
     def _seen(self, container: MemoryContainer) -> Container:
         """What Docker reports about it; cached, since most containers do not change between two observations."""
         is_up, told = container.is_up, container.told
+        pinned = bool(container.node) and self.nodes.is_pinned(container)
         health = container.health(self.machine.clock()) if is_up else Health.NONE
         started = container.started_at if is_up else None
         ended = container.ended_at if container.state is State.EXITED else None
@@ -121,6 +125,8 @@ class MemoryEngine:
             and told.exit_code == container.exit_code
             and told.stopping is container.stopping
             and told.addresses == container.addresses
+            and told.node == container.node
+            and told.pinned is pinned
         ):
             return told
         container.told = Container(
@@ -146,6 +152,8 @@ class MemoryEngine:
             stopping=container.stopping,
             image=container.image,
             published=container.published,
+            node=container.node,
+            pinned=pinned,
         )
         return container.told
 

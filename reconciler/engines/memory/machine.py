@@ -25,6 +25,9 @@ GIVES_UP_AFTER: Final = 30.0
 BLOCKS_APART: Final = 16
 """Distance between the blocks of 248 addresses that a network uses one after the other."""
 
+PENDING_SECONDS: Final = 1.0
+"""Between two tries to place what no node takes."""
+
 KILLED: Final = 137
 """The exit code of a process that ended by SIGKILL."""
 TERMINATED: Final = 143
@@ -55,7 +58,8 @@ class MemoryContainer:
     `told` caches its last observation. `linked`: whether it is in a network, and since when. `mounts` maps mount points to
     volumes. `overdue`: its stop takes longer than its grace period. `joined`, `ipc` and `pid` are the containers whose
     network, IPC and PID namespace it lives in: it starts only while they run, and ends with the one whose PID namespace it
-    is.
+    is. `moves`: when it is started on another node; `is_lost`: its own cannot be reached; `is_pending`: no node takes it,
+    so that it runs only in the engine's books.
     """
 
     id: str
@@ -97,6 +101,10 @@ class MemoryContainer:
     mounts: Mapping[str, str] = field(default_factory=dict)
     overdue: bool = False
     printed: str = ""
+    node: str = ""
+    moves: float = inf
+    is_lost: bool = False
+    is_pending: bool = False
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -110,6 +118,8 @@ class MemoryContainer:
 
     def health(self, now: float) -> Health:
         """The state of its health check; Docker reports none for a paused container."""
+        if self.is_lost or self.is_pending:
+            return Health.UNHEALTHY if self.is_lost else Health.STARTING
         if not self.behaviour.checked or self.state is not State.RUNNING:
             return Health.NONE
         if self.sick_since is not None:
@@ -121,6 +131,8 @@ class MemoryContainer:
     def answers(self, now: float) -> tuple[bool, float]:
         """Whether it answers requests, and since when that is so."""
         ready = max(self.started + self.behaviour.boot, self.well_since)
+        if self.is_lost or self.is_pending:
+            return False, self.started
         if self.sick_since is not None:
             return False, self.sick_since
         return (True, ready) if self.state is State.RUNNING and now >= ready else (False, self.started)
@@ -136,6 +148,9 @@ class Machine:
         self.clock = clock
         self.now = now
         self.containers: dict[str, MemoryContainer] = {}
+        self.place: Callable[[MemoryContainer], str | None] = lambda container: ""
+        """The node that a container starts on; None when none takes it."""
+        self._projects: dict[str, dict[str, MemoryContainer]] = {}
         self._by_address: dict[str, MemoryContainer] = {}
         self._freed: dict[str, float] = {}
         self._due = inf
@@ -149,11 +164,16 @@ class Machine:
     def add(self, container: MemoryContainer) -> None:
         """Create it."""
         self.containers[container.id] = container
+        self._projects.setdefault(container.project, {})[container.id] = container
 
     def of(self, project: str) -> list[MemoryContainer]:
         """The containers of a project as they are now."""
         self.settle()
-        return [container for container in self.containers.values() if container.project == project]
+        return list(self._projects.get(project, {}).values())
+
+    def beside(self, container: MemoryContainer) -> list[MemoryContainer]:
+        """The containers of its project, as they were when something last happened."""
+        return list(self._projects.get(container.project, {}).values())
 
     def settle(self) -> None:
         """Make every change that is due by now, in the order of time."""
@@ -162,9 +182,13 @@ class Machine:
             for container in tuple(self.containers.values()):
                 if container.ends <= moment:
                     self._end(container, moment)
+                elif container.moves <= moment:
+                    self._restart_elsewhere(container)
                 elif container.comes_back <= moment:
                     self.start(container, container.comes_back)
-            self._due = min((min(c.ends, c.comes_back) for c in self.containers.values()), default=inf)
+            self._due = min(
+                (min(c.ends, c.comes_back, c.moves) for c in self.containers.values()), default=inf
+            )
 
     @property
     def next_change(self) -> float:
@@ -187,11 +211,40 @@ class Machine:
         container.exit_code, container.ended_at, container.sick_since = None, None, None
         container.asked = container.stopping = container.overdue = False
         container.printed += container.behaviour.says
-        container.well_since = -inf
+        container.well_since, container.is_lost = -inf, False
+        node = self.place(container)
+        container.is_pending, container.node = node is None, node or ""
+        container.moves = moment + PENDING_SECONDS if node is None else inf
+        self._due = min(self._due, container.moves)
         for network in sorted(container.networks - container.detached):
             self._attach(container, network)
         self._due = min(self._due, container.ends)
         self._tell(container)
+
+    def lose(self, container: MemoryContainer, moves_in: float) -> None:
+        """Its node cannot be reached; after so many seconds it is started on another one."""
+        container.is_lost = True
+        self.move(container, moves_in)
+
+    def find(self, container: MemoryContainer) -> None:
+        """Its node can be reached again."""
+        container.is_lost, container.moves, container.well_since = False, inf, self.clock()
+        self._tell(container)
+
+    def move(self, container: MemoryContainer, moves_in: float) -> None:
+        """Have it started on another node after so many seconds, at another address."""
+        container.moves = self.clock() + moves_in
+        self._due = min(self._due, container.moves)
+        self._tell(container)
+
+    def _restart_elsewhere(self, container: MemoryContainer) -> None:
+        if container.stopping:
+            # Where it is, it ends by itself; elsewhere it is not wanted.
+            container.moves = inf
+            return
+        moment = container.moves
+        self._release(container, moment)
+        self.start(container, moment)
 
     def stop(self, container: MemoryContainer, grace: float) -> None:
         """Request a stop, which unpauses it; a container that ignores the request is killed after `grace`."""
@@ -202,7 +255,8 @@ class Machine:
             container.state = State.EXITED
             self._tell(container)
         elif container.is_up:
-            takes = container.behaviour.stop
+            # What cannot be reached has ended as far as the engine can tell.
+            takes = 0.0 if container.is_lost or container.is_pending else container.behaviour.stop
             container.stopping, container.overdue = True, takes > grace
             self.changes += 1
             container.ends = min(container.ends, self.clock() + min(takes, grace))
@@ -230,6 +284,7 @@ class Machine:
         if was_up:
             self._release(container, self.clock())
         self.containers.pop(container.id, None)
+        self._projects.get(container.project, {}).pop(container.id, None)
         self._tell(container)
         if was_up:
             self._end_sharers(container, self.clock())
@@ -319,6 +374,7 @@ class Machine:
     def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
         self._release(container, moment)
         container.ends, container.ended_at = inf, self.now()
+        container.moves, container.is_lost, container.is_pending = inf, False, False
         if code is None:
             code = container.behaviour.exit_code
             if container.asked:

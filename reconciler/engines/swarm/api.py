@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.errors import EngineError, RefusedError
+from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.marks import PROJECT
-from reconciler.engines.swarm.rows import Node, read_nodes
+from reconciler.engines.swarm.rows import read_nodes
 
 __all__ = ["CONFLICT", "OUT_OF_SEQUENCE", "SwarmApi", "status_of"]
 
@@ -29,7 +30,11 @@ class SwarmApi:
 
     def services(self, project: str) -> Sequence[Row]:
         """The services of a project."""
-        query = {"filters": {"label": [f"{PROJECT}={project}"]}}
+        return self.labelled_services(f"{PROJECT}={project}")
+
+    def labelled_services(self, label: str) -> Sequence[Row]:
+        """The services with this label, of whatever value, or with `NAME=VALUE`."""
+        query = {"filters": {"label": [label]}}
         rows: Sequence[Row] = self.docker.read("list services", "/services", query=query)
         return rows
 
@@ -44,9 +49,17 @@ class SwarmApi:
         rows: Sequence[Row] = self.docker.read("list tasks", "/tasks")
         return rows
 
-    def nodes(self) -> Mapping[str, Node]:
-        """All nodes."""
-        return read_nodes(self.docker.read("list nodes", "/nodes"))
+    def nodes(self, own: str = "") -> Mapping[str, Node]:
+        """All nodes; `own` is the ID of that of this engine."""
+        return read_nodes(self.docker.read("list nodes", "/nodes"), own)
+
+    def change_node(self, identifier: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]) -> None:
+        """Replace the spec of a node by what `change` makes of it. Raises EngineError, also when others change it all the
+        time, and RefusedError if there is no such node.
+        """
+        what = f"change node {identifier}"
+        if not self._change(what, "/nodes/{}", identifier, change):
+            raise RefusedError(f"the Swarm has no node {identifier}")
 
     def own_node(self) -> str:
         """The ID of the node of this engine. Raises RefusedError if it cannot change the Swarm."""
@@ -84,8 +97,13 @@ class SwarmApi:
         """Replace the spec of a service by what `change` makes of it; None if it is gone. Raises EngineError, also when
         others change it all the time.
         """
+        return self._change(f"update service {identifier}", "/services/{}", identifier, change)
+
+    def _change(
+        self, what: str, path: str, identifier: str, change: Callable[[dict[str, Any]], Mapping[str, Any]]
+    ) -> Row | None:
         for _ in range(TRIES):
-            row = self.service(identifier)
+            row: Row | None = self.docker.read(what, path, identifier, missing=None)
             if row is None:
                 return None
             spec, version = change(dict(row["Spec"])), row["Version"]["Index"]
@@ -93,9 +111,9 @@ class SwarmApi:
                 return row
             try:
                 self.docker.send(
-                    f"update service {spec['Name']}",
+                    what,
                     "POST",
-                    "/services/{}/update",
+                    f"{path}/update",
                     identifier,
                     query={"version": version},
                     body=spec,
@@ -106,7 +124,7 @@ class SwarmApi:
                     raise
                 continue
             return row
-        raise EngineError(f"service {identifier} is changed by others at the same time")
+        raise EngineError(f"could not {what}: others change it at the same time")
 
     def remove_service(self, identifier: str) -> None:
         """Remove a service, if it is there."""
@@ -124,6 +142,17 @@ class SwarmApi:
         rows: Sequence[Row] = self.docker.read("list networks", "/networks", query=query)
         return rows
 
+    def overlays(self) -> Sequence[Row]:
+        """All overlays."""
+        rows: Sequence[Row] = self.docker.read(
+            "list networks", "/networks", query={"filters": {"driver": ["overlay"]}}
+        )
+        return rows
+
+    def ask_registry(self, image: str) -> None:
+        """Have the engine ask the registry for an image. Raises EngineError if that does not answer, or has not got it."""
+        self.docker.read("ask the registry", "/distribution/{}/json", image)
+
     def create_network(self, spec: Mapping[str, Any]) -> None:
         """Create a network, unless it is there."""
         try:
@@ -137,6 +166,13 @@ class SwarmApi:
         query = {"filters": {"label": [f"{PROJECT}={project}"]}}
         rows = self.docker.read(f"list {kind}", f"/{kind}", query=query)
         return {row["Spec"]["Name"]: row for row in rows}
+
+    def records(self, label: str) -> Sequence[Row]:
+        """The configs of all projects with this label."""
+        rows: Sequence[Row] = self.docker.read(
+            "list configs", "/configs", query={"filters": {"label": [label]}}
+        )
+        return rows
 
     def create_file(self, kind: str, spec: Mapping[str, Any]) -> str:
         """Create one of these; returns its ID."""

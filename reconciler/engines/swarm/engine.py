@@ -33,12 +33,13 @@ from reconciler.engines.swarm.marks import NUMBER, PINNED, WORKLOAD, is_instance
 from reconciler.engines.swarm.moments import Moments
 from reconciler.engines.swarm.networks import check_existing, network_spec
 from reconciler.engines.swarm.removing import remove_project, remove_unused_files, remove_volumes
-from reconciler.engines.swarm.rows import LIVE, newest_first, read_instances
+from reconciler.engines.swarm.rows import read_instances
 from reconciler.engines.swarm.volumes import anonymous_of
 from reconciler.engines.swarm.watch import watched
 
 if TYPE_CHECKING:
-    from reconciler.engines.compose.instances import ComposeInstances
+    from reconciler.engines.swarm.instances import SwarmInstances
+    from reconciler.engines.swarm.nodes import SwarmNodes
 
 __all__ = ["SwarmEngine"]
 
@@ -67,12 +68,19 @@ class SwarmEngine:
     def _own_node(self) -> str:
         return self._api.own_node()
 
-    @property
-    def instances(self) -> ComposeInstances:
-        """Single containers are known on one host only. Raises PermanentError."""
-        raise PermanentError(
-            "the Kubernetes API and the page know the containers of one host only: leave out --api and --ui with a Swarm"
-        )
+    @cached_property
+    def instances(self) -> SwarmInstances:
+        """Single instances, which only views of what runs need."""
+        from reconciler.engines.swarm.instances import SwarmInstances
+
+        return SwarmInstances(self._api, self._front.instances, lambda: self._own_node)
+
+    @cached_property
+    def nodes(self) -> SwarmNodes:
+        """The nodes of the Swarm, which only views and verbs about them need."""
+        from reconciler.engines.swarm.nodes import SwarmNodes
+
+        return SwarmNodes(self._api, lambda: self._own_node)
 
     def image_id(self, name: str) -> str:
         """The ID of an image that was built on this machine. Raises PermanentError: other nodes do not have it."""
@@ -103,7 +111,8 @@ class SwarmEngine:
             instances = read_instances(services, tasks, nodes, network_names(stack), when)
         own = nodes.get(self._own_node)
         here = tuple(replace(container, node=own.name if own else "") for container in front.containers)
-        return replace(front, containers=(*instances, *here), capabilities=self.capabilities)
+        drained = frozenset(node.name for node in nodes.values() if node.is_left)
+        return replace(front, containers=(*instances, *here), drained=drained, capabilities=self.capabilities)
 
     # Changing
 
@@ -246,18 +255,10 @@ class SwarmEngine:
     def exec_line(self, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> tuple[str, ...]:
         """The command line that runs a command in a container of this node. Raises PermanentError for another node."""
         if is_instance(container):
-            container = self._container_here(container)
-        return self._front.exec_line(container, command, stdin=stdin, tty=tty)
+            from reconciler.engines.swarm.instances import container_here
 
-    def _container_here(self, identifier: str) -> str:
-        for task in newest_first(self._api.tasks("", identifier)):
-            if task["Status"]["State"] in LIVE and (status := task["Status"].get("ContainerStatus")):
-                if task.get("NodeID") == self._own_node:
-                    return str(status["ContainerID"])
-                node = self._api.nodes().get(task["NodeID"])
-                name, there = node.name if node else task["NodeID"], status["ContainerID"][:12]
-                raise PermanentError(f"it runs on node {name}: there, `docker exec {there}` does it")
-        raise EngineError("it does not run")
+            container = container_here(self._api, container, self._own_node)
+        return self._front.exec_line(container, command, stdin=stdin, tty=tty)
 
     def events(self) -> Iterator[EngineEvent]:
         """Events of the front door and of instances, without end."""

@@ -10,6 +10,7 @@ from typing import Any
 from reconciler.core import labels
 from reconciler.core.desired.stack import JSON, Role, Stack, Workload
 from reconciler.engines.errors import EngineError
+from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.files import SwarmFile, files_of, reference
 from reconciler.engines.swarm.homes import Homes
@@ -17,7 +18,6 @@ from reconciler.engines.swarm.images import SwarmImage, find_image
 from reconciler.engines.swarm.marks import ANONYMOUS, CHECKED, IMAGE, NUMBER, PINNED, PROJECT, WORKLOAD
 from reconciler.engines.swarm.networks import attachments
 from reconciler.engines.swarm.placement import home_of, on_node
-from reconciler.engines.swarm.rows import Node
 from reconciler.engines.swarm.spec import host_ports, task_template, tmpfs_mounts
 from reconciler.engines.swarm.volumes import local_volumes, mounts_of
 

@@ -12,22 +12,36 @@ from typing import Final
 
 from reconciler.core.desired.stack import JSON
 from reconciler.engines.errors import EngineError, RefusedError
-from reconciler.engines.swarm.rows import Node
+from reconciler.engines.nodes import Node
 
-__all__ = ["home_of", "is_local", "on_node", "satisfies"]
+__all__ = ["home_of", "is_local", "names_of", "on_node", "satisfies"]
 
 _CONSTRAINT: Final = re.compile(r"\s*([\w./-]+)\s*(==|!=)\s*(.*?)\s*")
 _REMOTE: Final = frozenset({"nfs", "nfs4", "cifs", "ceph", "glusterfs"})
 """Types of filesystems that are the same on every node."""
 
 
+def names_of(node: Node) -> Mapping[str, str]:
+    """What a constraint or a preference can ask for, with the values of a node."""
+    return {
+        "node.id": node.id,
+        "node.hostname": node.hostname or node.name,
+        "node.role": "manager" if node.is_manager else "worker",
+        "node.platform.os": node.platform,
+        "node.platform.arch": node.architecture,
+        **{f"node.labels.{key}": value for key, value in node.labels.items()},
+        **{f"engine.labels.{key}": value for key, value in node.engine_labels.items()},
+    }
+
+
 def satisfies(node: Node, constraints: Iterable[str]) -> bool:
     """Whether tasks with these constraints can run on a node. Swarm compares without regard to case."""
+    names = names_of(node)
     for constraint in constraints:
         if not (found := _CONSTRAINT.fullmatch(constraint)):
             return False
         name, operator, value = found.groups()
-        is_equal = node.names.get(name, "").casefold() == value.casefold()
+        is_equal = names.get(name, "").casefold() == value.casefold()
         if is_equal is not (operator == "=="):
             return False
     return True

@@ -12,9 +12,9 @@ from reconciler.core import labels
 from reconciler.core.desired.stack import Role
 from reconciler.engines.compose.rows import read_role
 from reconciler.engines.errors import EngineError
+from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.marks import NODE, VOLUME
-from reconciler.engines.swarm.rows import Node
 from reconciler.engines.swarm.running import LOOK_SECONDS, stop, wait_until_ended
 from reconciler.engines.swarm.volumes import anonymous_of
 

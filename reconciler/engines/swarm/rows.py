@@ -2,67 +2,110 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from reconciler.core import labels
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.engines.compose.rows import read_role, read_time
 from reconciler.engines.errors import EngineError
-from reconciler.engines.swarm.marks import CHECKED, IMAGE, NUMBER, STOPPED, WORKLOAD
+from reconciler.engines.nodes import Availability, Drain, Node
+from reconciler.engines.swarm.marks import (
+    CHECKED,
+    DRAINED,
+    DRAINED_PINNED,
+    IMAGE,
+    NUMBER,
+    PINNED,
+    RAN_ON,
+    STOPPED,
+    WORKLOAD,
+)
 from reconciler.engines.swarm.moments import AS_WRITTEN, When
+from reconciler.engines.swarm.placement import satisfies
 
-__all__ = ["Node", "newest_first", "read_instances", "read_nodes"]
+__all__ = ["newest_first", "read_instances", "read_nodes"]
 
 Row = Mapping[str, Any]
 
 AWAITED: Final = ("assigned", "accepted", "preparing", "ready", "starting")
 """States of a task on a node, before its container runs and its health check agrees."""
 LIVE: Final = ("new", "pending", *AWAITED, "running")
+QUEUED: Final = ("new", "pending", "assigned", "accepted", "ready")
+"""States of a task that has done nothing yet; the next one after a failure is for a while in these."""
 FAILED: Final = ("complete", "failed", "rejected")
 """States of a task that ended by itself."""
-DOWN: Final = "down"
+SECOND: Final = 10**9
+"""In nanoseconds, and a processor in billionths."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One machine of the Swarm. `names` maps what a placement constraint can ask for to its value here."""
-
-    id: str
-    name: str
-    is_up: bool
-    takes_tasks: bool
-    names: Mapping[str, str]
-
-
-def read_nodes(rows: Iterable[Row]) -> Mapping[str, Node]:
-    """The nodes by their IDs. Raises EngineError."""
+def read_nodes(rows: Iterable[Row], own: str = "") -> Mapping[str, Node]:
+    """The nodes by their IDs; `own` is that of the engine that was asked. Raises EngineError."""
     try:
-        return {row["ID"]: _node(row) for row in rows}
-    except (AttributeError, LookupError, TypeError) as error:
+        found = [_node(row, own) for row in rows]
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineError(f"a node of the engine's list was not understood: {error!r}") from error
+    times = Counter(node.name for node in found)
+    # Swarm does not mind two nodes with one host name, but what is drained has to be one of them.
+    return {
+        node.id: node if times[node.name] == 1 else replace(node, name=f"{node.name}-{node.id[:6]}")
+        for node in found
+    }
 
 
-def _node(row: Row) -> Node:
+def _node(row: Row, own: str) -> Node:
     spec, description = row["Spec"], row.get("Description") or {}
-    name = str(description.get("Hostname") or row["ID"])
     platform, engine = description.get("Platform") or {}, description.get("Engine") or {}
+    status, manager = row.get("Status") or {}, row.get("ManagerStatus")
+    resources = description.get("Resources") or {}
+    marks = {str(key): str(value) for key, value in (spec.get("Labels") or {}).items()}
+    is_up = status.get("State") == "ready"
+    hostname = str(description.get("Hostname") or row["ID"])
     return Node(
         id=row["ID"],
-        name=name,
-        is_up=(row.get("Status") or {}).get("State") == "ready",
-        takes_tasks=spec.get("Availability") == "active",
-        names={
-            "node.id": row["ID"],
-            "node.hostname": name,
-            "node.role": str(spec.get("Role")),
-            "node.platform.os": str(platform.get("OS")),
-            "node.platform.arch": str(platform.get("Architecture")),
-            **{f"node.labels.{key}": str(value) for key, value in (spec.get("Labels") or {}).items()},
-            **{f"engine.labels.{key}": str(value) for key, value in (engine.get("Labels") or {}).items()},
-        },
+        name=hostname,
+        hostname=hostname,
+        is_up=is_up,
+        availability=Availability(spec.get("Availability") or Availability.ACTIVE),
+        drain=_drain(marks),
+        problem="" if is_up else f"is {status.get('State')}: {status.get('Message') or 'no reason is given'}",
+        is_own=row["ID"] == own,
+        is_manager=spec.get("Role") == "manager",
+        is_leader=bool(manager and manager.get("Leader")),
+        is_reachable=manager.get("Reachability") == "reachable" if manager else None,
+        address=_address(status, manager or {}),
+        cpus=int(resources.get("NanoCPUs") or 0) // SECOND,
+        memory=int(resources.get("MemoryBytes") or 0),
+        platform=str(platform.get("OS")),
+        architecture=str(platform.get("Architecture")),
+        engine=str(engine.get("EngineVersion") or ""),
+        labels=marks,
+        engine_labels={str(key): str(value) for key, value in (engine.get("Labels") or {}).items()},
+        since=read_time(row["CreatedAt"]) if row.get("CreatedAt") else None,
+    )
+
+
+def _drain(marks: Mapping[str, str]) -> Drain | None:
+    """What the labels of a node ask for; one that was written by others may have any value."""
+    if DRAINED not in marks:
+        return None
+    try:
+        since = read_time(marks[DRAINED])
+    except ValueError:
+        since = datetime.fromtimestamp(0, UTC)
+    return Drain(since, DRAINED_PINNED in marks)
+
+
+def _address(status: Row, manager: Row) -> str:
+    """Where other nodes reach it. The leader knows of itself only where it listens, which may be everywhere."""
+    address = str(status.get("Addr") or "")
+    return (
+        address
+        if address not in ("", "0.0.0.0", "127.0.0.1")
+        else str(manager.get("Addr") or "").rpartition(":")[0]
     )
 
 
@@ -91,6 +134,14 @@ def newest_first(tasks: Iterable[Row]) -> list[Row]:
     return sorted(tasks, key=lambda task: (task["CreatedAt"], task["ID"]), reverse=True)
 
 
+def newest_of_each(tasks: Iterable[Row]) -> list[Row]:
+    """Of each service the newest task that has come to a node and is not only waiting for its turn."""
+    found: dict[str, Row] = {}
+    for task in newest_first(task for task in tasks if task["Status"]["State"] not in QUEUED):
+        found.setdefault(task["ServiceID"], task)
+    return list(found.values())
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
     """How an instance is: what its tasks come to."""
@@ -113,6 +164,7 @@ def _read(
     runs = seen.state is State.RUNNING
     # The same moment as long as the state of the task is the same.
     key = f"{service['ID']} {(seen.task or {}).get('ID', '')} {seen.started or seen.ended}"
+    node = nodes.get((seen.task or {}).get("NodeID") or marks.get(RAN_ON, ""))
     return Container(
         id=service["ID"],
         name=spec["Name"],
@@ -130,7 +182,8 @@ def _read(
         ended=when.happened(key, seen.ended) if seen.ended else None,
         stopping=not is_wanted and (runs or STOPPED in marks),
         image=marks.get(IMAGE, ""),
-        node=_node_name(seen.task, nodes),
+        node=node.name if node else "",
+        pinned=PINNED in marks or _has_no_choice(spec, node, nodes),
     )
 
 
@@ -211,6 +264,10 @@ def _addresses(task: Row, networks: Mapping[str, str]) -> Mapping[str, str]:
     return found
 
 
-def _node_name(task: Row | None, nodes: Mapping[str, Node]) -> str:
-    node = nodes.get((task or {}).get("NodeID") or "")
-    return node.name if node else ""
+def _has_no_choice(spec: Row, node: Node | None, nodes: Mapping[str, Node]) -> bool:
+    """Whether no other node would take what is to leave this one."""
+    if node is None or node.drain is None:
+        return False
+    constraints = (spec["TaskTemplate"].get("Placement") or {}).get("Constraints") or ()
+    others = (each for each in nodes.values() if each.is_up and each.takes_tasks and each is not node)
+    return not any(satisfies(each, constraints) for each in others)

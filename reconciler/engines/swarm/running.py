@@ -10,8 +10,8 @@ from typing import Any, Final
 from reconciler.core.desired.stack import DEFAULT_STOP_GRACE
 from reconciler.engines.errors import EngineError
 from reconciler.engines.swarm.api import SwarmApi
-from reconciler.engines.swarm.marks import PINNED, PROJECT, STOPPED, WORKLOAD
-from reconciler.engines.swarm.rows import LIVE
+from reconciler.engines.swarm.marks import PINNED, PROJECT, RAN_ON, STOPPED, WORKLOAD
+from reconciler.engines.swarm.rows import LIVE, newest_first
 from reconciler.engines.swarm.spec import SECOND
 from reconciler.engines.swarm.spreading import crowded, where_others_are
 
@@ -93,8 +93,15 @@ def _wait(is_over: Callable[[], bool], seconds: float) -> None:
 def stop(api: SwarmApi, instances: Iterable[str]) -> None:
     """Have each instance run no task."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    for identifier in instances:
-        api.change_service(identifier, lambda spec: _without_a_task(spec, now))
+    stopped = tuple(instances)
+    nodes = {
+        task["ServiceID"]: task["NodeID"]
+        for task in reversed(newest_first(api.tasks("", *stopped) if stopped else ()))
+        if task.get("NodeID")
+    }
+    for identifier in stopped:
+        node = nodes.get(identifier, "")
+        api.change_service(identifier, lambda spec, node=node: _without_a_task(spec, now, node))  # type: ignore[misc]
 
 
 def wait_until_ended(api: SwarmApi, rows: Sequence[Row]) -> None:
@@ -127,15 +134,16 @@ def _constrained(spec: dict[str, Any], constraints: Sequence[str]) -> dict[str, 
 
 
 def _with_a_task(spec: dict[str, Any]) -> dict[str, Any]:
-    marks = {name: value for name, value in (spec.get("Labels") or {}).items() if name != STOPPED}
+    ended = (STOPPED, RAN_ON)
+    marks = {name: value for name, value in (spec.get("Labels") or {}).items() if name not in ended}
     return {**spec, "Labels": marks, "Mode": {"Replicated": {"Replicas": 1}}}
 
 
-def _without_a_task(spec: dict[str, Any], now: str) -> dict[str, Any]:
+def _without_a_task(spec: dict[str, Any], now: str, node: str) -> dict[str, Any]:
     # The time of the first request stays.
     return {
         **spec,
-        "Labels": {STOPPED: now, **(spec.get("Labels") or {})},
+        "Labels": {STOPPED: now, **({RAN_ON: node} if node else {}), **(spec.get("Labels") or {})},
         "Mode": {"Replicated": {"Replicas": 0}},
     }
 

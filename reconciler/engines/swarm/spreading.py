@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from reconciler.engines.swarm.placement import satisfies
-from reconciler.engines.swarm.rows import LIVE, Node
+from reconciler.engines.nodes import Node
+from reconciler.engines.swarm.placement import names_of, satisfies
+from reconciler.engines.swarm.rows import LIVE
 
 __all__ = ["crowded", "where_others_are"]
 
@@ -29,12 +30,13 @@ def crowded(
     """
     fit = [node for node in nodes if node.is_up and node.takes_tasks and satisfies(node, constraints)]
     left, count = fit, Counter(others)
+    names = {node.id: names_of(node) for node in fit}
     for name in (*spread, EACH_NODE):
         sizes: Counter[str] = Counter()
         for node in left:
-            sizes[node.names.get(name, "")] += count[node.id]
+            sizes[names[node.id].get(name, "")] += count[node.id]
         least = min(sizes.values(), default=0)
-        left = [node for node in left if sizes[node.names.get(name, "")] == least]
+        left = [node for node in left if sizes[names[node.id].get(name, "")] == least]
     return [f"node.id!={node.id}" for node in sorted(fit, key=lambda node: node.id) if node not in left]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["COMPUTED"]
+from reconciler.app.cluster.nodes import node_roles, node_status
 
-_ROLE: Final = "node-role.kubernetes.io/"
+__all__ = ["COMPUTED"]
 
 
 def _ready(pod: Mapping[str, Any]) -> str:
@@ -23,19 +23,10 @@ def _status(pod: Mapping[str, Any]) -> str:
     return str(waiting.get("reason") or pod["status"]["phase"])
 
 
-def _node_status(node: Mapping[str, Any]) -> str:
-    return "Ready" if node["status"]["conditions"][0]["status"] == "True" else "NotReady"
-
-
-def _roles(node: Mapping[str, Any]) -> str:
-    found = [name.removeprefix(_ROLE) for name in node["metadata"]["labels"] if name.startswith(_ROLE)]
-    return ",".join(sorted(found)) or "<none>"
-
-
 COMPUTED: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "pod-ready": _ready,
     "pod-status": _status,
-    "node-status": _node_status,
-    "node-roles": _roles,
+    "node-status": node_status,
+    "node-roles": node_roles,
 }
 """By the name that a column has as its path."""

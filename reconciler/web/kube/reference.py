@@ -113,7 +113,8 @@ _RUNNING: Final = """\
 ## What runs
 
 Each container of an object is a Pod with one container, which has the name of its workload; the machine of the engine is a
-Node. They are read from the engine while a client asks for them, and cost nothing before.
+Node, and so is each node of a Docker Swarm. They are read from the engine while a client asks for them, and cost nothing
+before.
 
 ```sh
 kubectl get pods -o wide
@@ -135,6 +136,9 @@ kubectl top pods
 - `port-forward` reaches the ports of the container's own address, and is refused for one on the network of the host.
 - `delete pod` drains a web replica and replaces it, within the budget of the strategy, like a rotation. Others are
   `Forbidden`: the controller replaces them by itself.
+- With a Docker Swarm a Pod is an instance, on whichever node. `logs` shows those of all nodes, of the newest task of each;
+  `exec`, `port-forward` and `top` work on the controller's node, and `exec` says on which node it would.
+- Nodes are read-only: in place of `kubectl cordon`, `drain` and `uncordon` there are verbs of `vaultctl` with these names.
 - `top pods` measures the container, `top nodes` the whole machine. Their first answer takes half a second.
 - `exec` and `port-forward` speak WebSocket, as kubectl 1.31 and later do; `attach`, and older clients with SPDY alone, are
   not served.

@@ -185,6 +185,8 @@ NODES: Final = Served(
         Column("Roles", "string", "node-roles"),
         _AGE,
         Column("Version", "string", ".status.nodeInfo.kubeletVersion"),
+        Column("Internal-IP", "string", '.status.addresses[?(@.type=="InternalIP")].address', wide=True),
+        Column("Zone", "string", r".metadata.labels.topology\.kubernetes\.io/zone", wide=True),
         Column("OS-Image", "string", ".status.nodeInfo.osImage", wide=True),
         Column("Kernel-Version", "string", ".status.nodeInfo.kernelVersion", wide=True),
         Column("Container-Runtime", "string", ".status.nodeInfo.containerRuntimeVersion", wide=True),

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from reconciler.api.kinds import VAULT_SERVICE, Ref
-from reconciler.app.cluster.pods import node_document, pod_document, pod_metrics
+from reconciler.app.cluster.pods import pod_document, pod_metrics
 from reconciler.core.assess.observation import Health, State
-from reconciler.engines.instances import Instance, Machine, Usage
+from reconciler.engines.instances import Instance, Usage
 from tests.web.kube.instances import BORN, instance
 
 FILES = Ref(VAULT_SERVICE, "files")
@@ -88,15 +88,6 @@ def test_limits_and_ports() -> None:
     (container,) = spec["containers"]
     assert container["resources"]["limits"] == {"cpu": "500000000n", "memory": "1024"}
     assert [each["containerPort"] for each in container["ports"]] == [80, 443]
-
-
-def test_a_node_that_does_not_answer_is_not_ready() -> None:
-    since = datetime(2026, 5, 1, tzinfo=UTC)
-    machine = Machine("here", 2, 4 << 30, "6.1", "Debian", "x86_64", "docker://26")
-    there, away = (node_document("here", each, since, "v1") for each in (machine, None))
-    assert there["status"]["conditions"][0]["status"] == "True"
-    assert there["status"]["capacity"] == {"cpu": "2", "memory": "4194304Ki"}
-    assert away["status"]["conditions"][0]["status"] == "Unknown"
 
 
 def test_a_rate_is_made_of_two_measurements() -> None:

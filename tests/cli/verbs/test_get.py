@@ -54,7 +54,7 @@ def test_the_table(vaultctl: Vaultctl, two: ObjectStore) -> None:
 
 def test_wide_adds_columns(vaultctl: Vaultctl, two: ObjectStore, tmp_path: Path) -> None:
     lines = vaultctl("get", "files", "-o", "wide").stdout.splitlines()
-    assert lines[0].split()[-4:] == ["UPDATED", "GENERATION", "ORIGIN", "MESSAGE"]
+    assert lines[0].split()[-5:] == ["UPDATED", "NODES", "GENERATION", "ORIGIN", "MESSAGE"]
     assert f"apply {tmp_path}/files.yaml:1" in lines[1]
 
 

@@ -61,7 +61,7 @@ def test_a_change_that_changes_nothing_is_not_sent(fake: FakeEngine, api: SwarmA
 def test_others_that_never_stop_are_an_error(fake: FakeEngine, api: SwarmApi) -> None:
     _answer(fake, "/services/s1", {"ID": "s1", "Version": {"Index": 7}, "Spec": {"Name": "old"}})
     fake.answer_sent = lambda method, target: OUT_OF_SEQUENCE
-    with pytest.raises(EngineError, match="s1 is changed by others"):
+    with pytest.raises(EngineError, match="update service s1: others change it"):
         api.change_service("s1", _rename)
 
 

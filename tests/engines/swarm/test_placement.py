@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from reconciler.engines.errors import EngineError, RefusedError
-from reconciler.engines.swarm.placement import home_of, is_local, satisfies
-from reconciler.engines.swarm.rows import Node
+from reconciler.engines.nodes import Availability, Node
+from reconciler.engines.swarm.placement import home_of, is_local, names_of, satisfies
 
 
 def _node(number: int, *, is_up: bool = True, takes_tasks: bool = True, zone: str = "a") -> Node:
-    names = {"node.id": f"n{number}", "node.hostname": f"node{number}", "node.labels.zone": zone}
-    return Node(f"n{number}", f"node{number}", is_up, takes_tasks, names)
+    availability = Availability.ACTIVE if takes_tasks else Availability.PAUSE
+    return Node(f"n{number}", f"node{number}", is_up, availability, labels={"zone": zone})
 
 
 NODES = {node.id: node for node in (_node(1), _node(2, zone="b"), _node(3, zone="b"))}
@@ -70,3 +70,24 @@ def test_no_node_and_several_are_told() -> None:
         home_of("db", {}, [], {"n1": _node(1, is_up=False)}, "n1")
     with pytest.raises(RefusedError, match=r"a on node1, b on node n9, which is gone"):
         home_of("db", {"a": "n1", "b": "n9"}, [], NODES, "n1")
+
+
+def test_a_node_is_known_by_all_that_a_constraint_can_ask_for() -> None:
+    node = Node(
+        "n1",
+        "web-1-abcdef",
+        hostname="web-1",
+        is_manager=False,
+        architecture="x86_64",
+        labels={"zone": "z"},
+        engine_labels={"disk": "ssd"},
+    )
+    assert names_of(node) == {
+        "node.id": "n1",
+        "node.hostname": "web-1",
+        "node.role": "worker",
+        "node.platform.os": "linux",
+        "node.platform.arch": "x86_64",
+        "node.labels.zone": "z",
+        "engine.labels.disk": "ssd",
+    }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.engines.errors import EngineError
+from reconciler.engines.nodes import Drain
 from reconciler.engines.swarm.rows import read_instances, read_nodes
 
 SERVICE = "a" * 25
@@ -135,10 +137,49 @@ def test_the_newest_task_says_how_an_instance_is(
     assert (found.ended is not None) is (state is State.EXITED)
 
 
-def test_a_node_is_known_by_all_that_a_constraint_can_ask_for() -> None:
-    assert NODES["n1"].names["node.labels.zone"] == "z"
-    assert NODES["n1"].names["node.hostname"] == "node1"
+def test_a_node_has_what_swarm_tells_of_it() -> None:
+    row = {
+        "ID": "n1",
+        "CreatedAt": "2026-05-01T12:00:00.5Z",
+        "Spec": {
+            "Role": "manager",
+            "Availability": "pause",
+            "Labels": {"zone": "z", "internal.vault.drain": "2026-05-02T12:00:00+00:00"},
+        },
+        "Description": {
+            "Hostname": "node1",
+            "Platform": {"OS": "linux", "Architecture": "x86_64"},
+            "Resources": {"NanoCPUs": 4_000_000_000, "MemoryBytes": 1024},
+            "Engine": {"EngineVersion": "26.1.5", "Labels": {"disk": "ssd"}},
+        },
+        "Status": {"State": "ready", "Addr": "0.0.0.0"},
+        "ManagerStatus": {"Leader": True, "Reachability": "reachable", "Addr": "10.0.0.1:2377"},
+    }
+    node = read_nodes([row], "n1")["n1"]
+    assert (node.name, node.is_up, node.takes_tasks, node.is_own) == ("node1", True, False, True)
+    assert (node.is_manager, node.is_leader, node.is_reachable) == (True, True, True)
+    assert (node.address, node.cpus, node.memory, node.engine) == ("10.0.0.1", 4, 1024, "26.1.5")
+    assert (node.labels["zone"], node.engine_labels) == ("z", {"disk": "ssd"})
+    assert node.drain == Drain(datetime(2026, 5, 2, 12, tzinfo=UTC))
     assert [NODES[f"n{number}"].is_up for number in (1, 2, 3)] == [True, True, False]
+    assert "heartbeat" not in NODES["n1"].problem
+    assert NODES["n3"].problem == "is down: no reason is given"
+
+
+def test_a_drain_that_others_have_written_has_a_time_all_the_same() -> None:
+    row = {"ID": "n1", "Spec": {"Role": "worker", "Labels": {"internal.vault.drain": "soon"}}}
+    drain = read_nodes([row])["n1"].drain
+    assert drain is not None
+    assert drain.since.year == 1970
+
+
+def test_two_nodes_of_one_host_name_have_two_names() -> None:
+    rows = [
+        {"ID": f"{letter}" * 25, "Spec": {"Role": "worker"}, "Description": {"Hostname": "vm"}}
+        for letter in "ab"
+    ]
+    assert [node.name for node in read_nodes(rows).values()] == ["vm-aaaaaa", "vm-bbbbbb"]
+    assert {node.hostname for node in read_nodes(rows).values()} == {"vm"}
 
 
 @pytest.mark.parametrize(

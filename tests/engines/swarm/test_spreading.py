@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from reconciler.engines.swarm.rows import Node
+from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.spreading import crowded, where_others_are
 
 
 def _node(name: str, zone: str, *, is_up: bool = True) -> Node:
-    names = {"node.id": name, "node.labels.zone": zone}
-    return Node(name, name, is_up, True, names)
+    return Node(name, name, is_up, labels={"zone": zone})
 
 
 NODES = [_node("a1", "a"), _node("a2", "a"), _node("b1", "b"), _node("c1", "c", is_up=False)]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from reconciler.core.assess.observation import Health, State
 from reconciler.core.desired.stack import Role
-from reconciler.engines.instances import Instance, LogOptions, Machine, Usage
+from reconciler.core.plan.draining import Placed
+from reconciler.engines.instances import Instance, LogOptions, Usage
+from reconciler.engines.nodes import Availability, Drain, Node, SwarmFacts
 
 BORN = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -96,9 +98,6 @@ class FakeInstances:
             self.changed.clear()
             yield
 
-    def machine(self) -> Machine:
-        return Machine("here", 2, 4 << 30, "6.1", "Debian GNU/Linux 12", "x86_64", "docker://26")
-
     def machine_usage(self) -> Usage | None:
         return Usage(0.5 * self.measured, 1 << 30, BORN + timedelta(seconds=self.measured))
 
@@ -130,7 +129,53 @@ class FakeEngine:
     """An engine of which only the views are asked."""
 
     instances: FakeInstances
+    nodes: FakeNodes = field(default_factory=lambda: FakeNodes())
 
     def directories(self) -> tuple[str, ...]:
         """Where an engine keeps its data: no container may mount that."""
         return ("/var/lib/docker",)
+
+
+def node(name: str = "here", **changes: Any) -> Node:
+    """A machine that is up."""
+    fields: dict[str, Any] = {
+        "id": f"id-{name}",
+        "cpus": 2,
+        "memory": 4 << 30,
+        "kernel": "6.1",
+        "system": "Debian GNU/Linux 12",
+        "architecture": "x86_64",
+        "engine": "26",
+        "is_own": True,
+    }
+    return Node(name=name, **{**fields, **changes})
+
+
+@dataclass
+class FakeNodes:
+    """Its nodes are what tests put in, and so are the instances that are `here`; `changed` is what was set."""
+
+    found: list[Node] = field(default_factory=lambda: [node()])
+    here: list[Placed] = field(default_factory=list)
+    changed: list[tuple[str, Availability, Drain | None]] = field(default_factory=list)
+    looks: int = 0
+
+    def all(self) -> Sequence[Node]:
+        return tuple(self.found)
+
+    def volumes(self, node: str) -> Sequence[tuple[str, str]]:
+        return [("vault-shop_data", "vault-shop")]
+
+    def facts(self) -> SwarmFacts | None:
+        return None
+
+    def placed(self) -> Sequence[Placed]:
+        self.looks += 1
+        return tuple(self.here)
+
+    def change(self, node: str, availability: Availability, drain: Drain | None) -> None:
+        self.changed.append((node, availability, drain))
+        self.found = [
+            replace(each, availability=availability, drain=drain) if each.id == node else each
+            for each in self.found
+        ]
