@@ -14,6 +14,7 @@ from metrics.agents import AGENT_METRICS
 from metrics.gateways import GATEWAY_METRICS, PROXY_METRICS
 from metrics.lease import LEASE_METRICS
 from metrics.metric import SERVICE, Label, Metric, Type
+from metrics.nodes import NODE_METRICS
 
 SUCCESS: Final = "success"
 ERROR: Final = "error"
@@ -423,6 +424,11 @@ SECTIONS: Final = (
     Section("Agents", "Agents beside HAProxies on other nodes; see docs/agent.md.", AGENT_METRICS),
     Section(
         "Lease", "Which of several controllers acts on a Docker Swarm; see docs/swarm.md.", LEASE_METRICS
+    ),
+    Section(
+        "Nodes",
+        "The nodes of a Docker Swarm, looked at every 15 s; none with one machine. See docs/swarm.md.",
+        NODE_METRICS,
     ),
     Section("Images", "Registries that `spec.imagePolicy` follows.", (IMAGE_CHECKS,)),
     Section(

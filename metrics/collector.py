@@ -21,6 +21,7 @@ from metrics.gateways import GatewaySnapshot, add_gateway
 from metrics.labels import Labels
 from metrics.lease import LeaseSnapshot, add_lease
 from metrics.metric import Metric, Type
+from metrics.nodes import SwarmSnapshot, add_swarm
 from metrics.snapshots import QueueSnapshot, ServiceSnapshot, SourceSnapshot
 
 _COLLECTED: Final = tuple(metric for metric in CATALOG if metric.type in (Type.GAUGE, Type.INFO))
@@ -47,6 +48,7 @@ class StateCollector:
         gateways: Callable[[], Iterable[GatewaySnapshot]] = tuple,
         agents: Callable[[], Iterable[AgentSnapshot]] = tuple,
         lease: Callable[[], LeaseSnapshot | None] = lambda: None,
+        swarm: Callable[[], SwarmSnapshot | None] = lambda: None,
     ) -> None:
         self._build = (version, python)
         self._now = now
@@ -56,6 +58,7 @@ class StateCollector:
         self._gateways = gateways
         self._agents = agents
         self._lease = lease
+        self._swarm = swarm
 
     def describe(self) -> Iterator[Family]:
         """The families without samples; the registry uses them to refuse duplicate names."""
@@ -73,6 +76,8 @@ class StateCollector:
             add_gateway(scrape.set, gateway, now)
         for agent in {each.node: each for each in self._agents()}.values():
             add_agent(scrape.set, agent)
+        if (swarm := self._swarm()) is not None:
+            add_swarm(scrape.set, swarm)
         for source in {each.name: each for each in self._sources()}.values():
             if source.last_fetch is not None:
                 scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)

@@ -381,6 +381,34 @@ CONTROLLER: Final = Page(
             ),
         ),
         (
+            "Nodes of a Swarm",
+            (
+                Panel("Up", Kind.STATES, (Query("vault_node_up", "{{node}}"),)),
+                _lines("Instances", ('vault_node_instances{state="present"}', "{{node}}"), stacked=True),
+                _lines(
+                    "Not ready",
+                    (
+                        'vault_node_instances{state="present"}'
+                        ' - ignoring (state) vault_node_instances{state="ready"}',
+                        "{{node}}",
+                    ),
+                ),
+                _lines(
+                    "Closed to instances",
+                    ('1 - vault_node_availability{availability="active"}', "{{node}}"),
+                    ("vault_node_draining", "{{node}} draining"),
+                ),
+                _lines("Images missing", ("vault_node_images_missing", "{{node}}")),
+                _lines(
+                    "Managers",
+                    ("vault_swarm_managers", "all"),
+                    ("vault_swarm_managers_reachable", "reachable"),
+                    ("vault_swarm_observed", "the Swarm answers"),
+                    help="A Swarm acts while more than half of its managers reach each other.",
+                ),
+            ),
+        ),
+        (
             "Process",
             (
                 _lines(

@@ -116,6 +116,7 @@ def serving(
         gateways=application.gateway_board.snapshots,
         agents=application.agents.snapshots,
         lease=lambda: _lease_of(application.election),
+        swarm=application.node_board.snapshot,
     )
     boards = (application.board, application.gateway_board)
     routes = [discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()])]

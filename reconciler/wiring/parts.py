@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.controller.reconcile.routing import Router
     from reconciler.controller.report.board import Board
     from reconciler.controller.report.gateway_board import GatewayBoard
+    from reconciler.controller.report.node_board import NodeBoard
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
@@ -263,6 +264,13 @@ class Parts:
         from reconciler.controller.report.gateway_board import GatewayBoard
 
         return GatewayBoard()
+
+    @cached_property
+    def node_board(self) -> NodeBoard:
+        """The last look at the nodes of a Swarm; empty with one machine."""
+        from reconciler.controller.report.node_board import NodeBoard
+
+        return NodeBoard(self.engine.nodes)
 
     @cached_property
     def policy(self) -> Policy:

@@ -244,6 +244,8 @@ def command(
             for each in followed:
                 status = application.commit_status(each, git.commit_status_url, token, git.commit_status_name)
                 application.keep_telling(status, stop)
+        if not application.engine.capabilities.one_node:
+            application.node_board.keep(stop)
         application.keep_updating_images(stop, pushes=git.push_images, credentials=_credentials(git))
         _log.info("controller of %s, pid %d", session.state_dir, os.getpid())
         collect_as_usual()
