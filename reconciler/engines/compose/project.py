@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
@@ -53,6 +54,8 @@ OVERRIDES: Final = tuple(
 DECLARED: Final = ".vault-variables.env"
 ASKED: Final = ".vault-variables.yaml"
 PROBE: Final = ".vault-probe"
+ABOVE: Final = 32
+"""Directories above the copies: so many `..` too many lead to the root of the file system, as they do there."""
 
 _WARNING: Final = re.compile(r'level=warning msg="((?:[^"\\]|\\.)*)"')
 _PLACE: Final = re.compile(r"\b(services|networks|volumes|configs|secrets)\.[\w.-]+|service \"([^\"]+)\"")
@@ -134,6 +137,11 @@ class _Reading:
     variables: Mapping[str, str]
 
     def __post_init__(self) -> None:
+        step = f"/{secrets.token_hex(4)}"
+        self._copies = re.compile(f"{re.escape(str(self.root))}((?:{step}){{0,{ABOVE}}})(?=(/?))")
+        self._step = len(step)
+        self.root = Path(f"{self.root}{step * ABOVE}")
+        self.root.mkdir(parents=True)
         self.stage = self.root
 
     def read(self, file: Path | None) -> _Kept:
@@ -194,7 +202,13 @@ class _Reading:
 
     def _as_there(self, text: str, directory: Path | None) -> str:
         """A text about the copies, as one about the files themselves; for a text that is no file, paths are relative."""
-        return text.replace(str(self.root), "" if directory else ".")
+
+        def original(found: re.Match[str]) -> str:
+            if directory:
+                return "" if found[2] else "/"
+            return "/".join([".."] * (ABOVE - len(found[1]) // self._step)) or "."
+
+        return self._copies.sub(original, text)
 
     def _expand(self, beside: Mapping[str, bytes], texts: Sequence[str]) -> Sequence[str]:
         """What Compose makes of texts with variables."""

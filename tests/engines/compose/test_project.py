@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -343,6 +344,27 @@ def test_a_text_in_the_manifest_is_read_alike(tmp_path: Path) -> None:
     assert project.document["services"]["a"]["image"] == "a:7"
     assert project.document["services"]["a"]["volumes"][0]["source"] == "./x"
     assert project.place_of("services.a.image") == "spec.compose.inline:3"
+
+
+@pytest.mark.parametrize("above", [1, 2, 3, 12, 30])
+def test_a_path_that_leads_above_the_root_is_what_compose_makes_of_it(above: int) -> None:
+    up = "/".join([".."] * above)
+    text = f"services: {{a: {{image: a, volumes: ['{up}/x:/x', '{up}:/y'], secrets: [s]}}}}\n"
+    text += f"secrets: {{s: {{file: '{up}/s'}}}}\n"
+    with tempfile.TemporaryDirectory(dir="/tmp") as root:
+        directory = Path(os.path.realpath(root)) / "p"
+        compose = lay_out(f"==> compose.yaml\n{text}", directory)
+        expected = by_compose(directory, compose)
+        found = read(directory, compose).document
+    assert found["services"]["a"]["volumes"] == expected["services"]["a"]["volumes"]
+    assert found["secrets"] == expected["secrets"]
+
+
+@pytest.mark.parametrize("path", ["./x", "../x", "../../x", "."])
+def test_a_path_in_a_text_stays_relative(tmp_path: Path, path: str) -> None:
+    inline = ComposeFile(inline=f"services: {{a: {{image: a, volumes: ['{path}:/x']}}}}\n")
+    document = ComposeProjects(os.environ).read(NAME, inline, {}, tmp_path).document
+    assert document["services"]["a"]["volumes"][0]["source"] == path
 
 
 def test_files_of_a_commit_are_read_and_not_mounted(tmp_path: Path) -> None:
