@@ -7,8 +7,10 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -212,16 +214,32 @@ def test_hostile_text_is_text_and_every_page_is_accessible(
 
 
 def check(page: Page) -> None:
-    """No text became an element or ran, and axe-core finds no barrier, in light and in dark, on a telephone too."""
+    """No text became an element or ran, and axe-core finds no barrier, in light and in dark, on a telephone and at 4K."""
     assert page.evaluate("window.xss") is None
     assert page.evaluate("document.querySelectorAll('[data-xss]').length") == 0
-    for scheme, width in (("light", 1280), ("dark", 360)):
+    for scheme, width in (("light", 1280), ("dark", 360), ("dark", 3840)):
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
         page.set_viewport_size({"width": width, "height": 800})
         page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
         found = Axe().run(page)
         assert found.violations_count == 0, f"{scheme}, {width}: {found.generate_report()}"
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+
+
+def test_times_are_in_the_zone_of_the_reader(served: Served, browser: Browser) -> None:
+    hours = []
+    for zone in ("Asia/Kathmandu", "America/St_Johns"):
+        with opened(browser, timezone_id=zone, locale="en-GB") as window:
+            log_in(window, served.url, "view")
+            window.go(f"{served.url}/service/files/difference?from=1&to=2")
+            first = window.page.locator("main time").first
+            # What a reader without JavaScript sees is the same moment.
+            moment = first.get_attribute("datetime")
+            assert moment is not None
+            local = datetime.fromisoformat(moment).astimezone(ZoneInfo(zone))
+            expect(first).to_have_text(f"{local:%d/%m/%Y, %H:%M:%S}")
+            hours.append(local.utcoffset())
+    assert hours[0] != hours[1]
 
 
 def test_the_login_is_accessible(served: Served, browser: Browser) -> None:
