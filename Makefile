@@ -7,7 +7,8 @@ WORKERS ?= 3
 # Test inputs from outside of the project, each with its expected result.
 CASES ?= ../shared/cases
 
-.PHONY: help venv engine images demo test zero-loss catalogue simulate fuzz chaos cases mutants sbom docs lint bench soak clean
+.PHONY: help venv engine images demo test zero-loss catalogue simulate fuzz chaos cases mutants sbom docs lint bench soak
+.PHONY: pictures clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -69,6 +70,9 @@ bench: venv engine images ## Measure against Compose, Swarm and the bare engine,
 soak: venv engine images ## Change services under load for 30 minutes, and check for leaks and lost requests
 	@$(VENV)/python -m benchmarks.soak
 	@CHANGES=100 $(VENV)/pytest tests/e2e/test_gateway_beside.py
+
+pictures: venv engine images ## Make the pictures of the page in docs/ from services that are used for MINUTES=8
+	@PICTURE_MINUTES=$(or $(MINUTES),8) $(VENV)/pytest tests/e2e/test_page_pictures.py
 
 clean: ## Remove what these targets started and created, except volumes
 	@scripts/clean
