@@ -26,7 +26,8 @@ class Application:
     Visitor; `load` is a path that needs no login.
 
     `replicas` is what the test runs, 1 where the data allows one; `keeps_sessions` whether a login outlives a replica;
-    `upgrade` the workloads that get the newer image, of which the first one is the web service.
+    `upgrade` the workloads that get the newer image, of which the first one is the web service; `loses_in_upgrade` whether
+    the older version cannot serve what a job of the newer one makes of the tables.
     """
 
     slug: str
@@ -40,6 +41,7 @@ class Application:
     restricted: bool = False
     keeps_sessions: bool = True
     upgrade: tuple[str, ...] = ()
+    loses_in_upgrade: bool = False
 
     @property
     def versions(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.catalogue.applications import Application, applications
+from tests.catalogue.turns import EACH_DAY, MOST
 from vault_plugins.registry import discover
 
 HEAD: Final = """\
@@ -30,7 +31,7 @@ it the service is refused.
 | application | | web image | replicas | admission | with | upgraded in the test |
 |---|---|---|---|---|---|---|
 """
-TAIL: Final = """
+TAIL: Final = f"""
 - **replicas**: "many" where logins and uploads are right with more than one; "one" where the data allow one process, so a
   change stops the old container first while HAProxy holds the requests. More are possible, with a warning that says what
   breaks.
@@ -46,13 +47,14 @@ contract of the image that its plugin names: the same port, variables, data dire
 2. A visitor logs in where there is a login, creates something by HTTP and finds it, at every replica.
 3. Under load, all replicas are replaced by a restart, one is killed, and the service is upgraded to the newer version.
    After each step the visitor finds what was created; where the table says "many", with the same login.
-4. No request is lost. The exception is the death of the only replica, which costs the requests of that moment; those that
-   come after it was noticed are held.
+4. No request is lost. The exceptions are the death of the only replica, which costs the requests of that moment (those that
+   come after it was noticed are held), and an upgrade whose job makes tables that the older version cannot read: then the
+   table says so.
 5. A new visitor logs in and finds it too.
 
-`make catalogue` runs all of them, `make catalogue ONLY=miniflux` one. `make test` and CI run three, other ones each day,
-and those that were changed during the last day, six at most. Where the table says "the same version", Debian has one
-version only, and the upgrade is to another image of it.
+`make catalogue` runs all of them, `make catalogue ONLY=miniflux` one. `make test` and CI run {EACH_DAY}, other ones each
+day, and those that were changed during the last day, {MOST} at most. Where the table says "the same version", Debian has
+one version only, and the upgrade is to another image of it.
 """
 
 
@@ -71,6 +73,8 @@ def _row(application: Application) -> str:
     upgrade = f"{older} → {newer}"
     if older.partition("-")[0] == newer.partition("-")[0]:
         upgrade = f"the same version, {older.partition('-')[0]}"
+    if application.loses_in_upgrade:
+        upgrade += ", while requests are lost"
     cells = (
         f"`{application.slug}`",
         plugin.metadata.description.rstrip("."),

@@ -1,0 +1,1 @@
+"""MediaWiki on MariaDB."""
