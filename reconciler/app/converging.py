@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
     from reconciler.store.base import Objects, StoredObject
 
-__all__ = ["Machine", "conclude", "delete", "settle"]
+__all__ = ["Changes", "Machine", "conclude", "delete", "settle"]
+
+
+class Changes(Protocol):
+    """Changes of objects and statuses since the last wait."""
+
+    def wait(self, seconds: float) -> None:
+        """Return after a change, at the latest after `seconds`, or earlier."""
 
 
 class Machine(Protocol):
@@ -26,6 +34,9 @@ class Machine(Protocol):
 
     def controller_is_running(self) -> bool:
         """Whether a controller in another process works on it."""
+
+    def changes(self) -> AbstractContextManager[Changes]:
+        """Waits for changes of objects and statuses."""
 
     def converge(
         self, refs: Collection[Ref], timeout: float, on_progress: Report | None = None
@@ -39,7 +50,8 @@ def settle(
     """Wait at most `timeout` seconds until each object is as wanted or has failed; without a controller, do its work."""
     generations = {each.ref: each.generation for each in stored}
     if machine.controller_is_running():
-        return until_settled(machine.objects, generations, timeout, report)
+        with machine.changes() as changes:
+            return until_settled(machine.objects, generations, timeout, report, pause=changes.wait)
     labels = {ref.label for ref in generations}
 
     def on_progress(progress: Progress) -> None:
@@ -72,7 +84,8 @@ def delete(machine: Machine, ref: Ref, *, volumes: bool, timeout: float, now: da
     """
     machine.objects.of(ref.kind).request_deletion(ref.name, volumes, now)
     if machine.controller_is_running():
-        until_gone(machine.objects, ref, timeout)
+        with machine.changes() as changes:
+            until_gone(machine.objects, ref, timeout, pause=changes.wait)
         return
     outcome = machine.converge([ref], timeout)[ref]
     if not outcome.ready:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.api.reasons import Reason
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["until_gone", "until_met", "until_settled"]
 
-LOOK_SECONDS: Final = 0.1
-
 
 def until_settled(
     objects: Objects,
@@ -28,10 +26,12 @@ def until_settled(
     timeout: float,
     report: Report,
     *,
+    pause: Callable[[float], object],
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> dict[Ref, Outcome]:
-    """Wait at most `timeout` seconds until each object is Ready, or failed for good, at its generation."""
+    """Wait at most `timeout` seconds until each object is Ready, or failed for good, at its generation. `pause` returns
+    after a change, at the latest after the seconds that it is given.
+    """
     deadline = clock() + timeout
     outcomes: dict[Ref, Outcome] = {}
     while True:
@@ -55,7 +55,7 @@ def until_settled(
             report(Progress(ref.label, counts_of(status), summary.message, done=ref in outcomes))
         if len(outcomes) == len(generations):
             return outcomes
-        sleep(LOOK_SECONDS)
+        pause(deadline - clock())
 
 
 def until_met(
@@ -105,11 +105,11 @@ def until_gone(
     ref: Ref,
     timeout: float,
     *,
+    pause: Callable[[float], object],
     clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Wait until the running controller has removed an object. Raises VaultError when that needs something else first, and
-    TemporaryError after `timeout` seconds.
+    """Wait until the running controller has removed an object; `pause` is that of the others. Raises VaultError when that
+    needs something else first, and TemporaryError after `timeout` seconds.
     """
     deadline = clock() + timeout
     its = objects.of(ref.kind)
@@ -122,4 +122,4 @@ def until_gone(
                 f"{ref.label} is still being deleted after {timeout:g} s; "
                 f"`vaultctl describe {ref.label}` says more"
             )
-        sleep(LOOK_SECONDS)
+        pause(deadline - clock())

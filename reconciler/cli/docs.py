@@ -62,7 +62,9 @@ The controller checks manifests: `apply` first has all of them checked, and stor
 directory is edited in its file on that machine; one of Git is refused, and the repository named. Volumes are only removed
 on the controller's machine. `diff` and `apply --dry-run` name the fields of a spec that differ from what is stored, for the
 role edit; they and `describe` do not see containers, which `kubectl get pods` shows. URLs are those of the controller's
-machine. A command that waits asks once a second, or twice.
+machine.
+
+A command that waits is told of changes by two watches; where these are refused it asks once a second.
 """
 
 

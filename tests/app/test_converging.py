@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -34,6 +35,13 @@ class Machine:
 
     def controller_is_running(self) -> bool:
         return self.has_controller
+
+    @contextmanager
+    def changes(self) -> Iterator[Machine]:
+        yield self
+
+    def wait(self, seconds: float) -> None:
+        """Something has changed."""
 
     def converge(
         self, refs: Collection[Ref], timeout: float, on_progress: Report | None = None

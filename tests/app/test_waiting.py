@@ -24,7 +24,7 @@ STALLED = ("True", "Blocked", "port 8080 is taken")
 
 
 class Time:
-    """A clock that only sleeping moves; `then` are the things that happen in one sleep after the other."""
+    """A clock that only waiting moves; `then` are the things that happen in one wait after the other."""
 
     def __init__(self, *then: Callable[[], object]) -> None:
         self.now = 0.0
@@ -33,8 +33,8 @@ class Time:
     def clock(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+    def pause(self, left: float) -> None:
+        self.now += min(left, 1.0)
         if self._then:
             self._then.pop(0)()
 
@@ -47,7 +47,7 @@ def stored(objects: ObjectStore, make_service: MakeService, origin: Origin) -> O
 
 def settle(objects: ObjectStore, time: Time, timeout: float = 10.0) -> tuple[Outcome, list[Progress]]:
     seen: list[Progress] = []
-    outcomes = until_settled(objects, {FILES: 1}, timeout, seen.append, clock=time.clock, sleep=time.sleep)
+    outcomes = until_settled(objects, {FILES: 1}, timeout, seen.append, clock=time.clock, pause=time.pause)
     return outcomes[FILES], seen
 
 
@@ -92,7 +92,7 @@ def test_a_newer_spec_or_a_deletion_ends_the_wait(
 
 def test_gone_means_gone(stored: ObjectStore) -> None:
     time = Time(lambda: None, lambda: stored.remove("files"))
-    until_gone(stored, FILES, 10.0, clock=time.clock, sleep=time.sleep)
+    until_gone(stored, FILES, 10.0, clock=time.clock, pause=time.pause)
     assert stored.get("files") is None
 
 
@@ -103,13 +103,13 @@ def test_an_end_that_needs_something_else_first_is_not_waited_for(
     routed = ("True", Reason.STILL_ROUTED, "is not deleted while services have routes on it: wiki")
     stored.put_status("files", make_status(Ready=("False", *routed[1:]), Stalled=routed))
     with pytest.raises(VaultError, match=r"files is not deleted: StillRouted: .* on it: wiki"):
-        until_gone(stored, FILES, 3.0, clock=Time().clock, sleep=Time().sleep)
+        until_gone(stored, FILES, 3.0, clock=Time().clock, pause=Time().pause)
 
 
 def test_waiting_for_the_end_has_an_end(stored: ObjectStore) -> None:
     time = Time()
     with pytest.raises(TemporaryError, match="still being deleted after 3 s"):
-        until_gone(stored, FILES, 3.0, clock=time.clock, sleep=time.sleep)
+        until_gone(stored, FILES, 3.0, clock=time.clock, pause=time.pause)
 
 
 def meet(objects: ObjectStore, goal: str, time: Time, timeout: float = 10.0) -> list[Ref]:
@@ -121,7 +121,7 @@ def meet(objects: ObjectStore, goal: str, time: Time, timeout: float = 10.0) -> 
         timeout,
         told.append,
         clock=time.clock,
-        pause=lambda left: time.sleep(1),
+        pause=time.pause,
     )
     return told
 
@@ -130,7 +130,7 @@ def test_a_goal_is_met_by_a_later_change(stored: ObjectStore, make_status: MakeS
     steps = [make_status(Ready=MOVING), make_status(0, Ready=READY), make_status(Ready=READY)]
     time = Time(*(lambda status=status: stored.put_status("files", status) for status in steps))
     assert meet(stored, "condition=Ready", time) == [FILES]
-    assert time.now == 3
+    assert time.now == 3.0
 
 
 def test_a_goal_that_is_met_already_takes_no_time(stored: ObjectStore, make_status: MakeStatus) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.api.errors import PermanentError
 from reconciler.cli.remote.connection import Connection
@@ -14,6 +13,7 @@ from reconciler.cli.remote.pods import RemotePods
 from reconciler.cli.remote.records import RemoteRecords
 from reconciler.cli.remote.target import Target
 from reconciler.cli.remote.views import RemoteViews
+from reconciler.cli.remote.watching import Watches, watching
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
 __all__ = ["RemoteApplication"]
-
-LOOK_SECONDS: Final = 1.0
-"""How often a verb that waits asks for what has changed."""
 
 
 class RemoteApplication:
@@ -77,23 +74,12 @@ class RemoteApplication:
         """Raises PermanentError: containers are not seen here."""
         raise PermanentError(f"type: kubectl get pods -o wide -l vault.internal/object={stored.name}")
 
-    @contextmanager
-    def changes(self) -> Iterator[_Looks]:
-        """Looks again, from time to time."""
-        yield _Looks(self.objects)
+    def changes(self) -> AbstractContextManager[Watches]:
+        """Waits for changes of objects and statuses."""
+        return watching(self._connection, self.objects)
 
     def __getattr__(self, name: str) -> NoReturn:
         """Raises PermanentError. Verbs that would come here are refused before; see `remote.verbs`."""
         if name.startswith("__"):
             raise AttributeError(name)
         raise PermanentError(f"{name} is only on the machine of {self.place}: run this there")
-
-
-class _Looks:
-    def __init__(self, objects: RemoteObjects) -> None:
-        self._objects = objects
-
-    def wait(self, seconds: float) -> None:
-        """Return when it is time to look again, at the latest after `seconds`."""
-        time.sleep(max(0.0, min(seconds, LOOK_SECONDS)))
-        self._objects.forget()

@@ -6,7 +6,8 @@ import http.client
 import json
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote, urlencode, urlsplit
@@ -55,7 +56,7 @@ def belonging_to(ref: Ref) -> str:
 
 
 class Connection:
-    """One connection that is opened again when the server has closed it."""
+    """One connection that is opened again when the server has closed it. Threads may share it: one asks at a time."""
 
     def __init__(self, target: Target) -> None:
         self.server = target.server
@@ -63,6 +64,7 @@ class Connection:
         self._prefix = parts.path.rstrip("/")
         self._target = target
         self._token = target.token
+        self._lock = threading.Lock()
         self._http = http.client.HTTPSConnection(
             parts.hostname or "", parts.port or 443, timeout=TIMEOUT_SECONDS, context=target.context()
         )
@@ -76,7 +78,8 @@ class Connection:
     ) -> dict[str, Any]:
         """The document that is answered. Raises VaultError; MissingError for 404, ConflictError for 409."""
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-        code, answer = self._answer(method, f"{path}?{urlencode(query)}" if query else path, content)
+        with self._lock:
+            code, answer = self._answer(method, f"{path}?{urlencode(query)}" if query else path, content)
         try:
             document = json.loads(answer)
         except (ValueError, RecursionError):
@@ -93,8 +96,12 @@ class Connection:
         found = self.ask("GET", path, None, **query).get("items")
         return found if isinstance(found, list) else []
 
-    def lines(self, path: str, **query: str) -> Iterator[str]:
-        """The lines of an answer as they come, over a connection of its own. Raises VaultError."""
+    def lines(
+        self, path: str, begun: Callable[[socket.socket], None] = lambda _: None, **query: str
+    ) -> Iterator[str]:
+        """The lines of an answer as they come, over a connection of its own; `begun` is told of its socket when the answer
+        begins. Raises VaultError.
+        """
         parts = urlsplit(self.server)
         connection = http.client.HTTPSConnection(
             parts.hostname or "", parts.port or 443, timeout=TIMEOUT_SECONDS, context=self._target.context()
@@ -111,6 +118,7 @@ class Connection:
             if connection.sock is not None:
                 connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                 connection.sock.settimeout(None)
+                begun(connection.sock)
             while line := response.readline(MAX_LINE):
                 yield line.decode(errors="replace").rstrip("\r\n")
         except (http.client.HTTPException, OSError) as error:

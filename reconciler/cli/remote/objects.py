@@ -54,18 +54,20 @@ class RemoteObjects:
     def forget(self) -> None:
         """Ask again for everything."""
         for each in self._others.values():
-            each._read.clear()
+            # Another thread may go through the former one.
+            each._read = {}
             each._listed_at = float("-inf")
 
     def names(self) -> tuple[str, ...]:
         """The names of all objects, sorted."""
+        read = self._read
         if self._clock() - self._listed_at > FRESH_SECONDS:
             items = self._connection.items(path_of(self._kind))
             now = self._clock()
             documents = [self._whole(each) for each in items]
-            self._read = {each["metadata"]["name"]: (now, each) for each in documents}
+            self._read = read = {each["metadata"]["name"]: (now, each) for each in documents}
             self._listed_at = now
-        return tuple(sorted(name for name, (_, document) in self._read.items() if document is not None))
+        return tuple(sorted(name for name, (_, document) in read.copy().items() if document is not None))
 
     def get(self, name: str) -> StoredObject[Any] | None:
         """The object of that name."""

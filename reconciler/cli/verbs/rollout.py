@@ -46,8 +46,9 @@ def status(session: Session, name: str, timeout: float) -> None:
 
     application = session.application
     (stored,) = existing(application.objects, [name])
-    with reporting(now=datetime.now) as report:
-        outcomes = until_settled(application.objects, {stored.ref: stored.generation}, timeout, report)
+    wanted = {stored.ref: stored.generation}
+    with reporting(now=datetime.now) as report, application.changes() as changes:
+        outcomes = until_settled(application.objects, wanted, timeout, report, pause=changes.wait)
     conclude(outcomes)
     click.echo(f"{stored.ref.label} is Ready: {outcomes[stored.ref].message}")
 
