@@ -209,6 +209,16 @@ class Reason(StrEnum):
     )
     WRITE_REFUSED = "WriteRefused", "events", "A client of the Kubernetes API wanted to write and may not."
     LEASE_HELD = "LeaseHeld", "events", "This controller holds the lease of the Swarm, and acts."
+    HISTORY_MISSING = (
+        "HistoryMissing",
+        "events",
+        "What runs is older than the history that is known here: former events and revisions are on another node, or lost.",
+    )
+    OBJECT_NOT_KEPT = (
+        "ObjectNotKept",
+        "events",
+        "An object cannot be kept in the Swarm, so a controller on another node does not find its newest state.",
+    )
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
     REVISION_KEY_LOST = (
         "RevisionKeyLost",

@@ -153,6 +153,21 @@ class ObjectStore(Generic[ResourceT, StatusT]):
                 f"{path} cannot be understood ({_first(error)}): apply the manifest again to replace it"
             ) from None
 
+    def content(self, name: str) -> bytes | None:
+        """The object of that name as it is stored; None if there is none. Raises TemporaryError."""
+        return files.read(self.directory(name) / OBJECT)
+
+    def restore(self, name: str, content: bytes) -> None:
+        """Store an object as it was stored elsewhere, in place of one of that name. Raises PermanentError if it is none."""
+        try:
+            stored = self._read(content)
+        except ValidationError as error:
+            raise PermanentError(f"what was kept of {name} cannot be understood ({_first(error)})") from None
+        if stored.name != name:
+            raise PermanentError(f"what was kept as {name} is {stored.name}")
+        with self._locked(name):
+            self._write(stored)
+
     def kept(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name as it was last written, for when `get` cannot read it; None if that is lost too."""
         content = files.read(self.directory(name) / COPY)

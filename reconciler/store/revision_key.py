@@ -35,6 +35,22 @@ def read_key(state_dir: Path) -> bytes:
     return key
 
 
+def take_key(state_dir: Path, source: Path) -> None:
+    """Use the key in another file from now on, which several state directories share. Raises PermanentError."""
+    try:
+        text = source.read_text(encoding="ascii").strip()
+        is_key = len(bytes.fromhex(text)) == BYTES
+    except (OSError, ValueError):
+        is_key = False
+    if not is_key:
+        raise PermanentError(
+            f"{source} is not a file with a revision key, which has {2 * BYTES} hexadecimal digits"
+        )
+    if read_key(state_dir) != bytes.fromhex(text):
+        files.make_traversable(state_dir)
+        files.write(state_dir / NAME, text.encode() + b"\n", durable=True)
+
+
 def ensure_key(state_dir: Path) -> bytes:
     """The key, created if there is none yet. Raises PermanentError or TemporaryError."""
     if key := read_key(state_dir):

@@ -172,6 +172,12 @@ class Application(Parts):
         is_in_use = any(self.objects.of(kind).names() for kind in KINDS.values())
         choose_engine(self.options.state_dir, name, is_in_use=is_in_use)
 
+    def take_revision_key(self, source: Path) -> None:
+        """Name revisions with the key in that file. Raises PermanentError if it is none."""
+        from reconciler.store.revision_key import take_key
+
+        take_key(self.options.state_dir, source)
+
     def has_lost_key(self) -> bool:
         """Whether containers may run under a revision key that no longer exists."""
         from reconciler.store.revision_key import NAME
@@ -223,6 +229,7 @@ class Application(Parts):
             plugins=lambda: (self.registry.stamps(), self.projects.stamps()),
             others=[make(self, world) for make in RECONCILERS.values()],
             election=self.election,
+            keeping=self.keeping,
         )
         self.wake = controller.wake
         return controller

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from reconciler.api.kinds import Ref
     from reconciler.certificates.keepers import Keepers
     from reconciler.controller.loop.election import Election
+    from reconciler.controller.loop.keeping import Keeping
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.reconcile.routing import Router
     from reconciler.controller.report.board import Board
@@ -179,6 +180,20 @@ class Parts:
 
         docker = DockerApi(self.options.docker_host, seconds=CALL_SECONDS, allow=lambda: CALL_SECONDS)
         return Election(SwarmLease(docker), StateEntry(self.options.state_dir, SwarmApi(docker).own_name))
+
+    @cached_property
+    def keeping(self) -> Keeping | None:
+        """What has the objects follow the controller to another node of a Swarm; None for one host."""
+        if self.election is None:
+            return None
+        from reconciler.api.kinds import KINDS
+        from reconciler.controller.loop.keeping import Keeping
+        from reconciler.engines.compose.api import DockerApi
+        from reconciler.engines.swarm.kept import SwarmKept
+
+        kept = SwarmKept(DockerApi(self.options.docker_host, allow=self.election.require))
+        kinds, state = tuple(KINDS.values()), self.options.state_dir
+        return Keeping(state, kinds, self.objects.of, kept, self.history.of, self.secrets.hide, utc_now)
 
     @cached_property
     def registries(self) -> RegistryClient:

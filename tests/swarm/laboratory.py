@@ -13,16 +13,18 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from reconciler.engines.swarm.kept import OBJECT
 from tests.e2e.docker_cli import PROJECT
 from tests.e2e.waiting import until
 
@@ -38,6 +40,8 @@ POOL: Final = "10.216.0.0/16"
 """The addresses of overlay networks."""
 LOCAL_POOL: Final = "base=10.217.0.0/16,size=24"
 STACK: Final = "com.docker.stack.namespace"
+CONTROLLER_STATE: Final = "/run/vault-controller"
+"""A directory that each node has for itself, for the state of a controller that is a service."""
 CLONE_NEWNET: Final = 0x40000000
 
 # `ip netns exec` would mount /sys anew, without the cgroups that an engine needs.
@@ -45,6 +49,7 @@ SCRIPT: Final = """
 hostname "$1"
 mount -t tmpfs tmpfs /run/docker
 mount -t tmpfs tmpfs /run/containerd
+mount -t tmpfs -o mode=0755 tmpfs /run/vault-controller
 echo 'hosts: files' >"$2/nsswitch.conf"
 mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
 shift 2
@@ -62,6 +67,7 @@ class Node:
     address: str
     root: Path
     process: subprocess.Popen[bytes]
+    words: Sequence[str] = ()
 
     def docker(self, *arguments: str, check: bool = True, seconds: float = CALL_SECONDS) -> str:
         """What a docker command prints on this node, without the last line end; with `check` it has to succeed."""
@@ -69,6 +75,24 @@ class Node:
         done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
         assert not check or done.returncode == 0, f"{self.name}: docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
+
+    def show_socket(self) -> None:
+        """Let what runs on this node find its engine's socket where a machine has it."""
+        place = ("nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt")
+        _run(*place, "mount", "--bind", self.host.removeprefix("unix://"), "/run/docker.sock")
+
+    def kill(self) -> None:
+        """End all that runs on this node at once: engine, shims, containers."""
+        for pid in _with_descendants(_those_of(self.root)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(STOP_SECONDS)
+
+    def start(self) -> None:
+        """Start the engine again after `kill`."""
+        self.process = _daemon(self.root, self.words)
+        until(f"{self.name} answers", partial(_answers, self), START_SECONDS)
+        self.show_socket()
 
     @contextmanager
     def entered(self) -> Iterator[None]:
@@ -104,6 +128,34 @@ class Laboratory:
     """A Swarm of which all nodes are managers; the first one made it."""
 
     nodes: tuple[Node, ...]
+    switch: str = ""
+    _loaded: set[str] = field(default_factory=set)
+
+    def load(self, *images: str) -> None:
+        """Give all nodes images of the host's engine, unless they have them."""
+        if missing := [image for image in images if image not in self._loaded]:
+            archive = self.first.root.parent / "more.tar"
+            _run("docker", "save", "--output", str(archive), *missing, seconds=LOAD_SECONDS)
+            _load(archive, self.nodes)
+            archive.unlink()
+            self._loaded.update(missing)
+
+    @contextmanager
+    def cut_off(self, node: Node) -> Iterator[None]:
+        """Take a node's network cable out, and put it in again."""
+        port = f"port{self.nodes.index(node) + 1}"
+        _ip("-n", self.switch, "link", "set", port, "down")
+        try:
+            yield
+        finally:
+            _ip("-n", self.switch, "link", "set", port, "up")
+
+    def is_whole(self) -> bool:
+        """Whether each node is there, and one of them leads."""
+        said = self.first.docker("node", "ls", "--format", "{{.Status}} {{.ManagerStatus}}", check=False)
+        rows = said.splitlines()
+        managers = {"Ready Leader", "Ready Reachable"}
+        return len(rows) == len(self.nodes) and set(rows) <= managers and "Ready Leader" in rows
 
     @property
     def first(self) -> Node:
@@ -131,6 +183,7 @@ class Laboratory:
                     node.docker("rm", "--force", "--volumes", *containers, check=False)
         for kind in ("secret", "config", "network", "volume"):
             self._remove(kind, stack, compose)
+        self._remove("config", f"--filter=label={OBJECT}={project.removeprefix('vault-')}")
 
     def _remove(self, kind: str, *labels: str) -> None:
         for node in self.nodes if kind == "volume" else self.nodes[:1]:
@@ -139,8 +192,8 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(images: Sequence[str], size: int = 3) -> Iterator[Laboratory]:
-    """A Swarm of so many nodes, each with these images of the host's engine."""
+def laboratory(images: Sequence[str], size: int = 3, *, joined: bool = True) -> Iterator[Laboratory]:
+    """A Swarm of so many nodes, each with these images of the host's engine; only the engines, unless they are `joined`."""
     _sweep()
     with ExitStack() as ending:
         root = Path(tempfile.mkdtemp(prefix="vr-swarm-"))
@@ -154,7 +207,11 @@ def laboratory(images: Sequence[str], size: int = 3) -> Iterator[Laboratory]:
         nodes = tuple(_node(ending, root, switch, number) for number in range(1, size + 1))
         for node in nodes:
             until(f"{node.name} answers", partial(_answers, node), START_SECONDS)
+            node.show_socket()
         _load(archive, nodes if images else ())
+        if not joined:
+            yield Laboratory(nodes, switch)
+            return
         first, *others = nodes
         pool = ("--default-addr-pool", POOL, "--default-addr-pool-mask-length", "24")
         first.docker("swarm", "init", "--advertise-addr", first.address, *pool)
@@ -168,7 +225,7 @@ def laboratory(images: Sequence[str], size: int = 3) -> Iterator[Laboratory]:
             lambda: first.docker("node", "ls", "--format", "{{.Status}}").split() == ready,
             START_SECONDS,
         )
-        yield Laboratory(nodes)
+        yield Laboratory(nodes, switch)
 
 
 def _node(ending: ExitStack, root: Path, switch: str, number: int) -> Node:
@@ -194,7 +251,7 @@ def _node(ending: ExitStack, root: Path, switch: str, number: int) -> Node:
         _ip("-n", namespace, "link", "set", device, "up")
     name, home = f"node{number}", root / f"node{number}"
     home.mkdir()
-    for directory in ("/run/docker", "/run/containerd"):
+    for directory in ("/run/docker", "/run/containerd", CONTROLLER_STATE):
         Path(directory).mkdir(exist_ok=True)
     host = f"unix://{home}/docker.sock"
     options = (
@@ -208,11 +265,35 @@ def _node(ending: ExitStack, root: Path, switch: str, number: int) -> Node:
     )
     words = ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={NAMESPACES / namespace}"]
     words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", name, str(home), *options]
-    with (home / "dockerd.log").open("wb") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-    node = Node(name, namespace, host, address, home, process)
+    node = Node(name, namespace, host, address, home, _daemon(home, words), words)
     ending.callback(node.end)
     return node
+
+
+def _daemon(home: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
+    with (home / "dockerd.log").open("ab") as log:
+        return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+
+
+def _those_of(root: Path) -> set[int]:
+    """The processes that name a directory of a node."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"{root}/".encode() in path.read_bytes():
+                found.add(int(path.parent.name))
+    return found - {os.getpid()}
+
+
+def _with_descendants(pids: set[int]) -> set[int]:
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text().rpartition(")")[2].split()[1])
+    found = set(pids)
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
 
 
 def _load(archive: Path, nodes: Sequence[Node]) -> None:

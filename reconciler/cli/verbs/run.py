@@ -122,6 +122,13 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     help="Where services run: on this host by Docker Compose, or on the nodes of a Docker Swarm, of which this is a "
     "manager; see docs/swarm.md. The state directory keeps the choice; at first it is compose.",
 )
+@click.option(
+    "--revision-key",
+    type=READABLE,
+    envvar="VAULT_REVISION_KEY",
+    show_envvar=True,
+    help="File with the key of revisions, for state directories that share one: a Swarm's secret is mounted there.",
+)
 @click.option("--allow-empty", is_flag=True, help="Delete all services that vanish, even all at once.")
 @click.option(
     "--notify-url-file",
@@ -155,6 +162,7 @@ def command(
     clients: ApiFlags,
     ui: str | None,
     engine: str | None,
+    revision_key: Path | None,
     agents: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
@@ -189,6 +197,8 @@ def command(
         )
     if engine:
         application.choose_engine(engine)
+    if revision_key:
+        application.take_revision_key(revision_key)
     # A controller whose keys cannot be used would stop all that needs them, one by one.
     application.settings.keyring.load()
     followed = _follow(application, git)

@@ -28,6 +28,7 @@ from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.draining import settle
 from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.following import SourceFollower, SourceOptions
+from reconciler.controller.loop.keeping import Keeping
 from reconciler.controller.loop.lease import lease
 from reconciler.controller.loop.workers import Reconciler, Workers
 from reconciler.controller.reconcile.result import Result
@@ -63,9 +64,10 @@ class Controller:
         plugins: Callable[[], object] = lambda: None,
         others: Sequence[Reconciler] = (),
         election: Election | None = None,
+        keeping: Keeping | None = None,
     ) -> None:
         """`others` are the reconcilers of the kinds besides VaultService, which `world` is for. `election`: this controller
-        only acts while it holds the lease.
+        only acts while it holds the lease. `keeping` has the objects follow it.
         """
         self._world = world
         self._plugins = plugins
@@ -76,8 +78,9 @@ class Controller:
         self._on_progress = on_progress or (lambda progress: None)
         services = Reconciler(VAULT_SERVICE, world.objects, world.records, partial(reconcile, world=world))
         self._reconcilers = {each.kind: each for each in (services, *others)}
+        keep: Callable[[Ref], None] = keeping.keep if keeping else lambda ref: None
         self._workers = {
-            kind: Workers(each, state_dir, recorder, backoff, self._after, world.now, world.require)
+            kind: Workers(each, state_dir, recorder, backoff, self._after, world.now, world.require, keep)
             for kind, each in self._reconcilers.items()
         }
         self._stop = threading.Event()
@@ -86,6 +89,7 @@ class Controller:
         self._converged: set[Ref] = set()
         self._streamed = False
         self._election = election
+        self._keeping = keeping
 
     # Running
 
@@ -187,6 +191,8 @@ class Controller:
             wake()
 
         self._election.changed = changed
+        if self._keeping:
+            self._election.gained = self._keeping.take_over
         self._start(self._election.run, self._stop)
 
     # State

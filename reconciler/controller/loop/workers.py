@@ -71,7 +71,8 @@ def lease_path(state_dir: Path, kind: Kind, name: str) -> Path:
 class Workers:
     """A queue and its threads. `passed` is told each object over which a pass has ended, with the pass's result, or None
     when it failed; `now` dates the events of failures. `require` is called before each pass: when it raises StandbyError,
-    there is none until the object is due again.
+    there is none until the object is due again. `keep` is called with each object after a pass over it; it may raise
+    VaultError.
     """
 
     def __init__(
@@ -83,8 +84,10 @@ class Workers:
         passed: Callable[[Ref, Result | None], None],
         now: Callable[[], datetime],
         require: Callable[[], object] = always,
+        keep: Callable[[Ref], object] = lambda ref: None,
     ) -> None:
         self._reconciler = reconciler
+        self._keep = keep
         self._require = require
         self._now = now
         self._state_dir = state_dir
@@ -177,7 +180,10 @@ class Workers:
         try:
             with lease(lease_path(self._state_dir, self._reconciler.kind, name)):
                 self._require()
-                result = self._reconciler.reconcile(name)
+                try:
+                    result = self._reconciler.reconcile(name)
+                finally:
+                    self._keep(self._ref(name))
         except LeaseTakenError as error:
             return error.delay
         except StandbyError as error:

@@ -71,12 +71,15 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
         target = replace(target, stack=replace(target.stack, evicted=frozenset(stored.evicted)))
     if closed := _closed(target.stack, world):
         return _wait_for_gateway(stored, before, target.stack, closed, world)
+    is_new = world.records.newest(stored.name) is None
     if target.stack.is_stopped:
         world.journal.interrupt(target.stack, world.now())
     elif target.is_wanted:
         spec = with_content(stored.resource.spec, target.stack.content)
         world.journal.begin(target.stack, spec, stored.origin.commit, world.now())
     preview = preview_of(target.stack, world.engine, world.proxy, world.records, world.now())
+    if is_new and preview.assessment.pool.current and not preview.stack.former:
+        world.journal.history_missing(preview.stack, world.now())
     world.journal.completed(preview.assessment)
     failure = _failure(target, preview, world)
     if failure:

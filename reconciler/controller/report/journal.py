@@ -103,6 +103,11 @@ class Journal:
         _log.warning("%s: %s", reason, message, extra={"service": service})
         self._records.record_event(service, "Warning", reason, message, now)
 
+    def history_missing(self, stack: Stack, now: datetime) -> None:
+        """Replicas run, and no revision of theirs is known here."""
+        message = "replicas run that are older than the history known here: earlier events and revisions are missing"
+        self._records.record_event(stack.name, "Warning", Reason.HISTORY_MISSING, message, now)
+
     def begin(self, stack: Stack, spec: ApiModel, commit: str, now: datetime) -> None:
         """A pass has this revision as its target, for the first time or again."""
         rollout = self._rollouts.get(stack.name)

@@ -1,0 +1,21 @@
+"""Objects as an engine with several nodes keeps them, so that a controller on another node can go on with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+__all__ = ["KeptObjects"]
+
+
+class KeptObjects(Protocol):
+    """Contents by the label of their object. They hold no secret, and one controller writes at a time."""
+
+    def read(self) -> Mapping[str, bytes]:
+        """All of them. Raises EngineError."""
+
+    def keep(self, label: str, content: bytes) -> None:
+        """Keep this content in place of the one before. Raises RefusedError if it is too long, EngineError otherwise."""
+
+    def forget(self, label: str) -> None:
+        """Keep nothing of this object any more. Raises EngineError."""
