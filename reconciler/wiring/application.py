@@ -332,7 +332,12 @@ class Application(Parts):
         from reconciler.controller.images.updates import keep_updating
 
         updates = self.image_updates(pushes=pushes, credentials=credentials)
-        threading.Thread(target=keep_updating, args=(updates, stop), name="images", daemon=True).start()
+        election = self.election
+
+        def acts() -> bool:
+            return election is None or election.acts
+
+        threading.Thread(target=keep_updating, args=(updates, stop, acts), name="images", daemon=True).start()
 
     def world(self) -> World:
         """The dependencies of passes; from now on, revisions have their key. Raises PermanentError if the state directory

@@ -186,6 +186,8 @@ def uninstall(session: Session, delete_services: bool, timeout: float) -> None:
 
 def _wait_until_running(service: ControllerService, before: str, timeout: float) -> None:
     """Wait for another task than `before`. Raises Failure with what Swarm says."""
+    from reconciler.engines.swarm.controller import NAME
+
     deadline = time.monotonic() + timeout
     task: ControllerTask | None = None
     while time.monotonic() < deadline:
@@ -195,4 +197,4 @@ def _wait_until_running(service: ControllerService, before: str, timeout: float)
             return
         time.sleep(LOOK_SECONDS)
     said = f": {task.state}: {task.problem}" if task else ""
-    raise Failure(f"the controller does not run after {timeout:g} s{said}")
+    raise Failure(f"the controller does not run after {timeout:g} s{said}; see: docker service logs {NAME}")

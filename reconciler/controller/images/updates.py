@@ -202,10 +202,13 @@ class _NotWrittenError(_NotTakenError):
     reason = Reason.IMAGE_NOT_WRITTEN
 
 
-def keep_updating(updates: ImageUpdates, stop: threading.Event) -> None:
-    """Look at what is due until `stop` is set; a defect ends no later look."""
+def keep_updating(
+    updates: ImageUpdates, stop: threading.Event, acts: Callable[[], bool] = lambda: True
+) -> None:
+    """Look at what is due until `stop` is set, while this controller `acts`; a defect ends no later look."""
     while not stop.wait(TICK):
         try:
-            updates.look()
+            if acts():
+                updates.look()
         except Exception:
             _log.exception("a look at image policies failed")

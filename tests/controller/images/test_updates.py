@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from metrics import catalog
 from metrics.recorder import Recorder
 from reconciler.api import PermanentError, VaultService
-from reconciler.controller.images.updates import ImageUpdates
+from reconciler.controller.images.updates import ImageUpdates, keep_updating
 from reconciler.core.images.reference import Reference
 from reconciler.registry.errors import RegistryError
 from reconciler.store.base import Origin, StoredObject
@@ -337,3 +338,13 @@ def test_the_sightings_of_another_repository_do_not_count(scene: Scene) -> None:
     scene.apply(POLICY | {"minAge": "1h"}, images={"web": "other.test/app:1.4.0"})
     assert scene.look(3600) == []
     assert scene.look(3600) == [f"other.test/app:1.5.0@{B}"]
+
+
+def test_a_controller_that_stands_by_asks_no_registry() -> None:
+    looks: list[str] = []
+    acting = iter([True, False, True])
+    stops = iter([False, False, False, True])
+    stop: Any = SimpleNamespace(wait=lambda seconds: next(stops))
+    updates: Any = SimpleNamespace(look=lambda: looks.append("look"))
+    keep_updating(updates, stop, lambda: next(acting))
+    assert looks == ["look", "look"]
