@@ -46,6 +46,7 @@ class SourceFollower:
         self._wake = wake
         self._now = now
         self._stop = stop
+        self._looking = threading.Lock()
         self._loaded = threading.Event()
 
     @property
@@ -64,6 +65,11 @@ class SourceFollower:
         for _ in source.watch(self._stop):
             self._sync(source)
 
+    def look_again(self) -> None:
+        """Sync all sources once, because objects were changed in another way."""
+        for source in self.sources:
+            self._look(source)
+
     def _sync(self, source: Source) -> None:
         """One sync; failed writes are tried again until they succeed, since the source may not change again."""
         while not self._stop.is_set():
@@ -73,15 +79,16 @@ class SourceFollower:
 
     def _look(self, source: Source) -> tuple[VaultError, ...]:
         try:
-            done = sync(
-                source.load(),
-                self._objects,
-                source,
-                self._now(),
-                rivals=self.sources,
-                max_prune=self._following.max_prune,
-                allow_empty=self._following.allow_empty,
-            )
+            with self._looking:
+                done = sync(
+                    source.load(),
+                    self._objects,
+                    source,
+                    self._now(),
+                    rivals=self.sources,
+                    max_prune=self._following.max_prune,
+                    allow_empty=self._following.allow_empty,
+                )
         except VaultError as error:
             _log.error("%s %s: %s", source.kind, source.place, error)
             return (error,)

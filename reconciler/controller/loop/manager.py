@@ -188,6 +188,9 @@ class Controller:
             reason = Reason.LEASE_HELD if acts else Reason.STANDBY
             kind: EventType = "Normal" if acts else "Warning"
             self._world.records.record_event("", kind, reason, why, self._world.now())
+            if acts:
+                # What another controller has kept may be older than the manifests here.
+                self._start(self._follower.look_again)
             wake()
 
         self._election.changed = changed

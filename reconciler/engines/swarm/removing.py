@@ -34,7 +34,7 @@ def remove_project(
     api: SwarmApi, project: str, remove_network: Callable[[str], None], own_node: str, *, volumes: bool
 ) -> None:
     """Stop and remove all instances of a project, web replicas first, and what they alone have used. Volumes of other nodes
-    stay, which a warning lists.
+    stay, and networks with containers of other nodes, which warnings list.
     """
     rows = api.services(project)
     for roles in ((Role.WEB,), (Role.JOB, Role.DEPENDENCY)):
@@ -46,7 +46,7 @@ def remove_project(
             if volumes or Role.WEB in roles:
                 remove_volumes(api, anonymous_of(row["Spec"]).values())
     for row in api.networks(project):
-        _remove_network(api, row, remove_network)
+        _remove_network_or_warn(api, row, remove_network)
     _remove_files(api, project, own_node, volumes=volumes)
     if volumes:
         remove_volumes(api, api.volumes(project))
@@ -101,6 +101,16 @@ def _once_released(remove: Callable[[], None]) -> None:
             if not any(words in str(error) for words in STILL_USED) or time.monotonic() > deadline:
                 raise
         time.sleep(LOOK_SECONDS)
+
+
+def _remove_network_or_warn(api: SwarmApi, row: Row, remove: Callable[[str], None]) -> None:
+    """A network stays that HAProxies of another node use, where a controller was before: no other node can end them."""
+    try:
+        _remove_network(api, row, remove)
+    except EngineError as error:
+        if not any(words in str(error) for words in STILL_USED):
+            raise
+        _log.warning("network %s stays, because containers of another node use it: %s", row["Name"], error)
 
 
 def _remove_network(api: SwarmApi, row: Row, remove: Callable[[str], None]) -> None:

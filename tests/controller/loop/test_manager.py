@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,12 +19,15 @@ from reconciler.api import find_condition
 from reconciler.api.kinds import VAULT_SERVICE, Ref
 from reconciler.controller.loop import workers
 from reconciler.controller.loop.backoff import Backoff
+from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.following import SourceOptions
 from reconciler.controller.loop.lease import LeaseTakenError, lease
 from reconciler.controller.loop.manager import Controller
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.outcome import Progress
 from reconciler.engines.errors import EngineError
+from reconciler.engines.lease import Lease
+from reconciler.sources.directory import DirectorySource
 from reconciler.store.history import HistoryStore
 from tests.controller.worlds import MemoryWorld
 from tests.simulation.services import NAME
@@ -279,3 +284,112 @@ def test_queues_tell_what_goes_on(memory: MemoryWorld, controller: Controller) -
         wait_for(lambda: controller.is_live)
         (queue,) = controller.queues()
     assert (queue.workers, queue.name) == (WORKERS, "vaultservice")
+
+
+class Record:
+    """A lease that the test holds, or gives back."""
+
+    def __init__(self, holder: str) -> None:
+        self.lease = Lease(1, holder, "node2", 1)
+
+    def read(self) -> Lease:
+        return self.lease
+
+    def write(self, before: Lease | None, holder: str, node: str, term: int) -> bool:
+        if before is not self.lease:
+            return False
+        self.hold(holder, node, term)
+        return True
+
+    def hold(self, holder: str, node: str = "node2", term: int = 1) -> None:
+        self.lease = Lease(self.lease.version + 1, holder, node, term)
+
+
+class Entered:
+    """Lets a process take part."""
+
+    def enter(self) -> tuple[str, str]:
+        return "this/one", "node1"
+
+    def leave(self) -> None:
+        """Nothing to let go."""
+
+
+def one_of_several(memory: MemoryWorld, state: Path, record: Record, **options: Any) -> Controller:
+    election = Election(record, Entered())
+    following = options.pop("following", SourceOptions())
+    return Controller(
+        replace(memory.world, require=election.require),
+        state,
+        memory.recorder,
+        Backoff(random.Random(1)),
+        following=following,
+        workers=WORKERS,
+        resync=1.0,
+        election=election,
+        **options,
+    )
+
+
+def reason(memory: MemoryWorld) -> str:
+    ready = find_condition(memory.objects.status(NAME).conditions, "Ready")
+    return ready.reason if ready else ""
+
+
+def test_one_of_several_acts_while_it_holds_the_lease(memory: MemoryWorld, tmp_path: Path) -> None:
+    record = Record("other/one")
+    controller = one_of_several(memory, tmp_path, record)
+    memory.wish(replicas=1)
+    with Running(controller):
+        wait_for(lambda: reason(memory) == "Standby")
+        assert not memory.machine.containers
+        record.hold("")
+        wait_for(lambda: serving(memory) == 1)
+        assert record.lease.node == "node1"
+        record.hold("other/one")
+        wait_for(lambda: reason(memory) == "Standby")
+        memory.wish(replicas=3)
+        wait_for(lambda: record.lease.holder == "other/one" and reason(memory) == "Standby")
+        assert len(memory.web()) == 1
+        record.hold("")
+        wait_for(lambda: serving(memory) == 3)
+    assert record.lease.holder == "", "it is given back"
+
+
+def test_a_command_beside_another_controller_is_told_who_acts(memory: MemoryWorld, tmp_path: Path) -> None:
+    record = Record("other/one")
+    controller = one_of_several(memory, tmp_path, record)
+    memory.wish(replicas=1)
+    renewing = threading.Timer(2.5, lambda: record.hold("other/one"))
+    renewing.start()
+    outcome = controller.converge([SERVICE], PATIENCE)[SERVICE]
+    renewing.join()
+    assert (outcome.ready, outcome.reason) == (False, "Standby")
+    assert "the controller on node2 holds the lease of the Swarm" in outcome.message
+    assert not memory.machine.containers
+
+
+def test_manifests_count_again_after_another_controller_s_objects(
+    memory: MemoryWorld, tmp_path: Path
+) -> None:
+    manifests = tmp_path / "manifests"
+    manifests.mkdir()
+    text = f"apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata: {{name: {NAME}}}\nspec: "
+    (manifests / "web.yaml").write_text(
+        text + '{plugin: web, replicas: 2, ports: {http: 8080}, env: {VERSION: "1"}}\n'
+    )
+    source = DirectorySource(manifests)
+
+    def take_over() -> None:
+        stored = memory.objects.get(NAME)
+        assert stored is not None
+        spec = stored.resource.spec.model_copy(update={"replicas": 1})
+        memory.objects.apply(stored.resource.model_copy(update={"spec": spec}), stored.origin)
+
+    keeping: Any = SimpleNamespace(take_over=take_over, keep=lambda ref: None)
+    record = Record("other/one")
+    controller = one_of_several(memory, tmp_path, record, following=SourceOptions([source]), keeping=keeping)
+    with Running(controller):
+        wait_for(lambda: controller.is_loaded)
+        record.hold("")
+        wait_for(lambda: serving(memory) == 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.errors import EngineError, RefusedError
+from reconciler.engines.swarm import removing
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.homes import Homes
 from reconciler.engines.swarm.images import exact, find_image
@@ -169,3 +170,24 @@ def test_an_image_of_no_registry_is_named_by_its_id(fake: FakeEngine, api: Swarm
     assert plain is not None
     assert not plain.is_checked
     assert find_image(api.docker, "none") is None
+
+
+def test_a_network_that_another_node_uses_stays_and_another_failure_is_one(
+    fake: FakeEngine, api: SwarmApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(removing, "RELEASE_SECONDS", 0.0)
+    _answer(fake, "/services", [])
+    _answer(fake, "/networks", [{"Id": "n1", "Name": "vault-shop_net"}])
+    for path in ("/secrets", "/configs", "/nodes"):
+        _answer(fake, path, [])
+
+    def refuse(text: str) -> Callable[[str], None]:
+        def remove(identifier: str) -> None:
+            raise EngineError(f"network {identifier} {text}")
+
+        return remove
+
+    removing.remove_project(api, "vault-shop", refuse("is in use by task t1"), "own", volumes=False)
+    assert "network vault-shop_net stays" in caplog.text
+    with pytest.raises(EngineError, match="no leader"):
+        removing.remove_project(api, "vault-shop", refuse("has no leader"), "own", volumes=False)
