@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from reconciler.api import TemporaryError, VaultError
+from reconciler.api import PermanentError, TemporaryError, VaultError
 from reconciler.api.reasons import Reason
 from reconciler.engines.lease import Lease, LeaseRecord
 
@@ -88,6 +88,7 @@ class Election:
         self._problem = ""
         self.rival = ""
         """The node of another controller that was seen to renew the lease; empty otherwise."""
+        self._is_lasting = False
 
     # Asked by all threads
 
@@ -126,6 +127,11 @@ class Election:
             return f"the controller on {holder} holds the lease of the Swarm"
         return "no controller holds the lease of the Swarm yet"
 
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether this controller will not act soon: another one was seen to, or a person has to repair something."""
+        return bool(self.rival) or self._is_lasting
+
     def _left(self, seconds: float) -> float:
         return self._written + seconds - self._clock() if self._term else 0.0
 
@@ -142,11 +148,11 @@ class Election:
             if not self._identity:
                 self._identity, self._node = self._entry.enter()
             self._look()
-            self._problem = ""
+            self._problem, self._is_lasting = "", False
         except VaultError as error:
             # The holder cannot renew it meanwhile either, so this time does not count against it.
             self._seen = None
-            self._problem = str(error)
+            self._problem, self._is_lasting = str(error), isinstance(error, PermanentError)
         self._tell()
         return RENEW_SECONDS if self.acts else LOOK_SECONDS
 

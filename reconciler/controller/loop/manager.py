@@ -126,7 +126,7 @@ class Controller:
             while True:
                 outcomes = {ref: outcome for ref in refs if (outcome := self._outcome(ref))}
                 left = deadline - time.monotonic()
-                if len(outcomes) == len(refs) or left <= 0 or (self._election and self._election.rival):
+                if len(outcomes) == len(refs) or left <= 0 or (self._election and self._election.is_hopeless):
                     break
                 self._passed.wait(left)
         self._end()
@@ -328,8 +328,8 @@ class Controller:
         return Outcome(summary.verdict is Verdict.READY, summary.reason, summary.message)
 
     def _late(self, ref: Ref, timeout: float) -> Outcome:
-        if self._election and self._election.rival:
-            return Outcome(False, Reason.STANDBY, f"{self._election.explanation}: change it there")
+        if self._election and self._election.is_hopeless:
+            return Outcome(False, Reason.STANDBY, self._election.explanation)
         ready = find_condition(self._reconcilers[ref.kind].objects.status(ref.name).conditions, "Ready")
         return Outcome(
             False,

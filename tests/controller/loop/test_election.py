@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.api import TemporaryError
+from reconciler.api import PermanentError, TemporaryError
 from reconciler.controller.loop.election import (
     ACT_SECONDS,
     LEASE_SECONDS,
@@ -74,8 +74,11 @@ class Record:
 class Ticket:
     name: str
     is_open: bool = True
+    problem: str = ""
 
     def enter(self) -> tuple[str, str]:
+        if self.problem:
+            raise PermanentError(self.problem)
         if not self.is_open:
             raise StandbyError("another process works on it")
         return f"{self.name}/id", self.name
@@ -254,6 +257,20 @@ def test_of_two_processes_of_a_state_directory_one_takes_part(swarm: Swarm) -> N
     assert not one.election.acts
     assert swarm.lease.holder == ""
     assert "another process" in one.election.explanation
+    assert not one.election.is_hopeless
+
+
+def test_what_a_person_has_to_repair_is_told_as_that(swarm: Swarm) -> None:
+    one = Controller(swarm, "one")
+    swarm.lease = Lease(0, "", "", 0)
+    one.ticket.problem = "the engine is no manager of a Swarm"
+    one.step()
+    assert one.election.is_hopeless
+    assert "no manager" in one.election.explanation
+    one.ticket.problem = ""
+    one.step()
+    assert one.election.acts
+    assert not one.election.is_hopeless
 
 
 @pytest.mark.parametrize("seed", range(40))
