@@ -103,7 +103,10 @@ class Post:
 
     def stands_by(self) -> None:
         """Wait until it says that it does not act."""
-        until(f"{self.node.name} stands by", lambda: "the lease of the Swarm" in self.log and not self.acts)
+        until(
+            f"{self.node.name} stands by",
+            lambda: " holds the lease of the Swarm" in self.log and not self.acts,
+        )
 
     def takes_over(self, within: float) -> float:
         """Wait until it acts; returns the seconds that this took."""

@@ -100,6 +100,7 @@ def test_a_command_beside_a_controller_on_another_node_changes_nothing(
 ) -> None:
     _one, other = two
     other.kill()
+    stage.env["DOCKER_HOST"] = other.witness.url
     done = stage.vaultctl(
         *("--state-dir", str(other.state), "apply", "-f", str(stage.manifest), "--wait", "--timeout", "60s"),
         code=1,
