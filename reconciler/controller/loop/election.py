@@ -84,7 +84,7 @@ class Election:
         self._seen: _Seen | None = None
         self._written = float("-inf")
         self._term = 0
-        self._told = False
+        self._told: bool | None = None
         self._problem = ""
         self.rival = ""
         """The node of another controller that was seen to renew the lease; empty otherwise."""
