@@ -26,8 +26,12 @@ FEW_NETWORKS: Final = 10
 DAEMON_CONFIG: Final = Path("/etc/docker/daemon.json")
 
 
-def check_engine(info: EngineInfo, userland_proxy: bool | None) -> Iterator[Finding]:
-    """Versions and settings of an engine that answers. `userland_proxy` is None when that could not be found out."""
+def check_engine(
+    info: EngineInfo, userland_proxy: bool | None, *, one_node: bool = True
+) -> Iterator[Finding]:
+    """Versions and settings of an engine that answers. `userland_proxy` is None when that could not be found out.
+    `one_node`: it is no Swarm, which does not allow live-restore.
+    """
     if not is_at_least(info.version, OLDEST_ENGINE):
         yield fail(
             "engine", f"Docker {info.version} is too old", f"install {_dotted(OLDEST_ENGINE)} or newer"
@@ -51,7 +55,11 @@ def check_engine(info: EngineInfo, userland_proxy: bool | None) -> Iterator[Find
     else:
         yield ok("compose", f"Compose {compose}")
 
-    if info.outlives_restart:
+    if not one_node:
+        yield ok(
+            "live-restore", "is not possible in a Swarm; instances of a node that restarts run elsewhere"
+        )
+    elif info.outlives_restart:
         yield ok("live-restore", "containers outlive a restart of the daemon")
     else:
         message = "a restart of the Docker daemon stops all containers"

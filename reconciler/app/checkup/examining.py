@@ -12,6 +12,7 @@ from reconciler.app.checkup import gateways, machine, services
 from reconciler.app.checkup.engine import check_engine, has_userland_proxy
 from reconciler.app.checkup.finding import Finding, fail, ok, warn
 from reconciler.app.checkup.keys import check_keys
+from reconciler.app.checkup.swarm import check_swarm
 
 if TYPE_CHECKING:
     from reconciler.sealed import SettingsFiles
@@ -49,8 +50,11 @@ def examine(application: Examined, state: Path, now: datetime) -> Iterator[Findi
         )
     else:
         answers = True
-        yield from check_engine(info, has_userland_proxy(_command_lines()))
+        one_node = application.engine.capabilities.one_node
+        yield from check_engine(info, has_userland_proxy(_command_lines()), one_node=one_node)
         yield from machine.check_disk("engine", Path(info.data_directory))
+    if answers:
+        yield from _swarm(application)
     yield from machine.check_disk("state", state)
     yield from machine.check_state_directory(state)
     yield from machine.check_clock(state, now)
@@ -66,6 +70,16 @@ def examine(application: Examined, state: Path, now: datetime) -> Iterator[Findi
     for name in names:
         yield from services.check_service(application, name, with_engine=answers)
     yield from gateways.check_gateways(application, now, with_engine=answers)
+
+
+def _swarm(application: Examined) -> Iterator[Finding]:
+    nodes = application.engine.nodes
+    try:
+        facts = nodes.facts()
+        if facts is not None:
+            yield from check_swarm(nodes.all(), nodes.placed(), facts)
+    except VaultError as error:
+        yield fail("swarm", str(error), "see docs/runbooks/VaultQuorumAtRisk.md if managers are away")
 
 
 def _controller(application: Examined, names: Sequence[str]) -> Iterator[Finding]:
