@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections.abc import Iterator
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.engines.tunnel import Tunnel, open_unix, take_tls
 from reconciler.proxy.remote.ears import SiteEvents
 from reconciler.proxy.remote.serving import AgentService
 from reconciler.store.agents import split_address
-from reconciler.web.agent.app import agent_app, agent_tls
+from reconciler.web.agent.app import admits, agent_app, agent_tls, tunnel_tls
 from reconciler.web.agent.enrolment import enrol, enrolment_app, enrolment_tls
 from reconciler.web.agent.identity import AgentIdentity
 from reconciler.web.server import Server, parse_listen
@@ -22,7 +24,7 @@ from reconciler.wiring import utc_now
 if TYPE_CHECKING:
     from reconciler.wiring.agents import AgentLines
 
-__all__ = ["AgentDirectory", "enrolling", "serving_agent"]
+__all__ = ["AgentDirectory", "enrolling", "leading_to", "serving_agent"]
 
 DIRECTORY: Final = "agent"
 _IDENTITY: Final = "identity"
@@ -47,9 +49,37 @@ class AgentDirectory:
         return AgentIdentity(self.path / _IDENTITY, utc_now)
 
     def enrol(self, controller: str, token: str) -> None:
-        """Get the first certificate, at "ADDRESS:PORT" of the controller. Raises VaultError."""
+        """Get a first certificate, at "ADDRESS:PORT" of the controller. Raises VaultError."""
         node = enrol(self.identity, *split_address(controller), token)
+        self._used.write_text(_digest(token), encoding="ascii")
         _log.info("enrolled as the agent of node %s", node)
+
+    def has_used(self, token: str) -> bool:
+        """Whether this token has enrolled it; another one is to do so again."""
+        try:
+            return self._used.read_text(encoding="ascii") == _digest(token)
+        except OSError:
+            return False
+
+    @property
+    def _used(self) -> Path:
+        return self.path / _IDENTITY / "token.sha256"
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+@contextmanager
+def leading_to(engine: Path, directory: AgentDirectory, listen: str) -> Iterator[None]:
+    """Lead the controller, and no other client, from `listen` ("ADDRESS:PORT") to the socket of an engine. Raises
+    VaultError.
+    """
+    host, port = parse_listen(listen)
+    take = take_tls(host, port, tunnel_tls(directory.identity))
+    with Tunnel(take, open_unix(engine), admits(utc_now)):
+        _log.info("leads the controller from %s to %s", listen, engine)
+        yield
 
 
 @contextmanager

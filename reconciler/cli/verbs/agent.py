@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, Final
 
 import click
 
+from reconciler.api.errors import VaultError
 from reconciler.cli.errors import Failure
-from reconciler.cli.output import output_option, write
+from reconciler.cli.output import output_option, warn, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.signals import stop_on_signals
 from reconciler.cli.tables import age, table
 from reconciler.cli.verb import Verb, VerbGroup
+from reconciler.core.names import AGENT_PORT, ENGINE_PORT
 
-DEFAULT_LISTEN: Final = "0.0.0.0:9443"
+DEFAULT_LISTEN: Final = f"0.0.0.0:{AGENT_PORT}"
+DEFAULT_ENGINE_LISTEN: Final = f"0.0.0.0:{ENGINE_PORT}"
 
 
 @click.group("agent", cls=VerbGroup, short_help="Run the agent of a node, and enrol, list and remove agents.")
@@ -52,24 +57,51 @@ def command() -> None:
     type=click.File(),
     help="File with the token of `vaultctl agent token`; - for standard input.",
 )
+@click.option(
+    "--engine",
+    type=click.Path(path_type=Path),
+    help="Socket of the engine that the controller may use, to create HAProxies here; none, if not given.",
+)
+@click.option(
+    "--engine-listen",
+    default=DEFAULT_ENGINE_LISTEN,
+    show_default=True,
+    help="ADDRESS:PORT where the controller is led to that socket.",
+)
 @pass_session
-def run(session: Session, listen: str, controller: str | None, token_file: IO[str] | None) -> None:
+def run(
+    session: Session,
+    listen: str,
+    controller: str | None,
+    token_file: IO[str] | None,
+    engine: Path | None,
+    engine_listen: str,
+) -> None:
     """Serve the HAProxies of this node to the controller, until it is stopped; they keep running without it.
 
-    An agent that is enrolled already needs no token, and does not read it.
+    An agent that is enrolled already needs no token; one that has not enrolled it before does so again.
     """
     from reconciler.cli import log
-    from reconciler.cli.agent_serving import AgentDirectory, serving_agent
+    from reconciler.cli.agent_serving import AgentDirectory, leading_to, serving_agent
     from reconciler.cli.garbage import collect_as_usual
 
     directory = AgentDirectory(session.state_dir.absolute())
     log.set_up(debug=session.debug, verbose=True, json_lines=session.log_format == "json", hide=session.hide)
-    if not directory.identity.exists:
-        if not controller or token_file is None:
-            raise click.UsageError("this agent is not enrolled yet: give --controller and --token-file")
-        directory.enrol(controller, token_file.read(4096).strip())
+    token = token_file.read(4096).strip() if token_file else ""
+    if not directory.identity.exists and not (controller and token):
+        raise click.UsageError("this agent is not enrolled yet: give --controller and --token-file")
+    if controller and token and not directory.has_used(token):
+        try:
+            directory.enrol(controller, token)
+        except VaultError as error:
+            if not directory.identity.exists:
+                raise
+            warn(f"not enrolled again: {error}")
     stop = stop_on_signals()
-    with serving_agent(directory, listen):
+    with ExitStack() as serving:
+        serving.enter_context(serving_agent(directory, listen))
+        if engine:
+            serving.enter_context(leading_to(engine, directory, engine_listen))
         collect_as_usual()
         stop.wait()
 

@@ -39,7 +39,7 @@ class DockerApi:
     """The engine at `host` (a Docker URL), at $DOCKER_HOST, or at the default socket. Threads may share it.
 
     `seconds`: timeout of one read. `allow` is asked before each request of `send` for how many seconds that may last; it
-    may raise VaultError.
+    may raise VaultError. `elsewhere`: the socket leads to the engine of another machine.
     """
 
     def __init__(
@@ -48,7 +48,9 @@ class DockerApi:
         *,
         seconds: float = CALL_SECONDS,
         allow: Callable[[], float] = lambda: CALL_SECONDS,
+        elsewhere: bool = False,
     ) -> None:
+        self._elsewhere = elsewhere
         self.host = host or os.environ.get("DOCKER_HOST") or None
         self._allow = allow
         self._local = threading.local()
@@ -60,7 +62,7 @@ class DockerApi:
     @property
     def is_local(self) -> bool:
         """Whether the engine's ports are this machine's ports."""
-        return self.host is None or self.host.startswith("unix:")
+        return not self._elsewhere and (self.host is None or self.host.startswith("unix:"))
 
     def ask(self, what: str, call: Callable[[APIClient], Any], *, missing: Any = _ERROR) -> Any:
         """The answer to one call; `what` completes "the engine could not …".

@@ -76,8 +76,9 @@ class ComposeEngine:
 
     capabilities: Final = USUAL
 
-    def __init__(self, host: str | None = None) -> None:
-        self._api = DockerApi(host)
+    def __init__(self, host: str | None = None, *, elsewhere: bool = False) -> None:
+        """See DockerApi."""
+        self._api = DockerApi(host, elsewhere=elsewhere)
         self._informer = Informer()
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")

@@ -7,6 +7,7 @@ for each request.
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable
 from datetime import datetime
 from http import HTTPStatus
@@ -23,15 +24,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from reconciler.certificates.agents import check_controller
 from reconciler.certificates.errors import PeerError
+from reconciler.engines.tunnel import TunnelRefusedError
 from reconciler.proxy.remote.messages import VERSIONS
 from reconciler.proxy.remote.serving import AgentService
 from reconciler.proxy.remote.wire import MAX_BODY
 from reconciler.web.agent.identity import AUTHORITY_FILE, IDENTITY_FILE, AgentIdentity
-from reconciler.web.agent.tls import RenewedTls
+from reconciler.web.agent.tls import RenewedTls, renewed
 from reconciler.web.deadline import DeadlineMiddleware
 from reconciler.web.server import CLIENT_CERTIFICATE
 
-__all__ = ["agent_app", "agent_tls"]
+__all__ = ["admits", "agent_app", "agent_tls", "tunnel_tls"]
 
 ANSWER_SECONDS: Final = 45.0
 """More than the longest call, which is a reload or a change of all certificates."""
@@ -45,6 +47,34 @@ def agent_tls(identity: AgentIdentity) -> RenewedTls:
     """TLS with the certificate of an agent, for clients of its authority."""
     own = identity.directory / IDENTITY_FILE
     return RenewedTls(own, own, (identity.directory / AUTHORITY_FILE,))
+
+
+def tunnel_tls(identity: AgentIdentity) -> ssl.SSLContext:
+    """The same for connections that are not HTTP."""
+    own = identity.directory / IDENTITY_FILE
+
+    def make() -> ssl.SSLContext:
+        made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        made.minimum_version = ssl.TLSVersion.TLSv1_3
+        made.num_tickets = 0
+        made.verify_mode = ssl.CERT_REQUIRED
+        made.load_verify_locations(identity.directory / AUTHORITY_FILE)
+        made.load_cert_chain(own)
+        return made
+
+    return renewed(make, own)
+
+
+def admits(clock: Callable[[], datetime]) -> Callable[[bytes], None]:
+    """Refuses a client whose certificate (DER) is not that of the controller at this moment: raises TunnelRefusedError."""
+
+    def admit(shown: bytes) -> None:
+        try:
+            check_controller(shown, clock())
+        except PeerError as error:
+            raise TunnelRefusedError(error.message) from error
+
+    return admit
 
 
 def agent_app(service: AgentService, clock: Callable[[], datetime]) -> Starlette:

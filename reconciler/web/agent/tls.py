@@ -17,7 +17,7 @@ import uvicorn
 
 from reconciler.web.server import Tls
 
-__all__ = ["RenewedTls"]
+__all__ = ["RenewedTls", "renewed"]
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class RenewedTls(Tls):
 
     def context(self, config: uvicorn.Config, usual: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         """See Tls.context."""
-        return _Renewed(partial(self._make, config, usual), self.certificate).first
+        return renewed(partial(self._make, config, usual), self.certificate)
 
     def _make(self, config: uvicorn.Config, usual: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
         # Not by `super`, which does not work in a dataclass with slots.
@@ -38,6 +38,11 @@ class RenewedTls(Tls):
         if self.authorities:
             made.verify_mode = ssl.CERT_REQUIRED
         return made
+
+
+def renewed(make: Callable[[], ssl.SSLContext], file: Path) -> ssl.SSLContext:
+    """A context for a server, in whose place another one is made whenever this file has changed."""
+    return _Renewed(make, file).first
 
 
 class _Renewed:

@@ -1,0 +1,156 @@
+"""The way through an agent to the engine of its node: for the controller, and for no other client."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from reconciler.certificates.agents import AUTHORITY, agent_name, node_request, sign_agent
+from reconciler.certificates.self_signed import new_key
+from reconciler.engines.tunnel import Tunnel, open_tls, open_unix, take_tls, take_unix
+from reconciler.web.agent.app import admits, tunnel_tls
+from tests.e2e.stage import free_port
+from tests.proxy.remote.agents import NODE, Agent, agent_in, context_of, now
+
+SECONDS: Final = 20.0
+QUESTION: Final = b"GET /_ping HTTP/1.1\r\n\r\n"
+
+
+@contextmanager
+def engine(path: Path) -> Iterator[None]:
+    """A socket that answers each message with itself, backwards."""
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen()
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                while data := connection.recv(65536):
+                    connection.sendall(data[::-1])
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(SECONDS)
+
+
+class Way:
+    """An agent that leads to an engine, and the controller's socket for it."""
+
+    def __init__(self, directory: Path, agent: Agent, port: int) -> None:
+        self.directory, self.agent, self.port = directory, agent, port
+
+    @contextmanager
+    def here(self, accepts: Callable[[bytes], bool] = lambda shown: True) -> Iterator[Path]:
+        """The controller's end, whose socket this is."""
+        path = self.directory / "here.sock"
+        where = ("127.0.0.1", self.port, agent_name(NODE), self.agent.context())
+        with Tunnel(take_unix(path), open_tls(lambda: where, accepts)):
+            yield path
+
+
+@pytest.fixture
+def way(tmp_path: Path) -> Iterator[Way]:
+    there, port = tmp_path / "engine.sock", free_port()
+    with ExitStack() as stack:
+        agent = stack.enter_context(agent_in(tmp_path / "agent"))
+        stack.enter_context(engine(there))
+        take = take_tls("127.0.0.1", port, tunnel_tls(agent.identity))
+        stack.enter_context(Tunnel(take, open_unix(there), admits(now)))
+        yield Way(tmp_path, agent, port)
+
+
+def said(path: Path, question: bytes = QUESTION) -> bytes:
+    """What comes back for a question, at most as many bytes."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect(str(path))
+        found = b""
+        try:
+            connection.sendall(question)
+            while len(found) < len(question) and (data := connection.recv(65536)):
+                found += data
+        except ConnectionError:
+            pass
+        return found
+
+
+def test_bytes_go_to_the_engine_and_back(way: Way) -> None:
+    with way.here() as path:
+        assert said(path) == QUESTION[::-1]
+        assert said(path) == QUESTION[::-1]
+        assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_much_goes_both_ways(way: Way) -> None:
+    with way.here() as path, socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect(str(path))
+        total = 4 * 1024 * 1024
+        sending = threading.Thread(target=lambda: connection.sendall(b"x" * total))
+        sending.start()
+        got = 0
+        while got < total and (data := connection.recv(65536)):
+            got += len(data)
+        sending.join(SECONDS)
+        assert got == total
+
+
+def test_an_agent_with_another_certificate_than_the_last_is_not_spoken_to(way: Way) -> None:
+    with way.here(accepts=lambda shown: False) as path:
+        assert said(path) == b""
+
+
+def test_a_client_without_a_certificate_of_the_controller_does_not_reach_the_engine(
+    way: Way, tmp_path: Path
+) -> None:
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    bare.load_verify_locations(way.agent.authority / AUTHORITY)
+    key = new_key()
+    theirs = sign_agent(way.agent.authority, "node-3", node_request(key), datetime.now(UTC))
+    files = tmp_path / "other.crt", tmp_path / "other.key"
+    files[0].write_bytes(theirs)
+    files[1].write_text(key)
+    for context in (bare, context_of(way.agent.authority, files)):
+        assert _asked(way.port, context) == b""
+    assert _asked(way.port, way.agent.context()) == QUESTION[::-1]
+
+
+def _asked(port: int, context: ssl.SSLContext) -> bytes:
+    try:
+        with (
+            socket.create_connection(("127.0.0.1", port), SECONDS) as raw,
+            context.wrap_socket(raw, server_hostname=agent_name(NODE)) as connection,
+        ):
+            connection.sendall(QUESTION)
+            return connection.recv(1000)
+    except (ssl.SSLError, ConnectionError):
+        return b""
+
+
+def test_an_engine_that_is_away_ends_the_connection(tmp_path: Path) -> None:
+    port = free_port()
+    with agent_in(tmp_path / "agent") as agent:
+        take = take_tls("127.0.0.1", port, tunnel_tls(agent.identity))
+        with Tunnel(take, open_unix(tmp_path / "none.sock"), admits(now)):
+            assert _asked(port, agent.context()) == b""
+        # Nothing listens any more.
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), SECONDS)
