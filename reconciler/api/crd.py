@@ -42,6 +42,7 @@ _COPIED: Final = frozenset(
         "pattern",
         "maxLength",
         "maxItems",
+        "maxProperties",
         "minItems",
         "minimum",
         "maximum",

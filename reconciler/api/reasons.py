@@ -41,6 +41,10 @@ class Reason(StrEnum):
     )
     ALL_SERVING = "AllServing", "conditions", "No replica is missing from service."
     NOT_ALL_SERVING = "NotAllServing", "conditions", "Some replicas do not serve."
+    NODE_AWAY = (
+        *("NodeAway", "conditions"),
+        "A node that a gateway runs on cannot be changed now: its agent, or its engine, does not answer.",
+    )
     CONVERGED = "Converged", "conditions", "Nothing is left to do or to wait for."
     PROGRESSING = "Progressing", "conditions", "Operations are under way or waited for."
     WORKING = "Working", "conditions", "Nothing keeps the controller from its work."
@@ -257,6 +261,7 @@ class Reason(StrEnum):
         "A running HAProxy of a gateway gets other certificates.",
     )
     CONFIGURE_GATEWAY = "ConfigureGateway", "operations", "The configuration of a gateway is written."
+    DEPLOY_AGENT = "DeployAgent", "operations", "The agent of a node is deployed, or enrolled again."
     NAME_SLOTS = "NameSlots", "operations", "Services are told which HAProxies a gateway has."
     CHANGE_ROUTES = "ChangeRoutes", "operations", "A running HAProxy of a gateway gets other routes."
     DRAIN_POOL = "DrainPool", "operations", "A pool that no route leads to gets no new sessions."

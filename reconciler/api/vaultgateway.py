@@ -14,7 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.api.acme import Acme, ExternalAccount
 from reconciler.api.addresses import Address, Cidr
-from reconciler.api.formats import HeaderPattern, ImageReference, ListenerName
+from reconciler.api.formats import HeaderPattern, ImageReference, LabelKey, LabelValue, ListenerName
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Duration, Seconds
 from reconciler.api.resource import Metadata, Resource
@@ -31,6 +31,7 @@ from reconciler.api.traffic import (
 
 __all__ = [
     "DefaultResponse",
+    "GatewayNode",
     "GatewaySpec",
     "GatewayStatus",
     "GatewayTimeouts",
@@ -43,6 +44,7 @@ Protocol = Literal["HTTP", "HTTPS", "TCP", "TLS"]
 
 MAX_LISTENERS: Final = 64
 MAX_NETWORKS: Final = 256
+MAX_NODE_LABELS: Final = 16
 
 
 class Listener(ApiModel):
@@ -139,7 +141,15 @@ class GatewaySpec(ApiModel):
         ),
     )
     replicas: int = Field(
-        default=1, ge=1, le=2, description="1, or 2 for a pair that survives a crash of one."
+        default=1, ge=1, le=2, description="1, or 2 for a pair that survives a crash of one; on each node."
+    )
+    node_selector: Mapping[LabelKey, LabelValue] | None = Field(
+        default=None,
+        max_length=MAX_NODE_LABELS,
+        description=(
+            "With Docker Swarm: the gateway runs on each node that has all of these labels, {} for every node. Unset: on "
+            "the controller's node."
+        ),
     )
     image: ImageReference = Field(default="haproxy:3.0", description="HAProxy image; 3.0 or newer.")
     trusted_proxies: Annotated[tuple[Cidr, ...], Strict(False)] = Field(
@@ -228,6 +238,14 @@ class GatewaySpec(ApiModel):
         return self
 
     @model_validator(mode="after")
+    def _reaches_overlays(self) -> Self:
+        if self.node_selector is not None and self.network == "host":
+            raise ValueError(
+                "nodeSelector needs network: published: from the network of a host, services of a Swarm are not reached"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _trusts_the_senders(self) -> Self:
         if not self.trusted_proxies and (
             waiting := [each.name for each in self.listeners if each.proxy_protocol]
@@ -238,11 +256,22 @@ class GatewaySpec(ApiModel):
         return self
 
 
+class GatewayNode(ApiModel):
+    """A node that a gateway with `nodeSelector` runs on, or has to leave."""
+
+    name: str = Field(description="Name of the node.")
+    answering: int = Field(default=0, ge=0, description="HAProxies of it that answer.")
+    message: str = Field(default="", description="Why it cannot be changed now; empty if it can.")
+
+
 class GatewayStatus(ObjectStatus):
     """The observed state of a VaultGateway; written by the controller, ignored in manifests."""
 
     routes: int = Field(default=0, ge=0, description="Routes of services that it serves.")
     refused: int = Field(default=0, ge=0, description="Hosts, paths and ports that a service claims in vain.")
+    nodes: Annotated[tuple[GatewayNode, ...], Strict(False)] = Field(
+        default=(), description="The nodes that spec.nodeSelector names, and those that it has named."
+    )
 
 
 class VaultGateway(Resource):

@@ -68,9 +68,16 @@ class Session:
         """The session of a command line without any global option."""
         return cls(state_dir=default_state_dir(os.environ, os.geteuid()))
 
-    def options(self, *, workers: int | None = None, resync: float | None = None) -> Options:
-        """The wiring's options, with its own defaults where `workers` or `resync` (seconds) are not given."""
-        from reconciler.wiring import RESYNC_SECONDS, WORKERS, Options
+    def options(
+        self,
+        *,
+        workers: int | None = None,
+        resync: float | None = None,
+        agents: str = "",
+        agent_image: str | None = None,
+    ) -> Options:
+        """The wiring's options, with its own defaults where these are not given; `resync` is in seconds."""
+        from reconciler.wiring import AGENT_IMAGE, RESYNC_SECONDS, WORKERS, Options
 
         return Options(
             state_dir=self.state_dir.absolute(),
@@ -87,6 +94,8 @@ class Session:
             dns_programs=self.dns_programs.absolute() if self.dns_programs else None,
             age_keys=tuple(path.absolute() for path in self.age_keys),
             runtime_dir=self.runtime_dir.absolute() if self.runtime_dir else None,
+            agents=agents,
+            agent_image=agent_image or AGENT_IMAGE,
         )
 
     @property
@@ -123,12 +132,22 @@ class Session:
         if (remote := self.__dict__.get("remote")) is not None:
             remote.close()
 
-    def wire(self, *, verbose: bool, workers: int | None = None, resync: float | None = None) -> Application:
+    def wire(
+        self,
+        *,
+        verbose: bool,
+        workers: int | None = None,
+        resync: float | None = None,
+        agents: str = "",
+        agent_image: str | None = None,
+    ) -> Application:
         """Set the log up and wire an application. `verbose` logs the controller's actions, not only errors."""
         from reconciler.cli import log
         from reconciler.wiring import wire
 
-        application = wire(self.options(workers=workers, resync=resync))
+        application = wire(
+            self.options(workers=workers, resync=resync, agents=agents, agent_image=agent_image)
+        )
         self._hides.append(application.secrets.hide)
         log.set_up(debug=self.debug, verbose=verbose, json_lines=self.log_format == "json", hide=self.hide)
         return application

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from reconciler.core.assess.capabilities import EngineCapabilities
-from reconciler.core.assess.observation import Container, EngineObservation, State
+from reconciler.core.assess.observation import Container, EngineObservation, FrontNode, State
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 
@@ -157,3 +157,23 @@ class Engine(Protocol):
 
     def events(self) -> Iterator[EngineEvent]:
         """Events of the controller's containers, without end: reconnects by itself and reports that with an empty event."""
+
+
+class Fronts(Protocol):
+    """The nodes that gateways run on, with an agent and an engine on each."""
+
+    def nodes(self, stack: Stack, here: EngineObservation) -> tuple[FrontNode, ...]:
+        """The nodes that a gateway is to run on, and those that it has to leave, by name. `here` is what runs of it on the
+        engine that the controller uses itself.
+        """
+
+    def at(self, node: str) -> Engine:
+        """The engine of a node. Raises EngineError if it cannot be reached."""
+
+    def deploy(self, node: str) -> None:
+        """Have the agent of a node run, with a token that enrols it."""
+
+    def tear_down(self, project: str) -> None:
+        """Remove the containers and networks of a project on all nodes that have an agent. Raises EngineError for one that
+        cannot be reached.
+        """

@@ -6,9 +6,10 @@ Each is imported when it is first needed, so that a command which only reads obj
 from __future__ import annotations
 
 from reconciler.wiring.application import RECONCILERS, Application, GitFollow, wire
-from reconciler.wiring.parts import RESYNC_SECONDS, WORKERS, Options, utc_now
+from reconciler.wiring.parts import AGENT_IMAGE, RESYNC_SECONDS, WORKERS, Options, utc_now
 
 __all__ = [
+    "AGENT_IMAGE",
     "RECONCILERS",
     "RESYNC_SECONDS",
     "WORKERS",

@@ -60,4 +60,5 @@ class _Passes:
             keepers=application.keepers,
             board=application.gateway_board,
             require=world.require,
+            fronts=application.fronts,
         )

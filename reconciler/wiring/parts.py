@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
+    from reconciler.engines.base import Fronts
     from reconciler.engines.compose.engine import ComposeEngine
     from reconciler.engines.compose.foreign import ForeignProjects
     from reconciler.engines.compose.project import ComposeProjects
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.counting import HAProxyCounting
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
+    from reconciler.proxy.haproxy.reaching import Reach
     from reconciler.registry import RegistryClient
     from reconciler.sealed import SettingsFiles
     from reconciler.sealed.runtime import RuntimeFiles
@@ -43,12 +45,14 @@ if TYPE_CHECKING:
     from reconciler.store.objects import ObjectStore
     from reconciler.store.sightings import Sightings
     from reconciler.wiring.agents import AgentLines
+    from reconciler.wiring.node_agents import NodeAgents
     from vault_plugins.registry import Registry
 
 _log = logging.getLogger(__name__)
 
 WORKERS: Final = 4
 RESYNC_SECONDS: Final = 60.0
+AGENT_IMAGE: Final = "vault-reconciler/controller:latest"
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class Options:
     the names of the VaultServices that may have the profile `privileged`. `allow_hostnames` are patterns of the host names
     that routes may claim; all, if there are none. `dns_programs` is the directory of programs that set DNS records for
     ACME. `age_keys` are files, or directories of files, of the keys that decrypt settings files. `runtime_dir` is the
-    directory in memory with the files of spec.secrets, if not the usual one.
+    directory in memory with the files of spec.secrets, if not the usual one. `agents` is the ADDRESS:PORT where agents are
+    enrolled, empty for nowhere, and `agent_image` what those run that are deployed to nodes.
     """
 
     state_dir: Path
@@ -79,6 +84,8 @@ class Options:
     dns_programs: Path | None = None
     age_keys: tuple[Path, ...] = ()
     runtime_dir: Path | None = None
+    agents: str = ""
+    agent_image: str = AGENT_IMAGE
 
 
 def utc_now() -> datetime:
@@ -214,7 +221,7 @@ class Parts:
         """HAProxy, whose configurations are checked by the binary that will run them."""
         from reconciler.proxy.haproxy.choice import HAProxies
 
-        return HAProxies(self._validate, self._gateway_sites, time.monotonic)
+        return HAProxies(self._validate, self._gateway_sites, time.monotonic, self.reach)
 
     @cached_property
     def counting(self) -> HAProxyCounting:
@@ -228,7 +235,36 @@ class Parts:
         """HAProxy as the front door of many services."""
         from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
 
-        return HAProxyGateways(self._validate_gateway, self._default_certificate, time.monotonic)
+        return HAProxyGateways(
+            self._validate_gateway, self._default_certificate, time.monotonic, at=self.reach
+        )
+
+    @cached_property
+    def reach(self) -> Reach:
+        """How HAProxies are reached: on this machine, and with a Swarm on each node that has an agent."""
+        from reconciler.store.engine_choice import SWARM, engine_of
+
+        if engine_of(self.options.state_dir) == SWARM:
+            return self.node_agents.reach
+        from reconciler.proxy.haproxy.reaching import reach
+
+        return reach
+
+    @cached_property
+    def node_agents(self) -> NodeAgents:
+        """The agents beside HAProxies of a Swarm's nodes."""
+        from reconciler.wiring.node_agents import NodeAgents
+
+        return NodeAgents(self.agents)
+
+    @cached_property
+    def fronts(self) -> Fronts | None:
+        """The nodes that gateways can run on, if there are several."""
+        from reconciler.engines.swarm.engine import SwarmEngine
+
+        if not isinstance(self.engine, SwarmEngine):
+            return None
+        return self.engine.fronts(lambda: self.node_agents, self.options.agent_image, self.options.agents)
 
     @cached_property
     def agents(self) -> AgentLines:

@@ -95,7 +95,7 @@ def descendants(kind: type) -> Iterator[type]:
 
 
 def test_every_operation_is_the_reason_of_its_event() -> None:
-    bases = {"ContainerOperation", "ServerOperation", "PoolOperation"}
+    bases = {"ContainerOperation", "ServerOperation", "PoolOperation", "OnNode"}
     modules = {operations.__name__, gateway_operations.__name__}
     shipped = {each.__name__ for each in descendants(Operation) if each.__module__ in modules}
     assert shipped - bases == {r.value for r in Reason if r.place == "operations"}

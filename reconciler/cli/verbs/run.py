@@ -129,6 +129,13 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     show_envvar=True,
     help="File with the key of revisions, for state directories that share one: a Swarm's secret is mounted there.",
 )
+@click.option(
+    "--agent-image",
+    envvar="VAULT_AGENT_IMAGE",
+    show_envvar=True,
+    help="Image with vaultctl of the agents that are deployed to nodes of a Swarm; at first "
+    "vault-reconciler/controller:latest.",
+)
 @click.option("--allow-empty", is_flag=True, help="Delete all services that vanish, even all at once.")
 @click.option(
     "--notify-url-file",
@@ -164,6 +171,7 @@ def command(
     engine: str | None,
     revision_key: Path | None,
     agents: str | None,
+    agent_image: str | None,
     tls_cert: Path | None,
     tls_key: Path | None,
     auth_file: Path | None,
@@ -190,7 +198,9 @@ def command(
         raise click.UsageError("--tls-cert and --tls-key belong together: give both")
     tls = Tls(tls_cert, tls_key) if tls_cert and tls_key else None
     access = Access.read(auth_file) if auth_file else None
-    application = session.wire(verbose=True, workers=workers, resync=resync)
+    application = session.wire(
+        verbose=True, workers=workers, resync=resync, agents=agents or "", agent_image=agent_image
+    )
     if application.controller_is_running():
         raise Failure(
             f"a controller runs on {session.state_dir} already: stop it, or choose another --state-dir"

@@ -18,10 +18,12 @@ from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
+    DeployAgent,
     DisconnectNetwork,
     DrainPool,
     EmptyPool,
     NameSlots,
+    OnNode,
     WriteCertificates,
     WriteRoutes,
 )
@@ -42,7 +44,7 @@ from reconciler.core.plan.operations import (
     StartContainer,
     StopContainer,
 )
-from reconciler.engines.base import Engine
+from reconciler.engines.base import Engine, Fronts
 from reconciler.proxy.base import GatewayProxy, NewServer, Proxy
 
 Kind = TypeVar("Kind", bound=Operation)
@@ -68,12 +70,21 @@ def execute_gateway(
     engine: Engine,
     gateways: GatewayProxy,
     clock: Callable[[], float],
+    fronts: Fronts | None = None,
     require: Callable[[], object] = always,
 ) -> Iterator[Executed]:
-    """The same for the stack of a VaultGateway."""
-    return _execute(
-        operations, lambda batch: _carry_out_gateway(stack, batch, engine, gateways), clock, require
-    )
+    """The same for the stack of a VaultGateway; `fronts` are the nodes of one that runs on several."""
+
+    def carry_out(batch: tuple[Operation, ...]) -> None:
+        match batch[0]:
+            case OnNode(node=node, operation=operation) if fronts:
+                _carry_out_gateway(stack, (operation,), fronts.at(node), gateways)
+            case DeployAgent(node=node) if fronts:
+                fronts.deploy(node)
+            case _:
+                _carry_out_gateway(stack, batch, engine, gateways)
+
+    return _execute(operations, carry_out, clock, require)
 
 
 def _execute(

@@ -7,12 +7,12 @@ carried out, and the result is reported. Like a pass over a service it keeps no 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.condition_types import find_condition
-from reconciler.api.errors import TemporaryError, VaultError
+from reconciler.api.errors import PermanentError, TemporaryError, VaultError
 from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Ref
 from reconciler.api.reasons import Reason
 from reconciler.certificates.wanted import wanted
@@ -44,9 +44,10 @@ if TYPE_CHECKING:
     from reconciler.certificates.keepers import Keepers
     from reconciler.controller.reconcile.routing import Router, Routing
     from reconciler.controller.report.journal import Journal
+    from reconciler.core.assess.observation import EngineObservation
     from reconciler.core.desired.stack import Stack
     from reconciler.core.routes.table import Table
-    from reconciler.engines.base import Engine
+    from reconciler.engines.base import Engine, Fronts
     from reconciler.proxy.base import GatewayProxy
     from reconciler.store.base import Objects, StoredObject
 
@@ -61,7 +62,8 @@ class GatewayWorld:
     """Everything that a pass over a gateway can see and change. `objects` are those of all kinds, `router` settles their
     routes; `journal` records what is done to gateways. `bind` is the address of the host that ports are published on, empty
     for all, and `key` that of revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the
-    certificates; `board` is for metrics. `require` is called before each change; see World.
+    certificates; `board` is for metrics. `require` is called before each change; see World. `fronts` are the nodes that a
+    gateway can run on, if there are several.
     """
 
     objects: Objects[Any, Any]
@@ -76,6 +78,7 @@ class GatewayWorld:
     keepers: Keepers | None = None
     board: GatewayBoard = field(default_factory=GatewayBoard)
     require: Callable[[], object] = always
+    fronts: Fronts | None = None
 
 
 def reconcile(name: str, world: GatewayWorld) -> Result:
@@ -141,7 +144,7 @@ def _advance(
     )
     closed = tuple(closures(table, wish.logins))
     world.journal.begin(stack, stored.resource.spec, stored.origin.commit, world.now())
-    look = world.gateways.look(stack, wish, world.engine.observe(stack), world.now())
+    look = world.gateways.look(stack, wish, _observe(stack, world), world.now())
     preview = look.preview
 
     troubles = serving.troubles if serving else ()
@@ -168,6 +171,12 @@ def _advance(
     refusals += [(each.why, f"{each.service}: {each.message}") for each in closed]
     refusals += [(Reason.CERTIFICATE_MISSING, f"{each.names[0]}: {each.message}") for each in troubles]
     refusals += [(Reason.OBJECT_UNREADABLE, f"{name}: {text}") for name, text in unread.items()]
+    nodes = preview.assessment.observed.engine.nodes
+    refusals += [
+        (Reason.NODE_AWAY, f"node {each.name}: {each.problem}")
+        for each in nodes
+        if each.problem and not each.is_new
+    ]
     world.journal.noticed(preview.assessment, refusals)
     _carry_out(stored, preview, world)
     if keeper and serving and look.is_whole:
@@ -185,6 +194,20 @@ def _advance(
         did=str(plan) if plan else "",
         wakes=_services(woken | _reassigned(plan)) if is_news else (),
     )
+
+
+def _observe(stack: Stack, world: GatewayWorld) -> EngineObservation:
+    """What runs of a gateway, on all of its nodes."""
+    here = world.engine.observe(stack)
+    if stack.nodes is None:
+        return here
+    if world.fronts is None:
+        raise PermanentError(
+            "spec.nodeSelector: the engine knows one host only; leave it out, or use `vaultctl run --engine swarm`"
+        )
+    nodes = world.fronts.nodes(stack, here)
+    containers = tuple(each for node in nodes if node.seen for each in node.seen.containers)
+    return replace(here, containers=containers, nodes=nodes)
 
 
 def _served(table: Table) -> frozenset[str]:
@@ -225,9 +248,10 @@ def _is_quiet(routing: Routing, world: GatewayWorld) -> bool:
 def _carry_out(stored: StoredObject[VaultGateway], preview: Preview, world: GatewayWorld) -> None:
     operations = preview.plan.operations
     words = _last_words(operations, world)
-    for call in execute_gateway(
-        preview.stack, operations, world.engine, world.gateways, world.clock, world.require
-    ):
+    calls = execute_gateway(
+        preview.stack, operations, world.engine, world.gateways, world.clock, world.fronts, world.require
+    )
+    for call in calls:
         world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
         if call.error:
             raise call.error
@@ -282,6 +306,8 @@ def _delete(stored: StoredObject[VaultGateway], routing: Routing, world: Gateway
     world.require()
     directory = world.objects.of(VAULT_GATEWAY).directory(stored.name)
     stack = world.gateways.stack(stored.resource, directory, (), world.bind, world.key)
+    if stored.resource.spec.node_selector is not None and world.fronts:
+        world.fronts.tear_down(stack.project)
     world.engine.tear_down(stack.project, volumes=False)
     world.objects.of(VAULT_GATEWAY).remove(stored.name)
     if stored.name in world.objects.of(VAULT_GATEWAY).names():

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from reconciler.api.reasons import Reason
+from reconciler.api.vaultgateway import GatewayNode
 from reconciler.controller.report.summary import SHOWN, Outcomes, doing_of, with_outcomes
 from reconciler.core.desired.stack import Role
 
@@ -44,6 +45,7 @@ def after_pass(
         "observed_generation": stored.generation,
         "routes": len(table.services),
         "refused": len(refused),
+        "nodes": _nodes(preview),
         "last_applied_revision": stored.origin.commit or None,
     }
     if any(getattr(before, name) != value for name, value in facts.items()):
@@ -93,6 +95,20 @@ def still_routed(
     return with_outcomes(before, generation, now, outcomes)
 
 
+def _nodes(preview: Preview) -> tuple[GatewayNode, ...]:
+    """The nodes that it runs on, or has to leave."""
+    observed = preview.assessment.observed
+    answering = {each.container for each in observed.proxy.instances if each.answering}
+    return tuple(
+        GatewayNode(
+            name=node.name,
+            answering=sum(each.id in answering for each in (node.seen.containers if node.seen else ())),
+            message=node.problem,
+        )
+        for node in observed.engine.nodes
+    )
+
+
 def _serves(table: Table, refused: Sequence[Refusal]) -> str:
     routes, services = len(table.services), len(set(table.services.values()))
     text = f"{_count(routes, 'route')} of {_count(services, 'service')}"
@@ -111,6 +127,10 @@ def _degraded(
     preview: Preview, troubles: Sequence[Trouble], closed: Sequence[Closure], unread: Mapping[str, str]
 ) -> Outcomes:
     wanted = sum(workload.replicas for workload in preview.stack.of(Role.PROXY))
+    problems = [node for node in preview.assessment.observed.engine.nodes if node.problem]
+    if problems:
+        message = "; ".join(f"node {node.name}: {node.problem}" for node in problems)
+        return {"Degraded": ("True", Reason.NODE_AWAY, message)}
     short = wanted - sum(instance.answering for instance in preview.assessment.observed.proxy.instances)
     if short > 0:
         message = f"of {wanted} HAProxies, {short} {'does' if short == 1 else 'do'} not answer"

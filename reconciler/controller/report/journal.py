@@ -30,6 +30,7 @@ from reconciler.core.plan.gateway_operations import (
     DisconnectNetwork,
     DrainPool,
     NameSlots,
+    OnNode,
 )
 from reconciler.core.plan.operations import (
     AddServer,
@@ -222,7 +223,7 @@ class Journal:
             self._died(stack, death, words.get(death.container, ""), now)
         if isinstance(operation, StopContainer) and operation.cut:
             self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.label)
-        if not isinstance(operation, ROUTINE):
+        if not isinstance(bare(operation), ROUTINE):
             self._tell(stack, "Normal", Reason(operation.kind), str(operation), now, commit)
 
     def _tell(
@@ -245,8 +246,14 @@ def _of_routes(stack: Stack) -> list[tuple[EventType, Reason, str]]:
     return [("Warning", reason, text) for reason, text in (stack.routed.problems if stack.routed else ())]
 
 
+def bare(operation: Operation) -> Operation:
+    """The operation, whichever node it is for."""
+    return operation.operation if isinstance(operation, OnNode) else operation
+
+
 def death_of(operation: Operation) -> ContainerOperation | None:
     """The operation, if it answers an unrequested end of a container."""
+    operation = bare(operation)
     if isinstance(operation, RemoveContainer | StartContainer):
         return operation if operation.cause is Cause.DEAD else None
     if isinstance(operation, StopContainer):

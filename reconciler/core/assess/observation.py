@@ -203,6 +203,22 @@ class Pull:
     again: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class FrontNode:
+    """A node that a gateway runs on, or has to leave: then `is_wanted` is false.
+
+    `seen` is its part of the observation; None while it cannot be looked at, and `problem` says why. `lacks_agent`: an
+    agent has to be deployed to it first, and until it has started, `is_new`.
+    """
+
+    name: str
+    is_wanted: bool = True
+    lacks_agent: bool = False
+    is_new: bool = False
+    problem: str = ""
+    seen: EngineObservation | None = None
+
+
 @dataclass(frozen=True)
 class EngineObservation:
     """The engine side of a stack.
@@ -210,7 +226,8 @@ class EngineObservation:
     `missing_images` and `taken_ports` (host port to who has it) are filled only as far as a pass can need them; `images`
     are the IDs that the others mean now, `volumes` the paths that they declare as volumes, `digests` those by which
     registries know them, `pulls` those of the missing images that were asked for. `drained` are the names of the nodes that
-    instances are to leave. `capabilities` are the engine's.
+    instances are to leave. `capabilities` are the engine's. `nodes` are those of a gateway that runs on several, whose
+    containers are among these.
     """
 
     containers: tuple[Container, ...]
@@ -222,6 +239,7 @@ class EngineObservation:
     pulls: Mapping[str, Pull] = field(default_factory=dict)
     drained: frozenset[str] = frozenset()
     capabilities: EngineCapabilities = USUAL
+    nodes: tuple[FrontNode, ...] = ()
 
     # Here and not in Observation: an engine that has seen no change returns the same object again.
 

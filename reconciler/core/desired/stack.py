@@ -179,7 +179,7 @@ class Stack:
     stopped now, and so have none. `sealed` are the values that come from encrypted files, and must be in no other file;
     `secret_files` are directories of the host, with the files that containers have below /run/secrets. `content` names
     what its Compose file came to, empty for another plugin. `former` are containers of another project that do the work
-    of its dependencies, or did.
+    of its dependencies, or did. `nodes`: labels of the nodes that a gateway runs on, None for the controller's node.
     """
 
     name: str
@@ -204,6 +204,7 @@ class Stack:
     secret_files: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict, repr=False, compare=False)
     content: str = ""
     former: tuple[Former, ...] = ()
+    nodes: Mapping[str, str] | None = None
 
     @property
     def label(self) -> str:

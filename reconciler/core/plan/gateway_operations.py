@@ -18,10 +18,12 @@ __all__ = [
     "ChangeCertificates",
     "ChangeRoutes",
     "ConfigureGateway",
+    "DeployAgent",
     "DisconnectNetwork",
     "DrainPool",
     "EmptyPool",
     "NameSlots",
+    "OnNode",
     "WriteCertificates",
     "WriteRoutes",
 ]
@@ -77,13 +79,17 @@ class ConfigureGateway(Operation):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NameSlots(Operation):
-    """Say which proxies there are, or are about to be: services ask exactly these about their servers."""
+    """Say which proxies there are, or are about to be: services ask exactly these about their servers. `nodes`: where those
+    are that an agent serves.
+    """
 
     slots: tuple[int, ...]
+    nodes: Mapping[int, str] = field(default_factory=dict, hash=False)
 
     @property
     def sentence(self) -> str:
-        return f"name slots {', '.join(map(str, self.slots))}" if self.slots else "name no slot"
+        named = (f"{slot} on {self.nodes[slot]}" if slot in self.nodes else str(slot) for slot in self.slots)
+        return f"name slots {', '.join(named)}" if self.slots else "name no slot"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,3 +168,35 @@ class ChangeCertificates(ContainerOperation):
     @property
     def sentence(self) -> str:
         return f"change certificates of {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployAgent(Operation):
+    """Have the agent of a node run, and enrol it."""
+
+    node: str
+
+    @property
+    def sentence(self) -> str:
+        return f"deploy the agent of node {self.node}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnNode(Operation):
+    """Do one thing with the containers of one node."""
+
+    node: str
+    operation: Operation
+
+    @classmethod
+    def of(cls, node: str, operation: Operation) -> OnNode:
+        """The operation on this node, with its own cause."""
+        return cls(node=node, operation=operation, cause=operation.cause, detail=operation.detail)
+
+    @property
+    def kind(self) -> str:
+        return self.operation.kind
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.operation.sentence} on {self.node}"

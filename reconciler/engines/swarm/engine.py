@@ -26,8 +26,10 @@ from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.rows import network_names
 from reconciler.engines.errors import EngineError, RefusedError
 from reconciler.engines.swarm import logs, running
+from reconciler.engines.swarm.agents import AgentServices
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.front import FRONT_ROLES, front_of, shared_networks
+from reconciler.engines.swarm.fronts import Agents, SwarmFronts
 from reconciler.engines.swarm.making import Former, Making
 from reconciler.engines.swarm.marks import NUMBER, PINNED, WORKLOAD, is_instance
 from reconciler.engines.swarm.moments import Moments
@@ -88,6 +90,13 @@ class SwarmEngine:
             f"{name} is built on this machine, and the other nodes of a Swarm cannot get it: push it to a registry, and "
             "name it by `image` without `build`"
         )
+
+    def fronts(self, agents: Callable[[], Agents], image: str, controller: str) -> SwarmFronts:
+        """The nodes that gateways run on. `agents` are made when they are first needed; `image` is theirs, `controller` the
+        ADDRESS:PORT where they are enrolled, empty for nowhere.
+        """
+        services = AgentServices(self._api, image, controller) if controller else None
+        return SwarmFronts(self._api, self._front, lambda: self._own_node, agents, services)
 
     def close(self) -> None:
         """Close all connections; requested stops continue in the Swarm."""

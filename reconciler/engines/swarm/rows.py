@@ -102,11 +102,8 @@ def _drain(marks: Mapping[str, str]) -> Drain | None:
 def _address(status: Row, manager: Row) -> str:
     """Where other nodes reach it. The leader knows of itself only where it listens, which may be everywhere."""
     address = str(status.get("Addr") or "")
-    return (
-        address
-        if address not in ("", "0.0.0.0", "127.0.0.1")
-        else str(manager.get("Addr") or "").rpartition(":")[0]
-    )
+    listening = str(manager.get("Addr") or "").rpartition(":")[0].strip("[]")
+    return listening if address in ("", "0.0.0.0", "::", "127.0.0.1") else address
 
 
 def read_instances(

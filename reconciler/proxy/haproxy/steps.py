@@ -8,7 +8,7 @@ has to go first: no request is served from then on until a HAProxy runs in the n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
@@ -76,11 +76,13 @@ def plan_containers(
     field: str,
     *,
     can_hand_over: bool = True,
+    taken: Collection[int] = (),
 ) -> FrontStep:
     """The next step of the containers of a front door.
 
     `overlay` gives the fields that set one HAProxy apart, `configuration` writes what they read, `field` of the spec says
-    the ports. Without a workload that holds a namespace, HAProxy lives in that of the host.
+    the ports. Without a workload that holds a namespace, HAProxy lives in that of the host. `taken` are slots that others
+    have.
     """
     stack, observed = assessment.stack, assessment.observed
     holder = holder_of(stack)
@@ -93,7 +95,7 @@ def plan_containers(
     home = next(
         (c for c in gateways if holder and c.state in HOLDS_NAMESPACE and holder.accepts(c.revision)), None
     )
-    proxies = _Proxies(assessment, home, overlay, can_hand_over=can_hand_over)
+    proxies = _Proxies(assessment, home, overlay, taken, can_hand_over=can_hand_over)
     if holder:
         gateway_operations, blocked = _gateway(holder, assessment, gateways, home, proxies, field)
     else:
@@ -198,9 +200,16 @@ class _Proxies:
     """The HAProxy containers of a stack, grouped by state."""
 
     def __init__(
-        self, assessment: Assessment, home: Container | None, overlay: Overlay, *, can_hand_over: bool
+        self,
+        assessment: Assessment,
+        home: Container | None,
+        overlay: Overlay,
+        taken: Collection[int],
+        *,
+        can_hand_over: bool,
     ) -> None:
         self._overlay = overlay
+        self._taken = taken
         self._can_hand_over = can_hand_over
         stack, observed = assessment.stack, assessment.observed
         self.workload = self._workload = haproxy_of(stack)
@@ -297,7 +306,7 @@ class _Proxies:
             return
         if len(self._fit) > self._workload.replicas:
             return
-        slots = {c.slot for c in self._all if c.slot is not None}
+        slots = {*self._taken, *(c.slot for c in self._all if c.slot is not None)}
         # Never from one that may listen in a former namespace.
         heirs = [
             c.slot

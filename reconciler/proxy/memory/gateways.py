@@ -50,6 +50,7 @@ class MemoryDirectory:
     held: dict[Need, str] = field(default_factory=dict)
     maps: dict[str, dict[str, str]] = field(default_factory=dict)
     slots: tuple[int, ...] = ()
+    places: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,10 @@ class MemoryGateways(MemoryProcesses):
         """See Files.read_slots."""
         return self.directory(site.directory).slots
 
+    def read_places(self, site: Site) -> Mapping[int, str]:
+        """See Files.read_places."""
+        return self.directory(site.directory).places
+
     def read_pools(self, site: Site, pools: Collection[str]) -> Mapping[str, WrittenPool | None]:
         """See Files.read_pools."""
         there = self.directory(site.directory).pools
@@ -119,9 +124,10 @@ class MemoryGateways(MemoryProcesses):
             there.pools.setdefault(pool, WrittenPool())
         there.structure, there.image, there.named = structure(spec, pools), image, frozenset(pools)
 
-    def write_slots(self, site: Site, slots: Collection[int]) -> None:
+    def write_slots(self, site: Site, slots: Collection[int], nodes: Mapping[int, str]) -> None:
         """See Files.write_slots."""
-        self.directory(site.directory).slots = tuple(sorted(slots))
+        there = self.directory(site.directory)
+        there.slots, there.places = tuple(sorted(slots)), dict(nodes)
 
     def write_pool(
         self, site: Site, pool: str, servers: Collection[PoolServer], settings: PoolSettings | None

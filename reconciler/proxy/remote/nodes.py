@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.base import NewServer
@@ -21,10 +21,10 @@ from reconciler.proxy.haproxy.reaching import OneHAProxy, Reach, reach
 from reconciler.proxy.haproxy.stats import Process
 from reconciler.proxy.remote import calls
 from reconciler.proxy.remote.files import Digests, order
-from reconciler.proxy.remote.line import Line, OtherFilesError
+from reconciler.proxy.remote.line import OtherFilesError
 from reconciler.proxy.remote.values import SiteKey, WireCertificates, maps_of
 
-__all__ = ["Nodes", "key_of"]
+__all__ = ["Asked", "NoLine", "Nodes", "key_of"]
 
 PUT_BYTES: Final = 2 * 1024 * 1024
 """Bytes of files in one request."""
@@ -38,11 +38,38 @@ def key_of(site: Site) -> SiteKey:
     return SiteKey.model_validate({"kind": kind, "name": name, "by_root": site.starter == 0})
 
 
+class Asked(Protocol):
+    """An agent; see Line."""
+
+    @property
+    def node(self) -> str:
+        """The node of the agent."""
+
+    def ask(
+        self, call: calls.Call, until: float, site: SiteKey | None = None, slot: int = 0, files: str = ""
+    ) -> Any:
+        """The answer to a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoLine:
+    """Stands for an agent that cannot be asked at all: its HAProxy may be serving."""
+
+    node: str
+    why: ProxyError
+
+    def ask(
+        self, call: calls.Call, until: float, site: SiteKey | None = None, slot: int = 0, files: str = ""
+    ) -> Any:
+        """Raises ProxyError."""
+        raise ProxyError(self.why.message)
+
+
 @dataclass
 class Nodes:
     """Reaches HAProxies: `line` gives the agent of the node that has a slot of a site, None for this machine."""
 
-    line: Callable[[Site, int], Line | None]
+    line: Callable[[Site, int], Asked | None]
     here: Reach = reach
     files: Digests = field(default_factory=Digests)
     _putting: dict[tuple[str, str], threading.Lock] = field(
@@ -56,7 +83,7 @@ class Nodes:
             return self.here(site, slot, seconds)
         return _Remote(self, line, site, slot, time.monotonic() + seconds)
 
-    def put(self, site: Site, line: Line, until: float) -> None:
+    def put(self, site: Site, line: Asked, until: float) -> None:
         """Make the files that an agent has of a site those that are here; before a HAProxy is started there, and whenever
         they differ. Raises ProxyError, and OSError.
         """
@@ -79,7 +106,7 @@ class _Remote:
     """Implements OneHAProxy by calls to an agent."""
 
     nodes: Nodes
-    line: Line
+    line: Asked
     site: Site
     slot: int
     until: float

@@ -144,6 +144,8 @@ def test_the_last_change_that_it_follows_is_not_lost(state: Path) -> None:
         lamps.workers.follow("hall")
     assert lamps.ended.acquire(timeout=PATIENCE)
     lamps.workers.close()
+
+
 def test_a_controller_that_stands_by_makes_no_pass_and_says_who_acts(state: Path) -> None:
     objects = ObjectStore(state)
     objects.apply(Wish("web").service(), ORIGIN)

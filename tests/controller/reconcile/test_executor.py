@@ -14,11 +14,13 @@ from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
     ChangeRoutes,
     ConfigureGateway,
+    DeployAgent,
     DisconnectNetwork,
     DrainPool,
     EmptyPool,
     GatewayTls,
     NameSlots,
+    OnNode,
     WriteCertificates,
     WriteRoutes,
 )
@@ -54,14 +56,21 @@ def container(id: str) -> dict[str, Any]:
 class Recording:
     """Both sides; remembers every call as text and fails those that it is told to."""
 
-    def __init__(self, failing: str = "") -> None:
+    def __init__(self, failing: str = "", place: str = "") -> None:
         self.calls: list[str] = []
         self._failing = failing
+        self._place = place
+
+    def at(self, node: str) -> Recording:
+        """The same, for the calls to a node."""
+        made = Recording(self._failing, f"on {node} ")
+        made.calls = self.calls
+        return made
 
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **named: Any) -> None:
             shown = [str(each) for each in (*arguments, *named.values()) if each is not STACK]
-            self.calls.append(" ".join([name, *shown]))
+            self.calls.append(" ".join([f"{self._place}{name}", *shown]))
             if name == self._failing:
                 raise EngineError("no")
 
@@ -132,11 +141,14 @@ DISCONNECTION = DisconnectNetwork(**container("a"), network="vault-web_vault-net
         (DISCONNECTION, f"disconnect {DISCONNECTION}"),
         (ReloadProxy(**container("a"), slot=3), "reload 3"),
         (StartContainer(**container("a")), "start ('a',)"),
+        (DeployAgent(node="n", **WHY), "deploy n"),
+        (OnNode.of("n", StartContainer(**container("a"))), "on n start ('a',)"),
+        (OnNode.of("n", DISCONNECTION), f"on n disconnect {DISCONNECTION}"),
     ],
 )
 def test_every_operation_of_a_gateway_is_a_call(operation: Operation, call: str) -> None:
     recording = Recording()
-    (done,) = execute_gateway(STACK, (operation,), recording, recording, lambda: 0.0)
+    (done,) = execute_gateway(STACK, (operation,), recording, recording, lambda: 0.0, recording)
     assert (recording.calls, done.error) == ([call], None)
 
 

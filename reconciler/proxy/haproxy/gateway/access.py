@@ -31,6 +31,9 @@ class Files(Protocol):
     def read_slots(self, site: Site) -> tuple[int, ...]:
         """The slots that have a HAProxy, or are about to get one."""
 
+    def read_places(self, site: Site) -> Mapping[int, str]:
+        """The nodes of those of these slots that an agent serves."""
+
     def read_pools(self, site: Site, pools: Collection[str]) -> Mapping[str, WrittenPool | None]:
         """What the files of these pools say."""
 
@@ -43,8 +46,8 @@ class Files(Protocol):
     def write_configuration(self, site: Site, spec: GatewaySpec, pools: Collection[str], image: str) -> None:
         """Write what takes a reload."""
 
-    def write_slots(self, site: Site, slots: Collection[int]) -> None:
-        """Say which slots have a HAProxy."""
+    def write_slots(self, site: Site, slots: Collection[int], nodes: Mapping[int, str]) -> None:
+        """Say which slots have a HAProxy, and on which of the `nodes` with an agent."""
 
     def write_pool(
         self, site: Site, pool: str, servers: Collection[PoolServer], settings: PoolSettings | None

@@ -8,6 +8,7 @@ start as root to open ports below 1024.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 from reconciler.api.kinds import VAULT_GATEWAY
@@ -19,6 +20,7 @@ from reconciler.core.names import FIRST_NET, GATEWAY, GATEWAY_NET, GATEWAY_PROJE
 from reconciler.proxy.haproxy.containers import (
     CONFIG_MOUNT,
     FIRST_SLOT,
+    HAPROXY_USER,
     HARD_STOP_MARGIN,
     RUN_MOUNT,
     SLOT_VARIABLE,
@@ -41,14 +43,22 @@ def project_of(name: str) -> str:
 
 
 def gateway_stack(
-    gateway: VaultGateway, site: Site, networks: Collection[str], bind: str, key: bytes
+    gateway: VaultGateway,
+    site: Site,
+    networks: Collection[str],
+    bind: str,
+    key: bytes,
+    mounted: Path | None = None,
 ) -> Stack:
     """What should run for a gateway. `networks` are those of its services, by their names in the engine; they are only
-    joined where it has a namespace of its own. See gateway_parts for the rest.
+    joined where it has a namespace of its own. `mounted`: where its directory is on the machine that it runs on, if not at
+    that of `site`. See gateway_parts for the rest.
     """
     spec, project = gateway.spec, project_of(gateway.name)
     joined = sorted(networks) if spec.network == "published" else []
-    parts = gateway_parts(gateway, site, bind, key, joined)
+    # On a node with an agent, files belong to the user of the image, whichever the controller has here.
+    shown = Site(mounted, HAPROXY_USER, HAPROXY_USER) if mounted else site
+    parts = gateway_parts(gateway, shown, bind, key, joined)
     own = {GATEWAY_NET: {"name": f"{FIRST_NET}{project}"}} if spec.network == "published" else {}
     return Stack(
         name=gateway.name,
@@ -73,6 +83,7 @@ def gateway_stack(
             drain=spec.drain_seconds,
             auto_rollback=False,
         ),
+        nodes=spec.node_selector,
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from reconciler.api.vaultgateway import GatewaySpec
@@ -42,6 +43,7 @@ __all__ = [
     "WrittenGateway",
     "read_gateway",
     "read_held",
+    "read_places",
     "read_pools",
     "read_slots",
     "trial_files",
@@ -58,7 +60,10 @@ SLOTS_FILE: Final = "slots.txt"
 MAX_SOCKETS: Final = 4096
 """Entries of the directory of sockets that are looked at: HAProxy can create any number there."""
 
-_SLOT: Final = re.compile(r"[1-9][0-9]{0,3}")
+_SLOT: Final = re.compile(r"(?P<slot>[1-9][0-9]{0,3})(?: (?P<node>[a-z0-9-]{1,63}))?")
+
+
+_HERE: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,15 +163,28 @@ def write_pool(site: Site, pool: str, servers: Collection[PoolServer], settings:
 
 def read_slots(site: Site) -> tuple[int, ...]:
     """The slots that have a HAProxy, or are about to get one, in order: all that a service has to ask. Raises OSError."""
+    return tuple(_places(site))
+
+
+def read_places(site: Site) -> Mapping[int, str]:
+    """The nodes of those of these slots that an agent serves. Raises OSError."""
+    return {slot: node for slot, node in _places(site).items() if node}
+
+
+def _places(site: Site) -> Mapping[int, str]:
     lines = read_files(site.config, [SLOTS_FILE]).get(SLOTS_FILE, "").splitlines()
-    return tuple(sorted({int(line) for line in lines if _SLOT.fullmatch(line)}))
+    found = (_SLOT.fullmatch(line) for line in lines)
+    return dict(sorted((int(each["slot"]), each["node"] or "") for each in found if each))
 
 
-def write_slots(site: Site, slots: Collection[int]) -> None:
-    """Say which slots have a HAProxy; a new one has to be named before it is created. Raises OSError."""
+def write_slots(site: Site, slots: Collection[int], nodes: Mapping[int, str] = _HERE) -> None:
+    """Say which slots have a HAProxy, and on which of the `nodes` with an agent; a new one has to be named before it is
+    created. Raises OSError.
+    """
     prepare(site)
     _free(site, set(slots).difference(read_slots(site)))
-    write_files(site.config, {SLOTS_FILE: "".join(f"{slot}\n" for slot in sorted(slots))}, site)
+    lines = (f"{slot} {nodes[slot]}\n" if slot in nodes else f"{slot}\n" for slot in sorted(slots))
+    write_files(site.config, {SLOTS_FILE: "".join(lines)}, site)
 
 
 def _free(site: Site, slots: Collection[int]) -> None:

@@ -18,8 +18,11 @@ def exporters(
     stack: Stack, spec: GatewaySpec, containers: Collection[Container]
 ) -> tuple[tuple[int, str], ...]:
     """Slot and address (IPv4:port) of each; on the host an address of loopback, else that of the namespace's holder in the
-    gateway's own network.
+    gateway's own network. None with several nodes.
     """
+    if stack.nodes is not None:
+        # Their addresses are those of another machine's bridge.
+        return ()
     own = exporter_address(spec)
     networks = (GATEWAY_NET, f"{FIRST_NET}{stack.project}")
     holders = {

@@ -12,6 +12,7 @@ from typing import Final
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
+from reconciler.core.desired.stack import Stack
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.dependencies import plan_orphans
 from reconciler.core.plan.gateway_operations import (
@@ -23,6 +24,7 @@ from reconciler.core.plan.gateway_operations import (
     EmptyPool,
     GatewayTls,
     NameSlots,
+    OnNode,
     WriteCertificates,
     WriteRoutes,
 )
@@ -32,6 +34,7 @@ from reconciler.core.plan.planner import endings, soonest
 from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
 from reconciler.proxy.haproxy.gateway.maps import led_by
+from reconciler.proxy.haproxy.gateway.on_nodes import plan_nodes
 from reconciler.proxy.haproxy.gateway.pool_file import WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import Need
 from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight
@@ -56,8 +59,13 @@ def plan_gateway(
     tls: GatewayTls | None = None,
     *,
     can_hand_over: bool = True,
+    each: Stack | None = None,
 ) -> Plan:
-    """The operations that are safe now. Pure and deterministic. `services` are the names of all that there are."""
+    """The operations that are safe now. Pure and deterministic. `services` are the names of all that there are; `each` is
+    what one node runs of a gateway that runs on several.
+    """
+    if each is not None:
+        return _plan_on_nodes(assessment, each, spec, wanted, sight, services, tls)
     lacking = _lacking(assessment)
     if lacking:
         assessment = stand_still(assessment, lacking)
@@ -90,6 +98,41 @@ def plan_gateway(
         operations=(*able, *pulling.operations),
         waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
         blocked=door.blocked,
+        requeue_after=soonest((*steps, pulling)),
+    )
+
+
+def _plan_on_nodes(
+    assessment: Assessment,
+    each: Stack,
+    spec: GatewaySpec,
+    wanted: WantedGateway,
+    sight: Sight,
+    services: Collection[str],
+    tls: GatewayTls | None,
+) -> Plan:
+    """The same for a gateway on several nodes, with routes, certificates and pools for all of them."""
+    observed = assessment.observed
+    on_nodes = plan_nodes(assessment, each, sight.slots, sight.places)
+    where = {container.id: container.node for container in observed.containers}
+    steps = (
+        Step.of(_certificates(assessment, tls, sight)),
+        Step.of(_routes(wanted, sight)),
+        Step.of(_changes(assessment, wanted, sight)),
+        Step.of(_configuration(assessment, spec, wanted, sight)),
+        Step.of(_named(sight, on_nodes.slots, on_nodes.places)),
+        on_nodes.step,
+        Step.of(OnNode.of(where[leaving.container], leaving) for leaving in _disconnections(assessment)),
+        Step.of(_leftovers(assessment, wanted, sight, services)),
+        endings(observed),
+    )
+    planned = [operation for step in steps for operation in step.operations]
+    # The image has to be here as well: it judges the configuration.
+    able, pulls = fetch(assessment.stack, observed, (), planned)
+    pulling = Step.of(pulls)
+    return Plan(
+        operations=(*able, *pulling.operations),
+        waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
         requeue_after=soonest((*steps, pulling)),
     )
 
@@ -163,11 +206,15 @@ def _slots(assessment: Assessment, sight: Sight, planned: Collection[Operation])
     """A slot is named before its HAProxy is created, and until its container is gone."""
     there = {c.slot for c in assessment.observed.of(haproxy_of(assessment.stack).name) if c.slot}
     there |= {operation.slot for operation in planned if isinstance(operation, CreateProxy)}
-    if sight.slots != (slots := tuple(sorted(there))):
-        yield NameSlots(slots=slots, cause=Cause.STALE if sight.slots else Cause.MISSING)
+    yield from _named(sight, tuple(sorted(there)), {})
 
 
-def _disconnections(assessment: Assessment) -> Iterator[Operation]:
+def _named(sight: Sight, slots: tuple[int, ...], places: Mapping[int, str]) -> Iterator[Operation]:
+    if (sight.slots, dict(sight.places)) != (slots, dict(places)):
+        yield NameSlots(slots=slots, nodes=places, cause=Cause.STALE if sight.slots else Cause.MISSING)
+
+
+def _disconnections(assessment: Assessment) -> Iterator[DisconnectNetwork]:
     """Leave the networks of services that no longer have a pool; others that were joined manually are left alone."""
     holder = holder_of(assessment.stack)
     for container in assessment.observed.of(holder.name) if holder else ():

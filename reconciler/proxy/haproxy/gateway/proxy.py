@@ -27,6 +27,7 @@ from reconciler.core.assess.observation import (
     State,
 )
 from reconciler.core.desired.stack import Probe, Role, Site, Stack
+from reconciler.core.names import AGENT_DIRECTORY
 from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
     ChangeRoutes,
@@ -49,6 +50,7 @@ from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway, trial_files
 from reconciler.proxy.haproxy.gateway.exporters import exporters
 from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, moves_between
+from reconciler.proxy.haproxy.gateway.on_nodes import for_all, silent_on
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
@@ -127,7 +129,9 @@ class HAProxyGateways:
         self, gateway: VaultGateway, directory: Path, networks: Collection[str], bind: str, key: bytes
     ) -> Stack:
         """See GatewayProxy.stack."""
-        return gateway_stack(gateway, site_of(directory, gateway.spec), networks, bind, key)
+        site = site_of(directory, gateway.spec)
+        mounted = None if gateway.spec.node_selector is None else Path(AGENT_DIRECTORY, *directory.parts[-2:])
+        return gateway_stack(gateway, site, networks, bind, key, mounted)
 
     # Observing
 
@@ -146,10 +150,12 @@ class HAProxyGateways:
             instances=sight.instances,
             file=GATEWAY_FILE,
         )
-        assessment = assess(stack, Observation(seen, proxy), now)
+        whole = for_all(stack, seen.nodes)
+        assessment = assess(whole, Observation(seen, proxy), now)
         tls = wish.tls if _has_https(spec) else None
-        plan = plan_gateway(assessment, spec, wanted, sight, wish.services, tls)
-        is_whole = all(each.answering and each.container in sight.maps for each in sight.instances)
+        each = stack if stack.nodes is not None else None
+        plan = plan_gateway(assessment, spec, wanted, sight, wish.services, tls, each=each)
+        is_whole = all(one.answering and one.container in sight.maps for one in sight.instances)
         return GatewayLook(
             Preview(assessment, History(), plan),
             wanted.holders,
@@ -176,16 +182,21 @@ class HAProxyGateways:
             container.id: self._ask(stack, container, has_tls=certificates is not None) for container in asked
         }
         silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
+        places = self._files.read_places(stack.site)
         answering = [c for c in asked if found[c.id]]
         serves = {c.id for c in asked if c.id in silent and self._serves(stack, c)}
         return Sight(
             written=written,
             slots=self._files.read_slots(stack.site),
-            instances=tuple(
-                _instance(id, answer)
-                if answer
-                else ProxyInstance(id, answering=False, silent=silent[id], serves=id in serves)
-                for id, answer in found.items()
+            places=places,
+            instances=(
+                *(
+                    _instance(id, answer)
+                    if answer
+                    else ProxyInstance(id, answering=False, silent=silent[id], serves=id in serves)
+                    for id, answer in found.items()
+                ),
+                *silent_on(seen.nodes, places),
             ),
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
             unfilled={
@@ -291,7 +302,7 @@ class HAProxyGateways:
     def name_slots(self, stack: Stack, request: NameSlots) -> None:
         """See GatewayProxy.name_slots."""
         with _writing():
-            self._files.write_slots(stack.site, request.slots)
+            self._files.write_slots(stack.site, request.slots, request.nodes)
 
     def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
         """See GatewayProxy.change_routes."""

@@ -51,15 +51,16 @@ def up_in(workers: Iterable[ProxyWorker]) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """`slots` are those that were named to services, `instances` the HAProxies that were asked, and `maps` those of each
-    that answers, by its container's ID; `unfilled` are the pools that it does not have the replicas of, although routes are
-    to move there from pools that have them. `leftovers` are the pools that no route leads to and that may have servers.
-    `is_certified`: the certificates that are wanted are written. `uncertified` are the containers' IDs of HAProxies that
-    have others.
+    """`slots` are those that were named to services, `places` the nodes of those that an agent serves. `instances` are the
+    HAProxies that were asked, and `maps` those of each that answers, by its container's ID; `unfilled` are the pools that
+    it does not have the replicas of, although routes are to move there from pools that have them. `leftovers` are the pools
+    that no route leads to and that may have servers. `is_certified`: the certificates that are wanted are written.
+    `uncertified` are the containers' IDs of HAProxies that have others.
     """
 
     written: WrittenGateway = field(default_factory=WrittenGateway)
     slots: tuple[int, ...] = ()
+    places: Mapping[int, str] = field(default_factory=dict)
     instances: tuple[ProxyInstance, ...] = ()
     maps: Mapping[str, Maps] = field(default_factory=dict)
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

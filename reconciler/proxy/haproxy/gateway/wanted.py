@@ -93,7 +93,7 @@ def want(
             logins=logins_of(table, logins),
         ),
         pools=pools,
-        structure=_structure(spec, pools),
+        structure=_structure(_rendered(spec), pools),
     )
 
 
@@ -150,6 +150,12 @@ def _next_names(names: tuple[str, ...], counts: Mapping[PoolKind, int]) -> set[s
         candidates = (f"{kind}{number:03}" for number in range(1, MOST_POOLS + 1))
         found |= set([name for name in candidates if name not in names][: max(0, count)])
     return found
+
+
+def _rendered(spec: GatewaySpec) -> GatewaySpec:
+    """The spec without what HAProxy is not told; mappings among that cannot be in the key of a cache."""
+    acme = spec.acme and spec.acme.model_copy(update={"dns": None})
+    return spec.model_copy(update={"node_selector": None, "acme": acme})
 
 
 @lru_cache(maxsize=64)

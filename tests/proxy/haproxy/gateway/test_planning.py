@@ -17,6 +17,7 @@ from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.observation import (
     Container,
     EngineObservation,
+    FrontNode,
     Health,
     Observation,
     ProxyInstance,
@@ -31,6 +32,7 @@ from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.haproxy.gateway.containers import gateway_stack
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import maps_of
+from reconciler.proxy.haproxy.gateway.on_nodes import for_all, silent_on
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import SPARES, Need, PoolKind, pool_names
@@ -78,15 +80,21 @@ class Scene:
     running_maps: Mapping[str, Mapping[str, str]] | None = None
     is_busy: bool = False
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nodes: tuple[FrontNode, ...] = ()
+    places: Mapping[int, str] = field(default_factory=dict)
 
     def plan(self) -> str:
         stack = stack_of(self.spec, *self.networks)
         wanted = want(self.spec, self.table, self.written, quiet=False)
-        instances = tuple(self._instance(c) for c in self.containers if c.slot and c.state is State.RUNNING)
+        instances = (
+            *(self._instance(c) for c in self.containers if c.slot and c.state is State.RUNNING),
+            *silent_on(self.nodes, self.places),
+        )
         maps = self.written.maps if self.running_maps is None else self.running_maps
         sight = Sight(
             written=self.written,
             slots=self.slots,
+            places=self.places,
             instances=instances,
             maps={i.container: maps for i in instances if i.answering and not self.is_busy},
             leftovers=self.leftovers,
@@ -94,9 +102,10 @@ class Scene:
         )
         written = self.written.structure if self.written.image == self.spec.image else None
         proxy = ProxyObservation(wanted.structure, written or None, {}, instances)
-        seen = EngineObservation(tuple(self.containers), **self.engine)
-        assessment = assess(stack, Observation(seen, proxy), NOW)
-        return str(plan_gateway(assessment, self.spec, wanted, sight, self.services))
+        seen = EngineObservation(tuple(self.containers), nodes=self.nodes, **self.engine)
+        assessment = assess(for_all(stack, self.nodes), Observation(seen, proxy), NOW)
+        each = stack if self.nodes else None
+        return str(plan_gateway(assessment, self.spec, wanted, sight, self.services, each=each))
 
     def _instance(self, container: Container) -> ProxyInstance:
         if container.id in self.mute:
@@ -406,3 +415,104 @@ def test_a_pool_that_is_needed_again_is_left_alone() -> None:
 
 def test_maps_are_those_of_the_table() -> None:
     assert as_written().maps == maps_of(table_of("files"), {"files.0": "h001"}, {})
+
+
+# On several nodes
+
+ON_NODES = SPEC.model_copy(update={"node_selector": {"edge": "yes"}})
+
+
+def node(name: str, slot: int, *containers: Container, **fields: Any) -> FrontNode:
+    """A node with a gateway and a HAProxy in this slot, or with these containers instead."""
+    usual = (
+        container("gateway-1", ON_NODES, id=f"{name}-gateway"),
+        container(f"haproxy-{slot}", ON_NODES, id=f"{name}-haproxy", joined=f"{name}-gateway"),
+    )
+    mine = tuple(replace(each, node=name, name=f"{name}-{each.name}") for each in containers or usual)
+    return FrontNode(name, **{"seen": EngineObservation(mine), **fields})
+
+
+def on(*nodes: FrontNode, **fields: Any) -> Scene:
+    containers = [each for node in nodes if node.seen for each in node.seen.containers]
+    usual = {"slots": (1, 2), "places": {1: "a", 2: "b"}, "written": as_written(ON_NODES)}
+    return Scene(**{"spec": ON_NODES, "containers": containers, "nodes": nodes, **usual, **fields})
+
+
+def test_a_gateway_that_is_as_it_should_be_on_each_node_is_left_alone() -> None:
+    assert on(node("a", 1), node("b", 2)).plan() == "nothing to do"
+
+
+def test_a_node_without_an_agent_gets_one_before_anything_else() -> None:
+    lacking = FrontNode("b", lacks_agent=True, problem="its agent is deployed")
+    assert on(node("a", 1), lacking, slots=(1,), places={1: "a"}).plan() == (
+        "[1] deploy the agent of node b (missing)\nwaiting: node b: its agent is deployed"
+    )
+
+
+def test_each_node_gets_a_gateway_and_then_a_haproxy_with_a_slot_of_its_own() -> None:
+    nothing = (FrontNode("a", seen=EngineObservation(())), FrontNode("b", seen=EngineObservation(())))
+    assert on(*nothing, slots=(), places={}).plan() == (
+        "[1] create 1 × gateway on a (missing)\n[2] create 1 × gateway on b (missing)"
+    )
+    holders = [node(name, 0, container("gateway-1", ON_NODES, id=f"{name}-gateway")) for name in ("a", "b")]
+    assert on(*holders, slots=(), places={}).plan() == (
+        "[1] name slots 1 on a, 2 on b (missing)\n"
+        "[2] create haproxy in slot 1 on a (missing)\n"
+        "[3] create haproxy in slot 2 on b (missing)"
+    )
+
+
+def test_another_image_is_rolled_out_on_each_node_by_itself() -> None:
+    newer = ON_NODES.model_copy(update={"image": "haproxy:3.2"})
+    plan = on(node("a", 1), node("b", 2), spec=newer, written=as_written(newer)).plan()
+    assert [line for line in plan.splitlines() if "create" in line] == [
+        "[2] create haproxy in slot 3, taking over from slot 1 on a (outdated)",
+        "[3] create haproxy in slot 4, taking over from slot 2 on b (outdated)",
+    ]
+
+
+def test_a_node_that_is_away_stays_as_it_is_and_keeps_its_slot() -> None:
+    away = FrontNode("b", problem="its agent did not answer in time")
+    assert on(node("a", 1), away).plan() == "waiting: node b: its agent did not answer in time"
+    # Its HAProxy may still send requests there.
+    leftovers = {"h001": Leftover(("one",), (), 0, 99.0)}
+    table = table_of()
+    written = as_written(ON_NODES)
+    assert (
+        "empty pool" not in on(node("a", 1), away, table=table, leftovers=leftovers, written=written).plan()
+    )
+
+
+def test_a_node_that_is_no_longer_wanted_is_left_haproxies_first() -> None:
+    assert on(node("a", 1), node("b", 2, is_wanted=False)).plan() == ("[1] stop b-haproxy-2 on b (surplus)")
+    holder = container("gateway-1", ON_NODES, id="b-gateway")
+    ended = container("haproxy-2", ON_NODES, state=State.EXITED)
+    assert on(node("a", 1), node("b", 2, holder, ended, is_wanted=False)).plan() == (
+        "[1] stop b-gateway-1 on b (surplus)\n[2] remove b-haproxy-2 on b (surplus)"
+    )
+
+
+def test_a_haproxy_from_before_the_nodes_hands_nothing_over() -> None:
+    """Its sockets are in the controller's directory, which the next one does not have."""
+    newer = ON_NODES.model_copy(update={"image": "haproxy:3.2"})
+    plan = on(node("a", 1), spec=newer, written=as_written(newer), slots=(1,), places={}).plan()
+    assert "create haproxy in slot 2 on a (outdated)" in plan
+    assert "name slots 1, 2 on a (stale)" in plan
+
+
+def test_a_taken_port_on_one_node_keeps_no_other_from_its_work() -> None:
+    busy = FrontNode("b", seen=EngineObservation((), taken_ports={80: "process nginx"}))
+    empty = FrontNode("a", seen=EngineObservation(()))
+    assert on(empty, busy, slots=(), places={}).plan() == (
+        "[1] create 1 × gateway on a (missing)\n"
+        "waiting: node b: port 80 is taken by process nginx; free it or set another port in spec.listeners"
+    )
+
+
+def test_mappings_of_the_spec_are_no_part_of_the_structure() -> None:
+    """They could not be in the key of a cache: no gateway with dns-01 was ever served."""
+    acme = {"acceptTerms": True, "challenge": "dns-01", "dns": {"program": "nsupdate"}}
+    certified = GatewaySpec.model_validate({"acme": acme, "nodeSelector": {"edge": "yes"}})
+    plain = GatewaySpec.model_validate({})
+    made = [want(each, table_of(spec=each), WrittenGateway(), quiet=False) for each in (certified, plain)]
+    assert made[0].structure == made[1].structure
