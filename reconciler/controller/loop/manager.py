@@ -89,6 +89,8 @@ class Controller:
         self._converged: set[Ref] = set()
         self._streamed = False
         self._election = election
+        self._resigned = threading.Event()
+        self._taking_part: threading.Thread | None = None
         self._keeping = keeping
 
     # Running
@@ -196,7 +198,17 @@ class Controller:
         self._election.changed = changed
         if self._keeping:
             self._election.gained = self._keeping.take_over
-        self._start(self._election.run, self._stop)
+        self._taking_part = threading.Thread(target=self._take_part, name="election", daemon=True)
+        self._taking_part.start()
+
+    def _take_part(self) -> None:
+        assert self._election is not None
+        while not self._resigned.is_set():
+            try:
+                self._election.run(self._resigned)
+            except Exception:
+                _log.exception("the election ended and is started again")
+                self._resigned.wait(1.0)
 
     # State
 
@@ -259,8 +271,12 @@ class Controller:
         deadline = time.monotonic() + JOIN_SECONDS
         for workers in self._workers.values():
             workers.join(deadline)
-        if self._election and not any(each.snapshot().active_workers for each in self._workers.values()):
-            self._election.give_back()
+        # The passes under way were allowed to end, so the lease was renewed until now.
+        self._resigned.set()
+        if self._taking_part and self._election:
+            self._taking_part.join(JOIN_SECONDS)
+            if not any(each.snapshot().active_workers for each in self._workers.values()):
+                self._election.give_back()
 
     # After a pass
 

@@ -25,6 +25,8 @@ from reconciler.controller.loop.lease import LeaseTakenError, lease
 from reconciler.controller.loop.manager import Controller
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.outcome import Progress
+from reconciler.core.assess.observation import EngineObservation
+from reconciler.core.desired.stack import Stack
 from reconciler.engines.errors import EngineError
 from reconciler.engines.lease import Lease
 from reconciler.sources.directory import DirectorySource
@@ -393,3 +395,31 @@ def test_manifests_count_again_after_another_controller_s_objects(
         wait_for(lambda: controller.is_loaded)
         record.hold("")
         wait_for(lambda: serving(memory) == 2)
+
+
+def test_the_lease_is_held_until_the_last_pass_has_ended(
+    memory: MemoryWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Record("")
+    controller = one_of_several(memory, tmp_path, record)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(stack: Stack) -> EngineObservation:
+        begun.set()
+        assert go_on.wait(PATIENCE)
+        return observe(stack)
+
+    observe = memory.engine.observe
+    monkeypatch.setattr(memory.engine, "observe", slow)
+    memory.wish(replicas=1)
+    stop = threading.Event()
+    thread = threading.Thread(target=controller.run, args=(stop,))
+    thread.start()
+    assert begun.wait(PATIENCE)
+    stop.set()
+    version = record.lease.version
+    wait_for(lambda: record.lease.version > version)
+    assert record.lease.node == "node1"
+    go_on.set()
+    thread.join(PATIENCE)
+    assert record.lease.holder == ""
