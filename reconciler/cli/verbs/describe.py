@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.api import Status
     from reconciler.api.kinds import Kind
     from reconciler.api.status import ObjectStatus
+    from reconciler.api.vaultgateway import GatewayStatus
     from reconciler.app.describing import Description
     from reconciler.store.base import Deletion, Origin, StoredObject
     from reconciler.wiring import Application
@@ -45,7 +46,8 @@ EVENTS: Final = 15
 @pass_session
 def command(session: Session, names: Sequence[str]) -> None:
     """Show the service NAME, or an object of another KIND: its spec, its conditions, its containers, and its latest events;
-    of a gateway its routes and certificates as well. Of a node it shows the instances that are on it.
+    of a gateway its routes and certificates as well, and its nodes if it has several. Of a node it shows the instances that
+    are on it.
 
     Unlike `get`, it queries the engine and HAProxy.
     """
@@ -67,7 +69,9 @@ def command(session: Session, names: Sequence[str]) -> None:
         events=EVENTS,
     )
     now = datetime.now(UTC)
-    has_containers = stored.ref.kind in (VAULT_SERVICE, VAULT_GATEWAY)
+    on_nodes = stored.ref.kind == VAULT_GATEWAY and found.status.nodes
+    # Containers of other nodes are seen where the controller runs.
+    has_containers = stored.ref.kind in (VAULT_SERVICE, VAULT_GATEWAY) and not on_nodes
     sections = [
         ("", _identity(found)),
         ("Spec", _spec(stored)),
@@ -78,6 +82,7 @@ def command(session: Session, names: Sequence[str]) -> None:
             if stored.ref.kind == VAULT_GATEWAY and session.remote is None
             else ()
         ),
+        *([("Nodes", _nodes(found.status))] if on_nodes else []),
         *([("Containers", _containers(found, now))] if has_containers else []),
         (f"Last {EVENTS} events", _events(found, now)),
     ]
@@ -184,6 +189,11 @@ def _conditions(status: ObjectStatus, now: datetime) -> str:
         for condition in status.conditions
     ]
     return table(["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"], rows) if rows else "none yet"
+
+
+def _nodes(status: GatewayStatus) -> str:
+    rows = [[node.name, str(node.answering), printable(node.message)] for node in status.nodes]
+    return table(["NODE", "ANSWERING", "MESSAGE"], rows)
 
 
 def _containers(found: Description, now: datetime) -> str:

@@ -10,7 +10,7 @@ from click.testing import Result
 
 from reconciler.api import VaultService
 from reconciler.api.kinds import VAULT_GATEWAY
-from reconciler.api.vaultgateway import VaultGateway
+from reconciler.api.vaultgateway import GatewayNode, VaultGateway
 from reconciler.app.certificates import store_of
 from reconciler.certificates.wanted import Source
 from reconciler.store.base import Origin
@@ -103,3 +103,15 @@ def test_get_and_describe_a_gateway(vaultctl: Vaultctl, routed: ObjectStore) -> 
     page = vaultctl("describe", "gateway", "main").stdout
     for part in ("Routes:", "Certificates:", "Containers:", "cannot be seen", "files.example.org"):
         assert part in page
+
+
+def test_describe_tells_of_each_node_of_a_gateway(vaultctl: Vaultctl, routed: ObjectStore) -> None:
+    objects = routed.of(VAULT_GATEWAY)
+    nodes = (GatewayNode(name="node1", answering=1), GatewayNode(name="node2", message="its agent is silent"))
+    objects.put_status("main", objects.status("main").model_copy(update={"nodes": nodes}))
+    page = vaultctl("describe", "gateway", "main").stdout
+    assert "Nodes:" in page
+    assert "Containers:" not in page
+    lines = {line.split()[0]: line for line in page.splitlines() if "node" in line}
+    assert lines["node1"].split()[1] == "1"
+    assert "its agent is silent" in lines["node2"]

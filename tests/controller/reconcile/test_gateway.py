@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -24,12 +24,14 @@ from reconciler.controller.reconcile.gateway import GatewayWorld, reconcile
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.routing import Router
 from reconciler.controller.report.journal import Journal
-from reconciler.core.assess.observation import Container
+from reconciler.core.assess.observation import Container, EngineObservation, FrontNode
 from reconciler.core.desired.stack import Probe, Role, Stack
 from reconciler.core.plan.gateway_operations import ChangeRoutes
+from reconciler.core.plan.operations import CreateProxy
+from reconciler.engines.base import Engine
 from reconciler.engines.memory.engine import MemoryEngine
 from reconciler.engines.memory.machine import Machine
-from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_slots, write_pool
+from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_places, read_slots, write_pool
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways, Seen
@@ -578,3 +580,89 @@ def test_an_auth_service_is_asked_as_soon_as_it_has_a_pool(stage: GatewayStage) 
     stage.objects.remove("sso")
     stage.settle()
     assert read_gateway(stage.site).maps["routes"]["wiki.test/"].split("|")[2] == "DI"
+
+
+# On several nodes
+
+
+class Nodes:
+    """Two machines, each with an engine; `away` are those whose agents are."""
+
+    def __init__(self, stage: GatewayStage) -> None:
+        self.engines = {name: MemoryEngine(Machine(lambda: stage.time, stage.now)) for name in ("a", "b")}
+        self.away: set[str] = set()
+        self.deployed: set[str] = set()
+
+    def nodes(self, stack: Stack, here: EngineObservation) -> tuple[FrontNode, ...]:
+        self.stack, found = stack, []
+        for name, engine in self.engines.items():
+            if name not in self.deployed:
+                found.append(FrontNode(name, lacks_agent=True, is_new=True, problem="its agent is deployed"))
+            elif name in self.away:
+                found.append(FrontNode(name, problem="its agent is silent"))
+            else:
+                seen = engine.observe(stack)
+                # Each machine counts its containers from one.
+                own = (
+                    replace(c, node=name, id=f"{name}{c.id}", joined=c.joined and f"{name}{c.joined}")
+                    for c in seen.containers
+                )
+                found.append(FrontNode(name, seen=replace(seen, containers=tuple(own))))
+        return tuple(found)
+
+    def at(self, node: str) -> Engine:
+        engine = self.engines[node]
+
+        class There:
+            def create(self, stack: Stack, requests: Any) -> None:
+                plain = (
+                    replace(r, gateway=r.gateway.removeprefix(node)) if isinstance(r, CreateProxy) else r
+                    for r in requests
+                )
+                engine.create(stack, tuple(plain))
+
+            def start(self, containers: tuple[str, ...]) -> None:
+                engine.start(tuple(each.removeprefix(node) for each in containers))
+
+        return cast("Engine", There())
+
+    def deploy(self, node: str) -> None:
+        self.deployed.add(node)
+
+    def tear_down(self, project: str) -> None:
+        raise AssertionError("nothing is deleted here")
+
+
+def test_a_gateway_on_nodes_deploys_agents_and_tells_of_one_that_is_away(
+    stage: GatewayStage, caplog: pytest.LogCaptureFixture
+) -> None:
+    nodes = Nodes(stage)
+    stage.world = replace(stage.world, fronts=nodes)
+    stage.gateway(nodeSelector={})
+    stage.service("files")
+    first = stage.once().did
+    assert "deploy the agent of node a" in first
+    assert "deploy the agent of node b" in first
+    for _ in range(8):
+        stage.time += 0.5
+        stage.once()
+    for engine in nodes.engines.values():
+        assert {c.role for c in engine.observe(nodes.stack).containers} == {Role.GATEWAY, Role.PROXY}
+    assert [each.name for each in stage.mine.status("main").nodes] == ["a", "b"]
+
+    nodes.away.add("b")
+    assert not stage.once().converged
+    stage.once()
+    degraded = find_condition(stage.mine.status("main").conditions, "Degraded")
+    assert degraded is not None
+    assert (degraded.status, degraded.reason) == ("True", "NodeAway")
+    assert degraded.message == "node b: its agent is silent"
+    assert caplog.messages.count("NodeAway: node b: its agent is silent") == 1
+    # Its HAProxy may be serving, so services go on to ask it.
+    assert set(read_places(stage.site).values()) == {"a", "b"}
+
+
+def test_nodes_need_a_swarm(stage: GatewayStage) -> None:
+    stage.gateway(nodeSelector={})
+    with pytest.raises(PermanentError, match=r"nodeSelector: the engine knows one host only"):
+        stage.once()

@@ -183,6 +183,12 @@ class HAProxyGateways:
         }
         silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
         places = self._files.read_places(stack.site)
+        if places and stack.nodes is None:
+            names = ", ".join(sorted(set(places.values())))
+            raise PermanentError(
+                f"spec.nodeSelector cannot be taken away: HAProxies of the gateway run on {names}. Put it back, or delete "
+                "the gateway and apply it again"
+            )
         answering = [c for c in asked if found[c.id]]
         serves = {c.id for c in asked if c.id in silent and self._serves(stack, c)}
         return Sight(

@@ -6,12 +6,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
+from reconciler.api.errors import PermanentError
 from reconciler.api.resource import Metadata
-from reconciler.api.vaultgateway import VaultGateway
+from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
 from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Probe
 from reconciler.core.plan.gateway_operations import ChangeRoutes, EmptyPool
+from reconciler.core.routes.table import Table
 from reconciler.engines.memory.machine import Machine
+from reconciler.proxy.base import GatewayWish
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
 from reconciler.proxy.haproxy.reaching import OneHAProxy
@@ -66,3 +72,26 @@ def test_a_pool_whose_file_had_servers_is_looked_at_once_more(tmp_path: Path) ->
     for left in (WrittenPool(settings), WrittenPool()):
         gateways.empty_pool(stack, request)
         assert files.read_pools(stack.site, ["h001"]) == {"h001": left}
+
+
+def test_nodes_cannot_be_taken_away_while_haproxies_run_on_them(tmp_path: Path) -> None:
+    files = MemoryGateways(Machine(lambda: 0.0, lambda: NOW), lambda: 0.0)
+    gateways = HAProxyGateways(lambda *_: None, str, lambda: 0.0, files=files, at=files.at)
+    gateway = VaultGateway(metadata=Metadata(name="main"))
+    stack = gateways.stack(gateway, tmp_path / "main", (), "", b"")
+    files.write_slots(stack.site, (1, 2), {1: "a", 2: "b"})
+    wish = GatewayWish(gateway, Table("main"), frozenset(), quiet=True)
+    with pytest.raises(PermanentError, match=r"cannot be taken away: HAProxies of the gateway run on a, b\."):
+        gateways.look(stack, wish, EngineObservation(()), NOW)
+
+
+def test_files_are_mounted_from_where_an_agent_has_them(tmp_path: Path) -> None:
+    gateways = HAProxyGateways(lambda *_: None, str, lambda: 0.0)
+    directory = tmp_path / "gateways" / "main"
+    for selector, mounted in ((None, directory), ({}, Path("/var/lib/vault-agent/agent/gateways/main"))):
+        spec = GatewaySpec.model_validate({"nodeSelector": selector})
+        gateway = VaultGateway(metadata=Metadata(name="main"), spec=spec)
+        stack = gateways.stack(gateway, directory, (), "", b"")
+        assert stack.site.directory == directory
+        volumes = stack.document["services"]["haproxy"]["volumes"]
+        assert {str(Path(each["source"]).parent) for each in volumes} == {str(mounted)}

@@ -1,0 +1,227 @@
+"""Which nodes a gateway runs on, what is said of each, and how agents get there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from reconciler.api.errors import PermanentError
+from reconciler.api.resource import Metadata
+from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
+from reconciler.core.assess.observation import Container, EngineObservation, FrontNode, Health, State
+from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.engines.compose.api import DockerApi
+from reconciler.engines.compose.engine import ComposeEngine
+from reconciler.engines.compose.reads import target_of
+from reconciler.engines.errors import EngineAwayError
+from reconciler.engines.swarm.agents import AgentServices, names_of
+from reconciler.engines.swarm.api import SwarmApi
+from reconciler.engines.swarm.fronts import SwarmFronts
+from reconciler.engines.swarm.rows import Node, read_nodes
+from reconciler.proxy.haproxy.gateway.containers import gateway_stack
+from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
+
+NOTHING = EngineObservation(())
+
+
+def node(id: str, name: str, **labels: str) -> Node:
+    names = {f"node.labels.{key}": value for key, value in labels.items()}
+    return Node(id, name, is_up=True, takes_tasks=True, names=names, address=f"10.0.0.{id[-1]}")
+
+
+def haproxy(name: str) -> Container:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Container(name, name, "haproxy", Role.PROXY, "v1", State.RUNNING, Health.NONE, now, slot=1)
+
+
+def stack_for(**selector: str) -> Stack:
+    gateway = VaultGateway(
+        metadata=Metadata(name="main"), spec=GatewaySpec.model_validate({"nodeSelector": selector})
+    )
+    return gateway_stack(gateway, Site(Path("/state/gateways/main"), 99, 99), (), "", b"")
+
+
+@dataclass
+class World:
+    """Three nodes, two of which have the label `edge`; and a stand-in for everything that fronts ask."""
+
+    there: Mapping[str, Node] = field(
+        default_factory=lambda: {
+            each.id: each
+            for each in (node("n1", "a", edge="yes"), node("n2", "b", edge="yes"), node("n3", "c"))
+        }
+    )
+    deployed: dict[str, bool] = field(default_factory=lambda: {"n1": True, "n2": True})
+    without_token: set[str] = field(default_factory=set)
+    starting: set[str] = field(default_factory=set)
+    problems: dict[str, str] = field(default_factory=dict)
+    runs: dict[str, EngineObservation] = field(default_factory=dict)
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def nodes(self) -> Mapping[str, Node]:
+        return self.there
+
+    def current(self) -> Mapping[str, bool]:
+        return self.deployed
+
+    def deploy(self, to: Node, name: str, token: str) -> None:
+        self.asked.append(("deploy", to.id, name, token))
+
+    def needs_token(self, name: str, address: str) -> bool:
+        return name in self.without_token
+
+    def is_enrolled(self, name: str) -> bool:
+        return name not in self.starting
+
+    def problem(self, name: str) -> str:
+        return self.problems.get(name, "")
+
+    def invite(self, name: str, address: str) -> str:
+        return f"token of {name} at {address}"
+
+    @property
+    def fronts(self) -> SwarmFronts:
+        world = self
+
+        class Fronts(SwarmFronts):
+            def at(self, node: str) -> ComposeEngine:
+                class There:
+                    def observe(self, stack: Stack) -> EngineObservation:
+                        if node not in world.runs:
+                            raise EngineAwayError("the engine does not answer")
+                        return world.runs[node]
+
+                return cast("ComposeEngine", There())
+
+        own: Any = self
+        return Fronts(own, own, lambda: "n3", lambda: own, own)
+
+    def look(self, here: EngineObservation = NOTHING, **selector: str) -> list[FrontNode]:
+        return list(self.fronts.nodes(stack_for(**(selector or {"edge": "yes"})), here))
+
+
+def test_only_nodes_with_all_labels_are_chosen() -> None:
+    world = World(runs={"a": NOTHING, "b": NOTHING})
+    assert world.look() == [FrontNode("a", seen=NOTHING), FrontNode("b", seen=NOTHING)]
+    assert world.look(edge="no") == []
+    assert world.look(edge="yes", disk="fast") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"deployed": {"n1": True}}, FrontNode("b", lacks_agent=True, is_new=True, problem="its agent is deployed")),
+        (
+            {"deployed": {"n1": True, "n2": False}},
+            FrontNode("b", lacks_agent=True, is_new=True, problem="its agent is deployed again"),
+        ),
+        (
+            {"without_token": {"b"}},
+            FrontNode("b", lacks_agent=True, is_new=True, problem="its agent is deployed again"),
+        ),
+        ({"starting": {"b"}}, FrontNode("b", is_new=True, problem="its agent starts")),
+        ({"problems": {"b": "it is silent"}}, FrontNode("b", problem="it is silent")),
+        ({"runs": {"a": NOTHING}}, FrontNode("b", problem="the engine does not answer")),
+    ],
+)  # fmt: skip
+def test_a_node_that_cannot_be_looked_at_says_why_and_the_others_go_on(
+    change: Mapping[str, Any], expected: FrontNode
+) -> None:
+    world = World(**{"runs": {"a": NOTHING, "b": NOTHING}, **change})
+    assert world.look() == [FrontNode("a", seen=NOTHING), expected]
+
+
+def test_a_node_that_lost_its_label_is_left_while_something_is_there() -> None:
+    left = EngineObservation((haproxy("x"),))
+    world = World(
+        there={"n1": node("n1", "a", edge="yes"), "n2": node("n2", "b")}, runs={"a": NOTHING, "b": left}
+    )
+    assert world.look()[1] == FrontNode("b", is_wanted=False, seen=left)
+    world.runs["b"] = NOTHING
+    assert len(world.look()) == 1
+    world.problems["b"] = "it is silent"
+    assert world.look()[1].seen is None
+
+
+def test_what_ran_on_the_controllers_node_before_is_left() -> None:
+    world = World(runs={"a": NOTHING, "b": NOTHING})
+    (found,) = (each for each in world.look(EngineObservation((haproxy("x"),))) if each.name == "c")
+    assert not found.is_wanted
+    assert found.seen
+    assert [each.node for each in found.seen.containers] == ["c"]
+
+
+def test_an_agent_is_deployed_with_a_token_for_its_address() -> None:
+    world = World()
+    world.fronts.deploy("b")
+    assert world.asked == [("deploy", "n2", "b", "token of b at 10.0.0.2")]
+    with pytest.raises(EngineAwayError, match="no longer in the Swarm"):
+        world.fronts.deploy("gone")
+
+
+def test_a_controller_that_enrols_no_agents_says_what_to_do() -> None:
+    nothing: Any = World()
+    fronts = SwarmFronts(nothing, nothing, lambda: "n1", lambda: nothing, None)
+    with pytest.raises(PermanentError, match="--agents ADDRESS:9444"):
+        fronts.nodes(stack_for(), NOTHING)
+
+
+def test_agents_have_the_names_of_their_nodes() -> None:
+    nodes = [node("n1", "Web.Example.org"), node("n2", "twin"), node("n3", "twin"), node("n4", "__")]
+    assert names_of(nodes) == {"n1": "web-example-org", "n2": "twin-n2", "n3": "twin-n3", "n4": "node"}
+
+
+def test_the_address_of_a_leader_is_known_also_where_its_status_has_none() -> None:
+    rows = [
+        {"ID": "n1", "Spec": {}, "Status": {"Addr": "10.0.0.1"}},
+        {"ID": "n2", "Spec": {}, "Status": {"Addr": "0.0.0.0"}, "ManagerStatus": {"Addr": "10.0.0.2:2377"}},
+    ]
+    assert [each.address for each in read_nodes(rows).values()] == ["10.0.0.1", "10.0.0.2"]
+
+
+# Services
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Iterator[FakeEngine]:
+    with closing(at_socket(tmp_path / "engine.sock")) as engine:
+        yield engine
+
+
+@pytest.fixture
+def services(fake: FakeEngine) -> Iterator[AgentServices]:
+    with closing(DockerApi(f"unix://{fake.address}")) as docker:
+        yield AgentServices(SwarmApi(docker), "vaultctl:1", "10.0.0.9:9444")
+
+
+def _answer(fake: FakeEngine, path: str, document: object) -> None:
+    fake.answers[f"/v{VERSION}{path}"] = (200, json.dumps(document).encode())
+
+
+def test_a_token_is_a_secret_of_one_service_on_one_node(fake: FakeEngine, services: AgentServices) -> None:
+    label = target_of("", query={"filters": {"label": ["com.docker.stack.namespace=vault-agents"]}})
+    for kind in ("services", "secrets", "configs"):
+        _answer(fake, f"/{kind}{label}", [])
+    _answer(fake, "/images/vaultctl:1/json", {"Id": "sha256:one", "RepoDigests": []})
+    fake.answer_sent = lambda method, target: (200, b'{"ID": "made"}')
+    services.deploy(node("n2", "b"), "b", "the-token")
+    secret, service = (json.loads(body) for _, _, body in fake.sent)
+    assert "the-token" not in json.dumps(service)
+    task = service["TaskTemplate"]
+    assert [each["SecretName"] for each in task["ContainerSpec"]["Secrets"]] == [secret["Name"]]
+    assert task["Placement"]["Constraints"] == ["node.id==n2"]
+    assert task["ContainerSpec"]["Image"] == "sha256:one"
+    assert service["Mode"] == {"Replicated": {"Replicas": 1}}
+
+    row = {"ID": "s1", "Spec": service}
+    _answer(fake, f"/services{label}", [row])
+    assert services.current() == {"n2": True}
+    _answer(fake, "/images/vaultctl:1/json", {"Id": "sha256:two", "RepoDigests": []})
+    assert services.current() == {"n2": False}
