@@ -412,8 +412,7 @@ def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:
 
 
 def _connect(request: ConnectNetwork, network: str, wanted: Mapping[str, Any], api: APIClient) -> None:
-    # An overlay that no container of this node is in has none at all.
-    if request.container not in (api.inspect_network(network).get("Containers") or ()):
+    if request.container not in _containers_in(network, api):
         # The same aliases as Compose gives: the service, the short ID, and those of the fragment.
         aliases = [request.workload, request.container[:12], *(wanted.get("aliases") or ())]
         addresses = {field: wanted[field] for field in FIXED if wanted.get(field)}
@@ -426,8 +425,20 @@ def _remove_container(container: str, anonymous_volumes: bool, api: APIClient) -
 
 
 def _disconnect(container: str, network: str, api: APIClient) -> None:
-    if container in (api.inspect_network(network).get("Containers") or ()):
+    if container in _containers_in(network, api):
         _leave(container, network, api)
+
+
+def _containers_in(network: str, api: APIClient) -> Collection[str]:
+    """The containers of this node in a network. An overlay of a Swarm that none of them is in has no such list, and is
+    unknown to a node that is no manager.
+    """
+    import docker.errors
+
+    try:
+        return api.inspect_network(network).get("Containers") or ()
+    except docker.errors.NotFound:
+        return ()
 
 
 def _remove_network(network: str, api: APIClient) -> None:

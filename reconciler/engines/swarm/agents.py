@@ -17,6 +17,7 @@ from reconciler.engines.swarm.images import find_image
 from reconciler.engines.swarm.marks import NODE, PROJECT
 from reconciler.engines.swarm.placement import on_node
 from reconciler.engines.swarm.removing import remove_unused_files
+from reconciler.engines.swarm.rows import newest_first
 from reconciler.engines.swarm.spec import SECOND
 
 __all__ = ["AGENTS", "AgentServices", "names_of"]
@@ -62,6 +63,12 @@ class AgentServices:
             for row in rows
             if NODE in (marks := row["Spec"].get("Labels") or {})
         }
+
+    def trouble(self, node: Node) -> str:
+        """Why the agent of a node does not start; "" if nothing is known."""
+        service = next((row["ID"] for row in self._api.services(AGENTS) if _is_for(row, node)), "")
+        tasks = newest_first(self._api.tasks("", service)) if service else []
+        return next((str(task["Status"]["Err"]) for task in tasks if task["Status"].get("Err")), "")
 
     def _runs(self, row: Mapping[str, Any], image: str) -> bool:
         container = row["Spec"]["TaskTemplate"]["ContainerSpec"]
@@ -119,6 +126,10 @@ class AgentServices:
             "UpdateConfig": {"Parallelism": 1, "Order": "stop-first"},
             "EndpointSpec": {"Mode": "dnsrr", "Ports": [_open(AGENT_PORT), _open(ENGINE_PORT)]},
         }
+
+
+def _is_for(row: Mapping[str, Any], node: Node) -> bool:
+    return (row["Spec"].get("Labels") or {}).get(NODE) == node.id
 
 
 def _bind(path: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,6 +61,7 @@ class World:
     deployed: dict[str, bool] = field(default_factory=lambda: {"n1": True, "n2": True})
     without_token: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
+    troubles: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     runs: dict[str, EngineObservation] = field(default_factory=dict)
     asked: list[tuple[str, ...]] = field(default_factory=list)
@@ -70,6 +71,9 @@ class World:
 
     def current(self) -> Mapping[str, bool]:
         return self.deployed
+
+    def trouble(self, of: Node) -> str:
+        return self.troubles.get(of.id, "")
 
     def deploy(self, to: Node, name: str, token: str) -> None:
         self.asked.append(("deploy", to.id, name, token))
@@ -127,6 +131,10 @@ def test_only_nodes_with_all_labels_are_chosen() -> None:
             FrontNode("b", lacks_agent=True, is_new=True, problem="its agent is deployed again"),
         ),
         ({"starting": {"b"}}, FrontNode("b", is_new=True, problem="its agent starts")),
+        (
+            {"starting": {"b"}, "troubles": {"n2": "No such image: x"}},
+            FrontNode("b", is_new=True, problem="its agent starts: No such image: x"),
+        ),
         ({"problems": {"b": "it is silent"}}, FrontNode("b", problem="it is silent")),
         ({"runs": {"a": NOTHING}}, FrontNode("b", problem="the engine does not answer")),
     ],
