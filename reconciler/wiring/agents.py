@@ -40,6 +40,8 @@ ASK_SECONDS: Final = 5.0
 LOCK_SECONDS: Final = 5.0
 ROUND_SECONDS: Final = 60.0
 """Between two looks at all agents: whether they answer, and what is to be renewed."""
+SILENT_SECONDS: Final = 3.0
+"""For how long an agent that has not answered is not asked again by passes."""
 AT_ONCE: Final = 8
 
 _log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class AgentLines:
         self.agents = Agents(state_dir, clock)
         self._clock = clock
         self._told = told
+        self._lost: dict[str, float] = {}
         self._lock = threading.Lock()
         self._lines: dict[str, Line] = {}
         self._problems: dict[str, str] = {}
@@ -106,12 +109,23 @@ class AgentLines:
                 host, port = split_address(known)
                 name, accepts = peers.agent_name(node), partial(self._accepts, node)
                 self._lines[node] = Line(
-                    Wire(Peer(node, host, port, name, self._context, accepts), self._told)
+                    Wire(Peer(node, host, port, name, self._context, accepts), self._heard)
                 )
             if known:
                 return self._lines[node]
         state = "is not enrolled yet" if agent else "does not exist"
         raise ProxyError(f"node {node}: its agent {state}; see: vaultctl agent token {node}")
+
+    def _heard(self, node: str, answered: bool) -> None:
+        if answered:
+            self._lost.pop(node, None)
+        else:
+            self._lost[node] = time.monotonic()
+        self._told(node, answered)
+
+    def was_silent(self, node: str) -> bool:
+        """Whether it has not answered a moment ago: each further question of a pass would wait for as long."""
+        return time.monotonic() - self._lost.get(node, -SILENT_SECONDS) < SILENT_SECONDS
 
     def close(self) -> None:
         """Close all connections that are idle."""

@@ -50,6 +50,8 @@ class NodeAgents:
             return NoLine("", ProxyError(f"cannot read which node has slot {slot}: {error}"))
         if node is None:
             return None
+        if self._lines.was_silent(node):
+            return NoLine(node, ProxyError(f"node {node}: its agent did not answer a moment ago"))
         try:
             return self._lines.line(node)
         except ProxyError as error:
