@@ -32,12 +32,17 @@ NEEDED: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
 
 
 def names_of(nodes: Iterable[Node]) -> Mapping[str, str]:
-    """The name of the agent of each node by the node's ID: its hostname, with the ID if another node has the same."""
+    """The name of the agent of each node by the node's ID: its hostname, with the ID if another node has the same. A node
+    that has joined again has it without, and its former entry, which is down, with the ID.
+    """
+    alike: dict[str, list[Node]] = {}
+    for node in nodes:
+        alike.setdefault(_plain(node.name), []).append(node)
     found: dict[str, str] = {}
-    plain = {node.id: _plain(node.name) for node in nodes}
-    for identifier, name in plain.items():
-        is_only = list(plain.values()).count(name) == 1
-        found[identifier] = name if is_only else f"{name[:54]}-{identifier[:8]}"
+    for name, group in alike.items():
+        candidates = group if len(group) == 1 else [node for node in group if node.is_up]
+        for node in group:
+            found[node.id] = name if candidates == [node] else f"{name[:54]}-{node.id[:8]}"
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -184,6 +184,9 @@ def test_a_controller_that_enrols_no_agents_says_what_to_do() -> None:
 def test_agents_have_the_names_of_their_nodes() -> None:
     nodes = [node("n1", "Web.Example.org"), node("n2", "twin"), node("n3", "twin"), node("n4", "__")]
     assert names_of(nodes) == {"n1": "web-example-org", "n2": "twin-n2", "n3": "twin-n3", "n4": "node"}
+    former = replace(node("n1", "a"), is_up=False)
+    assert names_of([former]) == {"n1": "a"}
+    assert names_of([former, node("n2", "a")]) == {"n1": "a-n1", "n2": "a"}
 
 
 def test_the_address_of_a_leader_is_known_also_where_its_status_has_none() -> None:
