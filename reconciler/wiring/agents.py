@@ -75,6 +75,7 @@ class AgentLines:
         self._clock = clock
         self._told = told
         self._lost: dict[str, float] = {}
+        self._news = threading.Event()
         self._lock = threading.Lock()
         self._lines: dict[str, Line] = {}
         self._problems: dict[str, str] = {}
@@ -111,6 +112,8 @@ class AgentLines:
                 self._lines[node] = Line(
                     Wire(Peer(node, host, port, name, self._context, accepts), self._heard)
                 )
+                # What its HAProxies say is heard from now on, and not from the next round.
+                self._news.set()
             if known:
                 return self._lines[node]
         state = "is not enrolled yet" if agent else "does not exist"
@@ -131,6 +134,7 @@ class AgentLines:
         """Close all connections that are idle."""
         for line in self._by_node().values():
             line.wire.close()
+        self._news.set()
 
     def states(self) -> tuple[AgentState, ...]:
         """All agents by name, as they were when they were last asked."""
@@ -181,7 +185,8 @@ class AgentLines:
                 followed.pop(node)[1].set()
             for node in lines.keys() - followed.keys():
                 followed[node] = lines[node], self._follow(lines[node])
-            stop.wait(ROUND_SECONDS)
+            self._news.wait(ROUND_SECONDS)
+            self._news.clear()
         for _, ended in followed.values():
             ended.set()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from reconciler.proxy.remote.wire import Wire
 from reconciler.store.agents import Issued
 from reconciler.web.agent.enrolment import enrol, enrolment_app, enrolment_tls
 from reconciler.web.server import Server
+from reconciler.wiring import agents
 from reconciler.wiring.agents import AgentLines
 
 SECONDS = 20.0
@@ -222,3 +224,20 @@ def test_one_that_is_away_is_said_once_and_delays_no_other(
         assert found["node-2"] == ""
         assert "cannot be asked: Connection refused" in found["node-9"]
     assert sum("node-9" in record.message for record in caplog.records) == 1
+
+
+def test_an_agent_is_heard_as_soon_as_there_is_a_line_to_it(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+    monkeypatch.setattr(agents, "follow", lambda line, config, ended: heard.put(line.node))
+    stop = threading.Event()
+    pair.lines.keep(stop)
+    assert heard.get(timeout=SECONDS) == "node-2"
+    issued = Issued("ab" * 32, (datetime.now(UTC) + timedelta(days=6)).isoformat())
+    token = pair.lines.agents.invite("node-3", "127.0.0.1:1", pair.lines.pin())
+    pair.lines.agents.redeem(token, lambda _: issued)
+    pair.lines.line("node-3")
+    # Long before the next round.
+    assert heard.get(timeout=SECONDS) == "node-3"
+    stop.set()
