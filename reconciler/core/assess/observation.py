@@ -208,13 +208,15 @@ class FrontNode:
     """A node that a gateway runs on, or has to leave: then `is_wanted` is false.
 
     `seen` is its part of the observation; None while it cannot be looked at, and `problem` says why. `lacks_agent`: an
-    agent has to be deployed to it first, and until it has started, `is_new`.
+    agent has to be deployed to it first, and until it has started, `is_new`. `is_down`: the engine takes the machine for
+    lost, so nothing serves on it.
     """
 
     name: str
     is_wanted: bool = True
     lacks_agent: bool = False
     is_new: bool = False
+    is_down: bool = False
     problem: str = ""
     seen: EngineObservation | None = None
 

@@ -129,7 +129,8 @@ class SwarmFronts:
             trouble = self._known().trouble(node)
             return FrontNode(name, is_new=True, problem=f"its agent starts: {trouble}".removesuffix(": "))
         if problem := self._agents.problem(name):
-            return FrontNode(name, problem=problem)
+            told = problem if node.is_up else f"Swarm calls it down, and {problem}"
+            return FrontNode(name, is_down=not node.is_up, problem=told)
         try:
             return FrontNode(name, seen=self.at(name).observe(stack))
         except EngineError as error:
@@ -149,7 +150,8 @@ class SwarmFronts:
         except EngineError:
             seen = None
         if seen is None:
-            return FrontNode(name, is_wanted=False, problem="it is to be left, and its agent does not answer")
+            problem = "it is to be left, and its agent does not answer"
+            return FrontNode(name, is_wanted=False, is_down=not node.is_up, problem=problem)
         return FrontNode(name, is_wanted=False, seen=seen) if seen.containers else None
 
     def at(self, node: str) -> ComposeEngine:

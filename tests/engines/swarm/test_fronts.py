@@ -146,6 +146,15 @@ def test_a_node_that_cannot_be_looked_at_says_why_and_the_others_go_on(
     assert world.look() == [FrontNode("a", seen=NOTHING), expected]
 
 
+def test_a_silent_node_that_swarm_calls_down_is_lost() -> None:
+    world = World(runs={"a": NOTHING}, problems={"b": "it is silent"})
+    world.there = {**world.there, "n2": replace(world.there["n2"], is_up=False)}
+    assert world.look()[1] == FrontNode("b", is_down=True, problem="Swarm calls it down, and it is silent")
+    world.problems.clear()
+    world.runs["b"] = NOTHING
+    assert world.look()[1] == FrontNode("b", seen=NOTHING), "it can be asked, whatever Swarm says"
+
+
 def test_a_node_that_lost_its_label_is_left_while_something_is_there() -> None:
     left = EngineObservation((haproxy("x"),))
     world = World(

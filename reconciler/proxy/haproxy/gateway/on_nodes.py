@@ -1,7 +1,7 @@
 """The containers of a gateway on several nodes: on each the same as on one host, and none waits for another node.
 
-A node that cannot be looked at stays as it is. Its HAProxies may be serving, so their slots stay named, and who drains a
-replica waits for them.
+A node that cannot be looked at stays as it is. Its HAProxies may be serving, so their slots stay named, and a replica that
+leaves waits for them.
 """
 
 from __future__ import annotations
@@ -55,8 +55,10 @@ def for_all(stack: Stack, nodes: tuple[FrontNode, ...]) -> Stack:
 
 
 def away(nodes: tuple[FrontNode, ...]) -> frozenset[str]:
-    """The nodes that cannot be looked at."""
-    return frozenset(node.name for node in nodes if node.seen is None)
+    """The nodes that cannot be looked at, but for those that the engine takes for lost: to wait for these would be to wait
+    for ever.
+    """
+    return frozenset(node.name for node in nodes if node.seen is None and not node.is_down)
 
 
 def silent_on(nodes: tuple[FrontNode, ...], places: Mapping[int, str]) -> Iterator[ProxyInstance]:

@@ -224,7 +224,8 @@ class GatewayServers:
             for way in ways
             for slot, workers in workers_of(way, ports, self._looking(way)).items()
         }
-        names = {key: f"gateway {key[0]} slot {key[1]}" for key in seen}
+        places = {way.gateway: self._files.read_places(way.site) for way in ways}
+        names = {key: _called(key[0], key[1], places[key[0]]) for key in seen}
         silent = self._silence.of(stack.project, [names[key] for key, found in seen.items() if found is None])
         for key, workers in seen.items():
             if workers is None:
@@ -274,6 +275,12 @@ class GatewayServers:
 
     def _told_to(self, way: Way, slot: int) -> OneHAProxy:
         return self._at(way.site, slot, CHANGE_SECONDS)
+
+
+def _called(gateway: str, slot: int, places: Mapping[int, str]) -> str:
+    """What people call a HAProxy of a gateway."""
+    where = f" on {places[slot]}" if slot in places else ""
+    return f"gateway {gateway} slot {slot}{where}"
 
 
 def _needs(stack: Stack) -> Needs:

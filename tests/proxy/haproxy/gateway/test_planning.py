@@ -483,6 +483,17 @@ def test_a_node_that_is_away_stays_as_it_is_and_keeps_its_slot() -> None:
     )
 
 
+def test_nothing_waits_for_a_haproxy_on_a_node_that_is_lost() -> None:
+    lost = FrontNode("b", is_down=True, problem="Swarm calls it down, and its agent is silent")
+    assert on(node("a", 1), lost).plan() == (
+        "[1] name slots 1 on a (stale)\nwaiting: node b: Swarm calls it down, and its agent is silent"
+    )
+    # It is found again as it was.
+    assert on(node("a", 1), node("b", 2), slots=(1,), places={1: "a"}).plan() == (
+        "[1] name slots 1 on a, 2 on b (stale)"
+    )
+
+
 def test_a_node_that_is_no_longer_wanted_is_left_haproxies_first() -> None:
     assert on(node("a", 1), node("b", 2, is_wanted=False)).plan() == ("[1] stop b-haproxy-2 on b (surplus)")
     holder = container("gateway-1", ON_NODES, id="b-gateway")
