@@ -170,7 +170,7 @@ class AdoptionWorld(MemoryWorld):
             self.machine.add(_plain(id, project, service))
         if not self.machine.containers[id].is_up:
             self.machine.start(self.machine.containers[id])
-        self._sleep(3.0)
+        self.sleep(3.0)
 
     def side(self, project: str) -> dict[str, bool]:
         """Which services of a project run."""
@@ -241,7 +241,7 @@ class AdoptionWorld(MemoryWorld):
             container = self.machine.containers[each.id]
             container.restarts = False
             self.machine.stop(container, each.grace)
-        self._sleep(1.0)
+        self.sleep(1.0)
         assert not self.still_running(containers)
 
     def revive(self, container: FormerContainer) -> None:
@@ -249,13 +249,13 @@ class AdoptionWorld(MemoryWorld):
         found.restarts = container.restart != "no"
         if not found.is_up:
             self.machine.start(found)
-        self._sleep(3.0)
+        self.sleep(3.0)
 
     def remove(self, containers: Sequence[FormerContainer]) -> None:
         for each in containers:
             self.machine.remove(self.machine.containers[each.id])
 
-    def _sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         self.time += seconds
         self.machine.settle()
 
@@ -280,7 +280,7 @@ class AdoptionWorld(MemoryWorld):
         """What the death of the process leaves: stops that it had asked for go on, and it kills nothing any more."""
         self.machine.lose_grip()
         self.fuse.at = 0
-        self._sleep(0.3)
+        self.sleep(0.3)
 
     @property
     def own(self) -> str:
@@ -304,6 +304,15 @@ class _Machine:
         self.objects = world.objects
         self.controller_is_running = world.controller_is_running
         self.converge = world.converge_all
+        self.sleep = world.sleep
+
+    @contextmanager
+    def changes(self) -> Iterator[_Machine]:
+        yield self
+
+    def wait(self, seconds: float) -> None:
+        """Nothing changes by itself in the world while time passes."""
+        self.sleep(seconds)
 
 
 def _plain(id: str, project: str, service: str) -> MemoryContainer:

@@ -94,7 +94,7 @@ class PoolsWorld(ABC):
     def start(self, slot: int, handover: int | None = None) -> None:
         """Start a HAProxy as the gateway would: its slot is named first."""
         self.started.append(slot)
-        self.files.write_slots(self.site, self.started)
+        self.files.write_slots(self.site, self.started, {})
         self.boot(slot, handover)
 
     @abstractmethod

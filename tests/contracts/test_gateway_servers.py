@@ -339,13 +339,13 @@ def test_a_reload_leaves_sessions_to_the_old_worker_and_keeps_what_is_known(worl
 def test_a_slot_without_a_haproxy_is_silent_and_no_obstacle(world: PoolsWorld) -> None:
     world.route(PLAIN)
     world.add(world.one)
-    world.files.write_slots(world.site, [1, 2])
+    world.files.write_slots(world.site, [1, 2], {})
     assert [each.answering for each in world.observe().instances] == [True, False]
     assert world.instance(2).container == f"gateway {GATEWAY} slot 2"
     world.until("it is silent", lambda: world.instance(2).silent >= 1)
     world.proxy.drain_servers(world.stack, [1, 2], ["one"])
     world.proxy.delete_servers(world.stack, [1, 2], ["one"], force=False)
-    world.files.write_slots(world.site, [1])
+    world.files.write_slots(world.site, [1], {})
     assert [each.slot for each in world.observe().instances] == [1]
 
 

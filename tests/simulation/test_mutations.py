@@ -182,7 +182,7 @@ def the_wish_for_fresh_ones_is_not_heard(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_deleted_pod_stays(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(health, "judge", lambda *known: _judge(*known[:-2], (), known[-1]))
+    patch.setattr(health, "judge", lambda *known: _judge(*(*known[:-2], (), known[-1])))
 
 
 def nobody_takes_turns(patch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,11 @@ from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.reads import target_of
 from reconciler.engines.errors import EngineAwayError
+from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.agents import AgentServices, names_of
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.fronts import SwarmFronts
-from reconciler.engines.swarm.rows import Node, read_nodes
+from reconciler.engines.swarm.rows import read_nodes
 from reconciler.proxy.haproxy.gateway.containers import gateway_stack
 from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
 
@@ -32,8 +33,7 @@ NOTHING = EngineObservation(())
 
 
 def node(id: str, name: str, **labels: str) -> Node:
-    names = {f"node.labels.{key}": value for key, value in labels.items()}
-    return Node(id, name, is_up=True, takes_tasks=True, names=names, address=f"10.0.0.{id[-1]}")
+    return Node(id, name, labels=labels, address=f"10.0.0.{id[-1]}")
 
 
 def haproxy(name: str) -> Container:

@@ -29,18 +29,24 @@ class Nodes(FakeNodes):
 
 
 @pytest.fixture
-def api(tmp_path: Path) -> Iterator[InProcess]:
+def nodes() -> Nodes:
+    return Nodes(
+        [
+            node("node1", address="10.0.0.1", labels={"zone": "west"}),
+            node("node2", is_manager=False, availability=Availability.PAUSE, address="10.0.0.2"),
+        ]
+    )
+
+
+@pytest.fixture
+def api(tmp_path: Path, nodes: Nodes) -> Iterator[InProcess]:
     with InProcess(tmp_path) as api:
         api.instances.found = [
             instance("vault-files-web-1", node="node1"),
             instance("vault-files-web-2", node="node2"),
         ]
-        api.application.engine.nodes = Nodes(  # type: ignore[misc, assignment]
-            [
-                node("node1", address="10.0.0.1", labels={"zone": "west"}),
-                node("node2", is_manager=False, availability=Availability.PAUSE, address="10.0.0.2"),
-            ]
-        )
+        engine: Any = api.application.engine
+        engine.nodes = nodes
         yield api
 
 
@@ -67,14 +73,14 @@ def test_pods_are_on_their_nodes(api: InProcess) -> None:
     assert [pod["Name"] for pod in chosen] == ["vault-files-web-2"]
 
 
-def test_nodes_of_a_swarm_that_does_not_answer_are_not_ready(api: InProcess) -> None:
+def test_nodes_of_a_swarm_that_does_not_answer_are_not_ready(api: InProcess, nodes: Nodes) -> None:
     assert len(_rows(api, "/api/v1/nodes")) == 2
-    api.application.engine.nodes.away = True  # type: ignore[attr-defined]
+    nodes.away = True
     assert [row["Status"] for row in _rows(api, "/api/v1/nodes")] == ["NotReady", "NotReady"]
 
 
-def test_one_that_has_left_the_swarm_is_gone(api: InProcess) -> None:
+def test_one_that_has_left_the_swarm_is_gone(api: InProcess, nodes: Nodes) -> None:
     _rows(api, "/api/v1/nodes")
-    del api.application.engine.nodes.found[1]  # type: ignore[attr-defined]
-    api.application.engine.nodes.found.append(node("node3"))  # type: ignore[attr-defined]
+    del nodes.found[1]
+    nodes.found.append(node("node3"))
     assert [row["Name"] for row in _rows(api, "/api/v1/nodes")] == ["node1", "node3"]
