@@ -4,12 +4,16 @@
 
 -- The server that comes back gets the requests that wait no faster than it takes them: a backlog for connections may be
 -- as short as 128, what does not fit into it times out, and a few such errors would set the only server DOWN again.
--- At a time only so many requests of a pool are under way for each server when more of those that wait are let go,
+-- So there are only so many places for each server for what was let go and has no answer yet.
 local WINDOW = 64
--- but in each tick at least one, and one for every 1000 connections, so that all have gone within 40 s: what is under
--- way may be WebSockets that last for hours, and a server with more than it can do serves those that came later first.
+-- A place is free again with the answer, also if that is one of a WebSocket that then lasts for hours. Of what has none
+-- after this time it is not known whether it still waits to be accepted.
+local PLACE_MS = 10000
+-- `limit` is for the time without a server. Who is in line for one when it ends waits on, but takes no place any more: in
+-- each tick at least one of them is let go, and one for every 1000 connections, so that all have gone within 40 s.
 local LEAST = 1
 local LAST_TICK = 1000
+local LATE_MS = 40000
 
 local TICK_MS = 20
 -- All held requests together look at most about this often, so that thousands of them cost no more than a few.
@@ -42,6 +46,41 @@ end
 -- What may still be let go into each pool in the present tick.
 local ticks = {}
 
+-- The places of each pool: how many are taken, and when each is free at the latest, by the number of who took it.
+local places = {}
+
+local function places_of(pool)
+    local mine = places[pool]
+    if mine == nil then
+        mine = { taken = 0, oldest = 1, newest = 0, ends = {} }
+        places[pool] = mine
+    end
+    return mine
+end
+
+local function give_back(mine, number)
+    if mine.ends[number] then
+        mine.ends[number] = nil
+        mine.taken = mine.taken - 1
+    end
+end
+
+local function give_back_old(mine, now)
+    while mine.oldest <= mine.newest and (mine.ends[mine.oldest] or 0) <= now do
+        give_back(mine, mine.oldest)
+        mine.oldest = mine.oldest + 1
+    end
+end
+
+local function take(txn, pool, now, lasts)
+    local mine = places_of(pool)
+    mine.newest = mine.newest + 1
+    mine.ends[mine.newest] = now + lasts
+    mine.taken = mine.taken + 1
+    txn:set_var("txn.turn", mine.newest)
+    txn:set_var("txn.turn_of", pool)
+end
+
 -- The controller may have stopped all replicas for want of requests: it is told that one waits, and again while it does.
 local TELL_MS = 2000
 local told = {}
@@ -53,30 +92,46 @@ local function tell(txn, pool, now)
     end
 end
 
-local function lets_go(txn, pool, now)
+-- Whether a request may go to its pool now, and whether that has a server.
+local function lets_go(txn, pool, now, is_late)
     local servers = txn.f:nbsrv(pool)
+    local mine = places_of(pool)
     if servers == 0 then
+        -- What was let go has failed by now, or is answered by a server that takes nothing new.
+        give_back_old(mine, math.huge)
         tell(txn, pool, now)
-        return false
+        return false, false
     end
     local tick = ticks[pool]
     if tick == nil or tick.number ~= now // TICK_MS then
+        give_back_old(mine, now)
         local least = math.max(LEAST, txn.f:fe_conn() // LAST_TICK)
-        tick = { number = now // TICK_MS, left = math.max(WINDOW * servers - txn.f:be_conn(pool), least) }
+        tick = { number = now // TICK_MS, left = WINDOW * servers - mine.taken, late = least }
         ticks[pool] = tick
     end
-    tick.left = tick.left - 1
-    return tick.left >= 0
+    if tick.left > 0 then
+        tick.left = tick.left - 1
+        return true, true
+    end
+    if is_late and tick.late > 0 then
+        tick.late = tick.late - 1
+        return true, true
+    end
+    return false, true
 end
 
 -- `has_moved` says whether a request is for something else by now; that is asked less often. Returns its last answer.
 local MOVE_MS = 200
 
-function hold(txn, pool, limit, has_moved)
+function hold(txn, pool, limit, has_moved, lasts)
     local began = now_ms()
     local deadline, look = began + limit, began
-    local now, released, moved = began, lets_go(txn, pool, began), false
-    while not released and not moved and not leaving(txn) and now < deadline do
+    local now, moved = began, false
+    local released, has_server = lets_go(txn, pool, began)
+    local function may_wait()
+        return now < deadline or has_server and now < deadline + LATE_MS
+    end
+    while not released and not moved and not leaving(txn) and may_wait() do
         if has_moved and now >= look then
             look = now + MOVE_MS
             moved = has_moved(txn)
@@ -84,12 +139,15 @@ function hold(txn, pool, limit, has_moved)
         if not moved then
             core.msleep(math.max(TICK_MS, txn.f:fe_conn() // LOOKS_PER_MS))
             now = now_ms()
-            released = lets_go(txn, pool, now)
+            released, has_server = lets_go(txn, pool, now, now >= deadline)
         end
     end
     -- The pool may be another service's by now.
     if released and now > began and has_moved and has_moved(txn) then
         moved, released = true, false
+    end
+    if released then
+        take(txn, pool, now, lasts or PLACE_MS)
     end
     local result = released and "released" or moved and "moved" or leaving(txn) and "handed_over" or "timeout"
     count(result, (now - began) / 1000)
@@ -99,6 +157,10 @@ end
 core.register_action("hold", { "http-req" }, function(txn, pool, limit)
     hold(txn, pool, tonumber(limit))
 end, 2)
+
+core.register_action("answered", { "http-res" }, function(txn)
+    give_back(places_of(txn:get_var("txn.turn_of")), txn:get_var("txn.turn"))
+end, 0)
 
 -- What the routes of a gateway were asked, which its configuration counts in a stick table: gpc 0 to 3 are the classes of
 -- statuses from 2xx on, 4 the milliseconds that replicas took until the headers of their answers, 5 how many these were.

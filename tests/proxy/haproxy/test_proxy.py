@@ -31,9 +31,6 @@ pytestmark = pytest.mark.docker
 Replicas = dict[str, "Replica"]
 Start = Callable[..., "Replica"]
 
-CROWD = 1500
-
-
 ONE_BY_ONE = """
 import contextlib, socket, time
 with socket.create_server(("", 8000), backlog=128) as server:
@@ -42,8 +39,8 @@ with socket.create_server(("", 8000), backlog=128) as server:
         with client, contextlib.suppress(OSError):
             client.settimeout(5)
             client.recv(65536)
-            time.sleep(0.002)
-            client.sendall(b"HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n{}")
+            time.sleep({pause})
+            client.sendall(b"HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\n[]")
 """
 """A server that takes one connection after the other and lets 128 of them wait, as many frameworks do by default.
 
@@ -253,11 +250,22 @@ def test_a_request_that_was_held_too_long_is_told_when_to_come_back(
     assert time.monotonic() - began > 0.5
 
 
+@pytest.mark.parametrize(
+    ("crowd", "pause", "hold"),
+    [
+        (1500, 0.002, 120.0),
+        # More slowly than one in each look.
+        (400, 0.05, 120.0),
+        # Most are still in line when their time is over.
+        (600, 0.01, 2.0),
+    ],
+    ids=["large", "slow", "late"],
+)
 def test_a_crowd_that_was_held_is_let_go_no_faster_than_it_is_taken(
-    world: World, replica: Start, change: Callable[..., Stack]
+    world: World, replica: Start, change: Callable[..., Stack], crowd: int, pause: float, hold: float
 ) -> None:
-    slow = replica("slow", ONE_BY_ONE)
-    world.configure(stack=change(world.stack, hold_seconds=30.0))
+    slow = replica("slow", ONE_BY_ONE.format(pause=pause))
+    world.configure(stack=change(world.stack, hold_seconds=hold))
     world.start()
 
     async def ask() -> str:
@@ -267,13 +275,13 @@ def test_a_crowd_that_was_held_is_let_go_no_faster_than_it_is_taken(
         writer.close()
         return answer.decode().partition("\r\n")[0].removeprefix("HTTP/1.0 ")
 
-    async def crowd() -> Counter[str]:
-        asking = [asyncio.create_task(ask()) for _ in range(CROWD)]
+    async def all_answers() -> Counter[str]:
+        asking = [asyncio.create_task(ask()) for _ in range(crowd)]
         await asyncio.sleep(1)
         await asyncio.to_thread(world.add, slow)
         return Counter(await asyncio.gather(*asking))
 
-    assert asyncio.run(crowd()) == {"200 OK": CROWD}
+    assert asyncio.run(all_answers()) == {"200 OK": crowd}
 
 
 # Reload and hand-over
