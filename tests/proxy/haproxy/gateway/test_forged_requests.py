@@ -165,6 +165,14 @@ def test_no_form_of_a_target_leads_around_a_route(guarded: GatewayWorld, target:
     assert answer[9:12] in (b"400", b"403")
 
 
+@pytest.mark.parametrize("target", ["a.test:80", "a.test:443", "127.0.0.1:80"])
+def test_a_gateway_is_no_tunnel(guarded: GatewayWorld, target: str) -> None:
+    head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nConnection: close\r\n\r\n"
+    answer = sent(guarded, head.encode())
+
+    assert answer[9:12] == b"405"
+
+
 @pytest.mark.parametrize(
     "hosts",
     [
