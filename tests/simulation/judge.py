@@ -362,6 +362,8 @@ class Judge:
         return (
             container.state is State.RUNNING
             and not ill
+            and not container.is_lost
+            and not container.is_pending
             and not container.stopping
             and self._is_at(container, server)
         )
@@ -396,6 +398,8 @@ class Judge:
             self._is_at(container, server)
             and container.state is State.RUNNING
             and container.sick_since is None
+            and not container.is_lost
+            and not container.is_pending
         )
 
     def _containers(self, stack: Stack, *roles: Role) -> list[MemoryContainer]:
@@ -416,6 +420,7 @@ def _changes_a_dependency(stack: Stack, observed: Observation) -> bool:
     """Whether requests have to be held, because what answers them needs something that is being replaced."""
     return any(
         not workload.accepts(c.revision)
+        or (c.node in observed.engine.drained and not c.pinned)
         or (c.state is State.RUNNING and not workload.networks <= set(c.addresses))
         for workload in stack.of(Role.DEPENDENCY)
         if workload.name in _needed(stack)
