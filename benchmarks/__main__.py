@@ -20,7 +20,7 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.row import Row
 
 FAMILIES: Final = (
-    "noop", "reaction", "rollout", "alone", "scale", "first_apply", "planning", "commands", "suite", "density",
+    "noop", "reaction", "rollout", "alone", "scale", "first_apply", "planning", "nodes", "commands", "suite", "density",
     "throughput", "at_rest", "ui", "api", "gitops",
 )  # fmt: skip
 

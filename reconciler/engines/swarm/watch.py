@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
@@ -16,9 +17,11 @@ from reconciler.core import labels
 from reconciler.engines.base import EngineEvent
 from reconciler.engines.swarm.api import SwarmApi
 
-__all__ = ["changed", "states", "watched"]
+__all__ = ["changed", "pause_after", "states", "watched"]
 
 LOOK_SECONDS: Final = 1.0
+LOOK_SHARE: Final = 0.2
+"""At most so much of the time is spent on looks: the list of ten thousand tasks takes longer than a second to read."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,9 +52,12 @@ def watched(events: Callable[[], Iterator[EngineEvent]], api: SwarmApi) -> Itera
 
 def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.Event) -> None:
     known: States | None = None
-    while not over.wait(LOOK_SECONDS):
+    pause = LOOK_SECONDS
+    while not over.wait(pause):
+        began = time.monotonic()
         try:
             seen = states(api.all_tasks())
+            pause = pause_after(time.monotonic() - began)
         except VaultError as error:
             _log.debug("the list of tasks: %s", error)
             # What happens meanwhile is told by the difference to the next list.
@@ -60,6 +66,11 @@ def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.
             for label in sorted(changed(known, seen)):
                 found.put(EngineEvent(label))
         known = seen
+
+
+def pause_after(seconds: float) -> float:
+    """The pause after a look that took so long."""
+    return max(LOOK_SECONDS, seconds * (1 / LOOK_SHARE - 1))
 
 
 def states(tasks: Any) -> States:

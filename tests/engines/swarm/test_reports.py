@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reconciler.engines.swarm.logs import pieces
-from reconciler.engines.swarm.watch import changed, states
+from reconciler.engines.swarm.watch import LOOK_SECONDS, changed, pause_after, states
 
 
 def _piece(stream: int, text: bytes) -> bytes:
@@ -51,3 +51,8 @@ def test_a_task_of_others_has_no_name() -> None:
     assert states([{"ID": "1", "Status": {"State": "running"}, "DesiredState": "running"}]) == {}
     attachment = {"ID": "2", "Status": {"State": "running"}, "DesiredState": "running", "Spec": {}}
     assert states([attachment]) == {}
+
+
+@pytest.mark.parametrize(("took", "pause"), [(0.0, LOOK_SECONDS), (0.2, LOOK_SECONDS), (3.0, 12.0)])
+def test_looks_take_at_most_a_fifth_of_the_time(took: float, pause: float) -> None:
+    assert pause_after(took) == pytest.approx(pause)
