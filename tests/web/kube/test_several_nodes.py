@@ -12,7 +12,7 @@ import pytest
 from reconciler.engines.errors import EngineAwayError
 from reconciler.engines.nodes import Availability, Node
 from tests.web.kube.in_process import InProcess
-from tests.web.kube.instances import FakeNodes, instance, node
+from tests.web.kube.instances import FakeEngine, FakeNodes, instance, node
 
 TABLE = b"application/json;as=Table;v=v1;g=meta.k8s.io"
 
@@ -45,8 +45,7 @@ def api(tmp_path: Path, nodes: Nodes) -> Iterator[InProcess]:
             instance("vault-files-web-1", node="node1"),
             instance("vault-files-web-2", node="node2"),
         ]
-        engine: Any = api.application.engine
-        engine.nodes = nodes
+        api.application.__dict__["engine"] = FakeEngine(api.instances, nodes)
         yield api
 
 
@@ -81,6 +80,5 @@ def test_nodes_of_a_swarm_that_does_not_answer_are_not_ready(api: InProcess, nod
 
 def test_one_that_has_left_the_swarm_is_gone(api: InProcess, nodes: Nodes) -> None:
     _rows(api, "/api/v1/nodes")
-    del nodes.found[1]
-    nodes.found.append(node("node3"))
+    nodes.found[1] = node("node3")
     assert [row["Name"] for row in _rows(api, "/api/v1/nodes")] == ["node1", "node3"]
