@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import itertools
 import os
 import threading
 import time
@@ -113,7 +114,8 @@ class Connection:
 class Load:
     """The clients of one published port. Use as a context manager; `shots` is complete after it.
 
-    After `patience` seconds a client gives up. With several `hosts` they take turns.
+    After `patience` seconds a client gives up. With several `hosts` they take turns, and so do new connections with several
+    `addresses` of machines.
     """
 
     port: int
@@ -121,10 +123,12 @@ class Load:
     mix: tuple[Kind, ...] = MIX
     patience: float = ANSWER_SECONDS
     hosts: tuple[str, ...] = ("127.0.0.1",)
+    addresses: tuple[str, ...] = ("127.0.0.1",)
     shots: list[Shot] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._idle: list[Connection] = []
+        self._turns = itertools.cycle(self.addresses)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._fire()), name="load")
         self.began = self.ended = 0.0
@@ -239,7 +243,7 @@ class Load:
         )
 
     async def _connect(self) -> Connection:
-        return Connection(*await asyncio.open_connection("127.0.0.1", self.port))
+        return Connection(*await asyncio.open_connection(next(self._turns), self.port))
 
     def _kept(self) -> Connection | None:
         """An idle connection. One that the other side has closed while it was idle has lost nothing."""

@@ -50,6 +50,8 @@ hostname "$1"
 mount -t tmpfs tmpfs /run/docker
 mount -t tmpfs tmpfs /run/containerd
 mount -t tmpfs -o mode=0755 tmpfs /run/vault-controller
+mkdir -p /var/lib/vault-agent "$2/agent"
+mount --bind "$2/agent" /var/lib/vault-agent
 echo 'hosts: files' >"$2/nsswitch.conf"
 mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
 shift 2

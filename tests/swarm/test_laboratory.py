@@ -70,6 +70,7 @@ def test_nothing_is_left_also_after_a_failure() -> None:
     with pytest.raises(ValueError, match="a test fails"):
         fail()
     (node,) = made[0].nodes
+    assert node.process is not None
     assert node.process.poll() is not None
     assert not (NAMESPACES / node.namespace).exists()
     assert not node.root.exists()

@@ -1,0 +1,233 @@
+"""The promise on a Swarm of three: requests come in on each node, whatever changes none is lost, and none is run twice.
+
+A gateway runs on all three nodes, a service with three replicas behind it. Each case begins with the same spec, and changes
+it under load of 300 requests a second through the ports of all nodes together.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pytest
+
+from reconciler.api import find_condition
+from reconciler.api.kinds import VAULT_GATEWAY
+from tests.e2e.docker_cli import docker
+from tests.e2e.load import Load, Shot, read_ledger
+from tests.e2e.proof import HARSH, LONG_HOLD, NEW_VERSION, QUICK, REPLICAS, harsh_stage, runs_version
+from tests.e2e.stage import Stage
+from tests.e2e.waiting import until
+from tests.swarm.laboratory import Laboratory, Node
+
+pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(420)]
+
+AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")
+AGAIN: Final = "vault-reconciler/haproxy-swarm:again"
+"""Another name for the same image, which is another image by its name."""
+IMAGES: Final = (AGENT_IMAGE, "vault-reconciler/whoami:2", AGAIN)
+LEAST_RATE: Final = 300.0
+RATE: Final = 330.0
+FIRST_SECONDS: Final = 240.0
+"""The first time, each node needs an agent."""
+AWAY_SECONDS: Final = 30.0
+CHECK_SECONDS: Final = 10.0
+"""Longer than it takes HAProxy to see that a replica is gone: three checks, two seconds apart."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A change of the service's spec, or of its gateway's, and how one sees that it came true.
+
+    `before` is what the spec says from the beginning. `ends`: what has to be so afterwards; the service is to converge, if
+    nothing else is said.
+    """
+
+    name: str
+    seen: Callable[[Stage], bool]
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    gateway: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] = field(default_factory=dict)
+    ends: Callable[[Stage], None] = Stage.converged
+
+
+def _is_rolled_back(stage: Stage) -> None:
+    def degraded() -> bool:
+        found = find_condition(stage.application.objects.status(stage.name).conditions, "Degraded")
+        return found is not None and found.status == "True" and found.reason == "RolledBack"
+
+    until("it is rolled back", degraded)
+    until("only the good ones are left", lambda: _serving(stage) == REPLICAS)
+
+
+def _serving(stage: Stage) -> int:
+    return stage.application.objects.status(stage.name).replicas.serving
+
+
+def _gateway_ready(stage: Stage) -> None:
+    until("the gateway is ready", stage.gateway_ready)
+
+
+def _serves(count: int) -> Callable[[Stage], bool]:
+    return lambda stage: _serving(stage) == count
+
+
+ONE: Final = {"replicas": 1, **LONG_HOLD}
+
+CASES: Final = (
+    Case(
+        "image",
+        runs_version,
+        {"env": {"WHOAMI_IMAGE": "vault-reconciler/whoami:2", "VERSION": None}},
+    ),
+    Case("environment", runs_version, NEW_VERSION),
+    Case("scale up", _serves(5), {"replicas": 5}),
+    Case("scale down", _serves(1), {"replicas": 1}),
+    Case("rotation", _serves(REPLICAS), {"restartedAt": "2026-01-01T00:00:00Z"}),
+    Case("Recreate", runs_version, NEW_VERSION, before={**ONE, "strategy": {"type": "Recreate"}}),
+    Case("single-active", runs_version, NEW_VERSION, before={"rotation": {"interval": "1h", "mode": "single-active"}}),
+    Case(
+        "bad image",
+        lambda stage: runs_version(stage, "1"),
+        {"env": {"VERSION": "2", "FAIL": "exit"}},
+        before={"strategy": {**QUICK, "progressDeadlineSeconds": 10}},
+        ends=_is_rolled_back,
+    ),
+    Case("health path", _serves(REPLICAS), {"healthcheck": {"path": "/"}}),
+    Case("route", _serves(REPLICAS), {"route": {"hostnames": ["127.0.0.1", "other.test"]}}),
+    Case(
+        "HAProxy image",
+        _serves(REPLICAS),
+        gateway={"image": AGAIN},
+        ends=_gateway_ready,
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stage(swarm: Laboratory) -> Iterator[Stage]:
+    """A service behind a gateway on all nodes, and a controller on the first one."""
+    docker("tag", "haproxy:3.0", AGAIN)
+    swarm.load(*IMAGES)
+    with pytest.MonkeyPatch.context() as patch, swarm.first.entered():
+        # One that is no manager knows an overlay only while a container is in it.
+        worker = swarm.nodes[-1].name
+        swarm.first.docker("node", "demote", worker)
+        patch.setenv("DOCKER_HOST", swarm.first.host)
+        patch.setenv("VAULT_ENGINE", "swarm")
+        patch.setenv("VAULT_AGENTS", f"{swarm.first.address}:9444")
+        patch.setenv("VAULT_AGENT_IMAGE", AGENT_IMAGE)
+        with harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage:
+            try:
+                with stage.controller():
+                    stage.converged(FIRST_SECONDS)
+                    until("the gateway is ready", stage.gateway_ready)
+                    yield stage
+            finally:
+                for project in (stage.front_project, stage.project, "vault-agents"):
+                    swarm.remove_project(project)
+                swarm.first.docker("node", "promote", worker)
+
+
+def as_at_first(stage: Stage, **spec: Any) -> None:
+    """Every case begins with the same spec, but for this."""
+    environment = HARSH | {"WHOAMI_LEDGER_DIR": str(stage.ledger)}
+    stage.spec = {"plugin": "whoami", "replicas": REPLICAS, "strategy": QUICK, "env": environment}
+    stage.write(**spec)
+    stage.write_gateway(image="haproxy:3.0")
+    stage.converged()
+    until("the gateway is ready", stage.gateway_ready)
+
+
+def under_load(stage: Stage, nodes: tuple[Node, ...]) -> Load:
+    """Load through the ports of these nodes."""
+    return Load(stage.port, RATE, addresses=tuple(node.address for node in nodes))
+
+
+@contextmanager
+def losing_nothing(stage: Stage, swarm: Laboratory) -> Iterator[Load]:
+    """Load through all nodes, of which nothing is lost and nothing run twice."""
+    with under_load(stage, swarm.nodes) as load:
+        yield load
+    faults = load.faults(read_ledger(stage.ledger))
+    print(f"{len(load.shots)} requests in {load.seconds:.1f} s, {len(faults)} faults")
+    assert not faults, f"{len(faults)} of {len(load.shots)}:\n" + "\n".join([*faults[:20], stage.story()])
+    assert len(load.shots) >= LEAST_RATE * load.seconds
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name.replace(" ", "-")) for case in CASES])
+def test_a_change_under_load_through_all_nodes(case: Case, swarm: Laboratory, stage: Stage) -> None:
+    as_at_first(stage, **case.before)
+    with losing_nothing(stage, swarm):
+        if case.spec:
+            stage.write(**case.spec)
+        if case.gateway:
+            stage.write_gateway(**case.gateway)
+        case.ends(stage)
+    assert case.seen(stage)
+    # Each node serves.
+    for node in swarm.nodes:
+        with Load(stage.port, 20.0, addresses=(node.address,)) as load:
+            pass
+        assert load.shots
+        assert not load.lost
+
+
+def test_an_agent_that_is_away_for_a_while_in_a_rollout(swarm: Laboratory, stage: Stage) -> None:
+    """Its HAProxy serves on with what it has: nobody is stopped before it has said so, or the drain deadline has passed."""
+    as_at_first(stage, strategy={**QUICK, "drainSeconds": 120})
+    away = swarm.nodes[-1]
+    (agent,) = away.docker("ps", "--quiet", "--filter", "name=vault-agents").split()
+    pid = int(away.docker("inspect", "--format", "{{.State.Pid}}", agent))
+    with losing_nothing(stage, swarm):
+        os.kill(pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            stage.write(**NEW_VERSION)
+            until("the gateway tells of it", lambda: "NodeAway" in _degraded(stage))
+            time.sleep(max(0.0, AWAY_SECONDS - (time.monotonic() - stopped)))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        stage.converged()
+    assert runs_version(stage)
+    until("all is well again", lambda: "NodeAway" not in _degraded(stage))
+    assert f"node {away.name}: its agent" in stage.vaultctl("events", "gateway", stage.gateway).stdout
+
+
+def _degraded(stage: Stage) -> str:
+    status = stage.application.objects.of(VAULT_GATEWAY).status(stage.gateway)
+    found = find_condition(status.conditions, "Degraded")
+    return found.reason if found and found.status == "True" else ""
+
+
+def test_a_node_that_dies_under_load(swarm: Laboratory, stage: Stage) -> None:
+    """What it was serving may be lost. The others go on: within the time of the health check they send nothing there."""
+    as_at_first(stage)
+    dead = swarm.nodes[-1]
+    with under_load(stage, swarm.nodes[:-1]) as load:
+        killed = time.monotonic()
+        dead.kill()
+        until("the full pool is back", lambda: _serving(stage) == REPLICAS and _all_elsewhere(stage, dead))
+        back = time.monotonic()
+    dead.start()
+    until("the node is back", lambda: "NodeAway" not in _degraded(stage), FIRST_SECONDS)
+    late: list[Shot] = [shot for shot in load.lost if shot.began > killed + CHECK_SECONDS]
+    print(
+        f"{len(load.lost)} of {len(load.shots)} requests lost, the last one begun "
+        f"{max((shot.began - killed for shot in load.lost), default=0):.1f} s after the kill; the full pool after "
+        f"{back - killed:.1f} s"
+    )
+    assert not late
+    ledger = read_ledger(stage.ledger)
+    ids = [shot.id for shot in load.shots if shot.kind.method == "POST"]
+    assert not [each for each in ids if ledger.count(each) > 1]
+
+
+def _all_elsewhere(stage: Stage, dead: Node) -> bool:
+    seen = stage.preview().assessment.observed.containers
+    return sum(each.node != dead.name and each.is_ready for each in seen if each.port) >= REPLICAS
