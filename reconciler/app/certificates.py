@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from reconciler.controller.reconcile.routing import Routing
     from reconciler.store.base import Objects
 
-__all__ = ["Certificate", "certificate_document", "certificates", "is_renewed", "named", "request_renewal"]
+__all__ = [
+    "Certificate",
+    "certificate_document",
+    "certificates",
+    "is_renewed",
+    "named",
+    "request_renewal",
+    "require_renewable",
+]
 
 
 @dataclass(frozen=True)
@@ -83,12 +91,17 @@ def request_renewal(objects: Objects[Any, Any], chosen: Sequence[Certificate], n
     Raises VaultError, before anything is asked for, for one that no server issues.
     """
     for each in chosen:
-        if each.row.wanted is not Source.ACME:
-            raise VaultError(f"the certificate of {each.row.host} {_WAYS[each.row.wanted]}")
+        require_renewable(each)
     for gateway in dict.fromkeys(each.gateway for each in chosen):
         names = tuple(each.row.host for each in chosen if each.gateway == gateway)
         store_of(objects, gateway).request_renewal(names)
         objects.of(VAULT_GATEWAY).request_pass(gateway, now.isoformat())
+
+
+def require_renewable(each: Certificate) -> None:
+    """Raises VaultError for one that no server issues."""
+    if each.row.wanted is not Source.ACME:
+        raise VaultError(f"the certificate of {each.row.host} {_WAYS[each.row.wanted]}")
 
 
 _WAYS = {

@@ -68,7 +68,8 @@ class Sightings(Protocol):
 @dataclass(frozen=True)
 class ImageLine:
     """The image of one workload: `running` of its `wanted` containers have the definition that names it; None if the engine
-    was not seen. `choice` is what its policy chooses; None without one, or if that is not known.
+    was not seen, and `trouble` says why. `choice` is what its policy chooses; None without one, or if that is not known.
+    A service that cannot be built has one line, without a workload.
     """
 
     service: str
@@ -78,25 +79,23 @@ class ImageLine:
     wanted: int
     standing: Standing
     choice: Choice | None = None
+    trouble: str = ""
 
     @property
     def message(self) -> str:
         """What is to be said about it."""
-        told = [self.standing.message, self.choice.message if self.choice else ""]
+        told = [self.standing.message, self.choice.message if self.choice else "", self.trouble]
         if self.choice and self.choice.tag:
             told.insert(1, f"imagePolicy chooses {self.choice.tag}")
         return "; ".join(filter(None, told))
 
 
 def images(
-    application: Images,
-    services: Sequence[StoredObject[Any]],
-    now: datetime,
-    warn: Callable[[str], None],
+    application: Images, services: Sequence[StoredObject[Any]], now: datetime, registries: Registries
 ) -> list[ImageLine]:
-    """The images of these services; `warn` is told of services and engines that cannot be looked at."""
-    ask = cache(_Asking(application.registries).ask)
-    return [line for stored in services for line in _of(application, stored, ask, now, warn)]
+    """The images of these services, as `registries` know them."""
+    ask = cache(_Asking(registries).ask)
+    return [line for stored in services for line in _of(application, stored, ask, now, registries)]
 
 
 @dataclass(frozen=True)
@@ -122,18 +121,19 @@ def _of(
     stored: StoredObject[Any],
     ask: Ask,
     now: datetime,
-    warn: Callable[[str], None],
+    registries: Registries,
 ) -> Iterator[ImageLine]:
     try:
         stack = application.build(stored.resource, stored.origin.manifest.parent)
     except VaultError as error:
-        warn(f"{stored.name}: {error}")
+        yield ImageLine(stored.name, "", "", None, 0, Standing(State.UNKNOWN, message=str(error)))
         return
     observed: EngineObservation | None = None
+    trouble = ""
     try:
         observed = application.engine.observe(stack)
     except VaultError as error:
-        warn(f"{stored.name}: {error}")
+        trouble = str(error)
     for workload in stack.workloads:
         # It only holds the ports, and has the image of the proxy.
         if workload.role is Role.GATEWAY:
@@ -143,12 +143,20 @@ def _of(
         policy = stored.resource.spec.image_policy
         choice = None
         if policy is not None and policy.workload == workload.name:
-            choice = _choice(application, stored, policy, workload.image, ask, now)
-        yield ImageLine(stored.name, workload.name, workload.image, running, workload.replicas, found, choice)
+            choice = _choice(application, stored, policy, workload.image, ask, now, registries)
+        yield ImageLine(
+            stored.name, workload.name, workload.image, running, workload.replicas, found, choice, trouble
+        )
 
 
 def _choice(
-    application: Images, stored: StoredObject[Any], policy: ImagePolicy, image: str, ask: Ask, now: datetime
+    application: Images,
+    stored: StoredObject[Any],
+    policy: ImagePolicy,
+    image: str,
+    ask: Ask,
+    now: datetime,
+    registries: Registries,
 ) -> Choice | None:
     reference = read_reference(image)
     answer = ask(reference) if reference else None
@@ -158,7 +166,7 @@ def _choice(
     failed = failed_tags(application.history.revisions(stored.name), policy.workload, reference.place)
     choice = choose(policy, reference, answer[0], seen, failed, now)
     if choice.tag and policy.signed_by:
-        return _if_signed(application.registries, policy, reference, choice)
+        return _if_signed(registries, policy, reference, choice)
     return choice
 
 

@@ -8,47 +8,55 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from metrics import catalog
 from reconciler.api import TemporaryError, VaultError
 from reconciler.api.kinds import KINDS, Ref
-from reconciler.app import changes
-from reconciler.app.certificates import certificates
-from reconciler.app.cluster import views
+from reconciler.app.cluster import views as seen
 from reconciler.app.cluster.audited import told
 from reconciler.app.cluster.documents import document
 from reconciler.app.cluster.events import KIND, Posted, event_documents
 from reconciler.app.cluster.measuring import Measuring
 from reconciler.app.cluster.nodes import node_document
+from reconciler.app.cluster.registries import SeldomAsked
 from reconciler.app.cluster.running import Running
+from reconciler.app.cluster.shared import Shared
 from reconciler.app.cluster.writing import Writer
-from reconciler.app.routes import routes as lines_of
+from reconciler.app.views import Views
 from reconciler.certificates import serving
 from reconciler.cli.about import VERSION
 from reconciler.cli.api_clients import clients_of
 from reconciler.cli.api_documents import fixed_collections
 from reconciler.cli.api_options import ApiFlags
-from reconciler.controller.reconcile.routing import settle_objects
 from reconciler.store.audit import Audit
 from reconciler.store.base import refs
 from reconciler.store.ears import Ears
 from reconciler.store.observer import Observer
 from reconciler.store.tokens import Tokens
+from reconciler.store.users import Users
 from reconciler.store.versions import Versions
 from reconciler.web.kube import discovery
 from reconciler.web.kube.app import Api, create_app
-from reconciler.web.kube.collection import Measured, Refreshed, Stored
+from reconciler.web.kube.collection import Collection, Measured, Refreshed, Stored
+from reconciler.web.kube.logins import deciding_who, token_documents, user_documents
+from reconciler.web.kube.renewing import renewing
 from reconciler.web.kube.served import (
+    CERTIFICATES,
     EVENTS,
+    EXPORTERS,
+    FINDINGS,
+    IMAGES,
     NODE_METRICS,
     NODES,
     POD_METRICS,
     PODS,
     REVISIONS,
     ROUTES,
+    TOKENS,
+    USERS,
     WATCHED,
 )
 from reconciler.web.kube.watching import Bells
@@ -56,7 +64,10 @@ from reconciler.web.server import Server, Tls, parse_listen
 from reconciler.wiring import utc_now
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from reconciler.store.versions import Document
+    from reconciler.web.kube.served import Served
     from reconciler.wiring import Application
 
 __all__ = ["DIRECTORY", "Parts", "assemble", "observing", "serving_api", "tls_of"]
@@ -72,6 +83,8 @@ PAUSE_SECONDS: Final = 1.0
 WRITTEN: Final = ("history.sqlite3", JOURNAL)
 """Beginnings of files that are written with an event, and with the UID of an object that an event names."""
 EVENTS_SHOWN: Final = 1000
+FRESH_SECONDS: Final = 5.0
+"""How long that is told again for which the engine, registries or DNS are asked."""
 
 _log = logging.getLogger(__name__)
 
@@ -165,10 +178,11 @@ class Parts:
 def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiFlags | None = None) -> Parts:
     """The API over a state directory, which has been looked at once."""
     state = application.options.state_dir
+    tokens = Tokens(state, utc_now)
     # First, because an option that is wrong ends it.
     clients = clients_of(
         flags or ApiFlags(),
-        Tokens(state, utc_now),
+        tokens,
         utc_now,
         lambda succeeded: application.recorder.add(
             catalog.OIDC_KEY_FETCHES, result=catalog.SUCCESS if succeeded else catalog.ERROR
@@ -217,19 +231,11 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         records = application.history.of(event.ref.kind)
         records.record_event(event.ref.name, event.type, event.reason, event.message, utc_now())
 
+    views = Views(application, utc_now, _log.warning)
+
     def undo(ref: Ref, number: int | None) -> Mapping[str, Any]:
         stored = application.objects.of(ref.kind).get(ref.name)
-        records = application.history.of(ref.kind).revisions(ref.name)
-        return {} if stored is None else changes.undo(stored, records, number).fields
-
-    def revisions() -> Mapping[str, Mapping[str, Any]]:
-        known = refs(application.objects)
-        return views.revisions((ref, application.history.of(ref.kind).revisions(ref.name)) for ref in known)
-
-    def routes() -> Mapping[str, Mapping[str, Any]]:
-        routing = settle_objects(application.objects, application.permits)
-        found = certificates(application.objects, routing, utc_now(), _log.warning)
-        return views.routes(lines_of(application.objects, routing, found), since)
+        return {} if stored is None else views.undo(stored, number).fields
 
     def owner(name: str) -> Ref | None:
         found = versions.document(PODS.kind, name)
@@ -238,6 +244,7 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         (reference,) = json.loads(found.text)["metadata"]["ownerReferences"]
         return Ref(KINDS[reference["kind"]], reference["name"])
 
+    users = Users(state, utc_now)
     log = Audit(state)
 
     def audit(record: Mapping[str, Any]) -> None:
@@ -259,8 +266,9 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
             KIND: Refreshed(EVENTS, versions, look_at_events),
             PODS.kind: Refreshed(PODS, versions, running.look, running.begin),
             NODES.kind: Refreshed(NODES, versions, look_at_nodes),
-            REVISIONS.kind: Measured(REVISIONS, versions, revisions),
-            ROUTES.kind: Measured(ROUTES, versions, routes),
+            **_computed(application, views, versions, since),
+            TOKENS.kind: Measured(TOKENS, versions, lambda: token_documents(tokens)),
+            USERS.kind: Measured(USERS, versions, lambda: user_documents(users)),
             POD_METRICS.kind: Measured(POD_METRICS, versions, measuring.pods),
             NODE_METRICS.kind: Measured(NODE_METRICS, versions, measuring.nodes),
         },
@@ -272,6 +280,7 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         running,
         post,
         undo,
+        {**renewing(views.certificates, views.renew), **deciding_who(tokens, users, utc_now)},
         audit,
     )
     return Parts(
@@ -281,6 +290,36 @@ def assemble(application: Application, roots: tuple[Path, ...] = (), flags: ApiF
         look_at_events,
         lambda: (application.history.events(limit=1), versions.number),
     )
+
+
+def _computed(
+    application: Application, views: Views, versions: Versions, since: datetime
+) -> Mapping[str, Collection]:
+    """The resources that are computed for each answer; those for which others are asked, for the answers of a while."""
+    registries, hide = SeldomAsked(lambda: application.registries), application.secrets.hide
+
+    def images() -> Mapping[str, Mapping[str, Any]]:
+        registries.begin()
+        found = views.images(registries=registries)
+        return seen.images({**each, "message": hide(each["message"], each["service"])} for each in found)
+
+    def findings() -> Mapping[str, Mapping[str, Any]]:
+        return seen.findings(replace(each, message=hide(each.message)) for each in views.findings())
+
+    def exporters() -> Mapping[str, Mapping[str, Any]]:
+        # From memory, as Prometheus is told them.
+        boards = (application.board, application.gateway_board)
+        return seen.exporters(each for board in boards for each in board.exporters())
+
+    measures: Mapping[Served, Callable[[], Mapping[str, Mapping[str, Any]]]] = {
+        REVISIONS: lambda: seen.revisions((ref, views.revisions(ref)) for ref in refs(application.objects)),
+        ROUTES: lambda: seen.routes(views.routes(), since),
+        CERTIFICATES: lambda: seen.certificates(views.certificates()),
+        IMAGES: Shared(images, FRESH_SECONDS).get,
+        EXPORTERS: exporters,
+        FINDINGS: Shared(findings, FRESH_SECONDS).get,
+    }
+    return {served.kind: Measured(served, versions, measure) for served, measure in measures.items()}
 
 
 def _keep_looking(parts: Parts, state: Path, ears: Ears) -> None:

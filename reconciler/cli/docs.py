@@ -52,7 +52,9 @@ also a `VAULT_TOKEN` that was set for another program. `KUBECONFIG` is read only
 | work over the API | {works} |
 | are about files of this machine, and take no notice of it | {local} |
 
-All others say that they do not work over the API. Some have a near one:
+`run` and `agent` are programs of the machine that they run on, and `swarm` installs the controller. `adopt` and `release`
+run Compose projects from files of the controller's machine, and are continued there by the same command when they were
+interrupted. `cordon`, `drain` and `uncordon` ask a manager of the Swarm. All of these say so over the API:
 
 | command | in its place |
 |---|---|
@@ -63,6 +65,10 @@ directory is edited in its file on that machine; one of Git is refused, and the 
 on the controller's machine. `diff` and `apply --dry-run` name the fields of a spec that differ from what is stored, for the
 role edit; they and `describe` do not see containers, which `kubectl get pods` shows. URLs are those of the controller's
 machine.
+
+`doctor` looks at the controller's machine; it, `token`, `user` and `kubeconfig` need the role admin. A new token and a
+password are only in the TLS connection. `kubeconfig` prints one for the same server, with a token; a client certificate is
+made on the controller's machine. `images` has registries asked by the controller, which tells the same for two minutes.
 
 A command that waits is told of changes by two watches; where these are refused it asks once a second.
 """

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from reconciler.api.reasons import Reason
-from reconciler.cli.output import warn
 from reconciler.cli.tables import printable, table
 
 if TYPE_CHECKING:
     from reconciler.app.certificates import Certificate
     from reconciler.app.routes import RouteLine
-    from reconciler.controller.reconcile.routing import Routing
-    from reconciler.wiring import Application
 
-__all__ = ["certificate_table", "certificates_of", "ends", "route_table", "routing_of"]
+__all__ = ["certificate_table", "ends", "route_table"]
 
 FEW_DAYS: Final = 14
 DAY: Final = 86400
@@ -29,20 +26,6 @@ COLORS: Final = {
     "RenewalFails": "yellow",
 }
 """All other states are red."""
-
-
-def routing_of(application: Application) -> Routing:
-    """What became of every route, by the stored objects and the options of this command line."""
-    from reconciler.controller.reconcile.routing import settle_objects
-
-    return settle_objects(application.objects, application.permits)
-
-
-def certificates_of(application: Application, routing: Routing, now: datetime) -> list[Certificate]:
-    """The certificates of all gateways; a warning tells what cannot be read."""
-    from reconciler.app.certificates import certificates
-
-    return certificates(application.objects, routing, now, warn)
 
 
 def route_table(lines: Sequence[RouteLine], now: datetime, *, wide: bool) -> str:

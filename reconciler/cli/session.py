@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -14,8 +15,11 @@ import click
 from reconciler.cli import host_paths
 
 if TYPE_CHECKING:
+    from reconciler.app.views import Views
     from reconciler.cli.remote.application import RemoteApplication
     from reconciler.cli.remote.target import Target
+    from reconciler.store.tokens import Tokens
+    from reconciler.store.users import Users
     from reconciler.wiring import Application, Options
     from vault_plugins.registry import Registry
 
@@ -126,6 +130,35 @@ class Session:
         from reconciler.cli.remote.application import RemoteApplication
 
         return RemoteApplication(self.target)
+
+    @cached_property
+    def views(self) -> Views:
+        """What is computed of the objects; over the API by the controller."""
+        if self.remote is not None:
+            return cast("Views", self.remote.views)
+        from reconciler.app.views import Views
+        from reconciler.cli.output import warn
+        from reconciler.wiring import utc_now
+
+        return Views(self.application, utc_now, warn)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of the API."""
+        if self.remote is not None:
+            return cast("Tokens", self.remote.tokens)
+        from reconciler.store.tokens import Tokens
+
+        return Tokens(self.state_dir.absolute(), lambda: datetime.now(UTC))
+
+    @property
+    def users(self) -> Users:
+        """The users of the page."""
+        if self.remote is not None:
+            return cast("Users", self.remote.users)
+        from reconciler.store.users import Users
+
+        return Users(self.state_dir.absolute(), lambda: datetime.now(UTC))
 
     def close(self) -> None:
         """End what the verb has opened over the API."""

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, get_args
 from reconciler.api import PermanentError
 from reconciler.store.rows import Rows
 
-__all__ = ["ROLES", "Role", "Token", "Tokens", "check_user"]
+__all__ = ["NAME", "ROLES", "Role", "Token", "Tokens", "check_user"]
 
 Role = Literal["view", "edit", "admin"]
 Way = Literal["token", "certificate"]
@@ -27,7 +27,8 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 FILE: Final = "tokens.json"
 PREFIX: Final = "vault"
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,62}")
+NAME: Final = "[A-Za-z0-9][A-Za-z0-9._@-]{0,62}"
+"""The pattern of names of users."""
 _TOKEN: Final = re.compile(rf"{PREFIX}_(?P<id>[0-9a-f]{{8}})_(?P<secret>[A-Za-z0-9_-]{{43}})")
 
 
@@ -121,7 +122,7 @@ def _encode(known: Mapping[str, tuple[Token, str]]) -> object:
 
 def check_user(user: str) -> None:
     """Raises PermanentError unless it can be the name of a user."""
-    if not _NAME.fullmatch(user):
+    if not re.fullmatch(NAME, user):
         raise PermanentError(
             f"{user!r} cannot be a user: letters, digits, '.', '_', '@' and '-', at most 63 characters"
         )

@@ -173,7 +173,7 @@ class _Asking:
             for name, value in prepared.headers.items()
             if name.lower() != "authorization"
         ]
-        before = self._seen()
+        before, logins = self._seen(), self._logins()
         answer = self._api.call(
             prepared.method or "GET",
             unquote(url.path),
@@ -184,6 +184,8 @@ class _Asking:
         self._codes[answer.code] = self._codes.get(answer.code, 0) + 1
         self._conforms(case, prepared, answer)
         self._is_allowed(case, answer, is_changed=self._seen() != before)
+        if self._role != "admin":
+            assert self._logins() == logins, "it has changed who is let in"
 
     def _conforms(self, case: Any, prepared: requests.PreparedRequest, answer: Answer) -> None:
         if (answer.code == 200 and answer.content.startswith(b'{"type":"')) or not answer.content:
@@ -206,6 +208,11 @@ class _Asking:
             assert not is_changed, "it has changed what is stored"
         if self._role != "admin":
             assert not self._api.instances.executions, "a command was run"
+
+    def _logins(self) -> tuple[bytes, ...]:
+        """The files of tokens and users."""
+        paths = (self._api.state / each for each in ("tokens.json", "users.json"))
+        return tuple(path.read_bytes() if path.exists() else b"" for path in paths)
 
     def _seen(self) -> frozenset[tuple[str, int, int]]:
         """The files of the state directory: when each was written last, and its size."""

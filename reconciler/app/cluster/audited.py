@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from reconciler.api.kinds import KINDS, Ref
+from reconciler.api.kinds import KINDS, VAULT_GATEWAY, Ref
 from reconciler.api.reasons import Reason
 from reconciler.app.cluster.events import Posted
 
 __all__ = ["told"]
 
 PODS: Final = "pods"
+CERTIFICATES: Final = "certificates"
 DONE: Final = range(101, 300)
 FORBIDDEN: Final = 403
 
@@ -26,7 +27,8 @@ def told(record: Mapping[str, Any], owner: Callable[[str], Ref | None]) -> Poste
     if ref is None:
         return None
     resource, way = record["resource"], record["way"]
-    what = f"{resource} {record['name']}" if resource.partition("/")[0] == PODS else resource
+    named = resource.partition("/")[0].partition(".")[0] in (PODS, CERTIFICATES)
+    what = f"{resource} {record['name']}" if named else resource
     who = f"{record['user']} ({way} {record[way]}, role {record['role'] or 'none'})"
     message = f"{record['verb']} of {what} by {who} from {record['client']}"
     if code == FORBIDDEN:
@@ -41,4 +43,7 @@ def _about(record: Mapping[str, Any], owner: Callable[[str], Ref | None]) -> Ref
         return None
     if plural == PODS:
         return owner(name)
+    if plural == CERTIFICATES:
+        # A certificate belongs to the gateway with which its name begins.
+        return Ref(VAULT_GATEWAY, name.rpartition(".")[0])
     return next((Ref(kind, name) for kind in KINDS.values() if kind.plural == plural), None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reconciler.api.errors import PermanentError
 from reconciler.cli.remote.connection import Connection
+from reconciler.cli.remote.logins import RemoteTokens, RemoteUsers
 from reconciler.cli.remote.objects import RemoteObjects
 from reconciler.cli.remote.pods import RemotePods
 from reconciler.cli.remote.records import RemoteRecords
@@ -36,6 +38,8 @@ class RemoteApplication:
         self.object_views = self.objects
         self.pods = RemotePods(self._connection)
         self.views = RemoteViews(self._connection)
+        self.tokens = RemoteTokens(self._connection, lambda: datetime.now(UTC))
+        self.users = RemoteUsers(self._connection)
         self.history = RemoteRecords(self._connection, self.objects)
 
     def close(self) -> None:

@@ -8,24 +8,35 @@ __all__ = ["INSTEAD", "LOCAL", "WORKS", "refusal"]
 
 WORKS: Final = frozenset(
     {
-        "annotate", "apply", "delete", "describe", "diff", "edit", "events", "exec", "get", "label", "logs", "resume",
-        "rollout history", "rollout pause", "rollout restart", "rollout resume", "rollout status", "rollout undo", "rotate",
-        "routes", "scale", "set", "start", "stop", "suspend", "wait",
+        "annotate", "apply", "certificate list", "certificate renew", "delete", "describe", "diff", "doctor", "edit",
+        "events", "exec", "get", "images", "kubeconfig", "label", "logs", "prometheus targets", "resume", "rollout history",
+        "rollout pause", "rollout restart", "rollout resume", "rollout status", "rollout undo", "rotate", "routes", "scale",
+        "set", "start", "stop", "suspend", "token create", "token list", "token revoke", "user delete", "user list",
+        "user set-password", "wait",
     }
 )  # fmt: skip
 LOCAL: Final = frozenset(
-    {"completion", "explain", "init", "plugin", "render", "secret", "validate", "version"}
-)
+    {
+        "completion", "explain", "init", "plugin", "prometheus config", "render", "secret", "validate", "version",
+    }
+)  # fmt: skip
 """They take no notice of --server: they read and write files that are named, and no objects."""
 INSTEAD: Final = {
+    "adopt": "ssh HOST vaultctl adopt PROJECT",
+    "cordon": "ssh MANAGER vaultctl cordon NODE",
     "dev": "vaultctl apply -f DIRECTORY after each change",
+    "drain": "ssh MANAGER vaultctl drain NODE",
+    "release": "ssh HOST vaultctl release NAME",
+    "uncordon": "ssh MANAGER vaultctl uncordon NODE",
 }
-"""What says or does nearly the same."""
+"""What says or does nearly the same. `adopt` and `release` run Compose projects from files of the controller's machine, and
+are continued there by the same command when they were interrupted.
+"""
 
 
 def refusal(verb: str) -> str:
     """The sentence about a verb that does not work over the API; empty if it does, or has no need of it."""
-    if verb in WORKS or verb.partition(" ")[0] in LOCAL:
+    if verb in WORKS or {verb, verb.partition(" ")[0]} & LOCAL:
         return ""
     instead = INSTEAD.get(verb)
     others = f"; or type: {instead}" if instead else ""

@@ -1,27 +1,35 @@
-"""Revisions and routes as the API has them, and what a rollback would write."""
+"""What the API tells of objects and of the controller's machine: the same methods as those of `app.views.Views`."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from reconciler.api.errors import PermanentError
 from reconciler.api.kinds import API_VERSION, NAMESPACE, Ref
 from reconciler.app.certificates import Certificate
 from reconciler.app.changes import Change
+from reconciler.app.checkup.finding import Finding, Level
+from reconciler.app.cluster.views import name_of_certificate
+from reconciler.app.finding import existing_service
 from reconciler.app.revisions import differences
 from reconciler.app.routes import RouteLine
 from reconciler.certificates.listing import Row
 from reconciler.certificates.wanted import Source
 from reconciler.cli.remote.connection import Connection, belonging_to, path_of
+from reconciler.cli.remote.objects import RemoteObjects
+from reconciler.controller.report.board import Exporter
 
 if TYPE_CHECKING:
     from reconciler.store.base import StoredObject
 
 __all__ = ["RemoteViews"]
 
-_BASE: Final = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}"
+_CLUSTER: Final = f"/apis/{API_VERSION}"
+_BASE: Final = f"{_CLUSTER}/namespaces/{NAMESPACE}"
+_CERTIFICATES: Final = f"{_BASE}/certificates"
 
 
 class RemoteViews:
@@ -36,11 +44,9 @@ class RemoteViews:
         found = [each["rollout"] for each in documents]
         return sorted(found, key=lambda each: int(each["number"]))
 
-    def routes(self, services: Collection[str]) -> list[RouteLine]:
+    def routes(self, services: Collection[str] = ()) -> list[RouteLine]:
         """The routes of these services, or of all."""
-        found = [
-            _line({**each["spec"], **each["status"]}) for each in self._connection.items(f"{_BASE}/routes")
-        ]
+        found = [_line(each) for each in self._documents(f"{_BASE}/routes")]
         wanted = [line for line in found if not services or line.service in services]
         return sorted(
             wanted, key=lambda line: (line.host, line.path, line.port or 0, line.gateway, line.service)
@@ -58,6 +64,42 @@ class RemoteViews:
             )
         to = f"revision {number}" if number else "the revision before"
         return Change(fields, lambda old: f"undo({stored.name}): back to {to}")
+
+    def certificates(self) -> list[Certificate]:
+        """The certificate of each host of a gateway that is to have one."""
+        found = [_certificate(each) for each in self._documents(_CERTIFICATES)]
+        return sorted(found, key=lambda each: (each.gateway, each.row.host))
+
+    def renew(self, chosen: Sequence[Certificate]) -> None:
+        """Ask for new certificates. Raises VaultError, before anything is asked for, for one that no server issues."""
+        for query in ({"dryRun": "All"}, {}):
+            for each in chosen:
+                path = f"{_CERTIFICATES}/{quote(name_of_certificate(each), safe='')}/renewal"
+                self._connection.ask("POST", path, {"apiVersion": API_VERSION, "kind": "Renewal"}, **query)
+
+    def images(self, services: Sequence[str] = ()) -> list[dict[str, Any]]:
+        """The documents of the images of these services, or of all. Raises VaultError for a service that is not there."""
+        objects = RemoteObjects(self._connection)
+        wanted = {existing_service(objects, name, "images").name for name in services}
+        found = self._documents(f"{_BASE}/images")
+        return [each for each in found if not wanted or each["service"] in wanted]
+
+    def findings(self) -> list[Finding]:
+        """What is to be said about the engine, the machine, and the needs of services, for an admin."""
+        return [
+            Finding(each["check"], Level(each["level"]), each["message"], each["fix"])
+            for each in self._documents(f"{_CLUSTER}/findings")
+        ]
+
+    def exporters(self) -> list[Exporter]:
+        """Where every HAProxy that ran at the last pass serves its own metrics."""
+        return [
+            Exporter(each["object"], each["slot"], each["address"])
+            for each in self._documents(f"{_BASE}/exporters")
+        ]
+
+    def _documents(self, path: str) -> list[dict[str, Any]]:
+        return [{**each["spec"], **each.get("status", {})} for each in self._connection.items(path)]
 
 
 def _line(document: Mapping[str, Any]) -> RouteLine:

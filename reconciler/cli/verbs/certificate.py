@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ from reconciler.cli.verb import VerbGroup
 
 if TYPE_CHECKING:
     from reconciler.app.certificates import Certificate
-    from reconciler.wiring import Application
+    from reconciler.app.views import Views
 
 LOOK_SECONDS: Final = 0.5
 
@@ -46,7 +46,7 @@ def list_(session: Session, output: str | None) -> None:
     from reconciler.cli.gateways import certificate_table
 
     now = datetime.now(UTC)
-    found = _certificates(session.application, now)
+    found = session.views.certificates()
     if not found and output in (None, "wide"):
         click.echo("no host of a gateway is to have a certificate", err=True)
         return
@@ -76,32 +76,29 @@ def renew(session: Session, hosts: Sequence[str], everything: bool, wait: bool, 
     The controller gets them; until one is there, the present certificate goes on serving. Authorities limit how many
     they issue: Let's Encrypt issues 5 in a week for the same set of names.
     """
-    from reconciler.app.certificates import named, request_renewal
+    from reconciler.app.certificates import named
     from reconciler.certificates.wanted import Source
 
     if bool(hosts) == everything:
         raise click.UsageError("name hosts, or give --all")
-    application, now = session.application, datetime.now(UTC)
-    found = _certificates(application, now)
+    application, views = session.application, session.views
+    found = views.certificates()
     chosen = [c for c in found if c.row.wanted is Source.ACME] if everything else named(found, hosts)
     if not chosen:
         raise Failure("no host has a certificate by ACME")
-    request_renewal(application.objects, chosen, now)
+    views.renew(chosen)
     for each in chosen:
         click.echo(f"{each.row.host}: a new certificate is asked for")
     if not application.controller_is_running():
         say("no controller is running on this state directory: the next one gets them")
     elif wait:
-        _wait(application, chosen, timeout)
+        with application.changes() as changes:
+            _wait(views, chosen, timeout, changes.wait)
 
 
-def _certificates(application: Application, now: datetime) -> list[Certificate]:
-    from reconciler.cli.gateways import certificates_of, routing_of
-
-    return certificates_of(application, routing_of(application), now)
-
-
-def _wait(application: Application, before: Sequence[Certificate], timeout: float) -> None:
+def _wait(
+    views: Views, before: Sequence[Certificate], timeout: float, pause: Callable[[float], object]
+) -> None:
     from reconciler.api.errors import VaultError
     from reconciler.app.certificates import is_renewed
     from reconciler.cli.gateways import ends
@@ -109,10 +106,11 @@ def _wait(application: Application, before: Sequence[Certificate], timeout: floa
     deadline = time.monotonic() + timeout
     waiting = {(each.gateway, each.row.host): each for each in before}
     failed = False
-    while waiting and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
+    while waiting and (left := deadline - time.monotonic()) > 0:
+        # A pass writes the status of the gateway as soon as it has a certificate, or has failed to get one.
+        pause(min(left, LOOK_SECONDS))
         now = datetime.now(UTC)
-        for each in _certificates(application, now):
+        for each in views.certificates():
             former = waiting.get((each.gateway, each.row.host))
             try:
                 if former is None or not is_renewed(former, each):

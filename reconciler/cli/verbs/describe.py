@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from reconciler.api.status import ObjectStatus
     from reconciler.api.vaultgateway import GatewayStatus
     from reconciler.app.describing import Description
+    from reconciler.app.views import Views
     from reconciler.store.base import Deletion, Origin, StoredObject
-    from reconciler.wiring import Application
 
 EVENTS: Final = 15
 
@@ -76,12 +76,7 @@ def command(session: Session, names: Sequence[str]) -> None:
         ("", _identity(found)),
         ("Spec", _spec(stored)),
         ("Conditions", _conditions(found.status, now)),
-        # Which routes are served is known where the controller runs.
-        *(
-            _of_gateway(application, stored.name, now)
-            if stored.ref.kind == VAULT_GATEWAY and session.remote is None
-            else ()
-        ),
+        *(_of_gateway(session.views, stored.name, now) if stored.ref.kind == VAULT_GATEWAY else ()),
         *([("Nodes", _nodes(found.status))] if on_nodes else []),
         *([("Containers", _containers(found, now))] if has_containers else []),
         (f"Last {EVENTS} events", _events(found, now)),
@@ -103,15 +98,12 @@ def _describe_node(session: Session, name: str) -> None:
     click.echo(describe_node(node, here, engine.nodes.volumes(node.id)))
 
 
-def _of_gateway(application: Application, name: str, now: datetime) -> Iterator[tuple[str, str]]:
-    from reconciler.app.routes import routes
-    from reconciler.cli.gateways import certificate_table, certificates_of, route_table, routing_of
+def _of_gateway(views: Views, name: str, now: datetime) -> Iterator[tuple[str, str]]:
+    from reconciler.cli.gateways import certificate_table, route_table
 
-    routing = routing_of(application)
-    certificates = certificates_of(application, routing, now)
-    lines = [line for line in routes(application.objects, routing, certificates) if line.gateway == name]
+    lines = [line for line in views.routes() if line.gateway == name]
     yield "Routes", route_table(lines, now, wide=False) if lines else "none"
-    if own := [each for each in certificates if each.gateway == name]:
+    if own := [each for each in views.certificates() if each.gateway == name]:
         yield "Certificates", certificate_table(own, now, wide=False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -39,11 +38,9 @@ def command(context: click.Context, session: Session, output: str | None) -> Non
 
     Changes nothing. Exit 1 when a check fails; warnings are exit 0.
     """
-    from reconciler.app.checkup.examining import examine
     from reconciler.app.checkup.finding import Level
 
-    application = session.application
-    findings = list(examine(application, application.options.state_dir, datetime.now(UTC)))
+    findings = session.views.findings()
     write(output, [each.document() for each in findings], lambda: _text(findings))
     failed = any(each.level is Level.FAIL for each in findings)
     context.exit(exit_codes.FAILED if failed else exit_codes.OK)

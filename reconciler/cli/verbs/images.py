@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import click
 
 from reconciler.cli.names import names_argument
-from reconciler.cli.output import output_option, warn, write
+from reconciler.cli.output import output_option, write
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import printable, table
 from reconciler.cli.verb import Verb
-
-if TYPE_CHECKING:
-    from reconciler.app.images import ImageLine
 
 COLORS: Final = {"Current": "green", "Local": "green", "Behind": "yellow", "Moved": "yellow"}
 """All other states are red."""
@@ -39,41 +35,34 @@ def command(session: Session, names: Sequence[str], output: str | None) -> None:
 
     Behind: the registry has a tag with a higher version, of the same form. Moved: the tag means another image there than
     here, or than the digest that the manifest names. Local: it was built on this machine. Unknown: the registry gave no
-    answer.
+    answer, or the service cannot be built.
 
     CHOICE is what spec.imagePolicy of the service chooses, and the controller will write into the manifest.
 
     Registries are asked with the credentials of `docker login`. Nothing is pulled or changed; `vaultctl set NAME
     images.WORKLOAD=IMAGE` changes one.
     """
-    from reconciler.app.finding import existing_service
-    from reconciler.app.images import image_document, images
-
-    application = session.application
-    wanted = names or application.objects.names()
-    services = [existing_service(application.objects, name, "images") for name in wanted]
-    lines = images(application, services, datetime.now(UTC), warn)
-    if not lines and output is None:
+    found = session.views.images(names)
+    if not found and output is None:
         click.echo("no service has an image", err=True)
         return
-    write(output, [image_document(line) for line in lines], lambda: _table(lines))
+    write(output, found, lambda: _table(found))
 
 
-def _table(lines: Sequence[ImageLine]) -> str:
+def _table(found: Sequence[Mapping[str, Any]]) -> str:
     headers = ["SERVICE", "WORKLOAD", "IMAGE", "RUNNING", "NEWEST", "CHOICE", "STATE", "MESSAGE"]
-    return table(headers, map(_row, lines))
+    return table(headers, map(_row, found))
 
 
-def _row(line: ImageLine) -> Sequence[str]:
-    found = line.standing
-    name, at, digest = line.image.partition("@")
+def _row(each: Mapping[str, Any]) -> Sequence[str]:
+    name, at, digest = each["image"].partition("@")
     return (
-        line.service,
-        line.workload,
+        each["service"],
+        printable(each["workload"]),
         printable(f"{name}{at}{digest[:19]}"),
-        "" if line.running is None else f"{line.running}/{line.wanted}",
-        printable(found.newest),
-        printable(line.choice.tag if line.choice else ""),
-        click.style(found.state.value, fg=COLORS.get(found.state.value, "red")),
-        printable(line.message),
+        "" if each["running"] is None else f"{each['running']}/{each['replicas']}",
+        printable(each["newest"] or ""),
+        printable(each["choice"] or ""),
+        click.style(printable(each["state"]), fg=COLORS.get(each["state"], "red")),
+        printable(each["message"]),
     )

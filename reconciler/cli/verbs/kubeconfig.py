@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +14,7 @@ from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import Verb
 
 if TYPE_CHECKING:
-    from reconciler.store.tokens import Role, Tokens
+    from reconciler.store.tokens import Role
 
 DEFAULT_SERVER = "https://127.0.0.1:6443"
 NAME = "vault"
@@ -41,7 +40,10 @@ CERTIFICATE_LIFE = timedelta(days=90)
         ),
     ],
 )
-@click.option("--server", default=DEFAULT_SERVER, show_default=True, help="URL of `vaultctl run --api`.")
+@click.option(
+    "--server",
+    help=f"URL of `vaultctl run --api`. Default: {DEFAULT_SERVER}, or over the API that of the kubeconfig in use.",
+)
 @click.option("--user", default=NAME, show_default=True, help="Name of the user.")
 @click.option(
     "--role",
@@ -60,7 +62,12 @@ CERTIFICATE_LIFE = timedelta(days=90)
 )
 @pass_session
 def command(
-    session: Session, server: str, user: str, role: Role, expires: float | None, client_certificate: bool
+    session: Session,
+    server: str | None,
+    user: str,
+    role: Role,
+    expires: float | None,
+    client_certificate: bool,
 ) -> None:
     """Create a token and print a kubeconfig with it and with the certificate that the API is recognised by.
 
@@ -68,29 +75,25 @@ def command(
     certificates too, and `vaultctl token revoke` ends it at once.
     """
     from reconciler.api.yaml_writing import document as written_out
-    from reconciler.store.tokens import Tokens
 
-    state = session.state_dir.absolute()
-    authority = state / "api" / "ca.crt"
-    try:
-        certificate = base64.b64encode(authority.read_bytes()).decode()
-    except OSError as error:
+    if client_certificate and session.remote is not None:
         raise Failure(
-            f"cannot read {authority}: {error.strerror}; start the controller with --api once, which creates it"
-        ) from error
+            "a client certificate is only made on the machine of the controller; a token works from here"
+        )
+    authority = _authority(session)
     now = datetime.now(UTC)
-    tokens = Tokens(state, lambda: now)
     life = None if expires is None else timedelta(seconds=expires)
     if client_certificate:
-        login = _certificate(tokens, state / "api", user, role, life or CERTIFICATE_LIFE, now)
+        login = _certificate(session, user, role, life or CERTIFICATE_LIFE, now)
     else:
-        login = {"token": tokens.create(user, role, None if life is None else now + life)[1]}
+        login = {"token": session.tokens.create(user, role, None if life is None else now + life)[1]}
+    cluster = {"server": server or (session.target.server if session.remote else DEFAULT_SERVER)}
+    if authority:
+        cluster["certificate-authority-data"] = base64.b64encode(authority).decode()
     config: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [
-            {"name": NAME, "cluster": {"server": server, "certificate-authority-data": certificate}}
-        ],
+        "clusters": [{"name": NAME, "cluster": cluster}],
         "users": [{"name": user, "user": login}],
         "contexts": [{"name": NAME, "context": {"cluster": NAME, "user": user, "namespace": "default"}}],
         "current-context": NAME,
@@ -98,20 +101,32 @@ def command(
     click.echo(written_out(config, readable=True), nl=False)
 
 
-def _certificate(
-    tokens: Tokens, directory: Path, user: str, role: Role, life: timedelta, now: datetime
-) -> dict[str, str]:
+def _authority(session: Session) -> bytes:
+    """The authority that the API is recognised by (PEM); empty for those of the machine. Raises Failure."""
+    if session.remote is not None:
+        return session.target.authorities.encode()
+    path = session.state_dir.absolute() / "api" / "ca.crt"
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Failure(
+            f"cannot read {path}: {error.strerror}; start the controller with --api once, which creates it"
+        ) from error
+
+
+def _certificate(session: Session, user: str, role: Role, life: timedelta, now: datetime) -> dict[str, str]:
     """The login of a user with a new certificate."""
     from reconciler.certificates.serving import issue_client
     from reconciler.store.tokens import check_user
 
     check_user(user)
+    directory = session.state_dir.absolute() / "api"
     issued = issue_client(directory, user, f"vault:{role}", life, now)
     if issued is None:
         raise Failure(
             f"cannot read the authority of the API in {directory}: start the controller with --api once, which makes it"
         )
-    tokens.add_certificate(user, role, now + life, issued.fingerprint)
+    session.tokens.add_certificate(user, role, now + life, issued.fingerprint)
     return {
         "client-certificate-data": base64.b64encode(issued.certificate).decode(),
         "client-key-data": base64.b64encode(issued.key).decode(),

@@ -9,7 +9,6 @@ from typing import Final
 import click
 
 from reconciler.cli.errors import Failure
-from reconciler.cli.output import warn
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.verb import VerbGroup
 from reconciler.files import replace
@@ -94,16 +93,10 @@ def targets(session: Session, output: Path | None) -> None:
 
     For a Prometheus without access to the controller. The list is a snapshot: HAProxies are replaced from time to time.
     """
-    from reconciler.app.scraping import running_exporters
     from reconciler.cli.serving import target_of
     from reconciler.web.discovery import target_groups
 
-    application = session.application
-    found = running_exporters(
-        application.objects, application.build, application.observe, application.proxy.front, warn
-    )
-    every = [*found, *application.gateway_exporters(warn)]
-    text = json.dumps(target_groups(map(target_of, every)), indent=2)
+    text = json.dumps(target_groups(map(target_of, session.views.exporters())), indent=2)
     if output is None:
         click.echo(text)
         return

@@ -17,8 +17,7 @@ from reconciler.cli.tables import age, table
 from reconciler.cli.verb import VerbGroup
 
 if TYPE_CHECKING:
-    from reconciler.app import changes
-    from reconciler.store.base import StoredObject
+    pass
 
 
 @click.group("rollout", cls=VerbGroup, short_help="Follow, list, undo, pause and restart rollouts.")
@@ -66,15 +65,10 @@ def status(session: Session, name: str, timeout: float) -> None:
 @pass_session
 def history(session: Session, name: str, output: str | None) -> None:
     """List the revisions of NAME, oldest first; what `rollout undo --to-revision` takes is the number."""
-    from reconciler.app.documents import revision_documents
     from reconciler.app.finding import existing
 
-    application = session.application
-    (stored,) = existing(application.objects, [name])
-    if session.remote is not None:
-        found = session.remote.views.revisions(stored.ref)
-    else:
-        found = revision_documents(application.history.of(stored.ref.kind).revisions(stored.name))
+    (stored,) = existing(session.application.objects, [name])
+    found = session.views.revisions(stored.ref)
     write(output, found, lambda: _table(found))
 
 
@@ -95,18 +89,7 @@ def undo(session: Session, name: str, to_revision: int | None, flags: EditFlags)
 
     Plugin, settings, health check, container port and the last restart go back; numbers and rules stay as they are.
     """
-    from reconciler.app import changes
-
-    application, remote = session.application, session.remote
-
-    def back(stored: StoredObject[Any]) -> changes.Change:
-        if remote is not None:
-            return remote.views.undo(stored, to_revision)
-        return changes.undo(
-            stored, application.history.of(stored.ref.kind).revisions(stored.name), to_revision
-        )
-
-    change(application, name, back, flags)
+    change(session.application, name, lambda stored: session.views.undo(stored, to_revision), flags)
 
 
 @command.command(

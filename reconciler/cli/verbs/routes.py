@@ -33,16 +33,12 @@ def command(session: Session, names: Sequence[str], output: str | None) -> None:
     Routes that a gateway refuses are listed as well, each with the reason.
     """
     from reconciler.app.finding import existing_service
-    from reconciler.app.routes import route_document, routes
-    from reconciler.cli.gateways import certificates_of, route_table, routing_of
+    from reconciler.app.routes import route_document
+    from reconciler.cli.gateways import route_table
 
-    application, now = session.application, datetime.now(UTC)
-    services = [existing_service(application.objects, name, "routes").name for name in names]
-    if session.remote is not None:
-        lines = session.remote.views.routes(services)
-    else:
-        routing = routing_of(application)
-        lines = routes(application.objects, routing, certificates_of(application, routing, now), services)
+    objects, now = session.application.objects, datetime.now(UTC)
+    services = [existing_service(objects, name, "routes").name for name in names]
+    lines = session.views.routes(services)
     if not lines and output in (None, "wide"):
         click.echo("no service has a route" if not services else "these services have no route", err=True)
         return

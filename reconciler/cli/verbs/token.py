@@ -15,7 +15,7 @@ from reconciler.cli.tables import age, table
 from reconciler.cli.verb import Verb, VerbGroup
 
 if TYPE_CHECKING:
-    from reconciler.store.tokens import Role, Tokens
+    from reconciler.store.tokens import Role
 
 ROLES = ("view", "edit", "admin")
 
@@ -50,9 +50,7 @@ def command() -> None:
 def create(session: Session, user: str, role: Role, expires: float | None) -> None:
     """Create a token for USER, a person or a program, and print it. It is shown only once."""
     now = datetime.now(UTC)
-    _, text = _tokens(session).create(
-        user, role, None if expires is None else now + timedelta(seconds=expires)
-    )
+    _, text = session.tokens.create(user, role, None if expires is None else now + timedelta(seconds=expires))
     click.echo(text)
 
 
@@ -70,7 +68,7 @@ def create(session: Session, user: str, role: Role, expires: float | None) -> No
 def list_(session: Session, output: str | None) -> None:
     """List the tokens and client certificates, also those that have expired. The ID is a part of the token."""
     now = datetime.now(UTC)
-    tokens = _tokens(session).list()
+    tokens = session.tokens.list()
     rows = [
         (
             each.id,
@@ -106,16 +104,10 @@ def list_(session: Session, output: str | None) -> None:
 @pass_session
 def revoke(session: Session, identifier: str) -> None:
     """Revoke the token or the client certificate with this ID. Running controllers refuse it at once."""
-    found = _tokens(session).revoke(identifier)
+    found = session.tokens.revoke(identifier)
     if found is None:
         raise Failure(f"there is no token {identifier!r}; see: vaultctl token list")
     click.echo(f"{found.way} {found.id} of {found.user} revoked")
-
-
-def _tokens(session: Session) -> Tokens:
-    from reconciler.store.tokens import Tokens
-
-    return Tokens(session.state_dir.absolute(), lambda: datetime.now(UTC))
 
 
 def _validity(expires: str | None, now: datetime) -> str:

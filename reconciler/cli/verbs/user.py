@@ -16,7 +16,6 @@ from reconciler.cli.verb import Verb, VerbGroup
 
 if TYPE_CHECKING:
     from reconciler.store.tokens import Role
-    from reconciler.store.users import Users
 
 ROLES = ("view", "edit", "admin")
 
@@ -58,7 +57,7 @@ def set_password(session: Session, name: str, role: Role | None, from_stdin: boo
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = click.prompt(f"Password for {name}", hide_input=True, confirmation_prompt=True, err=True)
-    user = _users(session).set_password(name, password, role)
+    user = session.users.set_password(name, password, role)
     click.echo(f"{user.name} may log in, with the role {user.role}")
 
 
@@ -76,7 +75,7 @@ def set_password(session: Session, name: str, role: Role | None, from_stdin: boo
 def list_(session: Session, output: str | None) -> None:
     """List the users of the page."""
     now = datetime.now(UTC)
-    users = _users(session).list()
+    users = session.users.list()
     documents = [{"name": each.name, "role": each.role, "changed": each.changed} for each in users]
     rows = [(each.name, each.role, age(datetime.fromisoformat(each.changed), now)) for each in users]
     write(output, documents, lambda: table(("NAME", "ROLE", "PASSWORD SET"), rows))
@@ -92,12 +91,6 @@ def list_(session: Session, output: str | None) -> None:
 @pass_session
 def delete(session: Session, name: str) -> None:
     """Delete the user NAME. Running controllers end the user's sessions at once."""
-    if not _users(session).remove(name):
+    if not session.users.remove(name):
         raise Failure(f"there is no user {name!r}; see: vaultctl user list")
     click.echo(f"user {name} deleted")
-
-
-def _users(session: Session) -> Users:
-    from reconciler.store.users import Users
-
-    return Users(session.state_dir.absolute(), lambda: datetime.now(UTC))

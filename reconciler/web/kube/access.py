@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.web.kube.errors import bad_request, forbidden
-from reconciler.web.kube.served import READ, RESOURCES, REVIEWS, WRITE, Served
+from reconciler.web.kube.served import FINDINGS, READ, RESOURCES, REVIEWS, TOKENS, USERS, WRITE, Served
 
 if TYPE_CHECKING:
     from reconciler.store.tokens import Role
     from reconciler.web.kube.clients.client import Client
 
-__all__ = ["PARTS", "VERBS", "authorize", "may", "refuse_impersonation", "review", "user_info"]
+__all__ = [
+    "ADMINISTRATION",
+    "PARTS",
+    "VERBS",
+    "authorize",
+    "may",
+    "refuse_impersonation",
+    "review",
+    "user_info",
+]
 
 VERBS: Final[Mapping[Role, frozenset[str]]] = {
     "view": frozenset(READ),
@@ -27,13 +36,16 @@ PARTS: Final[Mapping[tuple[str, str], frozenset[Role]]] = {
     ("pods", "log"): frozenset({"view", "edit", "admin"}),
 }
 """Parts of resources for which the role alone decides, whatever the verb."""
+ADMINISTRATION: Final = frozenset(each.plural for each in (FINDINGS, TOKENS, USERS))
+"""Resources that only the role admin may read or write: who is let in, and what names files of the host."""
 
 _ASKED: Final = ("group", "name", "namespace", "path", "resource", "subresource", "verb", "version")
 
 
 def may(role: Role | None, verb: str, plural: str = "", part: str = "") -> bool:
     """Whether a role includes a verb, of a part of a resource if one is named; no role includes nothing."""
-    if role is None:
+    # Of all resources, "*", only those may do something who may of these.
+    if role is None or (role != "admin" and plural in {*ADMINISTRATION, "*"}):
         return False
     roles = PARTS.get((plural, part))
     return verb in VERBS[role] if roles is None else role in roles and verb in ("get", "create")
@@ -91,7 +103,8 @@ def review(served: Served, client: Client, body: Mapping[str, Any]) -> dict[str,
         raise bad_request("spec: Required value")
     if served.kind == "SelfSubjectRulesReview":
         verbs = sorted(VERBS[client.role]) if client.role else []
-        plurals = sorted({each.plural for each in RESOURCES if each not in REVIEWS})
+        readable = {each.plural for each in RESOURCES if each not in REVIEWS}
+        plurals = sorted(readable if client.role == "admin" else readable - ADMINISTRATION)
         rules = [{"verbs": verbs, "apiGroups": ["*"], "resources": plurals}] if verbs else []
         for (plural, part), roles in PARTS.items():
             if client.role in roles:

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from reconciler.api.errors import PermanentError, TemporaryError
+from reconciler.api.errors import PermanentError, TemporaryError, VaultError
 from reconciler.api.kinds import NAMESPACE
 from reconciler.app.cluster.events import Posted, posted, would_be
 from reconciler.app.cluster.running import NotReplaceableError
@@ -44,7 +44,7 @@ from reconciler.web.kube.served import EVENTS, PODS, REVIEWS, ROLLBACK, Served, 
 from reconciler.web.kube.streams.entry import Streams, destination
 from reconciler.web.kube.streams.logs import log_answer
 from reconciler.web.kube.watching import Bells, Watch
-from reconciler.web.kube.writes import Answer, Asked, Undo, document_of, roll_back, write
+from reconciler.web.kube.writes import Act, Answer, Asked, Undo, as_status, document_of, roll_back, write
 from reconciler.web.server import CLIENT_CERTIFICATE
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ class Api:
     running: Running
     post: Callable[[Posted], None]
     undo: Undo
+    acts: Mapping[tuple[str, str], Act]
+    """What is done for other writes, by kind and verb, or by kind and part."""
     audit: Callable[[Mapping[str, Any]], None]
     watchers: Streaming = field(default_factory=Streaming)
     turns: Turns = field(default_factory=Turns)
@@ -225,7 +227,7 @@ async def _about_a_resource(api: Api, question: _Question) -> ASGIApp:
     if request.method in ("GET", "HEAD"):
         # In a thread, because a read may wait for the disk.
         return await to_thread.run_sync(lambda: _read(api, question), abandon_on_cancel=True)
-    if verb not in served.verbs:
+    if not place.subresource and verb not in served.verbs:
         raise method_not_allowed()
     if served in REVIEWS:
         return _json(access.review(served, question.client, await _review(served, request)), 201)
@@ -274,6 +276,8 @@ async def _write(api: Api, question: _Question, verb: str) -> Response:
     )
     answer = await to_thread.run_sync(lambda: _audited(api, question, asked), abandon_on_cancel=True)
     response = _json(answer.document, answer.code)
+    # It may have the text of a new token.
+    response.headers["Cache-Control"] = "no-store"
     for warning in answer.warnings[:MAX_WARNINGS]:
         response.headers.append("Warning", f'299 - "{_quoted(warning)}"')
     return response
@@ -318,6 +322,11 @@ def _audited(api: Api, question: _Question, asked: Asked) -> Answer:
 
 
 def _written(api: Api, asked: Asked) -> Answer:
+    if act := api.acts.get((asked.served.kind, asked.place.subresource or asked.verb)):
+        try:
+            return act(asked)
+        except VaultError as error:
+            raise as_status(error, asked) from None
     if asked.served == PODS:
         return _replace(api, asked)
     if asked.served == EVENTS:

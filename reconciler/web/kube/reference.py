@@ -12,10 +12,11 @@ from typing import Final
 
 from reconciler.api.managed import MAX_FIELDS, MAX_MANAGERS
 from reconciler.app.cluster.patches import MAX_COPIED, MAX_OPERATIONS
+from reconciler.app.cluster.registries import KEPT_SECONDS, SPENT_SECONDS
 from reconciler.app.cluster.written import MAX_ANNOTATIONS, MAX_DOCUMENT, MAX_ITEMS
 from reconciler.store.tokens import ROLES
 from reconciler.store.versions import KEPT_CHANGES, MOST_IN_FILE
-from reconciler.web.kube.access import PARTS, VERBS
+from reconciler.web.kube.access import ADMINISTRATION, PARTS, VERBS
 from reconciler.web.kube.app import MAX_BODY_BYTES
 from reconciler.web.kube.clients.clients import LOOK_SECONDS
 from reconciler.web.kube.clients.reference import section as clients_section
@@ -144,6 +145,55 @@ kubectl top pods
   not served.
 """
 
+_COMPUTED: Final = f"""\
+## Certificates, images, proxies and findings
+
+They are what `vaultctl certificate list`, `images`, `prometheus targets` and `doctor` print, computed when a client asks.
+
+```sh
+kubectl get certificates -o wide
+kubectl create --raw /apis/vault.internal/v1alpha1/namespaces/default/certificates/NAME/renewal -f - <<<'{{}}'
+kubectl get images
+kubectl get findings
+```
+
+- A document that is created at `…/certificates/NAME/renewal` asks for a new certificate, as `vaultctl certificate renew`
+  does; `{{}}` is enough, and `?dryRun=All` tells whether it would be asked for. It is an event of the gateway.
+- `images` asks registries: each for one image once in {KEPT_SECONDS:.0f} s, however many clients ask, and for at most
+  {SPENT_SECONDS:.0f} s for one list; what was not asked by then is `Unknown`, and the next list goes on with it.
+- `findings` name files of the controller's machine: they are for the role admin.
+- `exporters` are where HAProxies serve their own metrics, as the last pass of each object has seen them.
+- None of them is watched: a watch of them tells what there is, and no change.
+"""
+
+_LOGINS: Final = """\
+## Tokens and users
+
+Tokens of the API and users of the page are resources for the role admin alone: others can neither read nor write them.
+
+```sh
+kubectl create --validate=false -o jsonpath='{.status.token}' -f - <<'YAML'
+apiVersion: vault.internal/v1alpha1
+kind: Token
+metadata: {generateName: token-}
+spec: {user: anna, role: edit, expirationSeconds: 7776000}
+YAML
+kubectl get tokens
+kubectl delete token ID
+kubectl get users
+```
+
+- The server validates a token, as all documents; kubectl would do it itself with a schema in Protobuf for what cannot be
+  patched, hence `--validate=false`.
+- The text of a token is in the answer to its creation alone, which no cache may keep; the server chooses its name, the ID.
+  Without `expirationSeconds` it is valid until it is deleted. Client certificates are listed and deleted in the same way,
+  and made by `vaultctl kubeconfig --client-certificate` on the controller's machine.
+- A document `{"spec": {"password": "…", "role": "view"}}` that is created at `…/users/NAME/password` sets the password of a
+  user of the page, who is added if there is none. It is in no answer, and a mistake does not repeat it;
+  `vaultctl user set-password` asks for it and sends it so.
+- Neither is in the audit log or in an event: both tell who did what, and nothing of the content.
+"""
+
 _DIFFERENCES: Final = """\
 ## Differences from Kubernetes
 
@@ -178,8 +228,10 @@ def page() -> str:
             _HEAD,
             "\n".join(_resources()),
             _RUNNING,
+            _COMPUTED,
             "\n".join(_access()),
             clients_section(),
+            _LOGINS,
             _WRITES,
             "\n".join(_watches()),
             _DIFFERENCES,
@@ -221,6 +273,8 @@ def _access() -> Iterator[str]:
     yield "|---|---|"
     for role in ROLES:
         yield f"| {role} | {', '.join(sorted(VERBS[role]))} |"
+    administration = ", ".join(f"`{each}`" for each in sorted(ADMINISTRATION))
+    yield f"| admin | {administration} |"
     for (plural, part), roles in PARTS.items():
         yield f"| {', '.join(each for each in ROLES if each in roles)} | `{plural}/{part}` |"
     yield ""

@@ -12,18 +12,26 @@ from typing import Final
 from reconciler.api.kinds import API_GROUP, KINDS, SERVED_VERSION, Column, Kind
 
 __all__ = [
+    "CERTIFICATES",
     "CRDS",
     "EVENTS",
+    "EXPORTERS",
+    "FINDINGS",
+    "IMAGES",
     "NAMESPACES",
     "NODES",
     "NODE_METRICS",
+    "PASSWORD",
     "PODS",
     "POD_METRICS",
+    "RENEWAL",
     "RESOURCES",
     "REVIEWS",
     "REVISIONS",
     "ROLLBACK",
     "ROUTES",
+    "TOKENS",
+    "USERS",
     "WATCHED",
     "Served",
     "of_kind",
@@ -37,6 +45,10 @@ WRITE: Final = ("create", "delete", "patch", "update")
 FIELDS: Final = ("metadata.name", "metadata.namespace")
 ROLLBACK: Final = "rollback"
 """The part of an object that is created to go back to a former revision, as Deployments once had one."""
+RENEWAL: Final = "renewal"
+"""The part of a certificate that is created to get a new one."""
+PASSWORD: Final = "password"
+"""The part of a user that is created to set a password; it is in no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +241,97 @@ ROUTES: Final = Served(
         Column("Message", "string", ".status.message", wide=True),
     ),
 )
+CERTIFICATES: Final = Served(
+    API_GROUP,
+    SERVED_VERSION,
+    "Certificate",
+    "certificates",
+    ("get", "list"),
+    columns=(
+        Column("Host", "string", ".spec.host"),
+        Column("Gateway", "string", ".spec.gateway"),
+        Column("Source", "string", ".spec.wanted"),
+        Column("Ends", "string", ".status.notAfter"),
+        Column("State", "string", ".status.state"),
+        Column("Renewal", "string", ".status.renewAt", wide=True),
+        Column("Issuer", "string", ".status.issuer", wide=True),
+        Column("Route", "string", ".spec.route", wide=True),
+        Column("Message", "string", ".status.message", wide=True),
+    ),
+    short_names=("cert", "certs"),
+    subresources=((RENEWAL, ("create",)),),
+)
+IMAGES: Final = Served(
+    API_GROUP,
+    SERVED_VERSION,
+    "Image",
+    "images",
+    ("get", "list"),
+    columns=(
+        Column("Service", "string", ".spec.service"),
+        Column("Workload", "string", ".spec.workload"),
+        Column("Image", "string", ".spec.image"),
+        Column("Running", "integer", ".status.running"),
+        Column("Newest", "string", ".status.newest"),
+        Column("Choice", "string", ".status.choice"),
+        Column("State", "string", ".status.state"),
+        Column("Message", "string", ".status.message", wide=True),
+    ),
+)
+EXPORTERS: Final = Served(
+    API_GROUP,
+    SERVED_VERSION,
+    "Exporter",
+    "exporters",
+    ("get", "list"),
+    columns=(
+        Column("Object", "string", ".spec.object"),
+        Column("Slot", "integer", ".spec.slot"),
+        Column("Address", "string", ".spec.address"),
+    ),
+)
+FINDINGS: Final = Served(
+    API_GROUP,
+    SERVED_VERSION,
+    "Finding",
+    "findings",
+    ("get", "list"),
+    namespaced=False,
+    columns=(
+        Column("Level", "string", ".status.level"),
+        Column("Check", "string", ".spec.check"),
+        Column("Message", "string", ".status.message"),
+        Column("Fix", "string", ".status.fix", wide=True),
+    ),
+)
+TOKENS: Final = Served(
+    API_GROUP,
+    SERVED_VERSION,
+    "Token",
+    "tokens",
+    ("create", "delete", "get", "list"),
+    namespaced=False,
+    columns=(
+        Column("User", "string", ".spec.user"),
+        Column("Role", "string", ".spec.role"),
+        Column("Way", "string", ".status.way"),
+        _AGE,
+        Column("Expires", "string", ".status.expirationTimestamp"),
+    ),
+)
+USERS: Final = Served(
+    API_GROUP,
+    SERVED_VERSION,
+    "User",
+    "users",
+    ("delete", "get", "list"),
+    namespaced=False,
+    columns=(
+        Column("Role", "string", ".spec.role"),
+        Column("Password Set", "date", ".status.passwordSetTimestamp"),
+    ),
+    subresources=((PASSWORD, ("create",)),),
+)
 REVIEWS: Final = (
     Served(
         "authentication.k8s.io",
@@ -260,7 +363,8 @@ REVIEWS: Final = (
 WATCHED: Final = tuple(map(of_kind, KINDS.values()))
 RESOURCES: Final = (
     *(NAMESPACES, EVENTS, PODS, NODES),
-    *(*WATCHED, REVISIONS, ROUTES, CRDS),
+    *(*WATCHED, REVISIONS, ROUTES, CERTIFICATES, IMAGES, EXPORTERS, CRDS),
+    *(FINDINGS, TOKENS, USERS),
     *(POD_METRICS, NODE_METRICS, *REVIEWS),
 )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
 from reconciler.api.edit import path_of_field
@@ -29,7 +29,19 @@ from reconciler.web.kube.errors import ApiError, Cause, bad_request
 from reconciler.web.kube.scale import as_scale, with_replicas
 from reconciler.web.kube.served import Served
 
-__all__ = ["Answer", "Asked", "Undo", "document_of", "roll_back", "write"]
+__all__ = [
+    "Act",
+    "Answer",
+    "Asked",
+    "Undo",
+    "as_status",
+    "deletion_options",
+    "document_of",
+    "gone",
+    "is_dry_run_of_deletion",
+    "roll_back",
+    "write",
+]
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -55,7 +67,8 @@ class Asked:
     verb: str
     served: Served
     place: Place
-    body: bytes
+    # It may hold a password.
+    body: bytes = field(repr=False)
     media_type: str
     query: Mapping[str, str]
     agent: str = ""
@@ -102,6 +115,10 @@ class Answer:
     warnings: tuple[str, ...] = ()
 
 
+Act = Callable[[Asked], Answer]
+"""What is done for a write of a resource that is no object of a kind. Raises ApiError and VaultError."""
+
+
 def write(writer: Writer, asked: Asked) -> Answer:
     """Do it. Raises ApiError."""
     place = asked.place
@@ -124,7 +141,7 @@ def write(writer: Writer, asked: Asked) -> Answer:
             case _:
                 return _delete(writer, asked)
     except VaultError as error:
-        raise _as_status(error, asked) from None
+        raise as_status(error, asked) from None
 
 
 def roll_back(writer: Writer, asked: Asked, undo: Undo) -> Answer:
@@ -144,7 +161,7 @@ def roll_back(writer: Writer, asked: Asked, undo: Undo) -> Answer:
         fields = _undone(asked, undo, number)
         done = _replaced(writer, asked, lambda document: _with_fields(document, fields))
     except VaultError as error:
-        raise _as_status(error, asked) from None
+        raise as_status(error, asked) from None
     return _answer(done, 201)
 
 
@@ -315,26 +332,39 @@ def _status(writer: Writer, asked: Asked) -> Answer:
 
 
 def _delete(writer: Writer, asked: Asked) -> Answer:
-    options = _loaded(asked) if asked.body.strip() else {}
-    if not isinstance(options, dict):
-        raise bad_request("the options of a deletion are not an object in JSON")
+    options = deletion_options(asked)
     policy = options.get("propagationPolicy") or asked.query.get("propagationPolicy") or POLICIES[0]
     if policy not in POLICIES or options.get("orphanDependents"):
         why = f"supported values: {', '.join(POLICIES)}: what runs goes with its object"
         raise errors.invalid("meta.k8s.io", "DeleteOptions", "", [Cause("propagationPolicy", why)])
     wanted = options.get("preconditions")
     preconditions = wanted if isinstance(wanted, dict) else {}
-    dry_run = asked.dry_run or options.get("dryRun") == ["All"]
     done = writer.delete(
         _ref(asked),
         uid=preconditions.get("uid"),
         number=preconditions.get("resourceVersion"),
-        dry_run=dry_run,
+        dry_run=is_dry_run_of_deletion(asked, options),
     )
-    if done.document is None:
-        details = {"name": asked.name, "group": asked.served.group, "kind": asked.served.plural}
-        return Answer(200, errors.status("Success", details=details))
-    return Answer(200, done.document)
+    return gone(asked) if done.document is None else Answer(200, done.document)
+
+
+def gone(asked: Asked) -> Answer:
+    """The answer about an object that is deleted."""
+    details = {"name": asked.name, "group": asked.served.group, "kind": asked.served.plural}
+    return Answer(200, errors.status("Success", details=details))
+
+
+def deletion_options(asked: Asked) -> Mapping[str, Any]:
+    """The DeleteOptions in the body, which may be empty. Raises ApiError."""
+    options = _loaded(asked) if asked.body.strip() else {}
+    if not isinstance(options, dict):
+        raise bad_request("the options of a deletion are not an object in JSON")
+    return options
+
+
+def is_dry_run_of_deletion(asked: Asked, options: Mapping[str, Any]) -> bool:
+    """Whether nothing is to be deleted."""
+    return asked.dry_run or options.get("dryRun") == ["All"]
 
 
 def _sent_name(asked: Asked) -> str:
@@ -378,7 +408,8 @@ def _is_deeper(value: Any, most: int) -> bool:
     return bool(level)
 
 
-def _as_status(error: VaultError, asked: Asked) -> ApiError:
+def as_status(error: VaultError, asked: Asked) -> ApiError:
+    """The answer that says what is wrong."""
     served, name = asked.served, asked.name or _sent_name(asked)
     match error:
         case InvalidError():

@@ -22,7 +22,7 @@ from reconciler.cli.root import root
 from reconciler.cli.session import Session
 from reconciler.store.base import Origin
 from reconciler.wiring import Application, Options, wire
-from tests.web.kube.instances import FakeEngine, FakeInstances
+from tests.web.kube.instances import FakeEngine, FakeInstances, FakeRegistries
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 60.0
@@ -126,5 +126,6 @@ def served(
     state.mkdir(mode=0o711, exist_ok=True)
     application = wire(Options(state_dir=state))
     application.__dict__["engine"] = FakeEngine(instances or FakeInstances())
+    application.__dict__["registries"] = FakeRegistries()
     with serving_api(application, listen, flags=flags) as url:
         yield Cluster(application, url, home)

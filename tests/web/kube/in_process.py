@@ -17,7 +17,7 @@ from reconciler.web.kube.app import create_app
 from reconciler.web.kube.clients.client import AUTHENTICATED, Client
 from reconciler.web.kube.clients.clients import Clients
 from reconciler.wiring import Options, wire
-from tests.web.kube.instances import FakeEngine, FakeInstances, instance
+from tests.web.kube.instances import FakeEngine, FakeInstances, FakeRegistries, instance
 
 MANIFESTS: Final = """
 {apiVersion: vault.internal/v1alpha1, kind: VaultService, metadata: {name: files}, spec: {plugin: whoami}}
@@ -68,17 +68,17 @@ class InProcess:
             ]
         )
         self.application.__dict__["engine"] = FakeEngine(self.instances)
+        self.application.__dict__["registries"] = self.registries = FakeRegistries()
         self.parts = assemble(self.application)
-        self.begin()
         tokens = self.parts.api.clients.tokens
-        self.tokens: dict[str, str] = {role: tokens.create(role, role, None)[1] for role in ROLES}
-        self.tokens[NONE] = NONE
+        self.tokens: dict[str, str] = {NONE: NONE}
+        self.begin()
         self.api = replace(self.parts.api, clients=_Known(tokens, self.parts.api.now))
         self.app = create_app(self.api)
         self._runner = asyncio.Runner()
 
     def begin(self) -> None:
-        """Have a service and a gateway, and an event of the service."""
+        """Have a service and a gateway, an event of the service, and a valid token of each role."""
         path = Path("in-process.yaml")
         for manifest in parse(MANIFESTS, path):
             resource = manifest.resource
@@ -88,6 +88,10 @@ class InProcess:
         )
         self.parts.observer.look_everywhere()
         self.parts.look_at_events()
+        tokens = self.parts.api.clients.tokens
+        for role in ROLES:
+            if tokens.find(self.tokens.get(role, "")) is None:
+                self.tokens[role] = tokens.create(role, role, None)[1]
 
     def __enter__(self) -> Self:
         return self

@@ -7,11 +7,15 @@ import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
-from reconciler.core.assess.observation import Health, State
-from reconciler.core.desired.stack import Role
+from reconciler.api import TemporaryError
+from reconciler.core.assess.capabilities import USUAL
+from reconciler.core.assess.observation import EngineObservation, Health, State
+from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.images.reference import Reference
 from reconciler.core.plan.draining import Placed
+from reconciler.engines.base import EngineInfo
 from reconciler.engines.instances import Instance, LogOptions, Usage
 from reconciler.engines.nodes import Availability, Drain, Node, SwarmFacts
 
@@ -130,10 +134,35 @@ class FakeEngine:
 
     instances: FakeInstances
     nodes: FakeNodes = field(default_factory=lambda: FakeNodes())
+    capabilities: Final = USUAL
 
     def directories(self) -> tuple[str, ...]:
         """Where an engine keeps its data: no container may mount that."""
         return ("/var/lib/docker",)
+
+    def info(self) -> EngineInfo:
+        return EngineInfo("Docker", "26.1.5", "Debian GNU/Linux 12", "/", True, 30, {"compose": "2.26.1"})
+
+    def observe(self, stack: Stack) -> EngineObservation:
+        raise TemporaryError("the engine of this test has no containers")
+
+
+class FakeRegistries:
+    """Registries that know two tags of every image, and count what they are asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def tags(self, image: Reference) -> tuple[str, ...]:
+        self.asked.append(f"tags {image}")
+        return ("1.4.2", "1.5.0")
+
+    def digest(self, image: Reference) -> str:
+        self.asked.append(f"digest {image}")
+        return f"sha256:{'b' * 64}"
+
+    def is_signed(self, image: Reference, keys: Sequence[str]) -> bool:
+        return False
 
 
 def node(name: str = "here", **changes: Any) -> Node:

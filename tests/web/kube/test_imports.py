@@ -21,7 +21,7 @@ beginnings = (
     "reconciler.app.cluster",
     "reconciler.certificates.serving",
     "joserfc",
-    *("reconciler.store." + name for name in ("audit", "observer", "tokens", "versions")),
+    *("reconciler.store." + name for name in ("audit", "observer", "tokens", "users", "versions")),
 )
 found = [name for name in sys.modules if name.startswith(beginnings)]
 assert not found, found

@@ -142,6 +142,17 @@ TABLE = [
     ("set image vs/files a=b", 1, [r'no kind "VaultService" is registered']),
     ("auth can-i * *", 0, [r"\Ayes\n"]),
     ("cluster-info", 1, [r'doesn\'t have a resource type "services"']),
+    ("get certificates", 0, [r"No resources found in default namespace"]),
+    ("get certs -A", 0, [r"No resources found"]),
+    ("get images", 0, [r"\ANAME +SERVICE +WORKLOAD +IMAGE +RUNNING +NEWEST", r"^files\.whoami +files +whoami +vault-rec"]),
+    ("get exporters -o wide", 0, [r"No resources found in default namespace"]),
+    ("get findings", 0, [r"\ANAME +LEVEL +CHECK +MESSAGE$", r"^0001-engine +ok +engine +Docker 26\.1\.5"]),
+    ("get tokens", 0, [r"\ANAME +USER +ROLE +WAY +AGE +EXPIRES$", r"^[0-9a-f]{8} +admin +admin +token +\d+s "]),
+    ("get users", 0, [r"No resources found"]),
+    ("delete token 00000000", 1, [r'tokens\.vault\.internal "00000000" not found']),
+    ("explain token.spec", 0, [r"^  expirationSeconds\t<integer>$", r"^  user\t<string> -required-$"]),
+    ("explain certificate.status", 0, [r"^  notAfter\t<string>$"]),
+    ("create --raw /apis/vault.internal/v1alpha1/tokens -f /dev/null", 1, [r"BadRequest"]),
     ("get --raw /healthz", 0, [r"\Aok\Z"]),
     ("get --raw /apis", 0, [r'"kind": "APIGroupList"']),
     ("get --raw /apis/vault.internal", 0, [r'"kind": "APIGroup"']),
@@ -189,6 +200,31 @@ def test_a_revoked_token_is_refused_at_once(cluster: Cluster, tmp_path: Path) ->
     (identifier,) = (line.split()[0] for line in listed.splitlines() if " leaving " in line)
     assert "revoked" in cluster.vaultctl("token", "revoke", identifier)
     assert "Unauthorized" in cluster.kubectl("get", "vs", "--kubeconfig", str(config)).stderr
+
+
+TOKEN = """
+apiVersion: vault.internal/v1alpha1
+kind: Token
+metadata: {generateName: token-}
+spec: {user: emil, role: edit, expirationSeconds: 3600}
+"""
+
+
+def test_kubectl_creates_a_token_and_sets_a_password(cluster: Cluster) -> None:
+    # kubectl only finds out that the server validates where a resource can be patched.
+    create = ("create", "--validate=false", "-f", "-")
+    made = cluster.kubectl(*create, "-o", "jsonpath={.status.token}", stdin=TOKEN)
+    assert made.stdout.startswith("vault_"), made.stderr
+    shown = cluster.kubectl("auth", "whoami", "--token", made.stdout, role="view")
+    assert re.search(r"^Username +emil$", shown.stdout, re.MULTILINE), shown.stderr
+    assert "is forbidden" in cluster.kubectl(*create, role="edit", stdin=TOKEN).stderr
+    path = "/apis/vault.internal/v1alpha1/users/emil/password"
+    body = '{"spec": {"password": "correct horse battery", "role": "view"}}'
+    done = cluster.kubectl("create", "--raw", path, "-f", "-", stdin=body)
+    assert done.returncode == 0, done.stderr
+    assert "horse" not in done.stdout
+    assert re.search(r"^emil +view ", cluster.kubectl("get", "users").stdout, re.MULTILINE)
+    assert 'user.vault.internal "emil" deleted' in cluster.kubectl("delete", "user", "emil").stdout
 
 
 def test_get_watch_prints_what_changes(tmp_path: Path) -> None:

@@ -6,7 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from reconciler.api.managed import MAX_NAME
-from reconciler.web.kube.openapi.types import GVK, ROLLBACK, SCALE, STATUS, TEXT, Schema, gvk, name_of, ref
+from reconciler.web.kube.openapi.types import (
+    ASKED_FOR,
+    GVK,
+    SCALE,
+    STATUS,
+    TEXT,
+    Schema,
+    gvk,
+    name_of,
+    ref,
+)
 from reconciler.web.kube.served import REVIEWS, Served
 from reconciler.web.kube.writes import DOCUMENTS, POLICIES
 
@@ -169,7 +179,7 @@ def _operation(served: Served, action: str, part: str, places: list[str]) -> dic
         GVK: gvk(served),
     }
     if action in ("post", "put") and not is_stream:
-        sent = {"scale": SCALE, "rollback": ROLLBACK}.get(part) or name_of(served)
+        sent = ASKED_FOR.get(part) or name_of(served)
         media = DOCUMENTS if served not in REVIEWS else DOCUMENTS[:1]
         operation["requestBody"] = {
             "content": {each: {"schema": ref(sent)} for each in media},

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from reconciler.api.crd import custom_resource_definition
+from reconciler.api.kinds import API_GROUP
 from reconciler.store.base import EventType
-from reconciler.web.kube.served import Served
+from reconciler.store.passwords import MAX_LENGTH, MIN_LENGTH
+from reconciler.store.tokens import NAME, ROLES
+from reconciler.web.kube.logins import LONGEST_LIFE
+from reconciler.web.kube.served import PASSWORD, RENEWAL, ROLLBACK, Served
 
 __all__ = [
+    "ASKED_FOR",
     "GVK",
     "META",
-    "ROLLBACK",
     "SCALE",
     "STATUS",
     "TEXT",
@@ -31,7 +35,12 @@ Schema = dict[str, Any]
 META: Final = "io.k8s.apimachinery.pkg.apis.meta.v1"
 STATUS: Final = f"{META}.Status"
 SCALE: Final = "io.k8s.api.autoscaling.v1.Scale"
-ROLLBACK: Final = "internal.vault.v1alpha1.Rollback"
+_OURS: Final = "internal.vault.v1alpha1"
+ASKED_FOR: Final = {
+    "scale": SCALE,
+    **{part: f"{_OURS}.{part.capitalize()}" for part in (ROLLBACK, RENEWAL, PASSWORD)},
+}
+"""The schemas of what is sent to parts of resources that take another document than their resource."""
 GVK: Final = "x-kubernetes-group-version-kind"
 TEXT: Final = {"type": "string"}
 
@@ -41,6 +50,9 @@ _TIME: Final = {"type": "string", "format": "date-time"}
 _NUMBER: Final = {"type": "integer", "format": "int64"}
 _COUNT: Final = {"type": "integer", "format": "int32"}
 _TEXTS: Final = {"type": "object", "additionalProperties": {"type": "string", "default": ""}}
+_OR_NULL: Final = {**TEXT, "nullable": True}
+_ROLE: Final = {**TEXT, "enum": list(ROLES)}
+_USER: Final = {**TEXT, "pattern": f"^{NAME}$"}
 _FREE: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 _METADATA: Final[Mapping[str, tuple[str, Schema]]] = {
@@ -120,6 +132,75 @@ _OWN: Final[Mapping[str, tuple[tuple[str, ...], Mapping[str, Schema]]]] = {
         {"timestamp": _TIME, "window": TEXT, "containers": {"type": "array", "items": {"type": "object"}}},
     ),
     "NodeMetrics": ((), {"timestamp": _TIME, "window": TEXT, "usage": _TEXTS}),
+    "Certificate": (
+        (),
+        {
+            "spec": _object("Of what.", "gateway", "host", "route", "wanted"),
+            "status": _object(
+                "What there is.",
+                "message",
+                "state",
+                more=dict.fromkeys(("issuer", "notAfter", "renewAt", "source"), _OR_NULL),
+            ),
+        },
+    ),
+    "Image": (
+        (),
+        {
+            "spec": _object("What runs.", "image", "service", "workload", more={"replicas": _COUNT}),
+            "status": _object(
+                "What its registry has.",
+                "message",
+                "state",
+                more={
+                    "running": {**_COUNT, "nullable": True},
+                    **dict.fromkeys(("choice", "digest", "newest"), _OR_NULL),
+                },
+            ),
+        },
+    ),
+    "Exporter": ((), {"spec": _object("Where it is.", "address", "object", more={"slot": _COUNT})}),
+    "Finding": (
+        (),
+        {
+            "spec": _object("What was looked at.", "check"),
+            "status": _object("What is to be said.", "fix", "level", "message"),
+        },
+    ),
+    "Token": (
+        ("spec",),
+        {
+            "spec": _object(
+                "Who is let in, and as what.",
+                required=("user",),
+                more={
+                    "user": _USER,
+                    "role": _ROLE,
+                    "expirationSeconds": {
+                        **_NUMBER,
+                        "description": "How long from now; until it is revoked without.",
+                        "minimum": 1,
+                        "maximum": LONGEST_LIFE,
+                    },
+                },
+            ),
+            "status": _object(
+                "What the server sets.",
+                "way",
+                more={
+                    "token": {**TEXT, "description": "Its text: only in the answer to its creation."},
+                    "expirationTimestamp": _OR_NULL,
+                },
+            ),
+        },
+    ),
+    "User": (
+        (),
+        {
+            "spec": _object("What is allowed.", more={"role": _ROLE}),
+            "status": _object("What the server sets.", more={"passwordSetTimestamp": _TIME}),
+        },
+    ),
     "Revision": (
         (),
         {"rollout": {**_FREE, "description": "The target and the result of a rollout, without settings."}},
@@ -165,7 +246,34 @@ def shared() -> dict[str, Schema]:
                 "object": _FREE,
             },
         ),
-        ROLLBACK: _object(
+        ASKED_FOR[RENEWAL]: _object(
+            "A request for a new certificate.",
+            "apiVersion",
+            "kind",
+            more={"spec": {"type": "object", "additionalProperties": False}},
+        ),
+        ASKED_FOR[PASSWORD]: _object(
+            "A password for a user of the page, who is added if there is none.",
+            "apiVersion",
+            "kind",
+            required=("spec",),
+            more={
+                "spec": _object(
+                    "It is in no answer.",
+                    required=("password",),
+                    more={
+                        "password": {
+                            **TEXT,
+                            "format": "password",
+                            "minLength": MIN_LENGTH,
+                            "maxLength": MAX_LENGTH,
+                        },
+                        "role": {**_ROLE, "description": "As before without it; admin for a new user."},
+                    },
+                )
+            },
+        ),
+        ASKED_FOR[ROLLBACK]: _object(
             "A request to go back to a former revision.",
             "apiVersion",
             "kind",
@@ -224,7 +332,8 @@ def schemas(served: Served) -> dict[str, Schema]:
 def _schema(served: Served) -> Schema:
     if served.of is None:
         required, properties = _OWN.get(served.kind, ((), {"spec": _FREE, "status": _FREE}))
-        return _object(f"A {served.kind} of Kubernetes.", required=required, more=properties)
+        of = "the controller" if served.group == API_GROUP else "Kubernetes"
+        return _object(f"A {served.kind} of {of}.", required=required, more=properties)
     (version,) = custom_resource_definition(served.of)["spec"]["versions"]
     schema: Schema = version["schema"]["openAPIV3Schema"]
     return schema
