@@ -1,4 +1,6 @@
-"""What an author is told while a controller follows the directory that they work in: findings, and how services are."""
+"""What an author is told while a controller follows the directory that they work in: findings, and how services are; and
+what stands in for that controller where it is on another machine.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api.errors import VaultError
+from reconciler.app.applying import apply
 from reconciler.app.documents import url
 from reconciler.app.plugins import lint_plugins
 from reconciler.controller.report.verdict import Verdict, summarize
-from reconciler.store.base import StoredObject, readable, refs
+from reconciler.store.base import Origin, StoredObject, readable, refs
 from vault_plugins.registry import PLUGIN_FILE
 
 if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+    from datetime import datetime
+
     from reconciler.api.kinds import Ref
+    from reconciler.sources.base import Source
     from reconciler.store.base import Objects
     from vault_plugins.registry import Registry
 
-__all__ = ["Findings", "States", "plugin_roots", "those_of"]
+__all__ = ["Applying", "Findings", "States", "plugin_roots", "those_of"]
 
 
 def plugin_roots(directory: Path) -> tuple[Path, ...]:
@@ -104,3 +112,52 @@ class States:
                 yield f"{ref.label} is Ready: {url(stored.resource) or summary.message}"
             elif summary.verdict is Verdict.FAILED:
                 yield f"{ref.label} is not Ready: {summary.reason}: {summary.message}"
+
+
+class Applying:
+    """Applies the manifests of a source after each change, and deletes what it has applied and the source no longer has."""
+
+    def __init__(
+        self,
+        source: Source,
+        objects: Objects[Any, Any],
+        tell: Callable[[str], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._source = source
+        self._objects = objects
+        self._tell = tell
+        self._now = now
+        self._mine: set[Ref] = set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Follow the source until `stop` is set. What cannot be applied is told, and tried again at the next change."""
+        self._load()
+        for _ in self._source.watch(stop):
+            self._load()
+
+    def _load(self) -> None:
+        found = self._source.load()
+        for problem in found.problems:
+            self._tell(str(problem))
+        there = {manifest.resource.ref for manifest in found.manifests}
+        for manifest in found.manifests:
+            origin = Origin("directory", self._source.place, manifest.path.absolute(), manifest.line)
+            try:
+                applied = apply(self._objects, manifest.resource, origin, self._now())
+            except VaultError as error:
+                self._tell(f"{manifest.path}:{manifest.line}: {error}")
+                continue
+            self._mine.add(manifest.resource.ref)
+            if applied.news != "unchanged":
+                self._tell(f"{manifest.resource.ref.label} {applied.news}")
+        # A source that could not be read as a whole may have more.
+        is_whole = found.complete and not found.doubts
+        for ref in sorted(self._mine - there, key=str) if is_whole else ():
+            try:
+                self._objects.of(ref.kind).request_deletion(ref.name, False, self._now())
+            except VaultError as error:
+                self._tell(f"{ref.label} is not deleted: {error}")
+                continue
+            self._mine.discard(ref)
+            self._tell(f"{ref.label} deleted")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from reconciler.api import Condition, Status, VaultService
-from reconciler.app.developing import Findings, States, plugin_roots, those_of
+from reconciler.api import Condition, Manifest, PermanentError, Problem, Status, VaultService
+from reconciler.app.developing import Applying, Findings, States, plugin_roots, those_of
+from reconciler.sources.base import Loaded
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
 from vault_plugins.registry import discover
@@ -96,3 +99,71 @@ def test_an_outcome_is_told_once_for_each_revision(directory: Path, objects: Obj
     assert list(states.news()) == ["mine is Ready: http://127.0.0.1:8080/"]
     is_ready(objects, "v2-2", Ready="False", Stalled="True")
     assert list(states.news()) == ["mine is not Ready: RolledBack: said"]
+
+
+class Shelf:
+    """A source whose content tests change; a change ends at the last one."""
+
+    kind: Literal["directory", "git"] = "directory"
+    place = "/work"
+
+    def __init__(self, *loads: Loaded) -> None:
+        self._loads = iter(loads)
+        self._changes = len(loads) - 1
+
+    def load(self) -> Loaded:
+        return next(self._loads)
+
+    def watch(self, stop: threading.Event) -> Iterator[None]:
+        yield from [None] * self._changes
+
+
+def manifests(*names: str) -> tuple[Manifest, ...]:
+    found = []
+    for number, name in enumerate(names):
+        spec = {"plugin": "whoami", "ports": {"http": 8200 + number}}
+        service = VaultService.model_validate({"metadata": {"name": name}, "spec": spec})
+        found.append(Manifest(service, Path("/work/all.yaml"), number + 1))
+    return tuple(found)
+
+
+def applied(objects: ObjectStore[Any, Any], *loads: Loaded) -> list[str]:
+    told: list[str] = []
+    Applying(Shelf(*loads), objects, told.append, lambda: NOW).run(threading.Event())
+    return told
+
+
+def test_a_source_is_applied_and_what_it_no_longer_has_is_deleted(objects: ObjectStore[Any, Any]) -> None:
+    put(objects, Path("/elsewhere/other.yaml"), "other")
+    loads = [Loaded(manifests("a", "b"), (), True), Loaded(manifests("a"), (), True)]
+    assert applied(objects, *loads) == ["a created", "b created", "b deleted"]
+    deleted = {name for name in objects.names() if (found := objects.get(name)) and found.deletion}
+    assert deleted == {"b"}
+
+
+def test_what_could_not_be_read_is_not_taken_for_deleted(objects: ObjectStore[Any, Any]) -> None:
+    problem = Problem(Path("/work/b.yaml"), 1, 1, "", "is no YAML", "write some")
+    for later in (
+        Loaded(manifests("a"), (problem,), False),
+        Loaded(manifests("a"), (), True, doubts=(problem,)),
+    ):
+        told = applied(objects, Loaded(manifests("a", "b"), (), True), later)
+        assert not any("deleted" in line for line in told)
+        stored = objects.get("b")
+        assert stored is not None
+        assert stored.deletion is None
+
+
+def test_a_refusal_is_told_with_its_place_and_hides_no_other(
+    objects: ObjectStore[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apply = ObjectStore.apply
+
+    def refuse(self: Any, resource: Any, *args: Any, **options: Any) -> Any:
+        if resource.name == "a":
+            raise PermanentError("the controller refuses it")
+        return apply(self, resource, *args, **options)
+
+    monkeypatch.setattr(ObjectStore, "apply", refuse)
+    told = applied(objects, Loaded(manifests("a", "b"), (), True), Loaded((), (), True))
+    assert told == ["/work/all.yaml:1: the controller refuses it", "b created", "b deleted"]

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from reconciler.api import Manifest, VaultService
+    from reconciler.app.developing import Applying
     from reconciler.core.desired.stack import Stack
+    from reconciler.sources.base import Source
     from reconciler.store.base import StoredObject
 
 __all__ = ["RemoteApplication"]
@@ -77,6 +79,14 @@ class RemoteApplication:
     def look_at_gateway(self, stored: StoredObject[Any]) -> NoReturn:
         """Raises PermanentError: containers are not seen here."""
         raise PermanentError(f"type: kubectl get pods -o wide -l vault.internal/object={stored.name}")
+
+    def controller(self, sources: Sequence[Source], *, allow_empty: bool) -> Applying:
+        """What applies the one source to the controller elsewhere; it says what it does."""
+        from reconciler.app.developing import Applying
+        from reconciler.cli.output import say
+
+        (source,) = sources
+        return Applying(source, self.objects, say, lambda: datetime.now(UTC))
 
     def changes(self) -> AbstractContextManager[Watches]:
         """Waits for changes of objects and statuses."""

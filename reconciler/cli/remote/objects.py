@@ -46,6 +46,7 @@ class RemoteObjects:
         self._others[kind.name] = self
         self._listed_at = float("-inf")
         self._read: dict[str, tuple[float, Document | None]] = {}
+        self._applied: dict[str, Origin] = {}
 
     def of(self, kind: Kind) -> RemoteObjects:
         """The objects of another kind of the same controller."""
@@ -97,6 +98,7 @@ class RemoteObjects:
         ConflictError if it is no longer the one that `origin` was read with.
         """
         answer = self._put(resource, origin.commit)
+        self._applied[resource.name] = origin
         self._read[resource.name] = (self._clock(), answer)
         self._listed_at = float("-inf")
         return self._stored(answer)
@@ -184,7 +186,9 @@ class RemoteObjects:
         api = replace(written.api, managed_fields=tuple(metadata.get("managedFields") or ()))
         # The digest has `apply` notice a change of another user.
         place = _place_of(metadata) or self._connection.server
-        origin = Origin("apply", place, NO_MANIFEST, 1, commit=_wanted(document))
+        # Of what this process has applied it knows the manifest, which may be one of this machine.
+        known = self._applied.get(metadata["name"]) or Origin("apply", place, NO_MANIFEST, 1)
+        origin = replace(known, commit=_wanted(document))
         return StoredObject(resource, origin, deletion, "", Reason.INVALID_MANIFEST, None, api)
 
 

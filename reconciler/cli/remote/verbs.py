@@ -8,7 +8,7 @@ __all__ = ["INSTEAD", "LOCAL", "WORKS", "refusal"]
 
 WORKS: Final = frozenset(
     {
-        "annotate", "apply", "certificate list", "certificate renew", "delete", "describe", "diff", "doctor", "edit",
+        "annotate", "apply", "certificate list", "certificate renew", "delete", "describe", "dev", "diff", "doctor", "edit",
         "events", "exec", "get", "images", "kubeconfig", "label", "logs", "prometheus targets", "resume", "rollout history",
         "rollout pause", "rollout restart", "rollout resume", "rollout status", "rollout undo", "rotate", "routes", "scale",
         "set", "start", "stop", "suspend", "token create", "token list", "token revoke", "user delete", "user list",
@@ -24,7 +24,6 @@ LOCAL: Final = frozenset(
 INSTEAD: Final = {
     "adopt": "ssh HOST vaultctl adopt PROJECT",
     "cordon": "ssh MANAGER vaultctl cordon NODE",
-    "dev": "vaultctl apply -f DIRECTORY after each change",
     "drain": "ssh MANAGER vaultctl drain NODE",
     "release": "ssh HOST vaultctl release NAME",
     "uncordon": "ssh MANAGER vaultctl uncordon NODE",

@@ -50,6 +50,9 @@ def command(session: Session, directory: Path, removes: bool) -> None:
 
     It is the controller of `vaultctl run`: a save in the middle of a rollout takes its place, a mistake is told while what
     ran before goes on serving, and a manifest that is removed removes its service. A new plugin is found at the next start.
+
+    Over the API, the manifests are applied to the controller there, which has plugins of its own: those of DIRECTORY are
+    only checked.
     """
     from reconciler.app.converging import delete
     from reconciler.app.developing import plugin_roots, those_of
@@ -57,15 +60,17 @@ def command(session: Session, directory: Path, removes: bool) -> None:
 
     directory = directory.absolute()
     session.plugin_path = (*plugin_roots(directory), *session.plugin_path)
-    application = session.wire(verbose=True)
-    if application.controller_is_running():
+    application = session.wire(verbose=True) if session.remote is None else session.application
+    if session.remote is None and application.controller_is_running():
         raise Failure(
             f"a controller runs on {session.state_dir} already, without the plugins of {directory}: choose another "
             "--state-dir"
         )
     stop = stop_on_signals()
     controller = application.controller([DirectorySource(directory)], allow_empty=True)
-    threading.Thread(target=_tell, args=(application, directory, stop), name="news", daemon=True).start()
+    threading.Thread(
+        target=_tell, args=(session, application, directory, stop), name="news", daemon=True
+    ).start()
     collect_as_usual()
     say(f"following {directory}; Ctrl-C ends it{', and removes its services' if removes else ''}")
     controller.run(stop)
@@ -75,10 +80,11 @@ def command(session: Session, directory: Path, removes: bool) -> None:
             say(f"{stored.ref.label} was removed")
 
 
-def _tell(application: Application, directory: Path, stop: threading.Event) -> None:
+def _tell(session: Session, application: Application, directory: Path, stop: threading.Event) -> None:
     from reconciler.app.developing import Findings, States, those_of
 
-    findings = Findings(directory, application.registry, application.objects)
+    registry = application.registry if session.remote is None else session.registry
+    findings = Findings(directory, registry, application.objects)
     states = States(directory, application.objects)
     shown: set[str] = set()
     with application.changes() as changes:
@@ -88,30 +94,28 @@ def _tell(application: Application, directory: Path, stop: threading.Event) -> N
             for stored in those_of(directory, application.objects):
                 if hasattr(stored.resource.spec, "replicas") and stored.name not in shown:
                     shown.add(stored.name)
-                    follow = _following(application, stored.name)
+                    follow = _following(session, application, stored.name)
                     threading.Thread(target=follow, name=f"logs of {stored.name}", daemon=True).start()
             changes.wait(LOOK_SECONDS)
 
 
-def _following(application: Application, name: str) -> Callable[[], None]:
+def _following(session: Session, application: Application, name: str) -> Callable[[], None]:
     """Shows the lines of a service's web replicas, whichever they are."""
     from reconciler.api import VaultError
-    from reconciler.app.logs import containers_of, follow, workloads_of
+    from reconciler.app.logs import follow
+    from reconciler.cli.containers import followed
 
-    engine, objects = application.engine, application.objects
+    logs = application.engine if session.remote is None else session.remote.pods
 
     def look() -> list[Container]:
-        stored = objects.get(name)
-        if stored is None:
-            return []
         # While its manifest is wrong there is no stack; what runs still writes.
         with suppress(VaultError):
-            stack = application.build(stored.resource, stored.origin.manifest.parent)
-            return containers_of(stack, workloads_of(stack, None), engine)
+            stored = application.objects.get(name)
+            return [] if stored is None else followed(session, application, stored, None)[1]()
         return []
 
     def run() -> None:
-        for container, line in follow(engine, look, TAIL):
+        for container, line in follow(logs, look, TAIL):
             write_line(container.name, line)
 
     return run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
@@ -12,9 +12,6 @@ from reconciler.cli.names import name_argument
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.tables import printable
 from reconciler.cli.verb import Verb
-
-if TYPE_CHECKING:
-    from reconciler.core.assess.observation import Container
 
 COLORS: Final = ("cyan", "green", "yellow", "blue", "magenta")
 ESCAPES: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\].*?(?:\x07|\x1b\\)")
@@ -51,26 +48,13 @@ def command(session: Session, name: str, workload: str | None, follow: bool, tai
     pipe gets each line unchanged.
     """
     from reconciler.app.finding import existing_service
-    from reconciler.app.logs import Logs, containers_of, last, workloads_of
     from reconciler.app.logs import follow as following
+    from reconciler.app.logs import last
+    from reconciler.cli.containers import followed
 
     application = session.application
     stored = existing_service(application.objects, name, "logs")
-    logs: Logs
-    if (remote := session.remote) is not None:
-        logs = pods = remote.pods
-
-        def look() -> list[Container]:
-            return pods.of(stored.ref, workload)
-
-    else:
-        stack = application.build(stored.resource, stored.origin.manifest.parent)
-        wanted = workloads_of(stack, workload)
-        logs = engine = application.engine
-
-        def look() -> list[Container]:
-            return containers_of(stack, wanted, engine)
-
+    logs, look = followed(session, application, stored, workload)
     for container, line in following(logs, look, tail) if follow else last(logs, look(), tail):
         write_line(container.name, line)
 

@@ -36,7 +36,7 @@ def test_the_lists_name_only_verbs_that_there_are_each_once() -> None:
 
 
 def test_only_what_acts_on_the_controllers_machine_is_refused() -> None:
-    of_hosts = {"adopt", "agent", "cordon", "dev", "drain", "release", "run", "swarm", "uncordon"}
+    of_hosts = {"adopt", "agent", "cordon", "drain", "release", "run", "swarm", "uncordon"}
     assert {verb.partition(" ")[0] for verb in REFUSED} == of_hosts
 
 
