@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import ssl
 import sys
 import termios
 import threading
@@ -59,10 +60,14 @@ def _connected(target: Target, path: str) -> Iterator[ClientConnection]:
     from websockets.typing import Subprotocol
 
     headers = {"Authorization": f"Bearer {target.token}"} if target.token else {}
+    context = target.context()
+    # A connection of OpenSSL is for one thread at a time, and this client reads in one and writes in another. With TLS 1.3
+    # the reading one takes in the server's tickets just when the other sends the request, which then may never leave.
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
     try:
         websocket = connect(
             target.server.replace("https://", "wss://", 1) + path,
-            ssl=target.context(),
+            ssl=context,
             subprotocols=[Subprotocol(PROTOCOL)],
             additional_headers=headers,
             user_agent_header=f"{MANAGER}/{VERSION}",

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import ssl
 import subprocess
 import sys
 import termios
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from reconciler.api import TemporaryError
 from reconciler.cli.root import root
 from reconciler.cli.session import Session
 from reconciler.core.assess.observation import Health, State
@@ -243,3 +245,24 @@ def test_a_rollback_by_kubectl(cluster: Cluster, tmp_path: Path) -> None:
         refused = cluster.kubectl("create", "--raw", path, "-f", str(body), role="edit")
         assert refused.returncode == 1
         assert "must be the number of a revision" in refused.stderr
+
+
+def test_the_connection_of_a_command_has_no_tickets_that_two_threads_would_meet_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With TLS 1.3 the request of some commands never left: it is sent while another thread reads tickets."""
+    from websockets.sync import client
+
+    from reconciler.cli.remote import command
+    from reconciler.cli.remote.target import Target
+
+    shown: list[ssl.SSLContext] = []
+
+    def connect(*args: Any, ssl: ssl.SSLContext, **options: Any) -> None:
+        shown.append(ssl)
+        raise OSError("this test has no server")
+
+    monkeypatch.setattr(client, "connect", connect)
+    with pytest.raises(TemporaryError, match="this test has no server"):
+        command.run(Target("https://127.0.0.1:1", "token"), "pod", ["true"], stdin=False, tty=False)
+    assert [each.maximum_version for each in shown] == [ssl.TLSVersion.TLSv1_2]
