@@ -55,7 +55,7 @@ def test_a_policy_follows_its_registry(harsh: Stage, registry: DockerRegistry) -
     images = {"1.4.2": registry.push(IMAGE, APP, "1.4.2", "LABEL version=1.4.2")}
     policy = {"workload": SERVICE, "pattern": 'semver ">=1.4 <2"', "interval": f"{INTERVAL}s"}
     try:
-        harsh.write(images={SERVICE: images["1.4.2"]}, strategy={"progressDeadlineSeconds": 30})
+        harsh.write(images={SERVICE: images["1.4.2"]}, strategy={"progressDeadlineSeconds": 120})
         text = harsh.manifest.read_text()
         harsh.manifest.write_text(text.replace(images["1.4.2"], f"{images['1.4.2']}  {COMMENT}"))
         harsh.converged()
