@@ -7,7 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar
 
 from reconciler.api import TemporaryError
 from reconciler.core.assess.capabilities import USUAL
@@ -134,7 +134,7 @@ class FakeEngine:
 
     instances: FakeInstances
     nodes: FakeNodes = field(default_factory=lambda: FakeNodes())
-    capabilities: Final = USUAL
+    capabilities: ClassVar = USUAL
 
     def directories(self) -> tuple[str, ...]:
         """Where an engine keeps its data: no container may mount that."""
