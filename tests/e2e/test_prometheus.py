@@ -36,14 +36,15 @@ UNPLAYED = {
     *("VaultControllerDefect", "VaultProxyDown", "VaultStalled"),
     *("VaultGatewayNotReady", "VaultRouteRefused", "VaultSparePoolsUsedUp"),
     *("VaultCertificateMissing", "VaultCertificateEndsSoon", "VaultCertificateRenewalFails"),
-    "VaultImageCheckFails",
-    *("VaultAgentAway", "VaultNodeDown", "VaultQuorumAtRisk", "VaultImageMissingOnNode"),
+    *("VaultImageCheckFails", "VaultOidcKeysUnavailable", "VaultAgentAway", "VaultLeaseNotHeld"),
+    *("VaultNodeDown", "VaultQuorumAtRisk", "VaultImageMissingOnNode"),
 }
-ELSEWHERE = ("Agents of other nodes", "Nodes of a Swarm")
-"""Rows of panels about what one host does not have."""
-"""A defect would have to be planted first, the other two are not among the promises, and this day has no gateway and no
-image policy, whose checks fail for hours; promtool tries all of them, and test_gateway_surface.py has a gateway.
+"""A defect would have to be planted first, the other two are not among the promises, and this day has one machine, no
+gateway, no issuer of tokens and no image policy, whose checks fail for hours; promtool tries all of them, and
+test_gateway_surface.py has a gateway.
 """
+ELSEWHERE = ("Agents of other nodes", "Lease of the Swarm", "Nodes of a Swarm")
+"""Rows of panels about what one host does not have."""
 RATE_WINDOW = "10s"
 STEP = 1.0
 RESYNC = "2s"
