@@ -10,19 +10,21 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import PermanentError, VaultError
 from reconciler.app.nodes import named
 from reconciler.controller.loop.draining import settle
 from reconciler.core.plan.draining import Placed, Remaining, remaining
 from reconciler.engines.nodes import Availability, Drain
+from reconciler.store.base import readable
 
 if TYPE_CHECKING:
+    from reconciler.api.vaultgateway import VaultGateway
     from reconciler.engines.nodes import Node, Nodes
-    from reconciler.store.base import Records
+    from reconciler.store.base import Objects, Records
 
-__all__ = ["NotDrainedError", "cordon", "drain", "uncordon", "wait_until_drained"]
+__all__ = ["NotDrainedError", "cordon", "drain", "uncordon", "wait_until_drained", "ways_in"]
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks: an engine of several nodes tells no event of what happens on the others."""
@@ -69,6 +71,16 @@ def drain(nodes: Nodes, name: str, now: datetime, *, stops_pinned: bool) -> Node
     # Closed first, so that nothing that leaves comes back.
     nodes.change(node.id, Availability.PAUSE, wanted)
     return node
+
+
+def ways_in(gateways: Objects[VaultGateway, Any], node: Node) -> tuple[str, ...]:
+    """The names of the gateways whose `nodeSelector` selects a node. Their HAProxies are no instances and stay there."""
+    found = (readable(gateways, name) for name in gateways.names())
+    return tuple(
+        each.name
+        for each in found
+        if each and (selector := each.resource.spec.node_selector) is not None and node.is_selected(selector)
+    )
 
 
 def wait_until_drained(

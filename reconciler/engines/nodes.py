@@ -77,6 +77,10 @@ class Node:
         """
         return self.drain is not None and self.availability is Availability.PAUSE
 
+    def is_selected(self, selector: Mapping[str, str]) -> bool:
+        """Whether it has all of these labels."""
+        return all(self.labels.get(key) == value for key, value in selector.items())
+
 
 @dataclass(frozen=True, slots=True)
 class SwarmFacts:

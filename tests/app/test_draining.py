@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from reconciler.api.errors import PermanentError
-from reconciler.app.draining import NotDrainedError, cordon, drain, uncordon, wait_until_drained
+from reconciler.api.kinds import API_VERSION, VAULT_GATEWAY
+from reconciler.api.vaultgateway import VaultGateway
+from reconciler.app.draining import NotDrainedError, cordon, drain, uncordon, wait_until_drained, ways_in
 from reconciler.app.finding import NotFoundError
 from reconciler.core.desired.stack import Role
 from reconciler.core.plan.draining import Placed
 from reconciler.engines.nodes import Availability, Drain
-from tests.simulation.stores import MemoryRecords
+from reconciler.store.objects import ObjectStore
+from tests.simulation.stores import ORIGIN, MemoryRecords
 from tests.web.kube.instances import FakeNodes, node
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -27,6 +31,25 @@ JOB = Placed("migrate-1", "shop", Role.JOB, "n2")
 @pytest.fixture
 def nodes() -> FakeNodes:
     return FakeNodes([node("n1"), node("n2"), node("n3")])
+
+
+def test_the_gateways_that_stay_on_a_node_are_known(tmp_path: Path) -> None:
+    gateways = ObjectStore(tmp_path).of(VAULT_GATEWAY)
+    for name, spec in {
+        "edge": {"nodeSelector": {"ingress": "yes"}},
+        "every": {"nodeSelector": {}},
+        "other": {"nodeSelector": {"ingress": "no"}},
+        "one": {},
+    }.items():
+        document = {
+            "apiVersion": API_VERSION,
+            "kind": "VaultGateway",
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+        gateways.apply(VaultGateway.model_validate(document), ORIGIN)
+    assert ways_in(gateways, node("n2", labels={"ingress": "yes", "zone": "a"})) == ("edge", "every")
+    assert ways_in(gateways, node("n3")) == ("every",)
 
 
 def test_a_cordoned_node_keeps_what_it_has(nodes: FakeNodes) -> None:

@@ -49,11 +49,18 @@ def command(session: Session, node: str, timeout: float, stop_pinned: bool, wait
     Instances whose local volume is on the node are named and stay, and the exit code is 1 then. A job is left to end. A
     service that is suspended, or whose rollout is paused, moves when it is resumed.
     """
-    from reconciler.app.draining import drain, wait_until_drained
+    from reconciler.api.kinds import VAULT_GATEWAY
+    from reconciler.app.draining import drain, wait_until_drained, ways_in
 
     application = session.application
     nodes = application.engine.nodes
-    name = drain(nodes, node, datetime.now(UTC), stops_pinned=stop_pinned).name
+    found = drain(nodes, node, datetime.now(UTC), stops_pinned=stop_pinned)
+    name = found.name
+    for gateway in ways_in(application.objects.of(VAULT_GATEWAY), found):
+        warn(
+            f"{name} is a way in of the gateway {gateway}: its HAProxy serves on there, and nothing changes it once "
+            "Swarm has ended the agent. Remove the label that selects the node first (docs/swarm.md)"
+        )
     if not application.controller_is_running():
         warn("no controller runs on this state directory; instances move when one runs somewhere")
     if not wait:

@@ -107,7 +107,7 @@ class SwarmFronts:
         current = services.current()
         found = []
         for node in sorted(nodes.values(), key=lambda node: names[node.id]):
-            if _matches(node, stack.nodes):
+            if stack.nodes is not None and node.is_selected(stack.nodes):
                 found.append(self._look(stack, node, names[node.id], is_current=current.get(node.id)))
             elif (left := self._left(stack, node, names[node.id], here, node.id in current)) is not None:
                 found.append(left)
@@ -186,7 +186,3 @@ class SwarmFronts:
                 if problem := self._agents.problem(name):
                     raise EngineAwayError(f"node {name}: {problem}")
                 self.at(name).tear_down(project, volumes=False)
-
-
-def _matches(node: Node, selector: Mapping[str, str] | None) -> bool:
-    return selector is not None and all(node.labels.get(key) == value for key, value in selector.items())
