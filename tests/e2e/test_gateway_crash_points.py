@@ -40,6 +40,10 @@ CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {
 """What leads to each operation of a gateway, made new by a tag."""
 
 
+ON_SEVERAL_NODES = {"OnNode", "DeployAgent"}
+"""One of the others on another node, and what is asked for again until the agent is enrolled (tests/engines/swarm)."""
+
+
 LEAVING = ("DrainPool", "EmptyPool", "DisconnectNetwork")
 """Operations for a service that had replicas behind the gateway."""
 
@@ -98,4 +102,4 @@ def test_a_controller_that_is_killed_after_it_loses_no_request(stage: GatewaySta
 
 
 def test_every_operation_of_a_gateway_is_tried() -> None:
-    assert set(gateway_operations.__all__) <= set(CHANGES)
+    assert set(gateway_operations.__all__) - ON_SEVERAL_NODES <= set(CHANGES)

@@ -29,8 +29,6 @@ pytestmark = [
     pytest.mark.docker,
     pytest.mark.turns,
     pytest.mark.timeout(420),
-    # What looks at the stage is never closed, and so are its connections to agents.
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
 AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")

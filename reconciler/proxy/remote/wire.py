@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -69,6 +70,10 @@ class Wire:
     told: Callable[[str, bool], None] = lambda node, answered: None
     _idle: list[tuple[float, http.client.HTTPConnection]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        # With the last reference to it, as sockets do that are not wrapped in TLS.
+        weakref.finalize(self, _close_all, self._idle)
 
     def exchange(self, method: str, path: str, body: bytes, until: float) -> bytes:
         """The body of an answer, all of it before `until` (monotonic seconds). Raises ProxyError.
@@ -152,9 +157,12 @@ class Wire:
     def close(self) -> None:
         """Close the connections that are idle: the next one shows the certificate of that moment."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for _, connection in idle:
-            connection.close()
+            _close_all(self._idle)
+
+
+def _close_all(idle: list[tuple[float, http.client.HTTPConnection]]) -> None:
+    while idle:
+        idle.pop()[1].close()
 
 
 class _Connection(http.client.HTTPConnection):

@@ -8,7 +8,7 @@ import sys
 SCRIPT = """
 import sys
 import reconciler.cli.serving, reconciler.cli.api_serving, reconciler.cli.verbs.run
-names = ("reconciler.web.ui", "reconciler.store.users", "jinja2", "itsdangerous")
+names = ("reconciler.web.ui", "jinja2", "itsdangerous")
 print(*(name for name in sys.modules if name.startswith(names)))
 """
 

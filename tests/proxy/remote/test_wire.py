@@ -1,0 +1,24 @@
+"""The connections of a Wire that wait for the next call."""
+
+from __future__ import annotations
+
+import gc
+import http.client
+import socket
+from typing import Any
+
+from reconciler.proxy.remote.wire import Peer, Wire
+
+
+def test_they_end_with_the_last_reference_to_it() -> None:
+    nothing: Any = None
+    here, there = socket.socketpair()
+    connection = http.client.HTTPConnection("node.test")
+    connection.sock = here
+    wire = Wire(Peer("node", "node.test", 9443, "node", nothing, nothing))
+    wire._give_back(connection)
+    assert here.fileno() != -1
+    del wire
+    gc.collect()
+    assert here.fileno() == -1
+    there.close()
