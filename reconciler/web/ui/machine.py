@@ -18,6 +18,7 @@ from reconciler.app.routes import RouteLine, routes
 from reconciler.controller.reconcile.routing import settle_objects
 from reconciler.controller.report.verdict import summarize
 from reconciler.store.base import readable
+from reconciler.web.ui.ends import FEW_DAYS, days_until
 from reconciler.web.ui.overview import STATES, rows_of
 from reconciler.web.ui.site import Asked, Site
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Branch", "Gateway", "host_page", "route_page", "routes_of"]
 
-DAY: Final = 86400
-FEW_DAYS: Final = 14
 SERVING: Final = "Serving"
 _RANKS: Final = {Level.FAIL: 0, Level.WARN: 1, Level.OK: 2}
 
@@ -109,11 +108,6 @@ def routes_of(
     except VaultError as error:
         warnings.append(str(error))
         return [], []
-
-
-def days_until(when: datetime | None, now: datetime) -> int | None:
-    """Whole days until a moment, negative ones after it."""
-    return None if when is None else int((when - now).total_seconds() // DAY)
 
 
 def _branch(followed: GitFollow) -> Branch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ from reconciler.app.cluster.traffic import Numbers
 from reconciler.app.documents import claimed
 from reconciler.controller.report.verdict import Verdict, summarize
 from reconciler.store.base import readable
+from reconciler.web.ui.ends import FEW_DAYS, days_until, ends_of
 from reconciler.web.ui.numbers import Texts, p95_of, texts_of
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.site import Asked, Site
@@ -52,6 +53,7 @@ COLUMNS: Final[Mapping[str, str]] = {
     "cpu": "CPU",
     "memory": "Memory",
     "age": "Oldest replica",
+    "certificate": "Certificate",
 }
 """The orders that there are, and the columns whose titles lead to them."""
 NO_NUMBERS: Final = Numbers()
@@ -62,7 +64,7 @@ LONGEST: Final = 200
 @dataclass(frozen=True, slots=True)
 class Row:
     """One service. `oldest` is when the oldest of its replicas was created, as the last pass has seen it; `numbers` are of
-    the last minute.
+    the last minute; `certificate_ends` is when the first certificate for its routes ends.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Row:
     oldest: datetime | None
     routes: tuple[str, ...]
     numbers: Numbers = NO_NUMBERS
+    certificate_ends: datetime | None = None
 
     @property
     def word(self) -> str:
@@ -120,7 +123,8 @@ class Selection:
             "state": lambda row: (_RANKS[row.state], not row.lacks, row.name),
             "name": lambda row: (row.name,),
             "replicas": lambda row: (row.serving, row.desired, row.name),
-            "age": lambda row: (row.oldest is None, row.oldest.timestamp() if row.oldest else 0.0, row.name),
+            "age": lambda row: (*_by_time(row.oldest), row.name),
+            "certificate": lambda row: (*_by_time(row.certificate_ends), row.name),
             **{name: partial(_by_number, of) for name, of in NUMBERS.items()},
         }
         return sorted(rows, key=keys[self.order], reverse=self.down)
@@ -167,6 +171,7 @@ def overview(asked: Asked) -> Response:
         states=STATES,
         selection=selection,
         columns=COLUMNS.items(),
+        days=_days(site),
         live=f"/live/services{selection.address(since=str(number))}",
     )
 
@@ -181,7 +186,7 @@ def changes(asked: Asked) -> Render:
         for name in rows if names is None else names:
             row = rows.get(name)
             is_shown = row is not None and selection.shows(row)
-            html = render("_row.html", row=row, now=site.now()) if is_shown else None
+            html = render("_row.html", row=row, now=site.now(), days=_days(site)) if is_shown else None
             found.append({"id": f"service-{name}", "html": html, "into": "rows"})
         return found
 
@@ -192,11 +197,12 @@ def rows_of(site: Site, names: Sequence[str] | None = None) -> list[Row]:
     """The rows of all services, or of those of these that there are."""
     application = site.application
     snapshots = {each.name: each for each in application.board.snapshots()}
+    ends = ends_of(application.gateway_board.snapshots())
     found: list[Row] = []
     for name in application.object_views.names() if names is None else names:
         row = _row(site, name, snapshots.get(name))
         if row is not None:
-            found.append(row)
+            found.append(replace(row, certificate_ends=ends.get(name)))
     return found
 
 
@@ -226,6 +232,21 @@ def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
         routes=claimed(stored.resource),
         numbers=site.meter.numbers(name),
     )
+
+
+def _days(site: Site) -> Callable[[Row], tuple[int | None, bool]]:
+    """Gives the days that the certificates of a row are valid, and whether they are few."""
+    now = site.now()
+
+    def days(row: Row) -> tuple[int | None, bool]:
+        left = days_until(row.certificate_ends, now)
+        return left, left is not None and left < FEW_DAYS
+
+    return days
+
+
+def _by_time(when: datetime | None) -> tuple[bool, float]:
+    return when is None, when.timestamp() if when else 0.0
 
 
 def _by_number(of: Callable[[Numbers], float | None], row: Row) -> tuple[bool, float, str]:

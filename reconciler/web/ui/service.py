@@ -17,7 +17,8 @@ from reconciler.app.revisions import changed_fields, flat, redacted
 from reconciler.controller.report.verdict import summarize
 from reconciler.web.ui.actions import ACTIONS
 from reconciler.web.ui.chart import HEIGHT, WIDTH
-from reconciler.web.ui.machine import FEW_DAYS, SERVING, days_until, routes_of
+from reconciler.web.ui.ends import FEW_DAYS, days_until
+from reconciler.web.ui.machine import SERVING, routes_of
 from reconciler.web.ui.overview import STATES
 from reconciler.web.ui.rendering import render
 from reconciler.web.ui.scene import Scene, scene_of

@@ -116,6 +116,27 @@ def test_the_oldest_replica_is_first_by_age(three: House) -> None:
     assert [each.name for each in Selection(order="age").sorted(rows)] == ["old", "young", "none"]
 
 
+def test_the_certificate_that_ends_first_is_first(three: House) -> None:
+    now = three.site.now()
+    rows = [
+        row("none"),
+        row("later", certificate_ends=now + timedelta(days=80)),
+        row("soon", certificate_ends=now + timedelta(days=3)),
+    ]
+    assert [each.name for each in Selection(order="certificate").sorted(rows)] == ["soon", "later", "none"]
+
+
+def test_few_days_of_a_certificate_are_a_warning(three: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    ends = {
+        "alpha": three.site.now() + timedelta(days=3, hours=1),
+        "broken": three.site.now() + timedelta(days=80),
+    }
+    monkeypatch.setattr(overview, "ends_of", lambda gateways: ends)
+    text = three.browser("view").get("/").text
+    assert '<td class="warn">3 days</td>' in text
+    assert re.search('<td class="">(79|80) days</td>', text)
+
+
 def numbers(requests: int, errors: int, cpu: float) -> Numbers:
     return Numbers(Span(0.0, 10.0, Tally(requests, errors)), (), Load(cpu, 1 << 20))
 
