@@ -18,6 +18,7 @@ from starlette.responses import Response
 from reconciler.api.errors import VaultError
 from reconciler.app.finding import NotFoundError
 from reconciler.web.ui.actions import ACTIONS, LOSSES, Action, Given
+from reconciler.web.ui.forge import commit_address
 from reconciler.web.ui.scene import scene_of
 from reconciler.web.ui.service import stored_object
 from reconciler.web.ui.site import Asked, audited
@@ -72,7 +73,8 @@ def act(asked: Asked) -> Response:
         # The controller need not wait for its next fetch.
         for each in asked.site.followed:
             each.source.poke()
-    return asked.page("done.html", **_frame(asked, action), done=done)
+    link = commit_address(stored.origin.place, done.commit or "") if done is not None and done.pushed else ""
+    return asked.page("done.html", **_frame(asked, action), done=done, link=link)
 
 
 def delete_form(asked: Asked) -> Response:
