@@ -136,7 +136,8 @@ class _Question:
 
 
 async def _answer(api: Api, request: Request) -> ASGIApp:
-    segments = tuple(request.path_params["path"].rstrip("/").split("/"))
+    # Not what the route has matched: its pattern leaves a line end at the end of a path out.
+    segments = tuple(request.scope["path"].removeprefix("/").rstrip("/").split("/"))
     if segments[0] in HEALTH:
         # Load balancers have no credential.
         return PlainTextResponse("ok", headers=_HEADERS)

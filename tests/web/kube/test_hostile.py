@@ -214,6 +214,18 @@ def test_a_patch_changes_nothing_that_is_not_a_clients(tmp_path: Path, type_: st
     made.parts.versions.close()
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+@pytest.mark.parametrize(
+    "path", [f"{BASE}/%0A", f"{BASE}/files%0A", f"{BASE}%0A", "/apis/vault.internal/v1alpha1/users/%0A"]
+)
+def test_a_line_end_is_a_part_of_a_path(api: Api, method: str, path: str) -> None:
+    """Without it the name of an object were that of another one, or the path that of all objects."""
+    answer = api.ask(method, path)
+    assert answer.status_code in (403, 404)
+    assert answer.json()["kind"] == "Status"
+    assert api.ask("GET", f"{BASE}/files").status_code == 200
+
+
 def test_an_object_has_a_size(api: Api) -> None:
     spec = {"plugin": "whoami", "env": {f"A{number}": "x" * 130_000 for number in range(9)}}
     headers = {"Content-Type": "application/merge-patch+json"}
