@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from reconciler.core.names import AGENT_PORT, AGENT_STATE, ENGINE_PORT
+from reconciler.engines.compose.api import DEFAULT_SOCKET
 from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.files import SwarmFile, reference
@@ -20,24 +21,23 @@ from reconciler.engines.swarm.removing import remove_unused_files
 from reconciler.engines.swarm.rows import newest_first
 from reconciler.engines.swarm.spec import SECOND
 
-__all__ = ["AGENTS", "AgentServices", "names_of"]
+__all__ = ["AGENTS", "AgentServices", "agent_names"]
 
 AGENTS: Final = "vault-agents"
 """The stack of all agents."""
-SOCKET: Final = "/var/run/docker.sock"
 TOKEN: Final = "token"
 GRACE_SECONDS: Final = 10
 NEEDED: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
 """It writes files that belong to the user of HAProxy, and opens the sockets that this user has made."""
 
 
-def names_of(nodes: Iterable[Node]) -> Mapping[str, str]:
+def agent_names(nodes: Iterable[Node]) -> Mapping[str, str]:
     """The name of the agent of each node by the node's ID: its hostname, with the ID if another node has the same. A node
     that has joined again has it without, and its former entry, which is down, with the ID.
     """
     alike: dict[str, list[Node]] = {}
     for node in nodes:
-        alike.setdefault(_plain(node.name), []).append(node)
+        alike.setdefault(_plain(node.hostname or node.name), []).append(node)
     found: dict[str, str] = {}
     for name, group in alike.items():
         candidates = group if len(group) == 1 else [node for node in group if node.is_up]
@@ -100,7 +100,7 @@ class AgentServices:
     @property
     def _arguments(self) -> list[str]:
         words = ["agent", "run", "--controller", self._controller, "--token-file", f"/run/secrets/{TOKEN}"]
-        return ["--state-dir", AGENT_STATE, *words, "--engine", SOCKET]
+        return ["--state-dir", AGENT_STATE, *words, "--engine", DEFAULT_SOCKET]
 
     def _spec(self, node: Node, name: str, image: str, token: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -120,7 +120,7 @@ class AgentServices:
                     "Secrets": [token],
                     "Mounts": [
                         _bind(AGENT_STATE, {"CreateMountpoint": True}),
-                        _bind(SOCKET, {}),
+                        _bind(DEFAULT_SOCKET, {}),
                         {"Type": "tmpfs", "Target": "/tmp"},
                     ],
                 },

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from reconciler.engines.compose.api import DockerApi
+from reconciler.engines.compose.api import DEFAULT_SOCKET, DockerApi
 from reconciler.engines.errors import RefusedError
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.images import find_image
@@ -26,7 +26,6 @@ __all__ = ["NAME", "ControllerService", "ControllerTask", "Wish"]
 NAME: Final = "vault-controller"
 KEY: Final = "vault-revision-key"
 KEY_BYTES: Final = 32
-SOCKET: Final = "/var/run/docker.sock"
 RUNTIME: Final = "/run/vault-reconciler"
 SECRETS: Final = "/run/secrets"
 GRACE_SECONDS: Final = 90
@@ -153,7 +152,7 @@ class ControllerService:
             "Privileges": {"NoNewPrivileges": True},
             "ReadOnly": True,
             "Mounts": [
-                {"Type": "bind", "Source": SOCKET, "Target": SOCKET},
+                {"Type": "bind", "Source": DEFAULT_SOCKET, "Target": DEFAULT_SOCKET},
                 {"Type": "bind", "Source": state, "Target": state, "BindOptions": {"CreateMountpoint": True}},
                 {"Type": "tmpfs", "Target": "/tmp"},
                 {"Type": "tmpfs", "Target": RUNTIME, "TmpfsOptions": {"Mode": 0o700}},

@@ -17,7 +17,7 @@ from reconciler.core.plan.operations import CreateProxy, CreateReplicas
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError, EngineError
 from reconciler.engines.nodes import Node
-from reconciler.engines.swarm.agents import AgentServices, names_of
+from reconciler.engines.swarm.agents import AgentServices, agent_names
 from reconciler.engines.swarm.api import SwarmApi
 
 __all__ = ["Agents", "NodeEngine", "SwarmFronts"]
@@ -103,7 +103,7 @@ class SwarmFronts:
         """See Fronts.nodes."""
         services = self._known()
         nodes = self._api.nodes()
-        names = names_of(nodes.values())
+        names = agent_names(nodes.values())
         current = services.current()
         found = []
         for node in sorted(nodes.values(), key=lambda node: names[node.id]):
@@ -158,7 +158,7 @@ class SwarmFronts:
         """See Fronts.at."""
         with self._lock:
             if node not in self._engines:
-                own = names_of(self._api.nodes().values()).get(self._own_node())
+                own = agent_names(self._api.nodes().values()).get(self._own_node())
                 if node == own and not self._has_agent():
                     return self._here
                 self._engines[node] = NodeEngine(node, self._agents)
@@ -170,7 +170,7 @@ class SwarmFronts:
     def deploy(self, node: str) -> None:
         """See Fronts.deploy."""
         nodes = self._api.nodes()
-        names: Mapping[str, str] = names_of(nodes.values())
+        names: Mapping[str, str] = agent_names(nodes.values())
         found = next((each for each in nodes.values() if names[each.id] == node), None)
         if found is None:
             raise EngineAwayError(f"node {node} is no longer in the Swarm")
@@ -181,7 +181,7 @@ class SwarmFronts:
     def tear_down(self, project: str) -> None:
         """See Fronts.tear_down."""
         nodes = self._api.nodes()
-        for identifier, name in names_of(nodes.values()).items():
+        for identifier, name in agent_names(nodes.values()).items():
             if self._services and identifier in self._services.current():
                 if problem := self._agents.problem(name):
                     raise EngineAwayError(f"node {name}: {problem}")

@@ -22,7 +22,7 @@ from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.reads import target_of
 from reconciler.engines.errors import EngineAwayError
 from reconciler.engines.nodes import Node
-from reconciler.engines.swarm.agents import AgentServices, names_of
+from reconciler.engines.swarm.agents import AgentServices, agent_names
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.fronts import SwarmFronts
 from reconciler.engines.swarm.rows import read_nodes
@@ -192,10 +192,20 @@ def test_a_controller_that_enrols_no_agents_says_what_to_do() -> None:
 
 def test_agents_have_the_names_of_their_nodes() -> None:
     nodes = [node("n1", "Web.Example.org"), node("n2", "twin"), node("n3", "twin"), node("n4", "__")]
-    assert names_of(nodes) == {"n1": "web-example-org", "n2": "twin-n2", "n3": "twin-n3", "n4": "node"}
+    assert agent_names(nodes) == {"n1": "web-example-org", "n2": "twin-n2", "n3": "twin-n3", "n4": "node"}
     former = replace(node("n1", "a"), is_up=False)
-    assert names_of([former]) == {"n1": "a"}
-    assert names_of([former, node("n2", "a")]) == {"n1": "a-n1", "n2": "a"}
+    assert agent_names([former]) == {"n1": "a"}
+    assert agent_names([former, node("n2", "a")]) == {"n1": "a-n1", "n2": "a"}
+
+
+def test_a_node_that_has_joined_again_has_the_name_of_its_agent() -> None:
+    rows = [
+        {"ID": id, "Spec": {}, "Status": {"State": state}, "Description": {"Hostname": "a"}}
+        for id, state in (("n1", "down"), ("n2", "ready"))
+    ]
+    nodes = read_nodes(rows)
+    assert [each.name for each in nodes.values()] == ["a-n1", "a-n2"]
+    assert agent_names(nodes.values()) == {"n1": "a-n1", "n2": "a"}
 
 
 def test_the_address_of_a_leader_is_known_also_where_its_status_has_none() -> None:
