@@ -161,13 +161,10 @@ class Parts:
     @cached_property
     def engine(self) -> ComposeEngine | SwarmEngine:
         """Docker with Compose, or Docker Swarm where that was chosen for this state directory."""
-        from reconciler.store.engine_choice import SWARM, engine_of
-
-        if engine_of(self.options.state_dir) == SWARM:
+        if (election := self.election) is not None:
             from reconciler.engines.swarm.engine import SwarmEngine
 
-            assert self.election is not None, "for a Swarm there is one"
-            return SwarmEngine(self.options.docker_host, self.election.require, utc_now)
+            return SwarmEngine(self.options.docker_host, election.require, utc_now)
         from reconciler.engines.compose.engine import ComposeEngine
 
         return ComposeEngine(self.options.docker_host)
@@ -242,9 +239,7 @@ class Parts:
     @cached_property
     def reach(self) -> Reach:
         """How HAProxies are reached: on this machine, and with a Swarm on each node that has an agent."""
-        from reconciler.store.engine_choice import SWARM, engine_of
-
-        if engine_of(self.options.state_dir) == SWARM:
+        if self.election is not None:
             return self.node_agents.reach
         from reconciler.proxy.haproxy.reaching import reach
 

@@ -20,7 +20,8 @@ from reconciler.engines.errors import EngineError
 from reconciler.engines.instances import Instance, LogOptions, Usage
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.marks import is_instance
-from reconciler.engines.swarm.rows import FAILED, LIVE, SECOND, newest_first, read_instances
+from reconciler.engines.swarm.rows import FAILED, LIVE, newest_first, read_instances
+from reconciler.engines.swarm.spec import SECOND
 from reconciler.engines.swarm.watch import watched
 
 __all__ = ["SwarmInstances", "container_here"]

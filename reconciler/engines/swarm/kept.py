@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Any, Final
@@ -29,7 +29,6 @@ class SwarmKept:
     """The kept objects of a Swarm, by one manager."""
 
     def __init__(self, docker: DockerApi) -> None:
-        self._docker = docker
         self._api = SwarmApi(docker)
 
     def read(self) -> Mapping[str, bytes]:
@@ -64,10 +63,8 @@ class SwarmKept:
         for row in self._rows(label):
             self._api.remove_file("configs", row["ID"])
 
-    def _rows(self, label: str = "") -> list[Row]:
-        query = {"filters": {"label": [f"{OBJECT}={label}" if label else OBJECT]}}
-        rows: list[Row] = self._docker.read("list configs", "/configs", query=query)
-        return rows
+    def _rows(self, label: str = "") -> Sequence[Row]:
+        return self._api.records(f"{OBJECT}={label}" if label else OBJECT)
 
 
 def _label(row: Row) -> str:

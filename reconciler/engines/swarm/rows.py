@@ -26,6 +26,7 @@ from reconciler.engines.swarm.marks import (
 )
 from reconciler.engines.swarm.moments import AS_WRITTEN, When
 from reconciler.engines.swarm.placement import satisfies
+from reconciler.engines.swarm.spec import SECOND
 
 __all__ = ["newest_first", "read_instances", "read_nodes"]
 
@@ -38,8 +39,6 @@ QUEUED: Final = ("new", "pending", "assigned", "accepted", "ready")
 """States of a task that has done nothing yet; the next one after a failure is for a while in these."""
 FAILED: Final = ("complete", "failed", "rejected")
 """States of a task that ended by itself."""
-SECOND: Final = 10**9
-"""In nanoseconds, and a processor in billionths."""
 
 
 def read_nodes(rows: Iterable[Row], own: str = "") -> Mapping[str, Node]:

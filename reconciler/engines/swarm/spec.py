@@ -16,6 +16,7 @@ from reconciler.engines.swarm.fit import COPIED, FIELDS, PRIVILEGES, TMPFS, refu
 __all__ = ["host_ports", "nanoseconds", "resources", "restart_policy", "task_template", "tmpfs_mounts"]
 
 SECOND: Final = 1_000_000_000
+"""In nanoseconds, and a processor in billionths."""
 RESTART_DELAY: Final = 1.0
 """Seconds before Swarm starts a task again, where the definition does not say."""
 SHM: Final = "/dev/shm"

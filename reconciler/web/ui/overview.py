@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -200,13 +200,15 @@ def rows_of(site: Site, names: Sequence[str] | None = None) -> list[Row]:
     ends = ends_of(application.gateway_board.snapshots())
     found: list[Row] = []
     for name in application.object_views.names() if names is None else names:
-        row = _row(site, name, snapshots.get(name))
+        row = _row(site, name, snapshots.get(name), ends.get(name))
         if row is not None:
-            found.append(replace(row, certificate_ends=ends.get(name)))
+            found.append(row)
     return found
 
 
-def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
+def _row(
+    site: Site, name: str, snapshot: ServiceSnapshot | None, certificate_ends: datetime | None
+) -> Row | None:
     views = site.application.object_views
     try:
         stored = readable(views, name)
@@ -231,6 +233,7 @@ def _row(site: Site, name: str, snapshot: ServiceSnapshot | None) -> Row | None:
         oldest=snapshot.oldest_replica_created if snapshot else None,
         routes=claimed(stored.resource),
         numbers=site.meter.numbers(name),
+        certificate_ends=certificate_ends,
     )
 
 
