@@ -1,6 +1,6 @@
 """`python -m tests.chaos [WORD]`: runs every crash point and fault, prints a line for each, writes docs/reliability.md.
 
-With a WORD, only those with it in their name are run, and the page is not written.
+With a WORD, only those with it in their name are run, and only their rows of the page are written.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from math import inf
 from subprocess import SubprocessError
@@ -17,8 +18,10 @@ from typing import Final
 from tests.chaos.apart import live_through_apart
 from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
+from tests.chaos.figures import Figures
+from tests.chaos.machines import MACHINE_FAULTS, suffer_together
 from tests.chaos.ordeal import live_through
-from tests.chaos.page import PAGE, render
+from tests.chaos.page import NAMES, PAGE, render
 from tests.chaos.private_engine import home_of_engines
 from tests.chaos.unforeseen import try_the_unforeseen
 from tests.e2e.crash_points import POINTS, CrashPoint, crash_stage
@@ -68,16 +71,21 @@ def _told(fault: Fault, live: Callable[[Fault], Outcome]) -> Outcome:
 def chaos(word: str) -> bool:
     """Run everything with this word in its name, or all if it is empty; returns whether all guarantees were kept."""
     began = time.monotonic()
-    survived = crash([point for point in POINTS if word in str(point)])
-    outcomes = suffer([fault for fault in FAULTS if word in fault.name])
-    good = all(each.is_good for each in (*survived, *outcomes))
+    outcomes = crash([point for point in POINTS if word in str(point)])
+    outcomes += suffer([fault for fault in FAULTS if word in fault.name])
+    outcomes += suffer_together([fault for fault in MACHINE_FAULTS if word in fault.name])
+    good = all(each.is_good for each in outcomes)
+    figures = Figures.read().newer(outcomes)
     if not word:
         unforeseen = try_the_unforeseen(HISTORIES, INPUTS)
         print(unforeseen)
         good = good and not (unforeseen.violations or unforeseen.finds)
-        # Also after a failure: the diff of the page then shows it.
-        PAGE.write_text(render(survived, FAULTS, outcomes, unforeseen), encoding="utf-8")
-    print(f"{len(survived)} crash points and {len(outcomes)} faults in {time.monotonic() - began:.0f} s")
+        figures = replace(figures, unforeseen=unforeseen)
+    # Also after a failure: the diff of the page then shows it.
+    figures = figures.only(NAMES)
+    figures.write()
+    PAGE.write_text(render(figures), encoding="utf-8")
+    print(f"{len(outcomes)} crash points and faults in {time.monotonic() - began:.0f} s")
     return good
 
 

@@ -32,8 +32,7 @@ def live_through_apart(fault: Fault, root: Path) -> Outcome:
     )
     if done.returncode:
         raise RuntimeError(f"{fault}:\n{done.stdout}{done.stderr}")
-    fields = json.loads(done.stdout.splitlines()[-1])
-    return Outcome(**fields | {"broken": tuple(fields["broken"]), "left": tuple(fields["left"])})
+    return Outcome.loaded(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

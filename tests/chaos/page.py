@@ -1,29 +1,32 @@
-"""docs/reliability.md: the text of the template, with the figures of a run in it."""
+"""docs/reliability.md: the text of the template, with the figures of runs in it. `python -m tests.chaos.page` writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, StrictUndefined
 
-from tests.chaos.fault import Fault
-from tests.chaos.unforeseen import Unforeseen
-from tests.e2e.crash_points import KINDS, CrashPoint
+from tests.chaos.faults import FAULTS
+from tests.chaos.figures import Figures
+from tests.chaos.machines import MACHINE_FAULTS
+from tests.e2e.crash_points import KINDS, POINTS, CrashPoint
 from tests.e2e.mortal import When
-from tests.e2e.outcome import Outcome
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reliability.md"
 TEMPLATE: Final = Path(__file__).with_name("reliability.md.j2")
+NAMES: Final = (
+    *map(str, POINTS),
+    *(fault.name for fault in FAULTS),
+    *(fault.name for fault in MACHINE_FAULTS),
+)
+"""Every harm that has a row, in the order of the page."""
 
 
-def render(
-    survived: Sequence[Outcome], faults: Sequence[Fault], outcomes: Sequence[Outcome], unforeseen: Unforeseen
-) -> str:
-    """The page. Raises KeyError when a crash point or the outcome of a fault is missing."""
-    of = {each.harm: each for each in (*survived, *outcomes)}
+def render(figures: Figures) -> str:
+    """The page. Raises KeyError when the outcome of a crash point or of a fault is missing."""
+    of = figures.outcomes
     environment = Environment(
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -32,12 +35,17 @@ def render(
         autoescape=False,
     )
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        survived=survived,
+        survived=POINTS,
         crashes=[(kind, *(of[str(CrashPoint(when, kind))] for when in When)) for kind in KINDS],
-        faults=[(fault, of[fault.name]) for fault in faults],
-        outcomes=outcomes,
-        unforeseen=unforeseen,
+        faults=[(fault, of[fault.name]) for fault in FAULTS],
+        machines=[(fault, of[fault.name]) for fault in MACHINE_FAULTS],
+        unforeseen=figures.unforeseen,
         seconds=lambda each: f"{each.seconds:.1f}" if isfinite(each.seconds) else "never",
+        last=lambda each: f"{each.last:.1f}" if each.failed else "",
         lost=lambda each: f"{each.failed:,} of {each.requests:,}",
         lasting=lambda fault: f", {fault.lasts:.0f} s" if fault.lasts else "",
     )
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(Figures.read()), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 class Outcome:
     """What came of `harm`. `seconds` from its end (of a crash: from the start of the next controller) until nothing was
     left to be done, `failed` the requests that got no answer or a wrong one, `broken` what was promised and not held,
-    `left` what is there and should not be.
+    `left` what is there and should not be, `last` the seconds from the harm until the last request that failed was begun.
     """
 
     harm: str
@@ -18,6 +19,13 @@ class Outcome:
     failed: int
     broken: tuple[str, ...]
     left: tuple[str, ...]
+    last: float = 0.0
+
+    @classmethod
+    def loaded(cls, text: str) -> Outcome:
+        """The outcome that `json.dumps(asdict(…))` made this text of."""
+        fields = json.loads(text)
+        return cls(**fields | {"broken": tuple(fields["broken"]), "left": tuple(fields["left"])})
 
     @property
     def is_good(self) -> bool:

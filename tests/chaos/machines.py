@@ -1,0 +1,88 @@
+"""Faults of several machines: each is caused by a test of tests/swarm, which tells what came of it.
+
+A test that tells is a proof by itself; only a run of `make chaos` also keeps the figures for docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tests.chaos.fault import Promise, judge
+from tests.e2e.load import Load
+from tests.e2e.outcome import Outcome
+from tests.e2e.stage import Stage
+
+__all__ = ["MACHINE_FAULTS", "MachineFault", "suffer_together", "tell"]
+
+KEEP: Final = "KEEP_FIGURES"
+"""The variable that names the file which outcomes are added to, a line for each."""
+SECONDS: Final = 900.0
+"""Longer than a test takes with the making of its Swarm."""
+ROOT: Final = Path(__file__).parents[2]
+LEAST_RATE: Final = 300.0
+"""Requests per second that a row is worth something with."""
+
+
+@dataclass(frozen=True)
+class MachineFault:
+    """Something that can happen to a Swarm; `test` is the file in tests/swarm and the name of the test that causes it."""
+
+    name: str
+    promise: Promise
+    test: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+MACHINE_FAULTS: Final[tuple[MachineFault, ...]] = ()
+"""In the order of the page."""
+
+
+def tell(
+    fault: MachineFault, load: Load, stage: Stage, *, harm: float, healed: float, over: float = 0.0
+) -> None:
+    """Print what came of a fault, keep it if this is a run for the page, and fail if it was not as promised.
+
+    `load` has ended. Times are monotonic seconds: when the fault began, when everything was well again, and when the fault
+    was over, if that is later than its beginning.
+    """
+    broken = judge(fault.promise, load, stage, harm, healed)
+    if len(load.shots) < LEAST_RATE * load.seconds:
+        broken = (*broken, f"{len(load.shots) / load.seconds:.0f} a second, fewer than {LEAST_RATE:.0f}")
+    last = max((shot.began - harm for shot in load.lost), default=0.0)
+    seconds = healed - max(harm, over)
+    outcome = Outcome(fault.name, seconds, len(load.shots), len(load.lost), broken, (), last)
+    print(f"{outcome}\n    the last one begun after {last:.1f} s")
+    if path := os.environ.get(KEEP):
+        with Path(path).open("a", encoding="utf-8") as told:
+            told.write(f"{json.dumps(asdict(outcome))}\n")
+    assert outcome.is_good, f"{outcome}\n{stage.story()}"
+
+
+def suffer_together(faults: Sequence[MachineFault]) -> list[Outcome]:
+    """Run the tests of these faults on one Swarm, and return what they told; a test that told nothing has never healed."""
+    if not faults:
+        return []
+    with TemporaryDirectory(prefix="vr-figures-") as directory:
+        told = Path(directory) / "outcomes"
+        told.touch()
+        names = [f"tests/swarm/{fault.test}" for fault in faults]
+        words = [sys.executable, "-m", "pytest", "--quiet", "--capture=no", *dict.fromkeys(names)]
+        subprocess.run(
+            words, cwd=ROOT, env=os.environ | {KEEP: str(told)}, timeout=SECONDS * len(faults), check=False
+        )
+        found = {
+            each.harm: each for each in map(Outcome.loaded, told.read_text(encoding="utf-8").splitlines())
+        }
+    nothing = ("its test told nothing",)
+    return [found.get(fault.name, Outcome(fault.name, inf, 0, 0, nothing, ())) for fault in faults]
