@@ -224,6 +224,21 @@ class Reason(StrEnum):
         "An object cannot be kept in the Swarm, so a controller on another node does not find its newest state.",
     )
     HISTORY_LOST = "HistoryLost", "events", "The history was damaged and is begun anew."
+    STATE_NOT_KEPT = (
+        "StateNotKept",
+        "events",
+        "Users, tokens, authorities or certificates cannot be kept in the Swarm, so they do not follow the controller.",
+    )
+    STATE_REPLACED = (
+        "StateReplaced",
+        "events",
+        "Users, tokens, authorities or certificates were changed here and by another controller; the other's are taken.",
+    )
+    STATE_LOST = (
+        "StateLost",
+        "events",
+        "What a former controller has kept in the Swarm cannot be decrypted, so it is made anew.",
+    )
     REVISION_KEY_LOST = (
         "RevisionKeyLost",
         "events",

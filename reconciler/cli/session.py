@@ -79,6 +79,7 @@ class Session:
         resync: float | None = None,
         agents: str = "",
         agent_image: str | None = None,
+        state_key: Path | None = None,
     ) -> Options:
         """The wiring's options, with its own defaults where these are not given; `resync` is in seconds."""
         from reconciler.wiring import AGENT_IMAGE, RESYNC_SECONDS, WORKERS, Options
@@ -100,6 +101,7 @@ class Session:
             runtime_dir=self.runtime_dir.absolute() if self.runtime_dir else None,
             agents=agents,
             agent_image=agent_image or AGENT_IMAGE,
+            state_key=state_key.absolute() if state_key else None,
         )
 
     @property
@@ -173,13 +175,16 @@ class Session:
         resync: float | None = None,
         agents: str = "",
         agent_image: str | None = None,
+        state_key: Path | None = None,
     ) -> Application:
         """Set the log up and wire an application. `verbose` logs the controller's actions, not only errors."""
         from reconciler.cli import log
         from reconciler.wiring import wire
 
         application = wire(
-            self.options(workers=workers, resync=resync, agents=agents, agent_image=agent_image)
+            self.options(
+                workers=workers, resync=resync, agents=agents, agent_image=agent_image, state_key=state_key
+            )
         )
         self._hides.append(application.secrets.hide)
         log.set_up(debug=self.debug, verbose=verbose, json_lines=self.log_format == "json", hide=self.hide)

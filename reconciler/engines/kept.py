@@ -1,21 +1,21 @@
-"""Objects as an engine with several nodes keeps them, so that a controller on another node can go on with them."""
+"""Contents as an engine with several nodes keeps them, so that a controller on another node can go on with them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["KeptObjects"]
+__all__ = ["Kept"]
 
 
-class KeptObjects(Protocol):
-    """Contents by the label of their object. They hold no secret, and one controller writes at a time."""
+class Kept(Protocol):
+    """Contents by their labels. One controller writes at a time."""
 
-    def read(self) -> Mapping[str, bytes]:
-        """All of them. Raises EngineError."""
+    def read(self) -> Mapping[str, bytes | None]:
+        """All of them, None for one that cannot be opened. Raises EngineError."""
 
     def keep(self, label: str, content: bytes) -> None:
         """Keep this content in place of the one before. Raises RefusedError if it is too long, EngineError otherwise."""
 
     def forget(self, label: str) -> None:
-        """Keep nothing of this object any more. Raises EngineError."""
+        """Keep nothing of this label any more. Raises EngineError."""

@@ -178,6 +178,23 @@ class Application(Parts):
 
         take_key(self.options.state_dir, source)
 
+    def take_over_state(self) -> None:
+        """Bring what is served before this controller acts to what another one has kept: logins, and authorities that
+        clients and agents know. Raises VaultError; without an answer of the Swarm only if nothing was ever taken over.
+        """
+        from reconciler.api import VaultError
+        from reconciler.store.ours import require_ours
+
+        if self.carrying is None:
+            return
+        require_ours(self.options.state_dir)
+        try:
+            self.carrying.keeping.take_over()
+        except VaultError as error:
+            if not self.carrying.keeping.has_begun:
+                raise
+            _log.warning("what is served may be older than what the Swarm has: %s", error)
+
     def has_lost_key(self) -> bool:
         """Whether containers may run under a revision key that no longer exists."""
         from reconciler.store.revision_key import NAME
@@ -230,6 +247,7 @@ class Application(Parts):
             others=[make(self, world) for make in RECONCILERS.values()],
             election=self.election,
             keeping=self.keeping,
+            carrying=self.carrying,
         )
         self.wake = controller.wake
         return controller

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.certificates.keepers import Keepers
     from reconciler.controller.loop.election import Election
     from reconciler.controller.loop.keeping import Keeping
+    from reconciler.controller.loop.manager import Carrying
     from reconciler.controller.reconcile.builder import Builder
     from reconciler.controller.reconcile.routing import Router
     from reconciler.controller.report.board import Board
@@ -66,7 +67,8 @@ class Options:
     that routes may claim; all, if there are none. `dns_programs` is the directory of programs that set DNS records for
     ACME. `age_keys` are files, or directories of files, of the keys that decrypt settings files. `runtime_dir` is the
     directory in memory with the files of spec.secrets, if not the usual one. `agents` is the ADDRESS:PORT where agents are
-    enrolled, empty for nowhere, and `agent_image` what those run that are deployed to nodes.
+    enrolled, empty for nowhere, and `agent_image` what those run that are deployed to nodes. `state_key` is the file with
+    the age identity to which files of the state directory are encrypted so that they follow the controller of a Swarm.
     """
 
     state_dir: Path
@@ -86,6 +88,7 @@ class Options:
     runtime_dir: Path | None = None
     agents: str = ""
     agent_image: str = AGENT_IMAGE
+    state_key: Path | None = None
 
 
 def utc_now() -> datetime:
@@ -192,12 +195,41 @@ class Parts:
             return None
         from reconciler.api.kinds import KINDS
         from reconciler.controller.loop.keeping import Keeping
+        from reconciler.controller.loop.kept_objects import FILE, KeptObjects
         from reconciler.engines.compose.api import DockerApi
-        from reconciler.engines.swarm.kept import SwarmKept
+        from reconciler.engines.swarm.kept import OBJECTS, SwarmKept
 
-        kept = SwarmKept(DockerApi(self.options.docker_host, allow=self.election.require))
-        kinds, state = tuple(KINDS.values()), self.options.state_dir
-        return Keeping(state, kinds, self.objects.of, kept, self.history.of, self.secrets.hide, utc_now)
+        docker = DockerApi(self.options.docker_host, allow=self.election.require)
+        objects = KeptObjects(
+            tuple(KINDS.values()), self.objects.of, self.history.of, self.secrets.hide, utc_now
+        )
+        kept = SwarmKept(docker, OBJECTS, lambda: self._term)
+        return Keeping(self.options.state_dir / FILE, objects, kept)
+
+    @cached_property
+    def carrying(self) -> Carrying | None:
+        """What has files of the state directory follow the controller; None for one host, and without a key. Raises
+        SealedError for a key that cannot be used.
+        """
+        if self.election is None or self.options.state_key is None:
+            return None
+        from reconciler.controller.loop.carried_state import FILE, CarriedState
+        from reconciler.controller.loop.keeping import Keeping
+        from reconciler.controller.loop.manager import Carrying
+        from reconciler.engines.compose.api import DockerApi
+        from reconciler.engines.swarm.kept import STATE_MARK, Sort, SwarmKept
+        from reconciler.sealed.box import Box
+        from reconciler.store.carried import CarriedFiles
+
+        box, files = Box.of(self.options.state_key), CarriedFiles(self.options.state_dir)
+        docker = DockerApi(self.options.docker_host, allow=self.election.require)
+        kept = SwarmKept(docker, Sort(STATE_MARK, "vault-state", box.seal, box.open), lambda: self._term)
+        state = CarriedState(files, self.history, utc_now)
+        return Carrying(Keeping(self.options.state_dir / FILE, state, kept), files.directories)
+
+    @property
+    def _term(self) -> int:
+        return self.election.term if self.election else 0
 
     @cached_property
     def registries(self) -> RegistryClient:

@@ -12,6 +12,7 @@ from reconciler.engines.swarm.controller import ControllerService
 from reconciler.engines.swarm.deleting import delete_projects
 from reconciler.engines.swarm.kept import SwarmKept
 from reconciler.engines.swarm.lease import SwarmLease
+from reconciler.sealed.box import new_identity
 from reconciler.store.engine_choice import SWARM
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ LOOK_SECONDS: Final = 0.2
 
 def controller_service(application: Application) -> ControllerService:
     """The controller as a service of the Swarm of this engine."""
-    return ControllerService(DockerApi(application.options.docker_host))
+    return ControllerService(DockerApi(application.options.docker_host), new_identity)
 
 
 def lease(application: Application) -> Lease | None:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from reconciler.engines.swarm.controller import KEY, STATE_KEY
+from reconciler.engines.swarm.kept import OBJECT, STATE_MARK
 from tests.e2e.waiting import PATIENCE, until
 from tests.swarm.laboratory import CONTROLLER_STATE, Laboratory, Node
 
@@ -86,9 +88,8 @@ def installed(lab: Laboratory, *arguments: str) -> Iterator[Installed]:
     finally:
         lab.first.docker("service", "rm", SERVICE, check=False)
         until("the controller is gone", lambda: made._container(lab.first) is None)
-        configs = lab.first.docker(
-            "config", "ls", "--quiet", "--filter", "label=internal.vault.object"
-        ).split()
-        if configs:
-            lab.first.docker("config", "rm", *configs, check=False)
-        lab.first.docker("secret", "rm", "vault-revision-key", check=False)
+        for mark in (OBJECT, STATE_MARK):
+            configs = lab.first.docker("config", "ls", "--quiet", "--filter", f"label={mark}").split()
+            if configs:
+                lab.first.docker("config", "rm", *configs, check=False)
+        lab.first.docker("secret", "rm", KEY, STATE_KEY, check=False)

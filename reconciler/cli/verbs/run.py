@@ -130,6 +130,14 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
     help="File with the key of revisions, for state directories that share one: a Swarm's secret is mounted there.",
 )
 @click.option(
+    "--state-key",
+    type=READABLE,
+    envvar="VAULT_STATE_KEY",
+    show_envvar=True,
+    help="File with an age identity: users, tokens, authorities and certificates follow the controller to other nodes of a "
+    "Swarm, as configs that are encrypted to it; see docs/swarm.md.",
+)
+@click.option(
     "--agent-image",
     envvar="VAULT_AGENT_IMAGE",
     show_envvar=True,
@@ -170,6 +178,7 @@ def command(
     ui: str | None,
     engine: str | None,
     revision_key: Path | None,
+    state_key: Path | None,
     agents: str | None,
     agent_image: str | None,
     tls_cert: Path | None,
@@ -199,7 +208,12 @@ def command(
     tls = Tls(tls_cert, tls_key) if tls_cert and tls_key else None
     access = Access.read(auth_file) if auth_file else None
     application = session.wire(
-        verbose=True, workers=workers, resync=resync, agents=agents or "", agent_image=agent_image
+        verbose=True,
+        workers=workers,
+        resync=resync,
+        agents=agents or "",
+        agent_image=agent_image,
+        state_key=state_key,
     )
     if application.controller_is_running():
         raise Failure(
@@ -209,6 +223,8 @@ def command(
         application.choose_engine(engine)
     if revision_key:
         application.take_revision_key(revision_key)
+    # Before anything is served: authorities and logins that are missing would be made anew.
+    application.take_over_state()
     # A controller whose keys cannot be used would stop all that needs them, one by one.
     application.settings.keyring.load()
     followed = _follow(application, git)

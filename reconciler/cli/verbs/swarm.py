@@ -164,7 +164,8 @@ def upgrade(session: Session, image: str, timeout: float) -> None:
 @_timeout()
 @pass_session
 def uninstall(session: Session, delete_services: bool, timeout: float) -> None:
-    """Remove the service of the controller. The key of revisions and the kept objects stay in the Swarm.
+    """Remove the service of the controller. The key of revisions and the kept objects stay in the Swarm; users, tokens,
+    authorities and certificates that were kept there are removed with their key, and stay on the controller's last node.
 
     HAProxies run on as they are; those on other nodes also after --delete-services, which says so.
     """
@@ -179,6 +180,10 @@ def uninstall(session: Session, delete_services: bool, timeout: float) -> None:
         if time.monotonic() > deadline:
             raise Failure(f"the controller still runs after {timeout:g} s")
         time.sleep(LOOK_SECONDS)
+    if service.forget_state():
+        say(
+            "users, tokens, authorities and certificates are no longer kept in the Swarm; its key of them is removed"
+        )
     if delete_services:
         for project in delete(application, deadline):
             say(f"{project} is deleted")

@@ -1,138 +1,128 @@
-"""Keeps the objects of a controller where another one finds them, and takes over what another one has kept.
+"""Keeps what a controller has where another one finds it, and takes over what another one has kept.
 
-Both sides may have changed since this controller acted last. `kept.json` says what was the same on both sides then: what
-has changed on one side only is taken from there. What has changed on both is taken from the Swarm: that was acted on.
+Both sides may have changed since this controller acted last. A file says what was the same on both sides then: what has
+changed on one side only is taken from there. What has changed on both is taken from the Swarm: that was acted on.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from reconciler.api import PermanentError, TemporaryError
-from reconciler.api.kinds import Kind, Ref, ref_labelled
-from reconciler.api.reasons import Reason
-from reconciler.engines.kept import KeptObjects
+from reconciler.engines.kept import Kept
 from reconciler.files import replace
-from reconciler.store.base import Records
+from reconciler.store.base import STATE_MODE
 
 __all__ = ["Contents", "Keeping"]
 
-FILE: Final = "kept.json"
-
-_log = logging.getLogger(__name__)
-
 
 class Contents(Protocol):
-    """The objects of one kind as bytes."""
+    """What is kept, as bytes by labels, and what is told about it. Methods raise VaultError for what the disk refuses."""
 
-    def names(self) -> tuple[str, ...]:
-        """The names of all objects, sorted."""
+    def labels(self) -> Collection[str]:
+        """Of all that is here, in the order in which it is taken over."""
 
-    def content(self, name: str) -> bytes | None:
-        """The object of that name as it is stored; None if there is none."""
+    def content(self, label: str) -> bytes | None:
+        """What is here under a label; None if nothing is."""
 
-    def restore(self, name: str, content: bytes) -> None:
-        """Store an object as it was stored elsewhere. Raises VaultError for what is none."""
+    def check(self, label: str, content: bytes) -> None:
+        """Raises PermanentError for what must not be kept."""
 
-    def orphan(self, name: str) -> None:
-        """Remove an object, and nothing that runs of it."""
+    def refused(self, label: str, error: PermanentError) -> None:
+        """It cannot be kept as it is."""
+
+    def restore(self, label: str, content: bytes, *, was_here: bool, was_changed: bool) -> None:
+        """Put here what was kept: in place of what was here, which may have been changed. Raises VaultError for what is
+        none.
+        """
+
+    def gone(self, label: str) -> None:
+        """Another controller has removed what is here unchanged."""
+
+    def unreadable(self, labels: Collection[str]) -> None:
+        """These are kept, but cannot be opened, and nothing is here in their place."""
 
 
 class Keeping:
-    """The objects of one state directory. `hide` removes the secrets of an object from a text about it; `records` are told
-    what could not be kept or is missing.
-    """
+    """One sort of contents of a state directory; `path` says what was the same on both sides. Threads may share it."""
 
-    def __init__(
-        self,
-        state_dir: Path,
-        kinds: Sequence[Kind],
-        contents: Callable[[Kind], Contents],
-        kept: KeptObjects,
-        records: Callable[[Kind], Records],
-        hide: Callable[[str, str], str],
-        now: Callable[[], datetime],
-    ) -> None:
-        self._path = state_dir / FILE
-        self._kinds = kinds
+    def __init__(self, path: Path, contents: Contents, kept: Kept) -> None:
+        self._path = path
         self._contents = contents
         self._kept = kept
-        self._records = records
-        self._hide = hide
-        self._now = now
         self._same: dict[str, str] = {}
         self._lock = threading.Lock()
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether something was taken over or kept with this state directory before."""
+        return self._path.exists()
+
     def take_over(self) -> None:
-        """Bring this controller to what another one has acted on. Raises VaultError."""
+        """Bring this side to what another controller has acted on. Raises VaultError."""
         with self._lock:
             self._same = self._read()
-            there = {
-                ref: content for label, content in self._kept.read().items() if (ref := ref_labelled(label))
-            }
-            for kind in self._kinds:
-                mine = self._contents(kind)
-                refs = {Ref(kind, name) for name in mine.names()} | {ref for ref in there if ref.kind == kind}
-                for ref in sorted(refs, key=lambda ref: ref.name):
-                    self._settle(ref, mine, mine.content(ref.name), there.get(ref))
+            kept, here = self._kept.read(), self._contents.labels()
+            lost = []
+            for label in (*here, *sorted(kept.keys() - set(here))):
+                mine = self._contents.content(label)
+                if label in kept and kept[label] is None:
+                    # What is here is kept in its place; it may be another one than was kept.
+                    self._same.pop(label, None)
+                    lost += [label] if mine is None else []
+                else:
+                    self._settle(label, mine, kept.get(label))
+            if lost:
+                self._contents.unreadable(lost)
             self._write()
 
-    def _settle(self, ref: Ref, mine: Contents, here: bytes | None, there: bytes | None) -> None:
-        label, same = ref.label, self._same.get(ref.label)
+    def _settle(self, label: str, here: bytes | None, there: bytes | None) -> None:
+        same = self._same.get(label)
         if there is None:
             if here is not None and same is not None and _digest(here) == same:
-                _log.info("%s was deleted by another controller", label)
-                mine.orphan(ref.name)
+                self._contents.gone(label)
                 self._same.pop(label, None)
             return
-        if here is not None and (here == there or _digest(there) == same):
+        if here is not None and _digest(there) == same:
             return
-        mine.restore(ref.name, there)
+        if here != there:
+            was_changed = here is not None and _digest(here) != same
+            self._contents.restore(label, there, was_here=here is not None, was_changed=was_changed)
         self._same[label] = _digest(there)
-        if here is None:
-            self._tell(ref, Reason.HISTORY_MISSING, "its events and revisions before are on another node")
-        elif _digest(here) != same:
-            self._tell(
-                ref, Reason.HISTORY_MISSING, "what was stored here is replaced by what another controller did"
-            )
 
-    def keep(self, ref: Ref) -> None:
-        """Keep an object as it is now; does nothing if it is kept so already. Raises TemporaryError."""
+    def keep(self, label: str) -> None:
+        """Keep one of them as it is now; does nothing if it is kept so already. Raises TemporaryError."""
         with self._lock:
-            self._keep(ref)
+            self._keep(label)
 
-    def _keep(self, ref: Ref) -> None:
-        content = self._contents(ref.kind).content(ref.name)
+    def keep_all(self) -> None:
+        """Keep all that is here. Raises TemporaryError."""
+        with self._lock:
+            for label in {**dict.fromkeys(self._contents.labels()), **self._same}:
+                self._keep(label)
+
+    def _keep(self, label: str) -> None:
+        content = self._contents.content(label)
         digest = _digest(content) if content is not None else None
-        if digest == self._same.get(ref.label):
+        if digest == self._same.get(label):
             return
         if content is None or digest is None:
-            self._kept.forget(ref.label)
-            self._same.pop(ref.label, None)
+            self._kept.forget(label)
+            self._same.pop(label, None)
         else:
-            text = content.decode()
             try:
-                if self._hide(text, ref.label) != text:
-                    raise PermanentError(
-                        "its manifest repeats a value of its settings files: a config is no secret"
-                    )
-                self._kept.keep(ref.label, content)
+                self._contents.check(label, content)
+                self._kept.keep(label, content)
             except PermanentError as error:
-                self._tell(ref, Reason.OBJECT_NOT_KEPT, str(error))
+                self._contents.refused(label, error)
             # Also one that cannot be kept: it is tried again when it has changed.
-            self._same[ref.label] = digest
+            self._same[label] = digest
         self._write()
-
-    def _tell(self, ref: Ref, reason: Reason, message: str) -> None:
-        _log.warning("%s: %s: %s", ref.label, reason, message)
-        self._records(ref.kind).record_event(ref.name, "Warning", reason, message, self._now())
 
     def _read(self) -> dict[str, str]:
         try:
@@ -144,6 +134,7 @@ class Keeping:
 
     def _write(self) -> None:
         try:
+            self._path.parent.mkdir(mode=STATE_MODE, parents=True, exist_ok=True)
             replace(self._path, json.dumps(self._same, indent=1).encode())
         except OSError as error:
             raise TemporaryError(f"{self._path} cannot be written: {error.strerror}") from error

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -47,6 +48,14 @@ JOIN_SECONDS: Final = 30.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Carrying:
+    """What has files of the state directory follow the controller, and the `directories` where these are now."""
+
+    keeping: Keeping
+    directories: Callable[[], Sequence[Path]]
+
+
 class Controller:
     """The loop of one process."""
 
@@ -65,9 +74,10 @@ class Controller:
         others: Sequence[Reconciler] = (),
         election: Election | None = None,
         keeping: Keeping | None = None,
+        carrying: Carrying | None = None,
     ) -> None:
         """`others` are the reconcilers of the kinds besides VaultService, which `world` is for. `election`: this controller
-        only acts while it holds the lease. `keeping` has the objects follow it.
+        only acts while it holds the lease. `keeping` has the objects follow it, `carrying` files of its state directory.
         """
         self._world = world
         self._plugins = plugins
@@ -78,7 +88,7 @@ class Controller:
         self._on_progress = on_progress or (lambda progress: None)
         services = Reconciler(VAULT_SERVICE, world.objects, world.records, partial(reconcile, world=world))
         self._reconcilers = {each.kind: each for each in (services, *others)}
-        keep: Callable[[Ref], None] = keeping.keep if keeping else lambda ref: None
+        keep: Callable[[Ref], None] = (lambda ref: keeping.keep(ref.label)) if keeping else lambda ref: None
         self._workers = {
             kind: Workers(each, state_dir, recorder, backoff, self._after, world.now, world.require, keep)
             for kind, each in self._reconcilers.items()
@@ -92,6 +102,7 @@ class Controller:
         self._resigned = threading.Event()
         self._taking_part: threading.Thread | None = None
         self._keeping = keeping
+        self._carrying = carrying
 
     # Running
 
@@ -107,6 +118,8 @@ class Controller:
             self._start(triggers.watch_plugins, self._plugins, self.wake_all, self._stop)
             for source in self._follower.sources:
                 self._start(self._follower.follow, source)
+            if self._carrying:
+                self._start(triggers.watch_files, self._carrying.directories, self._carry, self._stop)
             self._start_work()
             self._stand_for_election(self.wake_all)
             self.wake_all()
@@ -193,13 +206,28 @@ class Controller:
             if acts:
                 # What another controller has kept may be older than the manifests here.
                 self._start(self._follower.look_again)
+                self._start(self._carry)
             wake()
 
         self._election.changed = changed
-        if self._keeping:
-            self._election.gained = self._keeping.take_over
+        self._election.gained = self._take_over
         self._taking_part = threading.Thread(target=self._take_part, name="election", daemon=True)
         self._taking_part.start()
+
+    def _take_over(self) -> None:
+        # Objects first: certificates have their place beside their gateway.
+        for each in (self._keeping, self._carrying and self._carrying.keeping):
+            if each:
+                each.take_over()
+
+    def _carry(self) -> None:
+        """Keep files of the state directory as they are now, if this controller acts."""
+        if self._carrying and self._election and self._election.acts:
+            try:
+                self._carrying.keeping.keep_all()
+            except VaultError as error:
+                # The next look finds the same difference.
+                _log.warning("the state directory is not kept in the Swarm as it is now: %s", error)
 
     def _take_part(self) -> None:
         assert self._election is not None
@@ -275,6 +303,7 @@ class Controller:
         self._resigned.set()
         if self._taking_part and self._election:
             self._taking_part.join(JOIN_SECONDS)
+            self._carry()
             if not any(each.snapshot().active_workers for each in self._workers.values()):
                 self._election.give_back()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,8 @@ PLUGIN_LOOK_SECONDS: Final = 2.0
 """How soon a changed plugin is noticed."""
 RESYNC_PASSES: Final = 12
 """Most passes that a resync makes in its interval: one takes some 20 ms of a processor that has done other things since."""
+FILES_LOOK: Final = 10
+"""After so many looks without an event, files are read in any case."""
 STOP_LOOK_MS: Final = 1000
 """How soon a watch sees the stop request."""
 
@@ -59,6 +62,26 @@ def watch_objects(services: Path, wake_all: Callable[[], object], stop: threadin
             events = kernel.read(timeout=STOP_LOOK_MS, read_delay=DEBOUNCE_MS)
             if any(event.name == BELL for event in events):
                 wake_all()
+
+
+def watch_files(
+    directories: Callable[[], Sequence[Path]], changed: Callable[[], object], stop: threading.Event
+) -> None:
+    """Call `changed` when files of these directories were replaced, made or removed, and now and then in any case: the
+    kernel tells nothing of a directory that has just been made.
+    """
+    from inotify_simple import INotify, flags
+
+    quiet = 0
+    with INotify() as kernel:
+        while not stop.is_set():
+            for each in directories():
+                with suppress(OSError):
+                    kernel.add_watch(each, flags.CREATE | flags.DELETE | flags.MOVED_TO)
+            events = kernel.read(timeout=STOP_LOOK_MS, read_delay=DEBOUNCE_MS)
+            quiet = 0 if events else quiet + 1
+            if events or quiet % FILES_LOOK == 0:
+                changed()
 
 
 def watch_plugins(look: Callable[[], object], wake_all: Callable[[], object], stop: threading.Event) -> None:

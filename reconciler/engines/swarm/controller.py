@@ -2,14 +2,15 @@
 
 Its state directory is a directory of the node, at the same path inside and outside, because HAProxy's containers mount
 parts of it. It is a cache: on another node the controller starts with an empty one. What has to follow it is in the Swarm:
-the key of revisions as a secret, and the objects (kept.py).
+the key of revisions as a secret, the objects, and, encrypted to an identity that is another secret, files of the state
+directory (kept.py).
 """
 
 from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +19,7 @@ from reconciler.engines.compose.api import DEFAULT_SOCKET, DockerApi
 from reconciler.engines.errors import RefusedError
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.images import find_image
+from reconciler.engines.swarm.kept import STATE_MARK
 from reconciler.engines.swarm.rows import newest_first
 from reconciler.engines.swarm.spec import SECOND
 
@@ -26,6 +28,8 @@ __all__ = ["NAME", "ControllerService", "ControllerTask", "Wish"]
 NAME: Final = "vault-controller"
 KEY: Final = "vault-revision-key"
 KEY_BYTES: Final = 32
+STATE_KEY: Final = "vault-state-key"
+STATE_KEY_VARIABLE: Final = "VAULT_STATE_KEY"
 RUNTIME: Final = "/run/vault-reconciler"
 SECRETS: Final = "/run/secrets"
 GRACE_SECONDS: Final = 90
@@ -59,14 +63,18 @@ class ControllerTask:
 
 
 class ControllerService:
-    """The service of the controller, by one manager."""
+    """The service of the controller, by one manager. `new_identity` makes the text of a file with an age identity."""
 
-    def __init__(self, docker: DockerApi) -> None:
+    def __init__(self, docker: DockerApi, new_identity: Callable[[], str]) -> None:
         self._docker = docker
         self._api = SwarmApi(docker)
+        self._made: Mapping[str, Callable[[], str]] = {
+            KEY: lambda: secrets.token_hex(KEY_BYTES),
+            STATE_KEY: new_identity,
+        }
 
     def install(self, wish: Wish) -> None:
-        """Create the service, and the key of revisions if the Swarm has none. Raises RefusedError if the service exists."""
+        """Create the service, and its keys where the Swarm has none. Raises RefusedError if the service exists."""
         self._api.own_node()
         if self._api.service(NAME) is not None:
             raise RefusedError(f"service {NAME} exists already: see `vaultctl swarm status`, or upgrade it")
@@ -75,31 +83,54 @@ class ControllerService:
             raise RefusedError(
                 f"the Swarm has no secret {missing[0]!r}: docker secret create {missing[0]} FILE"
             )
-        if KEY not in known:
-            text = secrets.token_hex(KEY_BYTES).encode()
-            known = {
-                **known,
-                KEY: self._api.create_file("secrets", {"Name": KEY, "Data": base64.b64encode(text).decode()}),
-            }
+        known = self._with_keys(known)
         self._api.create_service(self._spec(wish, known))
 
+    def _with_keys(self, known: Mapping[str, str]) -> Mapping[str, str]:
+        """These secrets and the keys, of which those that are missing are made."""
+        missing = {
+            name: self._api.create_file(
+                "secrets", {"Name": name, "Data": base64.b64encode(make().encode()).decode()}
+            )
+            for name, make in self._made.items()
+            if name not in known
+        }
+        return {**known, **missing}
+
     def upgrade(self, image: str) -> None:
-        """Run another image. Raises RefusedError if there is no such service."""
-        reference = self._reference(image)
+        """Run another image. A service that an earlier release has installed gets the key of its state, too.
+
+        Raises RefusedError if there is no such service.
+        """
+        if self._api.service(NAME) is None:
+            raise RefusedError(f"there is no service {NAME}: `vaultctl swarm install` creates it")
+        reference, known = self._reference(image), self._with_keys(self._secrets())
 
         def changed(spec: dict[str, Any]) -> Mapping[str, Any]:
             template = spec["TaskTemplate"]
             container = {**template["ContainerSpec"], "Image": reference}
+            if all(each["SecretName"] != STATE_KEY for each in container["Secrets"]):
+                container["Secrets"] = [*container["Secrets"], _mounted(STATE_KEY, known[STATE_KEY])]
+                container["Env"] = [*container["Env"], f"{STATE_KEY_VARIABLE}={SECRETS}/{STATE_KEY}"]
             return {**spec, "TaskTemplate": {**template, "ContainerSpec": container}}
 
         if self._api.change_service(NAME, changed) is None:
             raise RefusedError(f"there is no service {NAME}: `vaultctl swarm install` creates it")
 
     def uninstall(self) -> bool:
-        """Remove the service; whether it was there. What it has made stays, and so do its key and the objects."""
+        """Remove the service; whether it was there. What it has made stays, with the key of revisions and the objects."""
         was_there = self._api.service(NAME) is not None
         self._api.remove_service(NAME)
         return was_there
+
+    def forget_state(self) -> bool:
+        """Remove what was encrypted for it, and the key; whether there was one. Raises EngineError while it runs."""
+        identifier = self._secrets().get(STATE_KEY)
+        if identifier is not None:
+            self._api.remove_file("secrets", identifier)
+        for row in self._api.records(STATE_MARK):
+            self._api.remove_file("configs", row["ID"])
+        return identifier is not None
 
     def task(self) -> ControllerTask | None:
         """Its newest task; None without the service, or before Swarm has made one."""
@@ -138,6 +169,7 @@ class ControllerService:
             "VAULT_STATE_DIR": state,
             "VAULT_LISTEN": wish.listen,
             "VAULT_REVISION_KEY": f"{SECRETS}/{KEY}",
+            STATE_KEY_VARIABLE: f"{SECRETS}/{STATE_KEY}",
             "HOME": "/tmp",
             **(wish.environment or {}),
         }
@@ -157,7 +189,7 @@ class ControllerService:
                 {"Type": "tmpfs", "Target": "/tmp"},
                 {"Type": "tmpfs", "Target": RUNTIME, "TmpfsOptions": {"Mode": 0o700}},
             ],
-            "Secrets": [_mounted(name, known[name]) for name in (KEY, *wish.secrets)],
+            "Secrets": [_mounted(name, known[name]) for name in (*self._made, *wish.secrets)],
             "StopGracePeriod": GRACE_SECONDS * SECOND,
         }
         return {

@@ -14,7 +14,7 @@ from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.errors import EngineError
 from reconciler.engines.lease import Lease
 from reconciler.engines.swarm.api import CONFLICT, OUT_OF_SEQUENCE, status_of
-from reconciler.engines.swarm.marks import NODE
+from reconciler.engines.swarm.marks import NODE, TERM
 
 __all__ = ["CALL_SECONDS", "NAME", "SwarmLease"]
 
@@ -22,7 +22,6 @@ NAME: Final = "vault-lease"
 CALL_SECONDS: Final = 4.0
 """Timeout of one call: a lease is to be renewed several times before it ends."""
 HOLDER: Final = "internal.vault.holder"
-TERM: Final = "internal.vault.term"
 # A config cannot be empty.
 CONTENT: Final = b"The labels of this config say which controller of vault-reconciler acts on this Swarm.\n"
 

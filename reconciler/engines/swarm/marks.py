@@ -30,6 +30,8 @@ DRAINED_PINNED: Final = "internal.vault.drain-pinned"
 """On the same: those that can run nowhere else are to stop."""
 ANONYMOUS: Final = "internal.vault.anonymous"
 """On a volume that the definition gives no name."""
+TERM: Final = "internal.vault.term"
+"""On the lease: how many holders there were. On what is kept: the term of the controller that wrote it."""
 
 _INSTANCE: Final = re.compile(r"[0-9a-z]{25}")
 

@@ -11,6 +11,7 @@ import pytest
 
 from reconciler.api.kinds import KINDS, VAULT_SERVICE, Ref
 from reconciler.controller.loop.keeping import Keeping
+from reconciler.controller.loop.kept_objects import KeptObjects
 from reconciler.engines.errors import EngineError, RefusedError
 from reconciler.store.history import HistoryStore
 from reconciler.store.objects import ObjectStore
@@ -54,15 +55,10 @@ class Node:
 
     def again(self) -> Keeping:
         """A controller that has just been started."""
-        self.keeping = Keeping(
-            self.root,
-            tuple(KINDS.values()),
-            self.objects.of,
-            self.shelf,
-            self.history.of,
-            self._hide,
-            lambda: NOW,
+        contents = KeptObjects(
+            tuple(KINDS.values()), self.objects.of, self.history.of, self._hide, lambda: NOW
         )
+        self.keeping = Keeping(self.root / "kept.json", contents, self.shelf)
         return self.keeping
 
     def _hide(self, text: str, label: str) -> str:
@@ -103,7 +99,7 @@ def test_an_object_is_found_on_another_node_with_its_generation(one: Node, two: 
     one.keeping.take_over()
     one.apply(2)
     one.apply(3)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     two.keeping.take_over()
     assert two.replicas == 3
     found, stored = two.objects.get(NAME), one.objects.get(NAME)
@@ -116,15 +112,15 @@ def test_an_object_is_found_on_another_node_with_its_generation(one: Node, two: 
 def test_what_was_changed_or_deleted_elsewhere_is_taken_over(one: Node, two: Node) -> None:
     one.keeping.take_over()
     one.apply(2)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     two.keeping.take_over()
     two.apply(5)
-    two.keeping.keep(REF)
+    two.keeping.keep(REF.label)
     one.again().take_over()
     assert one.replicas == 5
     assert one.reasons() == []
     one.objects.orphan(NAME)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     two.again().take_over()
     assert two.replicas is None
 
@@ -134,14 +130,14 @@ def test_what_was_applied_here_meanwhile_stays_unless_another_one_has_acted_on_o
 ) -> None:
     one.keeping.take_over()
     one.apply(2)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     one.apply(4)
     one.again().take_over()
     assert one.replicas == 4, "the Swarm has what this one had acted on"
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     two.keeping.take_over()
     two.apply(5)
-    two.keeping.keep(REF)
+    two.keeping.keep(REF.label)
     one.apply(6)
     one.again().take_over()
     assert one.replicas == 5
@@ -160,10 +156,10 @@ def test_objects_that_were_never_kept_stay(one: Node) -> None:
 def test_an_object_is_written_once(one: Node, shelf: Shelf) -> None:
     one.keeping.take_over()
     one.apply(2)
-    one.keeping.keep(REF)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
+    one.keeping.keep(REF.label)
     one.again().take_over()
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     assert shelf.writes == 1
     assert list(json.loads((one.root / "kept.json").read_text())) == [NAME]
 
@@ -172,12 +168,12 @@ def test_a_secret_is_not_kept(one: Node, shelf: Shelf) -> None:
     one.keeping.take_over()
     one.apply(2)
     one.hidden = ['"replicas": 2']
-    one.keeping.keep(REF)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
+    one.keeping.keep(REF.label)
     assert shelf.contents == {}
     assert one.reasons() == ["ObjectNotKept"]
     one.apply(3)
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     assert NAME in shelf.contents
 
 
@@ -185,12 +181,12 @@ def test_what_is_too_long_is_told_and_another_failure_is_tried_again(one: Node, 
     one.keeping.take_over()
     one.apply(2)
     shelf.problem = RefusedError("too long")
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     assert one.reasons() == ["ObjectNotKept"]
     one.apply(3)
     shelf.problem = EngineError("no leader")
     with pytest.raises(EngineError):
-        one.keeping.keep(REF)
+        one.keeping.keep(REF.label)
     shelf.problem = None
-    one.keeping.keep(REF)
+    one.keeping.keep(REF.label)
     assert NAME in shelf.contents

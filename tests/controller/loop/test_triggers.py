@@ -88,3 +88,28 @@ def test_a_changed_plugin_wakes_everything(monkeypatch: pytest.MonkeyPatch) -> N
     stop.set()
     thread.join(PATIENCE)
     assert not thread.is_alive()
+
+
+def test_files_that_are_replaced_made_or_removed_are_noticed(tmp_path: Path) -> None:
+    below, changed, stop = tmp_path / "below", threading.Semaphore(0), threading.Event()
+
+    def directories() -> list[Path]:
+        return [each for each in (tmp_path, below) if each.is_dir()]
+
+    watch = threading.Thread(
+        target=triggers.watch_files, args=(directories, changed.release, stop), daemon=True
+    )
+    watch.start()
+    try:
+        # Until it listens, and then for a directory that was not there before.
+        for each in (below, below / "one"):
+            each.mkdir()
+            assert changed.acquire(timeout=PATIENCE)
+        (below / "two").touch()
+        assert changed.acquire(timeout=PATIENCE)
+        (below / "two").unlink()
+        assert changed.acquire(timeout=PATIENCE)
+    finally:
+        stop.set()
+        watch.join(PATIENCE)
+    assert not watch.is_alive()

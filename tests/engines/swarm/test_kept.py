@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 
 from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.errors import EngineError, RefusedError
-from reconciler.engines.swarm.controller import ControllerService, Wish
-from reconciler.engines.swarm.kept import LONGEST, OBJECT, SwarmKept
+from reconciler.engines.swarm.controller import KEY, STATE_KEY, ControllerService, Wish
+from reconciler.engines.swarm.kept import LONGEST, OBJECT, STATE_MARK, Sort, SwarmKept
+from reconciler.engines.swarm.marks import TERM
 from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
 
 EXISTS = (409, b'{"message": "rpc error: code = AlreadyExists"}')
@@ -61,7 +63,7 @@ def test_a_newer_version_takes_the_place_of_the_former_one(fake: FakeEngine, doc
     ]
     spec = json.loads(fake.sent[0][2])
     assert zlib.decompress(base64.b64decode(spec["Data"])) == b"new"
-    assert spec["Labels"] == {OBJECT: "shop"}
+    assert spec["Labels"] == {OBJECT: "shop", TERM: "0"}
     assert len(spec["Name"]) <= 64
     answer(fake, "/configs", [row(7, "shop", b"old"), row(8, "shop", b"new", spec["Name"])])
     fake.answer_sent = lambda method, target: EXISTS if method == "POST" else (204, b"")
@@ -90,14 +92,15 @@ def test_the_controller_is_created_with_its_key_and_without_more_rights_than_it_
 ) -> None:
     answer(fake, "/info", {"Name": "node1", "Swarm": {"ControlAvailable": True, "NodeID": "n1"}})
     answer(fake, "/secrets", [{"ID": "s1", "Spec": {"Name": "token"}}])
-    service = ControllerService(docker)
+    service = ControllerService(docker, lambda: "identity")
     with pytest.raises(RefusedError, match="docker secret create other"):
         service.install(Wish("controller:1", Path("/state"), secrets=("other",)))
     assert fake.sent == []
     service.install(
         Wish("controller:1", Path("/state"), ("--git", "url"), ("token",), {"VAULT_AGE_KEYS": "/x"})
     )
-    (_, made, key), (_, created, body) = fake.sent
+    (_, made, key), (_, _, identity), (_, created, body) = fake.sent
+    assert base64.b64decode(json.loads(identity)["Data"]) == b"identity"
     assert (made, created) == (f"/v{VERSION}/secrets/create", f"/v{VERSION}/services/create")
     assert len(bytes.fromhex(base64.b64decode(json.loads(key)["Data"]).decode())) == 32
     spec = json.loads(body)
@@ -106,7 +109,7 @@ def test_the_controller_is_created_with_its_key_and_without_more_rights_than_it_
     assert container["CapabilityDrop"] == ["ALL"]
     assert container["ReadOnly"] is True
     assert {"VAULT_AGE_KEYS=/x", "VAULT_STATE_DIR=/state"} <= set(container["Env"])
-    assert [each["SecretID"] for each in container["Secrets"]] == ["new", "s1"]
+    assert [each["SecretID"] for each in container["Secrets"]] == ["new", "new", "s1"]
     assert spec["TaskTemplate"]["Placement"] == {"Constraints": ["node.role==manager"]}
     assert spec["Mode"] == {"Replicated": {"Replicas": 1}}
     answer(fake, "/services/vault-controller", {"ID": "c", "Version": {"Index": 3}, "Spec": spec})
@@ -120,8 +123,72 @@ def test_the_controller_is_created_with_its_key_and_without_more_rights_than_it_
 
 
 def test_without_the_service_there_is_nothing_to_upgrade(fake: FakeEngine, docker: DockerApi) -> None:
-    service = ControllerService(docker)
+    service = ControllerService(docker, lambda: "identity")
     assert service.task() is None
     assert not service.uninstall()
     with pytest.raises(RefusedError, match="swarm install"):
         service.upgrade("controller:2")
+
+
+def test_of_two_versions_the_one_of_the_later_term_counts(fake: FakeEngine, docker: DockerApi) -> None:
+    """A controller that was stopped while it wrote, and goes on, replaces nothing."""
+    late, acting = row(9, "shop", b"late"), row(8, "shop", b"acting")
+    late["Spec"]["Labels"][TERM], acting["Spec"]["Labels"][TERM] = "3", "4"
+    odd = row(10, "shop", b"odd")
+    odd["Spec"]["Labels"][TERM] = "x"
+    answer(fake, "/configs", [late, acting, odd])
+    assert SwarmKept(docker).read() == {"shop": b"acting"}
+    SwarmKept(docker, term=lambda: 5).keep("shop", b"new")
+    spec = json.loads(fake.sent[0][2])
+    assert spec["Labels"][TERM] == "5"
+
+
+def test_what_is_encrypted_is_told_apart_from_objects(fake: FakeEngine, docker: DockerApi) -> None:
+    sort = Sort(STATE_MARK, "vault-state", lambda content: content[::-1], lambda packed: packed[::-1] or None)
+    kept = SwarmKept(docker, sort)
+    answer(fake, "/configs", [])
+    kept.keep("logins", b"secret")
+    spec = json.loads(fake.sent[0][2])
+    assert spec["Labels"] == {STATE_MARK: "logins", TERM: "0"}
+    assert base64.b64decode(spec["Data"]) == b"terces"
+    digest = sha256(b"secret").hexdigest()[:16]
+    assert digest not in spec["Name"], "a name that confirms a guess would tell the content"
+    answer(fake, "/configs", [{"ID": "1", "Version": {"Index": 1}, "Spec": {**spec, "Data": ""}}])
+    assert kept.read() == {"logins": None}
+
+
+def test_an_older_installation_gets_the_key_of_its_state_with_an_upgrade(
+    fake: FakeEngine, docker: DockerApi
+) -> None:
+    answer(fake, "/info", {"Name": "node1", "Swarm": {"ControlAvailable": True, "NodeID": "n1"}})
+    answer(fake, "/secrets", [])
+    service = ControllerService(docker, lambda: "identity")
+    service.install(Wish("controller:1", Path("/state")))
+    spec = json.loads(fake.sent[-1][2])
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    whole = json.loads(json.dumps(container))
+    container["Secrets"] = [each for each in container["Secrets"] if each["SecretName"] == KEY]
+    container["Env"] = [each for each in container["Env"] if not each.startswith("VAULT_STATE_KEY=")]
+    answer(fake, "/services/vault-controller", {"ID": "c", "Version": {"Index": 3}, "Spec": spec})
+    answer(fake, "/secrets", [{"ID": "k", "Spec": {"Name": KEY}}])
+    service.upgrade("controller:2")
+    (_, made, secret), (_, updated, body) = fake.sent[-2:]
+    assert made == f"/v{VERSION}/secrets/create"
+    assert json.loads(secret)["Name"] == STATE_KEY
+    assert "/services/vault-controller/update" in updated
+    now = json.loads(body)["TaskTemplate"]["ContainerSpec"]
+    assert [each["SecretName"] for each in now["Secrets"]] == [KEY, STATE_KEY]
+    assert now["Secrets"][-1]["File"] == {"Name": STATE_KEY, "UID": "0", "GID": "0", "Mode": 0o400}
+    assert sorted(now["Env"]) == sorted(whole["Env"])
+
+
+def test_what_was_encrypted_goes_with_its_key(fake: FakeEngine, docker: DockerApi) -> None:
+    answer(fake, "/secrets", [{"ID": "k", "Spec": {"Name": KEY}}, {"ID": "s", "Spec": {"Name": STATE_KEY}}])
+    answer(fake, "/configs", [{"ID": "c1"}, {"ID": "c2"}])
+    service = ControllerService(docker, lambda: "identity")
+    assert service.forget_state()
+    targets = [target.removeprefix(f"/v{VERSION}") for _, target, _ in fake.sent]
+    assert targets == ["/secrets/s", "/configs/c1", "/configs/c2"]
+    answer(fake, "/secrets", [{"ID": "k", "Spec": {"Name": KEY}}])
+    answer(fake, "/configs", [])
+    assert not service.forget_state()
