@@ -3,6 +3,9 @@
 An agent serves and the controller asks, so an agent's certificate is that of a server with the name of its node, and the
 controller's is that of a client. Neither can be used in the other role, nor for another node. They are short-lived and
 renewed in the middle of their life; a node's key is made on the node and never leaves it.
+
+The controller's says in which term of a Swarm's lease it was issued, so that an agent can tell a former holder from the one
+that acts. It is in the certificate because that covers each connection, also those that are led to the engine.
 """
 
 from __future__ import annotations
@@ -63,6 +66,7 @@ _DOMAIN: Final = "agents.vault.internal"
 _CONTROLLER: Final = "controller"
 _GROUP: Final = "vault:controllers"
 _AUTHORITY_NAME: Final = "vault-reconciler agents"
+_TERM: Final = re.compile(r"term-([0-9]{1,18})")
 _NODE: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -75,9 +79,10 @@ def agent_name(node: str) -> str:
     return f"{node}.{_DOMAIN}"
 
 
-def keep_controller(directory: Path, now: datetime) -> bool:
-    """Make what the controller needs and lacks, and renew what is in the second half of its life. Returns whether the
-    certificate that agents are shown is a new one. Raises OSError.
+def keep_controller(directory: Path, now: datetime, term: int | None = 0) -> bool:
+    """Make what the controller needs and lacks, and renew what is in the second half of its life, or was issued in another
+    `term` of the lease; None for a process that holds none, and may show what is there. Returns whether the certificate
+    that agents are shown is a new one. Raises OSError.
     """
     authority = keep_authority(directory, _AUTHORITY_NAME, now)
     enrolment, _ = read_pair(directory, ENROLMENT_CERTIFICATE, ENROLMENT_KEY)
@@ -86,10 +91,13 @@ def keep_controller(directory: Path, now: datetime) -> bool:
         made = authority.server("vault-reconciler enrolment", key.public_key(), [ENROLMENT_NAME], LIFE, now)
         write_pair(directory, ENROLMENT_CERTIFICATE, ENROLMENT_KEY, made, key)
     controller, _ = read_pair(directory, CONTROLLER_CERTIFICATE, CONTROLLER_KEY)
-    if authority.is_current(controller, (), now):
+    before = _term_of(controller) if controller else 0
+    term = before if term is None else term
+    if authority.is_current(controller, (), now) and term == before:
         return False
     key = load_key(new_key())
-    made = authority.client(_CONTROLLER, _GROUP, key.public_key(), LIFE, now)
+    unit = f"term-{term}" if term else ""
+    made = authority.client(_CONTROLLER, _GROUP, key.public_key(), LIFE, now, unit)
     write_pair(directory, CONTROLLER_CERTIFICATE, CONTROLLER_KEY, made, key)
     return True
 
@@ -137,9 +145,10 @@ def issued_for(certificate: bytes, key: str, authority: bytes, now: datetime) ->
     return node
 
 
-def check_controller(shown: bytes, now: datetime) -> None:
+def check_controller(shown: bytes, now: datetime) -> int:
     """Check that a verified certificate (DER) is that of the controller, and valid at this moment: TLS has looked at that
-    when the connection was made, which may have been long ago. Raises PeerError.
+    when the connection was made, which may have been long ago. Returns the term in which it was issued, 0 for one without.
+    Raises PeerError.
     """
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -154,6 +163,17 @@ def check_controller(shown: bytes, now: datetime) -> None:
     if (names, groups) != ([_CONTROLLER], [_GROUP]) or list(usage) != [ExtendedKeyUsageOID.CLIENT_AUTH]:
         raise PeerError("the certificate is not that of a controller")
     _check_time(found, now)
+    return _term_of(found)
+
+
+def _term_of(certificate: x509.Certificate) -> int:
+    from cryptography.x509.oid import NameOID
+
+    units = certificate.subject.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME)
+    match = _TERM.fullmatch(str(units[0].value)) if len(units) == 1 else None
+    if units and match is None:
+        raise PeerError("the certificate names no term of a lease")
+    return int(match[1]) if match else 0
 
 
 def is_due(certificate: bytes, now: datetime) -> bool:

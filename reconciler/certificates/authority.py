@@ -48,10 +48,16 @@ class Authority:
         return _signed(name, self.certificate, key, self.key, life, names, now)
 
     def client(
-        self, user: str, group: str, key: EllipticCurvePublicKey, life: timedelta, now: datetime
+        self,
+        user: str,
+        group: str,
+        key: EllipticCurvePublicKey,
+        life: timedelta,
+        now: datetime,
+        unit: str = "",
     ) -> x509.Certificate:
-        """A certificate of the client that has this key, a user in a group."""
-        return _signed(user, self.certificate, key, self.key, life, (), now, group)
+        """A certificate of the client that has this key, a user in a group, and in a unit of that."""
+        return _signed(user, self.certificate, key, self.key, life, (), now, group, unit)
 
     def is_current(self, certificate: x509.Certificate | None, names: Collection[str], now: datetime) -> bool:
         """Whether a certificate is one of its own, has these names, and is in the first half of its life."""
@@ -127,6 +133,7 @@ def _signed(
     names: Iterable[str],
     now: datetime,
     group: str = "",
+    unit: str = "",
 ) -> x509.Certificate:
     """A certificate for these names, or of a client in a group; without an authority, that of one."""
     from cryptography import x509
@@ -137,6 +144,8 @@ def _signed(
     attributes = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
     if group:
         attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, group))
+    if unit:
+        attributes.insert(1, x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit))
     subject = x509.Name(attributes)
     issuer = subject if authority is None else authority.subject
     usage = dict.fromkeys(

@@ -18,6 +18,7 @@ from reconciler.store.agents import split_address
 from reconciler.web.agent.app import admits, agent_app, agent_tls, tunnel_tls
 from reconciler.web.agent.enrolment import enrol, enrolment_app, enrolment_tls
 from reconciler.web.agent.identity import AgentIdentity
+from reconciler.web.agent.terms import TERM_FILE, Terms
 from reconciler.web.server import Server, parse_listen
 from reconciler.wiring import utc_now
 
@@ -51,6 +52,8 @@ class AgentDirectory:
     def enrol(self, controller: str, token: str) -> None:
         """Get a first certificate, at "ADDRESS:PORT" of the controller. Raises VaultError."""
         node = enrol(self.identity, *split_address(controller), token)
+        # Of another controller, perhaps, whose lease counts from one.
+        (self.path / _IDENTITY / TERM_FILE).unlink(missing_ok=True)
         self._used.write_text(_digest(token), encoding="ascii")
         _log.info("enrolled as the agent of node %s", node)
 
@@ -62,6 +65,11 @@ class AgentDirectory:
             return False
 
     @property
+    def terms(self) -> Terms:
+        """Which controllers it obeys; one for all that it serves. Raises PermanentError."""
+        return Terms(self.path / _IDENTITY / TERM_FILE)
+
+    @property
     def _used(self) -> Path:
         return self.path / _IDENTITY / "token.sha256"
 
@@ -71,26 +79,27 @@ def _digest(token: str) -> str:
 
 
 @contextmanager
-def leading_to(engine: Path, directory: AgentDirectory, listen: str) -> Iterator[None]:
+def leading_to(engine: Path, directory: AgentDirectory, listen: str, terms: Terms) -> Iterator[None]:
     """Lead the controller, and no other client, from `listen` ("ADDRESS:PORT") to the socket of an engine. Raises
     VaultError.
     """
     host, port = parse_listen(listen)
     take = take_tls(host, port, tunnel_tls(directory.identity))
-    with Tunnel(take, open_unix(engine), admits(utc_now)):
+    with Tunnel(take, open_unix(engine), admits(utc_now, terms)) as tunnel:
+        terms.risen.append(tunnel.end_older)
         _log.info("leads the controller from %s to %s", listen, engine)
         yield
 
 
 @contextmanager
-def serving_agent(directory: AgentDirectory, listen: str) -> Iterator[str]:
+def serving_agent(directory: AgentDirectory, listen: str, terms: Terms) -> Iterator[str]:
     """Serve the sites of a directory on `listen` ("ADDRESS:PORT") and yield the URL. Raises VaultError."""
     identity, (host, port) = directory.identity, parse_listen(listen)
     node = identity.node
     events = SiteEvents()
     events.start()
     service = AgentService(directory.path, identity, events)
-    with Server(agent_app(service, utc_now), host, port, agent_tls(identity)) as server:
+    with Server(agent_app(service, utc_now, terms), host, port, agent_tls(identity)) as server:
         _log.info(
             "agent of node %s on %s; its certificate ends on %s",
             node,

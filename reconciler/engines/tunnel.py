@@ -42,15 +42,16 @@ class TunnelRefusedError(Exception):
 class Tunnel:
     """Connections that `take` accepts, each led to one that `opens` makes. Use it as a context manager.
 
-    `admits` looks at the certificate (DER) of who connects, b"" without TLS, and raises TunnelRefusedError.
+    `admits` looks at the certificate (DER) of who connects, b"" without TLS, and raises TunnelRefusedError; it gives the
+    term of the connection, for `end_older`.
     """
 
-    def __init__(self, take: Take, opens: Open, admits: Callable[[bytes], None] = lambda shown: None) -> None:
+    def __init__(self, take: Take, opens: Open, admits: Callable[[bytes], int] = lambda shown: 0) -> None:
         self._take, self._open, self._admits = take, opens, admits
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunnel", daemon=True)
         self._server: asyncio.Server | None = None
-        self._open_ones: set[asyncio.Task[None]] = set()
+        self._open_ones: dict[asyncio.Task[None], int] = {}
 
     def __enter__(self) -> Tunnel:
         self.start()
@@ -73,6 +74,17 @@ class Tunnel:
             self._thread.join(CONNECT_SECONDS)
             self._loop.close()
 
+    def end_older(self, term: int) -> None:
+        """End the connections of earlier terms. From any thread."""
+        # One that has ended has no connections.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end_older, term)
+
+    def _end_older(self, term: int) -> None:
+        for task, its in self._open_ones.items():
+            if its < term:
+                task.cancel()
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * CONNECT_SECONDS)
 
@@ -91,9 +103,9 @@ class Tunnel:
         if len(self._open_ones) >= AT_ONCE:
             writer.transport.abort()
             return
-        self._open_ones.add(task)
+        self._open_ones[task] = 0
         try:
-            self._admits(_shown(writer))
+            self._open_ones[task] = self._admits(_shown(writer))
             _notice_silence(writer)
             async with asyncio.timeout(CONNECT_SECONDS):
                 there, back = await self._open()
@@ -103,7 +115,7 @@ class Tunnel:
             _log.info("a connection to an engine was not passed on: %s", error)
         finally:
             await _closed(writer)
-            self._open_ones.discard(task)
+            self._open_ones.pop(task, None)
 
 
 async def _both(

@@ -61,7 +61,8 @@ class AgentState:
 
 class AgentLines:
     """The lines to the agents of one state directory. Any thread may use them; `clock` is the wall's, and `told` hears of
-    each exchange whether there was an answer.
+    each exchange whether there was an answer. `term` is that of the lease in which this process acts, 0 where there is no
+    lease, None while another process acts.
     """
 
     def __init__(
@@ -69,11 +70,14 @@ class AgentLines:
         state_dir: Path,
         clock: Callable[[], datetime],
         told: Callable[[str, bool], None] = lambda node, answered: None,
+        term: Callable[[], int | None] = lambda: 0,
     ) -> None:
         self.directory = state_dir / DIRECTORY
         self.agents = Agents(state_dir, clock)
         self._clock = clock
         self._told = told
+        self._term = term
+        self._prepared: int | None = None
         self._lost: dict[str, float] = {}
         self._news = threading.Event()
         self._lock = threading.Lock()
@@ -84,12 +88,14 @@ class AgentLines:
 
     def prepare(self) -> None:
         """Make, or renew, what the controller shows. Raises TemporaryError."""
+        term = self._term()
         try:
             # A command may do so beside the controller.
             with locked(self.directory.with_name(f".{DIRECTORY}.lock"), LOCK_SECONDS):
-                is_new = peers.keep_controller(self.directory, self._clock())
+                is_new = peers.keep_controller(self.directory, self._clock(), term)
         except OSError as error:
             raise TemporaryError(f"cannot write the certificates of agents: {error}") from error
+        self._prepared = term
         if is_new:
             self.close()
 
@@ -100,6 +106,7 @@ class AgentLines:
 
     def line(self, node: str) -> Line:
         """The line to the agent of a node. Raises ProxyError if there is none, or if it is not enrolled."""
+        self._show_term()
         agent = self.agents.get(node)
         known = agent.address if agent and agent.certificates else ""
         with self._lock:
@@ -156,8 +163,8 @@ class AgentLines:
         )
 
     def look(self) -> Mapping[str, str]:
-        """Ask each agent once, and renew what is in the second half of its life. Returns what is wrong with each, "" if
-        nothing is.
+        """Ask each agent once, and renew what is in the second half of its life if this process acts. Returns what is wrong
+        with each, "" if nothing is.
         """
         self.prepare()
         enrolled = [each for each in self.agents.list() if each.certificates]
@@ -216,6 +223,9 @@ class AgentLines:
     def _renew(self, agent: Agent) -> None:
         line, until = self.line(agent.node), time.monotonic() + ASK_SECONDS
         line.ping(until)
+        if self._term() is None:
+            # Two that renew would each accept another certificate.
+            return
         if len(agent.certificates) > 1 and agent.certificates[-1].fingerprint == self._shown.get(agent.node):
             # Not as soon as it is shown: another thread may be meeting the former one at that moment.
             self.agents.settle(agent.node, agent.certificates[-1].fingerprint)
@@ -239,6 +249,7 @@ class AgentLines:
 
     def _context(self) -> ssl.SSLContext:
         """What the controller shows now; made again when that has changed."""
+        self._show_term()
         pair = self.directory / peers.CONTROLLER_CERTIFICATE, self.directory / peers.CONTROLLER_KEY
         try:
             stamp = tuple((said.st_ino, said.st_mtime_ns) for said in (each.stat() for each in pair))
@@ -251,6 +262,14 @@ class AgentLines:
         except OSError as error:
             raise ProxyError(f"cannot read the controller's certificate for agents: {error}") from error
         return self._made[1]
+
+    def _show_term(self) -> None:
+        """Show the term in which this process acts from now on, and on no open connection another one."""
+        if self._term() not in (None, self._prepared):
+            try:
+                self.prepare()
+            except TemporaryError as error:
+                raise ProxyError(error.message) from error
 
     def _accepts(self, node: str, shown: bytes) -> bool:
         agent, digest = self.agents.get(node), hashlib.sha256(shown).hexdigest()

@@ -13,7 +13,7 @@ from typing import Final
 from reconciler.api.errors import TemporaryError, VaultError
 from reconciler.core.desired.stack import Site
 from reconciler.core.names import AGENT_PORT, ENGINE_PORT
-from reconciler.engines.tunnel import Tunnel, open_tls, take_unix
+from reconciler.engines.tunnel import Tunnel, TunnelRefusedError, open_tls, take_unix
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.gateway.directory import read_places
 from reconciler.proxy.haproxy.reaching import OneHAProxy
@@ -93,8 +93,11 @@ class NodeAgents:
 
     def _tunnel(self, node: str) -> tuple[Tunnel, str]:
         def where() -> tuple[str, int, str, ssl.SSLContext]:
-            peer = self._lines.line(node).wire.peer
-            return peer.host, ENGINE_PORT, peer.name, peer.context()
+            try:
+                peer = self._lines.line(node).wire.peer
+                return peer.host, ENGINE_PORT, peer.name, peer.context()
+            except VaultError as error:
+                raise TunnelRefusedError(str(error)) from error
 
         def accepts(shown: bytes) -> bool:
             return self._lines.line(node).wire.peer.accepts(shown)

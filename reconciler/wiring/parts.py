@@ -304,7 +304,12 @@ class Parts:
             result = catalog.SUCCESS if answered else catalog.ERROR
             self.recorder.add(AGENT_EXCHANGES, node=node, result=result)
 
-        return AgentLines(self.options.state_dir, utc_now, told)
+        def term() -> int | None:
+            if self.election is None:
+                return 0
+            return self.election.term or None
+
+        return AgentLines(self.options.state_dir, utc_now, told, term)
 
     @cached_property
     def keepers(self) -> Keepers:

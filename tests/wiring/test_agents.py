@@ -80,7 +80,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
         with Server(app, "127.0.0.1", 0, enrolment_tls(lines.directory)) as server:
             token = lines.agents.invite("node-2", "127.0.0.1:1", pin)
             enrol(agent.identity, "127.0.0.1", server.port, token)
-        url = opened.enter_context(serving_agent(agent, "127.0.0.1:0"))
+        url = opened.enter_context(serving_agent(agent, "127.0.0.1:0", agent.terms))
         made = Pair(lines, clock, agent, told)
         made.change(address=url.removeprefix("https://"))
         yield made
@@ -201,7 +201,7 @@ def test_the_agent_of_another_node_is_not_asked_at_the_address_of_this_one(
         enrol(other.identity, "127.0.0.1", server.port, token)
     agent = pair.lines.agents.get("node-3")
     assert agent
-    with serving_agent(other, "127.0.0.1:0") as url:
+    with serving_agent(other, "127.0.0.1:0", other.terms) as url:
         pair.change(address=url.removeprefix("https://"), certificates=agent.certificates)
         with pytest.raises(ProxyError, match="Hostname mismatch"):
             pair.ask()
@@ -241,3 +241,36 @@ def test_an_agent_is_heard_as_soon_as_there_is_a_line_to_it(
     # Long before the next round.
     assert heard.get(timeout=SECONDS) == "node-3"
     stop.set()
+
+
+def test_a_controller_shows_the_term_in_which_it_acts_and_one_that_stands_by_renews_nothing(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    term: list[int | None] = [3]
+    monkeypatch.setattr(pair.lines, "_term", lambda: term[0])
+    assert pair.ask() == {}
+    assert pair.agent.terms.latest == 3
+    term[0] = 4
+    assert pair.ask() == {}
+    assert pair.agent.terms.latest == 4
+    term[0] = None
+    pair.make_due()
+    known = pair.issued()
+    assert pair.lines.look() == {"node-2": ""}
+    assert pair.issued() == known, "the one that acts renews it"
+    assert pair.ask() == {}, "a command beside the controller shows what is there"
+    term[0] = 3
+    with pytest.raises(ProxyError, match="403"):
+        pair.ask()
+    term[0] = 5
+    assert pair.lines.look() == {"node-2": ""}
+    assert pair.issued() != known
+
+
+def test_an_agent_that_is_enrolled_anew_begins_with_the_terms_of_its_controller(pair: Pair) -> None:
+    pair.agent.terms.admit(9)
+    app = enrolment_app(pair.lines.directory, pair.lines.agents, pair.clock)
+    with Server(app, "127.0.0.1", 0, enrolment_tls(pair.lines.directory)) as server:
+        token = pair.lines.agents.invite("node-2", "127.0.0.1:1", pair.lines.pin())
+        pair.agent.enrol(f"127.0.0.1:{server.port}", token)
+    assert pair.agent.terms.latest == 0

@@ -97,11 +97,11 @@ def run(
             if not directory.identity.exists:
                 raise
             warn(f"not enrolled again: {error}")
-    stop = stop_on_signals()
+    stop, terms = stop_on_signals(), directory.terms
     with ExitStack() as serving:
-        serving.enter_context(serving_agent(directory, listen))
+        serving.enter_context(serving_agent(directory, listen, terms))
         if engine:
-            serving.enter_context(leading_to(engine, directory, engine_listen))
+            serving.enter_context(leading_to(engine, directory, engine_listen, terms))
         collect_as_usual()
         stop.wait()
 

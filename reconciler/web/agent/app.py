@@ -1,7 +1,7 @@
 """The ASGI application of an agent: the proxy protocol (proxy/remote), to the controller and to no other client.
 
-TLS has verified that the authority of the agents signed the client's certificate; here its role and its time are looked at,
-for each request.
+TLS has verified that the authority of the agents signed the client's certificate; here its role, its time and its term of
+the lease are looked at, for each request.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from reconciler.proxy.remote.messages import VERSIONS
 from reconciler.proxy.remote.serving import AgentService
 from reconciler.proxy.remote.wire import MAX_BODY
 from reconciler.web.agent.identity import AUTHORITY_FILE, IDENTITY_FILE, AgentIdentity
+from reconciler.web.agent.terms import Terms
 from reconciler.web.agent.tls import RenewedTls, renewed
 from reconciler.web.deadline import DeadlineMiddleware
 from reconciler.web.server import CLIENT_CERTIFICATE
@@ -65,20 +66,24 @@ def tunnel_tls(identity: AgentIdentity) -> ssl.SSLContext:
     return renewed(make, own)
 
 
-def admits(clock: Callable[[], datetime]) -> Callable[[bytes], None]:
-    """Refuses a client whose certificate (DER) is not that of the controller at this moment: raises TunnelRefusedError."""
+def admits(clock: Callable[[], datetime], terms: Terms) -> Callable[[bytes], int]:
+    """Refuses a client whose certificate (DER) is not that of the controller at this moment: raises TunnelRefusedError.
+    Gives the term of one that is admitted.
+    """
 
-    def admit(shown: bytes) -> None:
+    def admit(shown: bytes) -> int:
         try:
-            check_controller(shown, clock())
+            term = check_controller(shown, clock())
+            terms.admit(term)
         except PeerError as error:
             raise TunnelRefusedError(error.message) from error
+        return term
 
     return admit
 
 
-def agent_app(service: AgentService, clock: Callable[[], datetime]) -> Starlette:
-    """The application; `clock` is the wall's."""
+def agent_app(service: AgentService, clock: Callable[[], datetime], terms: Terms) -> Starlette:
+    """The application; `clock` is the wall's, and `terms` say which controller is obeyed."""
     limiter = CapacityLimiter(AT_ONCE)
 
     async def hello(request: Request) -> Response:
@@ -95,7 +100,7 @@ def agent_app(service: AgentService, clock: Callable[[], datetime]) -> Starlette
             *(Route(f"/v{version}", call, methods=["POST"]) for version in VERSIONS),
         ],
         middleware=[
-            Middleware(_ControllerOnly, clock=clock),
+            Middleware(_ControllerOnly, clock=clock, terms=terms),
             Middleware(DeadlineMiddleware, seconds=ANSWER_SECONDS),
         ],
         exception_handlers={HTTPException: _refuse, Exception: _fail},
@@ -104,16 +109,18 @@ def agent_app(service: AgentService, clock: Callable[[], datetime]) -> Starlette
 
 
 class _ControllerOnly:
-    """Refuses everything from a client whose certificate is not that of the controller at this moment."""
+    """Refuses everything from a client whose certificate is not that of the controller that acts at this moment."""
 
-    def __init__(self, app: ASGIApp, clock: Callable[[], datetime]) -> None:
+    def __init__(self, app: ASGIApp, clock: Callable[[], datetime], terms: Terms) -> None:
         self._app = app
         self._clock = clock
+        self._terms = terms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
         try:
-            check_controller(scope.get("state", {}).get(CLIENT_CERTIFICATE, b""), self._clock())
+            shown = scope.get("state", {}).get(CLIENT_CERTIFICATE, b"")
+            self._terms.admit(check_controller(shown, self._clock()))
         except PeerError as error:
             _log.warning("a request of %s was refused: %s", (scope.get("client") or ("?",))[0], error)
             answer = JSONResponse({"error": error.message}, HTTPStatus.FORBIDDEN)

@@ -24,6 +24,7 @@ from reconciler.proxy.remote.serving import AgentService
 from reconciler.proxy.remote.wire import Peer, Wire
 from reconciler.web.agent.app import agent_app, agent_tls
 from reconciler.web.agent.identity import AgentIdentity
+from reconciler.web.agent.terms import TERM_FILE, Terms
 from reconciler.web.server import Server
 
 NODE = "node-2"
@@ -84,7 +85,9 @@ def agent_in(
     events = SiteEvents()
     events.start()
     service = AgentService(directory, identity, events, at)
-    with Server(agent_app(service, clock), "127.0.0.1", 0, agent_tls(identity)) as server:
+    with Server(
+        agent_app(service, clock, Terms(identity.directory / TERM_FILE)), "127.0.0.1", 0, agent_tls(identity)
+    ) as server:
         made = Agent(directory, authority, identity, service, server)
         try:
             yield made

@@ -13,10 +13,11 @@ from typing import Final
 
 import pytest
 
-from reconciler.certificates.agents import AUTHORITY, agent_name, node_request, sign_agent
+from reconciler.certificates.agents import AUTHORITY, agent_name, keep_controller, node_request, sign_agent
 from reconciler.certificates.self_signed import new_key
 from reconciler.engines.tunnel import Tunnel, open_tls, open_unix, take_tls, take_unix
 from reconciler.web.agent.app import admits, tunnel_tls
+from reconciler.web.agent.terms import Terms
 from tests.e2e.stage import free_port
 from tests.proxy.remote.agents import NODE, Agent, agent_in, context_of, now
 
@@ -54,8 +55,8 @@ def engine(path: Path) -> Iterator[None]:
 class Way:
     """An agent that leads to an engine, and the controller's socket for it."""
 
-    def __init__(self, directory: Path, agent: Agent, port: int) -> None:
-        self.directory, self.agent, self.port = directory, agent, port
+    def __init__(self, directory: Path, agent: Agent, port: int, terms: Terms) -> None:
+        self.directory, self.agent, self.port, self.terms = directory, agent, port, terms
 
     @contextmanager
     def here(self, accepts: Callable[[bytes], bool] = lambda shown: True) -> Iterator[Path]:
@@ -73,8 +74,10 @@ def way(tmp_path: Path) -> Iterator[Way]:
         agent = stack.enter_context(agent_in(tmp_path / "agent"))
         stack.enter_context(engine(there))
         take = take_tls("127.0.0.1", port, tunnel_tls(agent.identity))
-        stack.enter_context(Tunnel(take, open_unix(there), admits(now)))
-        yield Way(tmp_path, agent, port)
+        terms = Terms(tmp_path / "term")
+        tunnel = stack.enter_context(Tunnel(take, open_unix(there), admits(now, terms)))
+        terms.risen.append(tunnel.end_older)
+        yield Way(tmp_path, agent, port, terms)
 
 
 def said(path: Path, question: bytes = QUESTION) -> bytes:
@@ -149,8 +152,27 @@ def test_an_engine_that_is_away_ends_the_connection(tmp_path: Path) -> None:
     port = free_port()
     with agent_in(tmp_path / "agent") as agent:
         take = take_tls("127.0.0.1", port, tunnel_tls(agent.identity))
-        with Tunnel(take, open_unix(tmp_path / "none.sock"), admits(now)):
+        with Tunnel(take, open_unix(tmp_path / "none.sock"), admits(now, Terms(tmp_path / "term"))):
             assert _asked(port, agent.context()) == b""
         # Nothing listens any more.
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), SECONDS)
+
+
+def test_what_a_former_holder_of_the_lease_has_opened_ends_and_it_opens_no_more(
+    way: Way,
+) -> None:
+    keep_controller(way.agent.authority, now(), 1)
+    former = way.agent.context()
+    with way.here() as path, socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect(str(path))
+        connection.sendall(QUESTION)
+        assert len(connection.recv(len(QUESTION))) > 0
+        keep_controller(way.agent.authority, now(), 2)
+        way.terms.admit(2)
+        while connection.recv(65536):
+            pass
+    way.agent.context = lambda: former  # type: ignore[method-assign]
+    with way.here() as path:
+        assert said(path) == b""
