@@ -52,9 +52,14 @@ class Done:
 
 
 class Issuer:
-    """The ACME side of one gateway's certificates. Called by one thread at a time."""
+    """The ACME side of one gateway's certificates. Called by one thread at a time. `require` raises VaultError while
+    nothing may be asked for: what was begun is kept as it is.
+    """
 
-    def __init__(self, store: Store, connect: Connect, set_record: SetRecord) -> None:
+    def __init__(
+        self, store: Store, connect: Connect, set_record: SetRecord, require: Callable[[], object]
+    ) -> None:
+        self.require = require
         self._store = store
         self._connect = connect
         self._set_record = set_record
@@ -63,7 +68,8 @@ class Issuer:
     def work(
         self, wants: Collection[Want], acme: Acme | None, served: Collection[str], now: datetime
     ) -> Done:
-        """Do what can be done now. Raises TemporaryError for what the disk refuses."""
+        """Do what can be done now. Raises TemporaryError for what the disk refuses, and what `require` raises."""
+        self.require()
         wants = [want for want in wants if want.source is Source.ACME]
         state = self._with_requests(self._store.state())
         abandoned = self._abandon(wants, acme)
@@ -92,6 +98,7 @@ class Issuer:
 
     def authority(self, acme: Acme) -> Authority:
         """The server, asked with the gateway's account; a new one is made at the first time."""
+        self.require()
         account = self._store.account(acme.server)
         if self._known and self._known[:2] == (account, acme):
             return self._known[2]
@@ -203,7 +210,12 @@ class _Run:
 
     def _take_further(self, order: Order) -> None:
         means = Means(
-            self._acme, self._issuer.authority(self._acme), self._served, self._issuer.set_record, self._now
+            self._acme,
+            self._issuer.authority(self._acme),
+            self._served,
+            self._issuer.set_record,
+            self._now,
+            self._issuer.require,
         )
         before = order.answers
         came = advance(order, means, self._store.save_order)

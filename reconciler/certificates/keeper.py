@@ -58,13 +58,19 @@ class Serving:
         return {answer.path: answer.value for answer in self.answers}
 
 
+def always() -> None:
+    """A `require` of one host: there is no other controller."""
+
+
 def directory_of(gateway: Path) -> Path:
     """The directory of certificates below a gateway's own one."""
     return gateway / "certificates"
 
 
 class Keeper:
-    """The certificates of one gateway. `changed` is called when a pass should look at them again."""
+    """The certificates of one gateway. `changed` is called when a pass should look at them again; `require` raises
+    TemporaryError while this process must not get any: another controller does.
+    """
 
     def __init__(
         self,
@@ -73,9 +79,10 @@ class Keeper:
         set_record: SetRecord,
         changed: Callable[[], None] = lambda: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        require: Callable[[], object] = always,
     ) -> None:
         self._store = Store(directory)
-        self._issuer = Issuer(self._store, connect, set_record)
+        self._issuer = Issuer(self._store, connect, set_record, require)
         self._changed = changed
         self._clock = clock
         self._lock = threading.Lock()
@@ -131,7 +138,9 @@ class Keeper:
         self._awake.set()
 
     def work(self) -> Done:
-        """Do what can be done now on the way to new certificates. Raises TemporaryError for what the disk refuses."""
+        """Do what can be done now on the way to new certificates. Raises TemporaryError for what the disk refuses, and
+        while another controller acts.
+        """
         with self._lock:
             wants, acme, answering = self._wants, self._acme, self._answering
         with self._store.alone() as alone:

@@ -14,7 +14,7 @@ from reconciler.api.errors import ManifestError
 from reconciler.api.text_file import read_text
 from reconciler.certificates.acme.dns import DnsRunner
 from reconciler.certificates.errors import AcmeError
-from reconciler.certificates.keeper import Keeper, directory_of
+from reconciler.certificates.keeper import Keeper, always, directory_of
 
 if TYPE_CHECKING:
     from reconciler.certificates.acme.client import AcmeServer
@@ -43,7 +43,7 @@ def connected(account: Account, acme: Acme) -> AcmeServer:
 class Keepers:
     """The keeper of each gateway. `gateway` is the directory of one by name, `programs` that of DNS programs; `changed` is
     called with the name of a gateway whose pass should look at its certificates, `failed` with an unexpected error. `start`
-    starts a thread.
+    starts a thread. `require` raises TemporaryError while another controller gets certificates.
     """
 
     def __init__(
@@ -54,12 +54,14 @@ class Keepers:
         changed: Callable[[str], None] = lambda name: None,
         failed: Callable[[str, Exception], None] = lambda name, error: None,
         start: Callable[[threading.Thread], None] = threading.Thread.start,
+        require: Callable[[], object] = always,
     ) -> None:
         self._gateway = gateway
         self._runner = DnsRunner(programs, environ)
         self._changed = changed
         self._failed = failed
         self._start_thread = start
+        self._require = require
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Keeper, threading.Thread]] = {}
 
@@ -88,7 +90,11 @@ class Keepers:
 
     def _start(self, name: str) -> tuple[Keeper, threading.Thread]:
         keeper = Keeper(
-            directory_of(self._gateway(name)), connected, self._runner.run, lambda: self._changed(name)
+            directory_of(self._gateway(name)),
+            connected,
+            self._runner.run,
+            lambda: self._changed(name),
+            require=self._require,
         )
         thread = threading.Thread(
             target=keeper.run,

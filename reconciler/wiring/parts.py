@@ -316,15 +316,22 @@ class Parts:
         """The certificates of gateways, with a thread for each."""
         from reconciler.api.kinds import VAULT_GATEWAY, Ref
         from reconciler.certificates.keepers import Keepers
+        from reconciler.controller.loop.election import StandbyError
 
         def changed(name: str) -> None:
             self.wake(Ref(VAULT_GATEWAY, name))
 
         def failed(name: str, error: Exception) -> None:
+            if isinstance(error, StandbyError):
+                _log.info("certificates of gateway %s are left to another controller: %s", name, error)
+                return
             _log.error("certificates of gateway %s: %s", name, error, exc_info=error)
 
-        directory = self.objects.of(VAULT_GATEWAY).directory
-        return Keepers(directory, self.options.dns_programs, os.environ, changed, failed)
+        directory, environ = self.objects.of(VAULT_GATEWAY).directory, os.environ
+        if self.election is None:
+            return Keepers(directory, self.options.dns_programs, environ, changed, failed)
+        require = self.election.require
+        return Keepers(directory, self.options.dns_programs, environ, changed, failed, require=require)
 
     @cached_property
     def recorder(self) -> Recorder:

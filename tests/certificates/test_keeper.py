@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.api.acme import Acme
+from reconciler.api.errors import TemporaryError
 from reconciler.certificates.acme.base import Offer
 from reconciler.certificates.errors import AcmeError, Why
 from reconciler.certificates.keeper import Keeper, Serving
@@ -433,3 +434,44 @@ def test_a_crash_at_any_call_loses_nothing(
     assert set(world.certificates()) == {"a.org", "c.org"}
     assert world.troubles() == {"b.org": Why.NOT_CHECKED}
     assert Store(world.directory).orders() == ()
+
+
+def test_an_order_stops_at_the_next_step_when_another_controller_acts(world: World) -> None:
+    """And goes on where it was; nothing is asked of the server meanwhile."""
+    allowed = [0]
+
+    def require() -> None:
+        allowed[0] -= 1
+        if allowed[0] < 0:
+            raise TemporaryError("another controller acts")
+
+    world.wants = (want("a.example.org"),)
+    asked: list[int] = []
+    for steps in range(30):
+        world.keeper = Keeper(
+            world.directory,
+            world.authority.connect,
+            world.set_record,
+            clock=lambda: world.now,
+            require=require,
+        )
+        allowed[0] = 0
+        before = world.authority.calls
+        with pytest.raises(TemporaryError, match="another controller"):
+            world.look_once()
+        assert world.authority.calls == before, "nothing was asked of the server"
+        # One more each time: it comes to an end of its leave within every step.
+        allowed[0] = steps
+        try:
+            world.look_once()
+        except TemporaryError:
+            asked.append(steps)
+        world.now += timedelta(seconds=5)
+        assert world.serving
+        if "a.example.org" in world.keeper.serve(world.wants, world.acme).hosts:
+            break
+    assert asked, "it was stopped within an order"
+    world.restart()
+    world.go()
+    assert set(world.certificates()) == {"a.example.org"}
+    assert world.troubles() == {}

@@ -75,20 +75,23 @@ Progress = Waiting | Issued | Failed
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a step needs. `served` are the ids of answers that every proxy gives by now."""
+    """What a step needs. `served` are the ids of answers that every proxy gives by now; `require` raises VaultError if no
+    further step may be begun.
+    """
 
     acme: Acme
     authority: Authority
     served: Collection[str]
     set_record: SetRecord
     now: datetime
+    require: Callable[[], object]
 
 
 def advance(order: Order, means: Means, save: Save) -> Progress:
     """Take an order as far as it gets, and keep it after each step.
 
-    Raises AcmeAwayError when the server cannot be asked, and AcmeError when it does not know the account any more; the
-    order is kept then, and goes on later.
+    Raises AcmeAwayError when the server cannot be asked, AcmeError when it does not know the account any more, and what
+    `require` raises; the order is kept then, and goes on later.
     """
     if means.now - order.since > LONGEST_ORDER + _programs(order, means.acme):
         hours = LONGEST_ORDER.total_seconds() / 3600
@@ -99,6 +102,7 @@ def advance(order: Order, means: Means, save: Save) -> Progress:
         )
         return Failed(order, Why.NOT_ISSUED, f"within {hours:g} h {late}")
     while True:
+        means.require()
         try:
             step = _STEPS[order.step](order, means)
         except AcmeError as error:
