@@ -26,5 +26,10 @@ class LeaseRecord(Protocol):
     def read(self) -> Lease | None:
         """What is written now; None if nothing is. Raises EngineError."""
 
+    def is_first(self) -> bool:
+        """Whether there was never a lease. It says so once, and from then on to all that there was one. Raises EngineError,
+        after which it may have said so.
+        """
+
     def write(self, before: Lease | None, holder: str, node: str, term: int) -> bool:
         """Write it, if it is still as `before`; whether it was. After an EngineError it may be written or not."""

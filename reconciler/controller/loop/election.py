@@ -2,7 +2,8 @@
 
 A holder writes the lease every few seconds. It begins operations for ACT_SECONDS after the beginning of its last successful
 write, and the calls that it has begun end within LEASE_SECONDS. Another controller takes the lease after it has seen it
-unchanged for longer than that. Each measures with its own clock, which is not set: wall clocks are never compared.
+unchanged for longer than that. Each measures with its own clock, which is not set: wall clocks are never compared. Where
+there was never a lease, nothing is waited for.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ class Election:
         self._identity = self._node = ""
         self._seen: _Seen | None = None
         self._written = float("-inf")
-        self._term = 0
+        self._term = self._highest = 0
+        self._is_marked = False
         self._told: bool | None = None
         self._problem = ""
         self.rival = ""
@@ -179,19 +181,30 @@ class Election:
             is_renewed = self._seen is not None and is_foreign and _is_renewal(self._seen.lease, lease)
             self.rival = lease.node if is_renewed and lease else ""
             self._seen = _Seen(lease, now)
-        is_free = lease is not None and not is_foreign
+        is_free = not is_foreign if lease is not None else self._is_first()
         if is_free or now - self._seen.since >= PATIENCE_SECONDS:
             self._write(lease)
 
+    def _is_first(self) -> bool:
+        """Whether no controller can be at work: not where a lease was removed."""
+        if self._is_marked:
+            return False
+        is_first = self._record.is_first()
+        self._is_marked = True
+        return is_first
+
     def _write(self, lease: Lease | None) -> None:
-        former = lease.term if lease else 0
+        # Agents obey no earlier term than they have seen, also of a lease that was made anew.
+        former = self._highest = max(self._highest, lease.term if lease else 0)
         is_mine = lease is not None and lease.holder == self._identity and self._term == former
         term, begun = former if is_mine else former + 1, self._clock()
         if not self._record.write(lease, self._identity, self._node, term):
             return
         if not is_mine:
             self.gained()
-        self._written, self._term = begun, term
+            # The lease of an earlier release has no mark.
+            self._is_first()
+        self._written, self._term, self._highest = begun, term, term
 
     def _tell(self) -> None:
         if (acts := self.acts) != self._told:

@@ -2,6 +2,8 @@
 
 Swarm changes a config only for a request that names its current version, and only with a majority of its managers. So of
 two controllers that write at the same time one succeeds, and one without a majority cannot write at all.
+
+A second config says that there was a lease: a Swarm without either has never had a holder that may still be at work.
 """
 
 from __future__ import annotations
@@ -19,11 +21,15 @@ from reconciler.engines.swarm.marks import NODE, TERM
 __all__ = ["CALL_SECONDS", "NAME", "SwarmLease"]
 
 NAME: Final = "vault-lease"
+MARKER: Final = "vault-lease-made"
 CALL_SECONDS: Final = 4.0
 """Timeout of one call: a lease is to be renewed several times before it ends."""
 HOLDER: Final = "internal.vault.holder"
 # A config cannot be empty.
 CONTENT: Final = b"The labels of this config say which controller of vault-reconciler acts on this Swarm.\n"
+MARKED: Final = (
+    b"A controller of vault-reconciler has acted on this Swarm: without its lease, others wait for its end.\n"
+)
 
 
 class SwarmLease:
@@ -47,6 +53,17 @@ class SwarmLease:
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise EngineError(f"config {NAME} was not understood: {error!r}") from error
+
+    def is_first(self) -> bool:
+        """See LeaseRecord.is_first."""
+        spec = {"Name": MARKER, "Labels": {}, "Data": base64.b64encode(MARKED).decode()}
+        try:
+            self._docker.send("mark that there is a lease", "POST", "/configs/create", body=spec)
+        except EngineError as error:
+            if status_of(error) == CONFLICT:
+                return False
+            raise
+        return True
 
     def write(self, before: Lease | None, holder: str, node: str, term: int) -> bool:
         """Write it, if it is still as `before`; whether it was. After an EngineError it may be written or not."""

@@ -39,6 +39,7 @@ class Swarm:
     lease: Lease | None = None
     versions: int = 0
     cut: set[str] = field(default_factory=set)
+    was_led: bool = True
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Record:
     def read(self) -> Lease | None:
         self._wait()
         return self.swarm.lease
+
+    def is_first(self) -> bool:
+        self._wait()
+        was_led, self.swarm.was_led = self.swarm.was_led, True
+        return not was_led
 
     def write(self, before: Lease | None, holder: str, node: str, term: int) -> bool:
         self._wait()
@@ -319,3 +325,41 @@ def test_it_runs_until_it_is_told_to_stop(swarm: Swarm) -> None:
     one.election.changed = changed
     one.election.run(stop)
     assert one.election.acts
+
+
+def test_where_there_was_never_a_lease_one_of_two_takes_it_at_once(swarm: Swarm) -> None:
+    swarm.was_led = False
+    one, two = Controller(swarm, "one"), Controller(swarm, "two")
+    one.step()
+    two.step()
+    assert (one.election.acts, one.election.term) == (True, 1)
+    assert not two.election.acts
+    # It is removed by an operator while its holder acts.
+    swarm.lease = None
+    run(swarm, [one, two], 2 * LEASE_SECONDS + 3)
+    assert one.election.acts or two.election.acts
+    assert swarm.lease is not None
+    assert swarm.lease.term == 2, "agents have seen the former term"
+
+
+def test_a_controller_that_is_killed_before_it_has_the_lease_leaves_the_next_one_to_wait(
+    swarm: Swarm,
+) -> None:
+    swarm.was_led = False
+    one, two = Controller(swarm, "one"), Controller(swarm, "two")
+    one.record.seconds = 1.0
+    assert one.record.is_first()
+    two.step()
+    assert not two.election.acts
+    run(swarm, [two], LEASE_SECONDS + 3)
+    assert two.election.acts
+
+
+def test_the_lease_of_an_earlier_release_is_marked_by_its_holder_only(swarm: Swarm) -> None:
+    swarm.was_led, swarm.lease = False, Lease(0, "other/id", "other", 3)
+    one = Controller(swarm, "one")
+    one.step()
+    assert not swarm.was_led, "one that stands by writes nothing"
+    run(swarm, [one], LEASE_SECONDS + 3)
+    assert one.election.acts
+    assert swarm.was_led

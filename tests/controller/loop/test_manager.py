@@ -22,7 +22,7 @@ from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.following import SourceOptions
 from reconciler.controller.loop.lease import LeaseTakenError, lease
-from reconciler.controller.loop.manager import Controller
+from reconciler.controller.loop.manager import Carrying, Controller
 from reconciler.controller.report.journal import Journal
 from reconciler.controller.report.outcome import Progress
 from reconciler.core.assess.observation import EngineObservation
@@ -176,13 +176,14 @@ def test_an_engine_that_is_away_for_a_moment_is_waited_for(
 ) -> None:
     away = Failing(EngineError("it is away"))
     memory.wish(replicas=1)
-    with monkeypatch.context() as patch, Running(controller):
+    with monkeypatch.context() as patch:
         patch.setattr(memory.engine, "observe", away)
-        wait_for(lambda: away.calls >= 2)
-        assert controller.is_live
-        assert not memory.machine.containers
-        patch.undo()
-        wait_for(lambda: serving(memory) == 1)
+        with Running(controller):
+            wait_for(lambda: away.calls >= 2)
+            assert controller.is_live
+            assert not memory.machine.containers
+            patch.undo()
+            wait_for(lambda: serving(memory) == 1)
 
 
 def test_a_defect_in_a_pass_stops_nobody(
@@ -297,6 +298,9 @@ class Record:
     def read(self) -> Lease:
         return self.lease
 
+    def is_first(self) -> bool:
+        return False
+
     def write(self, before: Lease | None, holder: str, node: str, term: int) -> bool:
         if before is not self.lease:
             return False
@@ -395,6 +399,40 @@ def test_manifests_count_again_after_another_controller_s_objects(
         wait_for(lambda: controller.is_loaded)
         record.hold("")
         wait_for(lambda: serving(memory) == 2)
+
+
+def test_files_of_the_state_directory_are_taken_over_after_objects_and_kept_while_it_acts(
+    memory: MemoryWorld, tmp_path: Path
+) -> None:
+    did: list[str] = []
+    record = Record("other/one")
+    objects: Any = SimpleNamespace(take_over=lambda: did.append("objects"), keep=lambda label: None)
+
+    def keep_all() -> None:
+        did.append(f"kept by {record.lease.node}")
+        if (tmp_path / "fails").exists():
+            raise EngineError("the Swarm has no leader")
+
+    files: Any = SimpleNamespace(take_over=lambda: did.append("files"), keep_all=keep_all)
+    carrying = Carrying(files, lambda: [tmp_path])
+    controller = one_of_several(memory, tmp_path, record, keeping=objects, carrying=carrying)
+    with Running(controller):
+        wait_for(lambda: controller.is_live)
+        (tmp_path / "one").touch()
+        assert did == [], "another one acts"
+        record.hold("")
+        wait_for(lambda: len(did) >= 3)
+        assert did[:3] == ["objects", "files", "kept by node1"]
+        (tmp_path / "fails").touch()
+        before = len(did)
+        wait_for(lambda: len(did) > before)
+        (tmp_path / "fails").unlink()
+        before = len(did)
+        (tmp_path / "two").touch()
+        wait_for(lambda: len(did) > before)
+        before = len(did)
+    assert len(did) > before, "and once more, before another one may act"
+    assert set(did[2:]) == {"kept by node1"}
 
 
 def test_the_lease_is_held_until_the_last_pass_has_ended(

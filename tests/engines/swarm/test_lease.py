@@ -101,3 +101,14 @@ def test_nothing_is_sent_to_a_swarm_without_permission(fake: FakeEngine) -> None
     with closing(SwarmEngine(f"unix://{fake.address}")) as engine:
         engine.remove((SERVICE,))
     assert [method for method, _, _ in fake.sent] == ["DELETE"]
+
+
+def test_it_is_told_once_that_there_was_never_a_lease(fake: FakeEngine, lease: SwarmLease) -> None:
+    fake.answer_sent = lambda method, target: CREATED
+    assert lease.is_first()
+    assert json.loads(fake.sent[-1][2])["Name"] == "vault-lease-made"
+    fake.answer_sent = lambda method, target: REFUSED
+    assert not lease.is_first()
+    fake.answer_sent = lambda method, target: NO_LEADER
+    with pytest.raises(EngineError, match="does not have a leader"):
+        lease.is_first()
