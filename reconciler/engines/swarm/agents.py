@@ -5,7 +5,7 @@ They are no global service: each has a secret of its own, and Swarm gives a secr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -26,6 +26,8 @@ __all__ = ["AGENTS", "AgentServices", "agent_names"]
 AGENTS: Final = "vault-agents"
 """The stack of all agents."""
 TOKEN: Final = "token"
+CONTROLLER: Final = "--controller"
+"""The option with the ADDRESS:PORT where an agent enrols."""
 GRACE_SECONDS: Final = 10
 NEEDED: Final = ("CHOWN", "DAC_OVERRIDE", "FOWNER")
 """It writes files that belong to the user of HAProxy, and opens the sockets that this user has made."""
@@ -52,15 +54,17 @@ def _plain(hostname: str) -> str:
 
 
 class AgentServices:
-    """The agents that are deployed. Threads may share it. `image` is that of vaultctl, `controller` where they enrol."""
+    """The agents that are deployed. Threads may share it. `image` is theirs, `controller` says where they enrol."""
 
-    def __init__(self, api: SwarmApi, image: str, controller: str) -> None:
+    def __init__(self, api: SwarmApi, image: str, controller: Callable[[], str]) -> None:
         self._api = api
         self._image = image
         self._controller = controller
 
     def current(self) -> Mapping[str, bool]:
-        """The IDs of the nodes that have an agent, and whether it is as it would be deployed now."""
+        """The IDs of the nodes that have an agent, and whether it is as it would be deployed now, but for where it enrols:
+        it has done that, and a controller on another node is no reason to do so again.
+        """
         rows = self._api.services(AGENTS)
         found = find_image(self._api.docker, self._image) if rows else None
         return {
@@ -77,7 +81,12 @@ class AgentServices:
 
     def _runs(self, row: Mapping[str, Any], image: str) -> bool:
         container = row["Spec"]["TaskTemplate"]["ContainerSpec"]
-        return (container["Image"], container["Args"]) == (image, self._arguments)
+        return (container["Image"], container["Args"]) == (image, _arguments(_enrols_at(row)))
+
+    def enrols_here(self, node: Node) -> bool:
+        """Whether the agent of a node enrols where this controller is."""
+        rows = (row for row in self._api.services(AGENTS) if _is_for(row, node))
+        return any(_enrols_at(row) == self._controller() for row in rows)
 
     def deploy(self, node: Node, name: str, token: str) -> None:
         """Have the agent of a node run with this token. Raises EngineError."""
@@ -97,11 +106,6 @@ class AgentServices:
             self._api.change_service(row["ID"], lambda old: wanted)
         remove_unused_files(self._api, AGENTS)
 
-    @property
-    def _arguments(self) -> list[str]:
-        words = ["agent", "run", "--controller", self._controller, "--token-file", f"/run/secrets/{TOKEN}"]
-        return ["--state-dir", AGENT_STATE, *words, "--engine", DEFAULT_SOCKET]
-
     def _spec(self, node: Node, name: str, image: str, token: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "Name": f"{AGENTS}-{name}",
@@ -109,7 +113,7 @@ class AgentServices:
             "TaskTemplate": {
                 "ContainerSpec": {
                     "Image": image,
-                    "Args": self._arguments,
+                    "Args": _arguments(self._controller()),
                     "User": "0:0",
                     "ReadOnly": True,
                     "CapabilityDrop": ["ALL"],
@@ -131,6 +135,17 @@ class AgentServices:
             "UpdateConfig": {"Parallelism": 1, "Order": "stop-first"},
             "EndpointSpec": {"Mode": "dnsrr", "Ports": [_open(AGENT_PORT), _open(ENGINE_PORT)]},
         }
+
+
+def _arguments(controller: str) -> list[str]:
+    """What an agent runs that enrols there."""
+    words = ["agent", "run", CONTROLLER, controller, "--token-file", f"/run/secrets/{TOKEN}"]
+    return ["--state-dir", AGENT_STATE, *words, "--engine", DEFAULT_SOCKET]
+
+
+def _enrols_at(row: Mapping[str, Any]) -> str:
+    arguments = row["Spec"]["TaskTemplate"]["ContainerSpec"]["Args"] or ["", ""]
+    return str(arguments[arguments.index(CONTROLLER) + 1]) if CONTROLLER in arguments[:-1] else ""
 
 
 def _is_for(row: Mapping[str, Any], node: Node) -> bool:

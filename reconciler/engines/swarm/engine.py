@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from reconciler.api.errors import PermanentError
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 __all__ = ["SwarmEngine"]
 
 Row = Mapping[str, Any]
+
+EVERYWHERE: Final = ("", "0.0.0.0", "[::]")
+"""Hosts to listen on that are no address by which a machine is reached."""
 
 
 class SwarmEngine:
@@ -93,10 +96,17 @@ class SwarmEngine:
 
     def fronts(self, agents: Callable[[], Agents], image: str, controller: str) -> SwarmFronts:
         """The nodes that gateways run on. `agents` are made when they are first needed; `image` is theirs, `controller` the
-        ADDRESS:PORT where they are enrolled, empty for nowhere.
+        ADDRESS:PORT where they are enrolled, empty for nowhere; for one of all addresses that of this node is told.
         """
-        services = AgentServices(self._api, image, controller) if controller else None
+        services = AgentServices(self._api, image, partial(self._reached, controller)) if controller else None
         return SwarmFronts(self._api, self._front, lambda: self._own_node, agents, services)
+
+    def _reached(self, listen: str) -> str:
+        host, _, port = listen.rpartition(":")
+        if host not in EVERYWHERE:
+            return listen
+        own = self._api.nodes()[self._own_node].address
+        return f"[{own}]:{port}" if ":" in own else f"{own}:{port}"
 
     def close(self) -> None:
         """Close all connections; requested stops continue in the Swarm."""

@@ -126,6 +126,9 @@ class SwarmFronts:
             state = "is deployed" if is_current is None else "is deployed again"
             return FrontNode(name, lacks_agent=True, is_new=True, problem=f"its agent {state}")
         if not self._agents.is_enrolled(name):
+            if not self._known().enrols_here(node):
+                # The controller that has invited it is gone.
+                return FrontNode(name, lacks_agent=True, is_new=True, problem="its agent is deployed again")
             trouble = self._known().trouble(node)
             return FrontNode(name, is_new=True, problem=f"its agent starts: {trouble}".removesuffix(": "))
         if problem := self._agents.problem(name):

@@ -61,6 +61,7 @@ class World:
     deployed: dict[str, bool] = field(default_factory=lambda: {"n1": True, "n2": True})
     without_token: set[str] = field(default_factory=set)
     starting: set[str] = field(default_factory=set)
+    invited_elsewhere: set[str] = field(default_factory=set)
     troubles: dict[str, str] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
     runs: dict[str, EngineObservation] = field(default_factory=dict)
@@ -71,6 +72,9 @@ class World:
 
     def current(self) -> Mapping[str, bool]:
         return self.deployed
+
+    def enrols_here(self, of: Node) -> bool:
+        return of.id not in self.invited_elsewhere
 
     def trouble(self, of: Node) -> str:
         return self.troubles.get(of.id, "")
@@ -135,6 +139,11 @@ def test_only_nodes_with_all_labels_are_chosen() -> None:
             {"starting": {"b"}, "troubles": {"n2": "No such image: x"}},
             FrontNode("b", is_new=True, problem="its agent starts: No such image: x"),
         ),
+        (
+            {"starting": {"b"}, "invited_elsewhere": {"n2"}},
+            FrontNode("b", lacks_agent=True, is_new=True, problem="its agent is deployed again"),
+        ),
+        ({"invited_elsewhere": {"n2"}, "runs": {"a": NOTHING, "b": NOTHING}}, FrontNode("b", seen=NOTHING)),
         ({"problems": {"b": "it is silent"}}, FrontNode("b", problem="it is silent")),
         ({"runs": {"a": NOTHING}}, FrontNode("b", problem="the engine does not answer")),
     ],
@@ -228,7 +237,7 @@ def fake(tmp_path: Path) -> Iterator[FakeEngine]:
 @pytest.fixture
 def services(fake: FakeEngine) -> Iterator[AgentServices]:
     with closing(DockerApi(f"unix://{fake.address}")) as docker:
-        yield AgentServices(SwarmApi(docker), "vaultctl:1", "10.0.0.9:9444")
+        yield AgentServices(SwarmApi(docker), "vaultctl:1", lambda: "10.0.0.9:9444")
 
 
 def _answer(fake: FakeEngine, path: str, document: object) -> None:
@@ -255,3 +264,10 @@ def test_a_token_is_a_secret_of_one_service_on_one_node(fake: FakeEngine, servic
     assert services.current() == {"n2": True}
     _answer(fake, "/images/vaultctl:1/json", {"Id": "sha256:two", "RepoDigests": []})
     assert services.current() == {"n2": False}
+
+    _answer(fake, "/images/vaultctl:1/json", {"Id": "sha256:one", "RepoDigests": []})
+    assert services.enrols_here(node("n2", "b"))
+    with closing(DockerApi(f"unix://{fake.address}")) as docker:
+        moved = AgentServices(SwarmApi(docker), "vaultctl:1", lambda: "10.0.0.8:9444")
+        assert moved.current() == {"n2": True}, "one that has enrolled needs no other address"
+        assert not moved.enrols_here(node("n2", "b"))
