@@ -238,3 +238,33 @@ def test_a_job_that_is_complete_is_not_detached_from_an_owner_that_was_replaced(
         _container(wanted, "sidecar", "b", 50, shared=("a",)), role=Role.JOB, state=State.EXITED, exit_code=0
     )
     assert _recreated(_container(wanted, "vpn", "c", 10), job, wanted=wanted) == []
+
+
+def test_a_sidecar_that_was_stopped_follows_an_owner_that_was_replaced_meanwhile() -> None:
+    """The owner was removed while the service was stopped: no start would find it."""
+    stopped = replace(
+        _container(stack(), "sidecar", "b", 50, "a"), state=State.EXITED, exit_code=0, stopping=True
+    )
+    assert _recreated(_container(stack(), "vpn", "c", 10), stopped) == ["sidecar"]
+
+
+def test_a_sidecar_that_was_stopped_with_its_owner_is_only_started() -> None:
+    """A start gives it the namespace that its owner has then."""
+    stopped = replace(
+        _container(stack(), "sidecar", "b", 50, "a"), state=State.EXITED, exit_code=0, stopping=True
+    )
+    assert _recreated(_container(stack(), "vpn", "a", 10), stopped) == []
+
+
+def test_a_job_that_cannot_start_without_its_former_owner_is_created_again() -> None:
+    wanted = stack()
+    workloads = tuple(
+        replace(w, role=Role.JOB, one_shot=True) if w.name == "sidecar" else w for w in wanted.workloads
+    )
+    wanted = replace(wanted, workloads=workloads)
+    job = replace(_container(wanted, "sidecar", "b", 50, "a"), role=Role.JOB, state=State.CREATED)
+    seen = Observation(
+        EngineObservation((_container(wanted, "vpn", "c", 10), job)), ProxyObservation("now", "now", {})
+    )
+    told = [str(o.sentence) for o in plan(assess(wanted, seen, NOW), History(), FRONT).operations]
+    assert "remove sidecar-1" in told

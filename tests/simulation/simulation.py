@@ -578,7 +578,8 @@ class Simulation:
             mine = [c for c in containers if c.workload == workload.name]
             done = [c for c in mine if c.state is State.RUNNING or _does_well(c, workload)]
             good = [c for c in done if workload.accepts(c.revision) and not self._is_asked_to_go(c)]
-            if workload.role is Role.JOB and not mine and self._was_complete(workload):
+            if workload.role is Role.JOB and self._was_complete(workload) and not any(c.is_up for c in mine):
+                # It is never run again, however a start that was not ours ended.
                 continue
             if stack.is_stopped and workload.role in (Role.DEPENDENCY, Role.JOB):
                 # It is kept for its volumes.

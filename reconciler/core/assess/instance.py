@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from reconciler.core.assess.observation import Container, Health, State
+from reconciler.core.assess.observation import ENDED, Container, Health, State
 from reconciler.core.desired.stack import Role, Workload
 
 PROOF_SECONDS: Final = 3.0
@@ -107,7 +107,8 @@ def judge_instance(
     # A clock that was set back extends neither the deadline nor the proof.
     age = abs(container.age(now))
     found = find_phase(container, workload, in_time=age < deadline)
-    if lost and not container.stopping and found.phase is not Phase.COMPLETE:
+    is_leaving = container.stopping and container.state not in ENDED
+    if lost and not is_leaving and found.phase is not Phase.COMPLETE:
         found = detached(lost)
     moving = is_moving(container, drained)
     current = workload.accepts(container.revision) and not moving

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler.core.assess.observation import Container, Observation
+from reconciler.core.assess.observation import ENDED, Container, Observation
 from reconciler.core.desired.stack import Workload
 
 
@@ -37,9 +37,12 @@ def _shared(container: Container, workload: Workload) -> Iterator[tuple[str, str
 def _is_since(owner: Container, container: Container, now: datetime) -> bool:
     """Whether a container was started in the namespace that its owner has now, as far as that is known.
 
-    A clock that was set back in between says nothing. It was if a start is in the future, if a container was started before
-    it was created, or if it was created before the owner whose ID its definition names.
+    One that has ended is started again in the namespace that its owner has then. A clock that was set back in between says
+    nothing. It was if a start is in the future, if a container was started before it was created, or if it was created
+    before the owner whose ID its definition names.
     """
+    if container.state in ENDED:
+        return True
     if owner.started is None or container.started is None or owner.started > now:
         return True
     if container.started < container.created or container.created < owner.created:

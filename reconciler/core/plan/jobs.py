@@ -72,6 +72,9 @@ def _run(workload: Workload, instance: Instance, wait: float) -> Iterable[Operat
     container = instance.container
     if instance.phase is Phase.CREATED:
         yield StartContainer.on(container, Cause.MISSING)
+    elif instance.is_detached and container.state in ENDED and not wait:
+        # The owner of its namespace is gone, so that no start succeeds; the next pass creates it again.
+        yield RemoveContainer.on(container, Cause.DETACHED)
     elif instance.phase is Phase.DEAD and container.state in ENDED and not wait:
         yield StartContainer.on(container, Cause.DEAD, detail=instance.reason)
     elif instance.phase is Phase.DEAD:
