@@ -118,6 +118,11 @@ class Nodes(Protocol):
     def change(self, node: str, availability: Availability, drain: Drain | None) -> None:
         """Set both at once, for the node of this ID. Raises RefusedError where there is one node only."""
 
+    def leave(self, node: str) -> bool:
+        """Have the engine keep the node of this ID empty, if instances are to leave it (`is_left`). Returns whether this
+        call did so: of several at once, one does. Raises RefusedError where there is one node only.
+        """
+
 
 ONE_NODE: Final = (
     "this engine has one node, so its instances can go nowhere else: `vaultctl stop NAME` stops a service, and "

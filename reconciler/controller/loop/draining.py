@@ -11,7 +11,7 @@ from datetime import datetime
 
 from reconciler.api.reasons import Reason
 from reconciler.core.plan.draining import remaining
-from reconciler.engines.nodes import Availability, Nodes
+from reconciler.engines.nodes import Nodes
 from reconciler.store.base import Records
 
 __all__ = ["settle"]
@@ -30,8 +30,10 @@ def settle(nodes: Nodes, records: Records, now: datetime) -> tuple[str, ...]:
     done = []
     for node in drained:
         assert node.drain is not None
-        if remaining(node.name, placed).is_free(stops_pinned=node.drain.stops_pinned):
-            nodes.change(node.id, Availability.DRAIN, node.drain)
+        if not remaining(node.name, placed).is_free(stops_pinned=node.drain.stops_pinned):
+            continue
+        # Passes of several services, and a command that waits, may see it at the same time: one of them tells.
+        if nodes.leave(node.id):
             done.append(node.name)
             message = f"node {node.name} is drained: the engine gives it no instance until it is uncordoned"
             records.record_event("", "Normal", Reason.NODE_DRAINED, message, now)

@@ -52,3 +52,7 @@ class ComposeNodes:
     def change(self, node: str, availability: Availability, drain: Drain | None) -> None:
         """Raises RefusedError: there is no other node."""
         raise RefusedError(ONE_NODE)
+
+    def leave(self, node: str) -> bool:
+        """Raises RefusedError: there is no other node."""
+        raise RefusedError(ONE_NODE)

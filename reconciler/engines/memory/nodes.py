@@ -66,6 +66,13 @@ class MemoryNodes:
             for container in self._on(node):
                 self._machine.move(container, 0.0)
 
+    def leave(self, node: str) -> bool:
+        """See Nodes.leave."""
+        found = self._nodes[node]
+        if found.is_left:
+            self.change(node, Availability.DRAIN, found.drain)
+        return found.is_left
+
     @property
     def drained(self) -> frozenset[str]:
         """The names of those that instances are to leave."""

@@ -69,6 +69,18 @@ class SwarmNodes:
         """Set both at once."""
         self._api.change_node(node, lambda spec: _changed(spec, availability, drain))
 
+    def leave(self, node: str) -> bool:
+        """See Nodes.leave: what is decided is decided on the version of the node that Swarm then replaces."""
+        is_left = False
+
+        def left(spec: dict[str, Any]) -> Mapping[str, Any]:
+            nonlocal is_left
+            is_left = DRAINED in (spec.get("Labels") or {}) and spec.get("Availability") == Availability.PAUSE
+            return {**spec, "Availability": Availability.DRAIN.value} if is_left else spec
+
+        self._api.change_node(node, left)
+        return is_left
+
 
 def _lacks_image(task: Mapping[str, Any]) -> bool:
     return task["Status"]["State"] == "rejected" and NO_IMAGE in str(task["Status"].get("Err")).casefold()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -46,6 +47,23 @@ def test_only_one_that_is_free_is_left_to_the_engine(
     assert nodes.changed == [("id-n2", Availability.DRAIN, drain) for _ in done]
     assert settle(nodes, records, NOW) == (), "once"
     assert [each.reason for each in records.events(limit=10)] == ["NodeDrained" for _ in done]
+
+
+def test_of_two_at_once_one_tells(tmp_path: Path) -> None:
+    records = HistoryStore(tmp_path / "history.sqlite3")
+
+    class Meanwhile(FakeNodes):
+        """Another one settles between the two looks of the first."""
+
+        def placed(self) -> Sequence[Placed]:
+            if not self.looks:
+                self.looks += 1
+                assert settle(self, records, NOW) == ("n2",)
+            return super().placed()
+
+    assert settle(Meanwhile([node("n1"), *_nodes().found[1:2]]), records, NOW) == ()
+    (told,) = records.events(limit=10)
+    assert told.count == 1
 
 
 def test_without_a_drained_node_nothing_is_asked() -> None:

@@ -66,6 +66,30 @@ def test_a_drain_is_written_with_the_node_and_taken_back(fake: FakeEngine, nodes
     assert json.loads(fake.sent[-1][2])["Labels"] == {"zone": "a"}
 
 
+def test_of_two_that_leave_a_drained_node_to_swarm_one_does(fake: FakeEngine, nodes: SwarmNodes) -> None:
+    marks = {"internal.vault.drain": NOW.isoformat()}
+    _answer(fake, "/nodes/n2", _node("n2", Availability="pause", Labels=marks))
+
+    def the_other_was_first(method: str, target: str) -> tuple[int, bytes]:
+        _answer(fake, "/nodes/n2", _node("n2", Availability="drain", Labels=marks))
+        return 500, b'{"message": "rpc error: update out of sequence"}'
+
+    fake.answer_sent, answer = the_other_was_first, fake.answer_sent
+    assert not nodes.leave("n2")
+    assert len(fake.sent) == 1
+
+    fake.answer_sent = answer
+    _answer(fake, "/nodes/n2", _node("n2", Availability="pause", Labels=marks))
+    assert nodes.leave("n2")
+    assert json.loads(fake.sent[-1][2])["Availability"] == "drain"
+
+
+def test_a_node_that_was_opened_meanwhile_is_not_left(fake: FakeEngine, nodes: SwarmNodes) -> None:
+    _answer(fake, "/nodes/n2", _node("n2"))
+    assert not nodes.leave("n2")
+    assert not fake.sent
+
+
 def test_a_node_that_is_gone_is_an_error(nodes: SwarmNodes) -> None:
     with pytest.raises(RefusedError, match="the Swarm has no node n9"):
         nodes.change("n9", Availability.PAUSE, None)

@@ -208,3 +208,9 @@ class FakeNodes:
             replace(each, availability=availability, drain=drain) if each.id == node else each
             for each in self.found
         ]
+
+    def leave(self, node: str) -> bool:
+        (found,) = (each for each in self.found if each.id == node)
+        if found.is_left:
+            self.change(node, Availability.DRAIN, found.drain)
+        return found.is_left
