@@ -6,14 +6,15 @@ Tasks of Swarm cannot share a network namespace, so a HAProxy among them could n
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from reconciler.api.errors import PermanentError
-from reconciler.core.assess.observation import EngineObservation, FrontNode
+from reconciler.core.assess.observation import EngineObservation, FrontNode, State
+from reconciler.core.compose.networks import read_networks
 from reconciler.core.desired.stack import Site, Stack
-from reconciler.core.plan.operations import CreateProxy, CreateReplicas
+from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError, EngineError
 from reconciler.engines.nodes import Node
@@ -61,15 +62,41 @@ class NodeEngine(ComposeEngine):
         return replace(seen, containers=tuple(replace(each, node=self._node) for each in seen.containers))
 
     def create(self, stack: Stack, requests: tuple[CreateReplicas | CreateProxy, ...]) -> None:
-        """See Engine.create."""
+        """See Engine.create. On a node that is no manager, the engine knows an overlay from when a container joins it, so
+        Compose would find none of those that no container there is in.
+        """
         self._agents.give_files(self._node, stack.site)
-        super().create(stack, requests)
+        overlays = {name for name, body in stack.document["networks"].items() if (body or {}).get("external")}
+        super().create(_without(overlays, stack), requests)
+        causes = {request.workload: request.cause for request in requests}
+        for container in super().observe(stack).containers:
+            if container.state is State.CREATED and container.workload in causes:
+                cause = causes[container.workload]
+                for network in sorted(overlays.intersection(_networks(stack, container.workload))):
+                    self.connect(stack, ConnectNetwork.on(container, cause, network=network, existing=1))
 
     def start(self, containers: tuple[str, ...]) -> None:
         """See Engine.start."""
         for site in {self._sites[each] for each in containers if each in self._sites}:
             self._agents.give_files(self._node, site)
         super().start(containers)
+
+
+def _networks(stack: Stack, workload: str) -> Collection[str]:
+    return read_networks(stack.document["services"][workload].get("networks"))
+
+
+def _without(overlays: Collection[str], stack: Stack) -> Stack:
+    """The stack outside of these networks."""
+    document = stack.document
+    services = {
+        name: {**body, "networks": [each for each in _networks(stack, name) if each not in overlays]}
+        if "networks" in body
+        else body
+        for name, body in document["services"].items()
+    }
+    networks = {name: body for name, body in document["networks"].items() if name not in overlays}
+    return replace(stack, document={**document, "services": services, "networks": networks})
 
 
 class SwarmFronts:

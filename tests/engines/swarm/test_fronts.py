@@ -15,8 +15,10 @@ import pytest
 from reconciler.api.errors import PermanentError
 from reconciler.api.resource import Metadata
 from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
+from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Container, EngineObservation, FrontNode, Health, State
 from reconciler.core.desired.stack import Role, Site, Stack
+from reconciler.core.plan.operations import CreateReplicas
 from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.reads import target_of
@@ -24,7 +26,7 @@ from reconciler.engines.errors import EngineAwayError
 from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.agents import AgentServices, agent_names
 from reconciler.engines.swarm.api import SwarmApi
-from reconciler.engines.swarm.fronts import SwarmFronts
+from reconciler.engines.swarm.fronts import NodeEngine, SwarmFronts
 from reconciler.engines.swarm.rows import read_nodes
 from reconciler.proxy.haproxy.gateway.containers import gateway_stack
 from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
@@ -271,3 +273,38 @@ def test_a_token_is_a_secret_of_one_service_on_one_node(fake: FakeEngine, servic
         moved = AgentServices(SwarmApi(docker), "vaultctl:1", lambda: "10.0.0.8:9444")
         assert moved.current() == {"n2": True}, "one that has enrolled needs no other address"
         assert not moved.enrols_here(node("n2", "b"))
+
+
+def test_a_holder_joins_overlays_that_compose_does_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine of a node that is no manager lists none that no container there is in."""
+    plain, done = stack_for(), list[object]()
+    stack = gateway_stack(
+        VaultGateway(metadata=Metadata(name="main"), spec=GatewaySpec.model_validate({"nodeSelector": {}})),
+        plain.site,
+        ("vault-a_net", "vault-b_net"),
+        "",
+        b"",
+    )
+    holder = replace(haproxy("gateway-1"), workload="gateway", role=Role.GATEWAY, state=State.CREATED)
+    seen = EngineObservation((holder, replace(haproxy("haproxy-1"), state=State.CREATED)))
+
+    def create(self: object, given: Stack, requests: object) -> None:
+        done.append((tuple(given.document["networks"]), given.document["services"]["gateway"]["networks"]))
+
+    monkeypatch.setattr(ComposeEngine, "create", create)
+    monkeypatch.setattr(ComposeEngine, "observe", lambda self, stack: seen)
+    monkeypatch.setattr(ComposeEngine, "connect", lambda self, stack, request: done.append(str(request)))
+    agents = cast("Any", World())
+    agents.engine, agents.give_files = (
+        lambda node: "unix:///nowhere.sock",
+        lambda node, site: done.append(node),
+    )
+    with closing(NodeEngine("c", agents)) as engine:
+        wanted = (CreateReplicas(workload="gateway", count=1, existing=0, cause=Cause.MISSING),)
+        engine.create(stack, wanted)
+    assert done == [
+        "c",
+        (("gateway-net",), ["gateway-net"]),
+        "connect gateway-1 to vault-a_net (missing)",
+        "connect gateway-1 to vault-b_net (missing)",
+    ]
