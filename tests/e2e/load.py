@@ -92,6 +92,7 @@ class Connection:
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    address: str = ""
     idle_since: float = 0.0
 
     async def ask(self, head: str, body: bytes = b"") -> tuple[int, dict[str, str]]:
@@ -147,6 +148,10 @@ class Load:
         self.ended = time.monotonic()
         self._stop.set()
         self._thread.join(self.patience + 10)
+
+    def through(self, *addresses: str) -> None:
+        """Have the clients use these addresses from now on, also instead of connections that they keep."""
+        self.addresses, self._turns = addresses, itertools.cycle(addresses)
 
     # What became of it
 
@@ -243,14 +248,16 @@ class Load:
         )
 
     async def _connect(self) -> Connection:
-        return Connection(*await asyncio.open_connection(next(self._turns), self.port))
+        address = next(self._turns)
+        return Connection(*await asyncio.open_connection(address, self.port), address)
 
     def _kept(self) -> Connection | None:
         """An idle connection. One that the other side has closed while it was idle has lost nothing."""
         while self._idle:
             connection = self._idle.pop()
             idle = time.monotonic() - connection.idle_since
-            if idle < KEPT_SECONDS and not connection.reader.at_eof():
+            is_usable = idle < KEPT_SECONDS and not connection.reader.at_eof()
+            if is_usable and connection.address in self.addresses:
                 return connection
             connection.close()
         return None

@@ -24,6 +24,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from reconciler.api.kinds import VAULT_GATEWAY, Ref
+from reconciler.core.names import GATEWAY_PROJECT
 from reconciler.engines.swarm.kept import OBJECT
 from tests.e2e.docker_cli import PROJECT
 from tests.e2e.waiting import until
@@ -55,21 +57,31 @@ mount --bind "$2/agent" /var/lib/vault-agent
 echo 'hosts: files' >"$2/nsswitch.conf"
 mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
 shift 2
-exec dockerd "$@"
+exec "$@"
 """
 
 
 @dataclass
 class Node:
-    """One engine. `name` is its hostname, `host` its URL, `address` where other nodes reach it."""
+    """One engine. `name` is its hostname, `address` where other nodes reach it, `engine` the program."""
 
     name: str
     namespace: str
-    host: str
     address: str
     root: Path
-    process: subprocess.Popen[bytes]
-    words: Sequence[str] = ()
+    engine: str
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root.mkdir()
+        # Older engines do not take /dev/null for an empty one.
+        (self.root / "daemon.json").write_text("{}")
+        self.process = _daemon(self)
+
+    @property
+    def host(self) -> str:
+        """The URL of its engine."""
+        return f"unix://{self.root}/docker.sock"
 
     def docker(self, *arguments: str, check: bool = True, seconds: float = CALL_SECONDS) -> str:
         """What a docker command prints on this node, without the last line end; with `check` it has to succeed."""
@@ -85,14 +97,14 @@ class Node:
 
     def kill(self) -> None:
         """End all that runs on this node at once: engine, shims, containers."""
-        for pid in _with_descendants(_those_of(self.root)):
+        for pid in processes_of(self.root):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(STOP_SECONDS)
 
     def start(self) -> None:
-        """Start the engine again after `kill`."""
-        self.process = _daemon(self.root, self.words)
+        """Start the engine again after `kill` or `end`."""
+        self.process = _daemon(self)
         until(f"{self.name} answers", partial(_answers, self), START_SECONDS)
         self.show_socket()
 
@@ -185,7 +197,7 @@ class Laboratory:
                     node.docker("rm", "--force", "--volumes", *containers, check=False)
         for kind in ("secret", "config", "network", "volume"):
             self._remove(kind, stack, compose)
-        self._remove("config", f"--filter=label={OBJECT}={project.removeprefix('vault-')}")
+        self._remove("config", f"--filter=label={OBJECT}={_object_of(project)}")
 
     def _remove(self, kind: str, *labels: str) -> None:
         for node in self.nodes if kind == "volume" else self.nodes[:1]:
@@ -194,8 +206,12 @@ class Laboratory:
 
 
 @contextmanager
-def laboratory(images: Sequence[str], size: int = 3, *, joined: bool = True) -> Iterator[Laboratory]:
-    """A Swarm of so many nodes, each with these images of the host's engine; only the engines, unless they are `joined`."""
+def laboratory(
+    images: Sequence[str], size: int = 3, *, joined: bool = True, engine: str = "dockerd"
+) -> Iterator[Laboratory]:
+    """A Swarm of so many nodes, each with these images of the host's engine; only the engines, unless they are `joined`.
+    `engine` is their program.
+    """
     _sweep()
     with ExitStack() as ending:
         root = Path(tempfile.mkdtemp(prefix="vr-swarm-"))
@@ -206,7 +222,7 @@ def laboratory(images: Sequence[str], size: int = 3, *, joined: bool = True) -> 
         switch = _namespace(ending, "switch")
         _ip("-n", switch, "link", "add", "switch", "type", "bridge")
         _ip("-n", switch, "link", "set", "switch", "up")
-        nodes = tuple(_node(ending, root, switch, number) for number in range(1, size + 1))
+        nodes = tuple(_node(ending, root, switch, number, engine) for number in range(1, size + 1))
         for node in nodes:
             until(f"{node.name} answers", partial(_answers, node), START_SECONDS)
             node.show_socket()
@@ -230,7 +246,7 @@ def laboratory(images: Sequence[str], size: int = 3, *, joined: bool = True) -> 
         yield Laboratory(nodes, switch)
 
 
-def _node(ending: ExitStack, root: Path, switch: str, number: int) -> Node:
+def _node(ending: ExitStack, root: Path, switch: str, number: int, engine: str) -> Node:
     namespace = _namespace(ending, str(number))
     address = NODE_ADDRESS.format(number)
     _ip(
@@ -251,40 +267,42 @@ def _node(ending: ExitStack, root: Path, switch: str, number: int) -> Node:
     _ip("-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
     for device in ("lo", "eth0"):
         _ip("-n", namespace, "link", "set", device, "up")
-    name, home = f"node{number}", root / f"node{number}"
-    home.mkdir()
     for directory in ("/run/docker", "/run/containerd", CONTROLLER_STATE):
         Path(directory).mkdir(exist_ok=True)
-    host = f"unix://{home}/docker.sock"
-    options = (
-        f"--host={host}",
-        f"--data-root={home}/data",
-        f"--exec-root={home}/exec",
-        f"--pidfile={home}/dockerd.pid",
-        "--config-file=/dev/null",
-        "--userland-proxy=false",
-        f"--default-address-pool={LOCAL_POOL}",
-    )
-    words = ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={NAMESPACES / namespace}"]
-    words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", name, str(home), *options]
-    node = Node(name, namespace, host, address, home, _daemon(home, words), words)
+    name = f"node{number}"
+    node = Node(name, namespace, address, root / name, engine)
     ending.callback(node.end)
     return node
 
 
-def _daemon(home: Path, words: Sequence[str]) -> subprocess.Popen[bytes]:
+def _daemon(node: Node) -> subprocess.Popen[bytes]:
+    home = node.root
+    options = (
+        f"--host={node.host}",
+        f"--data-root={home}/data",
+        f"--exec-root={home}/exec",
+        f"--pidfile={home}/dockerd.pid",
+        f"--config-file={home}/daemon.json",
+        "--userland-proxy=false",
+        f"--default-address-pool={LOCAL_POOL}",
+    )
+    words = ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={NAMESPACES / node.namespace}"]
+    words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", node.name, str(home)]
     with (home / "dockerd.log").open("ab") as log:
-        return subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(
+            [*words, node.engine, *options], stdout=log, stderr=log, start_new_session=True
+        )
 
 
-def _those_of(root: Path) -> set[int]:
-    """The processes that name a directory of a node."""
+def processes_of(*roots: Path) -> set[int]:
+    """The processes that name one of these directories, such as that of a node, and all that they have started."""
     found = set()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if f"{root}/".encode() in path.read_bytes():
+            words = path.read_bytes()
+            if any(f"{root}/".encode() in words for root in roots):
                 found.add(int(path.parent.name))
-    return found - {os.getpid()}
+    return _with_descendants(found - {os.getpid()})
 
 
 def _with_descendants(pids: set[int]) -> set[int]:
@@ -309,6 +327,13 @@ def _load(archive: Path, nodes: Sequence[Node]) -> None:
     ]
     for load in loads:
         assert load.wait(LOAD_SECONDS) == 0, f"an image was not loaded: {load.args!r}"
+
+
+def _object_of(project: str) -> str:
+    """The label of the object that a project is of."""
+    if project.startswith(GATEWAY_PROJECT):
+        return Ref(VAULT_GATEWAY, project.removeprefix(GATEWAY_PROJECT)).label
+    return project.removeprefix("vault-")
 
 
 def _is_empty(node: Node, kind: str, label: str) -> bool:

@@ -1,0 +1,56 @@
+"""A service behind a gateway on every node of a laboratory, and a controller on the first one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+from unittest.mock import patch
+
+from tests.e2e.proof import QUICK, REPLICAS
+from tests.e2e.stage import Stage, staged
+from tests.e2e.waiting import until
+from tests.swarm.laboratory import Laboratory
+
+__all__ = ["AGENT_IMAGE", "FIRST_SECONDS", "on_all_nodes", "on_the_first_node"]
+
+AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")
+"""The image of agents: `make images` builds it from this tree."""
+FIRST_SECONDS: Final = 240.0
+"""The first time, each node needs an agent."""
+
+
+@contextmanager
+def on_the_first_node(lab: Laboratory) -> Iterator[None]:
+    """Commands of the block run as on the first node: in its network, with its engine, and they deploy agents to others."""
+    environment = {
+        "DOCKER_HOST": lab.first.host,
+        "VAULT_ENGINE": "swarm",
+        "VAULT_AGENTS": f"{lab.first.address}:9444",
+        "VAULT_AGENT_IMAGE": AGENT_IMAGE,
+    }
+    with lab.first.entered(), patch.dict(os.environ, environment):
+        yield
+
+
+@contextmanager
+def on_all_nodes(lab: Laboratory, selector: Mapping[str, str] | None = None, **spec: Any) -> Iterator[Stage]:
+    """Replicas of whoami that serve through the ports of all nodes, or of those with the labels of the `selector`; removed
+    afterwards, with the agents.
+    """
+    lab.load(AGENT_IMAGE)
+    gateway = {"nodeSelector": dict(selector or {})}
+    with (
+        on_the_first_node(lab),
+        staged(routed=True, gateway=gateway, plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage,
+    ):
+        stage.write(**spec)
+        try:
+            with stage.controller():
+                stage.converged(FIRST_SECONDS)
+                until("the gateway is ready", stage.gateway_ready)
+                yield stage
+        finally:
+            for project in (stage.front_project, stage.project, "vault-agents"):
+                lab.remove_project(project)
