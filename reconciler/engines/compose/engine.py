@@ -303,7 +303,11 @@ class ComposeEngine:
         self._stopping.update(containers)
         self._informer.changed(*containers)
         for container in containers:
-            self._stoppers.submit(self._stop, container, grace)
+            self.end(container, grace)
+
+    def end(self, container: str, grace: float) -> None:
+        """Request the stop of any container in the background, whatever it is observed as."""
+        self._stoppers.submit(self._stop, container, grace)
 
     def _stop(self, container: str, grace: float) -> None:
         try:

@@ -7,13 +7,14 @@ front.py. What an instance is asked for is in its service, so each controller th
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from reconciler.api.errors import PermanentError
+from reconciler.api.errors import PermanentError, VaultError
 from reconciler.core.assess.capabilities import EngineCapabilities
 from reconciler.core.assess.observation import EngineObservation
 from reconciler.core.desired.stack import Stack, Workload
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SwarmEngine"]
 
+_log = logging.getLogger(__name__)
+
 Row = Mapping[str, Any]
 
 EVERYWHERE: Final = ("", "0.0.0.0", "[::]")
@@ -68,6 +71,7 @@ class SwarmEngine:
         self._docker = DockerApi(host, allow=allow)
         self._api = SwarmApi(self._docker)
         self._cli = ComposeCli(self._docker.host)
+        self._fronts: SwarmFronts | None = None
 
     @cached_property
     def _own_node(self) -> str:
@@ -99,7 +103,8 @@ class SwarmEngine:
         ADDRESS:PORT where they are enrolled, empty for nowhere; for one of all addresses that of this node is told.
         """
         services = AgentServices(self._api, image, partial(self._reached, controller)) if controller else None
-        return SwarmFronts(self._api, self._front, lambda: self._own_node, agents, services)
+        self._fronts = SwarmFronts(self._api, self._front, lambda: self._own_node, agents, services)
+        return self._fronts
 
     def _reached(self, listen: str) -> str:
         host, _, port = listen.rpartition(":")
@@ -227,7 +232,23 @@ class SwarmEngine:
         instances, others = _split(containers)
         if others:
             self._front.stop(others, grace)
-        running.stop(self._api, instances)
+        self._end_now(running.stop(self._api, instances), grace)
+
+    def _end_now(self, containers: Sequence[tuple[str, str]], grace: float) -> None:
+        """Stop the containers of tasks that Swarm ends, as far as their nodes are reached: it would wait for 2 s, in which
+        its own load balancers forget a task, and what leads requests here has been told before.
+        """
+        if not containers:
+            return
+        try:
+            others = self._fronts.reached() if self._fronts else {}
+        except VaultError as error:
+            _log.debug("Swarm ends the tasks by itself: %s", error)
+            others = {}
+        engines = {**others, self._own_node: self._front}
+        for node, container in containers:
+            if node in engines:
+                engines[node].end(container, grace)
 
     def remove(self, containers: tuple[str, ...], *, anonymous_volumes: bool = False) -> None:
         """Remove instances by name; Swarm ends what still runs of them. Volumes without a name are removed if asked, as far

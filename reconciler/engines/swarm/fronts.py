@@ -194,6 +194,16 @@ class SwarmFronts:
                 self._engines[node] = NodeEngine(node, self._agents)
             return self._engines[node]
 
+    def reached(self) -> Mapping[str, ComposeEngine]:
+        """The engines that agents lead to, by the IDs of their nodes."""
+        if self._services is None or not (current := self._services.current()):
+            return {}
+        names = agent_names(self._api.nodes().values())
+        enrolled = {
+            node: name for node, name in names.items() if node in current and self._agents.is_enrolled(name)
+        }
+        return {node: self.at(name) for node, name in enrolled.items()}
+
     def _has_agent(self) -> bool:
         return self._own_node() in self._known().current()
 

@@ -90,18 +90,21 @@ def _wait(is_over: Callable[[], bool], seconds: float) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def stop(api: SwarmApi, instances: Iterable[str]) -> None:
-    """Have each instance run no task."""
+def stop(api: SwarmApi, instances: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Have each instance run no task. Returns the containers that have to end by that, each after the ID of its node."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     stopped = tuple(instances)
-    nodes = {
-        task["ServiceID"]: task["NodeID"]
-        for task in reversed(newest_first(api.tasks("", *stopped) if stopped else ()))
-        if task.get("NodeID")
-    }
+    tasks = [task for task in newest_first(api.tasks("", *stopped) if stopped else ()) if task.get("NodeID")]
+    nodes = {task["ServiceID"]: task["NodeID"] for task in reversed(tasks)}
     for identifier in stopped:
         node = nodes.get(identifier, "")
         api.change_service(identifier, lambda spec, node=node: _without_a_task(spec, now, node))  # type: ignore[misc]
+    return tuple(
+        (task["NodeID"], container)
+        for task in tasks
+        if task["Status"]["State"] in LIVE
+        and (container := (task["Status"].get("ContainerStatus") or {}).get("ContainerID"))
+    )
 
 
 def wait_until_ended(api: SwarmApi, rows: Sequence[Row]) -> None:

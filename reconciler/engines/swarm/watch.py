@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from math import inf
 from typing import Any, Final
 
 from reconciler.api.errors import VaultError
@@ -20,6 +21,9 @@ from reconciler.engines.swarm.api import SwarmApi
 __all__ = ["changed", "pause_after", "states", "watched"]
 
 LOOK_SECONDS: Final = 1.0
+HURRIED_SECONDS: Final = 0.2
+HURRY_SECONDS: Final = 10.0
+"""For how long looks are hurried after each change: what starts or ends has its next state soon."""
 LOOK_SHARE: Final = 0.2
 """At most so much of the time is spent on looks: the list of ten thousand tasks takes longer than a second to read."""
 
@@ -52,12 +56,14 @@ def watched(events: Callable[[], Iterator[EngineEvent]], api: SwarmApi) -> Itera
 
 def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.Event) -> None:
     known: States | None = None
-    pause = LOOK_SECONDS
+    pause, changed_at = LOOK_SECONDS, -inf
     while not over.wait(pause):
         began = time.monotonic()
         try:
             seen = states(api.all_tasks())
-            pause = pause_after(time.monotonic() - began)
+            if seen != known:
+                changed_at = began
+            pause = pause_after(time.monotonic() - began, began - changed_at)
         except VaultError as error:
             _log.debug("the list of tasks: %s", error)
             # What happens meanwhile is told by the difference to the next list.
@@ -68,9 +74,10 @@ def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.
         known = seen
 
 
-def pause_after(seconds: float) -> float:
-    """The pause after a look that took so long."""
-    return max(LOOK_SECONDS, seconds * (1 / LOOK_SHARE - 1))
+def pause_after(seconds: float, calm: float) -> float:
+    """The pause after a look that took so long, so many seconds after the last change."""
+    least = LOOK_SECONDS if calm >= HURRY_SECONDS else HURRIED_SECONDS
+    return max(least, seconds * (1 / LOOK_SHARE - 1))
 
 
 def states(tasks: Any) -> States:

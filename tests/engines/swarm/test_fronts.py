@@ -227,6 +227,13 @@ def test_the_address_of_a_leader_is_known_also_where_its_status_has_none() -> No
     assert [each.address for each in read_nodes(rows).values()] == ["10.0.0.1", "10.0.0.2"]
 
 
+def test_engines_are_reached_by_agents_that_are_enrolled() -> None:
+    world = World(deployed={"n1": True, "n2": False, "n3": True}, starting={"c"})
+    assert world.fronts.reached().keys() == {"n1", "n2"}
+    world.deployed.clear()
+    assert world.fronts.reached() == {}
+
+
 # Services
 
 

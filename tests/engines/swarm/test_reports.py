@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
+from math import inf
 from typing import Any
 
 import pytest
 
 from reconciler.engines.swarm.logs import pieces
-from reconciler.engines.swarm.watch import LOOK_SECONDS, changed, pause_after, states
+from reconciler.engines.swarm.watch import (
+    HURRIED_SECONDS,
+    HURRY_SECONDS,
+    LOOK_SECONDS,
+    changed,
+    pause_after,
+    states,
+)
 
 
 def _piece(stream: int, text: bytes) -> bytes:
@@ -53,6 +61,19 @@ def test_a_task_of_others_has_no_name() -> None:
     assert states([attachment]) == {}
 
 
-@pytest.mark.parametrize(("took", "pause"), [(0.0, LOOK_SECONDS), (0.2, LOOK_SECONDS), (3.0, 12.0)])
-def test_looks_take_at_most_a_fifth_of_the_time(took: float, pause: float) -> None:
-    assert pause_after(took) == pytest.approx(pause)
+@pytest.mark.parametrize(
+    ("took", "calm", "pause"),
+    [
+        (0.0, inf, LOOK_SECONDS),
+        (0.2, inf, LOOK_SECONDS),
+        (3.0, inf, 12.0),
+        (0.0, HURRY_SECONDS, LOOK_SECONDS),
+        (0.0, HURRY_SECONDS - 1, HURRIED_SECONDS),
+        (0.1, 0.0, 0.4),
+        (3.0, 0.0, 12.0),
+    ],
+)
+def test_looks_are_hurried_after_a_change_and_take_at_most_a_fifth_of_the_time(
+    took: float, calm: float, pause: float
+) -> None:
+    assert pause_after(took, calm) == pytest.approx(pause)
