@@ -8,6 +8,7 @@ treats a replica as ready as soon as it runs.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,16 +64,22 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Setting:
-    """What all have to keep: replicas that take `boot` seconds, of which there may be `most` later on."""
+    """What all have to keep: replicas that take `boot` seconds, of which there may be `most` later on.
+
+    Unless they are `graceful`, they exit at once on SIGTERM, so that only the proxy can save a request. `is_checked`: those
+    of Compose keep the health check of their image.
+    """
 
     replicas: int = 3
     boot: float = 2.0
     most: int = 0
+    graceful: bool = False
+    is_checked: bool = False
 
     @property
     def env(self) -> dict[str, str]:
-        """The replicas' environment; they exit at once on SIGTERM, so that only the proxy can save a request."""
-        return {"BOOT_SECONDS": f"{self.boot:g}", "GRACEFUL": "0"}
+        """The replicas' environment."""
+        return {"BOOT_SECONDS": f"{self.boot:g}", "GRACEFUL": str(int(self.graceful))}
 
     @property
     def slots(self) -> int:
@@ -94,7 +101,7 @@ class Subject:
     release: Callable[[str], object]
     scale: Callable[[int], object]
     heal: Callable[[], object] = lambda: None
-    engine: Any = field(default_factory=docker_sdk.APIClient)
+    engine: Any = field(default_factory=lambda: docker_sdk.APIClient(os.environ.get("DOCKER_HOST")))
     stage: Stage | None = None
     controller: subprocess.Popen[str] | None = None
 
@@ -137,7 +144,7 @@ def ours(setting: Setting, **strategy: Any) -> Iterator[Subject]:
 def compose(setting: Setting, *roll: str) -> Iterator[Subject]:
     """A Compose project; its file is edited, then `docker compose up -d` or the command `roll` is given."""
     project, port = f"t-bench-{secrets.token_hex(3)}", free_port()
-    with _proxy_directories("web", setting) as (config, run):
+    with proxy_directories("web", setting) as (config, run):
         file = config.parent / "compose.yaml"
         wanted = {"VERSION": "1"} | setting.env
 
@@ -147,7 +154,7 @@ def compose(setting: Setting, *roll: str) -> Iterator[Subject]:
             web = {
                 "image": IMAGE,
                 "environment": wanted,
-                "healthcheck": {"disable": True},
+                "healthcheck": {"disable": not setting.is_checked},
                 "deploy": {"replicas": replicas},
                 "init": True,
             }
@@ -165,7 +172,7 @@ def compose(setting: Setting, *roll: str) -> Iterator[Subject]:
 
         try:
             up()
-            _wait_for_answers(port)
+            wait_for_answers(port)
             labels = (f"{SERVICE}=web", f"{PROJECT}={project}")
             yield Subject(port, labels, run / "admin.sock", release, scale=up, heal=up)
         finally:
@@ -178,7 +185,8 @@ def docker_rollout(setting: Setting) -> Iterator[Subject]:
     # `docker rollout --help` succeeds without it, with the help of docker itself.
     if "rollout" not in docker("info", "--format", "{{range .ClientInfo.Plugins}}{{.Name}} {{end}}").split():
         raise RefusedError("the docker-rollout plugin is not installed")
-    with compose(setting, "rollout", "web") as subject:
+    # Without a health check, it waits ten seconds.
+    with compose(replace(setting, is_checked=True), "rollout", "web") as subject:
         yield subject
 
 
@@ -192,7 +200,7 @@ def swarm(setting: Setting, url: str) -> Iterator[Subject]:
     name, port = f"t-bench-{secrets.token_hex(3)}", free_port()
     settings = [f"--env={key}={value}" for key, value in setting.env.items()]
     order = ("--update-order=start-first", f"--update-parallelism={setting.replicas}", "--detach")
-    with _proxy_directories(f"tasks.{name}", setting) as (config, run):
+    with proxy_directories(f"tasks.{name}", setting) as (config, run):
         try:
             docker("--host", url, "network", "create", "--driver=overlay", "--attachable", name)
             docker(
@@ -206,7 +214,7 @@ def swarm(setting: Setting, url: str) -> Iterator[Subject]:
                 *(f"--publish=127.0.0.1:{port}:8080", f"--volume={config}:/usr/local/etc/haproxy:ro"),
                 *(f"--volume={run}:/run/bench", PROXY_IMAGE),
             )
-            _wait_for_answers(port)
+            wait_for_answers(port)
             update = ("--host", url, "service", "update", *order)
             yield Subject(
                 port=port,
@@ -226,7 +234,7 @@ def swarm(setting: Setting, url: str) -> Iterator[Subject]:
 
 
 @contextmanager
-def _proxy_directories(host: str, setting: Setting) -> Iterator[tuple[Path, Path]]:
+def proxy_directories(host: str, setting: Setting) -> Iterator[tuple[Path, Path]]:
     """The configuration of an HAProxy that follows Docker's DNS closely, and a place for its socket."""
     root = Path(tempfile.mkdtemp(prefix="vr-"))
     config, run = root / "haproxy", root / "run"
@@ -241,9 +249,10 @@ def _proxy_directories(host: str, setting: Setting) -> Iterator[tuple[Path, Path
         shutil.rmtree(root)
 
 
-def _wait_for_answers(port: int) -> None:
+def wait_for_answers(port: int, address: str = "127.0.0.1") -> None:
+    """Wait until the service answers. Raises RefusedError if it does not."""
     deadline = time.monotonic() + DEADLINE
-    probe = ["curl", "--silent", "--fail", "--output", "/dev/null", f"http://127.0.0.1:{port}/"]
+    probe = ["curl", "--silent", "--fail", "--output", "/dev/null", f"http://{address}:{port}/"]
     while subprocess.run(probe, check=False).returncode:
         if time.monotonic() > deadline:
             raise RefusedError("it does not answer")
