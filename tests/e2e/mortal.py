@@ -12,15 +12,12 @@ import signal
 import sys
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
 from reconciler.cli import main
 from reconciler.controller.reconcile import executor
-from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.operations import Operation
-from reconciler.engines.base import Engine
 
-CarryOut = Callable[[Stack, tuple[Operation, ...], Engine, Any], None]
+CarryOut = Callable[[tuple[Operation, ...]], None]
 
 
 class When(StrEnum):
@@ -34,18 +31,18 @@ def mortal(when: When, kind: str) -> None:
     """From now on, an operation of this kind is the first thing that this process does not do, or the last that it does."""
 
     def or_die(carry_out: CarryOut) -> CarryOut:
-        def carry_out_or_die(stack: Stack, batch: tuple[Operation, ...], engine: Engine, proxy: Any) -> None:
+        def carry_out_or_die(batch: tuple[Operation, ...]) -> None:
             here = any(operation.kind == kind for operation in batch)
             if here and when is When.BEFORE:
                 _die()
-            carry_out(stack, batch, engine, proxy)
+            carry_out(batch)
             if here:
                 _die()
 
         return carry_out_or_die
 
-    for name in ("_carry_out", "_carry_out_gateway"):
-        setattr(executor, name, or_die(getattr(executor, name)))
+    execute = executor._execute
+    executor._execute = lambda operations, carry_out, *others: execute(operations, or_die(carry_out), *others)
 
 
 def _die() -> None:

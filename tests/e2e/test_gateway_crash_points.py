@@ -41,7 +41,7 @@ CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {
 
 
 ON_SEVERAL_NODES = {"OnNode", "DeployAgent"}
-"""One of the others on another node, and what is asked for again until the agent is enrolled (tests/engines/swarm)."""
+"""One of the others on another node, and what tests/swarm/test_agent_crash.py tries."""
 
 
 LEAVING = ("DrainPool", "EmptyPool", "DisconnectNetwork")
