@@ -196,6 +196,8 @@ def test_what_cannot_be_opened_is_told_and_made_anew(
         one.again(other).take_over()
         assert one.users.verify("anna", PASSWORD)
         assert one.told() == []
+        one.keeping.keep_all()
+        assert Box.of(other).open(shelf.contents["logins"]), "it is kept for the key that there is now"
 
 
 def test_what_is_too_long_is_told_once_and_another_failure_is_tried_again(one: Node, shelf: Shelf) -> None:
