@@ -9,6 +9,7 @@ has to go first: no request is served from then on until a HAProxy runs in the n
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
@@ -282,7 +283,20 @@ class _Proxies:
             return cause_of_end(container, current=self._workload.accepts(container.revision))
         if container.state is State.CREATED and not self._belongs(container):
             return Cause.OUTDATED
+        if container.state is State.CREATED and self._is_twin(container):
+            return Cause.SURPLUS
         return None
+
+    def _is_twin(self, container: Container) -> bool:
+        """Whether another one has its slot, whose sockets only one can have. Compose creates two of a kind at once where
+        one of another slot was removed in the same moment.
+        """
+        if container.slot is None:
+            return False
+        same = [
+            c for c in self._all if c.slot == container.slot and c.state not in (State.EXITED, State.DEAD)
+        ]
+        return container is not max(same, key=_has_sockets, default=container)
 
     def _replace_mute(self) -> Iterable[Operation]:
         """One that does not answer the controller may still serve, so it is stopped only after another one had time to
@@ -338,8 +352,8 @@ class _Proxies:
             return
         for container in self._running:
             if container not in self._fit:
-                lost = self._belongs(container)
-                yield _stop(container, self._workload, Cause.DETACHED if lost else Cause.OUTDATED)
+                kept = Cause.SURPLUS if self._is_twin(container) else Cause.DETACHED
+                yield _stop(container, self._workload, kept if self._belongs(container) else Cause.OUTDATED)
         for container in ready[self._workload.replicas :]:
             yield _stop(container, self._workload, Cause.SURPLUS)
 
@@ -353,7 +367,8 @@ class _Proxies:
         return self._home.id if self._home else None
 
     def _fits(self, container: Container) -> bool:
-        return self._belongs(container) and not self._lost_namespace(container)
+        is_reached = not self._is_twin(container)
+        return is_reached and self._belongs(container) and not self._lost_namespace(container)
 
     def _lost_namespace(self, container: Container) -> bool:
         """Whether the namespace that it joined is probably no longer the one with the published port.
@@ -391,6 +406,12 @@ class _Proxies:
         if instance is None:
             return True
         return not (instance.answering or instance.serves) and instance.silent > ANSWER_SECONDS
+
+
+def _has_sockets(container: Container) -> tuple[bool, datetime, str]:
+    """Orders those of one slot: the one that was started last has its sockets, or may be started if none was."""
+    is_up = container.state not in (State.CREATED, State.REMOVING)
+    return is_up, container.started or container.created, container.id
 
 
 def _stop(container: Container, workload: Workload, cause: Cause) -> StopContainer:

@@ -12,6 +12,7 @@ from typing import Final
 from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.observation import State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.names import VAULT_NET
 from reconciler.core.plan.dependencies import plan_orphans
@@ -229,8 +230,10 @@ def _leftovers(
 ) -> Iterator[Operation | Wait]:
     """Drain, then empty the pools that no route leads to. One whose service is gone has nothing left to wait for."""
     untold = {each.container for each in sight.instances if each.answering} - sight.maps.keys()
-    if assessment.silent or untold:
-        # Its sessions or its routes are unknown, and it may still send requests there.
+    proxies = assessment.observed.of(haproxy_of(assessment.stack).name)
+    starting = any(c.state in (State.CREATED, State.RESTARTING) for c in proxies)
+    if assessment.silent or untold or starting:
+        # Its sessions or its routes are unknown, and it may still send requests there; or it reads the files in a moment.
         return
     owners = {pool: need.service for need, pool in wanted.held.items()}
     led = frozenset(pool for maps in sight.maps.values() for pool in led_by(maps))

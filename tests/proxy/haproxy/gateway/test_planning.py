@@ -394,6 +394,16 @@ def test_a_pool_whose_service_is_gone_has_nothing_to_wait_for() -> None:
     )
 
 
+def test_no_pool_is_emptied_while_a_haproxy_is_about_to_read_the_files() -> None:
+    """It would have servers of a pool that is looked at no longer, because the files say that it is spare."""
+    scene = held_by_wiki(sessions=0)
+    assert "empty pool" in scene.plan()
+    scene.containers.append(
+        container("haproxy-2", slot=2, joined="gateway-1", state=State.CREATED, started=None)
+    )
+    assert "empty pool" not in scene.plan()
+
+
 def test_no_pool_is_emptied_while_a_haproxy_does_not_answer() -> None:
     scene = held_by_wiki(sessions=0)
     scene.mute = {"haproxy-1"}
