@@ -21,7 +21,7 @@ from tests.e2e.load import Load
 from tests.e2e.outcome import Outcome
 from tests.e2e.stage import Stage
 
-__all__ = ["MACHINE_FAULTS", "MachineFault", "suffer_together", "tell"]
+__all__ = ["CHANGES", "MACHINE_FAULTS", "MachineFault", "suffer_together", "tell"]
 
 KEEP: Final = "KEEP_FIGURES"
 """The variable that names the file which outcomes are added to, a line for each."""
@@ -34,7 +34,9 @@ LEAST_RATE: Final = 300.0
 
 @dataclass(frozen=True)
 class MachineFault:
-    """Something that can happen to a Swarm; `test` is the file in tests/swarm and the name of the test that causes it."""
+    """Something that happens to a Swarm, or is done to a service on it; `test` is the file in tests/swarm and the name of
+    the test that causes it.
+    """
 
     name: str
     promise: Promise
@@ -46,6 +48,31 @@ class MachineFault:
 
 MACHINE_FAULTS: Final[tuple[MachineFault, ...]] = ()
 """In the order of the page."""
+
+
+def _change(name: str) -> MachineFault:
+    case = f"test_a_change_under_load_through_all_nodes[{name.replace(' ', '-')}]"
+    return MachineFault(f"{name}, through three nodes", Promise.NONE, f"test_ways_in.py::{case}")
+
+
+CHANGES: Final = {
+    name: _change(name)
+    for name in (
+        "image",
+        "environment",
+        "scale up",
+        "scale down",
+        "rotation",
+        "Recreate",
+        "single-active",
+        "release that does not start",
+        "health path",
+        "route",
+        "route of another service",
+        "HAProxy image",
+    )
+}
+"""What is done to a service while requests come in through all nodes, by its name, in the order of the page."""
 
 
 def tell(

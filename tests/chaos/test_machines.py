@@ -9,7 +9,7 @@ from typing import Final, cast
 import pytest
 
 from tests.chaos.fault import Promise
-from tests.chaos.machines import KEEP, MACHINE_FAULTS, MachineFault, tell
+from tests.chaos.machines import CHANGES, KEEP, MACHINE_FAULTS, MachineFault, tell
 from tests.e2e.load import FRESH_GET, Load, Shot
 from tests.e2e.outcome import Outcome
 from tests.e2e.stage import Stage
@@ -62,7 +62,7 @@ def test_less_load_than_is_promised_fails(tmp_path: Path) -> None:
 
 
 def test_each_fault_has_a_test_that_tells_of_it() -> None:
-    for fault in MACHINE_FAULTS:
+    for fault in (*MACHINE_FAULTS, *CHANGES.values()):
         file, _, name = fault.test.partition("::")
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
         functions = {each.name for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}

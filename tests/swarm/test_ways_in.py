@@ -1,7 +1,7 @@
 """The promise on a Swarm of three: requests come in on each node, whatever changes none is lost, and none is run twice.
 
-A gateway runs on all three nodes, a service with three replicas behind it. Each case begins with the same spec, and changes
-it under load of 300 requests a second through the ports of all nodes together.
+A gateway runs on all three nodes, with a service of three replicas behind it, and another one beside that. Each case begins
+with the same spec, and changes it under load of 300 requests a second through the ports of all nodes together.
 """
 
 from __future__ import annotations
@@ -12,16 +12,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import pytest
 
 from reconciler.api import find_condition
 from reconciler.api.kinds import VAULT_GATEWAY
+from reconciler.certificates.self_signed import self_signed
+from reconciler.core.desired.build import project_of
+from tests.chaos.machines import CHANGES, MachineFault, tell
 from tests.e2e.docker_cli import docker
 from tests.e2e.load import CALM_SECONDS, Load, read_ledger
+from tests.e2e.neighbour import Neighbour
 from tests.e2e.proof import HARSH, LONG_HOLD, NEW_VERSION, QUICK, REPLICAS, harsh_stage, runs_version
-from tests.e2e.stage import Stage
+from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
 
@@ -34,8 +39,11 @@ pytestmark = [
 AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")
 AGAIN: Final = "vault-reconciler/haproxy-swarm:again"
 """Another name for the same image, which is another image by its name."""
-IMAGES: Final = (AGENT_IMAGE, "vault-reconciler/whoami:2", AGAIN)
-LEAST_RATE: Final = 300.0
+WHOAMI: Final = "vault-reconciler/whoami:2"
+IMAGES: Final = (AGENT_IMAGE, WHOAMI, AGAIN)
+BESIDE: Final = "beside.example.org"
+"""The host of the other service; neither of the two names is one that would get a certificate by itself."""
+MOVED: Final = "moved.example.org"
 RATE: Final = 330.0
 FIRST_SECONDS: Final = 240.0
 """The first time, each node needs an agent."""
@@ -44,18 +52,20 @@ AWAY_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class Case:
-    """A change of the service's spec, or of its gateway's, and how one sees that it came true.
+    """A change of the service's spec, of its gateway's, or of the service `beside` it, and how one sees that it came true.
 
     `before` is what the spec says from the beginning. `ends`: what has to be so afterwards; the service is to converge, if
-    nothing else is said.
+    nothing else is said. `host`: for which host each node answers then.
     """
 
     name: str
     seen: Callable[[Stage], bool]
     spec: Mapping[str, Any] = field(default_factory=dict)
     gateway: Mapping[str, Any] = field(default_factory=dict)
+    beside: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] = field(default_factory=dict)
     ends: Callable[[Stage], None] = Stage.converged
+    host: str = HOST
 
 
 def _is_rolled_back(stage: Stage) -> None:
@@ -94,14 +104,15 @@ CASES: Final = (
     Case("Recreate", runs_version, NEW_VERSION, before={**ONE, "strategy": {"type": "Recreate"}}),
     Case("single-active", runs_version, NEW_VERSION, before={"rotation": {"interval": "1h", "mode": "single-active"}}),
     Case(
-        "bad image",
+        "release that does not start",
         lambda stage: runs_version(stage, "1"),
         {"env": {"VERSION": "2", "FAIL": "exit"}},
         before={"strategy": {**QUICK, "progressDeadlineSeconds": 10}},
         ends=_is_rolled_back,
     ),
     Case("health path", _serves(REPLICAS), {"healthcheck": {"path": "/"}}),
-    Case("route", _serves(REPLICAS), {"route": {"hostnames": ["127.0.0.1", "other.test"]}}),
+    Case("route", _serves(REPLICAS), {"route": {"hostnames": [HOST, MOVED]}}, host=MOVED),
+    Case("route of another service", _serves(REPLICAS), beside={"hostnames": [MOVED]}, host=MOVED),
     Case(
         "HAProxy image",
         _serves(REPLICAS),
@@ -125,15 +136,56 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
         patch.setenv("VAULT_AGENTS", f"{swarm.first.address}:9444")
         patch.setenv("VAULT_AGENT_IMAGE", AGENT_IMAGE)
         with harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage:
+            https = {"name": "https", "port": free_port(), "protocol": "HTTPS"}
+            stage.write_gateway(listeners=[*stage.gateway_spec["listeners"], https])
             try:
                 with stage.controller():
                     stage.converged(FIRST_SECONDS)
                     until("the gateway is ready", stage.gateway_ready)
                     yield stage
             finally:
-                for project in (stage.front_project, stage.project, "vault-agents"):
+                for project in (
+                    stage.front_project,
+                    stage.project,
+                    project_of(_beside(stage).name),
+                    "vault-agents",
+                ):
                     swarm.remove_project(project)
                 swarm.first.docker("node", "promote", worker)
+
+
+def _beside(stage: Stage) -> Neighbour:
+    return Neighbour(stage, f"{stage.name}-beside", BESIDE)
+
+
+@pytest.fixture(scope="module")
+def beside(stage: Stage) -> Neighbour:
+    """Another service of the gateway, of one replica, with a certificate from files."""
+    made = _beside(stage)
+    write_certificate(stage)
+    environment = {"BOOT_SECONDS": "0", "WHOAMI_LEDGER_DIR": str(stage.ledger)}
+    made.spec = {"replicas": 1, "env": environment, "route": _route(stage)}
+    made.write()
+    until("it serves", made.ready)
+    return made
+
+
+def _route(stage: Stage, **changes: Any) -> dict[str, Any]:
+    """The route of the service beside."""
+    files = {"chain": "chain.pem", "key": "key.pem"}
+    plain = {"hostnames": [BESIDE], "gateway": stage.gateway, "tls": {"files": files, "redirect": False}}
+    return plain | changes
+
+
+def write_certificate(stage: Stage) -> str:
+    """Write another certificate for the service beside; returns its serial number."""
+    made = self_signed([BESIDE, MOVED], datetime.now(UTC))
+    for name, text in (("key", made.key), ("chain", made.chain)):
+        path = stage.manifests / f"{name}.pem"
+        path.with_suffix(".new").write_text(text)
+        path.with_suffix(".new").chmod(0o600)
+        path.with_suffix(".new").replace(path)
+    return made.certificate.serial
 
 
 def as_at_first(stage: Stage, **spec: Any) -> None:
@@ -152,32 +204,53 @@ def under_load(stage: Stage, nodes: tuple[Node, ...]) -> Load:
 
 
 @contextmanager
-def losing_nothing(stage: Stage, swarm: Laboratory) -> Iterator[Load]:
-    """Load through all nodes, of which nothing is lost and nothing run twice."""
+def losing_nothing(stage: Stage, swarm: Laboratory, change: MachineFault | None = None) -> Iterator[Load]:
+    """Load through all nodes, of which nothing is lost and nothing run twice while the block makes this change."""
     with under_load(stage, swarm.nodes) as load:
+        began = time.monotonic()
         yield load
-    faults = load.faults(read_ledger(stage.ledger))
-    print(f"{len(load.shots)} requests in {load.seconds:.1f} s, {len(faults)} faults")
-    assert not faults, f"{len(faults)} of {len(load.shots)}:\n" + "\n".join([*faults[:20], stage.story()])
-    assert len(load.shots) >= LEAST_RATE * load.seconds
+        done = time.monotonic()
+    try:
+        if change:
+            tell(change, load, stage, harm=began, healed=done)
+        assert not load.faults(read_ledger(stage.ledger))
+    except AssertionError as error:
+        told = "\n".join(_told_by_haproxy(stage, node) for node in swarm.nodes)
+        raise AssertionError(f"{error}\n{told}") from None
+
+
+def _told_by_haproxy(stage: Stage, node: Node) -> str:
+    """The last requests that HAProxies of a node call failed."""
+    ids = node.docker("ps", "--quiet", "--filter", f"name={stage.front_project}-haproxy").split()
+    return f"{node.name}:\n" + "\n".join(node.docker("logs", "--tail", "40", each) for each in ids)
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case.name.replace(" ", "-")) for case in CASES])
-def test_a_change_under_load_through_all_nodes(case: Case, swarm: Laboratory, stage: Stage) -> None:
+def test_a_change_under_load_through_all_nodes(
+    case: Case, swarm: Laboratory, stage: Stage, beside: Neighbour
+) -> None:
     as_at_first(stage, **case.before)
-    with losing_nothing(stage, swarm):
+    with losing_nothing(stage, swarm, CHANGES[case.name]):
         if case.spec:
             stage.write(**case.spec)
         if case.gateway:
             stage.write_gateway(**case.gateway)
+        if case.beside:
+            beside.write(route=_route(stage, **case.beside))
+            until("it serves", beside.ready)
         case.ends(stage)
+        until("the gateway is ready", stage.gateway_ready)
     assert case.seen(stage)
     # Each node serves.
-    for node in swarm.nodes:
-        with Load(stage.port, 20.0, addresses=(node.address,)) as load:
-            pass
-        assert load.shots
-        assert not load.lost
+    assert all(_answers(stage, node, case.host) for node in swarm.nodes)
+    beside.write(route=_route(stage))
+    until("it serves", beside.ready)
+
+
+def _answers(stage: Stage, node: Node, host: str) -> bool:
+    with Load(stage.port, 20.0, hosts=(host,), addresses=(node.address,)) as load:
+        pass
+    return bool(load.shots) and not load.lost
 
 
 def test_an_agent_that_is_away_for_a_while_in_a_rollout(swarm: Laboratory, stage: Stage) -> None:
