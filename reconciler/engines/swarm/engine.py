@@ -69,6 +69,8 @@ class SwarmEngine:
         self._moments = Moments(now)
         self._front = ComposeEngine(host)
         self._docker = DockerApi(host, allow=allow)
+        # What is asked of a node is asked by a person, with a command that is no controller and has no lease.
+        self._asked = DockerApi(host)
         self._api = SwarmApi(self._docker)
         self._cli = ComposeCli(self._docker.host)
         self._fronts: SwarmFronts | None = None
@@ -89,7 +91,7 @@ class SwarmEngine:
         """The nodes of the Swarm, which only views and verbs about them need."""
         from reconciler.engines.swarm.nodes import SwarmNodes
 
-        return SwarmNodes(self._api, lambda: self._own_node)
+        return SwarmNodes(SwarmApi(self._asked), lambda: self._own_node)
 
     def image_id(self, name: str) -> str:
         """The ID of an image that was built on this machine. Raises PermanentError: other nodes do not have it."""
@@ -115,8 +117,8 @@ class SwarmEngine:
 
     def close(self) -> None:
         """Close all connections; requested stops continue in the Swarm."""
-        self._front.close()
-        self._docker.close()
+        for each in (self._front, self._docker, self._asked):
+            each.close()
 
     # Observing
 

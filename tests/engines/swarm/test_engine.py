@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from reconciler.controller.loop.election import StandbyError
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
+from reconciler.engines.nodes import Availability
 from reconciler.engines.swarm.engine import SwarmEngine
 from tests.e2e.waiting import until
 from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
@@ -108,3 +110,19 @@ def test_nothing_is_ended_of_an_instance_that_runs_nothing(
     _run(fakes, _task(1, OWN, "complete"))
     engine.stop((SERVICE,), 7.0)
     assert not _stops(fakes[OWN])
+
+
+def test_a_node_is_closed_and_opened_by_a_command_without_the_lease(fakes: Mapping[str, FakeEngine]) -> None:
+    def allow() -> float:
+        raise StandbyError("no controller holds the lease of the Swarm yet", 15.0)
+
+    node = {"ID": OTHER, "Version": {"Index": 7}, "Spec": {"Availability": "active"}}
+    _answer(fakes[OWN], f"/nodes/{OTHER}", node)
+    with closing(SwarmEngine(f"unix://{fakes[OWN].address}", allow)) as engine:
+        engine.nodes.change(OTHER, Availability.PAUSE, None)
+        _run(fakes, _task(1, OWN))
+        with pytest.raises(StandbyError):
+            engine.stop((SERVICE,), 7.0)
+    ((_, target, body),) = fakes[OWN].sent
+    assert target.startswith(f"/v{VERSION}/nodes/{OTHER}/update")
+    assert json.loads(body)["Availability"] == "pause"
