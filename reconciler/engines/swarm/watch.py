@@ -1,4 +1,4 @@
-"""Changes of instances: Swarm has no event of a task, so the list of them is compared with the one before.
+"""Changes of instances and nodes: Swarm has no event of a task, so the list of them is compared with the one before.
 
 The events of this node's engine come beside it: they tell of the front door, and at once of instances that are here.
 """
@@ -9,13 +9,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from math import inf
 from typing import Any, Final
 
 from reconciler.api.errors import VaultError
 from reconciler.core import labels
 from reconciler.engines.base import EngineEvent
+from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.api import SwarmApi
 
 __all__ = ["changed", "pause_after", "states", "watched"]
@@ -33,8 +34,10 @@ States = Mapping[str, frozenset[tuple[str, ...]]]
 """By the label of an object, what is known of its tasks."""
 
 
-def watched(events: Callable[[], Iterator[EngineEvent]], api: SwarmApi) -> Iterator[EngineEvent]:
-    """The `events` of the engine, and one for each object whose tasks have changed. Without end."""
+def watched(events: Callable[[], Iterator[EngineEvent]], api: SwarmApi) -> Generator[EngineEvent, None, None]:
+    """The `events` of the engine, one for each object whose tasks have changed, and one that may concern any of them when a
+    node has changed. Without end.
+    """
     found: queue.SimpleQueue[EngineEvent] = queue.SimpleQueue()
     over = threading.Event()
 
@@ -56,11 +59,12 @@ def watched(events: Callable[[], Iterator[EngineEvent]], api: SwarmApi) -> Itera
 
 def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.Event) -> None:
     known: States | None = None
+    nodes: Mapping[str, Node] = {}
     pause, changed_at = LOOK_SECONDS, -inf
     while not over.wait(pause):
         began = time.monotonic()
         try:
-            seen = states(api.all_tasks())
+            seen, there = states(api.all_tasks()), api.nodes()
             if seen != known:
                 changed_at = began
             pause = pause_after(time.monotonic() - began, began - changed_at)
@@ -69,9 +73,12 @@ def _look(api: SwarmApi, found: queue.SimpleQueue[EngineEvent], over: threading.
             # What happens meanwhile is told by the difference to the next list.
             continue
         if known is not None:
+            if there != nodes:
+                # A gateway runs on the nodes with its labels, and any instance may have been on a node that is down.
+                found.put(EngineEvent(""))
             for label in sorted(changed(known, seen)):
                 found.put(EngineEvent(label))
-        known = seen
+        known, nodes = seen, there
 
 
 def pause_after(seconds: float, calm: float) -> float:

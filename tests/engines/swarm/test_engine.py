@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,14 @@ from typing import Any
 import pytest
 
 from reconciler.controller.loop.election import StandbyError
+from reconciler.engines.base import EngineEvent
+from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
 from reconciler.engines.nodes import Availability
+from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.engine import SwarmEngine
+from reconciler.engines.swarm.watch import watched
 from tests.e2e.waiting import until
 from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
 
@@ -126,3 +131,30 @@ def test_a_node_is_closed_and_opened_by_a_command_without_the_lease(fakes: Mappi
     ((_, target, body),) = fakes[OWN].sent
     assert target.startswith(f"/v{VERSION}/nodes/{OTHER}/update")
     assert json.loads(body)["Availability"] == "pause"
+
+
+def test_a_node_that_changes_may_concern_any_object(fakes: Mapping[str, FakeEngine]) -> None:
+    own, seen = fakes[OWN], list[EngineEvent]()
+
+    def here() -> Iterator[EngineEvent]:
+        threading.Event().wait()
+        yield EngineEvent("never")
+
+    def node(**labels: str) -> dict[str, Any]:
+        return {
+            "ID": OWN,
+            "Spec": {"Labels": labels},
+            "Status": {"State": "ready"},
+            "Description": {"Hostname": "a"},
+        }
+
+    _answer(own, "/tasks", [])
+    _answer(own, "/nodes", [node(ingress="yes")])
+    with closing(DockerApi(f"unix://{own.address}")) as docker:
+        events = watched(here, SwarmApi(docker))
+        threading.Thread(target=lambda: seen.append(next(events)), daemon=True).start()
+        until("it has looked", lambda: sum("/nodes" in each for each in own.asked) > 1, 10.0)
+        _answer(own, "/nodes", [node()])
+        until("it is told", lambda: seen, 10.0)
+        events.close()
+    assert seen == [EngineEvent("")]
