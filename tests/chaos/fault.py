@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
+from reconciler.api.traffic import HealthCheck
+from reconciler.proxy.haproxy.config import TIMEOUTS
+from reconciler.proxy.haproxy.values import FALL, FAST_CHECK
 from tests.e2e.load import Load, Shot, read_ledger
 from tests.e2e.proof import NEW_VERSION
 from tests.e2e.stage import Stage
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
 
 NOTICED_SECONDS: Final = 1.0
 """Seconds within which HAProxy detects a dead server, after three failed connections."""
+INTERVAL: Final = HealthCheck().interval
+GONE_SECONDS: Final = INTERVAL + FALL * min(TIMEOUTS["connect"], INTERVAL) + (FALL - 1) * FAST_CHECK
+"""Seconds within which HAProxy's checks find out that an address answers nothing: the pause before the first one, and the
+time that each waits for a connection. With requests that wait for one as well it is sooner.
+"""
 RULES_SECONDS: Final = 1.0
 """Longer than dockerd takes at its start from removing its firewall rules to writing those of our port."""
 
@@ -32,6 +40,7 @@ class Promise(StrEnum):
 
     NONE = "none"
     IN_FLIGHT = "those in flight on it"
+    GONE = "those on it, and those that arrive until health checks have found out"
     RULES = "new connections, for less than a second"
     AWAY = "those that arrive until it is restored"
 
@@ -106,6 +115,8 @@ def judge(promise: Promise, load: Load, stage: Stage, noticed: float, healed: fl
             excused = set()
         case Promise.IN_FLIGHT:
             excused = {str(shot) for shot in lost if shot.began <= noticed + NOTICED_SECONDS}
+        case Promise.GONE:
+            excused = {str(shot) for shot in lost if shot.began <= noticed + GONE_SECONDS}
         case Promise.RULES:
             refused = [shot for shot in lost if shot.lost.startswith(ConnectionRefusedError.__name__)]
             first = min((shot.began for shot in refused), default=0.0)

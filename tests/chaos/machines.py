@@ -46,13 +46,32 @@ class MachineFault:
         return self.name
 
 
+NODE_DIES: Final = MachineFault(
+    "a node is killed whole: engine, HAProxy, replicas",
+    Promise.GONE,
+    "test_ways_in.py::test_a_node_that_dies_under_load",
+)
+NODE_DRAINED: Final = MachineFault(
+    "a node is emptied by `vaultctl drain`, HAProxy on the controller's node",
+    Promise.NONE,
+    "test_drain.py::test_a_drained_node_loses_no_request_and_stays_empty",
+)
+AGENT_AWAY: Final = MachineFault(
+    "the agent of a node is silent in a rollout, 30 s",
+    Promise.NONE,
+    "test_ways_in.py::test_an_agent_that_is_away_for_a_while_in_a_rollout",
+)
 CLOCK_OFF: Final = MachineFault(
     "the clock of one of three managers is an hour ahead, then behind; the controller's too",
     Promise.NONE,
     "test_node_clock.py::test_the_clock_of_a_node_is_an_hour_off",
 )
-
-MACHINE_FAULTS: Final[tuple[MachineFault, ...]] = (CLOCK_OFF,)
+MACHINE_FAULTS: Final = (
+    NODE_DIES,
+    NODE_DRAINED,
+    AGENT_AWAY,
+    CLOCK_OFF,
+)
 """In the order of the page."""
 
 

@@ -25,7 +25,9 @@ NAMES: Final = (
 
 
 def render(figures: Figures) -> str:
-    """The page. Raises KeyError when the outcome of a crash point or of a fault is missing."""
+    """The page. Raises KeyError when the outcome of a crash point or of a fault of one machine is missing. Those of several
+    take minutes each, and may be tried one after the other.
+    """
     of = figures.outcomes
     environment = Environment(
         undefined=StrictUndefined,
@@ -38,7 +40,7 @@ def render(figures: Figures) -> str:
         survived=POINTS,
         crashes=[(kind, *(of[str(CrashPoint(when, kind))] for when in When)) for kind in KINDS],
         faults=[(fault, of[fault.name]) for fault in FAULTS],
-        machines=[(fault, of[fault.name]) for fault in MACHINE_FAULTS],
+        machines=[(fault, of.get(fault.name)) for fault in MACHINE_FAULTS],
         unforeseen=figures.unforeseen,
         seconds=lambda each: f"{each.seconds:.1f}" if isfinite(each.seconds) else "never",
         last=lambda each: f"{each.last:.1f}" if each.failed else "",

@@ -7,10 +7,11 @@ from typing import Final, cast
 
 import pytest
 
-from tests.chaos.fault import Promise, judge
+from tests.chaos.fault import GONE_SECONDS, Promise, judge
 from tests.e2e.load import FRESH_GET, FRESH_POST, Kind, Load, Shot
 from tests.e2e.stage import Stage
 
+DOCS: Final = Path(__file__).parents[2] / "docs"
 NOTICED: Final = 100.0
 HEALED: Final = 110.0
 REFUSED: Final = "ConnectionRefusedError: [Errno 111]"
@@ -42,6 +43,8 @@ def _judge(
         (Promise.NONE, [(99.0, EMPTY)], 1),
         (Promise.IN_FLIGHT, [(99.0, EMPTY), (100.9, EMPTY)], 0),
         (Promise.IN_FLIGHT, [(99.0, EMPTY), (101.1, EMPTY)], 1),
+        (Promise.GONE, [(99.0, EMPTY), (108.4, EMPTY)], 0),
+        (Promise.GONE, [(99.0, EMPTY), (108.6, EMPTY)], 1),
         (Promise.RULES, [(98.0, REFUSED), (98.9, REFUSED)], 0),
         (Promise.RULES, [(98.0, REFUSED), (99.1, REFUSED)], 1),
         (Promise.RULES, [(98.0, EMPTY)], 1),
@@ -59,3 +62,8 @@ def test_what_a_promise_covers(
 def test_nothing_excuses_what_was_run_twice_or_answered_by_nobody(promise: Promise, tmp_path: Path) -> None:
     assert _judge(tmp_path, promise, runs=2, kind=FRESH_POST) == 1
     assert _judge(tmp_path, promise, runs=0) == 1
+
+
+@pytest.mark.parametrize("page", ["proxy.md", "swarm.md"])
+def test_the_docs_state_the_time_that_follows_from_the_settings(page: str) -> None:
+    assert f" {GONE_SECONDS:g}" in (DOCS / page).read_text(encoding="utf-8").replace("\n", " ")

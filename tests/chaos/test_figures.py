@@ -35,4 +35,6 @@ def test_those_of_other_names_are_left_out() -> None:
 
 
 def test_there_are_no_figures_of_what_is_not_tried() -> None:
-    assert list(Figures.read(FIGURES).outcomes) == list(NAMES)
+    figures = Figures.read(FIGURES)
+    assert figures.only(NAMES) == figures
+    assert list(figures.outcomes) == [name for name in NAMES if name in figures.outcomes]

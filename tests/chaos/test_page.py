@@ -34,6 +34,12 @@ def test_a_fault_without_an_outcome_is_no_page() -> None:
         render(Figures({}, Unforeseen(0, 0, 0, 0)))
 
 
+def test_a_fault_of_several_machines_may_be_tried_later() -> None:
+    outcomes = {name: Outcome(name, 1.0, 1000, 0, (), ()) for name in (*map(str, POINTS), *map(str, FAULTS))}
+    page = render(Figures(outcomes, Unforeseen(10, 0, 10, 0)))
+    assert page.count("no figures yet") == len(MACHINE_FAULTS)
+
+
 def test_names_of_harms_are_their_own() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert {fault.name for fault in SHORT} == SHORT_NAMES
