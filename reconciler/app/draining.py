@@ -10,21 +10,22 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from reconciler.api.errors import PermanentError, VaultError
 from reconciler.app.nodes import named
-from reconciler.controller.loop.draining import settle
+from reconciler.controller.loop.draining import settle, ways_in
 from reconciler.core.plan.draining import Placed, Remaining, remaining
 from reconciler.engines.nodes import Availability, Drain
-from reconciler.store.base import readable
 
 if TYPE_CHECKING:
-    from reconciler.api.vaultgateway import VaultGateway
+    from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
     from reconciler.engines.nodes import Node, Nodes
     from reconciler.store.base import Objects, Records
 
-__all__ = ["NotDrainedError", "cordon", "drain", "uncordon", "wait_until_drained", "ways_in"]
+    Gateways = Objects[VaultGateway, GatewayStatus]
+
+__all__ = ["NotDrainedError", "cordon", "drain", "uncordon", "wait_until_drained"]
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks: an engine of several nodes tells no event of what happens on the others."""
@@ -51,10 +52,11 @@ def uncordon(nodes: Nodes, name: str) -> Node:
     return node
 
 
-def drain(nodes: Nodes, name: str, now: datetime, *, stops_pinned: bool) -> Node:
+def drain(nodes: Nodes, gateways: Gateways, name: str, now: datetime, *, stops_pinned: bool) -> Node:
     """Ask that all instances leave a node; returns at once. A repeated request changes at most `stops_pinned`.
 
-    Raises PermanentError if no other node could take them.
+    Raises PermanentError if no other node could take them, and if what is pinned is to stop on a way in of a gateway: only
+    the engine's own drain stops it, which ends the agent as well.
     """
     there = nodes.all()
     node = named(there, name)
@@ -63,6 +65,11 @@ def drain(nodes: Nodes, name: str, now: datetime, *, stops_pinned: bool) -> Node
         raise PermanentError(
             f"no other node takes instances, so none can leave {node.name}: `vaultctl get nodes` shows why; "
             "`vaultctl uncordon NODE` opens one"
+        )
+    if stops_pinned and (found := ways_in(gateways, node)):
+        raise PermanentError(
+            f"{node.name} is a way in of the gateway {', '.join(found)}, and --stop-pinned would end the agent there, "
+            "without which HAProxy hears of no change: remove the label that selects the node first"
         )
     since = node.drain.since if node.drain else now
     wanted = Drain(since, stops_pinned or (node.drain is not None and node.drain.stops_pinned))
@@ -73,18 +80,9 @@ def drain(nodes: Nodes, name: str, now: datetime, *, stops_pinned: bool) -> Node
     return node
 
 
-def ways_in(gateways: Objects[VaultGateway, Any], node: Node) -> tuple[str, ...]:
-    """The names of the gateways whose `nodeSelector` selects a node. Their HAProxies are no instances and stay there."""
-    found = (readable(gateways, name) for name in gateways.names())
-    return tuple(
-        each.name
-        for each in found
-        if each and (selector := each.resource.spec.node_selector) is not None and node.is_selected(selector)
-    )
-
-
 def wait_until_drained(
     nodes: Nodes,
+    gateways: Gateways,
     records: Records,
     name: str,
     timeout: float,
@@ -94,20 +92,21 @@ def wait_until_drained(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Remaining:
-    """Report what is left on a node until that is nothing but what is pinned, and leave the node to the engine then.
+    """Report what is left on a node until that is nothing but what is pinned, and leave the node to the engine then, unless
+    it is a way in of gateways.
 
     Raises NotDrainedError after `timeout` seconds, and PermanentError if the request was taken back meanwhile.
     """
     deadline, last = clock() + timeout, ""
     while True:
-        settle(nodes, records, now())
+        settle(nodes, gateways, records, now())
         node = named(nodes.all(), name)
         left = remaining(node.name, nodes.placed())
         if node.availability is Availability.DRAIN:
             return left
         if not node.is_left:
             raise PermanentError(f"node {node.name} is no longer to be drained: it was uncordoned meanwhile")
-        if left.pinned and not left.moving and not left.jobs:
+        if not left.moving and not left.jobs and (left.pinned or ways_in(gateways, node)):
             return left
         if (text := _told(left)) != last:
             report(text)

@@ -43,23 +43,26 @@ from reconciler.cli.verb import Verb
 def command(session: Session, node: str, timeout: float, stop_pinned: bool, wait: bool) -> None:
     """Empty NODE of a Docker Swarm. The running controller starts other instances elsewhere, adds them to the pool, and
     drains those of the node before it stops them, within the budget of each service, like a rotation. Then Swarm itself
-    keeps the node empty.
+    keeps the node empty. A way in of a gateway is only closed: HAProxy and the agent serve on there until the label that
+    selects the node is removed, and then Swarm keeps it empty as well.
 
     The request is kept in the Swarm: if this command is killed, the controller goes on, and the same command waits again.
     Instances whose local volume is on the node are named and stay, and the exit code is 1 then. A job is left to end. A
     service that is suspended, or whose rollout is paused, moves when it is resumed.
     """
     from reconciler.api.kinds import VAULT_GATEWAY
-    from reconciler.app.draining import drain, wait_until_drained, ways_in
+    from reconciler.app.draining import drain, wait_until_drained
+    from reconciler.app.nodes import named
+    from reconciler.controller.loop.draining import ways_in
 
     application = session.application
-    nodes = application.engine.nodes
-    found = drain(nodes, node, datetime.now(UTC), stops_pinned=stop_pinned)
+    nodes, gateways = application.engine.nodes, application.objects.of(VAULT_GATEWAY)
+    found = drain(nodes, gateways, node, datetime.now(UTC), stops_pinned=stop_pinned)
     name = found.name
-    for gateway in ways_in(application.objects.of(VAULT_GATEWAY), found):
+    for gateway in ways_in(gateways, found):
         warn(
-            f"{name} is a way in of the gateway {gateway}: its HAProxy serves on there, and nothing changes it once "
-            "Swarm has ended the agent. Remove the label that selects the node first (docs/swarm.md)"
+            f"{name} is a way in of the gateway {gateway}, which serves on there: to end that as well, remove the label "
+            "that selects the node"
         )
     if not application.controller_is_running():
         warn("no controller runs on this state directory; instances move when one runs somewhere")
@@ -68,6 +71,7 @@ def command(session: Session, node: str, timeout: float, stop_pinned: bool, wait
         return
     left = wait_until_drained(
         nodes,
+        gateways,
         application.history,
         name,
         timeout,
@@ -80,4 +84,9 @@ def command(session: Session, node: str, timeout: float, stop_pinned: bool, wait
             f"node {name} is cordoned, and what can move has left it; these stay, because they can run nowhere else: "
             f"{stay}. Move their volumes, or stop them with --stop-pinned"
         )
-    say(f"node {name} is drained")
+    serving = ways_in(gateways, named(nodes.all(), name))
+    say(
+        f"node {name} has no instances left; HAProxy serves on there"
+        if serving
+        else f"node {name} is drained"
+    )

@@ -22,7 +22,7 @@ from reconciler.api import (
     VaultError,
     find_condition,
 )
-from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref, ref_labelled
+from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Kind, Ref, ref_labelled
 from reconciler.api.reasons import Reason
 from reconciler.controller.loop import triggers
 from reconciler.controller.loop.backoff import Backoff
@@ -330,7 +330,8 @@ class Controller:
         try:
             if self._election:
                 self._election.require()
-            settle(self._world.engine.nodes, self._world.records, self._world.now())
+            gateways = self._world.objects.of(VAULT_GATEWAY)
+            settle(self._world.engine.nodes, gateways, self._world.records, self._world.now())
         except VaultError as error:
             # The next pass sees that node again.
             _log.warning("a node that is drained could not be left to the engine: %s", error)

@@ -193,6 +193,8 @@ def _advance(
         converged=converged,
         did=str(plan) if plan else "",
         wakes=_services(woken | _reassigned(plan)) if is_news else (),
+        # One that it has just left may be left to the engine.
+        drains=bool(preview.assessment.observed.engine.drained) and not plan,
     )
 
 

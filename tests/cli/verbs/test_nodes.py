@@ -10,10 +10,12 @@ import pytest
 from click.testing import Result
 
 from reconciler.api import VaultService
+from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.cli.session import Session
 from reconciler.engines.nodes import Availability
 from reconciler.store.base import Origin
 from reconciler.store.objects import ObjectStore
+from tests.controller.loop.gateways import apply_gateway
 from tests.web.kube.instances import FakeEngine, FakeInstances, FakeNodes, instance, node
 
 Ask = Callable[..., Result]
@@ -88,3 +90,19 @@ def test_a_service_that_is_called_like_nodes_is_meant_by_its_name(
     objects.apply(make_service("nodes"), origin)
     assert ask("get", "nodes").stdout.splitlines()[1].split()[1] == "whoami"
     assert ask("get", "no").stdout.splitlines()[1].startswith("node1")
+
+
+def test_a_way_in_that_is_drained_serves_on(ask: Ask, state: Path) -> None:
+    apply_gateway(ObjectStore(state).of(VAULT_GATEWAY), "edge", {"zone": "b"})
+    said = ask("drain", "node2").stderr
+    assert "node2 is a way in of the gateway edge, which serves on there" in said
+    assert "node node2 has no instances left; HAProxy serves on there" in said
+    refused = ask("drain", "node2", "--stop-pinned")
+    assert refused.exit_code == 1
+    assert "--stop-pinned would end the agent there" in refused.stderr
+
+
+def test_another_node_that_is_drained_is_left_to_swarm(ask: Ask) -> None:
+    said = ask("drain", "node2").stderr
+    assert "is a way in" not in said
+    assert "node node2 is drained" in said
