@@ -37,7 +37,7 @@ FEW: Final = 5
 MARGIN: Final = 1.2
 """Seconds that a rollout of a FEW replicas may take beyond their boot."""
 MARGIN_OF_MANY: Final = 1.5
-"""Seconds that a rollout of more replicas may take beyond their boot and the time in which the bare engine starts them."""
+"""Seconds that a rollout of more replicas may take beyond the time in which the bare engine starts them and they boot."""
 RATE: Final = 60.0
 """Requests a second: enough to detect short outages, few enough to leave the CPU to the contestants."""
 MIX: Final = (FRESH_GET, KEPT_GET, FRESH_POST, KEPT_POST)
@@ -143,6 +143,9 @@ def _rows(
 ) -> Iterator[Row]:
     what = f"rolling update, {setting.replicas} replicas, {setting.boot:g} s boot"
     limit = f"{setting.boot:g} s boot + {lab.rate(setting.replicas)}"
+    if setting.replicas > FEW:
+        answering = lab.answering_seconds(setting.replicas, setting.env)
+        limit = f"{setting.replicas} that the bare engine starts answer after {answering:.2f} s; {limit}"
     mine = results[OURS]
     seconds, failed = (tuple(getattr(each, field) for each in mine) for field in ("seconds", "failed"))
     for name, theirs in results.items():
@@ -160,7 +163,7 @@ def _rows(
 def _goal(setting: Setting, lab: Lab) -> Goal:
     if setting.replicas <= FEW:
         return Goal(at_most=setting.boot + MARGIN)
-    return Goal(at_most=setting.boot + setting.replicas / lab.starts_per_second + MARGIN_OF_MANY)
+    return Goal(at_most=lab.answering_seconds(setting.replicas, setting.env) + MARGIN_OF_MANY)
 
 
 def _phases(mine: Sequence[Rolled], name: str, theirs: Sequence[Rolled]) -> str:

@@ -7,14 +7,18 @@ import statistics
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cached_property
+from http import HTTPStatus
 from typing import Any, Final
 
 import docker as docker_sdk
 
-from benchmarks.harness.contestants import IMAGES, PROXY_IMAGE, RefusedError
+from benchmarks.harness.contestants import IMAGE, IMAGES, PROXY_IMAGE, RefusedError
+from benchmarks.harness.pool import wait_until
 from benchmarks.harness.private_engine import EngineRefusedError, private_engine
 from benchmarks.harness.rounds import timed
 
@@ -24,6 +28,8 @@ SIDE_BY_SIDE: Final = 8
 ALONE: Final = 5
 INTERPRETERS: Final = 10
 COMMAND: Final = ["sleep", "infinity"]
+PORT: Final = 8000
+ANSWER_SECONDS: Final = 60.0
 
 
 class Lab(ExitStack):
@@ -51,6 +57,19 @@ class Lab(ExitStack):
     def starts_in_networks_per_second(self) -> float:
         """The same, each container in a network of its own that is created for it."""
         return STARTS / self._time_starts(STARTS, SIDE_BY_SIDE, in_networks=True)
+
+    def answering_seconds(self, count: int, environment: Mapping[str, str]) -> float:
+        """Seconds in which the bare engine starts so many replicas, eight side by side, until all of them answer.
+
+        This is the limit of what waits for all of them: while they boot, they share the processors with the engine.
+        """
+        if count not in self._answering:
+            self._answering[count] = self._time_answers(count, environment)
+        return self._answering[count]
+
+    @cached_property
+    def _answering(self) -> dict[int, float]:
+        return {}
 
     @cached_property
     def start_seconds(self) -> float:
@@ -101,6 +120,36 @@ class Lab(ExitStack):
             else f"one bare start: {seconds * 1000:.0f} ms"
         )
 
+    def _time_answers(self, count: int, environment: Mapping[str, str]) -> float:
+        mark = f"t-bench-{secrets.token_hex(3)}"
+        network = self.engine.create_network(mark)["Id"]
+
+        def start(_: int) -> str:
+            client = docker_sdk.APIClient()
+            host = client.create_host_config(network_mode=network, init=True)
+            wanted = dict(environment)
+            created = client.create_container(IMAGE, environment=wanted, labels={mark: ""}, host_config=host)
+            client.start(created["Id"])
+            networks = client.inspect_container(created["Id"])["NetworkSettings"]["Networks"]
+            client.close()
+            return str(networks[mark]["IPAddress"])
+
+        def answered(address: str) -> None:
+            wait_until(f"{address} answers", lambda: answers(address), ANSWER_SECONDS)
+
+        def start_all() -> None:
+            with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+                addresses = list(pool.map(start, range(count)))
+            for address in addresses:
+                answered(address)
+
+        try:
+            return timed(start_all)
+        finally:
+            for row in self.engine.containers(all=True, filters={"label": mark}):
+                self.engine.remove_container(row["Id"], force=True)
+            self.engine.remove_network(network)
+
     def _time_starts(self, count: int, side_by_side: int, *, in_networks: bool = False) -> float:
         """Seconds from the first call until all run; they are removed afterwards."""
         mark = f"t-bench-{secrets.token_hex(3)}"
@@ -133,3 +182,12 @@ class Lab(ExitStack):
                 list(pool.map(remove, [row["Id"] for row in started]))
             for network in self.engine.networks(filters=of_this):
                 self.engine.remove_network(network["Id"])
+
+
+def answers(address: str) -> bool:
+    """Whether a replica at this address answers."""
+    try:
+        with urllib.request.urlopen(f"http://{address}:{PORT}/healthz", timeout=1.0) as answer:
+            return bool(answer.status == HTTPStatus.OK)
+    except OSError:
+        return False
