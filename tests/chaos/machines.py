@@ -61,6 +61,11 @@ AGENT_AWAY: Final = MachineFault(
     Promise.NONE,
     "test_ways_in.py::test_an_agent_that_is_away_for_a_while_in_a_rollout",
 )
+ENGINES_UPGRADED: Final = MachineFault(
+    "engines of three managers are replaced by another version, node by node",
+    Promise.NONE,
+    "test_engine_upgrade.py::test_engines_are_upgraded_node_by_node",
+)
 CLOCK_OFF: Final = MachineFault(
     "the clock of one of three managers is an hour ahead, then behind; the controller's too",
     Promise.NONE,
@@ -70,6 +75,7 @@ MACHINE_FAULTS: Final = (
     NODE_DIES,
     NODE_DRAINED,
     AGENT_AWAY,
+    ENGINES_UPGRADED,
     CLOCK_OFF,
 )
 """In the order of the page."""
@@ -111,7 +117,7 @@ def tell(
     broken = judge(fault.promise, load, stage, harm, healed)
     if len(load.shots) < LEAST_RATE * load.seconds:
         broken = (*broken, f"{len(load.shots) / load.seconds:.0f} a second, fewer than {LEAST_RATE:.0f}")
-    last = max((shot.began - harm for shot in load.lost), default=0.0)
+    last = max((max(0.0, shot.began - harm) for shot in load.lost), default=0.0)
     seconds = healed - max(harm, over)
     outcome = Outcome(fault.name, seconds, len(load.shots), len(load.lost), broken, (), last)
     print(f"{outcome}\n    the last one begun after {last:.1f} s")
