@@ -81,27 +81,33 @@ MACHINE_FAULTS: Final = (
 """In the order of the page."""
 
 
-def _change(name: str) -> MachineFault:
+def _change(name: str, test: str = "") -> MachineFault:
     case = f"test_a_change_under_load_through_all_nodes[{name.replace(' ', '-')}]"
-    return MachineFault(f"{name}, through three nodes", Promise.NONE, f"test_ways_in.py::{case}")
+    return MachineFault(f"{name}, through three nodes", Promise.NONE, f"test_ways_in.py::{test or case}")
 
 
 CHANGES: Final = {
-    name: _change(name)
-    for name in (
-        "image",
-        "environment",
-        "scale up",
-        "scale down",
-        "rotation",
-        "Recreate",
-        "single-active",
-        "release that does not start",
-        "health path",
-        "route",
-        "route of another service",
-        "HAProxy image",
-    )
+    name: _change(name, test)
+    for name, test in {
+        "image": "",
+        "environment": "",
+        "scale up": "",
+        "scale down": "",
+        "rotation": "",
+        "Recreate": "",
+        "single-active": "",
+        "release that does not start": "",
+        "health path": "",
+        "route": "",
+        "route of another service": "",
+        "HAProxy image": "",
+        "certificate": "test_a_certificate_changes_on_each_node",
+        "release with long requests": "test_what_takes_long_keeps_its_replica_on_each_node",
+        "image of a registry": "test_images_of_a_registry[good]",
+        "image of a registry that does not start": "test_images_of_a_registry[bad]",
+        "image that the registry does not have": "test_images_of_a_registry[none]",
+        "drain of a way in, and a release": "test_a_way_in_is_drained_under_load",
+    }.items()
 }
 """What is done to a service while requests come in through all nodes, by its name, in the order of the page."""
 

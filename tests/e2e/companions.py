@@ -1,4 +1,6 @@
-"""Clients that stay for long: a WebSocket, a stream of events, a download. Each says what it missed, if it was cut."""
+"""Clients that stay for long: a WebSocket, a stream of events, a slow answer, a download. Each says what it missed, if it
+was cut.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +30,7 @@ class Companion:
 
     host: str
     port: int
+    address: str = "127.0.0.1"
     cut: str = ""
     count: int = 0
     _done: threading.Event = field(default_factory=threading.Event)
@@ -55,7 +58,7 @@ class Companion:
 
     @contextmanager
     def _asked(self, path: str) -> Iterator[http.client.HTTPResponse]:
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=SILENCE)) as connection:
+        with closing(http.client.HTTPConnection(self.address, self.port, timeout=SILENCE)) as connection:
             connection.request("GET", path, headers={"Host": self.host})
             with connection.getresponse() as answer:
                 if answer.status != 200:
@@ -68,7 +71,7 @@ class WebSocket(Companion):
 
     def _talk(self) -> None:
         with (
-            socket.create_connection(("127.0.0.1", self.port), timeout=SILENCE) as connection,
+            socket.create_connection((self.address, self.port), timeout=SILENCE) as connection,
             connection.makefile("rb") as reader,
         ):
             key = base64.b64encode(os.urandom(16)).decode()
@@ -100,6 +103,22 @@ class Events(Companion):
                 if number != f"id: {self.count}\n".encode():
                     raise ValueError(f"event {number!r}")
                 self.count += 1
+
+
+@dataclass
+class Answer(Companion):
+    """Reads an answer of whoami that takes `seconds`; `count` are the pieces of it that came."""
+
+    seconds: int = 10
+
+    def _talk(self) -> None:
+        with self._asked(f"/stream?seconds={self.seconds}") as answer:
+            last = b""
+            while piece := answer.readline():
+                last = piece
+                self.count += 1
+            if last != b"end\n":
+                raise EOFError(f"ended with {last!r}")
 
 
 @dataclass

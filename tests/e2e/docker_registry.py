@@ -38,7 +38,7 @@ log: {{level: error, accesslog: {{disabled: true}}}}
 storage:
   filesystem: {{rootdirectory: {storage}}}
   delete: {{enabled: true}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "{host}"}}
 """
 AUTH: Final = "auth: {{htpasswd: {{realm: test, path: {htpasswd}}}}}\n"
 
@@ -98,9 +98,12 @@ class DockerRegistry:
 
 @contextmanager
 def docker_registry(
-    directory: Path, *, logins: Sequence[str] = (), port: int = 0
+    directory: Path, *, logins: Sequence[str] = (), port: int = 0, address: str = "127.0.0.1"
 ) -> Iterator[DockerRegistry]:
-    """A registry that keeps its images in `directory` and knows the users of the htpasswd lines `logins`; all, if none."""
+    """A registry that keeps its images in `directory` and knows the users of the htpasswd lines `logins`; all, if none.
+
+    An engine speaks with another `address` than one of its own machine only by TLS, unless it is told otherwise.
+    """
     found = subprocess.run(
         [ROOT / "scripts" / "docker-registry"],
         capture_output=True,
@@ -109,8 +112,8 @@ def docker_registry(
         check=False,
     )
     assert found.returncode == 0, found.stderr
-    port = port or free_port()
-    text = CONFIG.format(storage=directory / "storage", port=port)
+    host = f"{address}:{port or free_port()}"
+    text = CONFIG.format(storage=directory / "storage", host=host)
     if logins:
         (directory / "htpasswd").write_text("\n".join(logins) + "\n")
         text += AUTH.format(htpasswd=directory / "htpasswd")
@@ -118,9 +121,9 @@ def docker_registry(
     config.write_text(text)
     with (directory / "registry.log").open("ab") as log:
         process = subprocess.Popen([found.stdout.splitlines()[-1], "serve", config], stdout=log, stderr=log)
-    registry = DockerRegistry(f"127.0.0.1:{port}", process)
+    registry = DockerRegistry(host, process)
     try:
-        until("the registry answers", lambda: process.poll() is not None or _answers(port))
+        until("the registry answers", lambda: process.poll() is not None or _answers(host))
         assert process.poll() is None, (directory / "registry.log").read_text()
         yield registry
     finally:
@@ -128,8 +131,8 @@ def docker_registry(
         process.wait()
 
 
-def _answers(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _answers(host: str) -> bool:
+    connection = http.client.HTTPConnection(host, timeout=5)
     try:
         connection.request("GET", "/v2/")
         return connection.getresponse().status in (200, 401)

@@ -11,6 +11,7 @@ import asyncio
 import base64
 import itertools
 import os
+import ssl
 import threading
 import time
 import uuid
@@ -116,7 +117,7 @@ class Load:
     """The clients of one published port. Use as a context manager; `shots` is complete after it.
 
     After `patience` seconds a client gives up. With several `hosts` they take turns, and so do new connections with several
-    `addresses` of machines.
+    `addresses` of machines. With `tls` it is TLS, for the name of the first host.
     """
 
     port: int
@@ -125,6 +126,7 @@ class Load:
     patience: float = ANSWER_SECONDS
     hosts: tuple[str, ...] = ("127.0.0.1",)
     addresses: tuple[str, ...] = ("127.0.0.1",)
+    tls: ssl.SSLContext | None = None
     shots: list[Shot] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -248,8 +250,9 @@ class Load:
         )
 
     async def _connect(self) -> Connection:
-        address = next(self._turns)
-        return Connection(*await asyncio.open_connection(address, self.port), address)
+        address, name = next(self._turns), self.hosts[0] if self.tls else None
+        streams = await asyncio.open_connection(address, self.port, ssl=self.tls, server_hostname=name)
+        return Connection(*streams, address)
 
     def _kept(self) -> Connection | None:
         """An idle connection. One that the other side has closed while it was idle has lost nothing."""

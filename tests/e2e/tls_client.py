@@ -28,10 +28,10 @@ def curl_http3(url: str, host: str, port: int, root: Path) -> str:
     )  # fmt: skip
 
 
-def served_serial(host: str, port: int) -> str:
-    """The serial number of the certificate that a client of this host meets, in lower case."""
+def served_serial(host: str, port: int, address: str = "127.0.0.1") -> str:
+    """The serial number of the certificate that a client of this host meets at an address, in lower case."""
     met = subprocess.run(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", host],
+        ["openssl", "s_client", "-connect", f"{address}:{port}", "-servername", host],
         input="", capture_output=True, text=True, timeout=30,
     ).stdout  # fmt: skip
     shown = ["openssl", "x509", "-noout", "-serial"]

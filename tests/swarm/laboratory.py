@@ -40,6 +40,8 @@ PREFIX: Final = "vr-swarm-"
 NODE_ADDRESS: Final = "10.215.0.{}"
 POOL: Final = "10.216.0.0/16"
 """The addresses of overlay networks."""
+REGISTRIES: Final = "10.215.0.0/24"
+"""The addresses at which a registry may be without TLS: those of the nodes."""
 LOCAL_POOL: Final = "base=10.217.0.0/16,size=24"
 STACK: Final = "com.docker.stack.namespace"
 CONTROLLER_STATE: Final = "/run/vault-controller"
@@ -285,6 +287,7 @@ def _daemon(node: Node) -> subprocess.Popen[bytes]:
         f"--config-file={home}/daemon.json",
         "--userland-proxy=false",
         f"--default-address-pool={LOCAL_POOL}",
+        f"--insecure-registry={REGISTRIES}",
     )
     words = ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={NAMESPACES / node.namespace}"]
     words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", node.name, str(home)]

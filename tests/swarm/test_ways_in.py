@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,11 +24,14 @@ from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.certificates.self_signed import self_signed
 from reconciler.core.desired.build import project_of
 from tests.chaos.machines import AGENT_AWAY, CHANGES, NODE_DIES, MachineFault, tell
+from tests.e2e.companions import Answer, Companion, WebSocket
 from tests.e2e.docker_cli import docker
+from tests.e2e.docker_registry import docker_registry
 from tests.e2e.load import CALM_SECONDS, Load, read_ledger
 from tests.e2e.neighbour import Neighbour
 from tests.e2e.proof import HARSH, LONG_HOLD, NEW_VERSION, QUICK, REPLICAS, harsh_stage, runs_version
 from tests.e2e.stage import HOST, Stage, free_port
+from tests.e2e.tls_client import served_serial
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
 
@@ -49,6 +53,9 @@ RATE: Final = 330.0
 FIRST_SECONDS: Final = 240.0
 """The first time, each node needs an agent."""
 AWAY_SECONDS: Final = 30.0
+TLS_RATE: Final = 30.0
+HELD_SECONDS: Final = 5.0
+"""For how long clients hold their connections when the new replicas serve already."""
 
 
 @dataclass(frozen=True)
@@ -248,10 +255,132 @@ def test_a_change_under_load_through_all_nodes(
     until("it serves", beside.ready)
 
 
+def test_a_way_in_that_was_removed_comes_back(swarm: Laboratory, stage: Stage, beside: Neighbour) -> None:
+    """On a node that is no manager, whose engine knows none of the networks by then that no container there is in."""
+    as_at_first(stage)
+    node = swarm.nodes[-1]
+    node.docker(
+        "rm",
+        "--force",
+        *node.docker("ps", "--all", "--quiet", "--filter", f"name={stage.front_project}").split(),
+    )
+    until("it serves both", lambda: all(_answers(stage, node, host) for host in (HOST, BESIDE)))
+    until("the gateway is ready", stage.gateway_ready)
+    assert beside.ready()
+
+
 def _answers(stage: Stage, node: Node, host: str) -> bool:
     with Load(stage.port, 20.0, hosts=(host,), addresses=(node.address,)) as load:
         pass
     return bool(load.shots) and not load.lost
+
+
+def test_a_certificate_changes_on_each_node(swarm: Laboratory, stage: Stage, beside: Neighbour) -> None:
+    """Clients with TLS and those without lose nothing, and meet the new certificate wherever they come in."""
+    as_at_first(stage)
+    https = next(each["port"] for each in stage.gateway_spec["listeners"] if each["protocol"] == "HTTPS")
+    context = ssl.create_default_context()
+    # Each certificate is the only one of its authority. Whether it is the right one is looked at by its number.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    addresses = tuple(node.address for node in swarm.nodes)
+    encrypted = Load(https, TLS_RATE, hosts=(BESIDE,), addresses=addresses, tls=context)
+    with losing_nothing(stage, swarm, CHANGES["certificate"]), encrypted:
+        for _ in range(2):
+            serial = write_certificate(stage)
+            for address in addresses:
+                until(
+                    f"{address} serves it",
+                    lambda: serial in served_serial(BESIDE, https, address),  # noqa: B023
+                )
+    assert not encrypted.faults(read_ledger(stage.ledger))
+    assert stage.vaultctl("certificate", "list").stdout.count(BESIDE) == 1
+
+
+def test_what_takes_long_keeps_its_replica_on_each_node(swarm: Laboratory, stage: Stage) -> None:
+    """A WebSocket and a slow answer through each node, in a rollout that has to wait for them."""
+    as_at_first(stage, strategy={**QUICK, "drainSeconds": 120})
+    with losing_nothing(stage, swarm, CHANGES["release with long requests"]):
+        sockets = [WebSocket(HOST, stage.port, node.address) for node in swarm.nodes]
+        answers = [Answer(HOST, stage.port, node.address, seconds=30) for node in swarm.nodes]
+        held: list[Companion] = [*sockets, *answers]
+        until("all have begun", lambda: all(each.count for each in held))
+        stage.write(**NEW_VERSION)
+        until("the new version answers", lambda: all(runs_version(stage) for _ in range(10)))
+        echoes = [each.count for each in sockets]
+        time.sleep(HELD_SECONDS)
+        assert not [each.cut for each in held if each.cut], stage.story()
+        assert all(now.count > before for now, before in zip(sockets, echoes, strict=True))
+        cut = [each.end(60.0) for each in held]
+        stage.converged()
+    assert not any(cut), cut
+    assert all(each.count == 1 + 10 * each.seconds for each in answers)
+    assert runs_version(stage)
+
+
+@pytest.fixture(scope="module")
+def images(
+    swarm: Laboratory, stage: Stage, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, str]]:
+    """What a registry has that each node reaches, and `none`, which it has not got."""
+    with docker_registry(tmp_path_factory.mktemp("registry"), address=swarm.first.address) as registry:
+        made = {
+            tag: registry.push(WHOAMI, "swarm/app", tag, *changes)
+            for tag, changes in (("good", ("LABEL pulled=yes",)), ("bad", ('ENTRYPOINT ["false"]',)))
+        }
+        yield made | {"none": f"{registry.host}/swarm/app:none"}
+
+
+def _is_pulled(stage: Stage) -> None:
+    stage.converged()
+    assert runs_version(stage)
+
+
+@pytest.mark.parametrize(
+    ("tag", "change", "ends"),
+    [
+        ("good", "image of a registry", _is_pulled),
+        ("bad", "image of a registry that does not start", _is_rolled_back),
+        ("none", "image that the registry does not have", _is_rolled_back),
+    ],
+    ids=("good", "bad", "none"),
+)
+def test_images_of_a_registry(
+    tag: str,
+    change: str,
+    ends: Callable[[Stage], None],
+    swarm: Laboratory,
+    stage: Stage,
+    images: Mapping[str, str],
+) -> None:
+    as_at_first(stage, strategy={**QUICK, "progressDeadlineSeconds": 30})
+    with losing_nothing(stage, swarm, CHANGES[change]):
+        stage.write(env={"WHOAMI_IMAGE": images[tag], "VERSION": "2"})
+        ends(stage)
+
+
+def _here(stage: Stage, node: Node) -> list[str]:
+    """The replicas on a node."""
+    seen = stage.preview().assessment.observed.containers
+    return [each.name for each in seen if each.port and each.node == node.name]
+
+
+def test_a_way_in_is_drained_under_load(swarm: Laboratory, stage: Stage) -> None:
+    """Its instances leave. HAProxy stays and is told of the next release, and no request is lost through it."""
+    as_at_first(stage)
+    node = swarm.nodes[1]
+    try:
+        with losing_nothing(stage, swarm, CHANGES["drain of a way in, and a release"]):
+            told = stage.vaultctl("drain", node.name, "--timeout", "150s").stderr
+            assert not _here(stage, node)
+            stage.write(**NEW_VERSION)
+            stage.converged()
+        assert f"{node.name} has no instances left; HAProxy serves on there" in told
+        assert runs_version(stage)
+        assert stage.gateway_ready()
+        assert not _here(stage, node)
+        stage.vaultctl("drain", node.name, "--stop-pinned", code=1)
+    finally:
+        stage.vaultctl("uncordon", node.name)
 
 
 def test_an_agent_that_is_away_for_a_while_in_a_rollout(swarm: Laboratory, stage: Stage) -> None:
