@@ -19,7 +19,7 @@ from tests.chaos.apart import live_through_apart
 from tests.chaos.fault import Fault
 from tests.chaos.faults import FAULTS
 from tests.chaos.figures import Figures
-from tests.chaos.machines import MACHINE_FAULTS, suffer_together
+from tests.chaos.machines import CHANGES, MACHINE_FAULTS, suffer_together
 from tests.chaos.ordeal import live_through
 from tests.chaos.page import NAMES, PAGE, render
 from tests.chaos.private_engine import home_of_engines
@@ -73,7 +73,8 @@ def chaos(word: str) -> bool:
     began = time.monotonic()
     outcomes = crash([point for point in POINTS if word in str(point)])
     outcomes += suffer([fault for fault in FAULTS if word in fault.name])
-    outcomes += suffer_together([fault for fault in MACHINE_FAULTS if word in fault.name])
+    together = (*MACHINE_FAULTS, *CHANGES.values())
+    outcomes += suffer_together([fault for fault in together if word in fault.name])
     good = all(each.is_good for each in outcomes)
     figures = Figures.read().newer(outcomes)
     if not word:

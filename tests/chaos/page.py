@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from tests.chaos.faults import FAULTS
 from tests.chaos.figures import Figures
-from tests.chaos.machines import MACHINE_FAULTS
+from tests.chaos.machines import CHANGES, MACHINE_FAULTS
 from tests.e2e.crash_points import KINDS, POINTS, CrashPoint
 from tests.e2e.mortal import When
 
@@ -20,6 +20,7 @@ NAMES: Final = (
     *map(str, POINTS),
     *(fault.name for fault in FAULTS),
     *(fault.name for fault in MACHINE_FAULTS),
+    *(change.name for change in CHANGES.values()),
 )
 """Every harm that has a row, in the order of the page."""
 
@@ -41,6 +42,7 @@ def render(figures: Figures) -> str:
         crashes=[(kind, *(of[str(CrashPoint(when, kind))] for when in When)) for kind in KINDS],
         faults=[(fault, of[fault.name]) for fault in FAULTS],
         machines=[(fault, of.get(fault.name)) for fault in MACHINE_FAULTS],
+        changes=[(name, of.get(change.name)) for name, change in CHANGES.items()],
         unforeseen=figures.unforeseen,
         seconds=lambda each: f"{each.seconds:.1f}" if isfinite(each.seconds) else "never",
         last=lambda each: f"{each.last:.1f}" if each.failed else "",

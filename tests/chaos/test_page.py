@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.faults import FAULTS, SHORT, SHORT_NAMES
 from tests.chaos.figures import Figures
-from tests.chaos.machines import MACHINE_FAULTS
+from tests.chaos.machines import CHANGES, MACHINE_FAULTS
 from tests.chaos.page import NAMES, PAGE, render
 from tests.chaos.unforeseen import Unforeseen
 from tests.e2e.crash_points import POINTS
@@ -24,8 +24,9 @@ def test_the_page_is_made_of_the_figures() -> None:
 
 def test_figures_of_a_run_are_in_the_page() -> None:
     page = _page(seconds=4.25, failed=17)
-    assert page.count("4.2 |") == len(POINTS) + len(FAULTS) + len(MACHINE_FAULTS)
-    assert page.count("17 of 1,000") == len(NAMES)
+    assert page.count("4.2 |") == len(POINTS) + len(FAULTS) + len(MACHINE_FAULTS) + len(CHANGES)
+    assert page.count("17 of 1,000") == len(NAMES) - len(CHANGES)
+    assert page.count("| 1,000 | 17 |") == len(CHANGES)
     assert page.count("| 2.2 |") == len(MACHINE_FAULTS)
 
 
@@ -37,7 +38,7 @@ def test_a_fault_without_an_outcome_is_no_page() -> None:
 def test_a_fault_of_several_machines_may_be_tried_later() -> None:
     outcomes = {name: Outcome(name, 1.0, 1000, 0, (), ()) for name in (*map(str, POINTS), *map(str, FAULTS))}
     page = render(Figures(outcomes, Unforeseen(10, 0, 10, 0)))
-    assert page.count("no figures yet") == len(MACHINE_FAULTS)
+    assert page.count("no figures yet") == len(MACHINE_FAULTS) + len(CHANGES)
 
 
 def test_names_of_harms_are_their_own() -> None:
