@@ -51,6 +51,31 @@ NODE_DIES: Final = MachineFault(
     Promise.GONE,
     "test_ways_in.py::test_a_node_that_dies_under_load",
 )
+LEADER_DIES: Final = MachineFault(
+    "the leader's node is killed whole",
+    Promise.GONE,
+    "test_faults_under_load.py::test_the_leader_dies",
+)
+CONTROLLER_DIES: Final = MachineFault(
+    "the controller's node is killed whole, in a rollout; another controller goes on",
+    Promise.GONE,
+    "test_takeover.py::test_the_node_of_the_controller_dies_in_a_rollout",
+)
+CONTROLLER_CUT: Final = MachineFault(
+    "the controller's node is cut off, 30 s, in a rollout; another controller goes on",
+    Promise.GONE,
+    "test_takeover.py::test_the_node_of_the_controller_is_cut_off_in_a_rollout",
+)
+NODE_CUT: Final = MachineFault(
+    "a node is cut off, 30 s, in a rollout",
+    Promise.GONE,
+    "test_faults_under_load.py::test_a_node_is_cut_off",
+)
+LINK_CUT: Final = MachineFault(
+    "two nodes do not reach each other, 30 s; both reach the third",
+    Promise.GONE,
+    "test_faults_under_load.py::test_two_nodes_do_not_reach_each_other",
+)
 NODE_DRAINED: Final = MachineFault(
     "a node is emptied by `vaultctl drain`, HAProxy on the controller's node",
     Promise.NONE,
@@ -71,10 +96,27 @@ CLOCK_OFF: Final = MachineFault(
     Promise.NONE,
     "test_node_clock.py::test_the_clock_of_a_node_is_an_hour_off",
 )
+NETWORK_REMOVED: Final = MachineFault(
+    "the overlay network is removed manually, with all that is in it",
+    Promise.AWAY,
+    "test_faults_under_load.py::test_the_overlay_network_is_removed",
+)
+REGISTRY_AWAY: Final = MachineFault(
+    "the registry is away, in a rollout and before one with another image",
+    Promise.NONE,
+    "test_faults_under_load.py::test_the_registry_is_away",
+)
 MACHINE_FAULTS: Final = (
     NODE_DIES,
+    LEADER_DIES,
+    CONTROLLER_DIES,
+    CONTROLLER_CUT,
+    NODE_CUT,
+    LINK_CUT,
     NODE_DRAINED,
     AGENT_AWAY,
+    NETWORK_REMOVED,
+    REGISTRY_AWAY,
     ENGINES_UPGRADED,
     CLOCK_OFF,
 )

@@ -24,10 +24,11 @@ REQUEST: Final = re.compile(rf"/v2/{NAME}/(manifests|blobs)/([A-Za-z0-9_.:-]+)")
 
 
 @contextmanager
-def registry(image: str, directory: Path, delay: float = 0.0) -> Iterator[str]:
+def registry(image: str, directory: Path, delay: float = 0.0, port: int = 0) -> Iterator[str]:
     """The name of an image, without a tag, that can be pulled while the block runs; `directory` is for its layers.
 
-    The first answer about its manifest takes `delay` seconds, as a large image or a slow line does.
+    The first answer about its manifest takes `delay` seconds, as a large image or a slow line does. Without a `port` it is
+    any that is free.
     """
     archive = directory / "image.tar"
     docker("save", "--output", str(archive), image)
@@ -76,7 +77,7 @@ def registry(image: str, directory: Path, delay: float = 0.0) -> Iterator[str]:
         def log_message(self, format: str, *arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     serving = threading.Thread(target=server.serve_forever, name="registry", daemon=True)
     serving.start()
     try:
