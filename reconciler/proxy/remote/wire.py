@@ -202,9 +202,12 @@ class _Watchdog:
 
     def _bite(self) -> None:
         self._has_bitten = True
-        with suppress(OSError, AttributeError):
+        if (connected := self._connection.sock) is None:
+            # It is closed already, or not connected yet: its own time-out ends it.
+            return
+        with suppress(OSError):
             # Not the method of SSLSocket, which would let the other thread read on without TLS.
-            socket.socket.shutdown(self._connection.sock, socket.SHUT_RDWR)
+            socket.socket.shutdown(connected, socket.SHUT_RDWR)
 
     def __enter__(self) -> _Watchdog:
         self._timer.start()

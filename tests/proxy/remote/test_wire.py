@@ -5,9 +5,12 @@ from __future__ import annotations
 import gc
 import http.client
 import socket
+import time
 from typing import Any
 
-from reconciler.proxy.remote.wire import Peer, Wire
+import pytest
+
+from reconciler.proxy.remote.wire import Peer, Wire, _Watchdog
 
 
 def test_they_end_with_the_last_reference_to_it() -> None:
@@ -22,3 +25,11 @@ def test_they_end_with_the_last_reference_to_it() -> None:
     gc.collect()
     assert here.fileno() == -1
     there.close()
+
+
+def test_a_deadline_after_the_connection_was_closed_is_only_told() -> None:
+    """The timer runs in a thread of its own, where an error would be lost."""
+    watchdog = _Watchdog(http.client.HTTPConnection("node.test"), time.monotonic())
+    watchdog._bite()
+    with pytest.raises(TimeoutError):
+        watchdog.check()
