@@ -31,6 +31,7 @@ from reconciler.store.sessions import Sessions
 from reconciler.store.users import Users
 from reconciler.wiring import Application, Options, utc_now, wire
 from tests.controller.worlds import MemoryWorld
+from tests.e2e.waiting import until
 from tests.web.kube.instances import FakeInstances, instance
 from tests.web.ui.apart import chromium_apart
 from tests.web.ui.chromium import log_in, opened
@@ -280,6 +281,7 @@ def test_a_log_is_followed_as_text(served: Served, browser: Browser) -> None:
         window.go(f"{served.url}/service/files/logs")
         before = window.page.locator("#log > div").count()
         assert before == len(CORPUS)
+        until("the page follows the first one", lambda: engine.instances.open_logs > 0)
         # Of the first only what is new; of one that comes meanwhile everything.
         engine.instances.found.append(instance("vault-files-web-9"))
         served.application.objects.put_status("files", status("a replica has come"))
