@@ -37,6 +37,11 @@ def a_pool_is_spare_at_once(patch: pytest.MonkeyPatch) -> None:
         gateways._files.write_pool(stack.site, request.pool, (), None)
 
     patch.setattr(HAProxyGateways, "empty_pool", empty_pool)
+    a_pool_is_emptied_before_the_files_are_read(patch)
+
+
+def a_pool_is_emptied_before_the_files_are_read(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planning, "_is_read_soon", lambda _: False)
 
 
 def routes_move_before_a_haproxy_has_the_replicas(patch: pytest.MonkeyPatch) -> None:
@@ -90,10 +95,12 @@ def a_pool_is_emptied_for_those_that_answer(patch: pytest.MonkeyPatch) -> None:
         "_leftovers",
         lambda assessment, *known: leftovers(replace(assessment, silent=()), *known),
     )
+    a_pool_is_emptied_before_the_files_are_read(patch)
 
 
 MUTATIONS: Mapping[Mutate, int] = {
     a_pool_is_spare_at_once: 1115,
+    a_pool_is_emptied_before_the_files_are_read: 9038080,
     routes_move_before_a_haproxy_has_the_replicas: 1215,
     routes_move_before_the_file_names_replicas: 1015,
     a_pool_that_requests_come_to_is_left_alone: 440,

@@ -230,9 +230,7 @@ def _leftovers(
 ) -> Iterator[Operation | Wait]:
     """Drain, then empty the pools that no route leads to. One whose service is gone has nothing left to wait for."""
     untold = {each.container for each in sight.instances if each.answering} - sight.maps.keys()
-    proxies = assessment.observed.of(haproxy_of(assessment.stack).name)
-    starting = any(c.state in (State.CREATED, State.RESTARTING) for c in proxies)
-    if assessment.silent or untold or starting:
+    if assessment.silent or untold or _is_read_soon(assessment):
         # Its sessions or its routes are unknown, and it may still send requests there; or it reads the files in a moment.
         return
     owners = {pool: need.service for need, pool in wanted.held.items()}
@@ -258,3 +256,9 @@ def _leftovers(
                 cause=Cause.SURPLUS,
                 detail=owner,
             )
+
+
+def _is_read_soon(assessment: Assessment) -> bool:
+    """Whether a HAProxy is about to start, and to read the files as they are then."""
+    proxies = assessment.observed.of(haproxy_of(assessment.stack).name)
+    return any(each.state in (State.CREATED, State.RESTARTING) for each in proxies)
