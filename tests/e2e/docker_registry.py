@@ -96,14 +96,8 @@ class DockerRegistry:
         self.process.wait(ENDING_SECONDS)
 
 
-@contextmanager
-def docker_registry(
-    directory: Path, *, logins: Sequence[str] = (), port: int = 0, address: str = "127.0.0.1"
-) -> Iterator[DockerRegistry]:
-    """A registry that keeps its images in `directory` and knows the users of the htpasswd lines `logins`; all, if none.
-
-    An engine speaks with another `address` than one of its own machine only by TLS, unless it is told otherwise.
-    """
+def provided() -> str:
+    """The path of the program; the first time it is fetched, which a namespace without a network cannot."""
     found = subprocess.run(
         [ROOT / "scripts" / "docker-registry"],
         capture_output=True,
@@ -112,6 +106,18 @@ def docker_registry(
         check=False,
     )
     assert found.returncode == 0, found.stderr
+    return found.stdout.splitlines()[-1]
+
+
+@contextmanager
+def docker_registry(
+    directory: Path, *, logins: Sequence[str] = (), port: int = 0, address: str = "127.0.0.1"
+) -> Iterator[DockerRegistry]:
+    """A registry that keeps its images in `directory` and knows the users of the htpasswd lines `logins`; all, if none.
+
+    An engine speaks with another `address` than one of its own machine only by TLS, unless it is told otherwise.
+    """
+    program = provided()
     host = f"{address}:{port or free_port()}"
     text = CONFIG.format(storage=directory / "storage", host=host)
     if logins:
@@ -120,7 +126,7 @@ def docker_registry(
     config = directory / "config.yml"
     config.write_text(text)
     with (directory / "registry.log").open("ab") as log:
-        process = subprocess.Popen([found.stdout.splitlines()[-1], "serve", config], stdout=log, stderr=log)
+        process = subprocess.Popen([program, "serve", config], stdout=log, stderr=log)
     registry = DockerRegistry(host, process)
     try:
         until("the registry answers", lambda: process.poll() is not None or _answers(host))

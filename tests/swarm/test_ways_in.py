@@ -26,7 +26,7 @@ from reconciler.core.desired.build import project_of
 from tests.chaos.machines import AGENT_AWAY, CHANGES, NODE_DIES, MachineFault, tell
 from tests.e2e.companions import Answer, Companion, WebSocket
 from tests.e2e.docker_cli import docker
-from tests.e2e.docker_registry import docker_registry
+from tests.e2e.docker_registry import docker_registry, provided
 from tests.e2e.load import CALM_SECONDS, Load, read_ledger
 from tests.e2e.neighbour import Neighbour
 from tests.e2e.proof import HARSH, LONG_HOLD, NEW_VERSION, QUICK, REPLICAS, harsh_stage, runs_version
@@ -134,6 +134,7 @@ CASES: Final = (
 def stage(swarm: Laboratory) -> Iterator[Stage]:
     """A service behind a gateway on all nodes, and a controller on the first one."""
     docker("tag", "haproxy:3.0", AGAIN)
+    provided()
     swarm.load(*IMAGES)
     with pytest.MonkeyPatch.context() as patch, swarm.first.entered():
         # One that is no manager knows an overlay only while a container is in it.
