@@ -5,10 +5,10 @@ Unlike settings files they are in the binary format, which is smaller, and only 
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import Final
 
+from reconciler.packing import packed, unpacked
 from reconciler.sealed.age import decrypt
 from reconciler.sealed.errors import SealedError
 from reconciler.sealed.keys import Key, load_keys
@@ -44,13 +44,11 @@ class Box:
         """The content, readable with the first key only; another text each time."""
         from pyrage import encrypt
 
-        return bytes(encrypt(zlib.compress(content, 9), [self._keys[0].identity.to_public()]))
+        return bytes(encrypt(packed(content), [self._keys[0].identity.to_public()]))
 
     def open(self, sealed: bytes) -> bytes | None:
         """The content that was sealed; None if none of the keys opens it, or if it is damaged."""
         try:
-            unpacked = zlib.decompressobj()
-            content = unpacked.decompress(decrypt(sealed, self._keys, PLACE), LONGEST)
-        except (SealedError, zlib.error):
+            return unpacked(decrypt(sealed, self._keys, PLACE), LONGEST)
+        except (SealedError, ValueError):
             return None
-        return content if unpacked.eof else None

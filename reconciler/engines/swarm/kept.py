@@ -8,10 +8,10 @@ one acts, replaces nothing.
 from __future__ import annotations
 
 import base64
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -19,8 +19,9 @@ from reconciler.engines.compose.api import DockerApi
 from reconciler.engines.errors import EngineError, RefusedError
 from reconciler.engines.swarm.api import CONFLICT, SwarmApi, status_of
 from reconciler.engines.swarm.marks import TERM
+from reconciler.packing import packed, unpacked
 
-__all__ = ["OBJECTS", "STATE_MARK", "Sort", "SwarmKept", "inflated"]
+__all__ = ["OBJECTS", "STATE_MARK", "Sort", "SwarmKept"]
 
 OBJECT: Final = "internal.vault.object"
 STATE_MARK: Final = "internal.vault.state"
@@ -31,16 +32,6 @@ LONGEST_CONTENT: Final = 16 * 1024 * 1024
 DIGITS: Final = 16
 
 Row = Mapping[str, Any]
-
-
-def inflated(packed: bytes) -> bytes:
-    """What was compressed with zlib. Raises ValueError for anything else, and for more than LONGEST_CONTENT."""
-    with suppress(zlib.error):
-        unpacked = zlib.decompressobj()
-        content = unpacked.decompress(packed, LONGEST_CONTENT)
-        if unpacked.eof:
-            return content
-    raise ValueError("is not what was kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,7 @@ class Sort:
     unpack: Callable[[bytes], bytes | None]
 
 
-OBJECTS: Final = Sort(OBJECT, "vault-object", lambda content: zlib.compress(content, 9), inflated)
+OBJECTS: Final = Sort(OBJECT, "vault-object", packed, partial(unpacked, longest=LONGEST_CONTENT))
 
 
 class SwarmKept:
@@ -78,16 +69,16 @@ class SwarmKept:
 
     def keep(self, label: str, content: bytes) -> None:
         """Keep this content in place of the one before. Raises RefusedError if it is too long, EngineError otherwise."""
-        packed = self._sort.pack(content)
-        if len(packed) > LONGEST or len(content) > LONGEST_CONTENT:
+        data = self._sort.pack(content)
+        if len(data) > LONGEST or len(content) > LONGEST_CONTENT:
             raise RefusedError(
-                f"{label} has {len(packed)} bytes compressed, and a config of a Swarm at most {LONGEST}"
+                f"{label} has {len(data)} bytes compressed, and a config of a Swarm at most {LONGEST}"
             )
         term = str(self._term())
         # The digest is that of the packed content: that of a secret would confirm a guess.
-        name = f"{self._sort.prefix}-{_digest(label.encode())}-{_digest(term.encode() + packed)}"
+        name = f"{self._sort.prefix}-{_digest(label.encode())}-{_digest(term.encode() + data)}"
         marks = {self._sort.mark: label, TERM: term}
-        spec = {"Name": name, "Labels": marks, "Data": base64.b64encode(packed).decode()}
+        spec = {"Name": name, "Labels": marks, "Data": base64.b64encode(data).decode()}
         try:
             self._api.create_file("configs", spec)
         except EngineError as error:
