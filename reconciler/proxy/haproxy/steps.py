@@ -296,7 +296,7 @@ class _Proxies:
         same = [
             c for c in self._all if c.slot == container.slot and c.state not in (State.EXITED, State.DEAD)
         ]
-        return container is not max(same, key=_has_sockets, default=container)
+        return container is not max(same, key=_has_sockets)
 
     def _replace_mute(self) -> Iterable[Operation]:
         """One that does not answer the controller may still serve, so it is stopped only after another one had time to
@@ -352,8 +352,7 @@ class _Proxies:
             return
         for container in self._running:
             if container not in self._fit:
-                kept = Cause.SURPLUS if self._is_twin(container) else Cause.DETACHED
-                yield _stop(container, self._workload, kept if self._belongs(container) else Cause.OUTDATED)
+                yield _stop(container, self._workload, self._why_unfit(container))
         for container in ready[self._workload.replicas :]:
             yield _stop(container, self._workload, Cause.SURPLUS)
 
@@ -361,14 +360,18 @@ class _Proxies:
         at_home = self._holder is None or self._home is not None
         return at_home and container.joined == self._home_id and self._workload.accepts(container.revision)
 
+    def _why_unfit(self, container: Container) -> Cause:
+        if not self._belongs(container):
+            return Cause.OUTDATED
+        return Cause.SURPLUS if self._is_twin(container) else Cause.DETACHED
+
     @property
     def _home_id(self) -> str | None:
         """The container whose namespace they live in; None for that of the host."""
         return self._home.id if self._home else None
 
     def _fits(self, container: Container) -> bool:
-        is_reached = not self._is_twin(container)
-        return is_reached and self._belongs(container) and not self._lost_namespace(container)
+        return self._belongs(container) and not (self._lost_namespace(container) or self._is_twin(container))
 
     def _lost_namespace(self, container: Container) -> bool:
         """Whether the namespace that it joined is probably no longer the one with the published port.
