@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
     from reconciler.engines.base import Fronts
+    from reconciler.engines.compose.api import DockerApi
     from reconciler.engines.compose.engine import ComposeEngine
     from reconciler.engines.compose.foreign import ForeignProjects
     from reconciler.engines.compose.project import ComposeProjects
@@ -196,14 +197,12 @@ class Parts:
         from reconciler.api.kinds import KINDS
         from reconciler.controller.loop.keeping import Keeping
         from reconciler.controller.loop.kept_objects import FILE, KeptObjects
-        from reconciler.engines.compose.api import DockerApi
         from reconciler.engines.swarm.kept import OBJECTS, SwarmKept
 
-        docker = DockerApi(self.options.docker_host, allow=self.election.require)
         objects = KeptObjects(
             tuple(KINDS.values()), self.objects.of, self.history.of, self.secrets.hide, utc_now
         )
-        kept = SwarmKept(docker, OBJECTS, lambda: self._term)
+        kept = SwarmKept(self._as_holder, OBJECTS, lambda: self._term)
         return Keeping(self.options.state_dir / FILE, objects, kept)
 
     @cached_property
@@ -216,16 +215,23 @@ class Parts:
         from reconciler.controller.loop.carried_state import FILE, CarriedState
         from reconciler.controller.loop.keeping import Keeping
         from reconciler.controller.loop.manager import Carrying
-        from reconciler.engines.compose.api import DockerApi
         from reconciler.engines.swarm.kept import STATE_MARK, Sort, SwarmKept
         from reconciler.sealed.box import Box
         from reconciler.store.carried import CarriedFiles
 
         box, files = Box.of(self.options.state_key), CarriedFiles(self.options.state_dir)
-        docker = DockerApi(self.options.docker_host, allow=self.election.require)
-        kept = SwarmKept(docker, Sort(STATE_MARK, "vault-state", box.seal, box.open), lambda: self._term)
+        sealed = Sort(STATE_MARK, "vault-state", box.seal, box.open)
+        kept = SwarmKept(self._as_holder, sealed, lambda: self._term)
         state = CarriedState(files, self.history, utc_now)
         return Carrying(Keeping(self.options.state_dir / FILE, state, kept), files.directories)
+
+    @cached_property
+    def _as_holder(self) -> DockerApi:
+        """The engine's API as long as this process holds the lease of a Swarm."""
+        from reconciler.engines.compose.api import DockerApi
+
+        assert self.election is not None, "only a Swarm has a lease"
+        return DockerApi(self.options.docker_host, allow=self.election.require)
 
     @property
     def _term(self) -> int:
@@ -315,6 +321,7 @@ class Parts:
     def keepers(self) -> Keepers:
         """The certificates of gateways, with a thread for each."""
         from reconciler.api.kinds import VAULT_GATEWAY, Ref
+        from reconciler.certificates.keeper import always
         from reconciler.certificates.keepers import Keepers
         from reconciler.controller.loop.election import StandbyError
 
@@ -327,11 +334,9 @@ class Parts:
                 return
             _log.error("certificates of gateway %s: %s", name, error, exc_info=error)
 
-        directory, environ = self.objects.of(VAULT_GATEWAY).directory, os.environ
-        if self.election is None:
-            return Keepers(directory, self.options.dns_programs, environ, changed, failed)
-        require = self.election.require
-        return Keepers(directory, self.options.dns_programs, environ, changed, failed, require=require)
+        directory = self.objects.of(VAULT_GATEWAY).directory
+        require = self.election.require if self.election else always
+        return Keepers(directory, self.options.dns_programs, os.environ, changed, failed, require=require)
 
     @cached_property
     def recorder(self) -> Recorder:
