@@ -33,6 +33,7 @@ from reconciler.engines.compose.ports import owner_of
 from reconciler.engines.compose.pulls import Pulls
 from reconciler.engines.compose.rows import (
     COMPOSE_PROJECT,
+    external_networks,
     network_names,
     read_row,
     read_time,
@@ -246,7 +247,7 @@ class ComposeEngine:
         """Connect a container to a network of the stack."""
         network = {own: name for name, own in network_names(stack).items()}[request.network]
         try:
-            if not _is_external(stack, request.network) and network not in self.networks({network}):
+            if request.network not in external_networks(stack) and network not in self.networks({network}):
                 # Creates no container, but this network: Compose requires its own labels on it.
                 self._cli.create(stack, {request.workload: request.existing})
             wanted = _place(stack, request)
@@ -407,11 +408,6 @@ class ComposeEngine:
             networks_left=networks_left(facts.get("DefaultAddressPools"), networks),
             parts={"compose": self._cli.compose_version()},
         )
-
-
-def _is_external(stack: Stack, network: str) -> bool:
-    """Whether others make it. An engine that is no manager of a Swarm knows an overlay from when a container joins it."""
-    return bool((stack.document["networks"][network] or {}).get("external"))
 
 
 def _place(stack: Stack, request: ConnectNetwork) -> Mapping[str, Any]:

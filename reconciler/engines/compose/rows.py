@@ -116,6 +116,15 @@ def network_names(stack: Stack) -> Mapping[str, str]:
     return {(body or {}).get("name") or f"{stack.project}_{name}": name for name, body in networks.items()}
 
 
+def external_networks(stack: Stack) -> frozenset[str]:
+    """The networks that others make, by their names in the stack. An engine that is no manager of a Swarm knows an overlay
+    among them from when a container joins it.
+    """
+    return frozenset(
+        name for name, body in stack.document.get("networks", {}).items() if (body or {}).get("external")
+    )
+
+
 def service_of_event(event: Mapping[str, Any]) -> str | None:
     """The label of the object that an event is about, if any; None for an event that is not understood."""
     actor = event.get("Actor")

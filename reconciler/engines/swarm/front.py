@@ -11,8 +11,9 @@ from dataclasses import replace
 
 from reconciler.core.compose.networks import read_networks
 from reconciler.core.desired.stack import JSON, Role, Stack
+from reconciler.engines.compose.rows import external_networks
 
-__all__ = ["FRONT_ROLES", "front_of", "shared_networks"]
+__all__ = ["FRONT_ROLES", "front_of", "networks_of", "shared_networks"]
 
 FRONT_ROLES = frozenset({Role.GATEWAY, Role.PROXY})
 
@@ -29,23 +30,21 @@ def front_of(stack: Stack) -> Stack:
     front = {workload.name for workload in stack.of(*FRONT_ROLES)}
     services = {name: body for name, body in stack.document["services"].items() if name in front}
     used = {name for body in services.values() for name in read_networks(body.get("networks"))}
+    # One that the gateway is connected to later is not named by a service, and exists.
+    kept = used | shared | external_networks(stack)
     document = {
         "name": stack.document.get("name", stack.project),
         "services": services,
-        # One that the gateway is connected to later is not named by a service, and exists.
-        "networks": {
-            name: body for name, body in networks.items() if name in used or (body or {}).get("external")
-        },
+        "networks": {name: body for name, body in networks.items() if name in kept},
     }
     return replace(stack, document=document, former=())
 
 
 def shared_networks(stack: Stack) -> frozenset[str]:
     """The networks with instances in them, by their names in the stack; but those of others."""
-    bodies = stack.document.get("networks", {})
     instances = (w for w in stack.workloads if w.role not in FRONT_ROLES)
-    used = {name for each in instances for name in _networks_of(stack.document, each.name)}
-    return frozenset(name for name in used if not (bodies.get(name) or {}).get("external"))
+    used = {name for each in instances for name in networks_of(stack.document, each.name)}
+    return frozenset(used - external_networks(stack))
 
 
 def engine_name(stack: Stack, name: str, body: JSON) -> str:
@@ -53,5 +52,6 @@ def engine_name(stack: Stack, name: str, body: JSON) -> str:
     return str(body.get("name") or f"{stack.project}_{name}")
 
 
-def _networks_of(document: JSON, service: str) -> Mapping[str, object]:
+def networks_of(document: JSON, service: str) -> Mapping[str, object]:
+    """The networks of a service, by their names in the document."""
     return read_networks(document["services"][service].get("networks"))

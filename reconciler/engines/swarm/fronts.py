@@ -12,14 +12,15 @@ from typing import Protocol
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.assess.observation import EngineObservation, FrontNode, State
-from reconciler.core.compose.networks import read_networks
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
 from reconciler.engines.compose.engine import ComposeEngine
+from reconciler.engines.compose.rows import external_networks
 from reconciler.engines.errors import EngineAwayError, EngineError
 from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.agents import AgentServices, agent_names
 from reconciler.engines.swarm.api import SwarmApi
+from reconciler.engines.swarm.front import networks_of
 
 __all__ = ["Agents", "NodeEngine", "SwarmFronts"]
 
@@ -66,13 +67,13 @@ class NodeEngine(ComposeEngine):
         Compose would find none of those that no container there is in.
         """
         self._agents.give_files(self._node, stack.site)
-        overlays = {name for name, body in stack.document["networks"].items() if (body or {}).get("external")}
+        overlays = external_networks(stack)
         super().create(_without(overlays, stack), requests)
         causes = {request.workload: request.cause for request in requests}
         for container in super().observe(stack).containers:
             if container.state is State.CREATED and container.workload in causes:
                 cause = causes[container.workload]
-                for network in sorted(overlays.intersection(_networks(stack, container.workload))):
+                for network in sorted(overlays.intersection(networks_of(stack.document, container.workload))):
                     self.connect(stack, ConnectNetwork.on(container, cause, network=network, existing=1))
 
     def start(self, containers: tuple[str, ...]) -> None:
@@ -82,15 +83,11 @@ class NodeEngine(ComposeEngine):
         super().start(containers)
 
 
-def _networks(stack: Stack, workload: str) -> Collection[str]:
-    return read_networks(stack.document["services"][workload].get("networks"))
-
-
 def _without(overlays: Collection[str], stack: Stack) -> Stack:
     """The stack outside of these networks."""
     document = stack.document
     services = {
-        name: {**body, "networks": [each for each in _networks(stack, name) if each not in overlays]}
+        name: {**body, "networks": [each for each in networks_of(document, name) if each not in overlays]}
         if "networks" in body
         else body
         for name, body in document["services"].items()
