@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,11 +17,10 @@ from tests.e2e.proof import harsh_stage
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
+from tests.swarm.ways_in import AGENT_IMAGE, AGENTS, on_the_first_node, removed_afterwards
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(900)]
 
-AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")
-STACK: Final = "vault-agents"
 FIRST_SECONDS: Final = 300.0
 
 
@@ -30,22 +28,17 @@ FIRST_SECONDS: Final = 300.0
 def stage(swarm: Laboratory) -> Iterator[Stage]:
     """A gateway on all nodes, of which none has an agent yet."""
     swarm.load(AGENT_IMAGE)
-    with pytest.MonkeyPatch.context() as patch, swarm.first.entered():
-        patch.setenv("DOCKER_HOST", swarm.first.host)
-        patch.setenv("VAULT_ENGINE", "swarm")
-        patch.setenv("VAULT_AGENTS", f"{swarm.first.address}:9444")
-        patch.setenv("VAULT_AGENT_IMAGE", AGENT_IMAGE)
-        with harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage:
-            try:
-                yield stage
-            finally:
-                for project in (stage.front_project, stage.project, STACK):
-                    swarm.remove_project(project)
+    with (
+        on_the_first_node(swarm),
+        harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage,
+        removed_afterwards(swarm, stage),
+    ):
+        yield stage
 
 
 def deployed(swarm: Laboratory) -> list[str]:
     """The services of agents, each with its version, which another deployment would change."""
-    label = f"--filter=label=com.docker.stack.namespace={STACK}"
+    label = f"--filter=label=com.docker.stack.namespace={AGENTS}"
     ids = swarm.first.docker("service", "ls", "--quiet", label).split()
     words = ("service", "inspect", "--format", "{{.Spec.Name}} {{.Version.Index}}", *ids)
     return sorted(swarm.first.docker(*words).splitlines()) if ids else []

@@ -50,7 +50,15 @@ def version(stage: Stage, number: int) -> str:
     return str(number)
 
 
-def created(post: Post) -> int:
+def rolling_out(post: Post, stage: Stage) -> str:
+    """Write the second version and wait until this controller rolls it out; returns the version."""
+    before = _created(post)
+    second = version(stage, 2)
+    until("a rollout is under way", lambda: _created(post) > before)
+    return second
+
+
+def _created(post: Post) -> int:
     """How many instances it has created."""
     return sum(each.what == "POST /services/create" for each in post.witness.changes)
 
@@ -60,9 +68,7 @@ def test_networks_that_are_cut_make_no_two_controllers(
 ) -> None:
     one, other = two
     # The holder's node, in the middle of a rollout: it cannot renew the lease, so it stops, and the other one goes on.
-    before = created(one)
-    second = version(stage, 2)
-    until("a rollout is under way", lambda: created(one) > before)
+    second = rolling_out(one, stage)
     began = time.monotonic()
     with swarm.cut_off(one.node):
         other.takes_over(ELECTION_SECONDS + 2 * LEASE_SECONDS)
@@ -90,9 +96,7 @@ def test_the_node_of_the_controller_is_killed_in_the_middle_of_a_rollout(
     swarm: Laboratory, stage: Stage, two: tuple[Post, Post]
 ) -> None:
     one, other = two
-    before = created(one)
-    second = version(stage, 2)
-    until("a rollout is under way", lambda: created(one) > before)
+    second = rolling_out(one, stage)
     one.kill()
     one.node.kill()
     try:

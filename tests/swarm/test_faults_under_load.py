@@ -23,13 +23,13 @@ from tests.e2e.waiting import until
 from tests.swarm.laboratory import STACK, Laboratory, Node
 from tests.swarm.test_ways_in import (
     AWAY_SECONDS,
-    FIRST_SECONDS,
     as_at_first,
     degraded,
-    pool_without,
+    killed_under_load,
     stage,
     under_load,
 )
+from tests.swarm.ways_in import FIRST_SECONDS
 
 __all__ = ["stage"]
 
@@ -54,14 +54,7 @@ def managers(swarm: Laboratory, stage: Stage) -> None:
 def test_the_leader_dies(swarm: Laboratory, stage: Stage) -> None:
     _let_lead(swarm, *swarm.nodes[1:])
     as_at_first(stage)
-    leader = _leader(swarm)
-    with under_load(stage, tuple(node for node in swarm.nodes if node is not leader)) as load:
-        killed = time.monotonic()
-        leader.kill()
-        until("the full pool is back", lambda: pool_without(stage, leader))
-        back = time.monotonic()
-        time.sleep(CALM_SECONDS)
-    leader.start()
+    load, killed, back = killed_under_load(_leader(swarm), swarm, stage)
     _all_is_well(swarm, stage)
     tell(LEADER_DIES, load, stage, harm=killed, healed=back)
 

@@ -75,7 +75,7 @@ QUESTIONS: Final = {
         "/", method="OPTIONS", headers={"Origin": "https://page.test", "Access-Control-Request-Method": "POST"}
     ),
     "an address that has moved": Question("/here?and=there", host="old.test"),
-    "an unknown host": Question("/", host="nobody.test"),
+    "an unknown host": Question("/", host="unknown.test"),
     "a config": Question("/greeting.txt", host="files.test"),
     "a secret": Question("/word.txt", host="files.test"),
     "the environment": Question("/environment.txt", host="files.test"),

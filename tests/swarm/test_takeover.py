@@ -22,8 +22,9 @@ from tests.e2e.stage import VAULTCTL, Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
 from tests.swarm.posts import Post, posts
-from tests.swarm.test_faults import ELECTION_SECONDS, MOVED_SECONDS, created, version
-from tests.swarm.test_ways_in import AGENT_IMAGE, FIRST_SECONDS, under_load
+from tests.swarm.test_faults import ELECTION_SECONDS, MOVED_SECONDS, rolling_out
+from tests.swarm.test_ways_in import under_load
+from tests.swarm.ways_in import AGENT_IMAGE, FIRST_SECONDS, removed_afterwards
 from tests.swarm.witness import turns
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(900)]
@@ -42,25 +43,21 @@ def stage() -> Iterator[Stage]:
 def two(swarm: Laboratory, stage: Stage) -> Iterator[tuple[Post, Post]]:
     """The first one has made the service and its gateway on all nodes, and the second one stands by."""
     swarm.load(AGENT_IMAGE)
-    with posts(swarm, stage) as (one, other), swarm.nodes[-1].entered():
+    with posts(swarm, stage) as (one, other), swarm.nodes[-1].entered(), removed_afterwards(swarm, stage):
         try:
-            for post in (one, other):
-                stage.env["VAULT_AGENTS"] = f"{post.node.address}:9444"
-                if post is one:
-                    one.start()
-                    one.reached("1", FIRST_SECONDS)
-                    until("the gateway is ready", lambda: _gateway_ready(one, stage), FIRST_SECONDS)
-                else:
-                    # Its clock is right: agents take no certificate of the future.
-                    other.command = VAULTCTL
-                    other.start(key_of=one)
-                    other.stands_by()
+            stage.env["VAULT_AGENTS"] = f"{one.node.address}:9444"
+            one.start()
+            one.reached("1", FIRST_SECONDS)
+            until("the gateway is ready", lambda: _gateway_ready(one, stage), FIRST_SECONDS)
+            stage.env["VAULT_AGENTS"] = f"{other.node.address}:9444"
+            # Its clock is right: agents take no certificate of the future.
+            other.command = VAULTCTL
+            other.start(key_of=one)
+            other.stands_by()
             yield one, other
         finally:
             for post in (one, other):
                 post.kill()
-            for project in (stage.front_project, stage.project, "vault-agents"):
-                swarm.remove_project(project)
 
 
 def test_the_node_of_the_controller_dies_in_a_rollout(
@@ -68,9 +65,7 @@ def test_the_node_of_the_controller_dies_in_a_rollout(
 ) -> None:
     one, other = two
     with under_load(stage, swarm.nodes[1:]) as load:
-        before = created(one)
-        second = version(stage, 2)
-        until("a rollout is under way", lambda: created(one) > before)
+        second = rolling_out(one, stage)
         killed = time.monotonic()
         one.kill()
         one.node.kill()
@@ -89,9 +84,7 @@ def test_the_node_of_the_controller_is_cut_off_in_a_rollout(
 ) -> None:
     one, other = two
     with under_load(stage, swarm.nodes[1:]) as load:
-        before = created(one)
-        second = version(stage, 2)
-        until("a rollout is under way", lambda: created(one) > before)
+        second = rolling_out(one, stage)
         cut = time.monotonic()
         with swarm.cut_off(one.node):
             time.sleep(CUT_SECONDS)

@@ -34,6 +34,7 @@ from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.tls_client import served_serial
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
+from tests.swarm.ways_in import AGENT_IMAGE, FIRST_SECONDS, on_the_first_node, removed_afterwards
 
 pytestmark = [
     pytest.mark.docker,
@@ -41,7 +42,6 @@ pytestmark = [
     pytest.mark.timeout(420),
 ]
 
-AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")
 AGAIN: Final = "vault-reconciler/haproxy-swarm:again"
 """Another name for the same image, which is another image by its name."""
 WHOAMI: Final = "vault-reconciler/whoami:2"
@@ -50,8 +50,6 @@ BESIDE: Final = "beside.example.org"
 """The host of the other service; neither of the two names is one that would get a certificate by itself."""
 MOVED: Final = "moved.example.org"
 RATE: Final = 330.0
-FIRST_SECONDS: Final = 240.0
-"""The first time, each node needs an agent."""
 AWAY_SECONDS: Final = 30.0
 TLS_RATE: Final = 30.0
 HELD_SECONDS: Final = 5.0
@@ -136,30 +134,20 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
     docker("tag", "haproxy:3.0", AGAIN)
     provided()
     swarm.load(*IMAGES)
-    with pytest.MonkeyPatch.context() as patch, swarm.first.entered():
+    with on_the_first_node(swarm):
         # One that is no manager knows an overlay only while a container is in it.
         worker = swarm.nodes[-1].name
         swarm.first.docker("node", "demote", worker)
-        patch.setenv("DOCKER_HOST", swarm.first.host)
-        patch.setenv("VAULT_ENGINE", "swarm")
-        patch.setenv("VAULT_AGENTS", f"{swarm.first.address}:9444")
-        patch.setenv("VAULT_AGENT_IMAGE", AGENT_IMAGE)
         with harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage:
             https = {"name": "https", "port": free_port(), "protocol": "HTTPS"}
             stage.write_gateway(listeners=[*stage.gateway_spec["listeners"], https])
             try:
-                with stage.controller():
+                beside = project_of(_beside(stage).name)
+                with removed_afterwards(swarm, stage, beside), stage.controller():
                     stage.converged(FIRST_SECONDS)
                     until("the gateway is ready", stage.gateway_ready)
                     yield stage
             finally:
-                for project in (
-                    stage.front_project,
-                    stage.project,
-                    project_of(_beside(stage).name),
-                    "vault-agents",
-                ):
-                    swarm.remove_project(project)
                 swarm.first.docker("node", "promote", worker)
 
 
@@ -213,15 +201,14 @@ def under_load(stage: Stage, nodes: tuple[Node, ...]) -> Load:
 
 
 @contextmanager
-def losing_nothing(stage: Stage, swarm: Laboratory, change: MachineFault | None = None) -> Iterator[Load]:
+def losing_nothing(stage: Stage, swarm: Laboratory, change: MachineFault) -> Iterator[Load]:
     """Load through all nodes, of which nothing is lost and nothing run twice while the block makes this change."""
     with under_load(stage, swarm.nodes) as load:
         began = time.monotonic()
         yield load
         done = time.monotonic()
     try:
-        if change:
-            tell(change, load, stage, harm=began, healed=done)
+        tell(change, load, stage, harm=began, healed=done)
         assert not load.faults(read_ledger(stage.ledger))
     except AssertionError as error:
         told = "\n".join(_told_by_haproxy(stage, node) for node in swarm.nodes)
@@ -419,19 +406,26 @@ def degraded(stage: Stage) -> str:
 def test_a_node_that_dies_under_load(swarm: Laboratory, stage: Stage) -> None:
     """What it was serving may be lost, and what comes until health checks have found out."""
     as_at_first(stage)
-    dead = swarm.nodes[-1]
-    with under_load(stage, swarm.nodes[:-1]) as load:
-        killed = time.monotonic()
-        dead.kill()
-        until("the full pool is back", lambda: pool_without(stage, dead))
-        back = time.monotonic()
-        time.sleep(CALM_SECONDS)
-    dead.start()
+    load, killed, back = killed_under_load(swarm.nodes[-1], swarm, stage)
     until("the node is back", lambda: "NodeAway" not in degraded(stage), FIRST_SECONDS)
     tell(NODE_DIES, load, stage, harm=killed, healed=back)
 
 
-def pool_without(stage: Stage, dead: Node) -> bool:
+def killed_under_load(dead: Node, swarm: Laboratory, stage: Stage) -> tuple[Load, float, float]:
+    """Kill a node under load through the others, and start it when the pool is full without it. Returns the load, and when
+    the node was killed and the pool full.
+    """
+    with under_load(stage, tuple(node for node in swarm.nodes if node is not dead)) as load:
+        killed = time.monotonic()
+        dead.kill()
+        until("the full pool is back", lambda: _pool_without(stage, dead))
+        back = time.monotonic()
+        time.sleep(CALM_SECONDS)
+    dead.start()
+    return load, killed, back
+
+
+def _pool_without(stage: Stage, dead: Node) -> bool:
     """Whether all replicas serve, and none of them on this node. A Swarm without a leader does not say."""
     try:
         seen = stage.preview().assessment.observed.containers

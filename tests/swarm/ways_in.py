@@ -13,8 +13,17 @@ from tests.e2e.stage import Stage, staged
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
 
-__all__ = ["AGENT_IMAGE", "FIRST_SECONDS", "on_all_nodes", "on_the_first_node"]
+__all__ = [
+    "AGENTS",
+    "AGENT_IMAGE",
+    "FIRST_SECONDS",
+    "on_all_nodes",
+    "on_the_first_node",
+    "removed_afterwards",
+]
 
+AGENTS: Final = "vault-agents"
+"""The stack of all agents."""
 AGENT_IMAGE: Final = os.environ.get("VAULT_AGENT_IMAGE", "vault-reconciler/controller:latest")
 """The image of agents: `make images` builds it from this tree."""
 FIRST_SECONDS: Final = 240.0
@@ -35,6 +44,16 @@ def on_the_first_node(lab: Laboratory) -> Iterator[None]:
 
 
 @contextmanager
+def removed_afterwards(lab: Laboratory, stage: Stage, *projects: str) -> Iterator[None]:
+    """What the stage has made is removed after the block, with the agents and these projects."""
+    try:
+        yield
+    finally:
+        for project in (stage.front_project, stage.project, *projects, AGENTS):
+            lab.remove_project(project)
+
+
+@contextmanager
 def on_all_nodes(lab: Laboratory, selector: Mapping[str, str] | None = None, **spec: Any) -> Iterator[Stage]:
     """Replicas of whoami that serve through the ports of all nodes, or of those with the labels of the `selector`; removed
     afterwards, with the agents.
@@ -46,11 +65,7 @@ def on_all_nodes(lab: Laboratory, selector: Mapping[str, str] | None = None, **s
         staged(routed=True, gateway=gateway, plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage,
     ):
         stage.write(**spec)
-        try:
-            with stage.controller():
-                stage.converged(FIRST_SECONDS)
-                until("the gateway is ready", stage.gateway_ready)
-                yield stage
-        finally:
-            for project in (stage.front_project, stage.project, "vault-agents"):
-                lab.remove_project(project)
+        with removed_afterwards(lab, stage), stage.controller():
+            stage.converged(FIRST_SECONDS)
+            until("the gateway is ready", stage.gateway_ready)
+            yield stage
