@@ -30,8 +30,8 @@ SLOW_MS: Final = 2000
 ECHOES: Final = 10
 ECHO_PAUSE: Final = 0.2
 KEPT_SECONDS: Final = 20.0
-"""How long a client keeps an idle connection. HAProxy closes it after 30 s, and a request that is under way by then was
-nobody's to save: RFC 9112, 9.5, leaves the race to the client."""
+"""How long a client keeps an idle connection. HAProxy closes it after 30 s, and no server can save a request that is under
+way by then: RFC 9112, 9.5, leaves the race to the client."""
 BODY: Final = b"x" * 64
 CALM_SECONDS: Final = 0.5
 """Load before and after what is tried, so that its first and last moments are under load too."""
@@ -76,11 +76,11 @@ class Shot:
 
     @property
     def is_bound(self) -> bool:
-        """Whether nobody may run it elsewhere when its replica dies: it can change something, or its answer has begun."""
+        """Whether it must not run elsewhere when its replica dies: it can change something, or its answer has begun."""
         return self.kind.method != "GET" or self.kind is WEBSOCKET or bool(self.replica)
 
     def __str__(self) -> str:
-        return f"{self.kind.name} {self.id} by {self.replica or 'nobody'} after {self.seconds:.2f} s: {self.lost}"
+        return f"{self.kind.name} {self.id} by {self.replica or 'no replica'} after {self.seconds:.2f} s: {self.lost}"
 
 
 class LostError(Exception):
@@ -108,8 +108,8 @@ class Connection:
         return await self.reader.readexactly(int(headers["content-length"]))
 
     def close(self) -> None:
-        """Let go of it without waiting for the other side."""
-        self.writer.close()
+        """Let go of it without waiting for the other side, of which TLS would expect a farewell."""
+        self.writer.transport.abort()
 
 
 @dataclass
