@@ -17,7 +17,7 @@ from tests.e2e.proof import harsh_stage
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
-from tests.swarm.ways_in import AGENT_IMAGE, AGENTS, on_the_first_node, removed_afterwards
+from tests.swarm.ways_in import AGENT_IMAGE, AGENTS, removed_afterwards, with_agents
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(900)]
 
@@ -29,7 +29,7 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
     """A gateway on all nodes, of which none has an agent yet."""
     swarm.load(AGENT_IMAGE)
     with (
-        on_the_first_node(swarm),
+        with_agents(swarm),
         harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage,
         removed_afterwards(swarm, stage),
     ):

@@ -16,6 +16,7 @@ from tests.e2e.proof import REPLICAS, harsh_stage
 from tests.e2e.stage import VAULTCTL, Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
+from tests.swarm.ways_in import on_the_first_node, opened_afterwards, removed_afterwards
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
@@ -24,20 +25,17 @@ RATE = 330.0
 
 
 @pytest.fixture
-def stage(swarm: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas that exit at once on SIGTERM, and a controller on the first node."""
-    with swarm.first.entered():
-        monkeypatch.setenv("DOCKER_HOST", swarm.first.host)
-        monkeypatch.setenv("VAULT_ENGINE", "swarm")
-        with harsh_stage() as stage:
-            try:
-                with stage.controller():
-                    stage.converged()
-                    yield stage
-            finally:
-                for node in swarm.nodes:
-                    swarm.first.docker("node", "update", "--availability", "active", node.name, check=False)
-                swarm.remove_project(stage.project)
+    with (
+        on_the_first_node(swarm),
+        harsh_stage() as stage,
+        removed_afterwards(swarm, stage),
+        opened_afterwards(swarm),
+        stage.controller(),
+    ):
+        stage.converged()
+        yield stage
 
 
 def _tasks_on(swarm: Laboratory, stage: Stage, node: Node) -> int:

@@ -11,6 +11,7 @@ from tests.e2e.proof import LONG_HOLD, REPLICAS, harsh_stage, under_load
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
+from tests.swarm.ways_in import on_the_first_node, opened_afterwards, removed_afterwards
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
@@ -18,25 +19,22 @@ PLUGINS = Path(__file__).parents[1] / "e2e" / "plugins"
 
 
 @pytest.fixture
-def stage(swarm: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas, a cache and a store with a volume, all on the controller's node."""
-    with swarm.first.entered():
-        monkeypatch.setenv("DOCKER_HOST", swarm.first.host)
-        monkeypatch.setenv("VAULT_ENGINE", "swarm")
-        with harsh_stage(plugin="shelf", **LONG_HOLD) as stage:
-            stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
-            try:
-                for node in swarm.nodes[1:]:
-                    swarm.first.docker("node", "update", "--availability", "pause", node.name)
-                with stage.controller():
-                    stage.converged()
-                    for node in swarm.nodes[1:]:
-                        stage.vaultctl("uncordon", node.name)
-                    yield stage
-            finally:
-                for node in swarm.nodes:
-                    swarm.first.docker("node", "update", "--availability", "active", node.name, check=False)
-                swarm.remove_project(stage.project)
+    with (
+        on_the_first_node(swarm),
+        harsh_stage(plugin="shelf", **LONG_HOLD) as stage,
+        removed_afterwards(swarm, stage),
+        opened_afterwards(swarm),
+    ):
+        stage.env["VAULT_PLUGIN_PATH"] = str(PLUGINS)
+        for node in swarm.nodes[1:]:
+            swarm.first.docker("node", "update", "--availability", "pause", node.name)
+        with stage.controller():
+            stage.converged()
+            for node in swarm.nodes[1:]:
+                stage.vaultctl("uncordon", node.name)
+            yield stage
 
 
 def _here(swarm: Laboratory, stage: Stage) -> list[str]:

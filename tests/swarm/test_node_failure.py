@@ -14,23 +14,22 @@ from tests.e2e.proof import REPLICAS, harsh_stage
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
+from tests.swarm.ways_in import on_the_first_node, removed_afterwards
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 
 @pytest.fixture
-def stage(swarm: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas, and a controller on the first node."""
-    with swarm.first.entered():
-        monkeypatch.setenv("DOCKER_HOST", swarm.first.host)
-        monkeypatch.setenv("VAULT_ENGINE", "swarm")
-        with harsh_stage() as stage:
-            try:
-                with stage.controller():
-                    stage.converged()
-                    yield stage
-            finally:
-                swarm.remove_project(stage.project)
+    with (
+        on_the_first_node(swarm),
+        harsh_stage() as stage,
+        removed_afterwards(swarm, stage),
+        stage.controller(),
+    ):
+        stage.converged()
+        yield stage
 
 
 def test_a_node_that_is_cut_off_is_told_by_metrics_and_checks(swarm: Laboratory, stage: Stage) -> None:

@@ -18,25 +18,18 @@ from reconciler.engines.instances import Instance, Instances, LogOptions
 from tests.e2e.proof import REPLICAS, harsh_stage
 from tests.e2e.stage import Stage
 from tests.swarm.laboratory import Laboratory
+from tests.swarm.ways_in import on_the_first_node, removed_afterwards
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 
 @pytest.fixture
-def stage(swarm: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas, and a controller on the first node that serves the Kubernetes API and the page as well."""
-    with swarm.first.entered():
-        monkeypatch.setenv("DOCKER_HOST", swarm.first.host)
-        monkeypatch.setenv("VAULT_ENGINE", "swarm")
-        monkeypatch.setenv("VAULT_API", "127.0.0.1:0")
-        monkeypatch.setenv("VAULT_UI", "127.0.0.1:0")
-        with harsh_stage() as stage:
-            try:
-                with stage.controller():
-                    stage.converged()
-                    yield stage
-            finally:
-                swarm.remove_project(stage.project)
+    serving = on_the_first_node(swarm, VAULT_API="127.0.0.1:0", VAULT_UI="127.0.0.1:0")
+    with serving, harsh_stage() as stage, removed_afterwards(swarm, stage), stage.controller():
+        stage.converged()
+        yield stage
 
 
 def test_nodes_are_shown_with_what_runs_on_each(swarm: Laboratory, stage: Stage) -> None:

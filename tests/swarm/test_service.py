@@ -13,23 +13,22 @@ from tests.e2e.proof import NEW_VERSION, REPLICAS, harsh_stage, runs_version, un
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
+from tests.swarm.ways_in import on_the_first_node, removed_afterwards
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
 
 @pytest.fixture
-def stage(swarm: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas that exit at once on SIGTERM, and a controller on the first node."""
-    with swarm.first.entered():
-        monkeypatch.setenv("DOCKER_HOST", swarm.first.host)
-        monkeypatch.setenv("VAULT_ENGINE", "swarm")
-        with harsh_stage() as stage:
-            try:
-                with stage.controller():
-                    stage.converged()
-                    yield stage
-            finally:
-                swarm.remove_project(stage.project)
+    with (
+        on_the_first_node(swarm),
+        harsh_stage() as stage,
+        removed_afterwards(swarm, stage),
+        stage.controller(),
+    ):
+        stage.converged()
+        yield stage
 
 
 def _tasks(swarm: Laboratory, stage: Stage) -> list[Mapping[str, Any]]:

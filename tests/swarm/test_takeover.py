@@ -22,7 +22,7 @@ from tests.e2e.stage import VAULTCTL, Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
 from tests.swarm.posts import Post, posts
-from tests.swarm.test_faults import ELECTION_SECONDS, MOVED_SECONDS, rolling_out
+from tests.swarm.test_faults import ELECTION_SECONDS, MOVED_SECONDS, WHOLE_SECONDS, rolling_out
 from tests.swarm.test_ways_in import under_load
 from tests.swarm.ways_in import AGENT_IMAGE, FIRST_SECONDS, removed_afterwards
 from tests.swarm.witness import turns
@@ -74,7 +74,7 @@ def test_the_node_of_the_controller_dies_in_a_rollout(
             time.sleep(CALM_SECONDS)
         finally:
             one.node.start()
-            until("the Swarm is whole", swarm.is_whole, ELECTION_SECONDS)
+            until("the Swarm is whole", swarm.is_whole, WHOLE_SECONDS)
     assert turns(one.witness.changes + other.witness.changes) == ["node1", "node2"]
     tell(CONTROLLER_DIES, load, stage, harm=killed, healed=healed)
 
@@ -89,7 +89,7 @@ def test_the_node_of_the_controller_is_cut_off_in_a_rollout(
         with swarm.cut_off(one.node):
             time.sleep(CUT_SECONDS)
         over = time.monotonic()
-        until("the Swarm is whole", swarm.is_whole, ELECTION_SECONDS)
+        until("the Swarm is whole", swarm.is_whole, WHOLE_SECONDS)
         acting = one if one.acts and not other.acts else other
         healed = _well_again(acting, second)
         time.sleep(CALM_SECONDS)

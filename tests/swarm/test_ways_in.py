@@ -34,7 +34,7 @@ from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.tls_client import served_serial
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
-from tests.swarm.ways_in import AGENT_IMAGE, FIRST_SECONDS, on_the_first_node, removed_afterwards
+from tests.swarm.ways_in import AGENT_IMAGE, FIRST_SECONDS, removed_afterwards, with_agents
 
 pytestmark = [
     pytest.mark.docker,
@@ -134,7 +134,7 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
     docker("tag", "haproxy:3.0", AGAIN)
     provided()
     swarm.load(*IMAGES)
-    with on_the_first_node(swarm):
+    with with_agents(swarm):
         # One that is no manager knows an overlay only while a container is in it.
         worker = swarm.nodes[-1].name
         swarm.first.docker("node", "demote", worker)

@@ -1,10 +1,10 @@
-"""A service behind a gateway on every node of a laboratory, and a controller on the first one."""
+"""Services on the nodes of a laboratory, and a controller on the first one."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
@@ -19,7 +19,9 @@ __all__ = [
     "FIRST_SECONDS",
     "on_all_nodes",
     "on_the_first_node",
+    "opened_afterwards",
     "removed_afterwards",
+    "with_agents",
 ]
 
 AGENTS: Final = "vault-agents"
@@ -31,16 +33,17 @@ FIRST_SECONDS: Final = 240.0
 
 
 @contextmanager
-def on_the_first_node(lab: Laboratory) -> Iterator[None]:
-    """Commands of the block run as on the first node: in its network, with its engine, and they deploy agents to others."""
-    environment = {
-        "DOCKER_HOST": lab.first.host,
-        "VAULT_ENGINE": "swarm",
-        "VAULT_AGENTS": f"{lab.first.address}:9444",
-        "VAULT_AGENT_IMAGE": AGENT_IMAGE,
-    }
+def on_the_first_node(lab: Laboratory, **variables: str) -> Iterator[None]:
+    """Commands of the block run as on the first node: in its network, with its engine, and with these variables."""
+    environment = {"DOCKER_HOST": lab.first.host, "VAULT_ENGINE": "swarm"} | variables
     with lab.first.entered(), patch.dict(os.environ, environment):
         yield
+
+
+def with_agents(lab: Laboratory) -> AbstractContextManager[None]:
+    """Commands of the block run as on the first node, and a controller deploys agents to others."""
+    address = f"{lab.first.address}:9444"
+    return on_the_first_node(lab, VAULT_AGENTS=address, VAULT_AGENT_IMAGE=AGENT_IMAGE)
 
 
 @contextmanager
@@ -54,6 +57,16 @@ def removed_afterwards(lab: Laboratory, stage: Stage, *projects: str) -> Iterato
 
 
 @contextmanager
+def opened_afterwards(lab: Laboratory) -> Iterator[None]:
+    """All nodes take instances after the block, whichever of them it has closed."""
+    try:
+        yield
+    finally:
+        for node in lab.nodes:
+            lab.first.docker("node", "update", "--availability", "active", node.name, check=False)
+
+
+@contextmanager
 def on_all_nodes(lab: Laboratory, selector: Mapping[str, str] | None = None, **spec: Any) -> Iterator[Stage]:
     """Replicas of whoami that serve through the ports of all nodes, or of those with the labels of the `selector`; removed
     afterwards, with the agents.
@@ -61,7 +74,7 @@ def on_all_nodes(lab: Laboratory, selector: Mapping[str, str] | None = None, **s
     lab.load(AGENT_IMAGE)
     gateway = {"nodeSelector": dict(selector or {})}
     with (
-        on_the_first_node(lab),
+        with_agents(lab),
         staged(routed=True, gateway=gateway, plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage,
     ):
         stage.write(**spec)
