@@ -330,7 +330,8 @@ def test_what_it_says_is_quoted_in_part(site: Site, listen: Callable[..., list[b
         if b"show info" in asked[-1]:
             connection.sendall(answers(INFO, f"{HEADER}\n{ROW}"))
         else:
-            connection.sendall(b"begin" + b"x" * 1_000_000 + b"end\n\n")
+            commands = asked[-1].count(b"\n")
+            connection.sendall(b"begin" + b"x" * 1_000_000 + b"end\n\n" + DONE * (commands - 1))
 
     asked = listen(site.run / "master-1.sock", loud)
     runtime = Runtime(master(site), "web")
@@ -362,6 +363,15 @@ def test_forged_sessions_add_no_command(site: Site, listen: Callable[..., list[b
     assert cuts == [b"@!100 shutdown session 0x55\n"]
 
 
+LEAVING = (
+    b"set table closing key web data.gpt0 1",
+    b"wait 1 srv-removable web/one",
+    b"set server web/one state maint",
+    b"set table closing key web data.gpt0 0",
+)
+"""What drains a server."""
+
+
 def _says_another(connection: socket.socket) -> None:
     connection.sendall(answers(INFO.replace("Pid: 60", "Pid: 61")) + DONE)
 
@@ -380,19 +390,21 @@ def test_what_the_worker_does_not_take_goes_over_its_master(
 ) -> None:
     def speak(connection: socket.socket) -> None:
         observed = b"show info" in asked[-1]
-        connection.sendall(answers(INFO, f"{HEADER}\n{ROW}") if observed else DONE)
+        connection.sendall(answers(INFO, f"{HEADER}\n{ROW}") if observed else DONE * len(LEAVING))
 
     asked = listen(site.run / "master-1.sock", speak)
     told = listen(site.run / "admin-1.sock", worker)
     Runtime(master(site), "web").drain_servers(["one"])
-    assert told == [b"show info;set server web/one state maint\n"]
-    assert asked[-1] == b"@1 set server web/one state maint\n"
+    assert told == [b";".join([b"show info", *LEAVING]) + b"\n"]
+    assert asked[-1] == b"".join(b"@1 " + command + b"\n" for command in LEAVING)
 
 
 def test_what_the_worker_takes_is_not_said_twice(site: Site, listen: Callable[..., list[bytes]]) -> None:
     asked = listen(
         site.run / "master-1.sock", lambda connection: connection.sendall(answers(INFO, f"{HEADER}\n{ROW}"))
     )
-    listen(site.run / "admin-1.sock", lambda connection: connection.sendall(answers(INFO) + DONE))
+    listen(
+        site.run / "admin-1.sock", lambda connection: connection.sendall(answers(INFO) + DONE * len(LEAVING))
+    )
     Runtime(master(site), "web").drain_servers(["one"])
     assert [b"maint" in each for each in asked] == [False]

@@ -92,11 +92,14 @@ local function tell(txn, pool, now)
     end
 end
 
+-- The pools that are about to lose their last server.
+local CLOSING = "closing"
+
 -- Whether a request may go to its pool now, and whether that has a server.
 local function lets_go(txn, pool, now, is_late)
     local servers = txn.f:nbsrv(pool)
     local mine = places_of(pool)
-    if servers == 0 then
+    if servers == 0 or servers == 1 and txn.c:table_gpt0(pool, CLOSING) > 0 then
         -- What was let go has failed by now, or is answered by a server that takes nothing new.
         give_back_old(mine, math.huge)
         tell(txn, pool, now)

@@ -40,8 +40,8 @@ _INFO: Final = "show info"
 _DONE: Final = ""
 _NO_SERVER: Final = "No such server."
 _NO_POOL: Final = "No such proxy."
+_NO_TABLE: Final = "No such table"
 _ADDED: Final = "New server registered."
-_REMOVABLE: Final = "Done."
 _DELETED: Final = "Server deleted."
 _RELOADED: Final = "Success=1"
 
@@ -124,7 +124,7 @@ class Runtime:
         time of the last change, and deleting a server requires it.
         """
         current = self._current()
-        self._expect(current, map(self._maintenance, _changeable(current, names)))
+        self._expect(current, self._leaving(_changeable(current, names)))
 
     def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
         """Delete servers. Without `force` raise ProxyError if one of them has a session; with it, cut their sessions, also
@@ -134,7 +134,7 @@ class Runtime:
             self._cut_in_old_workers(names)
         current = self._current()
         there = _changeable(current, names)
-        commands = [self._maintenance(name) for name in there]
+        commands = [*self._leaving(there)]
         if force:
             cuts = [f"shutdown sessions server {self.pool}/{name}" for name in there]
             commands += [(cut, _DONE, _NO_SERVER) for cut in cuts]
@@ -213,8 +213,21 @@ class Runtime:
     def _not_understood(self, error: ValueError) -> ProxyError:
         return ProxyError(f"HAProxy in slot {self.master.slot} was not understood: {error}")
 
-    def _maintenance(self, name: str) -> tuple[str, ...]:
-        return f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER
+    def _leaving(self, names: Iterable[str]) -> Iterator[tuple[str, ...]]:
+        """What has these servers get nothing new, and holds a request that would get the last one instead.
+
+        Each thread of HAProxy first looks whether the pool has a server, and then chooses one. If the last one leaves in
+        between, the answer is 503. So the pool is marked before, for new requests to be held; and `wait` looks at the
+        server while no other thread is at work, so each of them has finished what it began before it saw the mark.
+        """
+        # A worker that was started by a former version has no such table.
+        mark = f"set table closing key {self.pool} data.gpt0"
+        for name in names:
+            yield f"{mark} 1", _DONE, _NO_TABLE
+            # That it is in use, and not removable, is no news.
+            yield (f"wait 1 srv-removable {self.pool}/{name}",)
+            yield f"set server {self.pool}/{name} state maint", _DONE, _NO_SERVER
+            yield f"{mark} 0", _DONE, _NO_TABLE
 
     def _cut_in_old_workers(self, names: Sequence[str]) -> None:
         for worker in self.processes():
@@ -253,10 +266,10 @@ class Runtime:
         return tuple(answers)
 
     def _expect(self, worker: Process, commands: Iterable[tuple[str, ...]]) -> None:
-        """Send commands, each with its success answers."""
+        """Send commands, each with its success answers; one without any may be answered in any way."""
         wanted = list(commands)
         for (command, *good), answer in zip(wanted, self._tell(worker, [c[0] for c in wanted]), strict=True):
-            if answer not in good:
+            if good and answer not in good:
                 raise ProxyError(
                     f'HAProxy in slot {self.master.slot} answered "{command}" with: {quoted(answer)}'
                 )
