@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from reconciler.app.checkup.finding import Finding, fail, ok, warn
+from reconciler.threads import side_by_side
 
 if TYPE_CHECKING:
     from reconciler.core.plan.draining import Placed
@@ -21,7 +21,6 @@ OF_ALL: Final = 7946
 OF_OVERLAYS: Final = 4789
 """VXLAN by UDP, which answers nothing that could be tried."""
 CONNECT_SECONDS: Final = 2.0
-AT_ONCE: Final = 16
 SKEW_SECONDS: Final = 5.0
 """More than what passes between the word of a node and its record by the leader."""
 
@@ -107,8 +106,7 @@ def _ports(others: Sequence[Node], connects: Connects) -> Iterator[Finding]:
         if node.address
         for port in ((OF_MANAGERS, OF_ALL) if node.is_manager else (OF_ALL,))
     ]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        answers = list(pool.map(lambda each: connects(each[0].address, each[1]), wanted))
+    answers = side_by_side(lambda each: connects(each[0].address, each[1]), wanted)
     closed = [
         f"{node.name} ({node.address}:{port})"
         for (node, port), opened in zip(wanted, answers, strict=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,10 +16,10 @@ from reconciler.engines.compose.api import DEFAULT_SOCKET, UNIX, DockerApi
 from reconciler.engines.compose.rows import COMPOSE_ONE_OFF, COMPOSE_SERVICE, read_role, read_time
 from reconciler.engines.errors import EngineError
 from reconciler.engines.instances import Instance, LogOptions, Usage
+from reconciler.threads import side_by_side
 
 __all__ = ["ComposeInstances"]
 
-SIDE_BY_SIDE: Final = 8
 NANO: Final = 1e9
 TCP: Final = "tcp://"
 _ZERO: Final = "0001-01-01"
@@ -86,8 +85,7 @@ class ComposeInstances:
 
     def usage(self, ids: Collection[str]) -> Mapping[str, Usage]:
         """Asked side by side: the engine reads the cgroups of one in some milliseconds."""
-        with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-            answers = pool.map(self._stats, ids)
+        answers = side_by_side(self._stats, ids)
         now = datetime.now(UTC)
         return {
             each: usage for each, stats in zip(ids, answers, strict=True) if (usage := _usage(stats, now))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from reconciler.core import labels
@@ -12,13 +11,13 @@ from reconciler.engines.errors import EngineError
 from reconciler.engines.nodes import Node, SwarmFacts
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.images import BY_ID
+from reconciler.threads import side_by_side
 
 __all__ = ["read_facts", "skews"]
 
 MTU: Final = "com.docker.network.driver.mtu"
 USUAL_MTU: Final = 1500
 """Of the packets between nodes; what instances send is smaller by the header of VXLAN."""
-AT_ONCE: Final = 8
 INGRESS: Final = "ingress"
 
 Row = Mapping[str, Any]
@@ -38,8 +37,7 @@ def read_facts(api: SwarmApi, nodes: Mapping[str, Node]) -> SwarmFacts:
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise EngineError(f"an answer of the Swarm was not understood: {error!r}") from error
     named = sorted(image for image in images if not image.startswith(BY_ID))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        problems = list(pool.map(lambda image: _problem(api, image), named))
+    problems = side_by_side(lambda image: _problem(api, image), named)
     return SwarmFacts(
         overlays=overlays,
         skews=found,
