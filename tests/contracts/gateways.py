@@ -35,6 +35,7 @@ from reconciler.proxy.haproxy.gateway.render import structure
 from reconciler.proxy.haproxy.gateway.servers import GatewayServers
 from reconciler.proxy.haproxy.reaching import OneHAProxy, Reach, reach
 from reconciler.proxy.memory import MemoryGateways, MemoryServer
+from reconciler.threads import Abreast, one_by_one, side_by_side
 from tests.contracts.proxies import BEGINNING, TICK, Download, Session
 from tests.e2e import waiting
 from tests.proxy.conftest import IMAGE, Replica
@@ -60,6 +61,7 @@ class PoolsWorld(ABC):
 
     files: Files
     at: Reach
+    abreast: Abreast
     site: Site
     one: Replica
     two: Replica
@@ -69,7 +71,9 @@ class PoolsWorld(ABC):
         self.held: dict[Need, str] = {}
         self.started: list[int] = []
         self.events = ServerEvents()
-        self.proxy = GatewayServers(lambda: {GATEWAY: self.site}, clock, self.events, self.files, self.at)
+        self.proxy = GatewayServers(
+            lambda: {GATEWAY: self.site}, clock, self.events, self.files, self.at, self.abreast
+        )
         web = Workload("web", Role.WEB, 1, "web:1", "r", frozenset({"r"}), frozenset(), port=8000)
         self.stack = Stack(
             name=SERVICE,
@@ -215,7 +219,7 @@ class RealPools(PoolsWorld):
     ) -> None:
         self._world = world
         self._more = more
-        self.files, self.at, self.site = FILES, reach, world.site
+        self.files, self.at, self.site, self.abreast = FILES, reach, world.site, side_by_side
         self.one, self.two = replicas["one"], replicas["two"]
         world.write(SPEC)
         self.open(time.monotonic)
@@ -280,7 +284,7 @@ class PoolsInMemory(PoolsWorld):
         self._requests = 0
         self.machine = Machine(lambda: self.time, lambda: BEGINNING + timedelta(seconds=self.time))
         self.gateways = MemoryGateways(self.machine, lambda: self.time)
-        self.files, self.at = self.gateways, self.gateways.at
+        self.files, self.at, self.abreast = self.gateways, self.gateways.at, one_by_one
         self.site = Site(directory / GATEWAY, 99, 99)
         self.one, self.two = (Replica(name, self._web(name, 0.0)) for name in ("one", "two"))
         self.time += 10.0

@@ -14,6 +14,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.haproxy.gateway.access import FILES
 from reconciler.proxy.haproxy.proxy import HAProxy
 from reconciler.proxy.remote.nodes import Nodes, key_of
+from reconciler.threads import side_by_side
 from tests.contracts.gateways import GATEWAY, RealPools
 from tests.contracts.proxies import RealWorld
 from tests.proxy.conftest import Replica, World
@@ -79,7 +80,7 @@ class RemotePools(RealPools):
         world.site = there.site
         world.write(SPEC)
         world.site = there.copy
-        self.files, self.at, self.site = FILES, there.nodes.reach, there.site
+        self.files, self.at, self.site, self.abreast = FILES, there.nodes.reach, there.site, side_by_side
         self.one, self.two = replicas["one"], replicas["two"]
         self.open(time.monotonic)
 

@@ -42,6 +42,7 @@ from reconciler.proxy.haproxy.gateway.pools import needs_of
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
 from reconciler.proxy.haproxy.gateway.servers import GatewayServers
 from reconciler.proxy.memory import MemoryGateways, MemoryProcess, MemoryProxy, MemoryServer
+from reconciler.threads import one_by_one
 from tests.simulation.doors import Doors
 from tests.simulation.gateway_judge import GatewayJudge
 from tests.simulation.judge import Judge, floor_of
@@ -116,7 +117,9 @@ class GatewaySimulation(Simulation):
         self.gateways = MemoryGateways(self.machine, self.clock)
         self.mine = self.objects.of(VAULT_GATEWAY)
         self._routes = Router(self.objects)
-        self.shared = GatewayServers(self.sites, self.clock, _NoEvents(), self.gateways, self.gateways.at)
+        self.shared = GatewayServers(
+            self.sites, self.clock, _NoEvents(), self.gateways, self.gateways.at, one_by_one
+        )
         self.doors = Doors(self.proxy, self.gateways, self.sites)
         self.gateway_judge = GatewayJudge(
             self.engine, self.gateways, self.sites, self.tables, lambda name: self._floors.get(name, 0)
@@ -362,7 +365,9 @@ class GatewaySimulation(Simulation):
         self._passing.clear()
         self._backoff = Backoff(Random(self.random.random()))
         self._router = Router(self.objects)
-        self.shared = GatewayServers(self.sites, self.clock, _NoEvents(), self.gateways, self.gateways.at)
+        self.shared = GatewayServers(
+            self.sites, self.clock, _NoEvents(), self.gateways, self.gateways.at, one_by_one
+        )
         self._world = world.World(
             objects=self.objects,
             records=self.records,
@@ -375,7 +380,9 @@ class GatewaySimulation(Simulation):
             now=self.now,
             clock=self.clock,
         )
-        door = HAProxyGateways(lambda *_: None, lambda: "", self.clock, self.gateways, self.gateways.at)
+        door = HAProxyGateways(
+            lambda *_: None, lambda: "", self.clock, self.gateways, self.gateways.at, one_by_one
+        )
         self._gateway_world = gateway_controller.GatewayWorld(
             objects=self.objects,
             router=self._router,

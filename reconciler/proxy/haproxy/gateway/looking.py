@@ -13,6 +13,7 @@ from reconciler.proxy.haproxy.gateway.merged import merged
 from reconciler.proxy.haproxy.gateway.ways import Way
 from reconciler.proxy.haproxy.reaching import Pool
 from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
+from reconciler.threads import Abreast
 
 __all__ = ["workers_of"]
 
@@ -24,12 +25,12 @@ Views = Mapping[str, tuple[Process, ...]]
 
 
 def workers_of(
-    way: Way, ports: Ports, runtime: Callable[[int, str], Pool]
+    way: Way, ports: Ports, runtime: Callable[[int, str], Pool], abreast: Abreast
 ) -> Mapping[int, tuple[ProxyWorker, ...] | None]:
     """The workers in each slot, with the servers of all pools of the way; None for one that does not answer. `runtime`
-    gives the pool of a slot.
+    gives the pool of a slot, `abreast` asks the HAProxies.
     """
-    seen = {slot: _look(way, slot, runtime) for slot in way.slots}
+    seen = dict(zip(way.slots, abreast(lambda slot: _look(way, slot, runtime), way.slots), strict=True))
     answering = [views for views in seen.values() if views is not None]
     successor = last_successor(process for views in answering for process in next(iter(views.values())))
     return {

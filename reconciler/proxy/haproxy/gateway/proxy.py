@@ -6,10 +6,12 @@ listen has no traffic, so changes skip it; one that listens and does not answer 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -67,10 +69,11 @@ from reconciler.proxy.haproxy.gateway.tls_files import (
     write_certificates,
 )
 from reconciler.proxy.haproxy.gateway.wanted import WantedGateway, spare_pools, unneeded, want
-from reconciler.proxy.haproxy.reaching import OneHAProxy, Reach, reach
+from reconciler.proxy.haproxy.reaching import OneHAProxy, Pool, Reach, reach
 from reconciler.proxy.haproxy.runtime import RELOAD_TIMEOUT
 from reconciler.proxy.haproxy.stats import Process, as_worker, last_successor
 from reconciler.proxy.silence import Silence
+from reconciler.threads import Abreast, side_by_side
 
 __all__ = ["HAProxyGateways", "Seen"]
 
@@ -100,7 +103,7 @@ class HAProxyGateways:
 
     It remembers since when a HAProxy has been silent, and the structures that an image has accepted. `certificate` makes
     the certificate that HTTPS listeners have as long as there is no other one. `clock` gives monotonic seconds. `files` and
-    `at` are how it reaches gateways.
+    `at` are how it reaches gateways, `abreast` how it asks and tells several HAProxies of one.
     """
 
     def __init__(
@@ -110,7 +113,9 @@ class HAProxyGateways:
         clock: Callable[[], float],
         files: Files = FILES,
         at: Reach = reach,
+        abreast: Abreast = side_by_side,
     ) -> None:
+        self._abreast = abreast
         self._files = files
         self._at = at
         self._validate = validate
@@ -178,9 +183,8 @@ class HAProxyGateways:
             if c.role is Role.PROXY and c.state is State.RUNNING and c.slot is not None
         ]
         certificates = _certificates(wish.tls) if wish.tls and _has_https(wish.gateway.spec) else None
-        found = {
-            container.id: self._ask(stack, container, has_tls=certificates is not None) for container in asked
-        }
+        ask = partial(self._ask, stack, has_tls=certificates is not None)
+        found = dict(zip((c.id for c in asked), self._abreast(ask, asked), strict=True))
         silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
         places = self._files.read_places(stack.site)
         if places and stack.nodes is None:
@@ -190,7 +194,10 @@ class HAProxyGateways:
                 "the gateway and apply it again"
             )
         answering = [c for c in asked if found[c.id]]
-        serves = {c.id for c in asked if c.id in silent and self._serves(stack, c)}
+        mute = [c for c in asked if c.id in silent]
+        serving = self._abreast(partial(self._serves, stack), mute)
+        serves = {c.id for c, is_serving in zip(mute, serving, strict=True) if is_serving}
+        unfilled = self._abreast(lambda c: tuple(self._unfilled(stack, c, found[c.id], wanted)), answering)
         return Sight(
             written=written,
             slots=self._files.read_slots(stack.site),
@@ -205,15 +212,8 @@ class HAProxyGateways:
                 *silent_on(seen.nodes, places),
             ),
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
-            unfilled={
-                container.id: pools
-                for container in answering
-                if (pools := tuple(self._unfilled(stack, container, found[container.id], wanted)))
-            },
-            leftovers={
-                pool: Leftover.of(self._workers(stack, answering, pool))
-                for pool in unneeded(wish.table, written)
-            },
+            unfilled={c.id: pools for c, pools in zip(answering, unfilled, strict=True) if pools},
+            leftovers=self._leftovers(stack, answering, tuple(unneeded(wish.table, written))),
             is_certified=certificates is None or are_written(stack.site, certificates),
             uncertified=frozenset(
                 id
@@ -247,14 +247,19 @@ class HAProxyGateways:
     ) -> Iterator[str]:
         """The pools that routes have to be led to, and that have fewer replicas in this HAProxy than the former ones."""
         for former, pool in sorted(moves_between(told.maps, wanted.maps)) if told and told.maps else ():
-            there, new = (up_in(self._workers(stack, [container], each)) for each in (former, pool))
+            there, new = (up_in(self._workers(stack, container, each)) for each in (former, pool))
             if there - new:
                 yield pool
 
-    def _workers(self, stack: Stack, answering: Collection[Container], pool: str) -> Iterator[ProxyWorker]:
-        for container in answering:
-            processes = self._haproxy(stack, container.slot or 0, LOOK_SECONDS).pool(pool).processes()
-            yield from _as_workers(processes)
+    def _leftovers(
+        self, stack: Stack, answering: Collection[Container], pools: Collection[str]
+    ) -> Mapping[str, Leftover]:
+        """What these HAProxies have of pools."""
+        views = self._abreast(lambda c: {pool: self._workers(stack, c, pool) for pool in pools}, answering)
+        return {pool: Leftover.of(chain.from_iterable(view[pool] for view in views)) for pool in pools}
+
+    def _workers(self, stack: Stack, container: Container, pool: str) -> tuple[ProxyWorker, ...]:
+        return _as_workers(self._haproxy(stack, container.slot or 0, LOOK_SECONDS).pool(pool).processes())
 
     # Changing
 
@@ -328,9 +333,7 @@ class HAProxyGateways:
 
     def drain_pool(self, stack: Stack, request: DrainPool) -> None:
         """See GatewayProxy.drain_pool."""
-        for slot in request.slots:
-            with suppress(ProxyAwayError):
-                self._haproxy(stack, slot).pool(request.pool).drain_servers(request.servers)
+        self._tell(stack, request, lambda pool: pool.drain_servers(request.servers))
 
     def empty_pool(self, stack: Stack, request: EmptyPool) -> None:
         """See GatewayProxy.empty_pool. A HAProxy may have read the file before it was written here, and not answer yet: as
@@ -341,9 +344,16 @@ class HAProxyGateways:
             may_be_read = request.servers or said is None or said.servers
             settings = (said and said.settings) or PoolSettings(Probe("/", "localhost", 2.0), 0.0)
             self._files.write_pool(stack.site, request.pool, (), settings if may_be_read else None)
-        for slot in request.slots:
+        self._tell(stack, request, lambda pool: pool.delete_servers(request.servers, force=True))
+
+    def _tell(self, stack: Stack, request: DrainPool | EmptyPool, change: Callable[[Pool], None]) -> None:
+        """Change a pool in each HAProxy that it is asked of and that listens."""
+
+        def tell(slot: int) -> None:
             with suppress(ProxyAwayError):
-                self._haproxy(stack, slot).pool(request.pool).delete_servers(request.servers, force=True)
+                change(self._haproxy(stack, slot).pool(request.pool))
+
+        self._abreast(tell, request.slots)
 
     def _haproxy(self, stack: Stack, slot: int, seconds: float = CHANGE_SECONDS) -> OneHAProxy:
         return self._at(stack.site, slot, seconds)

@@ -11,6 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, ParamSpec, TypeVar
 
 from reconciler.api.errors import PermanentError
@@ -29,11 +30,11 @@ from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.front import FRONT
 from reconciler.proxy.haproxy.gateway.access import FILES, Files
-from reconciler.proxy.haproxy.gateway.activity import latest
+from reconciler.proxy.haproxy.gateway.activity import PoolActivity, latest
 from reconciler.proxy.haproxy.gateway.addresses import Ports, in_plan, in_pool, ports_of
 from reconciler.proxy.haproxy.gateway.events import whose
 from reconciler.proxy.haproxy.gateway.looking import workers_of
-from reconciler.proxy.haproxy.gateway.maps import settings_maps
+from reconciler.proxy.haproxy.gateway.maps import Maps, settings_maps
 from reconciler.proxy.haproxy.gateway.pool_file import (
     PoolServer,
     PoolSettings,
@@ -44,6 +45,7 @@ from reconciler.proxy.haproxy.gateway.pool_file import (
 from reconciler.proxy.haproxy.gateway.ways import Needs, Way, needs_of_service, ways_of
 from reconciler.proxy.haproxy.reaching import OneHAProxy, Pool, Reach, reach
 from reconciler.proxy.silence import Silence
+from reconciler.threads import Abreast, side_by_side
 
 __all__ = ["GatewayServers"]
 
@@ -60,7 +62,7 @@ class GatewayServers:
     """Implements reconciler.proxy.base.Proxy; any thread may use it for any stack with routes.
 
     `sites` are the directories of all gateways by name, `clock` gives monotonic seconds. `files` and `at` are how it
-    reaches them.
+    reaches them, `abreast` how it asks and tells several HAProxies. A change has to be confirmed by all of them that run.
     """
 
     front: Final[FrontDoor] = FRONT
@@ -72,7 +74,9 @@ class GatewayServers:
         events: ServerEvents,
         files: Files = FILES,
         at: Reach = reach,
+        abreast: Abreast = side_by_side,
     ) -> None:
+        self._abreast = abreast
         self._sites = sites
         self._files = files
         self._at = at
@@ -139,9 +143,7 @@ class GatewayServers:
                 ]
                 self._write(way, pool, named, settings)
             entries = _checked(settings_maps, dict.fromkeys(way.served, settings))
-            for slot in way.slots:
-                with suppress(ProxyAwayError):
-                    self._told_to(way, slot).set_entries(entries)
+            self._set_entries(way, entries)
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See Proxy.reload; only a gateway's own pass does it."""
@@ -149,33 +151,26 @@ class GatewayServers:
 
     def add_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[NewServer]) -> None:
         """See Proxy.add_servers."""
-        for way, slot in self._told(stack, slots):
-            for pool in way.served:
-                with suppress(ProxyAwayError):
-                    _add(self._told_to(way, slot).pool(pool), pool, way.served[pool], stack, servers)
+
+        def add(told: Pool, pool: str, port: int) -> None:
+            new = [NewServer(s.name, in_pool(s.address, port), s.trusted, s.weight) for s in servers]
+            told.add_servers(new, lambda name: server_options(pool, name, stack.proxy.health))
+
+        self._tell(stack, slots, _served, add)
 
     def set_weights(self, stack: Stack, slots: Sequence[int], weights: Sequence[tuple[str, int]]) -> None:
         """See Proxy.set_weights."""
-        for way, slot in self._told(stack, slots):
-            for pool in way.served:
-                with suppress(ProxyAwayError):
-                    self._told_to(way, slot).pool(pool).set_weights(weights)
+        self._tell(stack, slots, _served, lambda told, *_: told.set_weights(weights))
 
     def drain_servers(self, stack: Stack, slots: Sequence[int], servers: Sequence[str]) -> None:
         """See Proxy.drain_servers; also in pools that the stack no longer needs."""
-        for way, slot in self._told(stack, slots):
-            for pool in way.every_pool:
-                with suppress(ProxyAwayError):
-                    self._told_to(way, slot).pool(pool).drain_servers(servers)
+        self._tell(stack, slots, _every_pool, lambda told, *_: told.drain_servers(servers))
 
     def delete_servers(
         self, stack: Stack, slots: Sequence[int], servers: Sequence[str], *, force: bool
     ) -> None:
         """See Proxy.delete_servers; also from pools that the stack no longer needs."""
-        for way, slot in self._told(stack, slots):
-            for pool in way.every_pool:
-                with suppress(ProxyAwayError):
-                    self._told_to(way, slot).pool(pool).delete_servers(servers, force=force)
+        self._tell(stack, slots, _every_pool, lambda told, *_: told.delete_servers(servers, force=force))
 
     def withdraw(self, name: str, *, force: bool) -> int:
         """See Proxy.withdraw. A HAProxy that does not answer is left to its gateway, and its routes are gone with the
@@ -188,9 +183,15 @@ class GatewayServers:
                 said = self._files.read_pools(way.site, [pool])[pool]
                 if said and said.settings:
                     self._write(way, pool, (), said.settings)
-                for slot in way.slots:
-                    with suppress(ProxyError):
-                        left += _empty(self._told_to(way, slot).pool(pool), force=force)
+            left += sum(self._abreast(partial(self._withdrawn, way, force=force), way.slots))
+        return left
+
+    def _withdrawn(self, way: Way, slot: int, *, force: bool) -> int:
+        """Take the servers out of all pools in one HAProxy; returns the sessions that are left."""
+        left = 0
+        for pool in way.every_pool:
+            with suppress(ProxyError):
+                left += _empty(self._told_to(way, slot).pool(pool), force=force)
         return left
 
     def _ways(self, name: str, needs: Needs) -> tuple[Way, ...]:
@@ -203,11 +204,42 @@ class GatewayServers:
 
     def _still_led(self, way: Way) -> frozenset[str]:
         """The pools that requests come to, in a HAProxy that runs or in one that starts."""
-        found = set(self._files.read_gateway(way.site).led.values())
-        for slot in way.slots:
-            with suppress(ProxyError):
-                found |= self._at(way.site, slot, LOOK_SECONDS).led_to()
-        return frozenset(found)
+        starting = frozenset(self._files.read_gateway(way.site).led.values())
+        told = self._abreast(partial(self._led_to, way), way.slots)
+        return starting.union(*filter(None, told))
+
+    def _led_to(self, way: Way, slot: int) -> frozenset[str] | None:
+        """The pools that one HAProxy leads requests to; None if it does not tell."""
+        try:
+            return self._at(way.site, slot, LOOK_SECONDS).led_to()
+        except ProxyError:
+            return None
+
+    def _tell(
+        self,
+        stack: Stack,
+        codes: Sequence[int],
+        pools: Callable[[Way], Mapping[str, int]],
+        change: Callable[[Pool, str, int], None],
+    ) -> None:
+        """Change these pools, each with its port, in every HAProxy that has one of these names in operations, and that
+        listens.
+        """
+
+        def tell(told: tuple[Way, int]) -> None:
+            way, slot = told
+            for pool, port in pools(way).items():
+                with suppress(ProxyAwayError):
+                    change(self._told_to(way, slot).pool(pool), pool, port)
+
+        self._abreast(tell, self._told(stack, codes))
+
+    def _set_entries(self, way: Way, entries: Maps) -> None:
+        def tell(slot: int) -> None:
+            with suppress(ProxyAwayError):
+                self._told_to(way, slot).set_entries(entries)
+
+        self._abreast(tell, way.slots)
 
     def _told(self, stack: Stack, codes: Sequence[int]) -> Iterator[tuple[Way, int]]:
         """The HAProxies that have these names in operations."""
@@ -222,7 +254,7 @@ class GatewayServers:
         seen = {
             (way.gateway, slot, way.code(slot)): workers
             for way in ways
-            for slot, workers in workers_of(way, ports, self._looking(way)).items()
+            for slot, workers in workers_of(way, ports, self._looking(way), self._abreast).items()
         }
         places = {way.gateway: self._files.read_places(way.site) for way in ways}
         names = {key: _called(key[0], key[1], places[key[0]]) for key in seen}
@@ -237,10 +269,9 @@ class GatewayServers:
     def _led(self, way: Way, instances: Sequence[ProxyInstance]) -> Iterator[frozenset[str]]:
         """The pools that each HAProxy which takes connections leads to; one that leaves leads them to another one."""
         listening = {i.slot for i in instances if any(worker.current for worker in i.workers)}
-        for slot in way.slots:
-            if way.code(slot) in listening:
-                with suppress(ProxyError):
-                    yield self._at(way.site, slot, LOOK_SECONDS).led_to()
+        asked = [slot for slot in way.slots if way.code(slot) in listening]
+        told = self._abreast(partial(self._led_to, way), asked)
+        return (pools for pools in told if pools is not None)
 
     def _written(self, way: Way) -> Iterator[tuple[int, WrittenPool | None]]:
         try:
@@ -260,15 +291,16 @@ class GatewayServers:
 
     def _activity(self, ways: Sequence[Way]) -> Activity | None:
         """The activity of all pools in all HAProxies; None when one of these does not tell, or there is none."""
+
+        def ask(asked: tuple[Way, int]) -> Sequence[PoolActivity]:
+            way, slot = asked
+            return tuple(self._at(way.site, slot, LOOK_SECONDS).activity(sorted(way.every_pool)))
+
         try:
-            return latest(
-                each
-                for way in ways
-                for slot in way.slots
-                for each in self._at(way.site, slot, LOOK_SECONDS).activity(sorted(way.every_pool))
-            )
+            told = self._abreast(ask, [(way, slot) for way in ways for slot in way.slots])
         except ProxyError:
             return None
+        return latest(each for its in told for each in its)
 
     def _looking(self, way: Way) -> Callable[[int, str], Pool]:
         return lambda slot, pool: self._at(way.site, slot, LOOK_SECONDS).pool(pool)
@@ -328,9 +360,12 @@ def _place(way: Way) -> str:
     return f"{'pools' if len(way.served) > 1 else 'pool'} {pools or 'none'} of gateway {way.gateway}"
 
 
-def _add(at: Pool, pool: str, port: int, stack: Stack, servers: Sequence[NewServer]) -> None:
-    new = [NewServer(s.name, in_pool(s.address, port), s.trusted, s.weight) for s in servers]
-    at.add_servers(new, lambda name: server_options(pool, name, stack.proxy.health))
+def _served(way: Way) -> Mapping[str, int]:
+    return way.served
+
+
+def _every_pool(way: Way) -> Mapping[str, int]:
+    return way.every_pool
 
 
 def _empty(runtime: Pool, *, force: bool) -> int:
