@@ -77,9 +77,11 @@ class ComposeEngine:
 
     capabilities: Final = USUAL
 
-    def __init__(self, host: str | None = None, *, elsewhere: bool = False) -> None:
+    def __init__(
+        self, host: str | None = None, *, elsewhere: bool = False, seconds: float = CALL_SECONDS
+    ) -> None:
         """See DockerApi."""
-        self._api = DockerApi(host, elsewhere=elsewhere)
+        self._api = DockerApi(host, seconds=seconds, elsewhere=elsewhere)
         self._informer = Informer()
         self._stopping: set[str] = set()
         self._stoppers = ThreadPoolExecutor(STOPPERS, thread_name_prefix="stop")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Protocol
+from typing import Final, Protocol
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.assess.observation import EngineObservation, FrontNode, State
@@ -21,8 +21,12 @@ from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.agents import AgentServices, agent_names
 from reconciler.engines.swarm.api import SwarmApi
 from reconciler.engines.swarm.front import networks_of
+from reconciler.threads import side_by_side
 
 __all__ = ["Agents", "NodeEngine", "SwarmFronts"]
+
+READ_SECONDS: Final = 10.0
+"""Timeout of one read of a node's engine: a pass waits for the last one of all nodes."""
 
 
 class Agents(Protocol):
@@ -51,7 +55,7 @@ class NodeEngine(ComposeEngine):
     """The engine of one node. HAProxy finds its files there when it is started."""
 
     def __init__(self, node: str, agents: Agents) -> None:
-        super().__init__(agents.engine(node), elsewhere=True)
+        super().__init__(agents.engine(node), elsewhere=True, seconds=READ_SECONDS)
         self._node = node
         self._agents = agents
         self._sites: dict[str, Site] = {}
@@ -110,11 +114,12 @@ class SwarmFronts:
         self._api, self._here, self._own_node = api, here, own_node
         self._make, self._services = agents, services
         self._engines: dict[str, NodeEngine] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     @property
     def _agents(self) -> Agents:
-        return self._make()
+        with self._lock:
+            return self._make()
 
     def close(self) -> None:
         """Close all connections."""
@@ -129,13 +134,15 @@ class SwarmFronts:
         nodes = self._api.nodes()
         names = agent_names(nodes.values())
         current = services.current()
-        found = []
-        for node in sorted(nodes.values(), key=lambda node: names[node.id]):
+
+        def look(node: Node) -> FrontNode | None:
             if stack.nodes is not None and node.is_selected(stack.nodes):
-                found.append(self._look(stack, node, names[node.id], is_current=current.get(node.id)))
-            elif (left := self._left(stack, node, names[node.id], here, node.id in current)) is not None:
-                found.append(left)
-        return tuple(found)
+                return self._look(stack, node, names[node.id], is_current=current.get(node.id))
+            return self._left(stack, node, names[node.id], here, node.id in current)
+
+        # An agent that does not answer, or an engine behind it, takes all of its time.
+        found = side_by_side(look, sorted(nodes.values(), key=lambda node: names[node.id]))
+        return tuple(each for each in found if each is not None)
 
     def _known(self) -> AgentServices:
         if self._services is None:
@@ -217,9 +224,14 @@ class SwarmFronts:
 
     def tear_down(self, project: str) -> None:
         """See Fronts.tear_down."""
-        nodes = self._api.nodes()
-        for identifier, name in agent_names(nodes.values()).items():
-            if self._services and identifier in self._services.current():
-                if problem := self._agents.problem(name):
-                    raise EngineAwayError(f"node {name}: {problem}")
-                self.at(name).tear_down(project, volumes=False)
+        if self._services is None:
+            return
+        current = self._services.current()
+
+        def tear_down(name: str) -> None:
+            if problem := self._agents.problem(name):
+                raise EngineAwayError(f"node {name}: {problem}")
+            self.at(name).tear_down(project, volumes=False)
+
+        names = agent_names(self._api.nodes().values())
+        side_by_side(tear_down, [name for identifier, name in names.items() if identifier in current])

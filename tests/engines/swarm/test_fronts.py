@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, cast
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 
@@ -32,6 +34,8 @@ from reconciler.proxy.haproxy.gateway.containers import gateway_stack
 from tests.engines.compose.fake_engine import VERSION, FakeEngine, at_socket
 
 NOTHING = EngineObservation(())
+PATIENCE: Final = 20.0
+"""Seconds after which looks that wait for each other are taken for looks in a row."""
 
 
 def node(id: str, name: str, **labels: str) -> Node:
@@ -155,6 +159,36 @@ def test_a_node_that_cannot_be_looked_at_says_why_and_the_others_go_on(
 ) -> None:
     world = World(**{"runs": {"a": NOTHING, "b": NOTHING}, **change})
     assert world.look() == [FrontNode("a", seen=NOTHING), expected]
+
+
+def test_a_silent_node_delays_no_look_at_the_others() -> None:
+    looked = Event()
+
+    class Silent(World):
+        def problem(self, name: str) -> str:
+            # It is the first one by name.
+            if name == "a":
+                return "it is silent" if looked.wait(PATIENCE) else "the others are not looked at meanwhile"
+            looked.set()
+            return ""
+
+    assert Silent(runs={"b": NOTHING}).look() == [
+        FrontNode("a", problem="it is silent"),
+        FrontNode("b", seen=NOTHING),
+    ]
+
+
+def test_what_is_deleted_is_removed_from_the_nodes_that_answer() -> None:
+    torn: list[str] = []
+
+    class Fronts(SwarmFronts):
+        def at(self, node: str) -> Any:
+            return SimpleNamespace(tear_down=lambda project, volumes: torn.append(f"{project} on {node}"))
+
+    own: Any = World(problems={"a": "it is silent"})
+    with pytest.raises(EngineAwayError, match="node a: it is silent"):
+        Fronts(own, own, lambda: "n3", lambda: own, own).tear_down("vault-gateway-main")
+    assert torn == ["vault-gateway-main on b"]
 
 
 def test_a_silent_node_that_swarm_calls_down_is_lost() -> None:
