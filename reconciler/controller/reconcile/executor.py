@@ -1,13 +1,15 @@
 """Executes the operations of a plan, in order and without decision logic.
 
 Neighbours of one kind become one call: creations one of Compose, changes of servers one of the proxy, and starts, stops
-and removals are made side by side. The first failure ends the pass: the next one observes and plans again.
+and removals are made side by side. So is what a plan has for several nodes, where each has its own operations in order. A
+failure ends the pass, when the other nodes have done theirs: the next one observes and plans again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import chain, groupby
 from typing import TypeVar
 
 from reconciler.api.errors import VaultError
@@ -46,6 +48,7 @@ from reconciler.core.plan.operations import (
 )
 from reconciler.engines.base import Engine, Fronts
 from reconciler.proxy.base import GatewayProxy, NewServer, Proxy
+from reconciler.threads import Abreast, side_by_side
 
 Kind = TypeVar("Kind", bound=Operation)
 
@@ -72,19 +75,66 @@ def execute_gateway(
     clock: Callable[[], float],
     fronts: Fronts | None = None,
     require: Callable[[], object] = always,
+    abreast: Abreast = side_by_side,
 ) -> Iterator[Executed]:
-    """The same for the stack of a VaultGateway; `fronts` are the nodes of one that runs on several."""
+    """The same for the stack of a VaultGateway; `fronts` are the nodes of one that runs on several. Several of the calls
+    that are made side by side may fail.
+    """
 
     def carry_out(batch: tuple[Operation, ...]) -> None:
         match batch[0]:
             case OnNode(node=node, operation=operation) if fronts:
-                _carry_out_gateway(stack, (operation,), fronts.at(node), gateways)
+                with _on(node):
+                    _carry_out_gateway(stack, (operation,), fronts.at(node), gateways)
             case DeployAgent(node=node) if fronts:
                 fronts.deploy(node)
             case _:
                 _carry_out_gateway(stack, batch, engine, gateways)
 
-    return _execute(operations, carry_out, clock, require)
+    def run(lane: tuple[Operation, ...]) -> Iterator[Executed]:
+        return _execute(lane, carry_out, clock, require)
+
+    for _, neighbours in groupby(operations, key=_shared):
+        lanes = _lanes(neighbours)
+        several = len(lanes) > 1
+        calls = (
+            chain.from_iterable(abreast(lambda lane: tuple(run(lane)), lanes)) if several else run(lanes[0])
+        )
+        failed = False
+        for call in calls:
+            failed = failed or call.error is not None
+            yield call
+        if failed:
+            return
+
+
+def _shared(operation: Operation) -> object:
+    """Neighbours with equal answers may be for several proxies, of which none waits for another."""
+    return type(operation) if isinstance(operation, OnNode | ChangeRoutes | ChangeCertificates) else None
+
+
+def _lanes(operations: Iterable[Operation]) -> tuple[tuple[Operation, ...], ...]:
+    """The operations for each node, or for each proxy, in their order."""
+    lanes: dict[str, list[Operation]] = {}
+    for operation in operations:
+        match operation:
+            case OnNode(node=where) | ChangeRoutes(container=where) | ChangeCertificates(container=where):
+                lanes.setdefault(where, []).append(operation)
+            case _:
+                lanes.setdefault("", []).append(operation)
+    return tuple(map(tuple, lanes.values()))
+
+
+@contextmanager
+def _on(node: str) -> Iterator[None]:
+    """What goes wrong in the block says where."""
+    try:
+        yield
+    except VaultError as error:
+        if not error.message.startswith(f"node {node}: "):
+            error.message = f"node {node}: {error.message}"
+            error.args = (error.message,)
+        raise
 
 
 def _execute(

@@ -253,10 +253,12 @@ def _carry_out(stored: StoredObject[VaultGateway], preview: Preview, world: Gate
     calls = execute_gateway(
         preview.stack, operations, world.engine, world.gateways, world.clock, world.fronts, world.require
     )
+    failed: VaultError | None = None
     for call in calls:
         world.journal.executed(preview.stack, call, words, stored.origin.commit, world.now())
-        if call.error:
-            raise call.error
+        failed = failed or call.error
+    if failed:
+        raise failed
 
 
 def _last_words(operations: tuple[Operation, ...], world: GatewayWorld) -> Mapping[str, str]:

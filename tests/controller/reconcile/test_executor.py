@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from threading import Barrier
+from types import SimpleNamespace
+from typing import Any, Final
 
 import pytest
 
@@ -47,6 +49,8 @@ from tests.simulation.services import Wish, build_stack
 
 STACK = build_stack(Wish("web").service())
 WHY: dict[str, Any] = {"cause": Cause.MISSING}
+PATIENCE: Final = 20.0
+"""Seconds after which calls that wait for each other are taken for calls in a row."""
 
 
 def container(id: str) -> dict[str, Any]:
@@ -232,6 +236,73 @@ def test_what_comes_after_a_failure_is_not_done() -> None:
     )
     assert len(calls) == 2
     assert [each.error is None for each in done] == [True, False]
+
+
+def test_nodes_do_their_operations_in_order_and_side_by_side() -> None:
+    """Each first call of a node returns when all nodes have begun theirs."""
+    nodes, order = ("a", "b", "c"), []
+    begun = Barrier(len(nodes))
+
+    class There:
+        def __init__(self, node: str) -> None:
+            self.node = node
+
+        def start(self, containers: tuple[str, ...]) -> None:
+            begun.wait(PATIENCE)
+            order.append(f"{self.node} start")
+
+        def stop(self, containers: tuple[str, ...], grace: float) -> None:
+            order.append(f"{self.node} stop")
+
+    fronts: Any = SimpleNamespace(at=There)
+    operations = [
+        OnNode.of(node, each)
+        for node in nodes
+        for each in (StartContainer(**container(node)), StopContainer(**container(node), grace=1.0))
+    ]
+    unused: Any = None
+    done = list(execute_gateway(STACK, tuple(operations), unused, unused, lambda: 0.0, fronts))
+    assert [call.operations for call in done] == [(each,) for each in operations]
+    assert sorted(order) == [f"{node} {what}" for node in nodes for what in ("start", "stop")]
+    assert all(order.index(f"{node} start") < order.index(f"{node} stop") for node in nodes)
+
+
+def test_a_node_that_fails_is_named_and_keeps_no_other_from_its_operations() -> None:
+    class There:
+        def __init__(self, node: str) -> None:
+            self.node = node
+
+        def start(self, containers: tuple[str, ...]) -> None:
+            if self.node != "b":
+                raise EngineError(f"node {self.node}: no" if self.node == "c" else "no")
+
+    fronts: Any = SimpleNamespace(at=There)
+    operations = [
+        OnNode.of(node, StartContainer(**container(f"{node}{number}")))
+        for node in ("a", "b", "c")
+        for number in (1, 2)
+    ]
+    unused: Any = None
+    later = NameSlots(slots=(1,), **WHY)
+    done = list(execute_gateway(STACK, (*operations, later), unused, unused, lambda: 0.0, fronts))
+    assert [(str(call.operations[0]), str(call.error)) for call in done] == [
+        (str(operations[0]), "node a: no"),
+        (str(operations[2]), "None"),
+        (str(operations[3]), "None"),
+        (str(operations[4]), "node c: no"),
+    ]
+
+
+@pytest.mark.parametrize("kind", [ChangeRoutes, ChangeCertificates])
+def test_proxies_are_told_side_by_side(kind: Any) -> None:
+    begun = Barrier(3)
+    waiting: Any = SimpleNamespace(
+        change_routes=lambda *_: begun.wait(PATIENCE), change_certificates=lambda *_: begun.wait(PATIENCE)
+    )
+    named: dict[str, Any] = {"maps": {}, "changed": ()} if kind is ChangeRoutes else {"tls": TLS}
+    operations = tuple(kind(**container(id), slot=1, **named) for id in ("a", "b", "c"))
+    done = list(execute_gateway(STACK, operations, waiting, waiting, lambda: 0.0))
+    assert [call.error for call in done] == [None] * 3
 
 
 def test_without_permission_nothing_is_begun_also_between_two_calls() -> None:

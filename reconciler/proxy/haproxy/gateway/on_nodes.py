@@ -20,7 +20,6 @@ from reconciler.core.plan.images import fetch, stand_still
 from reconciler.core.plan.operations import (
     CreateProxy,
     Operation,
-    ReloadProxy,
     RemoveContainer,
     Step,
     StopContainer,
@@ -126,8 +125,7 @@ def _of(
         if isinstance(each, Wait):
             yield Wait(each.seconds, f"node {node.name}: {each.reason}" if each.reason else "")
         else:
-            # A HAProxy is told to reload itself by way of its slot.
-            yield each if isinstance(each, ReloadProxy) else OnNode.of(node.name, each)
+            yield OnNode.of(node.name, each)
     for step in steps:
         for reason in step.waiting:
             yield Wait(step.requeue_after or NODE_LOOK, f"node {node.name}: {reason}")
