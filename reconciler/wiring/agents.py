@@ -13,7 +13,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,6 +31,7 @@ from reconciler.proxy.remote.values import SiteKey
 from reconciler.proxy.remote.wire import Peer, Wire
 from reconciler.store.agents import Agent, Agents, Issued, split_address
 from reconciler.store.files import locked
+from reconciler.threads import side_by_side
 
 __all__ = ["AgentLines", "AgentState"]
 
@@ -40,9 +40,8 @@ ASK_SECONDS: Final = 5.0
 LOCK_SECONDS: Final = 5.0
 ROUND_SECONDS: Final = 60.0
 """Between two looks at all agents: whether they answer, and what is to be renewed."""
-SILENT_SECONDS: Final = 3.0
-"""For how long an agent that has not answered is not asked again by passes."""
-AT_ONCE: Final = 8
+SILENT_SECONDS: Final = 5.0
+"""For how long an agent that has not answered is not asked again by passes; longer than one of their looks waits."""
 
 _log = logging.getLogger(__name__)
 
@@ -127,15 +126,25 @@ class AgentLines:
         raise ProxyError(f"node {node}: its agent {state}; see: vaultctl agent token {node}")
 
     def _heard(self, node: str, answered: bool) -> None:
-        if answered:
-            self._lost.pop(node, None)
-        else:
-            self._lost[node] = time.monotonic()
+        with self._lock:
+            if answered:
+                self._lost.pop(node, None)
+            else:
+                self._lost[node] = time.monotonic()
         self._told(node, answered)
 
     def was_silent(self, node: str) -> bool:
-        """Whether it has not answered a moment ago: each further question of a pass would wait for as long."""
-        return time.monotonic() - self._lost.get(node, -SILENT_SECONDS) < SILENT_SECONDS
+        """Whether it has not answered a moment ago: each further question of a pass would wait for as long. After that
+        moment one pass finds out whether it answers again, and the others do not wait for it.
+        """
+        with self._lock:
+            now, lost = time.monotonic(), self._lost.get(node)
+            if lost is None:
+                return False
+            if now - lost < SILENT_SECONDS:
+                return True
+            self._lost[node] = now
+        return False
 
     def close(self) -> None:
         """Close all connections that are idle."""
@@ -169,10 +178,8 @@ class AgentLines:
         self.prepare()
         enrolled = [each for each in self.agents.list() if each.certificates]
         # Side by side: one that is away takes all of its time.
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            found = dict(
-                zip((each.node for each in enrolled), pool.map(self._look_at, enrolled), strict=True)
-            )
+        problems = side_by_side(self._look_at, enrolled)
+        found = dict(zip((each.node for each in enrolled), problems, strict=True))
         self._problems = found
         return found
 

@@ -36,6 +36,7 @@ class NodeAgents:
         self._lines = lines
         self._nodes = Nodes(self._line)
         self._tunnels: dict[str, tuple[Tunnel, str]] = {}
+        self._problems: dict[str, str] = {}
         self._directory: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
@@ -77,11 +78,15 @@ class NodeAgents:
         return self._lines.agents.invite(node, _located(address), self._lines.pin())
 
     def problem(self, node: str) -> str:
-        """See Agents.problem."""
+        """See Agents.problem; one that has just been silent is not asked again by each pass."""
+        if (known := self._problems.get(node)) and self._lines.was_silent(node):
+            return known
         try:
             self._lines.line(node).ping(time.monotonic() + PING_SECONDS)
         except VaultError as error:
-            return error.message.removeprefix(f"node {node}: ")
+            self._problems[node] = error.message.removeprefix(f"node {node}: ")
+            return self._problems[node]
+        self._problems.pop(node, None)
         return ""
 
     def engine(self, node: str) -> str:

@@ -11,7 +11,9 @@ import pytest
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.gateway.directory import write_slots
+from reconciler.proxy.remote.line import Line
 from reconciler.store.agents import Issued
+from reconciler.wiring import agents as wiring_agents
 from reconciler.wiring import node_agents, utc_now
 from reconciler.wiring.agents import AgentLines
 from reconciler.wiring.node_agents import NodeAgents
@@ -83,6 +85,24 @@ def test_an_agent_that_was_silent_is_not_asked_again_by_the_same_pass(
     with pytest.raises(ProxyError, match="did not answer a moment ago"):
         agents.reach(site, 2, 1.0).led_to()
     assert "cannot be asked" in agents.problem("b")
+
+
+def test_one_pass_at_a_time_finds_out_whether_a_silent_agent_answers_again(
+    lines: AgentLines, agents: NodeAgents, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrolled(lines, "b", timedelta(days=1))
+    problem = agents.problem("b")
+    assert "cannot be asked" in problem
+    pings: list[float] = []
+    monkeypatch.setattr(Line, "ping", lambda self, until: pings.append(until))
+    assert (agents.problem("b"), pings) == (problem, []), "it has just been silent"
+    monkeypatch.setattr(wiring_agents, "SILENT_SECONDS", 0.0)
+    assert not lines.was_silent("b"), "this one finds out"
+    monkeypatch.setattr(wiring_agents, "SILENT_SECONDS", 60.0)
+    assert lines.was_silent("b"), "and another one does not wait for it"
+    lines.line("b").wire.told("b", True)
+    assert not lines.was_silent("b")
+    assert (agents.problem("b"), len(pings)) == ("", 1)
 
 
 def test_a_socket_leads_to_the_engine_of_a_node_for_this_user_only(agents: NodeAgents) -> None:
