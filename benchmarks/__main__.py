@@ -20,8 +20,8 @@ from benchmarks.harness.lab import Lab
 from benchmarks.harness.row import Row
 
 FAMILIES: Final = (
-    "noop", "reaction", "rollout", "beside_swarm", "alone", "scale", "first_apply", "planning", "nodes", "commands",
-    "suite", "density", "throughput", "at_rest", "ui", "api", "gitops",
+    "noop", "reaction", "rollout", "beside_swarm", "alone", "scale", "first_apply", "planning", "nodes", "several",
+    "commands", "suite", "density", "throughput", "at_rest", "ui", "api", "gitops",
 )  # fmt: skip
 
 
