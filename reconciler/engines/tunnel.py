@@ -43,11 +43,18 @@ class Tunnel:
     """Connections that `take` accepts, each led to one that `opens` makes. Use it as a context manager.
 
     `admits` looks at the certificate (DER) of who connects, b"" without TLS, and raises TunnelRefusedError; it gives the
-    term of the connection, for `end_older`.
+    term of the connection, for `end_older`. `is_over` says whether what is sent may change nothing any more: a connection
+    that would send something on then ends.
     """
 
-    def __init__(self, take: Take, opens: Open, admits: Callable[[bytes], int] = lambda shown: 0) -> None:
-        self._take, self._open, self._admits = take, opens, admits
+    def __init__(
+        self,
+        take: Take,
+        opens: Open,
+        admits: Callable[[bytes], int] = lambda shown: 0,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._take, self._open, self._admits, self._is_over = take, opens, admits, is_over
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="tunnel", daemon=True)
         self._server: asyncio.Server | None = None
@@ -110,7 +117,7 @@ class Tunnel:
             async with asyncio.timeout(CONNECT_SECONDS):
                 there, back = await self._open()
             _notice_silence(back)
-            await _both(reader, back, there, writer)
+            await _both(reader, back, there, writer, self._is_over)
         except (OSError, TimeoutError, TunnelRefusedError) as error:
             _log.info("a connection to an engine was not passed on: %s", error)
         finally:
@@ -123,9 +130,10 @@ async def _both(
     back: asyncio.StreamWriter,
     there: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
+    is_over: Callable[[], bool],
 ) -> None:
-    """Copy both ways until one side has ended."""
-    ways = [asyncio.create_task(_copy(reader, back)), asyncio.create_task(_copy(there, writer))]
+    """Copy both ways until one side has ended, or what is sent comes too late."""
+    ways = [asyncio.create_task(_copy(reader, back, is_over)), asyncio.create_task(_copy(there, writer))]
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -145,9 +153,14 @@ async def _closed(writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
 
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _copy(
+    source: asyncio.StreamReader, sink: asyncio.StreamWriter, is_over: Callable[[], bool] = lambda: False
+) -> None:
     with suppress(OSError):
         while data := await source.read(CHUNK):
+            if is_over():
+                _log.info("a connection to an engine is ended: what it sends may change nothing any more")
+                return
             sink.write(data)
             await sink.drain()
 

@@ -6,6 +6,7 @@ import ssl
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -30,11 +31,14 @@ TOKEN_MARGIN: Final = timedelta(minutes=30)
 
 
 class NodeAgents:
-    """Implements engines.swarm.fronts.Agents. Any thread may use it."""
+    """Implements engines.swarm.fronts.Agents. Any thread may use it. `left` says for how many seconds a change may last
+    that begins now, and raises VaultError if there may be none; `is_over` whether none that was begun may be under way any
+    more.
+    """
 
-    def __init__(self, lines: AgentLines) -> None:
-        self._lines = lines
-        self._nodes = Nodes(self._line)
+    def __init__(self, lines: AgentLines, left: Callable[[], float], is_over: Callable[[], bool]) -> None:
+        self._lines, self._is_over = lines, is_over
+        self._nodes = Nodes(self._line, left=left)
         self._tunnels: dict[str, tuple[Tunnel, str]] = {}
         self._problems: dict[str, str] = {}
         self._directory: tempfile.TemporaryDirectory[str] | None = None
@@ -112,7 +116,7 @@ class NodeAgents:
                 # A process that can connect has the rights of root on the nodes: the directory is this user's only.
                 self._directory = tempfile.TemporaryDirectory(prefix="vault-", ignore_cleanup_errors=True)
             path = Path(self._directory.name, f"{len(self._tunnels)}.sock")
-            tunnel = Tunnel(take_unix(path), open_tls(where, accepts))
+            tunnel = Tunnel(take_unix(path), open_tls(where, accepts), is_over=self._is_over)
             tunnel.start()
         except OSError as error:
             raise TemporaryError(f"cannot make a socket for the engine of node {node}: {error}") from error

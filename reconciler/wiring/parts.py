@@ -288,7 +288,9 @@ class Parts:
         """The agents beside HAProxies of a Swarm's nodes."""
         from reconciler.wiring.node_agents import NodeAgents
 
-        return NodeAgents(self.agents)
+        election = self.election
+        assert election is not None, "only a Swarm has nodes"
+        return NodeAgents(self.agents, election.require, lambda: election.is_over)
 
     @cached_property
     def fronts(self) -> Fronts | None:

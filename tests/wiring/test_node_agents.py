@@ -28,7 +28,7 @@ def lines(tmp_path: Path) -> AgentLines:
 
 @pytest.fixture
 def agents(lines: AgentLines) -> NodeAgents:
-    return NodeAgents(lines)
+    return NodeAgents(lines, lambda: 60.0, lambda: False)
 
 
 @pytest.fixture

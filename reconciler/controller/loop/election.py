@@ -100,6 +100,11 @@ class Election:
         return self._left(ACT_SECONDS) > 0
 
     @property
+    def is_over(self) -> bool:
+        """Whether this controller has acted, and no call that it has begun may be under way any more."""
+        return self._written > float("-inf") and self._left(LEASE_SECONDS) <= 0
+
+    @property
     def holder(self) -> str:
         """The node of the controller that holds the lease, as far as this one knows; empty if none does."""
         lease = self._seen.lease if self._seen else None

@@ -73,6 +73,11 @@ class AnyCall(Value):
 
     answer: ClassVar[Any] = None
 
+    @classmethod
+    def is_change(cls) -> bool:
+        """Whether it changes something: such a call has nothing to answer, and all others only read."""
+        return cls.answer is None
+
 
 class HAProxyCall(AnyCall):
     """A call to one HAProxy of a site."""

@@ -7,8 +7,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Final, Protocol
 
+from reconciler.api.errors import VaultError
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.errors import ProxyError
@@ -65,13 +67,21 @@ class NoLine:
         raise ProxyError(self.why.message)
 
 
+def _endless() -> float:
+    """Where there is no other controller."""
+    return inf
+
+
 @dataclass
 class Nodes:
-    """Reaches HAProxies: `line` gives the agent of the node that has a slot of a site, None for this machine."""
+    """Reaches HAProxies: `line` gives the agent of the node that has a slot of a site, None for this machine. `left` is
+    asked before each change for how many seconds that may last, and raises VaultError if there may be none.
+    """
 
     line: Callable[[Site, int], Asked | None]
     here: Reach = reach
     files: Digests = field(default_factory=Digests)
+    left: Callable[[], float] = _endless
     _putting: dict[tuple[str, str], threading.Lock] = field(
         default_factory=lambda: defaultdict(threading.Lock)
     )
@@ -82,6 +92,13 @@ class Nodes:
         if line is None:
             return self.here(site, slot, seconds)
         return _Remote(self, line, site, slot, time.monotonic() + seconds)
+
+    def change_until(self, until: float) -> float:
+        """When a change that is made now has to be done, at the latest `until` (monotonic seconds). Raises ProxyError."""
+        try:
+            return min(until, time.monotonic() + self.left())
+        except VaultError as error:
+            raise ProxyError(error.message) from error
 
     def put(self, site: Site, line: Asked, until: float) -> None:
         """Make the files that an agent has of a site those that are here; before a HAProxy is started there, and whenever
@@ -96,9 +113,10 @@ class Nodes:
             gone = tuple(sorted(set(there) - set(wanted)))
             # A file that names others comes after them.
             for part in _parts(sorted(texts, key=order), texts):
-                line.ask(calls.PutFiles(files={name: texts[name] for name in part}, gone=()), until, key)
+                put = calls.PutFiles(files={name: texts[name] for name in part}, gone=())
+                line.ask(put, self.change_until(until), key)
             if gone:
-                line.ask(calls.PutFiles(files={}, gone=gone), until, key)
+                line.ask(calls.PutFiles(files={}, gone=gone), self.change_until(until), key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +168,8 @@ class _Remote:
         for _ in range(TRIES):
             try:
                 expected = self.nodes.files.whole(self.site)
-                return self.line.ask(call, self.until, key_of(self.site), self.slot, expected)
+                until = self.nodes.change_until(self.until) if call.is_change() else self.until
+                return self.line.ask(call, until, key_of(self.site), self.slot, expected)
             except OtherFilesError:
                 self._put()
             except OSError as error:

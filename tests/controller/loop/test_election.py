@@ -210,6 +210,26 @@ def test_a_write_whose_answer_is_lost_counts_for_nothing(swarm: Swarm) -> None:
     assert one.election.acts
 
 
+def test_the_calls_of_a_holder_are_over_when_its_lease_is_and_those_of_others_never_were(
+    swarm: Swarm,
+) -> None:
+    one, two = Controller(swarm, "one"), Controller(swarm, "two")
+    swarm.lease = Lease(0, "", "", 0)
+    run(swarm, [one, two], 10)
+    assert not one.election.is_over
+    assert not two.election.is_over, "a controller that never acted has begun nothing"
+    swarm.cut = {"one"}
+    written = swarm.time.now
+    run(swarm, [one], ACT_SECONDS + 1)
+    assert not one.election.acts
+    assert not one.election.is_over
+    run(swarm, [one], written + LEASE_SECONDS - swarm.time.now)
+    assert one.election.is_over
+    swarm.cut = set()
+    run(swarm, [one], 3)
+    assert not one.election.is_over
+
+
 def test_the_time_of_a_write_is_that_of_its_beginning(swarm: Swarm) -> None:
     one = Controller(swarm, "one")
     swarm.lease = Lease(0, "", "", 0)

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reconciler.api import TemporaryError
 from reconciler.core.assess.observation import Container, Health, State
 from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
@@ -21,6 +23,7 @@ from reconciler.proxy.haproxy.files import prepare
 from reconciler.proxy.haproxy.proxy import HAProxy
 from reconciler.proxy.haproxy.reaching import reach
 from reconciler.proxy.remote.calls import NextEvents
+from reconciler.proxy.remote.line import OtherFilesError
 from reconciler.proxy.remote.nodes import Nodes, key_of
 from reconciler.proxy.remote.values import SiteKey
 from tests.proxy.conftest import make_stack
@@ -170,3 +173,49 @@ def test_each_slot_has_its_own_node(agent: Agent, stack: Stack, tmp_path: Path) 
         assert (seen["c1"].serves, seen["c2"].serves) == (False, True)
         copy = agent.service.site_of(key_of(stack.site))
         assert nodes.files.of(copy) == nodes.files.of(stack.site)
+
+
+class Late:
+    """An agent that notes until when each call is to be done, by the type of the call."""
+
+    node = "n1"
+
+    def __init__(self) -> None:
+        self.until: dict[str, float] = {}
+
+    def ask(
+        self, call: Any, until: float, site: SiteKey | None = None, slot: int = 0, files: str = ""
+    ) -> Any:
+        self.until[type(call).__name__] = until
+        if type(call).__name__ == "DrainServers" and len(self.until) == 1:
+            raise OtherFilesError("other files")
+        return {} if type(call).__name__ == "ListFiles" else ()
+
+
+def test_a_change_ends_with_the_lease_and_a_look_does_not(stack: Stack) -> None:
+    agent = Late()
+    nodes = Nodes(lambda site, slot: agent, left=lambda: 5.0)
+    HAProxy(lambda *_: None, time.monotonic, at=nodes.reach).configure(stack, [])
+    pool = nodes.reach(stack.site, 1, SECONDS).pool("web")
+    pool.drain_servers(["one"])
+    now = time.monotonic()
+    assert agent.until["DrainServers"] <= now + 5
+    assert agent.until["PutFiles"] <= now + 5
+    pool.processes()
+    assert agent.until["Processes"] > now + 5
+
+
+def test_without_a_lease_an_agent_is_asked_for_no_change(stack: Stack) -> None:
+    def left() -> float:
+        raise TemporaryError("the controller on n2 holds the lease of the Swarm")
+
+    agent = Late()
+    nodes = Nodes(lambda site, slot: agent, left=left)
+    HAProxy(lambda *_: None, time.monotonic, at=nodes.reach).configure(stack, [])
+    pool = nodes.reach(stack.site, 1, SECONDS).pool("web")
+    pool.processes()
+    with pytest.raises(ProxyError, match="n2 holds the lease"):
+        pool.drain_servers(["one"])
+    with pytest.raises(ProxyError, match="n2 holds the lease"):
+        nodes.put(stack.site, agent, time.monotonic() + SECONDS)
+    assert agent.until.keys() == {"Processes", "ListFiles"}

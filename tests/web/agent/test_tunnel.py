@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -59,11 +59,15 @@ class Way:
         self.directory, self.agent, self.port, self.terms = directory, agent, port, terms
 
     @contextmanager
-    def here(self, accepts: Callable[[bytes], bool] = lambda shown: True) -> Iterator[Path]:
+    def here(
+        self,
+        accepts: Callable[[bytes], bool] = lambda shown: True,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Path]:
         """The controller's end, whose socket this is."""
         path = self.directory / "here.sock"
         where = ("127.0.0.1", self.port, agent_name(NODE), self.agent.context())
-        with Tunnel(take_unix(path), open_tls(lambda: where, accepts)):
+        with Tunnel(take_unix(path), open_tls(lambda: where, accepts), is_over=is_over):
             yield path
 
 
@@ -114,6 +118,20 @@ def test_much_goes_both_ways(way: Way) -> None:
             got += len(data)
         sending.join(SECONDS)
         assert got == total
+
+
+def test_nothing_is_sent_on_after_the_lease_of_a_controller_is_over(way: Way) -> None:
+    over = threading.Event()
+    with way.here(is_over=over.is_set) as path, socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(SECONDS)
+        connection.connect(str(path))
+        connection.sendall(QUESTION)
+        assert connection.recv(len(QUESTION)) == QUESTION[::-1]
+        over.set()
+        with suppress(ConnectionError):
+            connection.sendall(QUESTION)
+            assert connection.recv(len(QUESTION)) == b"", "one that was open before"
+        assert said(path) == b"", "a new one"
 
 
 def test_an_agent_with_another_certificate_than_the_last_is_not_spoken_to(way: Way) -> None:
