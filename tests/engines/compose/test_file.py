@@ -169,8 +169,8 @@ def test_what_was_written_is_what_is_read_with_every_dollar_doubled(values: dict
             else [each.replace("$", "$$") for each in value]
         )
 
-    read = yaml.safe_load(dump({"services": {"web": {"environment": values}}}))
-    assert read["services"]["web"]["environment"] == {key: doubled(each) for key, each in values.items()}
+    read = yaml.safe_load(dump({"services": {"web": {"logging": values}}}))
+    assert read["services"]["web"]["logging"] == {key: doubled(each) for key, each in values.items()}
 
 
 def test_a_haproxy_may_be_made_from_the_image_of_the_other_one() -> None:
