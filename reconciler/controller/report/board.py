@@ -60,7 +60,6 @@ class Board:
         """A pass observed everything."""
         assessment, stack, members = preview.assessment, preview.stack, preview.assessment.members.values()
         due = assessment.next_rotation
-        web = [r for r in assessment.replicas if r.live]
         self._snapshots[stored.name] = replace(
             _of(stored, status),
             replicas={name: _by_state(counts) for name, counts in assessment.counts.items()},
@@ -71,7 +70,7 @@ class Board:
             },
             pool_minimum=min(decide(assessment).enough, stack.serving),
             drift=count_by_kind(preview.differences),
-            oldest_replica_created=min((r.container.created for r in web), default=None),
+            oldest_replica_created=min((r.container.created for r in assessment.live), default=None),
             next_rotation=None if due is None else datetime.fromtimestamp(due, UTC),
             asleep=None if stack.idle is None else stack.is_asleep,
             observed_at=assessment.now,

@@ -109,8 +109,7 @@ def drifted(before: Status, stored: StoredObject, preview: Preview, message: str
 def seen(before: Status, stored: StoredObject, preview: Preview) -> Status:
     """The facts of a status: counts, revision, commit and the next rotation."""
     pool, due = preview.assessment.pool, preview.assessment.next_rotation
-    on = (replica.container.node for replica in preview.assessment.replicas if replica.live)
-    nodes = Counter(node for node in on if node)
+    nodes = Counter([node for replica in preview.assessment.live if (node := replica.container.node)])
     facts = {
         "observed_generation": stored.generation,
         "replicas": ReplicaCounts(

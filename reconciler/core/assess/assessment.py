@@ -71,6 +71,11 @@ class Assessment:
             return self.counts[first.name]
         return count_replicas(self.stack.replicas, self.replicas)
 
+    @cached_property
+    def live(self) -> tuple[Replica, ...]:
+        """The replicas that are not dead, oldest first."""
+        return tuple([replica for replica in self.replicas if replica.live])
+
     @property
     def relied_on(self) -> int:
         """How many serving replicas are of the current revision."""
@@ -85,8 +90,8 @@ class Assessment:
     @cached_property
     def next_rotation(self) -> float | None:
         """The Unix time of the next rotation, or None when nothing is rotated by age."""
-        rotation, live = self.stack.rotation, [replica for replica in self.replicas if replica.live]
-        return next_rotation(live, rotation) if rotation and live else None
+        rotation = self.stack.rotation
+        return next_rotation(self.live, rotation) if rotation and self.live else None
 
     @cached_property
     def moved(self) -> tuple[tuple[str, str], ...]:

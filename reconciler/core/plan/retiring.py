@@ -38,7 +38,7 @@ def bury(dead: Sequence[Replica], stack: Stack) -> Iterator[Operation]:
 
 def forget_servers(assessment: Assessment) -> list[Operation | Wait]:
     """The servers of dead replicas: they get no new requests at once, and pending requests are redispatched."""
-    gone = set(assessment.members) - {replica.name for replica in assessment.replicas if replica.live}
+    gone = set(assessment.members) - {replica.name for replica in assessment.live}
     return _neighbours(_forget(assessment, name) for name in sorted(gone))
 
 

@@ -113,7 +113,7 @@ def _create(
     stack, replicas = assessment.stack, assessment.replicas
     if not decision.gates.create:
         return
-    room = stack.replicas + decision.surge - sum(r.live for r in replicas)
+    room = stack.replicas + decision.surge - len(assessment.live)
     renewed = None
     if decision.surge and not decision.gates.turns and set(retiring.values()) <= {Cause.ROTATION}:
         # The next one may come while the last one still ends its requests, if there is room for both.

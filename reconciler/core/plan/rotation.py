@@ -21,8 +21,9 @@ def due_in(stack: Stack, replicas: Sequence[Replica], now: datetime) -> float | 
     It waits for everything else: a replica that is missing, outdated or not serving comes first.
     """
     rotation = stack.rotation
-    calm = all(r.current and (r.serving or r.draining) for r in replicas)
-    if rotation is None or stack.strategy.paused or not calm or len(replicas) < stack.replicas:
+    if rotation is None or stack.strategy.paused or len(replicas) < stack.replicas:
+        return None
+    if not all(r.current and (r.serving or r.draining) for r in replicas):
         return None
     return next_rotation(replicas, rotation) - now.timestamp()
 
