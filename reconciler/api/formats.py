@@ -30,6 +30,7 @@ __all__ = [
     "ListenerName",
     "PathPrefix",
     "PluginSlug",
+    "ReadyPath",
     "Realm",
     "Reason",
     "RouteHostname",
@@ -92,6 +93,13 @@ PluginSlug = Annotated[
 Hostname = Annotated[
     str, TextFormat(_DNS_NAME, 253, "a host name or an IPv4 address, without scheme and port")
 ]
+ReadyPath = Annotated[
+    str,
+    TextFormat(
+        r"/[A-Za-z0-9._~-][A-Za-z0-9._~/-]*", 256, "a path such as /-/ready, of letters, digits and . _ ~ / -"
+    ),
+]
+
 UrlPath = Annotated[
     str,
     TextFormat(

@@ -279,6 +279,11 @@ class Reason(StrEnum):
     DEPLOY_AGENT = "DeployAgent", "operations", "The agent of a node is deployed, or enrolled again."
     NAME_SLOTS = "NameSlots", "operations", "Services are told which HAProxies a gateway has."
     CHANGE_ROUTES = "ChangeRoutes", "operations", "A running HAProxy of a gateway gets other routes."
+    CHANGE_READINESS = (
+        "ChangeReadiness",
+        "operations",
+        "A running HAProxy of a gateway says that it is about to leave its node, or stays after all.",
+    )
     DRAIN_POOL = "DrainPool", "operations", "A pool that no route leads to gets no new sessions."
     EMPTY_POOL = "EmptyPool", "operations", "A pool that no route leads to is made spare."
     DISCONNECT_NETWORK = (

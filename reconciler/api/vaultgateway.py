@@ -14,7 +14,14 @@ from pydantic_core import PydanticCustomError
 
 from reconciler.api.acme import Acme, ExternalAccount
 from reconciler.api.addresses import Address, Cidr
-from reconciler.api.formats import HeaderPattern, ImageReference, LabelKey, LabelValue, ListenerName
+from reconciler.api.formats import (
+    HeaderPattern,
+    ImageReference,
+    LabelKey,
+    LabelValue,
+    ListenerName,
+    ReadyPath,
+)
 from reconciler.api.model import ApiModel
 from reconciler.api.quantities import Duration, Seconds
 from reconciler.api.resource import Metadata, Resource
@@ -37,6 +44,7 @@ __all__ = [
     "GatewayTimeouts",
     "Listener",
     "Protocol",
+    "Readiness",
     "VaultGateway",
 ]
 
@@ -124,6 +132,24 @@ class DefaultResponse(ApiModel):
     )
 
 
+class Readiness(ApiModel):
+    """What tells a balancer in front of the gateway, or keepalived, whether to lead clients to a HAProxy."""
+
+    path: ReadyPath = Field(
+        description=(
+            "Path that each HTTP and HTTPS listener answers itself, for any host: 200 while HAProxy takes requests, 503 "
+            "when it is about to leave its node. No route gets it."
+        )
+    )
+    grace_seconds: Seconds = Field(
+        default=10.0,
+        description=(
+            "Seconds for which HAProxy serves as before after the path has begun to answer 503, and then closes its ports: "
+            "more than what checks the path needs to lead clients elsewhere."
+        ),
+    )
+
+
 class GatewaySpec(ApiModel):
     """What the user wants of a gateway."""
 
@@ -175,6 +201,13 @@ class GatewaySpec(ApiModel):
     drain_seconds: Seconds = Field(
         default=30.0,
         description="Seconds that open connections have to finish before a replaced HAProxy is stopped.",
+    )
+    readiness: Readiness | None = Field(
+        default=None,
+        description=(
+            "A path by which what is in front of the gateway learns that HAProxy is about to leave a node, as it does when "
+            "the node loses a label of nodeSelector. Unset: there is no such path, and the ports are closed at once."
+        ),
     )
     default_response: DefaultResponse = Field(
         default=DefaultResponse.model_construct(),
@@ -235,6 +268,12 @@ class GatewaySpec(ApiModel):
         needed = {"http-01": "HTTP", "tls-alpn-01": "HTTPS"}.get(self.acme.challenge if self.acme else "")
         if self.acme and needed and needed not in {each.protocol for each in self.listeners}:
             raise ValueError(f"acme.challenge {self.acme.challenge} needs a listener of protocol {needed}")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_somewhere(self) -> Self:
+        if self.readiness is not None and not any(each.is_http for each in self.listeners):
+            raise ValueError("readiness needs a listener of protocol HTTP or HTTPS, which answers its path")
         return self
 
     @model_validator(mode="after")

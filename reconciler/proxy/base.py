@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from reconciler.api.vaultgateway import VaultGateway
     from reconciler.core.plan.gateway_operations import (
         ChangeCertificates,
+        ChangeReadiness,
         ChangeRoutes,
         ConfigureGateway,
         DrainPool,
@@ -181,6 +182,9 @@ class GatewayProxy(Protocol):
 
     def change_routes(self, stack: Stack, request: ChangeRoutes) -> None:
         """Change the routes of a running proxy."""
+
+    def change_readiness(self, stack: Stack, request: ChangeReadiness) -> None:
+        """Have a running proxy say whether it takes requests."""
 
     def reload(self, stack: Stack, slot: int) -> None:
         """Start a new worker in this proxy; returns when it serves, else raises an error with its log."""

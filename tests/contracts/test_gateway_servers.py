@@ -349,6 +349,17 @@ def test_a_slot_without_a_haproxy_is_silent_and_no_obstacle(world: PoolsWorld) -
     assert [each.slot for each in world.observe().instances] == [1]
 
 
+def test_a_drained_server_is_taken_back(world: PoolsWorld) -> None:
+    world.route(PLAIN)
+    world.add(world.one)
+    (pool,) = (name for name, servers in world.pools().items() if servers)
+    told = world.haproxy().pool(pool)
+    told.drain_servers(["one"])
+    assert world.up() == set()
+    told.restore_servers(["one", "none"])
+    assert world.up() == {"one"}
+
+
 def test_one_that_is_gone_is_a_fact_and_no_obstacle(world: PoolsWorld) -> None:
     world.route(PLAIN)
     world.add(world.one)

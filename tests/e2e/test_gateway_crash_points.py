@@ -40,8 +40,10 @@ CHANGES: Mapping[str, Callable[[GatewayStage, str], None]] = {
 """What leads to each operation of a gateway, made new by a tag."""
 
 
-ON_SEVERAL_NODES = {"OnNode", "DeployAgent"}
-"""One of the others on another node, and what tests/swarm/test_agent_crash.py tries."""
+ON_SEVERAL_NODES = {"OnNode", "DeployAgent", "ChangeReadiness"}
+"""One of the others on another node, what tests/swarm/test_agent_crash.py tries, and what only happens on a node that is
+left.
+"""
 
 
 LEAVING = ("DrainPool", "EmptyPool", "DisconnectNetwork")

@@ -18,6 +18,7 @@ from reconciler.controller.report.executed import Executed
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
+    ChangeReadiness,
     ChangeRoutes,
     ConfigureGateway,
     DeployAgent,
@@ -208,6 +209,8 @@ def _carry_out_gateway(
             gateways.name_slots(stack, request)
         case ChangeRoutes() as request:
             gateways.change_routes(stack, request)
+        case ChangeReadiness() as request:
+            gateways.change_readiness(stack, request)
         case ReloadProxy(slot=slot):
             gateways.reload(stack, slot)
         case DrainPool() as request:

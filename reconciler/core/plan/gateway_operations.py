@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ChangeCertificates",
+    "ChangeReadiness",
     "ChangeRoutes",
     "ConfigureGateway",
     "DeployAgent",
@@ -168,6 +169,18 @@ class ChangeCertificates(ContainerOperation):
     @property
     def sentence(self) -> str:
         return f"change certificates of {self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeReadiness(ContainerOperation):
+    """Have a running proxy say whether it takes requests, to what leads clients to it; it serves in either case."""
+
+    slot: int
+    ready: bool
+
+    @property
+    def sentence(self) -> str:
+        return f"have {self.name} say that it is {'ready' if self.ready else 'about to leave'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,6 +44,9 @@ class Pool(Protocol):
     def drain_servers(self, names: Sequence[str]) -> None:
         """Send nothing new to these servers."""
 
+    def restore_servers(self, names: Sequence[str]) -> None:
+        """Send new requests to these drained servers again."""
+
     def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
         """Delete these servers."""
 

@@ -126,6 +126,14 @@ class Runtime:
         current = self._current()
         self._expect(current, self._leaving(_changeable(current, names)))
 
+    def restore_servers(self, names: Sequence[str]) -> None:
+        """Send new requests to drained servers again. An absent server stays absent."""
+        current = self._current()
+        there = _changeable(current, names)
+        self._expect(
+            current, [(f"set server {self.pool}/{name} state ready", _DONE, _NO_SERVER) for name in there]
+        )
+
     def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
         """Delete servers. Without `force` raise ProxyError if one of them has a session; with it, cut their sessions, also
         those in old workers. An absent server counts as deleted.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from reconciler.api.vaultgateway import GatewaySpec
-from reconciler.core.assess.observation import Server
+from reconciler.core.assess.observation import Admin, Server
 from reconciler.core.desired.stack import Site
 from reconciler.core.routes.claims import HttpKey
 from reconciler.core.routes.match import match
@@ -279,6 +279,13 @@ class MemoryHAProxy:
             for name in names:
                 if known := (pool or {}).get(name):
                     known.drain(self.gateways.clock())
+
+    def restore_servers(self, names: Sequence[str]) -> None:
+        """See Pool.restore_servers."""
+        for pool in self._changeable():
+            for name in names:
+                if (known := (pool or {}).get(name)) and known.admin is not Admin.READY:
+                    known.admin, known.up, known.changed = Admin.READY, True, self.gateways.clock()
 
     def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
         """See Pool.delete_servers."""

@@ -52,6 +52,7 @@ __all__ = [
     "ReadMaps",
     "Reload",
     "RequestCertificate",
+    "RestoreServers",
     "Serves",
     "SetEntries",
     "SetWeights",
@@ -164,6 +165,18 @@ class DrainServers(HAProxyCall):
     def ask(self, at: OneHAProxy) -> None:
         """See HAProxyCall.ask."""
         at.pool(self.pool).drain_servers(self.names)
+
+
+class RestoreServers(HAProxyCall):
+    """See Pool.restore_servers."""
+
+    do: Literal["restore-servers"] = "restore-servers"
+    pool: Name
+    names: _Names
+
+    def ask(self, at: OneHAProxy) -> None:
+        """See HAProxyCall.ask."""
+        at.pool(self.pool).restore_servers(self.names)
 
 
 class DeleteServers(HAProxyCall):
@@ -324,6 +337,7 @@ Call = (
     | AddServers
     | SetWeights
     | DrainServers
+    | RestoreServers
     | DeleteServers
     | Reload
     | ReadMaps

@@ -215,6 +215,10 @@ class _RemotePool:
         """See Pool.drain_servers."""
         self.at.ask(calls.DrainServers(pool=self.name, names=tuple(names)))
 
+    def restore_servers(self, names: Sequence[str]) -> None:
+        """See Pool.restore_servers."""
+        self.at.ask(calls.RestoreServers(pool=self.name, names=tuple(names)))
+
     def delete_servers(self, names: Sequence[str], *, force: bool) -> None:
         """See Pool.delete_servers."""
         self.at.ask(calls.DeleteServers(pool=self.name, names=tuple(names), force=force))

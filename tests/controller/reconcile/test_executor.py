@@ -14,6 +14,7 @@ from reconciler.controller.report.executed import Executed
 from reconciler.core.assess.cause import Cause
 from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
+    ChangeReadiness,
     ChangeRoutes,
     ConfigureGateway,
     DeployAgent,
@@ -123,6 +124,7 @@ ROUTES = WriteRoutes(maps={}, held=(("h001", "web", 0),), routes=1, **WHY)
 CONFIGURATION = ConfigureGateway(spec=GatewaySpec(), pools=("h001",), **WHY)
 SLOTS = NameSlots(slots=(1,), **WHY)
 CHANGE = ChangeRoutes(**container("a"), slot=1, maps={}, changed=("routes",))
+LEAVING = ChangeReadiness(**container("a"), slot=1, ready=False)
 TLS = GatewayTls(default="")
 CERTIFICATES = WriteCertificates(tls=TLS, **WHY)
 NEW_CERTIFICATES = ChangeCertificates(**container("a"), slot=1, tls=TLS)
@@ -140,6 +142,7 @@ DISCONNECTION = DisconnectNetwork(**container("a"), network="vault-web_vault-net
         (CONFIGURATION, f"configure {CONFIGURATION}"),
         (SLOTS, f"name_slots {SLOTS}"),
         (CHANGE, f"change_routes {CHANGE}"),
+        (LEAVING, f"change_readiness {LEAVING}"),
         (DRAIN, f"drain_pool {DRAIN}"),
         (EMPTY, f"empty_pool {EMPTY}"),
         (DISCONNECTION, f"disconnect {DISCONNECTION}"),

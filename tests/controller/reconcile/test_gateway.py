@@ -61,7 +61,7 @@ class Answering(HAProxyGateways):
         if self.refusal:
             raise TemporaryError(self.refusal)
 
-    def _ask(self, stack: Stack, container: Container, *, has_tls: bool = False) -> Seen | None:
+    def _ask(self, stack: Stack, container: Container, spec: GatewaySpec, *, has_tls: bool) -> Seen | None:
         if container.id not in self.workers:
             self.workers[container.id] = self._read(stack)
         return self.workers[container.id]

@@ -62,6 +62,7 @@ METHODS: dict[str, tuple[Any, ...]] = {
     "serves": (),
     "set_weights": ((("one", 0), ("two", 256)),),
     "drain_servers": (("one", "two:1_x"),),
+    "restore_servers": (("one", "two:1_x"),),
     "read_maps": (tuple(MAPS), 12),
     "change_maps": ({"routes": {"a.test/": "r|h001|-"}, "hold": {}},),
     "set_entries": ({"hold": {"h001": "500"}},),

@@ -12,21 +12,20 @@ from typing import Final
 
 from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.cause import Cause
-from reconciler.core.assess.observation import ENDED, FrontNode, Observation, ProxyInstance
-from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.assess.observation import FrontNode, Observation, ProxyInstance
+from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.dependencies import plan_orphans
 from reconciler.core.plan.gateway_operations import DeployAgent, OnNode
 from reconciler.core.plan.images import fetch, stand_still
 from reconciler.core.plan.operations import (
     CreateProxy,
     Operation,
-    RemoveContainer,
     Step,
-    StopContainer,
     Wait,
 )
 from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
+from reconciler.proxy.haproxy.gateway.leaving import Leaving, leave, stay
 from reconciler.proxy.haproxy.steps import plan_containers
 
 __all__ = ["NodesStep", "away", "for_all", "plan_nodes", "silent_on"]
@@ -69,10 +68,14 @@ def silent_on(nodes: tuple[FrontNode, ...], places: Mapping[int, str]) -> Iterat
 
 
 def plan_nodes(
-    assessment: Assessment, stack: Stack, slots: tuple[int, ...], places: Mapping[int, str]
+    assessment: Assessment,
+    stack: Stack,
+    slots: tuple[int, ...],
+    places: Mapping[int, str],
+    leaving: Leaving,
 ) -> NodesStep:
     """The next step of each node. `stack` is what one of them has to run; `slots` are those that are named, and `places`
-    the nodes of those that an agent serves.
+    the nodes of those that an agent serves. `leaving`: how HAProxies leave a node.
     """
     nodes = assessment.observed.engine.nodes
     gone = away(nodes)
@@ -83,7 +86,7 @@ def plan_nodes(
     known = {**kept, **found}
     parts: list[Operation | Wait] = []
     for node in nodes:
-        for part in _of(node, assessment, stack, frozenset({*slots, *known}), places):
+        for part in _of(node, assessment, stack, frozenset({*slots, *known}), places, leaving):
             parts.append(part)
             if isinstance(part, OnNode) and isinstance(part.operation, CreateProxy):
                 known[part.operation.slot] = node.name
@@ -91,7 +94,12 @@ def plan_nodes(
 
 
 def _of(
-    node: FrontNode, assessment: Assessment, stack: Stack, taken: frozenset[int], places: Mapping[int, str]
+    node: FrontNode,
+    assessment: Assessment,
+    stack: Stack,
+    taken: frozenset[int],
+    places: Mapping[int, str],
+    leaving: Leaving,
 ) -> Iterator[Operation | Wait]:
     if node.lacks_agent:
         yield DeployAgent(node=node.name, cause=Cause.MISSING)
@@ -100,14 +108,14 @@ def _of(
         return
     part = _part(node, assessment, stack)
     if not node.is_wanted:
-        for operation in _leaving(part):
-            yield OnNode.of(node.name, operation)
+        yield from leave(node.name, part, leaving)
         return
     lacking = frozenset(
         w.name for w in stack.workloads if w.image in node.seen.missing_images and not part.is_complete(w)
     )
     if lacking:
         part = stand_still(part, lacking)
+    yield from stay(part, leaving)
     own = [c for c in part.observed.of(haproxy_of(stack).name) if c.slot]
     door = plan_containers(
         part,
@@ -142,16 +150,3 @@ def _part(node: FrontNode, assessment: Assessment, stack: Stack) -> Assessment:
     proxy = assessment.observed.proxy
     instances = tuple(each for each in proxy.instances if each.container in mine)
     return assess(stack, Observation(node.seen, replace(proxy, instances=instances)), assessment.now)
-
-
-def _leaving(part: Assessment) -> Iterator[Operation]:
-    """End what runs on a node that the gateway has to leave: HAProxies finish their connections first."""
-    proxy = haproxy_of(part.stack)
-    containers = part.observed.containers
-    proxies = [c for c in containers if c.role is Role.PROXY and c.state not in ENDED]
-    for container in containers:
-        if container.state in ENDED:
-            yield RemoveContainer.on(container, Cause.SURPLUS)
-        elif not container.stopping and (container.role is Role.PROXY or not proxies):
-            grace = proxy.stop_grace if container.role is Role.PROXY else 0.0
-            yield StopContainer.on(container, Cause.SURPLUS, grace=grace)

@@ -34,6 +34,7 @@ from reconciler.core.plan.operations import CreateProxy, Operation, Plan, Step, 
 from reconciler.core.plan.planner import endings, soonest
 from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
+from reconciler.proxy.haproxy.gateway.leaving import Leaving
 from reconciler.proxy.haproxy.gateway.maps import led_by
 from reconciler.proxy.haproxy.gateway.on_nodes import plan_nodes
 from reconciler.proxy.haproxy.gateway.pool_file import WrittenPool
@@ -114,7 +115,8 @@ def _plan_on_nodes(
 ) -> Plan:
     """The same for a gateway on several nodes, with routes, certificates and pools for all of them."""
     observed = assessment.observed
-    on_nodes = plan_nodes(assessment, each, sight.slots, sight.places)
+    leaving = Leaving(sight.readiness, spec.readiness.grace_seconds if spec.readiness else 0.0)
+    on_nodes = plan_nodes(assessment, each, sight.slots, sight.places, leaving)
     where = {container.id: container.node for container in observed.containers}
     steps = (
         Step.of(_certificates(assessment, tls, sight)),

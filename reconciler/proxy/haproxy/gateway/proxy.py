@@ -26,12 +26,14 @@ from reconciler.core.assess.observation import (
     ProxyInstance,
     ProxyObservation,
     ProxyWorker,
+    Server,
     State,
 )
 from reconciler.core.desired.stack import Probe, Role, Site, Stack
 from reconciler.core.names import AGENT_DIRECTORY
 from reconciler.core.plan.gateway_operations import (
     ChangeCertificates,
+    ChangeReadiness,
     ChangeRoutes,
     ConfigureGateway,
     DrainPool,
@@ -56,6 +58,7 @@ from reconciler.proxy.haproxy.gateway.on_nodes import for_all, silent_on
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
 from reconciler.proxy.haproxy.gateway.pools import Need, kind_of
+from reconciler.proxy.haproxy.gateway.readiness import READINESS, READY_SERVER, ready_server
 from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, structure
 from reconciler.proxy.haproxy.gateway.sight import Leftover, Sight, up_in
 from reconciler.proxy.haproxy.gateway.site import site_of
@@ -90,12 +93,13 @@ CERTIFICATE_SECONDS: Final = 30.0
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One HAProxy that answered; without `maps` it has not told them in time. `certificates` are None as well when it is
-    not to have any.
+    not to have any, and `readiness` when it has no path for it.
     """
 
     process: tuple[Process, ...]
     maps: Maps | None
     certificates: Loaded | None = None
+    readiness: Server | None = None
 
 
 class HAProxyGateways:
@@ -183,7 +187,7 @@ class HAProxyGateways:
             if c.role is Role.PROXY and c.state is State.RUNNING and c.slot is not None
         ]
         certificates = _certificates(wish.tls) if wish.tls and _has_https(wish.gateway.spec) else None
-        ask = partial(self._ask, stack, has_tls=certificates is not None)
+        ask = partial(self._ask, stack, spec=wish.gateway.spec, has_tls=certificates is not None)
         found = dict(zip((c.id for c in asked), self._abreast(ask, asked), strict=True))
         silent = self._silence.of(stack.project, [id for id, answer in found.items() if answer is None])
         places = self._files.read_places(stack.site)
@@ -214,6 +218,7 @@ class HAProxyGateways:
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
             unfilled={c.id: pools for c, pools in zip(answering, unfilled, strict=True) if pools},
             leftovers=self._leftovers(stack, answering, tuple(unneeded(wish.table, written))),
+            readiness={id: told.readiness for id, told in found.items() if told and told.readiness},
             is_certified=certificates is None or are_written(stack.site, certificates),
             uncertified=frozenset(
                 id
@@ -226,18 +231,19 @@ class HAProxyGateways:
             ),
         )
 
-    def _ask(self, stack: Stack, container: Container, *, has_tls: bool = False) -> Seen | None:
+    def _ask(self, stack: Stack, container: Container, spec: GatewaySpec, *, has_tls: bool) -> Seen | None:
         haproxy = self._haproxy(stack, container.slot or 0, LOOK_SECONDS)
         try:
             processes = haproxy.pool(POOL).processes()
+            ready = ready_server(haproxy.pool(READINESS).processes()) if spec.readiness else None
         except ProxyError:
             return None
         try:
             maps = haproxy.read_maps(MAPS, processes[0].info.pid)
-            return Seen(processes, maps, haproxy.read_certificates() if has_tls else None)
+            return Seen(processes, maps, haproxy.read_certificates() if has_tls else None, ready)
         except ProxyError:
             # It is there; the next pass asks again.
-            return Seen(processes, None)
+            return Seen(processes, None, readiness=ready)
 
     def _serves(self, stack: Stack, container: Container) -> bool:
         return self._haproxy(stack, container.slot or 0, SERVES_SECONDS).pool(POOL).serves()
@@ -321,6 +327,13 @@ class HAProxyGateways:
         changed = {name: request.maps[name] for name in request.changed}
         with suppress(ProxyAwayError):
             self._haproxy(stack, request.slot).change_maps(changed)
+
+    def change_readiness(self, stack: Stack, request: ChangeReadiness) -> None:
+        """See GatewayProxy.change_readiness."""
+        with suppress(ProxyAwayError):
+            pool = self._haproxy(stack, request.slot).pool(READINESS)
+            change = pool.restore_servers if request.ready else pool.drain_servers
+            change([READY_SERVER])
 
     def reload(self, stack: Stack, slot: int) -> None:
         """See GatewayProxy.reload."""

@@ -10,6 +10,7 @@ from reconciler.api.protection import WINDOW_SECONDS
 from reconciler.api.vaultgateway import GatewaySpec, Listener
 from reconciler.core.routes.match import WILDCARD_LABELS
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, host_address
+from reconciler.proxy.haproxy.gateway.readiness import ready_answers, ready_section
 from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, CHALLENGE_LIST, DEFAULT_CERTIFICATE
 from reconciler.proxy.haproxy.successor import SLOTS, TRIES, successor
 from reconciler.proxy.haproxy.template import filled, repeated
@@ -120,6 +121,8 @@ def http_section(spec: GatewaySpec, values: Mapping[str, object]) -> str:
         "hops": repeated(_HOP, [{"n": n, "known": _known(n)} for n in range(1, TRUSTED_HOPS + 1)]),
         "wildcards": repeated(_WILDCARD, [{**values, "label": label} for label in _LABELS]),
         "rates": repeated(_RATE, windows),
+        "ready_answers": ready_answers(spec),
+        "ready_section": ready_section(spec),
         "rate_tables": repeated(_RATE_TABLE, windows),
         "alternatives": repeated(
             _ALT_SVC, [{"port": each.port, "seconds": ALT_SVC_SECONDS} for each in quic]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.core.assess.observation import Admin, ProxyInstance, ProxyWorker
+from reconciler.core.assess.observation import Admin, ProxyInstance, ProxyWorker, Server
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.maps import Maps
 
@@ -54,7 +54,8 @@ class Sight:
     """`slots` are those that were named to services, `places` the nodes of those that an agent serves. `instances` are the
     HAProxies that were asked, and `maps` those of each that answers, by its container's ID; `unfilled` are the pools that
     it does not have the replicas of, although routes are to move there from pools that have them. `leftovers` are the pools
-    that no route leads to and that may have servers. `is_certified`: the certificates that are wanted are written.
+    that no route leads to and that may have servers. `readiness`: what stands for the answer of each HAProxy that has
+    the path of `spec.readiness`. `is_certified`: the certificates that are wanted are written.
     `uncertified` are the containers' IDs of HAProxies that have others.
     """
 
@@ -65,5 +66,6 @@ class Sight:
     maps: Mapping[str, Maps] = field(default_factory=dict)
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     leftovers: Mapping[str, Leftover] = field(default_factory=dict)
+    readiness: Mapping[str, Server] = field(default_factory=dict)
     is_certified: bool = True
     uncertified: frozenset[str] = frozenset()

@@ -12,9 +12,10 @@ import pytest
 
 from reconciler.api.resource import Metadata
 from reconciler.api.route import Route
-from reconciler.api.vaultgateway import GatewaySpec, Listener, VaultGateway
+from reconciler.api.vaultgateway import GatewaySpec, Listener, Readiness, VaultGateway
 from reconciler.core.assess.assessment import assess
 from reconciler.core.assess.observation import (
+    Admin,
     Container,
     EngineObservation,
     FrontNode,
@@ -24,9 +25,11 @@ from reconciler.core.assess.observation import (
     ProxyObservation,
     ProxyWorker,
     Pull,
+    Server,
     State,
 )
 from reconciler.core.desired.stack import Probe, Role, Site, Stack
+from reconciler.core.plan.operations import Plan
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.haproxy.gateway.containers import gateway_stack
@@ -82,8 +85,12 @@ class Scene:
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: tuple[FrontNode, ...] = ()
     places: Mapping[int, str] = field(default_factory=dict)
+    readiness: Mapping[str, Server] = field(default_factory=dict)
 
     def plan(self) -> str:
+        return str(self.planned())
+
+    def planned(self) -> Plan:
         stack = stack_of(self.spec, *self.networks)
         wanted = want(self.spec, self.table, self.written, quiet=False)
         instances = (
@@ -99,13 +106,14 @@ class Scene:
             maps={i.container: maps for i in instances if i.answering and not self.is_busy},
             leftovers=self.leftovers,
             unfilled=self.unfilled,
+            readiness=self.readiness,
         )
         written = self.written.structure if self.written.image == self.spec.image else None
         proxy = ProxyObservation(wanted.structure, written or None, {}, instances)
         seen = EngineObservation(tuple(self.containers), nodes=self.nodes, **self.engine)
         assessment = assess(for_all(stack, self.nodes), Observation(seen, proxy), NOW)
         each = stack if self.nodes else None
-        return str(plan_gateway(assessment, self.spec, wanted, sight, self.services, each=each))
+        return plan_gateway(assessment, self.spec, wanted, sight, self.services, each=each)
 
     def _instance(self, container: Container) -> ProxyInstance:
         if container.id in self.mute:
@@ -511,6 +519,45 @@ def test_a_node_that_is_no_longer_wanted_is_left_haproxies_first() -> None:
     assert on(node("a", 1), node("b", 2, holder, ended, is_wanted=False)).plan() == (
         "[1] stop b-gateway-1 on b (surplus)\n[2] remove b-haproxy-2 on b (surplus)"
     )
+
+
+def says(admin: Admin, since: float = 0.0) -> Server:
+    return Server("self", "127.0.0.1:1", admin, admin is Admin.READY, 0, since)
+
+
+READINESS = ON_NODES.model_copy(update={"readiness": Readiness(path="/-/ready", grace_seconds=10.0)})
+
+
+def leaving(since: float | None, *, is_wanted: bool = False, **fields: Any) -> Plan:
+    """The plan when the gateway leaves node b, whose HAProxy says so `since` then."""
+    said = says(Admin.READY) if since is None else says(Admin.DRAIN, since)
+    usual = {
+        "readiness": {"a-haproxy": says(Admin.READY), "b-haproxy": said},
+        "written": as_written(READINESS),
+    }
+    scene = on(node("a", 1), node("b", 2, is_wanted=is_wanted), **{"spec": READINESS, **usual, **fields})
+    return scene.planned()
+
+
+def test_a_haproxy_says_that_it_leaves_before_it_closes_its_ports() -> None:
+    assert str(leaving(None)) == "[1] have b-haproxy-2 say that it is about to leave (surplus)"
+    waiting = leaving(3.0)
+    # HAProxy counts whole seconds.
+    assert (waiting.operations, waiting.requeue_after) == ((), 8.0)
+    assert str(leaving(11.0)) == "[1] stop b-haproxy-2 on b (surplus)"
+
+
+def test_a_node_that_is_wanted_again_is_ready_again() -> None:
+    assert str(leaving(3.0, is_wanted=True)) == "[1] have b-haproxy-2 say that it is ready (stale)"
+    assert str(leaving(None, is_wanted=True)) == "nothing to do"
+
+
+def test_a_haproxy_that_cannot_say_so_is_not_waited_for() -> None:
+    # Its configuration is one without the path.
+    assert str(leaving(None, readiness={})) == "[1] stop b-haproxy-2 on b (surplus)"
+    # One that is busy is asked again.
+    asked = leaving(None, readiness={}, mute=["b-haproxy"])
+    assert (asked.operations, asked.requeue_after) == ((), 0.5)
 
 
 def test_a_haproxy_from_before_the_nodes_hands_nothing_over() -> None:
