@@ -41,6 +41,7 @@ class Promise(StrEnum):
     NONE = "none"
     IN_FLIGHT = "those in flight on it"
     GONE = "those on it, and those that arrive until health checks have found out"
+    MOVED = "those on connections through it when the address moves"
     RULES = "new connections, for less than a second"
     AWAY = "those that arrive until it is restored"
 
@@ -113,7 +114,7 @@ def judge(promise: Promise, load: Load, stage: Stage, noticed: float, healed: fl
     match promise:
         case Promise.NONE:
             excused = set()
-        case Promise.IN_FLIGHT:
+        case Promise.IN_FLIGHT | Promise.MOVED:
             excused = {str(shot) for shot in lost if shot.began <= noticed + NOTICED_SECONDS}
         case Promise.GONE:
             excused = {str(shot) for shot in lost if shot.began <= noticed + GONE_SECONDS}

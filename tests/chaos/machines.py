@@ -106,6 +106,36 @@ REGISTRY_AWAY: Final = MachineFault(
     Promise.NONE,
     "test_faults_under_load.py::test_the_registry_is_away",
 )
+ADDRESS_DIES: Final = MachineFault(
+    "keepalived: the node that has the address is killed whole, its network with it",
+    Promise.GONE,
+    "test_outer.py::test_keepalived[dies]",
+)
+ADDRESS_LEAVES: Final = MachineFault(
+    "keepalived: the node that has the address is taken out, and comes back",
+    Promise.MOVED,
+    "test_outer.py::test_keepalived[leaves]",
+)
+DNS_DIES: Final = MachineFault(
+    "DNS with three addresses: a node is killed whole, its network with it",
+    Promise.GONE,
+    "test_outer.py::test_dns[dies]",
+)
+DNS_LEAVES: Final = MachineFault(
+    "DNS with three addresses: a node is taken out, and comes back",
+    Promise.NONE,
+    "test_outer.py::test_dns[leaves]",
+)
+BALANCER_DIES: Final = MachineFault(
+    "balancer in front: a node is killed whole, its network with it",
+    Promise.GONE,
+    "test_outer.py::test_balancer[dies]",
+)
+BALANCER_LEAVES: Final = MachineFault(
+    "balancer in front: a node is taken out, and comes back",
+    Promise.NONE,
+    "test_outer.py::test_balancer[leaves]",
+)
 MACHINE_FAULTS: Final = (
     NODE_DIES,
     LEADER_DIES,
@@ -119,6 +149,12 @@ MACHINE_FAULTS: Final = (
     REGISTRY_AWAY,
     ENGINES_UPGRADED,
     CLOCK_OFF,
+    ADDRESS_DIES,
+    ADDRESS_LEAVES,
+    DNS_DIES,
+    DNS_LEAVES,
+    BALANCER_DIES,
+    BALANCER_LEAVES,
 )
 """In the order of the page."""
 

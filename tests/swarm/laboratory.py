@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -110,19 +110,9 @@ class Node:
         until(f"{self.name} answers", partial(_answers, self), START_SECONDS)
         self.show_socket()
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> AbstractContextManager[None]:
         """The calling thread, and those that it starts, use the network of this node, as a controller on it would."""
-        assert threading.current_thread() is threading.main_thread(), "/proc/net is that of the main thread"
-        before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        inside = os.open(NAMESPACES / self.namespace, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _enter(inside)
-            yield
-        finally:
-            _enter(before)
-            os.close(inside)
-            os.close(before)
+        return entered(self.namespace)
 
     def end(self) -> None:
         """Stop the engine, and with it its containers."""
@@ -137,6 +127,40 @@ class Node:
     def log(self) -> str:
         """The last lines that the engine wrote."""
         return "\n".join((self.root / "dockerd.log").read_text().splitlines()[-20:])
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine on the network of the nodes that is none of them and has no engine."""
+
+    namespace: str
+    address: str
+
+    def entered(self) -> AbstractContextManager[None]:
+        """The calling thread, and those that it starts, use the network of this machine."""
+        return entered(self.namespace)
+
+    def run(self, *words: str) -> str:
+        """What a command prints in its network, without the last line end; it has to succeed."""
+        inside = ("nsenter", f"--net={NAMESPACES / self.namespace}", *words)
+        done = subprocess.run(inside, capture_output=True, text=True, timeout=CALL_SECONDS, check=False)
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout}{done.stderr}"
+        return done.stdout.strip()
+
+
+@contextmanager
+def entered(namespace: str) -> Iterator[None]:
+    """The calling thread, and those that it starts, use this network."""
+    assert threading.current_thread() is threading.main_thread(), "/proc/net is that of the main thread"
+    before = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    inside = os.open(NAMESPACES / namespace, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _enter(inside)
+        yield
+    finally:
+        _enter(before)
+        os.close(inside)
+        os.close(before)
 
 
 @dataclass(frozen=True)
@@ -165,6 +189,15 @@ class Laboratory:
             yield
         finally:
             _ip("-n", self.switch, "link", "set", port, "up")
+
+    @contextmanager
+    def machine(self, number: int, pid: int = 0) -> Iterator[Machine]:
+        """One more machine, with this number among the addresses. With `pid` it has the network of that process."""
+        with ExitStack() as ending:
+            namespace = _namespace(ending, str(number), pid)
+            machine = Machine(namespace, _joined(self.switch, namespace, number))
+            ending.callback(_ip, "-n", self.switch, "link", "delete", f"port{number}")
+            yield machine
 
     def is_whole(self) -> bool:
         """Whether each node is there, and one of them leads."""
@@ -250,31 +283,25 @@ def laboratory(
 
 def _node(ending: ExitStack, root: Path, switch: str, number: int, engine: str) -> Node:
     namespace = _namespace(ending, str(number))
-    address = NODE_ADDRESS.format(number)
-    _ip(
-        "-n",
-        switch,
-        "link",
-        "add",
-        f"port{number}",
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth0",
-        "netns",
-        namespace,
-    )
-    _ip("-n", switch, "link", "set", f"port{number}", "master", "switch", "up")
-    _ip("-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
-    for device in ("lo", "eth0"):
-        _ip("-n", namespace, "link", "set", device, "up")
+    address = _joined(switch, namespace, number)
     for directory in ("/run/docker", "/run/containerd", CONTROLLER_STATE):
         Path(directory).mkdir(exist_ok=True)
     name = f"node{number}"
     node = Node(name, namespace, address, root / name, engine)
     ending.callback(node.end)
     return node
+
+
+def _joined(switch: str, namespace: str, number: int) -> str:
+    """Connect a namespace to the switch, and return its address there."""
+    address, port = NODE_ADDRESS.format(number), f"port{number}"
+    pair = ("type", "veth", "peer", "name", "eth0", "netns", namespace)
+    _ip("-n", switch, "link", "add", port, *pair)
+    _ip("-n", switch, "link", "set", port, "master", "switch", "up")
+    _ip("-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
+    for device in ("lo", "eth0"):
+        _ip("-n", namespace, "link", "set", device, "up")
+    return address
 
 
 def _daemon(node: Node) -> subprocess.Popen[bytes]:
@@ -351,9 +378,9 @@ def _answers(node: Node) -> bool:
     return bool(node.docker("version", "--format", "{{.Server.Version}}", check=False))
 
 
-def _namespace(ending: ExitStack, name: str) -> str:
+def _namespace(ending: ExitStack, name: str, pid: int = 0) -> str:
     full = f"{PREFIX}{os.getpid()}-{name}-{secrets.token_hex(2)}"
-    _ip("netns", "add", full)
+    _ip("netns", *(("attach", full, str(pid)) if pid else ("add", full)))
     ending.callback(_ip, "netns", "delete", full)
     return full
 

@@ -418,14 +418,14 @@ def killed_under_load(dead: Node, swarm: Laboratory, stage: Stage) -> tuple[Load
     with under_load(stage, tuple(node for node in swarm.nodes if node is not dead)) as load:
         killed = time.monotonic()
         dead.kill()
-        until("the full pool is back", lambda: _pool_without(stage, dead))
+        until("the full pool is back", lambda: pool_without(stage, dead))
         back = time.monotonic()
         time.sleep(CALM_SECONDS)
     dead.start()
     return load, killed, back
 
 
-def _pool_without(stage: Stage, dead: Node) -> bool:
+def pool_without(stage: Stage, dead: Node) -> bool:
     """Whether all replicas serve, and none of them on this node. A Swarm without a leader does not say."""
     try:
         seen = stage.preview().assessment.observed.containers

@@ -67,15 +67,20 @@ def opened_afterwards(lab: Laboratory) -> Iterator[None]:
 
 
 @contextmanager
-def on_all_nodes(lab: Laboratory, selector: Mapping[str, str] | None = None, **spec: Any) -> Iterator[Stage]:
+def on_all_nodes(
+    lab: Laboratory,
+    selector: Mapping[str, str] | None = None,
+    gateway: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Iterator[Stage]:
     """Replicas of whoami that serve through the ports of all nodes, or of those with the labels of the `selector`; removed
-    afterwards, with the agents.
+    afterwards, with the agents. The `gateway` says so besides.
     """
     lab.load(AGENT_IMAGE)
-    gateway = {"nodeSelector": dict(selector or {})}
+    whole = {"nodeSelector": dict(selector or {}), **(gateway or {})}
     with (
         with_agents(lab),
-        staged(routed=True, gateway=gateway, plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage,
+        staged(routed=True, gateway=whole, plugin="whoami", replicas=REPLICAS, strategy=QUICK) as stage,
     ):
         stage.write(**spec)
         with removed_afterwards(lab, stage), stage.controller():
