@@ -59,10 +59,10 @@ def _candidates(
             found[replica] = cause
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
-        if len(rest) > workload.replicas:
-            surplus = nsmallest(
-                len(rest) - workload.replicas, rest, key=lambda r: _worth(stack, r, turns=turns)
-            )
+        # New ones that were created beside those that stay are no surplus: they would be created again.
+        wanted = workload.replicas + (decision.surge if any(r.name in kept_on for r in rest) else 0)
+        if len(rest) > wanted:
+            surplus = nsmallest(len(rest) - wanted, rest, key=lambda r: _worth(stack, r, turns=turns))
             renewed = stack.rotation is not None and not turns
             unwanted = Cause.IDLE if stack.is_asleep else Cause.SURPLUS
             found |= dict.fromkeys(surplus, Cause.ROTATION if renewed else unwanted)

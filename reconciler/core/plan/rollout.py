@@ -88,6 +88,8 @@ def plan_web(
         # The first replicas can be created before their dependencies are ready.
         steps += _create(assessment, history, decision, retiring, dead)
     steps += _explain(assessment, kept)
+    if decision.wait is not None:
+        steps.append(Wait(decision.wait))
     servers = {} if hold else servers_of(assessment, kept, steps)
     weights = {
         name: weight

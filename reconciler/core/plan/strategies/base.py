@@ -18,7 +18,7 @@ class Gates:
 
     `create`: new replicas may be created. `turns`: one replica serves at a time, and the next one joins the pool when its
     turn comes. `kept_out`: names of ready replicas that do not join the pool yet. `kept_on`: names of outdated replicas
-    that stay for now; they leave for any other reason.
+    that stay for now, beside new ones up to the surge; they leave for any other reason.
     """
 
     create: bool = True
@@ -34,7 +34,8 @@ class Decision:
     `floor`: the fewest replicas that may be left taking traffic. `surge`: containers above the desired number. `enough`:
     how many have to serve before what needs the web service may rely on it. `holds`: the pool is emptied on purpose, and
     the proxy holds the requests meanwhile. `weights`: a server's share of new requests, by its name, where it is not the
-    default; one with 0 gets none and does not count for the floor.
+    default; one with 0 gets none and does not count for the floor. `wait`: seconds until it decides something else although
+    nothing has happened, None if that cannot be.
     """
 
     floor: int
@@ -43,6 +44,7 @@ class Decision:
     holds: bool = False
     weights: Mapping[str, int] = field(default_factory=dict)
     gates: Gates = Gates()
+    wait: float | None = None
 
 
 Strategy = Callable[[Assessment], Decision]

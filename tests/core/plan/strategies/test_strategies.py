@@ -96,6 +96,42 @@ def test_one_that_tries_a_single_new_replica_keeps_the_old_ones_on(monkeypatch: 
     assert planned(scene([OLD, OLD, NEW], "Canary")) == []
 
 
+def test_new_replicas_beside_old_ones_that_all_stay_are_no_surplus(monkeypatch: pytest.MonkeyPatch) -> None:
+    def patient(assessment: Assessment) -> Decision:
+        decision = STRATEGIES["RollingUpdate"](assessment)
+        return replace(decision, gates=Gates(kept_on=frozenset(r.name for r in assessment.replicas)))
+
+    monkeypatch.setitem(STRATEGIES, "Patient", patient)
+
+    def ended(*lines: str, **wish: Any) -> list[str]:
+        made = scene(list(lines), "Patient", **wish)
+        operations = plan(made.assessment, made.history, FRONT).operations
+        return [o.sentence for o in operations if o.sentence.startswith(("drain", "remove", "stop"))]
+
+    assert planned(scene([OLD, OLD, OLD], "Patient")) == ["create 1 × web"]
+    assert ended(OLD, OLD, OLD, "@2 created") == []
+    assert ended(OLD, OLD, OLD, NEW) == []
+    assert ended(OLD, OLD, OLD, NEW, NEW) == ["drain server web-1_______"], "of more than N + surge one is"
+    assert ended(OLD, OLD, NEW, replicas=1) == ["drain server web-1_______"], "also after scaling down"
+
+
+def test_one_that_pauses_is_asked_again_when_the_pause_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pausing(assessment: Assessment) -> Decision:
+        new = [r.member.since for r in assessment.replicas if r.current and r.member is not None]
+        left = 30.0 - min(new, default=30.0)
+        decision = STRATEGIES["RollingUpdate"](assessment)
+        return replace(decision, floor=4, wait=left) if left > 0 else decision
+
+    monkeypatch.setitem(STRATEGIES, "Pausing", pausing)
+
+    def planned_in(age: int) -> tuple[list[str], float | None]:
+        made = scene([OLD, OLD, OLD, f"@2 up since={age}"], "Pausing")
+        return planned(made), plan(made.assessment, made.history, FRONT).requeue_after
+
+    assert planned_in(12) == ([], 18.0)
+    assert planned_in(30)[0] == ["drain server web-1_______"]
+
+
 def test_one_that_lets_all_new_replicas_in_together_keeps_the_first_ones_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
