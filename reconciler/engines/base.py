@@ -18,6 +18,7 @@ from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateR
 
 if TYPE_CHECKING:
     from reconciler.core.plan.gateway_operations import DisconnectNetwork
+    from reconciler.engines.instances import Instances
     from reconciler.engines.nodes import Nodes
 
 OUTPUT_CHARACTERS: Final = 4096
@@ -157,6 +158,30 @@ class Engine(Protocol):
 
     def events(self) -> Iterator[EngineEvent]:
         """Events of the controller's containers, without end: reconnects by itself and reports that with an empty event."""
+
+
+class FullEngine(Engine, Protocol):
+    """An engine with what only commands and views ask of it, and no pass."""
+
+    @property
+    def instances(self) -> Instances:
+        """Single instances, of all objects."""
+
+    def image_id(self, name: str) -> str:
+        """The ID of the image of this machine that a name means, "" if there is none. Raises EngineError, or PermanentError
+        where no instance can be created of such an image.
+        """
+
+    def directories(self) -> tuple[str, ...]:
+        """The engine's own directories on this machine, from which nothing may be mounted. Raises EngineError."""
+
+    def exec_line(self, container: str, command: Sequence[str], *, stdin: bool, tty: bool) -> tuple[str, ...]:
+        """The command line that runs a command in a container, with the standard streams of its caller. Raises
+        PermanentError for a container that it cannot reach.
+        """
+
+    def close(self) -> None:
+        """Close all connections; requested stops continue in the engine."""
 
 
 class Fronts(Protocol):

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from reconciler.api import PermanentError
 from reconciler.store import files
 
-__all__ = ["COMPOSE", "ENGINES", "SWARM", "choose_engine", "engine_of"]
+__all__ = ["COMPOSE", "choose_engine", "engine_of"]
 
 COMPOSE: Final = "compose"
-SWARM: Final = "swarm"
-ENGINES: Final = (COMPOSE, SWARM)
 NAME: Final = "engine"
 
 
-def engine_of(state_dir: Path) -> str:
-    """The engine that was chosen; that of one host if none was. Raises PermanentError for another text in the file."""
+def engine_of(state_dir: Path, engines: Collection[str]) -> str:
+    """The one of these engines that was chosen; that of one host if none was. Raises PermanentError for another text in the
+    file.
+    """
     path = state_dir / NAME
     chosen = (files.read(path) or COMPOSE.encode()).decode(errors="replace").strip()
-    if chosen not in ENGINES:
-        raise PermanentError(f"{path} names no engine: write {' or '.join(ENGINES)} into it")
+    if chosen not in engines:
+        raise PermanentError(f"{path} names no engine: write {' or '.join(engines)} into it")
     return chosen
 
 
-def choose_engine(state_dir: Path, name: str, *, is_in_use: bool) -> None:
-    """Have all commands use this engine from now on. Raises PermanentError if objects run on another one."""
-    before = engine_of(state_dir)
+def choose_engine(state_dir: Path, name: str, engines: Collection[str], *, is_in_use: bool) -> None:
+    """Have all commands use this one of the `engines` from now on. Raises PermanentError if objects run on another one."""
+    before = engine_of(state_dir, engines)
     if before == name:
         return
     if is_in_use:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from reconciler.api.kinds import KINDS, VAULT_GATEWAY, Ref
 from reconciler.api.reasons import Reason
+from reconciler.wiring.engines import ENGINES
 from reconciler.wiring.gateways import gateways
 from reconciler.wiring.parts import Options, Parts, utc_now
 
@@ -170,7 +171,7 @@ class Application(Parts):
         from reconciler.store.engine_choice import choose_engine
 
         is_in_use = any(self.objects.of(kind).names() for kind in KINDS.values())
-        choose_engine(self.options.state_dir, name, is_in_use=is_in_use)
+        choose_engine(self.options.state_dir, name, ENGINES, is_in_use=is_in_use)
 
     def take_revision_key(self, source: Path) -> None:
         """Name revisions with the key in that file. Raises PermanentError if it is none."""

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reconciler.wiring.engines import ENGINES, SWARM
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -28,12 +30,10 @@ if TYPE_CHECKING:
     from reconciler.controller.secrets import Secrets
     from reconciler.core.admission import Policy
     from reconciler.core.desired.stack import Site
-    from reconciler.engines.base import Fronts
+    from reconciler.engines.base import Fronts, FullEngine
     from reconciler.engines.compose.api import DockerApi
-    from reconciler.engines.compose.engine import ComposeEngine
     from reconciler.engines.compose.foreign import ForeignProjects
     from reconciler.engines.compose.project import ComposeProjects
-    from reconciler.engines.swarm.engine import SwarmEngine
     from reconciler.proxy.haproxy.choice import HAProxies
     from reconciler.proxy.haproxy.counting import HAProxyCounting
     from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways
@@ -163,22 +163,20 @@ class Parts:
         return discover(self.options.plugin_path)
 
     @cached_property
-    def engine(self) -> ComposeEngine | SwarmEngine:
-        """Docker with Compose, or Docker Swarm where that was chosen for this state directory."""
-        if (election := self.election) is not None:
-            from reconciler.engines.swarm.engine import SwarmEngine
+    def engine(self) -> FullEngine:
+        """The one that was chosen for this state directory."""
+        return ENGINES[self._engine_name](self)
 
-            return SwarmEngine(self.options.docker_host, election.require, utc_now)
-        from reconciler.engines.compose.engine import ComposeEngine
+    @property
+    def _engine_name(self) -> str:
+        from reconciler.store.engine_choice import engine_of
 
-        return ComposeEngine(self.options.docker_host)
+        return engine_of(self.options.state_dir, ENGINES)
 
     @cached_property
     def election(self) -> Election | None:
         """Which controller acts on the Swarm; None for one host, where it is that of the state directory."""
-        from reconciler.store.engine_choice import SWARM, engine_of
-
-        if engine_of(self.options.state_dir) != SWARM:
+        if self._engine_name != SWARM:
             return None
         from reconciler.controller.loop.election import Election
         from reconciler.controller.loop.entry import StateEntry

@@ -13,7 +13,7 @@ from reconciler.engines.swarm.deleting import delete_projects
 from reconciler.engines.swarm.kept import SwarmKept
 from reconciler.engines.swarm.lease import SwarmLease
 from reconciler.sealed.box import new_identity
-from reconciler.store.engine_choice import SWARM
+from reconciler.wiring.engines import SWARM
 
 if TYPE_CHECKING:
     from reconciler.engines.lease import Lease

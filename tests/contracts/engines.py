@@ -466,16 +466,19 @@ def engine_world(
     kind: str, directory: Path, laboratory: Callable[[], Laboratory] | None = None
 ) -> Iterator[EngineWorld]:
     """The world of an engine: "compose", "swarm", which needs a laboratory, or "memory"."""
-    if kind == "memory":
-        yield EngineInMemory(directory)
-    elif kind == "swarm" and laboratory is not None:
-        swarm = laboratory()
-        with swarm.first.entered(), closing(SwarmWorld(directory, swarm)) as world:
-            yield world
-    else:
-        with closing(ComposeWorld(directory)) as world:
-            world.engine.ping()
-            yield world
+    match kind:
+        case "memory":
+            yield EngineInMemory(directory)
+        case "swarm" if laboratory is not None:
+            swarm = laboratory()
+            with swarm.first.entered(), closing(SwarmWorld(directory, swarm)) as world:
+                yield world
+        case "compose":
+            with closing(ComposeWorld(directory)) as world:
+                world.engine.ping()
+                yield world
+        case _:
+            raise ValueError(f"there is no world of an engine {kind!r}")
 
 
 class Heard:

@@ -23,24 +23,24 @@ from reconciler.core.desired.stack import Former, Role
 from reconciler.core.names import CONTROL_NET, GATEWAY, HAPROXY, VAULT_NET
 from reconciler.core.plan.gateway_operations import DisconnectNetwork
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy
-from reconciler.engines.base import OUTPUT_CHARACTERS, Command, Engine
-from reconciler.engines.compose.engine import ComposeEngine
+from reconciler.engines.base import OUTPUT_CHARACTERS, Command, Engine, FullEngine
 from reconciler.engines.errors import EngineAwayError, EngineError, ImageMissingError, RefusedError
 from reconciler.engines.memory.engine import MemoryEngine
-from reconciler.engines.swarm.engine import SwarmEngine
+from reconciler.wiring import Options, wire
+from reconciler.wiring.engines import ENGINES as CHOICES
 from tests.contracts.engines import MISSED, OTHER_IMAGE, EngineWorld, Heard, engine_world
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 
-ENGINES = [
-    pytest.param("compose", marks=pytest.mark.docker),
-    "memory",
-    pytest.param("swarm", marks=[pytest.mark.docker, pytest.mark.turns]),
-]
+WORLDS = {
+    "compose": [pytest.mark.docker],
+    "memory": [],
+    "swarm": [pytest.mark.docker, pytest.mark.turns],
+}
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=[pytest.param(name, marks=marks) for name, marks in WORLDS.items()])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EngineWorld]:
     with engine_world(request.param, tmp_path, lambda: request.getfixturevalue("swarm")) as world:
         yield world
@@ -71,9 +71,23 @@ def _has_ended(container: Container) -> bool:
     return container.state is State.EXITED
 
 
-@pytest.mark.parametrize("kind", [ComposeEngine, MemoryEngine, SwarmEngine])
-def test_every_method_is_there_with_its_parameters(kind: type) -> None:
-    for name, method in inspect.getmembers(Engine, inspect.isfunction):
+def test_every_engine_that_can_be_chosen_is_held_to_the_contract() -> None:
+    assert set(WORLDS) == {"memory", *CHOICES}
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_every_method_is_there_with_its_parameters(name: str, tmp_path: Path) -> None:
+    application = wire(Options(state_dir=tmp_path))
+    application.choose_engine(name)
+    _has_all_of(FullEngine, type(application.engine))
+
+
+def test_every_method_of_a_pass_is_there_in_memory() -> None:
+    _has_all_of(Engine, MemoryEngine)
+
+
+def _has_all_of(contract: type, kind: type) -> None:
+    for name, method in inspect.getmembers(contract, inspect.isfunction):
         if not name.startswith("_"):
             assert inspect.signature(getattr(kind, name)) == inspect.signature(method), name
 

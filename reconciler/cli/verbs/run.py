@@ -19,7 +19,7 @@ from reconciler.cli.manifests import file_option
 from reconciler.cli.session import Session, pass_session
 from reconciler.cli.signals import stop_on_signals
 from reconciler.cli.verb import Verb
-from reconciler.store.engine_choice import ENGINES
+from reconciler.wiring.engines import ENGINES
 
 if TYPE_CHECKING:
     from reconciler.controller.notify.notify import Choice
@@ -116,7 +116,7 @@ READABLE: Final = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option(
     "--engine",
-    type=click.Choice(ENGINES),
+    type=click.Choice(tuple(ENGINES)),
     envvar="VAULT_ENGINE",
     show_envvar=True,
     help="Where services run: on this host by Docker Compose, or on the nodes of a Docker Swarm, of which this is a "
