@@ -10,11 +10,12 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from reconciler.api import Manifest, Problem
 from reconciler.api.kinds import Ref
 from reconciler.api.reasons import Reason
+from reconciler.api.source_kind import SourceKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Source(Protocol):
     """A source of manifests; (`kind`, `place`) identifies it, also after a restart."""
 
     @property
-    def kind(self) -> Literal["directory", "git"]:
+    def kind(self) -> SourceKind:
         """The type of the source."""
 
     @property

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, Protoc
 from reconciler.api.errors import PermanentError, TemporaryError
 from reconciler.api.kinds import KINDS, Kind, Ref
 from reconciler.api.reasons import Reason
+from reconciler.api.source_kind import SourceKind
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -64,7 +65,7 @@ def as_it_is(text: str, label: str) -> str:
 class Origin:
     """Where an object was written: `place` is the source's path or URL, `commit` is empty outside of Git."""
 
-    kind: Literal["apply", "directory", "git"]
+    kind: Literal["apply", SourceKind]
     place: str
     manifest: Path
     line: int
