@@ -128,7 +128,8 @@ to it; the rest is said by the gateway. A change of its routes replaces no conta
 - What an API server sets is dropped: `status`, `uid`, `resourceVersion`, `creationTimestamp`, `managedFields`,
   `finalizers`, `ownerReferences`, `selfLink`, kubectl's last-applied annotation. So the output of
   `kubectl get -o yaml` and `vaultctl get -o yaml` can be edited and applied. `namespace` may only be `default`.
-- The items of a `kind: List` (`v1`), `VaultServiceList` or `VaultGatewayList` are read like documents of their own.
+- The items of a `kind: List` (`v1`), or of a list of one kind such as `VaultServiceList`, are read like documents of their
+  own.
 
 ## Settings files (`envFrom`)
 
