@@ -60,7 +60,8 @@ def _candidates(
     for workload in stack.web:
         rest = [r for r in replicas if r.workload is workload and r.useful and r not in found]
         # New ones that were created beside those that stay are no surplus: they would be created again.
-        wanted = workload.replicas + (decision.surge if any(r.name in kept_on for r in rest) else 0)
+        keeps = kept_on and any(r.name in kept_on for r in rest)
+        wanted = workload.replicas + (decision.surge if keeps else 0)
         if len(rest) > wanted:
             surplus = nsmallest(len(rest) - wanted, rest, key=lambda r: _worth(stack, r, turns=turns))
             renewed = stack.rotation is not None and not turns
