@@ -56,10 +56,13 @@ _AWAY: Final = re.compile(r"Cannot connect to the Docker daemon|error during con
 
 
 class ComposeCli:
-    """`docker` and `docker compose` against one engine."""
+    """`docker` and `docker compose` against one engine. `file`: the name of a stack's files for this engine, where several
+    engines make parts of one stack at the same time.
+    """
 
-    def __init__(self, host: str | None) -> None:
+    def __init__(self, host: str | None, file: str = "compose") -> None:
         self._host = host or DEFAULT_HOST
+        self._file = file
 
     def load(self) -> None:
         """Import the library, which takes longer than a call of Compose has to wait for anything else."""
@@ -121,10 +124,10 @@ class ComposeCli:
         from python_on_whales.exceptions import DockerException
 
         try:
-            with compose_file(stack) as file:
+            with compose_file(stack, self._file) as file:
                 files = [file]
                 if overlay is not None:
-                    files.append(stack.site.directory / "compose.overlay.yaml")
+                    files.append(stack.site.directory / f"{self._file}.overlay.yaml")
                     write_private(files[1], dump(overlay))
                 client = self._compose(
                     compose_files=files,
@@ -178,11 +181,11 @@ def _failure(said: str) -> type[VaultError]:
 
 
 @contextmanager
-def compose_file(stack: Stack) -> Iterator[Path]:
+def compose_file(stack: Stack, name: str = "compose") -> Iterator[Path]:
     """The path at which Compose reads the stack's document. Secrets that come from encrypted files are in no file: then it
     is memory of this process, and compose.yaml has the document without them.
     """
-    path = stack.site.directory / "compose.yaml"
+    path = stack.site.directory / f"{name}.yaml"
     if not stack.sealed:
         write_private(path, dump(stack.document))
         yield path

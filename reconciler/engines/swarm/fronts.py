@@ -8,12 +8,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Final, Protocol
 
 from reconciler.api.errors import PermanentError
 from reconciler.core.assess.observation import EngineObservation, FrontNode, State
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.plan.operations import ConnectNetwork, CreateProxy, CreateReplicas
+from reconciler.engines.compose.cli import ComposeCli
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.rows import external_networks
 from reconciler.engines.errors import EngineAwayError, EngineError
@@ -59,6 +61,11 @@ class NodeEngine(ComposeEngine):
         self._node = node
         self._agents = agents
         self._sites: dict[str, Site] = {}
+
+    @cached_property
+    def _cli(self) -> ComposeCli:
+        """Another node's part of the same stack is made meanwhile, from a document of its own."""
+        return ComposeCli(self._api.host, f"compose-{self._node}")
 
     def observe(self, stack: Stack) -> EngineObservation:
         """See Engine.observe."""

@@ -22,6 +22,7 @@ from reconciler.core.assess.observation import Container, EngineObservation, Fro
 from reconciler.core.desired.stack import Role, Site, Stack
 from reconciler.core.plan.operations import CreateReplicas
 from reconciler.engines.compose.api import DockerApi
+from reconciler.engines.compose.cli import ComposeCli
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.compose.reads import target_of
 from reconciler.engines.errors import EngineAwayError
@@ -349,3 +350,26 @@ def test_a_holder_joins_overlays_that_compose_does_not_find(monkeypatch: pytest.
         "connect gateway-1 to vault-a_net (missing)",
         "connect gateway-1 to vault-b_net (missing)",
     ]
+
+
+def test_engines_of_two_nodes_read_no_file_of_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are told at the same time, each to make a HAProxy in a slot of its own."""
+    stack = replace(stack_for(), site=Site(tmp_path, -1, -1))
+    read: dict[str, tuple[set[Path], str]] = {}
+
+    def compose(self: object, *, compose_files: list[Path], **_: object) -> Any:
+        up = SimpleNamespace(up=lambda *_, **__: None)
+        read[node] = set(compose_files), "".join(each.read_text() for each in compose_files)
+        return SimpleNamespace(compose=up)
+
+    monkeypatch.setattr(ComposeCli, "_compose", compose)
+    agents = cast("Any", World())
+    agents.engine = lambda node: "unix:///nowhere.sock"
+    for node, slot in (("a", 1), ("b", 2)):
+        with closing(NodeEngine(node, agents)) as engine:
+            engine._cli.create(stack, {"haproxy": 1}, {"services": {"haproxy": {"labels": {"slot": slot}}}})
+    assert read["a"][0].isdisjoint(read["b"][0])
+    assert "slot: 1" in read["a"][1]
+    assert "slot: 2" in read["b"][1]
