@@ -14,6 +14,7 @@ from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.history import History
 from reconciler.core.assess.observation import Admin, Container, Health, Observation, State
 from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.desired.strategy import OVERLAPS
 from reconciler.core.plan.operations import Plan
 from reconciler.core.plan.planner import plan as plan_now
 from reconciler.engines.memory.engine import MemoryEngine
@@ -310,13 +311,13 @@ class Judge:
 
     def _single_writers(self, stack: Stack) -> None:
         """What holds data runs once, and a workload that is recreated never in two revisions."""
-        recreates = stack.strategy.kind == "Recreate"
+        overlaps = OVERLAPS[stack.strategy.kind]
         wanted = {workload.name for workload in stack.workloads}
         seen: dict[str, set[str]] = {}
         for container in self._containers(stack, Role.DEPENDENCY, Role.JOB, Role.WEB):
             if container.workload not in wanted:
                 continue
-            if container.is_up and not (container.role is Role.WEB and not recreates):
+            if container.is_up and not (container.role is Role.WEB and overlaps):
                 key = container.workload
                 value = container.revision if container.role is Role.WEB else container.id
                 seen.setdefault(key, set()).add(value)

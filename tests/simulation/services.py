@@ -8,9 +8,10 @@ from datetime import datetime
 from math import inf
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from reconciler.api import VaultService
+from reconciler.api.strategy import StrategyType
 from reconciler.core.desired.build import build
 from reconciler.core.desired.stack import Role, Site, Stack, Workload
 from reconciler.core.routes.routed import Grant, Routed
@@ -35,6 +36,11 @@ JOB_ENDS: Mapping[str, tuple[float, int]] = {SLOW: (40.0, 0), FAILS: (1.5, 3)}
 HOURLY: Mapping[str, Any] = {"interval": "1h"}
 OFTEN: Mapping[str, Any] = {"interval": "20s"}
 ONE_AT_A_TIME: Mapping[str, Any] = {"mode": "single-active"}
+STRATEGIES: tuple[StrategyType | None, ...] = (
+    None,
+    *(each for each in get_args(StrategyType) if each != "RollingUpdate"),
+)
+"""What a service says of its strategy; None leaves it to the plugin, which is a RollingUpdate for most of them."""
 
 
 class Web(VaultServicePlugin):
@@ -136,7 +142,7 @@ class Wish:
     proxy_image: str = "haproxy:3.0"
     network: str = "published"
     rotation: Mapping[str, Any] | None = field(default=None, hash=False)
-    recreate: bool = False
+    strategy: StrategyType | None = None
     suspend: bool = False
     paused: bool = False
     drift: str = "heal"
@@ -166,7 +172,7 @@ class Wish:
             "ports": {"http": self.port},
             "healthcheck": {"path": self.path},
             "proxy": {"replicas": self.proxies, "image": self.proxy_image},
-            "strategy": strategy | ({"type": "Recreate"} if self.recreate else {}),
+            "strategy": strategy | ({"type": self.strategy} if self.strategy else {}),
             "suspend": self.suspend,
             "drift": self.drift,
         }
@@ -201,7 +207,7 @@ def first_wish(random: Random) -> Wish:
         min_ready=random.choice([0.0, 0.0, 0.0, 3.0]),
         drain=random.choice([0.0, 5.0, 30.0]),
         proxies=random.choice([1, 1, 2]),
-        recreate=random.random() < 0.1,
+        strategy=_some_strategy(random.random()),
         rotation=_some_rotation(random),
     )
 
@@ -228,11 +234,16 @@ def other_wish(wish: Wish, random: Random, now: datetime) -> Wish:
         {"paused": not wish.paused},
         {"restarted": wish.restarted + 1},
         {"rotated": now},
-        {"recreate": not wish.recreate},
+        {"strategy": STRATEGIES[STRATEGIES.index(wish.strategy) - 1]},
         {"rotation": _some_rotation(random), "drift": "heal"},
         {"drift": random.choice(["heal", "warn", "ignore"]), "rotation": None},
     ]
     return replace(wish, **random.choice(changes))
+
+
+def _some_strategy(chance: float) -> StrategyType | None:
+    """Every tenth service names its strategy."""
+    return STRATEGIES[1 + int(chance * 10 * (len(STRATEGIES) - 1))] if chance < 0.1 else None
 
 
 def _some_rotation(random: Random) -> Mapping[str, Any] | None:

@@ -11,7 +11,7 @@ from typing import Final
 from reconciler.api.strategy import Strategy as StrategySpec
 from reconciler.api.strategy import StrategyType
 
-OVERLAPS: Final[Mapping[StrategyType, bool]] = {"RollingUpdate": True, "Recreate": False}
+OVERLAPS: Final[Mapping[str, bool]] = {"RollingUpdate": True, "Recreate": False}
 """Whether a replica is started while the one that it replaces still runs."""
 
 

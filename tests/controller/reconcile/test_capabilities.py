@@ -31,7 +31,7 @@ def _passes(memory: MemoryWorld) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"plugin": "plain"}, {"plugin": "stateful"}, {"recreate": True}, {"proxies": 2}]
+    "fields", [{}, {"plugin": "plain"}, {"plugin": "stateful"}, {"strategy": "Recreate"}, {"proxies": 2}]
 )
 def test_nothing_is_started_after_it_was_created(fields: dict[str, Any], memory: MemoryWorld) -> None:
     for version in ("1", "2"):

@@ -167,7 +167,9 @@ def test_an_image_that_is_nowhere_stalls(memory: MemoryWorld) -> None:
     assert condition(memory.objects.status(NAME), "Ready") == ("False", "ImageMissing")
 
 
-@pytest.mark.parametrize("change", [{"version": "2"}, {"version": "2", "recreate": True}, {"database": "2"}])
+@pytest.mark.parametrize(
+    "change", [{"version": "2"}, {"version": "2", "strategy": "Recreate"}, {"database": "2"}]
+)
 def test_while_an_image_is_pulled_what_runs_serves_on_and_is_healed(
     memory: MemoryWorld, change: dict[str, Any]
 ) -> None:
@@ -196,12 +198,12 @@ def test_while_an_image_is_pulled_what_runs_serves_on_and_is_healed(
 
 
 def test_a_revision_whose_image_is_nowhere_is_given_up_and_cost_nothing(memory: MemoryWorld) -> None:
-    memory.wish(recreate=True)
+    memory.wish(strategy="Recreate")
     memory.converge()
     kept = {c.id for c in memory.web()}
     memory.engine.missing_images.add("web:2")
     memory.engine.unpullable.add("web:2")
-    bad = memory.wish(version="2", recreate=True)
+    bad = memory.wish(version="2", strategy="Recreate")
     for _ in range(10):
         memory.once()
         assert sum(s.up for s in _servers(memory)) == 3
