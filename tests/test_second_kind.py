@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from reconciler.api import ManifestError, parse, survey
-from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
+from reconciler.api.kinds import KINDS, VAULT_SERVICE, Kind, Ref
 from reconciler.cli.root import root
 from reconciler.cli.session import Session
 from reconciler.controller.loop.backoff import Backoff
@@ -41,6 +41,8 @@ NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 SERVICE = "apiVersion: vault.internal/v1alpha1\nkind: VaultService\nmetadata: {name: NAME}\nspec: {plugin: whoami}\n"
 FILES = Ref(THROWAWAY, "files")
 PATIENCE = 60.0
+NAMES = [name for kind in KINDS.values() for name in (kind.singular, *kind.short_names)]
+"""Of all kinds besides."""
 
 pytestmark = pytest.mark.usefixtures("throwaway")
 
@@ -336,8 +338,7 @@ def test_it_is_applied_listed_described_and_deleted(
     [
         (
             ["get", "deployment/files"],
-            "there is no kind 'deployment'; there are: "
-            "vaultservice, vs, vaultgateway, vg, gateway, gateways, throwaway, ta",
+            f"there is no kind 'deployment'; there are: {', '.join(NAMES)}, throwaway, ta",
         ),
         (["describe", "throwawy/files"], "there is no kind 'throwawy'; did you mean 'throwaway'?"),
         (["describe", "throwaway", "files"], "there is no Throwaway 'files'; there are: none"),
@@ -368,7 +369,7 @@ def test_names_are_completed_with_their_kind(
 ) -> None:
     put(application, f"{service('web')}---\n{manifest('files')}", tmp_path / "all.yaml")
     completed = Completing(application.options.state_dir)
-    assert completed("") == ["web", "vaultservices", "vaultgateways", "throwaways"]
+    assert completed("") == ["web", *(kind.plural for kind in KINDS.values())]
     assert completed("throwaway/") == ["throwaway/files"]
     assert completed("f", "ta") == ["files"]
 

@@ -547,10 +547,7 @@ def test_new_certificates_wake_their_gateway(make: Make) -> None:
     application = make()
     controller = application.controller()
     application.keepers._changed("edge")
-    assert {queue.name: queue.depth for queue in controller.queues()} == {
-        "vaultservice": 0,
-        "vaultgateway": 1,
-    }
+    assert {queue.name: queue.depth for queue in controller.queues() if queue.depth} == {"vaultgateway": 1}
 
 
 def test_what_only_gateways_need_is_imported_for_the_first_one(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_the_module_writes_both_files(tmp_path: Path) -> None:
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
     written = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()}
     assert written == {path.name: path.read_text(encoding="utf-8") for path in CRDS.iterdir()}
-    assert done.stdout.split() == [f"{tmp_path}/{name}" for name in sorted(written, reverse=True)]
+    assert sorted(done.stdout.split()) == sorted(f"{tmp_path}/{name}" for name in written)
 
 
 def test_the_schema_is_structural() -> None:

@@ -52,7 +52,8 @@ LAMP = Kind(
 def test_the_model_is_found_by_its_name() -> None:
     assert VAULT_SERVICE.load_model() is VaultService
     assert VAULT_GATEWAY.load_model() is VaultGateway
-    assert KINDS == {"VaultService": VAULT_SERVICE, "VaultGateway": VAULT_GATEWAY}
+    assert (KINDS["VaultService"], KINDS["VaultGateway"]) == (VAULT_SERVICE, VAULT_GATEWAY)
+    assert all(kind.load_model().model_fields["kind"].default == name for name, kind in KINDS.items())
 
 
 @pytest.mark.parametrize(

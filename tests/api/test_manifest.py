@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.api.errors import ManifestError
+from reconciler.api.kinds import names_of_kinds
 from reconciler.api.manifest import load, load_directory, parse, survey
 from reconciler.api.text_file import decode
 
@@ -50,7 +51,7 @@ def test_a_directory_is_read_with_everything_below_in_sorted_order(tmp_path: Pat
 
 def test_a_directory_without_services_is_an_error_and_no_empty_list(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("apiVersion: v1\nkind: ConfigMap\n", encoding="utf-8")
-    with pytest.raises(ManifestError, match="there is no VaultService or VaultGateway in this directory"):
+    with pytest.raises(ManifestError, match=f"there is no {names_of_kinds()} in this directory"):
         load(tmp_path)
 
 

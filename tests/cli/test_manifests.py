@@ -7,6 +7,7 @@ import pytest
 from click.testing import Result
 
 from reconciler.api import ManifestError
+from reconciler.api.kinds import names_of_kinds
 from reconciler.cli.manifests import read
 
 Manifest = Callable[..., Path]
@@ -83,7 +84,7 @@ items:
     done = vaultctl("validate", "-f", "-", input=text)
     assert done.exit_code == 0, done.stderr
     assert "files" in done.stdout
-    assert "skipped, since they hold no VaultService or VaultGateway: <stdin>" in done.stderr
+    assert f"skipped, since they hold no {names_of_kinds()}: <stdin>" in done.stderr
 
 
 def test_another_namespace_on_standard_input_is_refused(vaultctl: Vaultctl) -> None:

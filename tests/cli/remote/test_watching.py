@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from reconciler.api.errors import TemporaryError
+from reconciler.api.kinds import KINDS
 from reconciler.cli.remote import watching as module
 from reconciler.cli.remote.watching import watching
 
@@ -66,7 +67,7 @@ def until(what: Callable[[], Any]) -> None:
 def test_a_change_ends_a_wait_and_so_does_the_beginning_of_a_watch() -> None:
     server = Server()
     with waiting(server) as changes:
-        until(lambda: server.open == 2)
+        until(lambda: server.open == len(KINDS))
         changes.wait(SOON)
         # Nothing is left of the beginning.
         changes.wait(0.0)
@@ -97,7 +98,7 @@ def test_a_watch_that_ends_is_begun_again(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "AGAIN_SECONDS", 0.01)
     server = Server()
     with waiting(server):
-        until(lambda: len(server.sockets) == 2)
+        until(lambda: len(server.sockets) == len(KINDS))
         for each in tuple(server.sockets):
             each.shutdown(2)
-        until(lambda: len(server.sockets) == 4)
+        until(lambda: len(server.sockets) == 2 * len(KINDS))
