@@ -361,14 +361,14 @@ def test_engines_of_two_nodes_read_no_file_of_each_other(
 
     def compose(self: object, *, compose_files: list[Path], **_: object) -> Any:
         up = SimpleNamespace(up=lambda *_, **__: None)
-        read[node] = set(compose_files), "".join(each.read_text() for each in compose_files)
+        read[name] = set(compose_files), "".join(each.read_text() for each in compose_files)
         return SimpleNamespace(compose=up)
 
     monkeypatch.setattr(ComposeCli, "_compose", compose)
     agents = cast("Any", World())
     agents.engine = lambda node: "unix:///nowhere.sock"
-    for node, slot in (("a", 1), ("b", 2)):
-        with closing(NodeEngine(node, agents)) as engine:
+    for name, slot in (("a", 1), ("b", 2)):
+        with closing(NodeEngine(name, agents)) as engine:
             engine._cli.create(stack, {"haproxy": 1}, {"services": {"haproxy": {"labels": {"slot": slot}}}})
     assert read["a"][0].isdisjoint(read["b"][0])
     assert "slot: 1" in read["a"][1]
