@@ -18,6 +18,7 @@ from typing import Any, Final
 from benchmarks.harness import page
 from benchmarks.harness.lab import Lab
 from benchmarks.harness.row import SECONDS, Goal, Row
+from reconciler.core.assess.observation import ProxyObservation
 from reconciler.core.desired.stack import Site
 from reconciler.proxy.base import NewServer
 from reconciler.proxy.haproxy.gateway.servers import GatewayServers
@@ -72,10 +73,14 @@ class Ways:
         sites = {GATEWAY: world.site}
         return GatewayServers(lambda: sites, lambda: world.time, world.events, world.files, at, abreast)
 
+    def observe(self, abreast: Abreast = side_by_side) -> ProxyObservation:
+        """What a pass sees of all HAProxies."""
+        return self._servers(abreast).observe(self._world.stack, ())
+
     def look(self, abreast: Abreast) -> float:
         """Seconds of one observation."""
         began = time.perf_counter()
-        seen = self._servers(abreast).observe(self._world.stack, ())
+        seen = self.observe(abreast)
         took = time.perf_counter() - began
         if sum(each.answering for each in seen.instances) != len(self._slots):
             raise RuntimeError("a HAProxy in memory does not answer")
