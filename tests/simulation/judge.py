@@ -363,7 +363,7 @@ class Judge:
         return (
             container.state is State.RUNNING
             and not ill
-            and not container.is_lost
+            and not container.is_cut
             and not container.is_pending
             and not container.stopping
             and self._is_at(container, server)
@@ -399,7 +399,7 @@ class Judge:
             self._is_at(container, server)
             and container.state is State.RUNNING
             and container.sick_since is None
-            and not container.is_lost
+            and not container.is_cut
             and not container.is_pending
         )
 

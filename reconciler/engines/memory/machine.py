@@ -58,8 +58,9 @@ class MemoryContainer:
     `told` caches its last observation. `linked`: whether it is in a network, and since when. `mounts` maps mount points to
     volumes. `overdue`: its stop takes longer than its grace period. `joined`, `ipc` and `pid` are the containers whose
     network, IPC and PID namespace it lives in: it starts only while they run, and ends with the one whose PID namespace it
-    is. `moves`: when it is started on another node; `is_lost`: its own cannot be reached; `is_pending`: no node takes it,
-    so that it runs only in the engine's books.
+    is. `moves`: when it is started on another node; `is_lost`: the engine cannot reach its own; `is_cut`: HAProxy cannot;
+    `is_pending`: no node takes it, so that it runs only in the engine's books. `unseen`: when what is lost, and is not
+    started again, ends by itself.
     """
 
     id: str
@@ -104,7 +105,9 @@ class MemoryContainer:
     node: str = ""
     moves: float = inf
     is_lost: bool = False
+    is_cut: bool = False
     is_pending: bool = False
+    unseen: float = inf
 
     @property
     def owners(self) -> tuple[str, ...]:
@@ -131,7 +134,7 @@ class MemoryContainer:
     def answers(self, now: float) -> tuple[bool, float]:
         """Whether it answers requests, and since when that is so."""
         ready = max(self.started + self.behaviour.boot, self.well_since)
-        if self.is_lost or self.is_pending:
+        if self.is_cut or self.is_pending:
             return False, self.started
         if self.sick_since is not None:
             return False, self.sick_since
@@ -150,6 +153,10 @@ class Machine:
         self.containers: dict[str, MemoryContainer] = {}
         self.place: Callable[[MemoryContainer], str | None] = lambda container: ""
         """The node that a container starts on; None when none takes it."""
+        self.is_apart: Callable[[str], bool] = lambda node: False
+        """Whether HAProxy cannot reach a node that a container starts on."""
+        self.left: Callable[[MemoryContainer], None] = lambda container: None
+        """Told of each container that the engine calls ended, or starts elsewhere, without reaching its process."""
         self._projects: dict[str, dict[str, MemoryContainer]] = {}
         self._by_address: dict[str, MemoryContainer] = {}
         self._freed: dict[str, float] = {}
@@ -214,6 +221,7 @@ class Machine:
         container.well_since, container.is_lost = -inf, False
         node = self.place(container)
         container.is_pending, container.node = node is None, node or ""
+        container.is_cut = self.is_apart(container.node)
         container.moves = moment + PENDING_SECONDS if node is None else inf
         self._due = min(self._due, container.moves)
         for network in sorted(container.networks - container.detached):
@@ -223,12 +231,24 @@ class Machine:
 
     def lose(self, container: MemoryContainer, moves_in: float) -> None:
         """Its node cannot be reached; after so many seconds it is started on another one."""
-        container.is_lost = True
+        if not container.restarts:
+            moves_in = inf
+            if not container.is_lost:
+                # How it ends is told when its node is there again.
+                container.unseen, container.ends = container.ends, inf
+        container.is_lost = container.is_cut = True
         self.move(container, moves_in)
 
-    def find(self, container: MemoryContainer) -> None:
-        """Its node can be reached again."""
-        container.is_lost, container.moves, container.well_since = False, inf, self.clock()
+    def find(self, container: MemoryContainer, *, is_given_up: bool = False) -> None:
+        """Its node can be reached again. One that was given up meanwhile, and is not started elsewhere, is ended."""
+        was_lost, container.is_lost, container.is_cut = container.is_lost, False, False
+        container.moves, container.well_since = inf, self.clock()
+        if was_lost and not container.restarts:
+            container.ends, container.unseen = max(container.unseen, self.clock()), inf
+            self._due = min(self._due, container.ends)
+            if is_given_up and container.ends > self.clock():
+                self.kill(container, by_hand=True)
+                return
         self._tell(container)
 
     def move(self, container: MemoryContainer, moves_in: float) -> None:
@@ -243,8 +263,13 @@ class Machine:
             container.moves = inf
             return
         moment = container.moves
+        self._leave(container)
         self._release(container, moment)
         self.start(container, moment)
+
+    def _leave(self, container: MemoryContainer) -> None:
+        if container.is_lost:
+            self.left(container)
 
     def stop(self, container: MemoryContainer, grace: float) -> None:
         """Request a stop, which unpauses it; a container that ignores the request is killed after `grace`."""
@@ -282,6 +307,7 @@ class Machine:
         """Remove it and its process."""
         was_up = container.is_up
         if was_up:
+            self._leave(container)
             self._release(container, self.clock())
         self.containers.pop(container.id, None)
         self._projects.get(container.project, {}).pop(container.id, None)
@@ -372,9 +398,10 @@ class Machine:
         return self._by_address
 
     def _end(self, container: MemoryContainer, moment: float, code: int | None = None) -> None:
+        self._leave(container)
         self._release(container, moment)
-        container.ends, container.ended_at = inf, self.now()
-        container.moves, container.is_lost, container.is_pending = inf, False, False
+        container.ends, container.ended_at, container.moves = inf, self.now(), inf
+        container.is_lost = container.is_cut = container.is_pending = False
         if code is None:
             code = container.behaviour.exit_code
             if container.asked:

@@ -1,7 +1,8 @@
 """The nodes of a MemoryEngine: none until one is added. Then its instances are placed, lost and moved as Swarm does it.
 
 Whether a node has failed or only its network is cut makes no difference to the others: what was on it cannot be reached,
-and is started elsewhere after a while. When it is back in time, it is as if nothing had been.
+and is started elsewhere after a while, but for what is not to be restarted, such as a job: that ends when the node is there
+again. When a node is back in time, it is as if nothing had been.
 """
 
 from __future__ import annotations
@@ -30,6 +31,11 @@ class MemoryNodes:
         self._machine = machine
         self._nodes: dict[str, Node] = {}
         self._homes: dict[str, str] = {}
+        self._lost: dict[str, float] = {}
+        self.front = ""
+        """The node with HAProxy; the first one unless it is set."""
+        self.is_led = True
+        """Whether the Swarm has a leader, without whom nothing is started or moved."""
         machine.place = self._place
 
     def add(self, name: str) -> None:
@@ -88,14 +94,17 @@ class MemoryNodes:
     def lose(self, node: str) -> None:
         """It can no longer be reached."""
         self._nodes[node] = replace(self._nodes[node], is_up=False, problem="is down: heartbeat failure")
+        self._lost.setdefault(node, self._machine.clock())
         for container in self._on(node):
             self._machine.lose(container, MOVE_SECONDS)
 
     def find(self, node: str) -> None:
         """It is there again, with what has not been moved meanwhile."""
         self._nodes[node] = replace(self._nodes[node], is_up=True, problem="")
+        now = self._machine.clock()
+        is_given_up = now - self._lost.pop(node, now) >= MOVE_SECONDS
         for container in self._on(node):
-            self._machine.find(container)
+            self._machine.find(container, is_given_up=is_given_up)
 
     def _on(self, node: str) -> list[MemoryContainer]:
         everything = tuple(self._machine.containers.values())
@@ -106,7 +115,9 @@ class MemoryNodes:
         if not self._nodes:
             return ""
         if container.role in FRONT:
-            return next(iter(self._nodes))
+            return self.front or next(iter(self._nodes))
+        if not self.is_led:
+            return None
         if home := self._home(container):
             node = self._nodes[home]
             return home if node.is_up and node.takes_tasks else None

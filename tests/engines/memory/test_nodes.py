@@ -10,7 +10,7 @@ import pytest
 from reconciler.core.assess.observation import Health, State
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.engines.errors import RefusedError
-from reconciler.engines.memory.machine import MemoryContainer
+from reconciler.engines.memory.machine import KILLED, MemoryContainer
 from reconciler.engines.memory.nodes import MOVE_SECONDS
 from reconciler.engines.nodes import Availability, Drain
 from tests.controller.worlds import BEGINNING, MemoryWorld
@@ -81,6 +81,55 @@ def test_what_no_node_takes_waits(world: MemoryWorld) -> None:
         world.engine.nodes.find(node.name)
     world.time += 4
     assert _health(world, stack, database)[1] is Health.HEALTHY
+
+
+@pytest.mark.parametrize("away", [MOVE_SECONDS - 1, MOVE_SECONDS + 1])
+def test_a_job_on_a_lost_node_is_not_started_elsewhere(world: MemoryWorld, away: float) -> None:
+    stack = world.wish(plugin="stateful", replicas=1, job="slow")
+    while not (jobs := [c for c in world.machine.containers.values() if c.role is Role.JOB and c.is_up]):
+        world.once()
+        world.time += 0.5
+    (job,) = jobs
+    node, others = job.node, [c for c in world.machine.containers.values() if c is not job]
+    world.engine.nodes.lose(node)
+    world.time += away
+    assert _health(world, stack, job) == (State.RUNNING, Health.UNHEALTHY)
+    assert job.node == node
+    world.engine.nodes.find(node)
+    is_given_up = away > MOVE_SECONDS
+    assert _health(world, stack, job)[0] is (State.EXITED if is_given_up else State.RUNNING)
+    assert not is_given_up or job.exit_code == KILLED
+    assert all(other.role is not Role.JOB for other in others)
+
+
+def test_a_job_that_ended_on_a_lost_node_is_seen_when_that_is_back(world: MemoryWorld) -> None:
+    stack = world.wish(plugin="stateful", replicas=1)
+    while not (jobs := [c for c in world.machine.containers.values() if c.role is Role.JOB and c.is_up]):
+        world.once()
+        world.time += 0.1
+    (job,) = jobs
+    for _ in range(2):
+        # The second time it is no news.
+        world.engine.nodes.lose(job.node)
+    world.time += MOVE_SECONDS + 60
+    assert _health(world, stack, job)[0] is State.RUNNING
+    world.engine.nodes.find(job.node)
+    assert _health(world, stack, job)[0] is State.EXITED
+    assert job.exit_code == 0
+
+
+def test_without_a_leader_nothing_is_started_elsewhere(world: MemoryWorld) -> None:
+    stack = world.wish(replicas=3)
+    world.converge()
+    (lost,) = _on(world, "n2")
+    world.engine.nodes.lose("n2")
+    world.engine.nodes.is_led = False
+    world.time += MOVE_SECONDS
+    assert _health(world, stack, lost) == (State.RUNNING, Health.STARTING)
+    assert lost.is_pending
+    world.engine.nodes.is_led = True
+    world.time += 4
+    assert _health(world, stack, lost) == (State.RUNNING, Health.HEALTHY)
 
 
 def test_draining_moves_all_but_what_is_pinned_within_the_budget(world: MemoryWorld) -> None:
