@@ -39,7 +39,8 @@ class Total:
         rate = self.histories / self.seconds
         return (
             f"{self.histories} histories in {self.seconds:.0f} s ({rate:.0f}/s): {self.figures.passes} passes, "
-            f"{self.figures.calls} calls, {self.figures.faults} faults, {self.figures.requests} requests; "
+            f"{self.figures.calls} calls, {self.figures.faults} faults, {self.figures.requests} requests, "
+            f"{self.figures.cuts} cuts of a Swarm, {self.figures.takeovers} takeovers of its lease; "
             f"{len(self.violations)} violations"
         )
 

@@ -89,6 +89,8 @@ class Figures:
     calls: int
     faults: int
     requests: int
+    cuts: int = 0
+    takeovers: int = 0
 
     def __add__(self, other: Figures) -> Figures:
         return Figures(
@@ -96,6 +98,8 @@ class Figures:
             self.calls + other.calls,
             self.faults + other.faults,
             self.requests + other.requests,
+            self.cuts + other.cuts,
+            self.takeovers + other.takeovers,
         )
 
 

@@ -118,6 +118,17 @@ class MemoryRecords:
         self._revisions: dict[str, list[RevisionRecord]] = {}
         self._completions: set[tuple[str, str, str]] = set()
 
+    def copy(self) -> MemoryRecords:
+        """As they are now."""
+        made = MemoryRecords(self._kind)
+        made.take(self)
+        return made
+
+    def take(self, other: MemoryRecords) -> None:
+        """Be what others are."""
+        self._deaths, self._completions = list(other._deaths), set(other._completions)
+        self._revisions = {name: list(records) for name, records in other._revisions.items()}
+
     def of(self, kind: Kind) -> Self:
         if kind == self._kind:
             return self
