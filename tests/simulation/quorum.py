@@ -130,6 +130,10 @@ class Quorum(Wired):
         else:
             super(OnNodes, self)._something_breaks()
 
+    def _breakable(self) -> list[MemoryContainer]:
+        """A person who has Swarm end what it cannot reach takes it on herself that it goes on."""
+        return [each for each in super()._breakable() if not each.is_lost]
+
     def _node_breaks(self) -> None:
         chance, nodes = self._chance, self.engine.nodes
         node = chance.choice(nodes.all())
@@ -154,7 +158,7 @@ class Quorum(Wired):
                 seconds = self._some_seconds()
                 self.story.tell("world", f"what {part.node} asks of the lease is lost for {seconds:.1f} s")
                 part.unheard_until = self._time + seconds
-                self._ask_for(other_wish(self.wish, chance, self.now()))
+                self._want_another()
             case "end":
                 self._end(part)
             case "kill":
@@ -195,7 +199,14 @@ class Quorum(Wired):
         self.story.tell("world", f"the network is cut: {' | '.join(parts)}")
         self.managers.cut(sides, self.managers.down)
         if chance.random() < 0.7:
-            self._ask_for(other_wish(self.wish, chance, self.now()))
+            self._want_another()
+
+    def _want_another(self) -> None:
+        """Give the holder something to do, often on the node of HAProxy, while it cannot renew the lease."""
+        other = other_wish(self.wish, self._chance, self.now())
+        images = {"haproxy:3.0", "haproxy:3.1"} - {self.wish.proxy_image}
+        moved = replace(self.wish, proxy_image=min(images))
+        self._ask_for(self._chance.choice([other, moved]))
 
     def _heal(self) -> None:
         self.story.tell("world", "all nodes reach each other")

@@ -438,8 +438,12 @@ class Simulation:
         self.random.choice(things)()
         self.machine.settle()
 
+    def _breakable(self) -> list[MemoryContainer]:
+        """What may break, or be broken by a person."""
+        return list(self.machine.containers.values())
+
     def _container_breaks(self) -> None:
-        containers = list(self.machine.containers.values())
+        containers = self._breakable()
         if not containers:
             return
         container = self.random.choice(containers)

@@ -298,6 +298,8 @@ class Machine:
         """End it at once. A container that was killed manually stays down, a crashed one restarts by its restart policy."""
         if container.is_up:
             container.asked = container.asked or by_hand
+            # Its process has ended, whether that can be reached or not.
+            container.is_lost = False
             self._end(container, self.clock(), KILLED)
         elif by_hand and container.state is State.RESTARTING:
             container.state, container.comes_back = State.EXITED, inf
