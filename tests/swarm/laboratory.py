@@ -51,9 +51,8 @@ CLONE_NEWNET: Final = 0x40000000
 # `ip netns exec` would mount /sys anew, without the cgroups that an engine needs.
 SCRIPT: Final = """
 hostname "$1"
-mount -t tmpfs tmpfs /run/docker
-mount -t tmpfs tmpfs /run/containerd
-mount -t tmpfs -o mode=0755 tmpfs /run/vault-controller
+mount -t tmpfs -o mode=0755 tmpfs /run
+mkdir /run/vault-controller
 mkdir -p /var/lib/vault-agent "$2/agent"
 mount --bind "$2/agent" /var/lib/vault-agent
 echo 'hosts: files' >"$2/nsswitch.conf"
@@ -92,11 +91,6 @@ class Node:
         assert not check or done.returncode == 0, f"{self.name}: docker {' '.join(arguments)}: {done.stderr}"
         return done.stdout.strip()
 
-    def show_socket(self) -> None:
-        """Let what runs on this node find its engine's socket where a machine has it."""
-        place = ("nsenter", f"--mount=/proc/{self.process.pid}/ns/mnt")
-        _run(*place, "mount", "--bind", self.host.removeprefix("unix://"), "/run/docker.sock")
-
     def kill(self) -> None:
         """End all that runs on this node at once: engine, shims, containers."""
         for pid in processes_of(self.root):
@@ -108,7 +102,6 @@ class Node:
         """Start the engine again after `kill` or `end`."""
         self.process = _daemon(self)
         until(f"{self.name} answers", partial(_answers, self), START_SECONDS)
-        self.show_socket()
 
     def entered(self) -> AbstractContextManager[None]:
         """The calling thread, and those that it starts, use the network of this node, as a controller on it would."""
@@ -260,7 +253,6 @@ def laboratory(
         nodes = tuple(_node(ending, root, switch, number, engine) for number in range(1, size + 1))
         for node in nodes:
             until(f"{node.name} answers", partial(_answers, node), START_SECONDS)
-            node.show_socket()
         _load(archive, nodes if images else ())
         if not joined:
             yield Laboratory(nodes, switch)
@@ -284,8 +276,6 @@ def laboratory(
 def _node(ending: ExitStack, root: Path, switch: str, number: int, engine: str) -> Node:
     namespace = _namespace(ending, str(number))
     address = _joined(switch, namespace, number)
-    for directory in ("/run/docker", "/run/containerd", CONTROLLER_STATE):
-        Path(directory).mkdir(exist_ok=True)
     name = f"node{number}"
     node = Node(name, namespace, address, root / name, engine)
     ending.callback(node.end)
@@ -308,6 +298,8 @@ def _daemon(node: Node) -> subprocess.Popen[bytes]:
     home = node.root
     options = (
         f"--host={node.host}",
+        # Where containers of this node find it, from its first moment: else an agent would be led to the host's engine.
+        "--host=unix:///run/docker.sock",
         f"--data-root={home}/data",
         f"--exec-root={home}/exec",
         f"--pidfile={home}/dockerd.pid",

@@ -34,6 +34,17 @@ def test_nodes_are_machines_of_their_own(swarm: Laboratory) -> None:
     assert Path("/proc/self/net/dev").read_text().count("\n") == before.count("\n")
 
 
+def test_containers_are_led_to_the_engine_of_their_node(swarm: Laboratory) -> None:
+    """Where a machine has it; that of this machine is at the same place outside of the laboratory."""
+    ask = (
+        "import http.client as h, socket, json; c = h.HTTPConnection('engine'); c.sock = socket.socket(socket.AF_UNIX); "
+        "c.sock.connect('/engine.sock'); c.request('GET', '/info'); print(json.load(c.getresponse())['Name'])"
+    )
+    words = ("--rm", "--user=0", "--volume=/var/run/docker.sock:/engine.sock", "--entrypoint=python3")
+    for node in swarm.nodes:
+        assert node.docker("run", *words, "vault-reconciler/whoami:latest", "-c", ask) == node.name
+
+
 def test_tasks_reach_each_other_across_nodes_by_their_name(swarm: Laboratory) -> None:
     docker = swarm.first.docker
     docker("network", "create", "--driver", "overlay", "--attachable", "lab-net")
