@@ -22,7 +22,7 @@ from reconciler.core.assess.observation import (
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.front import FrontDoor
 from reconciler.core.plan.preview import Preview
-from reconciler.core.traffic.tally import Count
+from reconciler.core.traffic.tally import Count, Tally
 
 if TYPE_CHECKING:
     # Most commands have nothing to do with gateways, and building the models takes time.
@@ -108,6 +108,15 @@ class Proxy(Protocol):
 
         Success means that all of them are gone. After a failure some may be.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one process has counted for some pools since it was started, `uptime` seconds ago."""
+
+    pid: int
+    uptime: float
+    tallies: Mapping[str, Tally]
 
 
 class Counting(Protocol):

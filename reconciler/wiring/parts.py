@@ -261,7 +261,7 @@ class Parts:
         """What the HAProxies of all services have counted."""
         from reconciler.proxy.haproxy.counting import HAProxyCounting
 
-        return HAProxyCounting(self._gateway_sites)
+        return HAProxyCounting(self._gateway_sites, self.reach)
 
     @cached_property
     def gateways(self) -> HAProxyGateways:

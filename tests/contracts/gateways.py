@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 
 from reconciler.api.route import Route
 from reconciler.api.tcp import TcpRoute
+from reconciler.api.vaultgateway import GatewaySpec
 from reconciler.core.assess.observation import Container, ProxyInstance, ProxyObservation, Server
 from reconciler.core.assess.pool import Member, merge
 from reconciler.core.desired.stack import ProxySettings, Role, Site, Stack, Strategy, Workload
@@ -59,6 +60,7 @@ Seen = TypeVar("Seen")
 class PoolsWorld(ABC):
     """A gateway with HAProxies in slots, and one service with replicas "one" and "two" whose pass the test is."""
 
+    spec: GatewaySpec = SPEC
     files: Files
     at: Reach
     abreast: Abreast
@@ -142,7 +144,7 @@ class PoolsWorld(ABC):
 
     def reload(self, slot: int = 1) -> None:
         """Start another worker."""
-        self.haproxy(slot).pool("routes").reload(structure(SPEC, POOLS), every_pool=True)
+        self.haproxy(slot).pool("routes").reload(structure(self.spec, POOLS), every_pool=True)
 
     def led(self, maps: Maps) -> None:
         """Make these the maps of the HAProxy in slot 1."""

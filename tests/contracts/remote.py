@@ -66,6 +66,8 @@ class RemoteWorld(RealWorld):
 class RemotePools(RealPools):
     """HAProxies of a gateway on a node with an agent."""
 
+    spec = SPEC.model_copy(update={"node_selector": {}})
+
     def __init__(
         self,
         agent: Agent,
@@ -78,7 +80,7 @@ class RemotePools(RealPools):
         self._world = world
         self._more = more
         world.site = there.site
-        world.write(SPEC)
+        world.write(self.spec)
         world.site = there.copy
         self.files, self.at, self.site, self.abreast = FILES, there.nodes.reach, there.site, side_by_side
         self.one, self.two = replicas["one"], replicas["two"]

@@ -6,20 +6,22 @@ Only the worker that takes connections is asked, over its own socket and in one 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from reconciler.core.desired.stack import Site, Stack
 from reconciler.core.traffic.tally import Count, Tally
+from reconciler.proxy.base import Counted
 from reconciler.proxy.errors import ProxyError, quoted
 from reconciler.proxy.haproxy.gateway.directory import read_held, read_slots
+from reconciler.proxy.haproxy.reaching import Reach, reach
 from reconciler.proxy.haproxy.socket import Master, ask_worker
 from reconciler.proxy.haproxy.stats import read_info
 from reconciler.proxy.haproxy.times import CLASSES
+from reconciler.threads import side_by_side
 
-__all__ = ["HAProxyCounting", "read_tallies"]
+__all__ = ["HAProxyCounting", "read_counted", "read_tallies"]
 
 SECONDS: Final = 1.0
 """Timeout of one HAProxy: numbers that are late are left out."""
@@ -32,10 +34,13 @@ _COUNTER: Final = re.compile(r"\bgpc(?P<index>[0-9]{1,2})=(?P<count>[0-9]{1,10})
 
 
 class HAProxyCounting:
-    """Implements reconciler.proxy.base.Counting; any thread may use it. `sites` are those of all gateways by name."""
+    """Implements reconciler.proxy.base.Counting; any thread may use it. `sites` are those of all gateways by name; `at` is
+    how it reaches their HAProxies, on this node or on others.
+    """
 
-    def __init__(self, sites: Callable[[], Mapping[str, Site]]) -> None:
+    def __init__(self, sites: Callable[[], Mapping[str, Site]], at: Reach = reach) -> None:
         self._sites = sites
+        self._at = at
 
     def counts(self, stacks: Sequence[tuple[Stack, Sequence[int]]]) -> Iterator[Count]:
         """See Counting.counts."""
@@ -43,30 +48,46 @@ class HAProxyCounting:
         for stack, slots in stacks:
             if stack.routed is None:
                 pools = {stack.proxy.pool: stack.name}
-                for slot in slots:
-                    yield from _counts(stack.site, slot, pools, stack.label, stack.proxy.pool)
+                yield from self._counts(stack.site, slots, pools, stack.label)
         for gateway, site in self._sites().items() if routed else ():
             with suppress(OSError):
                 held = read_held(site).items()
                 pools = {pool: need.service for need, pool in held if need.service in routed}
-                for slot in read_slots(site):
-                    yield from _counts(site, slot, pools, f"gateway {gateway}", ALL)
+                yield from self._counts(site, read_slots(site), pools, f"gateway {gateway}")
+
+    def _counts(
+        self, site: Site, slots: Sequence[int], pools: Mapping[str, str], place: str
+    ) -> Iterator[Count]:
+        """What the HAProxies in these slots have counted for `pools`, each with its service; nothing of one that does not
+        tell.
+        """
+
+        def ask(slot: int) -> Counted | None:
+            try:
+                return self._at(site, slot, SECONDS).counted(sorted(pools))
+            except ProxyError:
+                return None
+
+        for slot, found in zip(slots, side_by_side(ask, slots), strict=True) if pools else ():
+            if found is None:
+                continue
+            for pool, tally in found.tallies.items():
+                if service := pools.get(pool):
+                    # Another service may get the pool later.
+                    source = f"{place} {slot} {found.pid} {pool} {service}"
+                    yield Count(service, source, found.uptime, tally)
 
 
-def _counts(site: Site, slot: int, pools: Mapping[str, str], place: str, which: str) -> Iterator[Count]:
-    """What the HAProxy in a slot has counted for `pools`, each with its service; nothing if it does not tell."""
-    with suppress(ProxyError, ValueError):
-        key = "" if which == ALL else f" key {which}"
-        info, stats, table = ask_worker(
-            Master(site, slot, time.monotonic() + SECONDS),
-            ["show info", f"show stat {which} 2 -1", f"show table activity{key}"],
-        )
-        process = read_info(info)
-        for pool, tally in read_tallies(stats, table).items():
-            if service := pools.get(pool):
-                # Another service may get the pool later.
-                source = f"{place} {slot} {process.pid} {pool} {service}"
-                yield Count(service, source, process.uptime, tally)
+def read_counted(master: Master, pools: Sequence[str]) -> Counted:
+    """What the worker that takes connections has counted for these pools. Raises ProxyError."""
+    which, key = (pools[0], f" key {pools[0]}") if len(pools) == 1 else (ALL, "")
+    commands = ["show info", f"show stat {which} 2 -1", f"show table activity{key}"]
+    info, stats, table = ask_worker(master, commands)
+    try:
+        process, tallies = read_info(info), read_tallies(stats, table)
+    except ValueError as error:
+        raise ProxyError(f"HAProxy in slot {master.slot} was not understood: {error}") from error
+    return Counted(process.pid, process.uptime, {pool: tallies[pool] for pool in pools if pool in tallies})
 
 
 def read_tallies(stats: str, table: str) -> dict[str, Tally]:

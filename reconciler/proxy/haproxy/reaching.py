@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.core.desired.stack import Site
-from reconciler.proxy.base import NewServer
+from reconciler.proxy.base import Counted, NewServer
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.proxy.haproxy.stats import Process
@@ -81,6 +81,12 @@ class OneHAProxy(Protocol):
     def change_certificates(self, wanted: Certificates) -> None:
         """Make these its certificates."""
 
+    def counted(self, pools: Sequence[str]) -> Counted:
+        """What its process that takes connections has counted for these pools."""
+
+    def metrics(self) -> str:
+        """Its own metrics, as text for Prometheus, and those of its routes; of one that serves them at no address."""
+
 
 Reach = Callable[[Site, int, float], OneHAProxy]
 """The HAProxy in a slot; what is asked of it has to be answered within so many seconds."""
@@ -137,6 +143,18 @@ class _Reached:
         from reconciler.proxy.haproxy.gateway.certificates import change_certificates
 
         change_certificates(self.master, wanted)
+
+    def counted(self, pools: Sequence[str]) -> Counted:
+        """See OneHAProxy.counted."""
+        from reconciler.proxy.haproxy.counting import read_counted
+
+        return read_counted(self.master, pools)
+
+    def metrics(self) -> str:
+        """See OneHAProxy.metrics."""
+        from reconciler.proxy.haproxy.gateway.own_metrics import read_metrics
+
+        return read_metrics(self.master)
 
 
 def reach(site: Site, slot: int, seconds: float) -> OneHAProxy:

@@ -24,7 +24,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.proxy.errors import ProxyAwayError, ProxyError, quoted
 from reconciler.proxy.haproxy.directory import opened
 
-__all__ = ["CURRENT", "Command", "Master", "Payload", "ask", "ask_worker", "converse", "process"]
+__all__ = ["CURRENT", "Command", "Master", "Payload", "ask", "ask_worker", "converse", "exchange", "process"]
 
 TIMEOUT: Final = 2.0
 """Seconds from connecting to the last byte of an answer."""
@@ -82,14 +82,14 @@ def ask_worker(master: Master, commands: Sequence[str], *, timeout: float = TIME
     During a reload that may be a former worker.
     """
     _expect_single(commands)
-    said = _exchange(master, "admin", f"{';'.join(commands)}\n", commands[0], timeout)
+    said = exchange(master, "admin", f"{';'.join(commands)}\n", commands[0], timeout)
     return _answers(master, commands, said)
 
 
 def converse(master: Master, commands: Sequence[Command], *, timeout: float = TIMEOUT) -> str:
     """Send commands and return the raw answer; raises as `ask` does."""
     text = "".join(map(_text, commands))
-    return _exchange(master, "master", text, _name(commands[0]), timeout)
+    return exchange(master, "master", text, _name(commands[0]), timeout)
 
 
 def _answers(master: Master, commands: Sequence[Command], said: str) -> tuple[str, ...]:
@@ -134,8 +134,10 @@ def _expect_single(commands: Sequence[str]) -> None:
             raise ProxyError(f"{quoted(command)!r} would be more than one command to HAProxy")
 
 
-def _exchange(master: Master, kind: str, text: str, first: str, timeout: float) -> str:
-    """What is said to a text on one connection to a socket of this kind; `first` is what an error quotes of it."""
+def exchange(master: Master, kind: str, text: str, first: str, timeout: float) -> str:
+    """What is said to a text on one connection to a socket of this kind; `first` is what an error quotes of it. Raises as
+    `ask` does.
+    """
     began = time.monotonic()
     deadline = min(began + timeout, master.until)
     received = bytearray()

@@ -18,7 +18,7 @@ from reconciler.core.desired.stack import Site
 from reconciler.core.routes.claims import HttpKey
 from reconciler.core.routes.match import match
 from reconciler.core.routes.table import Table
-from reconciler.proxy.base import NewServer
+from reconciler.proxy.base import Counted, NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.files import Validate
 from reconciler.proxy.haproxy.gateway.activity import PoolActivity
@@ -37,6 +37,7 @@ from reconciler.proxy.memory.servers import MemoryServer, Servers, add, delete
 __all__ = ["Answer", "MemoryDirectory", "MemoryGateways"]
 
 NO_TLS: Final = "a HAProxy in memory has no certificates"
+NO_NUMBERS: Final = "a HAProxy in memory counts nothing"
 
 
 @dataclass(slots=True)
@@ -246,6 +247,14 @@ class MemoryHAProxy:
     def change_certificates(self, wanted: Certificates) -> None:
         """See OneHAProxy.change_certificates."""
         raise ProxyError(NO_TLS)
+
+    def counted(self, pools: Sequence[str]) -> Counted:
+        """See OneHAProxy.counted."""
+        raise ProxyError(NO_NUMBERS)
+
+    def metrics(self) -> str:
+        """See OneHAProxy.metrics."""
+        raise ProxyError(NO_NUMBERS)
 
     # Pool
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import Field, StringConstraints
 
 from reconciler.proxy.base import NewServer
+from reconciler.proxy.haproxy.gateway.own_metrics import MAX_METRICS
 from reconciler.proxy.haproxy.reaching import OneHAProxy
 from reconciler.proxy.remote.values import (
     MAX_SERVERS,
@@ -26,6 +27,7 @@ from reconciler.proxy.remote.values import (
     Weight,
     WireActivity,
     WireCertificates,
+    WireCounted,
     WireLoaded,
     WireMaps,
     WireProcess,
@@ -39,12 +41,14 @@ __all__ = [
     "Call",
     "ChangeCertificates",
     "ChangeMaps",
+    "Counts",
     "DeleteServers",
     "DrainServers",
     "HAProxyCall",
     "InstallCertificate",
     "LedTo",
     "ListFiles",
+    "Metrics",
     "NextEvents",
     "Processes",
     "PutFiles",
@@ -288,6 +292,29 @@ class ChangeCertificates(HAProxyCall):
         at.change_certificates(self.certificates.value)
 
 
+class Counts(HAProxyCall):
+    """See OneHAProxy.counted."""
+
+    do: Literal["counts"] = "counts"
+    pools: Annotated[tuple[Name, ...], Field(max_length=MAX_SERVERS)]
+    answer: ClassVar[Any] = WireCounted
+
+    def ask(self, at: OneHAProxy) -> WireCounted:
+        """See HAProxyCall.ask."""
+        return WireCounted.of(at.counted(self.pools))
+
+
+class Metrics(HAProxyCall):
+    """See OneHAProxy.metrics."""
+
+    do: Literal["metrics"] = "metrics"
+    answer: ClassVar[Any] = Annotated[str, StringConstraints(max_length=MAX_METRICS)]
+
+    def ask(self, at: OneHAProxy) -> str:
+        """See HAProxyCall.ask."""
+        return at.metrics()
+
+
 class ListFiles(AnyCall):
     """The digest of each file that an agent has of a site."""
 
@@ -347,6 +374,8 @@ Call = (
     | Activity
     | ReadCertificates
     | ChangeCertificates
+    | Counts
+    | Metrics
     | ListFiles
     | PutFiles
     | NextEvents

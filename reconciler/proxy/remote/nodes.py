@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from reconciler.api.errors import VaultError
 from reconciler.core.desired.stack import Site
-from reconciler.proxy.base import NewServer
+from reconciler.proxy.base import Counted, NewServer
 from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.files import read_files
 from reconciler.proxy.haproxy.gateway.activity import PoolActivity
@@ -162,6 +162,20 @@ class _Remote:
     def change_certificates(self, wanted: Certificates) -> None:
         """See OneHAProxy.change_certificates."""
         self.ask(calls.ChangeCertificates(certificates=WireCertificates.of(wanted)))
+
+    def counted(self, pools: Sequence[str]) -> Counted:
+        """See OneHAProxy.counted."""
+        counted: Counted = self.read(calls.Counts(pools=tuple(pools))).value
+        return counted
+
+    def metrics(self) -> str:
+        """See OneHAProxy.metrics."""
+        text: str = self.read(calls.Metrics())
+        return text
+
+    def read(self, call: calls.Call) -> Any:
+        """The answer to a call for which it does not matter which files the agent has. Raises ProxyError."""
+        return self.line.ask(call, self.until, key_of(self.site), self.slot)
 
     def ask(self, call: calls.Call) -> Any:
         """The answer to a call. The agent has the files that are here before it carries one out. Raises ProxyError."""

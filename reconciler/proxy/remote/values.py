@@ -11,11 +11,14 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from reconciler.core.assess.observation import MAX_WEIGHT, Admin, Server
+from reconciler.core.traffic.tally import Tally
+from reconciler.proxy.base import Counted
 from reconciler.proxy.errors import quoted
 from reconciler.proxy.haproxy.gateway.activity import PoolActivity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.tls_files import CHALLENGES, LIST, Certificates, Served
 from reconciler.proxy.haproxy.stats import MAX_SERVERS, Info, Process
+from reconciler.proxy.haproxy.times import CLASSES
 
 __all__ = [
     "MAX_SERVERS",
@@ -30,6 +33,7 @@ __all__ = [
     "Weight",
     "WireActivity",
     "WireCertificates",
+    "WireCounted",
     "WireLoaded",
     "WireMaps",
     "WireProcess",
@@ -179,6 +183,35 @@ class WireActivity(Value):
     def value(self) -> PoolActivity:
         """The activity."""
         return PoolActivity(self.idle, self.is_known, self.open)
+
+
+class _WireTally(Value):
+    requests: _Count
+    errors: _Count
+    times: Annotated[tuple[_Count, ...], Field(min_length=CLASSES, max_length=CLASSES)]
+
+
+class WireCounted(Value):
+    """See base.Counted."""
+
+    pid: _Pid
+    uptime: Amount
+    tallies: Annotated[dict[Name, _WireTally], Field(max_length=MAX_SERVERS)]
+
+    @classmethod
+    def of(cls, counted: Counted) -> WireCounted:
+        """What is sent of it."""
+        tallies = {
+            pool: _WireTally(requests=each.requests, errors=each.errors, times=each.times)
+            for pool, each in counted.tallies.items()
+        }
+        return cls(pid=counted.pid, uptime=counted.uptime, tallies=tallies)
+
+    @property
+    def value(self) -> Counted:
+        """What was counted."""
+        tallies = {pool: Tally(each.requests, each.errors, each.times) for pool, each in self.tallies.items()}
+        return Counted(self.pid, self.uptime, tallies)
 
 
 class _WireListed(Value):

@@ -13,7 +13,8 @@ import pytest
 
 from reconciler.core.assess.observation import Admin, Server
 from reconciler.core.desired.stack import Site
-from reconciler.proxy.base import NewServer
+from reconciler.core.traffic.tally import Tally
+from reconciler.proxy.base import Counted, NewServer
 from reconciler.proxy.errors import ProxyAwayError, ProxyError
 from reconciler.proxy.haproxy.gateway.activity import PoolActivity
 from reconciler.proxy.haproxy.gateway.certificates import Loaded
@@ -52,6 +53,8 @@ ANSWERS: dict[str, Any] = {
         {(LIST, "/cfg/tls/a.pem"): (3, 4)},
         ("/cfg/tls/begun.pem",),
     ),
+    "counted": Counted(12, 8.5, {"h001": Tally(9, 1, (9, *(0,) * 11)), "s001": Tally()}),
+    "metrics": '# HELP a "\\ü".\na 1\n',
 }
 PEM = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 CERTIFICATES = Certificates(PEM, (Served(("a.test",), PEM), Served(("b.test",), PEM, CHALLENGES)))
@@ -70,6 +73,8 @@ METHODS: dict[str, tuple[Any, ...]] = {
     "activity": (("h001", "s001"),),
     "read_certificates": (),
     "change_certificates": (CERTIFICATES,),
+    "counted": (("h001", "s001"),),
+    "metrics": (),
 }
 """Positional arguments; the others are tried below."""
 NAMED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from reconciler.certificates.self_signed import self_signed
+from reconciler.proxy.haproxy.containers import exporter_port
+from reconciler.proxy.haproxy.counting import HAProxyCounting
 from reconciler.proxy.haproxy.gateway.tls_files import Certificates, served, write_certificates
 from reconciler.proxy.haproxy.reaching import reach
-from tests.contracts.gateways import PLAIN
+from tests.contracts.gateways import GATEWAY, PLAIN, SERVICE
 from tests.contracts.remote import RemotePools
 from tests.e2e.waiting import until
 from tests.proxy.conftest import Replica, replica, replicas
@@ -55,6 +58,36 @@ def test_certificates_change_on_the_node(pools: RemotePools, world: GatewayWorld
     assert {each.stat().st_mode & 0o777 for each in pems} == {0o600}
     pools.haproxy().change_certificates(Certificates(default.pem))
     assert not pools.haproxy().read_certificates().has(wanted)
+
+
+def test_its_own_metrics_are_told_without_a_port_and_without_spare_pools(
+    pools: RemotePools, world: GatewayWorld
+) -> None:
+    pools.route(PLAIN)
+    pools.add(pools.one)
+    until("it is answered", pools.request().server)
+    text = pools.haproxy().metrics()
+    assert 'haproxy_process_build_info{version="' in text
+    assert 'haproxy_frontend_http_requests_total{proxy="' in text
+    assert 'vault_route_requests_total{route="s.0",class="2xx"} 1\n' in text
+    assert "h001" not in text
+    assert "haproxy_server_" not in text
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((world.address, exporter_port(1)), 5.0)
+
+
+def test_what_a_node_has_counted_is_counted(pools: RemotePools) -> None:
+    pools.route(PLAIN)
+    pools.add(pools.one)
+    until("it is answered", pools.request().server)
+    (pool,) = pools.held.values()
+    until("it is counted", lambda: pools.haproxy().counted([pool]).tallies[pool].requests)
+    counted = pools.haproxy().counted([pool])
+    assert set(counted.tallies) == {pool}
+    assert counted.tallies[pool].requests == sum(counted.tallies[pool].times) == 1
+    sites = {GATEWAY: pools.site}
+    found = list(HAProxyCounting(lambda: sites, pools.at).counts([(pools.stack, ())]))
+    assert [(each.service, each.tally) for each in found] == [(SERVICE, counted.tallies[pool])]
 
 
 def test_the_activity_of_a_pool_is_that_of_the_node(pools: RemotePools) -> None:

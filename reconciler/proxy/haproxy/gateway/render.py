@@ -150,7 +150,7 @@ def _text(spec: GatewaySpec, digest: str, image: str) -> str:
         "events": f"{CONFIG_MOUNT}/{EVENTS_SOCKET}",
         "state_file": f"{CONFIG_MOUNT}/{state_file(slot)}",
         "process": "\n".join(_process(spec)),
-        "exporter": f"{exporter_address(spec)}:{EXPORTER_PREFIX}{slot}",
+        "exporter": _exporter(spec, slot),
     }
     values |= {f"map_{name.replace('-', '_')}": map_path(name) for name in MAPS}
     values |= {
@@ -187,6 +187,13 @@ def _process(spec: GatewaySpec) -> Iterator[str]:
 def exporter_address(spec: GatewaySpec) -> str:
     """Where HAProxy serves its own metrics; empty for all addresses of its namespace."""
     return host_exporter(spec.listeners[0].port) if spec.network == "host" else ""
+
+
+def _exporter(spec: GatewaySpec, slot: str) -> str:
+    """Where its own metrics are, as HAProxy is told: on other nodes no port is opened, and the agent asks at a socket."""
+    if spec.node_selector is not None:
+        return f'"unix@{RUN_MOUNT}/exporter-{slot}.sock" mode 660'
+    return f'"{exporter_address(spec)}:{EXPORTER_PREFIX}{slot}"'
 
 
 def _filled(values: Mapping[str, object]) -> str:

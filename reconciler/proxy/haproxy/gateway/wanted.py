@@ -93,7 +93,7 @@ def want(
             logins=logins_of(table, logins),
         ),
         pools=pools,
-        structure=_structure(_rendered(spec), pools),
+        structure=_structure(_rendered(spec), pools, spec.node_selector is not None),
     )
 
 
@@ -159,5 +159,6 @@ def _rendered(spec: GatewaySpec) -> GatewaySpec:
 
 
 @lru_cache(maxsize=64)
-def _structure(spec: GatewaySpec, pools: tuple[str, ...]) -> str:
-    return structure(spec, pools)
+def _structure(spec: GatewaySpec, pools: tuple[str, ...], on_nodes: bool) -> str:
+    """It is told whether it is asked by an agent, and not on which nodes."""
+    return structure(spec.model_copy(update={"node_selector": {} if on_nodes else None}), pools)

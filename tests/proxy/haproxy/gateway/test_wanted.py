@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from reconciler.core.routes.table import Table, settle
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, WrittenPool
 from reconciler.proxy.haproxy.gateway.pools import SPARES, Need, PoolKind, pool_names
+from reconciler.proxy.haproxy.gateway.render import structure
 from reconciler.proxy.haproxy.gateway.wanted import WantedGateway, unneeded, want
 
 SPEC = GatewaySpec()
@@ -140,6 +142,14 @@ def test_enough_spare_pools_are_left_alone() -> None:
     seen = WrittenGateway("s", "i", dict.fromkeys(pool_names(SPARES), WrittenPool()))
 
     assert wanted(table_of("files"), seen, quiet=True).pools == pool_names(SPARES)
+
+
+@pytest.mark.parametrize("spec", [{}, {"nodeSelector": {}}, {"nodeSelector": {"edge": "yes"}}])
+def test_what_is_wanted_is_what_is_written(spec: dict[str, Any]) -> None:
+    """Otherwise it is written, and read by a reload, in each pass."""
+    made = GatewaySpec.model_validate(spec)
+    found = want(made, table_of("files"), written("files"), quiet=False)
+    assert found.structure == structure(made, found.pools)
 
 
 def test_another_structure_is_another_digest() -> None:
