@@ -439,7 +439,8 @@ SECTIONS: Final = (
     Section(
         "HAProxy",
         "Served by every HAProxy on the port of its exporter, under `/holds`; discovery adds the label `name`, the "
-        "service, and `slot`. Its own `haproxy_*` metrics are on `/metrics` there.",
+        "service, and `slot`; for those of a gateway on several nodes also `node`. Its own `haproxy_*` metrics are on "
+        "`/metrics` there.",
         (REQUEST_HOLD,),
         exported=False,
     ),

@@ -37,6 +37,11 @@ new service needs no edit. If Prometheus cannot reach the controller, `vaultctl 
 a file for it. Each HAProxy serves its metrics on the address of its service's gateway container, on an
 unpublished port of its own: Prometheus has to run on the engine's machine, or in the networks of the services.
 Those on the network of the host serve them on an address of the loopback, such as 127.1.0.80.
+Those of a gateway with `nodeSelector` open no port for them. The controller asks the agent of the node, for at most
+4 s, and serves what it gets under `/proxies/GATEWAY/SLOT`, both pages in one and without the series of pools. The list
+has these pages with the label `node`, at the address where Prometheus has asked for it, or at that of
+`targets --controller`; job `vault-proxy-nodes` of the configuration scrapes them, with the controller's credential if
+it has one. One that does not answer is 503: its target is down.
 The configuration drops HAProxy's per-server metrics, because a server is a container: each rollout would leave
 stale series. It also drops those of a gateway's pools, most of which are spare; each route has series of its own.
 

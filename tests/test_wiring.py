@@ -11,6 +11,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -27,16 +29,23 @@ from reconciler.api import (
     VaultError,
     VaultService,
 )
+from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.api.secret_file import SecretFile
 from reconciler.api.traffic import Proxy
+from reconciler.api.vaultgateway import GatewaySpec, GatewayStatus, VaultGateway
 from reconciler.controller.loop.lease import lease
+from reconciler.controller.report.board import Exporter
 from reconciler.core.admission import AdmissionError
+from reconciler.core.assess.observation import EngineObservation
+from reconciler.core.desired.stack import Site
 from reconciler.engines.compose.cli import compose_file
 from reconciler.engines.compose.engine import ComposeEngine
 from reconciler.engines.errors import EngineAwayError
 from reconciler.engines.swarm.engine import SwarmEngine
+from reconciler.proxy.base import ExporterPlace
 from reconciler.proxy.haproxy.containers import gateway_of
 from reconciler.proxy.haproxy.front import HAPROXY_USER
+from reconciler.proxy.haproxy.gateway.directory import write_slots
 from reconciler.sealed import SealedError
 from reconciler.sealed.age import encrypt
 from reconciler.store.base import Origin
@@ -559,3 +568,37 @@ def test_what_only_gateways_need_is_imported_for_the_first_one(tmp_path: Path) -
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_metrics_of_other_nodes_are_those_that_a_pass_has_seen(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    application = make()
+    gateway = VaultGateway(metadata=Metadata(name="main"), spec=GatewaySpec(node_selector={}))
+    stored = application.objects.of(VAULT_GATEWAY).apply(
+        gateway, Origin("apply", "m.yaml", Path("m.yaml"), 1)
+    )
+    site = application._gateway_sites()["main"]
+    write_slots(site, (1, 2), {2: "b"})
+    told: list[str] = []
+    monkeypatch.setattr(application.engine, "observe", lambda stack: EngineObservation(()))
+    assert list(application.gateway_exporters(told.append)) == [Exporter("vaultgateway/main", 2, "", "b")]
+    assert told == []
+
+    asked: list[tuple[Site, int]] = []
+
+    def reach(site: Site, slot: int, seconds: float) -> Any:
+        asked.append((site, slot))
+        return SimpleNamespace(metrics=lambda: "a 1\n")
+
+    application.__dict__["reach"] = reach
+    with pytest.raises(LookupError):
+        application.relayed_metrics("main", 2)
+    places = [ExporterPlace(1, "10.0.0.2:1841"), ExporterPlace(2, node="b")]
+    application.gateway_board.saw(
+        stored, GatewayStatus(), routes=(), certificates=(), spare_pools={}, exporters=places
+    )
+    for gateway_name, slot in (("main", 1), ("main", 3), ("other", 2)):
+        with pytest.raises(LookupError):
+            application.relayed_metrics(gateway_name, slot)
+    assert (application.relayed_metrics("main", 2), asked) == ("a 1\n", [(site, 2)])

@@ -26,7 +26,7 @@ INTERVAL: Final = "15s"
 SCOPES: Final = ("global", "frontend", "backend")
 """The scopes to scrape from HAProxy. Not `server`: servers are containers, and each rollout would leave stale series."""
 
-POOLS: Final = "[hszyt][0-9]{3}"
+POOLS: Final = "[hszygtp][0-9]{3}"
 """Pools of a gateway, most of which are spare; routes have series of their own."""
 
 
@@ -74,11 +74,30 @@ def scrape_configuration(scrape: Scrape) -> dict[str, Any]:
                 "job_name": "vault-proxy",
                 "params": {"scope": list(SCOPES)},
                 **discovery,
+                "relabel_configs": [_on_nodes("drop")],
                 "metric_relabel_configs": [{"source_labels": ["proxy"], "regex": POOLS, "action": "drop"}],
             },
-            {"job_name": "vault-proxy-holds", "metrics_path": "/holds", **discovery},
+            {
+                "job_name": "vault-proxy-holds",
+                "metrics_path": "/holds",
+                **discovery,
+                "relabel_configs": [_on_nodes("drop")],
+            },
+            {
+                # Pages of the controller, which gets them from agents. No other target is sent its credential.
+                "job_name": "vault-proxy-nodes",
+                "scheme": scheme,
+                **discovery,
+                "relabel_configs": [_on_nodes("keep")],
+                **client,
+            },
         ],
     }
+
+
+def _on_nodes(action: str) -> dict[str, Any]:
+    """What is done with the targets that are HAProxies of other nodes."""
+    return {"source_labels": ["node"], "regex": ".+", "action": action}
 
 
 def running_exporters(

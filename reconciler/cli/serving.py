@@ -30,6 +30,7 @@ from reconciler.web.app import create_app
 from reconciler.web.discovery import Target, discovery_route
 from reconciler.web.health import Check, Health
 from reconciler.web.hooks import HookTarget, hook_route
+from reconciler.web.relayed import relayed_path, relayed_route
 from reconciler.web.server import Server, Tls, parse_listen
 from reconciler.wiring import Application, GitFollow, utc_now
 
@@ -119,7 +120,10 @@ def serving(
         swarm=application.node_board.snapshot,
     )
     boards = (application.board, application.gateway_board)
-    routes = [discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()])]
+    routes = [
+        discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()]),
+        relayed_route(application.relayed_metrics),
+    ]
     if webhook_secret:
         routes.append(_hook(application, followed, webhook_secret))
     app = create_app(
@@ -143,8 +147,14 @@ def _hook(application: Application, followed: Sequence[GitFollow], secret: bytes
 
 
 def target_of(exporter: Exporter) -> Target:
-    """An HAProxy as a target of Prometheus; `name` links its series to those of its service."""
-    return Target(exporter.address, {"name": exporter.service, "slot": str(exporter.slot)})
+    """An HAProxy as a target of Prometheus; `name` links its series to those of its service, or of its gateway. One on
+    another node is a page of the controller.
+    """
+    labels = {"name": exporter.service, "slot": str(exporter.slot)}
+    if exporter.node:
+        gateway = exporter.service.rpartition("/")[2]
+        labels |= {"node": exporter.node, "__metrics_path__": relayed_path(gateway, exporter.slot)}
+    return Target(exporter.address, labels)
 
 
 def _lease_of(election: Election | None) -> LeaseSnapshot | None:

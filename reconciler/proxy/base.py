@@ -145,17 +145,28 @@ class GatewayWish:
 
 
 @dataclass(frozen=True, slots=True)
+class ExporterPlace:
+    """Where the proxy in a slot serves its own metrics: at an address (IPv4:port), or, on a node with an agent, only to
+    that agent.
+    """
+
+    slot: int
+    address: str = ""
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayLook:
     """An observation and a plan of a gateway; `holders` are the services that have, or get, a pool of it. `is_whole`: each
     running proxy told all that was asked, so that it has what was wanted once the plan is carried out. `spare_pools` are
-    how many of each kind no service has, `exporters` slot and address of each proxy's own metrics.
+    how many of each kind no service has, `exporters` where each proxy serves its own metrics.
     """
 
     preview: Preview
     holders: frozenset[str]
     is_whole: bool = True
     spare_pools: Mapping[str, int] = field(default_factory=dict)
-    exporters: tuple[tuple[int, str], ...] = ()
+    exporters: tuple[ExporterPlace, ...] = ()
 
 
 class GatewayProxy(Protocol):

@@ -50,6 +50,8 @@ LOST_KEY: Final = (
     "once, as in a rollout; to avoid it, stop the controller and restore the file from a backup"
 )
 
+RELAY_SECONDS: Final = 4.0
+"""Timeout of the metrics of one HAProxy on another node: less than a page of the controller may take."""
 
 _log = logging.getLogger(__name__)
 
@@ -109,6 +111,7 @@ class Application(Parts):
         """The metrics addresses of all HAProxies of gateways that run now; `warn` is told of what cannot be observed."""
         from reconciler.api import VaultError
         from reconciler.controller.report.board import Exporter
+        from reconciler.proxy.haproxy.gateway.directory import read_places
         from reconciler.proxy.haproxy.gateway.exporters import exporters
 
         objects = self.objects.of(VAULT_GATEWAY)
@@ -117,10 +120,25 @@ class Application(Parts):
                 if (stored := objects.get(name)) is None:
                     continue
                 stack, seen = self.look_at_gateway(stored)
-                for slot, address in exporters(stack, stored.resource.spec, seen.containers):
-                    yield Exporter(stored.ref.label, slot, address)
-            except VaultError as error:
+                if stack.nodes is not None:
+                    # Only a pass looks at other nodes: which of these run is not known here.
+                    places = read_places(stack.site)
+                    yield from (Exporter(stored.ref.label, slot, "", node) for slot, node in places.items())
+                    continue
+                for each in exporters(stack, stored.resource.spec, seen, {}):
+                    yield Exporter(stored.ref.label, each.slot, each.address)
+            except (VaultError, OSError) as error:
                 warn(f"{Ref(VAULT_GATEWAY, name).label}: {error}")
+
+    def relayed_metrics(self, gateway: str, slot: int) -> str:
+        """The own metrics of a HAProxy on another node, as its agent gives them. Raises LookupError for one that the last
+        pass has not seen, and VaultError.
+        """
+        label = Ref(VAULT_GATEWAY, gateway).label
+        known = {(each.service, each.slot) for each in self.gateway_board.exporters() if each.node}
+        if (label, slot) not in known:
+            raise LookupError(f"no HAProxy in slot {slot} of {label}")
+        return self.reach(self._gateway_sites()[gateway], slot, RELAY_SECONDS).metrics()
 
     def render_compose(self, stack: Stack) -> str:
         """The stack's compose.yaml; it may hold secrets, but none that comes from an encrypted file."""

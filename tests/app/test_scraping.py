@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from reconciler.app.scraping import Scrape, running_exporters, scrape_configurat
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.desired.stack import Stack
 from reconciler.proxy.haproxy.front import FRONT
+from reconciler.proxy.haproxy.gateway.pools import PoolKind, pool_names
 from reconciler.store.base import Origin
 from reconciler.wiring import Options, wire
 
@@ -24,6 +26,35 @@ def test_the_proxies_are_found_by_asking_the_controller_or_in_a_file() -> None:
     read = scrape_configuration(Scrape("vault:9180", "/targets", proxies_file="proxies.json", rules=False))
     assert read["scrape_configs"][1]["file_sd_configs"] == [{"files": ["proxies.json"]}]
     assert ("rule_files" in asked, "rule_files" in read) == (True, False)
+
+
+def test_only_the_controller_is_sent_its_credential() -> None:
+    found = scrape_configuration(
+        Scrape("vault:9180", "/targets", https=True, ca_file="ca", token_file="token")
+    )
+    jobs = {job["job_name"]: job for job in found["scrape_configs"]}
+    assert {name for name, job in jobs.items() if "authorization" in job} == {
+        "vault-controller",
+        "vault-proxy-nodes",
+    }
+    on_nodes = {"source_labels": ["node"], "regex": ".+"}
+    kept = {name: job["relabel_configs"] for name, job in jobs.items() if "http_sd_configs" in job}
+    assert kept == {
+        "vault-proxy": [{**on_nodes, "action": "drop"}],
+        "vault-proxy-holds": [{**on_nodes, "action": "drop"}],
+        "vault-proxy-nodes": [{**on_nodes, "action": "keep"}],
+    }
+    assert jobs["vault-proxy-nodes"]["scheme"] == "https"
+
+
+def test_series_of_all_kinds_of_pools_are_dropped() -> None:
+    (proxies,) = (
+        job
+        for job in scrape_configuration(Scrape("vault:9180", "/targets"))["scrape_configs"]
+        if job["job_name"] == "vault-proxy"
+    )
+    (rule,) = proxies["metric_relabel_configs"]
+    assert all(re.fullmatch(rule["regex"], pool) for pool in pool_names(dict.fromkeys(PoolKind, 1)))
 
 
 def test_a_service_that_cannot_be_observed_is_told(

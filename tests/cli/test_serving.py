@@ -96,3 +96,4 @@ def test_metrics_and_health_are_served(tmp_path: object) -> None:
         assert "vault_build_info" in httpx.get(f"{url}/metrics", timeout=60).text
         assert httpx.get(f"{url}/healthz", timeout=60).status_code == 503, "no worker was started"
         assert "engine" in httpx.get(f"{url}/readyz", timeout=60).json()["reason"]
+        assert httpx.get(f"{url}/proxies/main/1", timeout=60).status_code == 404

@@ -98,6 +98,8 @@ def exporters(found: Iterable[Exporter]) -> Documents:
     for each in found:
         name = f"{_dotted(each.service)}.{each.slot}"
         spec = {"object": each.service, "slot": each.slot, "address": each.address}
+        if each.node:
+            spec["node"] = each.node
         documents[name] = {"metadata": _metadata(name, {}), "spec": spec}
     return documents
 

@@ -94,7 +94,7 @@ class RemoteViews:
     def exporters(self) -> list[Exporter]:
         """Where every HAProxy that ran at the last pass serves its own metrics."""
         return [
-            Exporter(each["object"], each["slot"], each["address"])
+            Exporter(each["object"], each["slot"], each["address"], each.get("node", ""))
             for each in self._documents(f"{_BASE}/exporters")
         ]
 

@@ -18,6 +18,15 @@ READABLE: Final = 0o644
 """Prometheus reads it as a user of its own."""
 
 
+_controller: Final = click.option(
+    "--controller",
+    default=DEFAULT_CONTROLLER,
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where `vaultctl run` listens, as Prometheus reaches it.",
+)
+
+
 @click.group("prometheus", cls=VerbGroup, short_help="Print the configuration for Prometheus.")
 def command() -> None:
     """Print the configuration for Prometheus: scrape configuration, alert rules, and the HAProxies' addresses."""
@@ -35,13 +44,7 @@ def command() -> None:
         ),
     ],
 )
-@click.option(
-    "--controller",
-    default=DEFAULT_CONTROLLER,
-    show_default=True,
-    metavar="HOST:PORT",
-    help="Where `vaultctl run` listens, as Prometheus reaches it.",
-)
+@_controller
 @click.option("--https", is_flag=True, help="The controller serves HTTPS (`run --tls-cert`).")
 @click.option("--ca-file", help="CA of its certificate, as a path on Prometheus' machine.")
 @click.option("--token-file", help="File with its bearer token, as a path on Prometheus' machine.")
@@ -82,21 +85,27 @@ def config(
     examples=[
         ("vaultctl prometheus targets", "all HAProxies that run now, without a controller"),
         ("vaultctl prometheus targets -o /etc/prometheus/proxies.json", "replace the file atomically"),
+        (
+            "vaultctl prometheus targets --controller vault.internal:9180",
+            "with HAProxies of other nodes, which the controller asks",
+        ),
     ],
 )
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write into this file instead."
 )
+@_controller
 @pass_session
-def targets(session: Session, output: Path | None) -> None:
+def targets(session: Session, controller: str, output: Path | None) -> None:
     """Print the address of every HAProxy's own metrics as a list for `file_sd_configs`.
 
     For a Prometheus without access to the controller. The list is a snapshot: HAProxies are replaced from time to time.
+    Those of a gateway with nodeSelector open no port on their nodes: their metrics are pages of the controller.
     """
     from reconciler.cli.serving import target_of
     from reconciler.web.discovery import target_groups
 
-    text = json.dumps(target_groups(map(target_of, session.views.exporters())), indent=2)
+    text = json.dumps(target_groups(map(target_of, session.views.exporters()), controller), indent=2)
     if output is None:
         click.echo(text)
         return

@@ -21,11 +21,14 @@ from reconciler.store.base import StoredObject
 
 @dataclass(frozen=True, slots=True)
 class Exporter:
-    """One HAProxy's own Prometheus metrics; `address` is IPv4:port on the service's network."""
+    """One HAProxy's own Prometheus metrics; `address` is IPv4:port on the service's network. One on another `node` has
+    none: the controller serves them itself.
+    """
 
     service: str
     slot: int
     address: str
+    node: str = ""
 
 
 class Board:

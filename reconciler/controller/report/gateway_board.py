@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reconciler.certificates.choosing import Held
     from reconciler.certificates.renewal import Failure
     from reconciler.core.routes.table import Table
+    from reconciler.proxy.base import ExporterPlace
     from reconciler.store.base import StoredObject
 
 __all__ = ["GatewayBoard", "certificates_of", "routes_of"]
@@ -41,9 +42,9 @@ class GatewayBoard:
         routes: Sequence[RouteSnapshot],
         certificates: Sequence[CertificateSnapshot],
         spare_pools: Mapping[str, int],
-        exporters: Sequence[tuple[int, str]],
+        exporters: Sequence[ExporterPlace],
     ) -> None:
-        """A pass observed everything; `exporters` are slots and addresses."""
+        """A pass observed everything; `exporters` are where proxies serve their own metrics."""
         label = stored.ref.label
         self._snapshots[stored.name] = GatewaySnapshot(
             name=label,
@@ -54,7 +55,9 @@ class GatewayBoard:
             spare_pools=spare_pools,
             certificates=tuple(certificates),
         )
-        self._exporters[stored.name] = tuple(Exporter(label, slot, address) for slot, address in exporters)
+        self._exporters[stored.name] = tuple(
+            Exporter(label, each.slot, each.address, each.node) for each in exporters
+        )
 
     def waits(self, stored: StoredObject[VaultGateway], status: GatewayStatus) -> None:
         """A pass could not or should not observe; the last observation is kept."""

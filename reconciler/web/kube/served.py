@@ -288,6 +288,7 @@ EXPORTERS: Final = Served(
         Column("Object", "string", ".spec.object"),
         Column("Slot", "integer", ".spec.slot"),
         Column("Address", "string", ".spec.address"),
+        Column("Node", "string", ".spec.node"),
     ),
 )
 FINDINGS: Final = Served(

@@ -131,10 +131,21 @@ def test_what_doctor_says_is_for_admins(remote: Remote) -> None:
 
 
 def test_the_addresses_of_proxies(remote: Remote, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = (Exporter("files", 0, "10.1.2.3:8404"),)
+    found = (Exporter("files", 0, "10.1.2.3:8404"), Exporter("vaultgateway/main", 2, "", "node2"))
     monkeypatch.setattr(remote.cluster.application.board, "exporters", lambda: found)
-    told = json.loads(remote.right("prometheus", "targets", role="view"))
-    assert told == [{"targets": ["10.1.2.3:8404"], "labels": {"name": "files", "slot": "0"}}]
+    told = json.loads(remote.right("prometheus", "targets", "--controller", "vault:9180", role="view"))
+    assert told == [
+        {
+            "targets": ["vault:9180"],
+            "labels": {
+                "name": "vaultgateway/main",
+                "slot": "2",
+                "node": "node2",
+                "__metrics_path__": "/proxies/main/2",
+            },
+        },
+        {"targets": ["10.1.2.3:8404"], "labels": {"name": "files", "slot": "0"}},
+    ]
     assert "scrape_configs" in remote.right("prometheus", "config")
 
 

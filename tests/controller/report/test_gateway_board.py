@@ -17,6 +17,7 @@ from reconciler.controller.report.board import Exporter
 from reconciler.controller.report.gateway_board import GatewayBoard, certificates_of, routes_of
 from reconciler.core.routes.claims import Claimant
 from reconciler.core.routes.table import settle
+from reconciler.proxy.base import ExporterPlace
 from reconciler.store.base import StoredObject
 from tests.certificates.authority import LIFE, START, bundle
 from tests.simulation.stores import ORIGIN
@@ -37,14 +38,17 @@ def test_an_entry_is_replaced_kept_and_forgotten() -> None:
         routes=[route],
         certificates=[certificate],
         spare_pools={"http": 3},
-        exporters=[(1, "10.0.0.2:1841")],
+        exporters=[ExporterPlace(1, "10.0.0.2:1841"), ExporterPlace(2, node="b")],
     )
     (seen,) = board.snapshots()
     assert (seen.name, seen.routes, seen.refused, seen.spare_pools) == (
         *("vaultgateway/main", (route,), 1),
         {"http": 3},
     )
-    assert board.exporters() == (Exporter("vaultgateway/main", 1, "10.0.0.2:1841"),)
+    assert board.exporters() == (
+        Exporter("vaultgateway/main", 1, "10.0.0.2:1841"),
+        Exporter("vaultgateway/main", 2, "", "b"),
+    )
 
     board.waits(stored(suspend=True), GatewayStatus())
     (seen,) = board.snapshots()

@@ -170,7 +170,7 @@ class HAProxyGateways:
             wanted.holders,
             is_whole,
             spare_pools(written),
-            exporters(stack, spec, seen.containers),
+            exporters(stack, spec, seen, sight.places),
         )
 
     def _sight(

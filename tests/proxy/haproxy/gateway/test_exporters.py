@@ -9,8 +9,15 @@ from typing import Literal
 import pytest
 
 from reconciler.api.vaultgateway import GatewaySpec, VaultGateway
-from reconciler.core.assess.observation import Container, Health, State
+from reconciler.core.assess.observation import (
+    Container,
+    EngineObservation,
+    FrontNode,
+    Health,
+    State,
+)
 from reconciler.core.desired.stack import Role
+from reconciler.proxy.base import ExporterPlace
 from reconciler.proxy.haproxy.gateway.containers import gateway_stack
 from reconciler.proxy.haproxy.gateway.exporters import exporters
 from reconciler.proxy.haproxy.gateway.site import site_of
@@ -41,9 +48,27 @@ def test_running_ones_are_found(network: Literal["host", "published"], expected:
     stack = gateway_stack(gateway, site_of(Path("/state/gateways/main"), spec), (), "", b"")
     stopped = replace(PROXY, state=State.EXITED, slot=3)
     lost = replace(PROXY, joined="gone", slot=4)
-    found = exporters(stack, spec, [HOLDER, PROXY, stopped])
-    assert found == ((2, expected),)
+
+    def found(*containers: Container) -> tuple[ExporterPlace, ...]:
+        return exporters(stack, spec, EngineObservation(containers), {})
+
+    assert found(HOLDER, PROXY, stopped) == (ExporterPlace(2, expected),)
     named = replace(HOLDER, addresses={"0-vaultgateway-main": "10.0.0.7"})
     if network == "published":
-        assert exporters(stack, spec, [HOLDER, lost]) == ()
-        assert exporters(stack, spec, [named, PROXY]) == ((2, "10.0.0.7:1842"),)
+        assert found(HOLDER, lost) == ()
+        assert found(named, PROXY) == (ExporterPlace(2, "10.0.0.7:1842"),)
+
+
+def test_those_on_nodes_have_no_address_and_one_that_is_away_stays() -> None:
+    spec = GatewaySpec(node_selector={})
+    gateway = VaultGateway.model_validate({"metadata": {"name": "main"}, "spec": {"nodeSelector": {}}})
+    stack = gateway_stack(gateway, site_of(Path("/state/gateways/main"), spec), (), "", b"")
+    here = EngineObservation((PROXY, replace(PROXY, id="starts", slot=3, state=State.CREATED)))
+    nodes = (
+        FrontNode("a", seen=here),
+        FrontNode("b", problem="it is silent"),
+        FrontNode("c", problem="it is silent", is_down=True),
+    )
+    places = {2: "a", 3: "a", 4: "b", 5: "c"}
+    found = exporters(stack, spec, replace(here, nodes=nodes), places)
+    assert found == (ExporterPlace(2, node="a"), ExporterPlace(4, node="b"))
