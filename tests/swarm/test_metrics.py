@@ -8,12 +8,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
 
-from tests.e2e.stage import HOST, Stage
+from tests.e2e.observatory import observing, programs
+from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
 from tests.swarm.ways_in import on_all_nodes
@@ -23,8 +25,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.turns, pytest.mark.timeout(420)]
 ROUTE: Final = re.compile(r'^vault_route_requests_total\{route="(\S+)",class="2xx"\} (\d+)$', re.MULTILINE)
 
 
-def test_the_haproxies_of_all_nodes_are_scraped_and_counted(swarm: Laboratory) -> None:
+def test_the_haproxies_of_all_nodes_are_scraped_and_counted(swarm: Laboratory, tmp_path: Path) -> None:
     names = {node.name for node in swarm.nodes}
+    # From where it can be had: nodes reach each other only.
+    programs()
     with on_all_nodes(swarm) as stage:
         (url,) = re.findall(r"metrics and health on (\S+)", (stage.root / "controller.log").read_text())
 
@@ -50,8 +54,9 @@ def test_the_haproxies_of_all_nodes_are_scraped_and_counted(swarm: Laboratory) -
             for _ in range(wanted[node.name]):
                 said = httpx.get(f"http://{node.address}:{stage.port}/", headers={"Host": HOST}, timeout=20.0)
                 assert said.is_success
-        assert {node: answered(node) - before[node] for node in names} == wanted
-        assert _counted(stage) - counted == sum(wanted.values())
+        # They are counted when their answers have ended.
+        until("pages tell them", lambda: {each: answered(each) - before[each] for each in names} == wanted)
+        until("views count them", lambda: _counted(stage) - counted == sum(wanted.values()))
 
         text = page(swarm.nodes[1].name).text
         assert "haproxy_process_build_info" in text
@@ -60,15 +65,27 @@ def test_the_haproxies_of_all_nodes_are_scraped_and_counted(swarm: Laboratory) -
         for node in swarm.nodes:
             assert not _exporter_ports(node), f"{node.name} opens a port for metrics"
 
-        silent = swarm.nodes[1]
-        with swarm.cut_off(silent):
-            until(
-                "its page is down", lambda: page(silent.name).status_code == httpx.codes.SERVICE_UNAVAILABLE
-            )
-            assert silent.name in page(silent.name).text
-            assert page(swarm.nodes[2].name).is_success
-            assert silent.name in targets()
-        until("its page is back", lambda: silent.name in targets() and page(silent.name).is_success)
+        config = stage.vaultctl("prometheus", "config", "--controller", url.removeprefix("http://")).stdout
+        with observing(tmp_path, free_port(), config) as prometheus:
+
+            def up(value: int) -> set[str]:
+                found = prometheus.query(f'up{{job="vault-proxy-nodes"}} == {value}')
+                return {each["metric"]["node"] for each in found}
+
+            until("each node is scraped", lambda: up(1) == names)
+            assert prometheus.query('up{job=~"vault-proxy|vault-proxy-holds"}') == []
+            scraped = prometheus.query('sum by (name, node) (vault_route_requests_total{class="2xx"})')
+            assert {each["metric"]["name"] for each in scraped} == {f"vaultgateway/{stage.gateway}"}
+            assert {each["metric"]["node"]: int(each["value"][1]) for each in scraped} == {
+                node: before[node] + wanted[node] for node in names
+            }
+
+            silent = swarm.nodes[1].name
+            with swarm.cut_off(swarm.nodes[1]):
+                until("its page is down", lambda: page(silent).status_code == httpx.codes.SERVICE_UNAVAILABLE)
+                assert silent in page(silent).text
+                until("only its target is down", lambda: (up(0), up(1)) == ({silent}, names - {silent}))
+            until("all targets are back", lambda: up(1) == names)
 
 
 def _printed(stage: Stage) -> Mapping[str, Mapping[str, Any]]:
@@ -98,7 +115,7 @@ def _exporter_ports(node: Node) -> list[str]:
     for container in node.docker(
         "ps", "--quiet", "--filter=label=com.docker.compose.service=haproxy"
     ).split():
-        for line in node.docker("exec", container, "cat", "/proc/net/tcp", "/proc/net/tcp6").splitlines():
+        for line in node.docker("exec", container, "sh", "-c", "cat /proc/net/tcp*").splitlines():
             fields = line.split()
             if (
                 len(fields) > 3
