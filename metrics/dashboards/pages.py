@@ -532,6 +532,15 @@ GATEWAYS: Final = Page(
         (
             "Gateways",
             (
+                _lines(
+                    "Requests by node",
+                    (
+                        f'sum by (name, node) (rate(vault_route_requests_total{{node!=""}}[{_RATE}]))',
+                        "{{name}} {{node}}",
+                    ),
+                    unit="reqps",
+                    help="Of gateways with nodeSelector. A node that is away tells nothing.",
+                ),
                 _lines("Spare pools", ("vault_gateway_spare_pools", "{{name}} {{kind}}")),
                 Panel(
                     "Routes and their services",

@@ -14,7 +14,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from tests.e2e.observatory import observing, programs
+from metrics.dashboards.pages import GATEWAYS
+from tests.e2e.observatory import Prometheus, observing, programs
 from tests.e2e.stage import HOST, Stage, free_port
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
@@ -73,6 +74,7 @@ def test_the_haproxies_of_all_nodes_are_scraped_and_counted(swarm: Laboratory, t
                 return {each["metric"]["node"] for each in found}
 
             until("each node is scraped", lambda: up(1) == names)
+            until("the dashboard shows each node", lambda: _on_the_dashboard(prometheus) == names)
             assert prometheus.query('up{job=~"vault-proxy|vault-proxy-holds"}') == []
             scraped = prometheus.query('sum by (name, node) (vault_route_requests_total{class="2xx"})')
             assert {each["metric"]["name"] for each in scraped} == {f"vaultgateway/{stage.gateway}"}
@@ -86,6 +88,13 @@ def test_the_haproxies_of_all_nodes_are_scraped_and_counted(swarm: Laboratory, t
                 assert silent in page(silent).text
                 until("only its target is down", lambda: (up(0), up(1)) == ({silent}, names - {silent}))
             until("all targets are back", lambda: up(1) == names)
+
+
+def _on_the_dashboard(prometheus: Prometheus) -> set[str]:
+    (panel,) = (each for each in GATEWAYS.panels if each.title == "Requests by node")
+    (query,) = panel.queries
+    found = prometheus.query(query.expr.replace("$__rate_interval", "10s"))
+    return {each["metric"]["node"] for each in found}
 
 
 def _printed(stage: Stage) -> Mapping[str, Mapping[str, Any]]:
