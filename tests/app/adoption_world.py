@@ -289,7 +289,9 @@ class AdoptionWorld(MemoryWorld):
 
 
 def _wish(port: int, *, waits: bool) -> VaultService:
-    return Wish(plugin="stateful", replicas=1, drain=2.0, port=port, recreate=waits).service()
+    return Wish(
+        plugin="stateful", replicas=1, drain=2.0, port=port, strategy="Recreate" if waits else None
+    ).service()
 
 
 @cache
