@@ -10,10 +10,10 @@ from tests.cli.conftest import Vaultctl
 
 def test_one_configuration_covers_controller_proxies_and_rules(vaultctl: Vaultctl) -> None:
     document = yaml.safe_load(vaultctl("prometheus", "config").stdout)
-    controller, proxies, holds = document["scrape_configs"]
+    controller, proxies, holds, nodes = document["scrape_configs"]
     assert controller["static_configs"] == [{"targets": ["127.0.0.1:9180"]}]
     assert proxies["http_sd_configs"][0]["url"] == "http://127.0.0.1:9180/discovery/proxies"
-    assert holds["http_sd_configs"] == proxies["http_sd_configs"]
+    assert holds["http_sd_configs"] == nodes["http_sd_configs"] == proxies["http_sd_configs"]
     assert "server" not in proxies["params"]["scope"], "servers are containers: their series never end"
     (pattern,) = document["rule_files"]
     assert sorted(Path(pattern).parent.glob(Path(pattern).name)), "the rules are where it says"
@@ -30,12 +30,13 @@ def test_a_controller_elsewhere_is_asked_over_https_with_a_token_from_a_file(vau
         "token",
     )
     document = yaml.safe_load(vaultctl("prometheus", "config", *arguments).stdout)
-    controller, proxies, _ = document["scrape_configs"]
-    assert controller["scheme"] == "https"
-    for asked in (controller, proxies["http_sd_configs"][0]):
+    controller, proxies, holds, nodes = document["scrape_configs"]
+    assert controller["scheme"] == nodes["scheme"] == "https"
+    for asked in (controller, proxies["http_sd_configs"][0], nodes):
         assert asked["tls_config"] == {"ca_file": "ca.pem"}
         assert asked["authorization"] == {"type": "Bearer", "credentials_file": "token"}
-    assert "authorization" not in proxies, "an HAProxy must not be shown the controller's token"
+    for haproxy in (proxies, holds):
+        assert "authorization" not in haproxy, "an HAProxy must not be shown the controller's token"
 
 
 def test_a_file_can_take_the_place_of_the_question(vaultctl: Vaultctl) -> None:
