@@ -88,7 +88,8 @@ class Node:
         """What a docker command prints on this node, without the last line end; with `check` it has to succeed."""
         words = ["docker", "--host", self.host, *arguments]
         done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
-        assert not check or done.returncode == 0, f"{self.name}: docker {' '.join(arguments)}: {done.stderr}"
+        ok = not check or done.returncode == 0
+        assert ok, f"{self.name}: docker {' '.join(arguments)}: {done.stderr}{self.end_of_log}"
         return done.stdout.strip()
 
     def kill(self) -> None:
@@ -115,6 +116,12 @@ class Node:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    @property
+    def end_of_log(self) -> str:
+        """What its engine wrote last if it has ended; empty while it runs."""
+        code = self.process.poll()
+        return "" if code is None else f"dockerd has ended with {code}:\n{self.log}"
 
     @property
     def log(self) -> str:
