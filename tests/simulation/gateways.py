@@ -19,7 +19,6 @@ from reconciler.api.kinds import VAULT_GATEWAY, VAULT_SERVICE, Ref, ref_labelled
 from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.reconcile import gateway as gateway_controller
 from reconciler.controller.reconcile import service as controller
-from reconciler.controller.reconcile import world
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.reconcile.routing import Router, Routing
 from reconciler.controller.report.journal import Journal
@@ -68,7 +67,6 @@ from tests.simulation.simulation import (
     Figures,
     Simulation,
     _seen_by,
-    _SometimesBoard,
 )
 from tests.simulation.stores import ORIGIN, MemoryRecords
 from tests.simulation.story import Violation
@@ -368,18 +366,8 @@ class GatewaySimulation(Simulation):
         self.shared = GatewayServers(
             self.sites, self.clock, _NoEvents(), self.gateways, self.gateways.at, one_by_one
         )
-        self._world = world.World(
-            objects=self.objects,
-            records=self.records,
-            engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
-            proxy=Faulty(MemoryProxies(self.proxy, self.shared), self._call),
-            build=self._build,
-            rebuild=self._build,
-            journal=Journal(self.records, _RECORDER),
-            board=_SometimesBoard(self.random),
-            now=self.now,
-            clock=self.clock,
-        )
+        proxies = Faulty(MemoryProxies(self.proxy, self.shared), self._call)
+        self._world = replace(self._new_world(), proxy=proxies)
         door = HAProxyGateways(
             lambda *_: None, lambda: "", self.clock, self.gateways, self.gateways.at, one_by_one
         )

@@ -6,7 +6,7 @@ from typing import Final
 
 from tests.simulation.gateways import GatewaySimulation
 from tests.simulation.quorum import Quorum
-from tests.simulation.simulation import Figures, Simulation, run
+from tests.simulation.simulation import Figures, Simulation, again, run
 
 EVERY: Final = 32
 """One of so many histories has gateways, and two are of a Swarm: each takes ten times as long as another one."""
@@ -22,4 +22,4 @@ def simulation_of(seed: int) -> Simulation:
 
 def live_through(seed: int) -> Figures:
     """One history. Raises Violation with its story."""
-    return run(simulation_of(seed), seed)
+    return run(simulation_of(seed), again(seed))

@@ -73,19 +73,25 @@ class OnNodes(Simulation):
             case "back":
                 self._tell_of(node, "is back")
                 nodes.find(node.name)
-            case "cordon":
-                self._tell_of(node, "is cordoned")
-                nodes.change(node.id, Availability.PAUSE, node.drain)
-            case "uncordon":
-                self._tell_of(node, "is uncordoned")
-                nodes.change(node.id, Availability.ACTIVE, None)
-            case "drain" if self._others(node):
-                self._drain(node)
             case "engine drain" if self._others(node):
                 # As `docker node update` does it, without asking the controller.
                 self._tell_of(node, "is drained by the engine")
                 nodes.change(node.id, Availability.DRAIN, None)
+            case command:
+                self._commanded(command, node)
         self._due = min(self._due, self._time)
+
+    def _commanded(self, command: str, node: Node) -> None:
+        """What a command of vaultctl does to a node."""
+        match command:
+            case "cordon":
+                self._tell_of(node, "is cordoned")
+                self.engine.nodes.change(node.id, Availability.PAUSE, node.drain)
+            case "uncordon":
+                self._tell_of(node, "is uncordoned")
+                self.engine.nodes.change(node.id, Availability.ACTIVE, None)
+            case "drain" if self._others(node):
+                self._drain(node)
 
     def _others(self, node: Node) -> bool:
         return any(each.is_up and each.takes_tasks and each.id != node.id for each in self.engine.nodes.all())

@@ -17,16 +17,14 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from reconciler import files
-from reconciler.api.errors import VaultError
 from reconciler.controller.loop import election, workers
 from reconciler.controller.reconcile.result import Result
 from reconciler.core.desired.stack import Role
 from reconciler.engines.memory.machine import MemoryContainer
-from reconciler.engines.nodes import Availability
 from reconciler.proxy.remote import nodes
 from tests.simulation.nodes import OnNodes
 from tests.simulation.services import NAME, SLOW, other_wish
-from tests.simulation.simulation import PATIENCE, Figures, _seen_by
+from tests.simulation.simulation import PATIENCE, Figures, _seen_by, run
 from tests.simulation.story import Violation
 from tests.simulation.wires import Wired
 
@@ -166,14 +164,8 @@ class Quorum(Wired):
             case "clock":
                 part.jumped += chance.choice([-3600.0, -20.0, -8.0, 8.0, 3600.0])
                 self.story.tell("world", f"the wall clock of {part.node} is set")
-            case "cordon":
-                self._tell_of(node, "is cordoned")
-                nodes.change(node.id, Availability.PAUSE, node.drain)
-            case "uncordon":
-                self._tell_of(node, "is uncordoned")
-                nodes.change(node.id, Availability.ACTIVE, None)
-            case "drain" if self._others(node):
-                self._drain(node)
+            case command:
+                self._commanded(command, node)
         self._due = min(self._due, self._time)
 
     def _cut(self) -> None:
@@ -293,11 +285,5 @@ class Quorum(Wired):
 def live_through(seed: int) -> Quorum:
     """One history. Raises Violation with its story."""
     simulation = Quorum(seed)
-    try:
-        simulation.run()
-    except Violation as violation:
-        raise Violation(f"{violation}\n{simulation.story}\nseed {seed}") from None
-    except VaultError as error:
-        error.add_note(f"{simulation.story}\nseed {seed}")
-        raise
+    run(simulation, f"seed {seed}")
     return simulation

@@ -270,7 +270,12 @@ class Simulation:
         """A new process that remembers nothing."""
         self.machine.lose_grip()
         self._backoff = Backoff(Random(self.random.random()))
-        self._world = world.World(
+        self._world = self._new_world()
+        self._due = self._time
+
+    def _new_world(self) -> world.World:
+        """What the passes of a new controller see and change."""
+        return world.World(
             objects=self.objects,
             records=self.records,
             engine=Faulty(self.engine, self._call),  # type: ignore[arg-type]
@@ -282,7 +287,6 @@ class Simulation:
             now=self.now,
             clock=self.clock,
         )
-        self._due = self._time
 
     def _build(self, service: Any) -> Stack:
         # Most passes build what the last one did.
@@ -670,15 +674,20 @@ def _seen_by(simulation: Simulation) -> Iterator[None]:
 
 def live_through(seed: int) -> Figures:
     """One history. Raises Violation with its story."""
-    return run(Simulation(seed), seed)
+    return run(Simulation(seed), again(seed))
 
 
-def run(simulation: Simulation, seed: int) -> Figures:
-    """The history of a simulation. Raises Violation with its story."""
+def again(seed: int) -> str:
+    """How a history of the mix is lived through once more."""
+    return f"replay it with SEED={seed}"
+
+
+def run(simulation: Simulation, last: str) -> Figures:
+    """The history of a simulation. Raises Violation with its story, and this as its last line."""
     try:
         return simulation.run()
     except Violation as violation:
-        raise Violation(f"{violation}\n{simulation.story}\nreplay it with SEED={seed}") from None
+        raise Violation(f"{violation}\n{simulation.story}\n{last}") from None
     except Exception as error:
-        error.add_note(f"{simulation.story}\nreplay it with SEED={seed}")
+        error.add_note(f"{simulation.story}\n{last}")
         raise

@@ -11,6 +11,15 @@ class Violation(AssertionError):  # noqa: N818 - it is what was violated, in the
     """Something happened that must never happen."""
 
 
+def violates(live_through: Callable[[int], object], seed: int) -> bool:
+    """Whether something that must never happen happens in the history of a seed."""
+    try:
+        live_through(seed)
+    except Violation:
+        return True
+    return False
+
+
 class Story:
     """Who did what, when. Lines are made into text only for a reader; there are thousands of stories without one."""
 

@@ -14,7 +14,8 @@ from reconciler.core.assess.instance import ENDING
 from reconciler.core.plan import leaving
 from tests.simulation.many import quietly
 from tests.simulation.nodes import OnNodes
-from tests.simulation.story import Violation
+from tests.simulation.simulation import run
+from tests.simulation.story import violates
 
 HISTORIES = int(os.environ.get("ON_NODES", "150"))
 
@@ -23,10 +24,7 @@ pytestmark = pytest.mark.promise
 
 def live_through(seed: int) -> OnNodes:
     simulation = OnNodes(seed)
-    try:
-        simulation.run()
-    except Violation as violation:
-        raise Violation(f"{violation}\n{simulation.story}\nseed {seed}") from None
+    run(simulation, f"seed {seed}")
     return simulation
 
 
@@ -64,9 +62,4 @@ def test_a_mistake_is_found(module: str, name: str, mistake: Any, monkeypatch: p
 
 def _finds_one() -> bool:
     with quietly():
-        for seed in range(HISTORIES):
-            try:
-                live_through(seed)
-            except Violation:
-                return True
-    return False
+        return any(violates(live_through, seed) for seed in range(HISTORIES))

@@ -23,7 +23,7 @@ from reconciler.proxy.remote.nodes import Nodes
 from reconciler.web.agent.terms import Terms
 from tests.simulation.many import quietly
 from tests.simulation.quorum import live_through
-from tests.simulation.story import Violation
+from tests.simulation.story import violates
 
 HISTORIES = int(os.environ.get("QUORUMS", "40"))
 SEEDS = (*range(5180, 5200), *range(5000, 6000))
@@ -153,12 +153,4 @@ MUTATIONS: tuple[Mutate, ...] = (
 def test_each_is_caught(mutate: Mutate, monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(monkeypatch)
     with quietly():
-        assert any(violates(seed) for seed in SEEDS)
-
-
-def violates(seed: int) -> bool:
-    try:
-        live_through(seed)
-    except Violation:
-        return True
-    return False
+        assert any(violates(live_through, seed) for seed in SEEDS)

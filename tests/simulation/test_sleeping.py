@@ -13,8 +13,9 @@ from reconciler.core.assess import sleep
 from reconciler.core.assess.observation import Observation
 from reconciler.core.desired.stack import Role, Stack
 from tests.simulation.many import quietly
+from tests.simulation.simulation import run
 from tests.simulation.sleeping import Sleepy
-from tests.simulation.story import Violation
+from tests.simulation.story import violates
 
 HISTORIES = int(os.environ.get("SLEEPY", "100"))
 
@@ -23,10 +24,7 @@ pytestmark = pytest.mark.promise
 
 def live_through(seed: int) -> Sleepy:
     simulation = Sleepy(seed)
-    try:
-        simulation.run()
-    except Violation as violation:
-        raise Violation(f"{violation}\n{simulation.story}\nseed {seed}") from None
+    run(simulation, f"seed {seed}")
     return simulation
 
 
@@ -69,9 +67,4 @@ def test_a_mistake_is_found(mistake: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 def _finds_one() -> bool:
     with quietly():
-        for seed in range(HISTORIES):
-            try:
-                live_through(seed)
-            except Violation:
-                return True
-    return False
+        return any(violates(live_through, seed) for seed in range(HISTORIES))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -19,7 +20,6 @@ from reconciler.controller.loop.backoff import Backoff
 from reconciler.controller.loop.election import Election
 from reconciler.controller.loop.workers import Reconciler
 from reconciler.controller.reconcile import service as controller
-from reconciler.controller.reconcile import world
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.report.journal import Journal
 from reconciler.engines.swarm.lease import SwarmLease
@@ -32,7 +32,7 @@ from tests.simulation.managers import Configs
 from tests.simulation.nodes import NODES, OnNodes
 from tests.simulation.parts import LoudWorkers, Part, Ticket
 from tests.simulation.services import NAME
-from tests.simulation.simulation import RESYNC, Crash, Faulty, _SometimesBoard
+from tests.simulation.simulation import RESYNC, Crash, Faulty
 from tests.simulation.stores import MemoryRecords
 from tests.simulation.turns import Turn, Turns
 
@@ -219,17 +219,12 @@ class TwoControllers(OnNodes):
         part.election.changed = partial(self._lease_changed, part)
         part.silence = Silence(self.clock)
         part.lines = Nodes(lambda site, slot: None, left=part.election.require)
-        seen = world.World(
-            objects=self.objects,
+        seen = replace(
+            self._new_world(),
             records=part.records,
             engine=Faulty(self.engine, partial(self.engine_call, part)),  # type: ignore[arg-type]
             proxy=Faulty(self.proxy, partial(self.proxy_call, part)),
-            build=self._build,
-            rebuild=self._build,
             journal=Journal(part.records, _RECORDER),
-            board=_SometimesBoard(self.random),
-            now=self.now,
-            clock=self.clock,
             require=part.election.require,
         )
         reconciler = Reconciler(

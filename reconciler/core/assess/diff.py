@@ -125,9 +125,8 @@ def _of_proxy(assessment: Assessment) -> Iterable[Difference]:
         return
     if proxy.written != proxy.expected:
         yield Difference(Kind.PROXY, name, "its structure differs from the spec")
-    behind = [i for i in proxy.instances if i.answering and i.structure != proxy.expected]
-    if behind:
-        yield Difference(Kind.PROXY, proxy.name, f"{len(behind)} still serve an older configuration")
+    if behind := len(proxy.behind):
+        yield Difference(Kind.PROXY, proxy.name, f"{behind} still serve an older configuration")
     known: Mapping[str, str | None] = {r.name: r.address for r in assessment.replicas}
     for server, address in sorted(proxy.configured.items()):
         if known.get(server) != address:

@@ -188,6 +188,11 @@ class ProxyObservation:
     awaited: str = ""
     activity: Activity | None = None
 
+    @property
+    def behind(self) -> tuple[ProxyInstance, ...]:
+        """The proxies that answer, and serve another configuration than the expected one."""
+        return tuple(i for i in self.instances if i.answering and i.structure != self.expected)
+
 
 @dataclass(frozen=True, slots=True)
 class Pull:

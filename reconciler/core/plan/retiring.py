@@ -77,7 +77,10 @@ def _end(assessment: Assessment, replica: Replica, cause: Cause) -> Iterator[Ope
         yield _stop(replica, cause)
     elif not member.draining:
         yield DrainServer(server=replica.name, slots=assessment.slots, cause=cause, detail=replica.reason)
-        if replica.idle and member.sessions == 0 and not assessment.silent and not _reloads(assessment):
+        # A request that has come since is left to the former worker of a proxy that is reloaded in this pass, and no
+        # deletion refuses its servers.
+        reloads = assessment.observed.proxy.behind
+        if replica.idle and member.sessions == 0 and not assessment.silent and not reloads:
             # Nothing to wait for; and once drained, one without a check of its own would look well again.
             yield DeleteServer(server=replica.name, slots=assessment.slots, force=False, cause=cause)
             yield _stop(replica, cause)
@@ -90,14 +93,6 @@ def _end(assessment: Assessment, replica: Replica, cause: Cause) -> Iterator[Ope
     else:
         look = next_look(DRAIN_LOOK, member.since, assessment.stack.strategy.drain)
         yield Wait(look, f"{replica.container.name} has {member.sessions} sessions to end")
-
-
-def _reloads(assessment: Assessment) -> bool:
-    """Whether a HAProxy is reloaded in this pass: a request that has come since is left to its former worker, whose servers
-    no deletion refuses.
-    """
-    proxy = assessment.observed.proxy
-    return any(each.answering and each.structure != proxy.expected for each in proxy.instances)
 
 
 def _neighbours(steps: Iterable[Operation | Wait]) -> list[Operation | Wait]:

@@ -35,7 +35,7 @@ class MemoryNodes:
         self.front = ""
         """The node with HAProxy; the first one unless it is set."""
         self.is_led = True
-        """Whether the Swarm has a leader, without whom nothing is started or moved."""
+        """Whether the Swarm has a leader, without which nothing is started or moved."""
         machine.place = self._place
 
     def add(self, name: str) -> None:
