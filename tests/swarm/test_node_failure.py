@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.e2e.proof import REPLICAS, harsh_stage
+from tests.e2e.proof import REPLICAS
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory, Node
-from tests.swarm.ways_in import on_the_first_node, removed_afterwards
+from tests.swarm.ways_in import with_front_there
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
@@ -22,13 +22,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.turns]
 @pytest.fixture
 def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas, and a controller on the first node."""
-    with (
-        on_the_first_node(swarm),
-        harsh_stage() as stage,
-        removed_afterwards(swarm, stage),
-        stage.controller(),
-    ):
-        stage.converged()
+    with with_front_there(swarm) as stage:
         yield stage
 
 

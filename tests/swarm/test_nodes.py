@@ -15,10 +15,10 @@ from reconciler.api.errors import PermanentError
 from reconciler.cli.api_serving import assemble
 from reconciler.core.desired.stack import Role
 from reconciler.engines.instances import Instance, Instances, LogOptions
-from tests.e2e.proof import REPLICAS, harsh_stage
+from tests.e2e.proof import REPLICAS
 from tests.e2e.stage import Stage
 from tests.swarm.laboratory import Laboratory
-from tests.swarm.ways_in import on_the_first_node, removed_afterwards
+from tests.swarm.ways_in import with_front_there
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
@@ -26,9 +26,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.turns]
 @pytest.fixture
 def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas, and a controller on the first node that serves the Kubernetes API and the page as well."""
-    serving = on_the_first_node(swarm, VAULT_API="127.0.0.1:0", VAULT_UI="127.0.0.1:0")
-    with serving, harsh_stage() as stage, removed_afterwards(swarm, stage), stage.controller():
-        stage.converged()
+    with with_front_there(swarm, VAULT_API="127.0.0.1:0", VAULT_UI="127.0.0.1:0") as stage:
         yield stage
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.proof import NEW_VERSION, REPLICAS, harsh_stage, runs_version, under_load
+from tests.e2e.proof import NEW_VERSION, REPLICAS, runs_version, under_load
 from tests.e2e.stage import Stage
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
-from tests.swarm.ways_in import on_the_first_node, removed_afterwards
+from tests.swarm.ways_in import with_front_there
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
 
@@ -21,13 +21,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.turns]
 @pytest.fixture
 def stage(swarm: Laboratory) -> Iterator[Stage]:
     """Three replicas that exit at once on SIGTERM, and a controller on the first node."""
-    with (
-        on_the_first_node(swarm),
-        harsh_stage() as stage,
-        removed_afterwards(swarm, stage),
-        stage.controller(),
-    ):
-        stage.converged()
+    with with_front_there(swarm) as stage:
         yield stage
 
 

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from unittest.mock import patch
 
-from tests.e2e.proof import QUICK, REPLICAS
+from tests.e2e.proof import QUICK, REPLICAS, harsh_stage
 from tests.e2e.stage import Stage, staged
 from tests.e2e.waiting import until
 from tests.swarm.laboratory import Laboratory
@@ -22,6 +22,7 @@ __all__ = [
     "opened_afterwards",
     "removed_afterwards",
     "with_agents",
+    "with_front_there",
 ]
 
 AGENTS: Final = "vault-agents"
@@ -54,6 +55,19 @@ def removed_afterwards(lab: Laboratory, stage: Stage, *projects: str) -> Iterato
     finally:
         for project in (stage.front_project, stage.project, *projects, AGENTS):
             lab.remove_project(project)
+
+
+@contextmanager
+def with_front_there(lab: Laboratory, **variables: str) -> Iterator[Stage]:
+    """Three replicas that exit at once on SIGTERM, with HAProxy and a controller on the first node; removed afterwards."""
+    with (
+        on_the_first_node(lab, **variables),
+        harsh_stage() as stage,
+        removed_afterwards(lab, stage),
+        stage.controller(),
+    ):
+        stage.converged()
+        yield stage
 
 
 @contextmanager
