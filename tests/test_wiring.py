@@ -570,6 +570,24 @@ def test_what_only_gateways_need_is_imported_for_the_first_one(tmp_path: Path) -
     assert done.stdout == "[]\n"
 
 
+def test_what_only_policies_of_images_and_agents_need_is_imported_for_the_first_one(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from reconciler.wiring import Options, wire; "
+        f"application = wire(Options(Path({str(tmp_path)!r}) / 'state')); application.controller(); "
+        "application.image_updates(pushes=True).look(); assert application.agent_snapshots() == (); "
+        "print([name for name in sys.modules if name.startswith(('requests', 'reconciler.registry', 'ruamel', "
+        "'reconciler.proxy.remote'))])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_agents_are_told_once_there_is_one(make: Make) -> None:
+    application = make()
+    application.agents.agents.invite("node2", "127.0.0.1:8443", "pin")
+    assert [each.node for each in application.agent_snapshots()] == ["node2"]
+
+
 def test_metrics_of_other_nodes_are_those_that_a_pass_has_seen(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

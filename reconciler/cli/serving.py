@@ -115,7 +115,7 @@ def serving(
         queues=controller.queues,
         sources=lambda: [each.journal.snapshot() for each in followed],
         gateways=application.gateway_board.snapshots,
-        agents=application.agents.snapshots,
+        agents=application.agent_snapshots,
         lease=lambda: _lease_of(application.election),
         swarm=application.node_board.snapshot,
     )

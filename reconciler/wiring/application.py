@@ -20,6 +20,7 @@ from reconciler.wiring.gateways import gateways
 from reconciler.wiring.parts import Options, Parts, utc_now
 
 if TYPE_CHECKING:
+    from metrics.agents import AgentSnapshot
     from reconciler.api import VaultService
     from reconciler.api.vaultgateway import VaultGateway
     from reconciler.controller.images.updates import ImageUpdates
@@ -129,6 +130,14 @@ class Application(Parts):
                     yield Exporter(stored.ref.label, each.slot, each.address)
             except (VaultError, OSError) as error:
                 warn(f"{Ref(VAULT_GATEWAY, name).label}: {error}")
+
+    def agent_snapshots(self) -> tuple[AgentSnapshot, ...]:
+        """All agents for metrics, from memory and one small file; what speaks with them is not imported without any."""
+        from reconciler.store.agents import Agents
+
+        if not Agents(self.options.state_dir, utc_now).list():
+            return ()
+        return self.agents.snapshots()
 
     def relayed_metrics(self, gateway: str, slot: int) -> str:
         """The own metrics of a HAProxy on another node, as its agent gives them. Raises LookupError for one that the last
@@ -344,20 +353,27 @@ class Application(Parts):
         """What follows the registries of `spec.imagePolicy`. A manifest in Git is only changed if it `pushes`, with these
         credentials.
         """
-        from reconciler.app.writing_images import ImageWriter
         from reconciler.controller.images.updates import ImageUpdates
 
         def image_of(stored: StoredObject, workload: str) -> str:
             stack = self.builder.build(stored.resource, stored.origin.manifest.parent)
             return next(each.image for each in stack.workloads if each.name == workload)
 
+        def write(stored: StoredObject, workload: str, image: str) -> str:
+            from reconciler.app.writing_images import ImageWriter
+
+            writer = ImageWriter(
+                self.objects, self.options.state_dir, os.environ, pushes, credentials, utc_now
+            )
+            return writer.write(stored, workload, image)
+
         return ImageUpdates(
             self.objects,
             self.history,
-            self.registries,
+            lambda: self.registries,
             self.sightings,
             image_of,
-            ImageWriter(self.objects, self.options.state_dir, os.environ, pushes, credentials, utc_now).write,
+            write,
             self.recorder,
             utc_now,
         )

@@ -55,11 +55,14 @@ class _Due:
 class ImageUpdates:
     """The policies of all services. `image_of` is the image that the plugin or the Compose file names for a workload;
     `write` sets that of a workload in the manifest and says where, or "" if it was set already; both raise VaultError.
+
+    `registries` and `write` are first called for a policy: what speaks HTTP and edits manifests takes memory, and most
+    controllers have no policy.
     """
 
     objects: Objects
     records: Records
-    registries: Registries
+    registries: Callable[[], Registries]
     sightings: Callable[[str], Sightings]
     image_of: Callable[[StoredObject, str], str]
     write: Callable[[StoredObject, str, str], str]
@@ -112,7 +115,7 @@ class ImageUpdates:
     def _follow(self, stored: StoredObject, policy: ImagePolicy) -> None:
         """Ask the registry, and write what is chosen. Raises VaultError."""
         image = self._present(stored, policy.workload)
-        tags = self.registries.tags(image)
+        tags = self.registries().tags(image)
         now = self.now()
         seen = self.sightings(stored.name).add(image.place, within(policy, tags), now)
         failed = failed_tags(self.records.revisions(stored.name), policy.workload, image.place)
@@ -120,7 +123,7 @@ class ImageUpdates:
         if choice.tag:
             chosen = image.at(choice.tag)
             if policy.digest != "none":
-                chosen = image.at(choice.tag, self.registries.digest(chosen))
+                chosen = image.at(choice.tag, self.registries().digest(chosen))
             self._check_signature(policy, chosen)
             self._write(stored, policy.workload, chosen, f"{image.tag or 'no tag'} -> {choice.tag}")
         elif image.digest and image.tag:
@@ -128,7 +131,7 @@ class ImageUpdates:
 
     def _compare(self, stored: StoredObject, policy: ImagePolicy, image: Reference) -> None:
         """Notice that the tag of a pinned image means another one by now."""
-        digest = self.registries.digest(image.at(image.tag))
+        digest = self.registries().digest(image.at(image.tag))
         if digest == image.digest:
             return
         moved = f"{image.tag} has moved from {shortened(image.digest)} to {shortened(digest)}"
@@ -147,7 +150,7 @@ class ImageUpdates:
         )
 
     def _check_signature(self, policy: ImagePolicy, image: Reference) -> None:
-        if policy.signed_by and not self.registries.is_signed(image, policy.signed_by):
+        if policy.signed_by and not self.registries().is_signed(image, policy.signed_by):
             raise _NotSignedError(f"{image} is not taken: cosign has signed it with no key of signedBy")
 
     def _present(self, stored: StoredObject, workload: str) -> Reference:

@@ -70,7 +70,7 @@ class Scene:
         return ImageUpdates(
             self.objects,
             self.records,
-            self.shelf,
+            lambda: self.shelf,
             lambda name: Sightings(self.objects.directory(name)),
             lambda stored, workload: "r.test/app:1.4.0",
             self.write,
