@@ -137,12 +137,12 @@ def read_back(files: Mapping[str, str]) -> Written | None:
     text = files.get(CONFIG_FILE)
     if text is None:
         return None
-    accepted = _ACCEPTED.search(text)
+    accepted, servers = _ACCEPTED.search(text), _SERVER.findall(text)
     return Written(
         structure=digest_of({name: files.get(name, "") for name in assets()}, text),
-        servers={name: address for name, address, _ in _SERVER.findall(text)},
+        servers={name: address for name, address, _ in servers},
         image=accepted[1] if accepted else "",
-        weights={name: int(weight) for name, _, weight in _SERVER.findall(text) if weight},
+        weights={name: int(weight) for name, _, weight in servers if weight},
     )
 
 

@@ -157,17 +157,9 @@ def _server(
     if not (_SERVER_NAME.fullmatch(name) and _ADDRESS.fullmatch(address)):
         raise ValueError(f"show stat tells of a server without a proper name or address: {quoted(name)!r}")
     admin, up, share, failure = _state(status, weight, check, code)
-    return Server(
-        name=name,
-        address=address,
-        admin=admin,
-        up=up,
-        # A connection can be busy a moment longer than its request: both must have ended.
-        sessions=_number(queued) + max(_number(sessions), _number(busy)),
-        since=float(_number(changed)),
-        check=failure,
-        weight=share,
-    )
+    # A connection can be busy a moment longer than its request: both must have ended.
+    still = _number(queued) + max(_number(sessions), _number(busy))
+    return Server(name, address, admin, up, still, float(_number(changed)), failure, share)
 
 
 @lru_cache(maxsize=64)
