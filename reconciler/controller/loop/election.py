@@ -167,7 +167,12 @@ class Election:
         """Let another controller take the lease at once. No call of this one may be under way any more."""
         held, self._term = self._term, 0
         try:
-            if held and (lease := self._record.read()) and lease.holder == self._identity:
+            # A process that was started after this one has its identity, and another term.
+            if (
+                held
+                and (lease := self._record.read())
+                and (lease.holder, lease.term) == (self._identity, held)
+            ):
                 self._record.write(lease, "", "", lease.term)
         except VaultError as error:
             _log.warning("the lease of the Swarm is not given back and has to end by itself: %s", error)

@@ -138,6 +138,17 @@ def test_a_lease_that_was_given_back_is_taken_at_once_and_a_missing_one_after_it
     assert (two.election.acts, two.election.term, two.election.holder) == (True, 2, "two")
 
 
+def test_what_a_later_process_of_the_same_controller_holds_is_not_given_back(swarm: Swarm) -> None:
+    former, other = Controller(swarm, "one"), Controller(swarm, "two")
+    swarm.lease = Lease(0, "", "", 0)
+    former.step()
+    started_again = Controller(swarm, "one")
+    started_again.step()
+    former.election.give_back()
+    other.step()
+    assert (started_again.election.term, other.election.acts) == (2, False)
+
+
 def test_the_other_one_acts_when_the_holder_was_killed_and_not_before(swarm: Swarm) -> None:
     one, two = Controller(swarm, "one"), Controller(swarm, "two", offset=HOUR)
     swarm.lease = Lease(0, "", "", 0)
