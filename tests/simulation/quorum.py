@@ -36,13 +36,13 @@ SETTLED_SECONDS: Final = 60.0
 
 class Quorum(Wired):
     """The world of one seed. `cuts` counts how often the network was cut; `left` are the processes that the Swarm calls
-    ended, and that go on where it cannot reach them: what they are of, their role, node and revision.
+    ended, and that go on where it cannot reach them: what they are of, their role and node.
     """
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.cuts = 0
-        self.left: list[tuple[str, Role, str, str]] = []
+        self.left: list[tuple[str, Role, str]] = []
         self._away: set[str] = set()
         self.machine.left = self._left_behind
         if self._chance.random() < 0.2:
@@ -85,24 +85,18 @@ class Quorum(Wired):
 
     def _left_behind(self, container: MemoryContainer) -> None:
         if container.node and container.node not in self.managers.down:
-            self.left.append((container.workload, container.role, container.node, container.revision))
+            self.left.append((container.workload, container.role, container.node))
 
     def starts(self, name: str, arguments: Sequence[Any]) -> None:
-        """A job is started only when no other run of its revision goes on, reached or not."""
+        """A job is started only when no other run of it goes on, of any revision, reached or not."""
         for id in arguments[0] if name == "start" else ():
             started = self.machine.containers.get(id)
             if started is None or started.role is not Role.JOB or started.is_up:
                 continue
             others = [
-                c.name
-                for c in self.machine.of(started.project)
-                if c.workload == started.workload and c.is_up and c.revision == started.revision
+                c.name for c in self.machine.of(started.project) if c.workload == started.workload and c.is_up
             ]
-            left = [
-                where
-                for what, _, where, revision in self.left
-                if (what, revision) == (started.workload, started.revision)
-            ]
+            left = [where for what, _, where in self.left if what == started.workload]
             if others or left:
                 raise Violation(
                     f"{started.name} is started, and goes on elsewhere: {', '.join([*others, *left])}"

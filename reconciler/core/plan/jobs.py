@@ -61,7 +61,7 @@ def _clear(workload: Workload, instances: Sequence[Instance], cause: Cause) -> I
         if container.state in ENDED:
             yield RemoveContainer.on(container, cause)
         elif container.stopping or container.state is State.REMOVING:
-            continue
+            yield Wait(JOB_LOOK, f"{container.name} of another revision is ending")
         elif instance.phase is Phase.WARMING:
             yield Wait(JOB_LOOK, f"{container.name} of another revision is still running")
         else:

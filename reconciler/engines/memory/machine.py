@@ -243,7 +243,7 @@ class Machine:
         """Its node can be reached again. One that was given up meanwhile, and is not started elsewhere, is ended."""
         was_lost, container.is_lost, container.is_cut = container.is_lost, False, False
         container.moves, container.well_since = inf, self.clock()
-        if was_lost and not container.restarts:
+        if was_lost and (not container.restarts or container.unseen < inf):
             container.ends, container.unseen = max(container.unseen, self.clock()), inf
             self._due = min(self._due, container.ends)
             if is_given_up and container.ends > self.clock():
@@ -280,11 +280,18 @@ class Machine:
             container.state = State.EXITED
             self._tell(container)
         elif container.is_up:
-            # What cannot be reached has ended as far as the engine can tell.
-            takes = 0.0 if container.is_lost or container.is_pending else container.behaviour.stop
+            is_job = container.role is Role.JOB
+            # What cannot be reached has ended as far as the engine can tell, but for a job, which may have no second run.
+            takes = (
+                0.0 if (container.is_lost and not is_job) or container.is_pending else container.behaviour.stop
+            )
             container.stopping, container.overdue = True, takes > grace
             self.changes += 1
-            container.ends = min(container.ends, self.clock() + min(takes, grace))
+            end = self.clock() + min(takes, grace)
+            if container.is_lost and is_job:
+                container.unseen, container.moves = min(container.unseen, end), inf
+                return
+            container.ends = min(container.ends, end)
             self._due = min(self._due, container.ends)
 
     def lose_grip(self) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from reconciler.core import labels
 from reconciler.core.assess.observation import Container, Health, State
+from reconciler.core.desired.stack import Role
 from reconciler.engines.compose.rows import read_role, read_time
 from reconciler.engines.errors import EngineError
 from reconciler.engines.nodes import Availability, Drain, Node
@@ -185,10 +186,16 @@ def _read(
 
 def _unwanted(service: Row, tasks: Sequence[Row], nodes: Mapping[str, Node]) -> _Seen:
     """An instance that is to run no task: it stops, has stopped, or was never started."""
+    marks = service["Spec"].get("Labels") or {}
     for task in tasks:
-        if _lives(task, nodes) and task["Status"]["State"] in (*AWAITED, "running"):
+        if task["Status"]["State"] not in (*AWAITED, "running"):
+            continue
+        if _lives(task, nodes):
             return _Seen(State.RUNNING, _health(service, task), task, started=_since(task))
-    if STOPPED in (service["Spec"].get("Labels") or {}):
+        if read_role(marks.get(labels.ROLE)) is Role.JOB:
+            # It may go on there, and no second run of it may begin beside the first one.
+            return _Seen(State.RUNNING, Health.UNHEALTHY, task, started=_since(task))
+    if STOPPED in marks:
         # Swarm forgets a task that it has stopped, and with it the exit code.
         return _Seen(State.EXITED, ended=read_time(service["UpdatedAt"]))
     return _Seen(State.CREATED)

@@ -102,6 +102,21 @@ def test_a_job_on_a_lost_node_is_not_started_elsewhere(world: MemoryWorld, away:
     assert all(other.role is not Role.JOB for other in others)
 
 
+def test_a_job_on_a_lost_node_has_not_ended_when_it_is_stopped(world: MemoryWorld) -> None:
+    stack = world.wish(plugin="stateful", replicas=1, job="slow")
+    while not (jobs := [c for c in world.machine.containers.values() if c.role is Role.JOB and c.is_up]):
+        world.once()
+        world.time += 0.5
+    (job,) = jobs
+    world.engine.nodes.lose(job.node)
+    world.engine.stop((job.id,), 10.0)
+    world.time += MOVE_SECONDS + 60
+    (seen,) = (c for c in world.engine.observe(stack).containers if c.id == job.id)
+    assert (seen.state, seen.stopping) == (State.RUNNING, True)
+    world.engine.nodes.find(job.node)
+    assert _health(world, stack, job)[0] is State.EXITED
+
+
 def test_a_job_that_ended_on_a_lost_node_is_seen_when_that_is_back(world: MemoryWorld) -> None:
     stack = world.wish(plugin="stateful", replicas=1)
     while not (jobs := [c for c in world.machine.containers.values() if c.role is Role.JOB and c.is_up]):

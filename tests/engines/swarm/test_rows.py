@@ -95,6 +95,23 @@ def test_an_instance_has_the_facts_of_its_service_and_the_address_of_its_task() 
         (_service(0), [_task("running")], State.RUNNING, Health.NONE, None, True),
         (_service(0, stopped="…"), [], State.EXITED, Health.NONE, None, True),
         (_service(0, stopped="…"), [_task("running", node="n3")], State.EXITED, Health.NONE, None, True),
+        # A job may go on there.
+        (
+            _service(0, stopped="…", role="job"),
+            [_task("running", node="n3")],
+            State.RUNNING,
+            Health.UNHEALTHY,
+            None,
+            True,
+        ),
+        (
+            _service(0, stopped="…", role="job"),
+            [_task("orphaned", node="n3")],
+            State.EXITED,
+            Health.NONE,
+            None,
+            True,
+        ),
         (_service(1), [_task("failed", 1, 7)], State.RESTARTING, Health.NONE, 7, False),
         (_service(1), [_task("failed", 1, 7), _task("ready", 2)], State.RESTARTING, Health.NONE, 7, False),
         (_service(1), [_task("failed", 1, 7), _task("running", 2)], State.RUNNING, Health.NONE, None, False),
