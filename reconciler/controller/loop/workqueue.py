@@ -10,6 +10,10 @@ import heapq
 import threading
 from collections.abc import Callable
 from time import monotonic
+from typing import Final
+
+REPLACED: Final = 1000
+"""Delays that no longer count and are remembered at most, beside as many as there are keys with one."""
 
 
 class WorkQueue:
@@ -45,6 +49,10 @@ class WorkQueue:
             if due < self._delayed.get(key, float("inf")):
                 self._delayed[key] = due
                 heapq.heappush(self._heap, (due, key))
+                # One that is replaced stays until it comes first, which may take as long as the longest delay.
+                if len(self._heap) > 2 * len(self._delayed) + REPLACED:
+                    self._heap = [(moment, each) for each, moment in self._delayed.items()]
+                    heapq.heapify(self._heap)
                 self._changed.notify()
 
     def get(self, timeout: float | None = None) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -92,6 +93,27 @@ def test_a_delay_that_ends_while_the_key_is_worked_on_is_not_lost(queue: WorkQue
     clock.now = 1
     assert queue.get(0) is None
     queue.done("a")
+    assert queue.get(0) == "a"
+
+
+def test_delays_that_are_replaced_take_no_memory(queue: WorkQueue, clock: Clock) -> None:
+    """One that is due in a week is set anew by each pass, while another key is due sooner and so comes first."""
+    week = 7 * 86400.0
+    queue.add_after("sooner", week / 2)
+    tracemalloc.start()
+    try:
+        for _ in range(20_000):
+            clock.now += 1
+            queue.add("a")
+            queue.done(queue.get(0) or "")
+            queue.add_after("a", week)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 500_000
+    clock.now = week / 2
+    assert [queue.get(0), queue.get(0)] == ["sooner", None]
+    clock.now = week + 20_000
     assert queue.get(0) == "a"
 
 
