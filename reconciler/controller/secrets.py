@@ -33,7 +33,11 @@ class Secrets:
         """
         with self._lock:
             known, named = self._values.get(service, ()), self._names.get(service, frozenset())
-            after = tuple(dict.fromkeys((*known, *values)))[-REMEMBERED:]
+            present = dict.fromkeys(values)
+            after = tuple(dict.fromkeys((*known, *present)))
+            if len(after) > REMEMBERED:
+                # What is in use was perhaps learned first, and must not be the first to be forgotten.
+                after = (*(value for value in after if value not in present), *present)[-REMEMBERED:]
             public = named | frozenset(names)
             if after == known and public == named:
                 return

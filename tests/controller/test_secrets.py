@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
+from reconciler.controller import secrets as module
 from reconciler.controller.secrets import Secrets
 from reconciler.core.redaction import MASK
 
@@ -24,6 +27,17 @@ def test_a_secret_of_before_stays_hidden() -> None:
     secrets.learn("one", ["correct-horse"])
     secrets.learn("one", ["battery-staple"])
     assert secrets.hide("correct-horse battery-staple", "one") == f"{MASK} {MASK}"
+
+
+def test_a_secret_in_use_stays_hidden_however_often_another_one_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 5)
+    secrets = Secrets()
+    for number in range(10):
+        secrets.learn("one", ["correct-horse", f"battery-{number}"])
+        assert secrets.hide(f"correct-horse battery-{number}", "one") == f"{MASK} {MASK}"
+    assert secrets.hide("battery-5 battery-6", "one") == f"battery-5 {MASK}"
 
 
 def test_a_name_that_is_told_anyway_stays_readable() -> None:
