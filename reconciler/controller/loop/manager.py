@@ -350,7 +350,7 @@ class Controller:
 
     def _wake_dependants(self, ref: Ref) -> None:
         for kind, each in self._reconcilers.items():
-            for name in each.objects.names():
+            for name in self._names(kind):
                 try:
                     stored = each.objects.get(name)
                 except VaultError as error:

@@ -158,6 +158,10 @@ class Workers:
             with tracing(label):
                 try:
                     delay = self._pass(name)
+                except Exception:
+                    # What is said about a pass can fail as well, for example on a full disk.
+                    _log.exception("the result of a pass was lost", extra={"service": label})
+                    delay = self._backoff.next(label)
                 finally:
                     ended, example = time.monotonic(), trace.exemplar()
                     seconds = ended - started

@@ -92,6 +92,23 @@ def test_a_pass_that_fails_is_told_and_tried_again(state: Path) -> None:
     assert lamps.results == [("hall", None), ("hall", Result())]
 
 
+def test_a_pass_whose_result_cannot_be_told_is_made_again(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lamps = Lamps(state, lambda name: Result())
+    tell = lamps.workers._passed
+
+    def full(ref: Ref, result: Result | None) -> None:
+        monkeypatch.setattr(lamps.workers, "_passed", tell)
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(lamps.workers, "_passed", full)
+    lamps.one("hall")
+    assert lamps.workers.is_live
+    lamps.workers.close()
+    assert lamps.results == [("hall", Result())]
+
+
 def test_two_kinds_may_share_a_name(state: Path) -> None:
     """The lease of a VaultService keeps no pass of another kind from being made, and is where former releases look."""
     lamps = Lamps(state, lambda name: Result())
