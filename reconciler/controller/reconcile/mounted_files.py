@@ -49,7 +49,10 @@ class MountedFiles:
             self.skipped.append(path)
             return None
         self._total += stat.st_size
-        return _digest_version(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        try:
+            return _digest_version(path, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        except OSError:
+            return None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -63,14 +66,15 @@ class MountedFiles:
 
 
 @lru_cache(maxsize=1024)
-def _digest_version(path: str, _modified: int, size: int, _inode: int) -> str | None:
-    # Every pass needs the digest; an unchanged file is read once. It may have become a pipe since its stat.
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            return _digest(file, size) if S_ISREG(os.fstat(descriptor).st_mode) else None
-    except OSError:
-        return None
+def _digest_version(path: str, _modified: int, size: int, _inode: int) -> str:
+    """Every pass needs the digest; an unchanged file is read once. An error is not kept: permissions that were repaired
+    change none of these. Raises OSError, also for what has become a pipe since its stat.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if not S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no file any more")
+        return _digest(file, size)
 
 
 def _digest(file: RawIOBase, size: int) -> str:

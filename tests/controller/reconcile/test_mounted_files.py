@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
+
+import pytest
 
 from reconciler.controller.reconcile.mounted_files import MountedFiles
 
@@ -16,6 +19,22 @@ def test_a_digest_is_of_the_content_and_changes_with_it(tmp_path: Path) -> None:
     assert first == hashlib.sha256(b"one").hexdigest()[:12]
     path.write_bytes(b"three")
     assert MountedFiles().digest(str(path)) != first
+
+
+def test_a_file_that_can_be_read_again_has_its_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its content is that of before, and so are time, size and inode."""
+    path = tmp_path / "f"
+    path.write_bytes(b"one")
+
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        assert MountedFiles().digest(str(path)) is None
+    assert MountedFiles().digest(str(path)) == hashlib.sha256(b"one").hexdigest()[:12]
 
 
 def test_what_is_no_file_has_none_and_is_not_opened(tmp_path: Path) -> None:
