@@ -57,7 +57,12 @@ class NodeBoard:
 
         def run() -> None:
             while not stop.is_set():
-                self.look()
+                try:
+                    self.look()
+                except Exception:
+                    # What was seen before may no longer be so, and an alert waits for the answer.
+                    self._seen = SwarmSnapshot(answers=False)
+                    _log.exception("a look at the nodes of the Swarm failed")
                 stop.wait(ROUND_SECONDS)
 
         threading.Thread(target=run, name="nodes", daemon=True).start()

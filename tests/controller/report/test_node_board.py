@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import pytest
+
 from metrics.nodes import NodeSnapshot, SwarmSnapshot, add_swarm
+from reconciler.controller.report import node_board
 from reconciler.controller.report.node_board import NodeBoard
 from reconciler.core.desired.stack import Role
 from reconciler.core.plan.draining import Placed
 from reconciler.engines.errors import EngineAwayError
 from reconciler.engines.nodes import Availability, Drain, Node
+from tests.e2e.waiting import until
 from tests.web.kube.instances import FakeNodes, node
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -21,6 +26,16 @@ class Away(FakeNodes):
 
     def all(self) -> Sequence[Node]:
         raise EngineAwayError("no leader")
+
+
+class Changed(FakeNodes):
+    """A Swarm whose second answer lacks what a node has to have."""
+
+    def placed(self) -> Sequence[Placed]:
+        placed = super().placed()
+        if self.looks == 2:
+            raise KeyError("Status")
+        return placed
 
 
 def test_each_node_has_what_is_known_of_it() -> None:
@@ -66,3 +81,19 @@ def test_a_swarm_that_does_not_answer_has_no_nodes_that_may_be_old() -> None:
     assert seen is not None
     add_swarm(lambda metric, value, *labels: samples.append((metric.name, value, *labels)), seen)
     assert samples == [("vault_swarm_observed", 0)]
+
+
+def test_an_answer_that_is_not_understood_ends_no_later_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_board, "ROUND_SECONDS", 0.001)
+    nodes, stop, seen = Changed([node("n1")]), threading.Event(), []
+
+    class Noted(NodeBoard):
+        def look(self) -> None:
+            if (before := self.snapshot()) is not None:
+                seen.append(before.answers)
+            super().look()
+
+    Noted(nodes).keep(stop)
+    until("there were four looks", lambda: nodes.looks >= 4)
+    stop.set()
+    assert seen[:3] == [True, False, True]
