@@ -362,7 +362,7 @@ SECTIONS: Final = (
     Section(
         "Objects",
         "One set for each VaultService, read from the last observation at each scrape. The series are removed "
-        "with their object.",
+        "with their object; a controller that stands by for another one has none.",
         (
             SERVICE_INFO,
             SERVICE_CONDITION,
@@ -381,7 +381,8 @@ SECTIONS: Final = (
     ),
     Section(
         "Gateways",
-        "One set for each VaultGateway, its routes and the hosts with certificates, from its last pass.",
+        "One set for each VaultGateway, its routes and the hosts with certificates, from its last pass; a controller "
+        "that stands by for another one has none.",
         GATEWAY_METRICS,
     ),
     Section(

@@ -68,12 +68,14 @@ class StateCollector:
         """The families with the samples of the snapshots."""
         scrape = _Scrape()
         scrape.set(catalog.BUILD, 1, *self._build)
-        now = self._now()
-        # By name, because Prometheus rejects a scrape with a duplicate series.
-        for service in {each.name: each for each in self._services()}.values():
-            _add_service(scrape, service, now)
-        for gateway in {each.name: each for each in self._gateways()}.values():
-            add_gateway(scrape.set, gateway, now)
+        now, lease = self._now(), self._lease()
+        # One that stands by observes nothing, and what it saw last becomes old.
+        if lease is None or lease.held:
+            # By name, because Prometheus rejects a scrape with a duplicate series.
+            for service in {each.name: each for each in self._services()}.values():
+                _add_service(scrape, service, now)
+            for gateway in {each.name: each for each in self._gateways()}.values():
+                add_gateway(scrape.set, gateway, now)
         for agent in {each.node: each for each in self._agents()}.values():
             add_agent(scrape.set, agent)
         if (swarm := self._swarm()) is not None:
@@ -83,7 +85,7 @@ class StateCollector:
                 scrape.set(catalog.GIT_LAST_FETCH, source.last_fetch.timestamp(), source.name)
             if source.refused is not None:
                 scrape.set(catalog.GIT_REFUSED, int(source.refused), source.name)
-        if lease := self._lease():
+        if lease is not None:
             add_lease(scrape.set, lease)
         _add_queues(scrape, list({each.name: each for each in self._queues()}.values()))
         yield from scrape.families.values()

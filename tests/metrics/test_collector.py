@@ -143,6 +143,16 @@ def test_snapshots_that_come_from_a_generator_are_read_once_for_each_scrape() ->
     assert series(live) == series(live)
 
 
+def test_a_controller_that_stands_by_tells_nothing_of_the_objects_that_it_saw_before() -> None:
+    """VaultNotObserved would fire for as long as it stands by."""
+    standby = series(collector([FILES], lease=LeaseSnapshot(held=False, term=0, holder="node2")))
+    assert not [name for name in standby if "files" in name]
+    assert standby["vault_lease_held{}"] == 0
+    assert standby["workqueue_depth{vaultservice}"] == 3
+    acts = series(collector([FILES], lease=LeaseSnapshot(held=True, term=3, holder="node1")))
+    assert acts["vault_generation{files}"] == 7
+
+
 def test_the_lease_is_that_of_a_swarm() -> None:
     assert not any("lease" in name for name in series(collector()))
     held = series(collector(lease=LeaseSnapshot(held=True, term=3, holder="node1")))
