@@ -31,6 +31,8 @@ from reconciler.store.base import StoredObject
 SHOWN: Final = 5
 """Differences that fit into a condition; `vaultctl diff` shows all."""
 
+STEADY_SECONDS: Final = 2.0
+
 AnyStatus = TypeVar("AnyStatus", bound=ObjectStatus)
 
 Outcomes = dict[ConditionType, tuple[str, str, str]]
@@ -121,11 +123,22 @@ def seen(before: Status, stored: StoredObject, preview: Preview) -> Status:
         ),
         "revision": preview.stack.revision,
         "last_applied_revision": stored.origin.commit or None,
-        "next_rotation": datetime.fromtimestamp(round(due), UTC) if due else None,
+        "next_rotation": _steady(before.next_rotation, due),
         "nodes": tuple(NodeReplicas(name=name, replicas=count) for name, count in sorted(nodes.items())),
     }
     known = all(getattr(before, name) == value for name, value in facts.items())
     return before if known else before.model_copy(update=facts)
+
+
+def _steady(before: datetime | None, due: float | None) -> datetime | None:
+    """The next rotation, as it was told before if that is near enough: a proxy tells in whole seconds for how long a server
+    has served, and each change of a status is written.
+    """
+    if due is None:
+        return None
+    if before is not None and abs(before.timestamp() - due) < STEADY_SECONDS:
+        return before
+    return datetime.fromtimestamp(round(due), UTC)
 
 
 def _degraded(stack: Stack, replicas: ReplicaCounts) -> Outcomes:

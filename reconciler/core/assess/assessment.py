@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from reconciler.core.assess.age import next_rotation
+from reconciler.core.assess.age import next_rotation, next_turn
 from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
 from reconciler.core.assess.instance import Instance, judge_instance
@@ -91,7 +91,11 @@ class Assessment:
     def next_rotation(self) -> float | None:
         """The Unix time of the next rotation, or None when nothing is rotated by age."""
         rotation = self.stack.rotation
-        return next_rotation(self.live, rotation) if rotation and self.live else None
+        if rotation is None or not self.live:
+            return None
+        if self.stack.is_single_active:
+            return next_turn(self.live, rotation, self.now)
+        return next_rotation(self.live, rotation)
 
     @cached_property
     def moved(self) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from reconciler.api import Status, find_condition
 from reconciler.api.condition_types import LONGEST_MESSAGE
 from reconciler.controller.report.summary import after_failure
 from tests.controller.worlds import MemoryWorld
+from tests.simulation.services import NAME
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,3 +29,18 @@ def test_a_thousand_replicas_that_start_have_a_status() -> None:
     world = MemoryWorld()
     world.wish(replicas=1000, surge="100%")
     world.converge()
+
+
+def test_the_next_rotation_is_told_when_it_changes_and_not_by_each_pass() -> None:
+    """A proxy tells in whole seconds since when the active replica serves."""
+    memory = MemoryWorld()
+    memory.wish(replicas=2, rotation={"interval": "10m", "jitter": "20%", "mode": "single-active"})
+    memory.converge()
+    told = set()
+    for _ in range(1200):
+        memory.time += 0.7
+        memory.once()
+        if due := memory.objects.status(NAME).next_rotation:
+            told.add(due)
+            assert (memory.now() - due).total_seconds() < 5
+    assert len(told) <= 3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from reconciler.core.assess.counts import Counts
@@ -58,3 +60,21 @@ def test_the_next_rotation_is_that_of_the_youngest_that_lives() -> None:
     assert due is not None
     assert due - scene.assessment.now.timestamp() == 40
     assert read_scene("about: none\nweb: [web-1 @1 up]").assessment.next_rotation is None
+
+
+@pytest.mark.parametrize(
+    ("web", "left"),
+    [
+        (["web-1 @1 up since=20 age=900", "web-2 @1 age=300", "web-3 @1 age=300"], 40),
+        (["web-1 @1 up since=70 age=900", "web-2 @1 up since=5 age=300", "web-3 @1 age=300"], 55),
+        (["web-1 @1 age=900", "web-2 @1 age=300", "web-3 @1 age=300"], None),
+    ],
+)
+def test_where_one_serves_at_a_time_the_next_rotation_is_the_end_of_its_turn(
+    web: list[str], left: float | None
+) -> None:
+    """Whenever the others were created: they stand by."""
+    wish = "{rotation: {interval: 60s, jitter: 0%, mode: single-active}}"
+    scene = read_scene(f"about: turns\nwish: {wish}\nweb: {json.dumps(web)}")
+    due = scene.assessment.next_rotation
+    assert (due and due - scene.assessment.now.timestamp()) == left
