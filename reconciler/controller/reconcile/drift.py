@@ -18,7 +18,7 @@ from reconciler.store.base import StoredObject
 
 def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> bool:
     """Whether this pass found drift and the spec says not to touch it."""
-    if stored.resource.spec.drift == "heal" or not preview.plan or _is_moved(preview):
+    if stored.resource.spec.drift == "heal" or not preview.plan or _is_asked_for(preview):
         return False
     ready = find_condition(before.conditions, "Ready")
     return (
@@ -28,9 +28,14 @@ def is_to_be_left(stored: StoredObject, before: Status, preview: Preview) -> boo
     )
 
 
-def _is_moved(preview: Preview) -> bool:
-    """Whether something is to leave a node that is drained: that was asked for, and is no drift."""
-    return any(each.is_moving for each in (*preview.assessment.replicas, *preview.assessment.others))
+def _is_asked_for(preview: Preview) -> bool:
+    """Whether a replica is to be replaced because it was asked to be (rotated or evicted), or something is to leave a node
+    that is drained: that is no drift.
+    """
+    assessment = preview.assessment
+    return any(each.asked for each in assessment.replicas) or any(
+        each.is_moving for each in assessment.others
+    )
 
 
 def report(stored: StoredObject, before: Status, preview: Preview, journal: Journal) -> Status:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -67,6 +68,32 @@ def test_a_change_is_carried_out_all_the_same() -> None:
     _apply(memory, replicas=4, drift="warn")
     memory.converge()
     assert len(memory.web()) == 4
+
+
+@pytest.mark.parametrize("drift", ["warn", "ignore"])
+def test_one_that_is_evicted_is_replaced_all_the_same(drift: str) -> None:
+    memory = MemoryWorld()
+    memory.wish(drift=drift)
+    memory.converge()
+    evicted = memory.web()[0].id
+    memory.objects.request_eviction(NAME, evicted, [each.id for each in memory.web()], memory.now())
+    for _ in range(60):
+        memory.time += 0.5
+        memory.once()
+    assert len(memory.web()) == 3
+    assert evicted not in {container.id for container in memory.web()}
+
+
+@pytest.mark.parametrize("drift", ["warn", "ignore"])
+def test_all_are_replaced_at_the_time_for_which_that_was_asked(drift: str) -> None:
+    memory = MemoryWorld()
+    memory.wish(drift=drift, rotated=memory.now() + timedelta(seconds=60))
+    memory.converge()
+    before = {container.id for container in memory.web()}
+    for _ in range(240):
+        memory.time += 0.5
+        memory.once()
+    assert (len(memory.web()), before & {container.id for container in memory.web()}) == (3, set())
 
 
 def test_by_default_it_is_healed() -> None:
