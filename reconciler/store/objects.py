@@ -159,14 +159,19 @@ class ObjectStore(Generic[ResourceT, StatusT]):
 
     def restore(self, name: str, content: bytes) -> None:
         """Store an object as it was stored elsewhere, in place of one of that name. Raises PermanentError if it is none."""
+        stored = self.understood(name, content)
+        with self._locked(name):
+            self._write(stored)
+
+    def understood(self, name: str, content: bytes) -> StoredObject[ResourceT]:
+        """The object of that name that this content is. Raises PermanentError if it is none."""
         try:
             stored = self._read(content)
         except ValidationError as error:
             raise PermanentError(f"what was kept of {name} cannot be understood ({_first(error)})") from None
         if stored.name != name:
             raise PermanentError(f"what was kept as {name} is {stored.name}")
-        with self._locked(name):
-            self._write(stored)
+        return stored
 
     def kept(self, name: str) -> StoredObject[ResourceT] | None:
         """The object of that name as it was last written, for when `get` cannot read it; None if that is lost too."""

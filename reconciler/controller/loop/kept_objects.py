@@ -32,6 +32,9 @@ class StoredBytes(Protocol):
     def restore(self, name: str, content: bytes) -> None:
         """Store an object as it was stored elsewhere. Raises VaultError for what is none."""
 
+    def understood(self, name: str, content: bytes) -> object:
+        """The object that this content is. Raises PermanentError for what is none."""
+
     def orphan(self, name: str) -> None:
         """Remove an object, and nothing that runs of it."""
 
@@ -65,7 +68,9 @@ class KeptObjects:
         return self._stored(ref.kind).content(ref.name) if ref else None
 
     def check(self, label: str, content: bytes) -> None:
-        """See Contents.check."""
+        """See Contents.check. What is damaged here must not replace what is whole there: no controller could take over."""
+        if ref := ref_labelled(label):
+            self._stored(ref.kind).understood(ref.name, content)
         text = content.decode()
         if self._hide(text, label) != text:
             raise PermanentError("its manifest repeats a value of its settings files: a config is no secret")

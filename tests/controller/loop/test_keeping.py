@@ -14,6 +14,7 @@ from reconciler.controller.loop.keeping import Keeping
 from reconciler.controller.loop.kept_objects import KeptObjects
 from reconciler.engines.errors import EngineError, RefusedError
 from reconciler.store.history import HistoryStore
+from reconciler.store.layout import OBJECT
 from reconciler.store.objects import ObjectStore
 from tests.simulation.services import NAME, Wish
 from tests.simulation.stores import ORIGIN
@@ -190,3 +191,21 @@ def test_what_is_too_long_is_told_and_another_failure_is_tried_again(one: Node, 
     shelf.problem = None
     one.keeping.keep(REF.label)
     assert NAME in shelf.contents
+
+
+@pytest.mark.parametrize("damage", [b"", b'{"spec": ', b"\xff\xfe"])
+def test_a_damaged_object_does_not_replace_what_is_kept_of_it(
+    damage: bytes, one: Node, two: Node, shelf: Shelf
+) -> None:
+    one.keeping.take_over()
+    one.apply(2)
+    one.keeping.keep(REF.label)
+    whole = shelf.contents[REF.label]
+    (one.root / "services" / NAME / OBJECT).write_bytes(damage)
+    one.keeping.keep(REF.label)
+    assert shelf.contents[REF.label] == whole
+    assert one.reasons() == ["ObjectNotKept"]
+    two.keeping.take_over()
+    assert two.replicas == 2
+    one.again().take_over()
+    assert one.replicas == 2
