@@ -232,11 +232,21 @@ def _files(what: What, place: str, node: Node) -> Iterator[Reference]:
         if isinstance(each, ScalarNode):
             yield Reference(what, f"{place}[{at}]", each)
         else:
-            entries = dict(_entries(each))
-            path, required = entries.get("path"), entries.get("required")
-            is_optional = isinstance(required, ScalarNode) and str(required.value).lower() == "false"
-            if isinstance(path, ScalarNode):
-                yield Reference(what, f"{place}[{at}].path", path, required=not is_optional)
+            yield from _paths(what, f"{place}[{at}].path", each)
+
+
+def _paths(what: What, place: str, entry: Node) -> Iterator[Reference]:
+    """Each path that an entry has, its own and those that it merges: all are checked, whichever of them Compose takes."""
+    entries = [*_entries(entry)]
+    required = [node for key, node in entries if key == "required"]
+    is_optional = bool(required) and all(
+        isinstance(node, ScalarNode) and str(node.value).lower() == "false" for node in required
+    )
+    own = _own_key(entry, "path")
+    for key, node in entries:
+        if key == "path" and isinstance(node, ScalarNode):
+            is_merged = own is not None and all(node is not value for _, value in entry.value)
+            yield Reference(what, place, node, required=not (is_optional or is_merged))
 
 
 def _line(node: Node, path: Sequence[str]) -> int:

@@ -40,6 +40,10 @@ def read(directory: Path, text: str) -> ProjectFiles:
         ("services:\n  a:\n    env_file: ../secret.env", ":3:1: services.a.env_file: '../secret.env' is outside of"),
         ("services:\n  a:\n    env_file: [x/../../secret.env]", ":3:1: services.a.env_file[0]: "),
         ("services:\n  a:\n    env_file:\n    - path: /etc/x", ":4:1: services.a.env_file[0].path: '/etc/x' is outside"),
+        ("x: &x {path: in.env, required: false}\nservices:\n  a:\n    env_file:\n    - {path: /etc/x, <<: *x}",
+         ":5:1: services.a.env_file[0].path: '/etc/x' is outside"),
+        ("services:\n  a:\n    env_file:\n    - {<<: [{path: /etc/x}, {path: in.env, required: false}]}",
+         ":4:1: services.a.env_file[0].path: '/etc/x' is outside"),
         ("services:\n  a: {label_file: /etc/passwd}", ":2:1: services.a.label_file: "),
         ("services:\n  a: {extends: {file: ../other.yaml, service: x}}", ":2:1: services.a.extends.file: "),
         ("services:\n  a:\n    <<: {env_file: /etc/passwd}", ":3:1: services.a.env_file: "),
@@ -68,6 +72,16 @@ def test_what_is_elsewhere_is_refused(project: Path, text: str, message: str) ->
     assert message in str(refused.value)
     assert str(refused.value).startswith(str(project / "compose.yaml"))
     assert "what-is-elsewhere" not in str(refused.value)
+
+
+def test_a_path_in_place_of_a_merged_one_is_the_one_that_has_to_exist(project: Path) -> None:
+    (project / "own.env").write_text("A=1\n")
+    text = "x: &x {path: none.env, required: true}\nservices: {a: {env_file: [{<<: *x, path: own.env}]}}"
+    files = read(project, text)
+    assert files.contents["own.env"] == b"A=1\n"
+    assert "/stage/own.env" in files.sources["compose.yaml"].text()
+    with pytest.raises(ManifestError, match=r"none\.env does not exist"):
+        read(project, "x: &x {path: none.env}\nservices: {a: {env_file: [{<<: *x}]}}")
 
 
 def test_links_may_lead_only_into_the_directory(project: Path) -> None:
