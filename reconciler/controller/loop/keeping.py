@@ -93,6 +93,10 @@ class Keeping:
         if here != there:
             was_changed = here is not None and _digest(here) != same
             self._contents.restore(label, there, was_here=here is not None, was_changed=was_changed)
+            if self._contents.content(label) is None:
+                # It has no place here, or only a later release understands it: it stays for a controller that does.
+                self._same.pop(label, None)
+                return
         self._same[label] = _digest(there)
 
     def keep(self, label: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -221,3 +223,27 @@ def test_what_was_kept_and_is_no_content_of_its_label_is_told(two: Node, shelf: 
     two.keeping.take_over()
     assert [reason for reason, _ in two.told()] == ["StateLost"]
     assert not (two.root.parent / "evil").exists()
+
+
+def test_what_cannot_be_restored_here_stays_for_a_controller_that_can(
+    one: Node, two: Node, shelf: Shelf, key: Path
+) -> None:
+    """Passkeys of a later release, and the certificate of a gateway that is applied later."""
+    one.users.set_password("anna", PASSWORD, "edit")
+    one.keeping.take_over()
+    one.keeping.keep_all()
+    later = Box.of(key).open(shelf.contents["logins"])
+    assert later is not None
+    shelf.contents["logins"] = Box.of(key).seal(
+        json.dumps({**json.loads(later), "passkeys.json": ""}).encode()
+    )
+    certificate = {"edge-default.pem": base64.b64encode(b"a key and a certificate").decode()}
+    shelf.contents["gateway/edge/edge-default.pem"] = Box.of(key).seal(json.dumps(certificate).encode())
+    kept = dict(shelf.contents)
+    two.keeping.take_over()
+    two.keeping.keep_all()
+    assert shelf.contents == kept
+    assert [reason for reason, _ in two.told()] == ["StateLost"]
+    two.users.set_password("bert", PASSWORD, "edit")
+    two.keeping.keep_all()
+    assert shelf.contents["logins"] != kept["logins"]
