@@ -107,6 +107,11 @@ class ImageUpdates:
             interval = min(interval, AGAIN)
             reason = error.reason if isinstance(error, _NotTakenError) else Reason.IMAGE_CHECK_FAILED
             self._tell_once(stored, "Warning", reason, f"imagePolicy of {policy.workload}: {error}")
+        except Exception:
+            # Without its own interval it would be tried at each tick, and the services behind it never.
+            result = catalog.ERROR
+            interval = min(interval, AGAIN)
+            _log.exception("a check of an image policy failed", extra={"service": stored.ref.label})
         else:
             self._forgive(stored.name)
         self.recorder.add(catalog.IMAGE_CHECKS, name=stored.ref.label, result=result)

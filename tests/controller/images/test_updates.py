@@ -306,6 +306,30 @@ def test_a_changed_policy_is_looked_at_without_waiting(scene: Scene) -> None:
     assert scene.look(1) == [f"r.test/app:2.1.0@{B}"]
 
 
+def test_a_defect_is_tried_at_its_interval_and_hides_no_other_service(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    def tags(image: Reference) -> tuple[str, ...]:
+        asked.append(image.place)
+        if image.place == "r.test/odd":
+            raise KeyError("name")
+        return ("1.5.0",)
+
+    monkeypatch.setattr(scene.shelf, "tags", tags)
+    scene.shelf.digests["1.5.0"] = B
+    scene.apply(POLICY, name="files", images={"web": "r.test/odd:1.4.0"})
+    scene.apply(POLICY, name="wiki")
+    assert scene.look() == [f"r.test/app:1.5.0@{B}"]
+    assert scene.look(2) == []
+    assert asked.count("r.test/odd") == 1
+    assert "KeyError" in caplog.text
+    scene.look(60)
+    assert asked.count("r.test/odd") == 2
+    assert scene.counted("error") == 2
+
+
 def test_one_service_hides_no_other(scene: Scene) -> None:
     def image_of(stored: StoredObject, workload: str) -> str:
         if stored.name == "broken":
