@@ -29,6 +29,7 @@ from reconciler.core.plan.gateway_operations import (
     ConfigureGateway,
     DisconnectNetwork,
     DrainPool,
+    EmptyPool,
     NameSlots,
     OnNode,
 )
@@ -221,7 +222,7 @@ class Journal:
     ) -> None:
         if death := death_of(operation):
             self._died(stack, death, words.get(death.container, ""), now)
-        if isinstance(operation, StopContainer) and operation.cut:
+        if isinstance(operation, StopContainer | EmptyPool) and operation.cut:
             self._recorder.add(catalog.SESSIONS_CUT, operation.cut, name=stack.label)
         if not isinstance(bare(operation), ROUTINE):
             self._tell(stack, "Normal", Reason(operation.kind), str(operation), now, commit)

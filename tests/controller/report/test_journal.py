@@ -19,6 +19,7 @@ from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import EngineObservation, Observation, ProxyObservation
 from reconciler.core.assess.progress import Failure
 from reconciler.core.desired.stack import Role, Stack, Workload
+from reconciler.core.plan.gateway_operations import EmptyPool
 from reconciler.core.plan.operations import CreateReplicas, RemoveContainer, StopContainer
 from reconciler.store.history import HistoryStore
 from tests.controller.report.test_board import STACK
@@ -106,6 +107,13 @@ def test_rest_is_no_second_rollout(desk: Desk) -> None:
         desk.begin("r1", seconds)
         desk.journal.complete(stack("r1"), at(seconds))
     assert desk.value("vault_rollout_duration_seconds_count", result="completed") == 1
+
+
+def test_sessions_that_are_cut_with_a_pool_of_a_gateway_are_counted(desk: Desk) -> None:
+    emptied = EmptyPool(pool="p1", slots=(1,), servers=("web-1",), cut=2, cause=Cause.SURPLUS)
+    for operation in (emptied, replace(emptied, cut=0)):
+        desk.journal.executed(stack("r1"), Executed((operation,), 0.5), {}, "", NOW)
+    assert desk.value("vault_sessions_cut_total", name="files") == 2
 
 
 def test_calls_are_counted_by_what_they_did(desk: Desk) -> None:
