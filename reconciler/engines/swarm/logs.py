@@ -32,11 +32,16 @@ def last(api: SwarmApi, identifier: str, lines: int) -> str:
 def follow(api: SwarmApi, identifier: str, lines: int) -> Iterator[str]:
     """The last lines of an instance and then every new one, until it runs no more."""
     seen: dict[str, str] = {}
+    former: frozenset[str] = frozenset()
     first = True
     while True:
         tasks = newest_first(api.tasks("", identifier))
         is_over = not any(task["Status"]["State"] in LIVE for task in tasks)
-        for task in reversed([task for task in tasks if _has_container(task)][: 1 if first else None]):
+        told = [task for task in tasks if _has_container(task) and task["ID"] not in former]
+        if first:
+            # Swarm keeps some tasks that have failed: what these said is neither last nor new.
+            told, former = told[:1], frozenset(task["ID"] for task in told[1:])
+        for task in reversed(told):
             known = seen.get(task["ID"], "")
             query = {"timestamps": 1, **({"since": _seconds(known)} if known else {})}
             for line in (

@@ -5,10 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from math import inf
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reconciler.engines.swarm import logs
 from reconciler.engines.swarm.logs import pieces
 from reconciler.engines.swarm.watch import (
     HURRIED_SECONDS,
@@ -36,6 +38,36 @@ def _piece(stream: int, text: bytes) -> bytes:
 )
 def test_output_has_no_heads(body: bytes, text: bytes) -> None:
     assert pieces(body) == text
+
+
+def test_former_tasks_of_an_instance_that_is_followed_are_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Swarm keeps the tasks that have failed before, and their output."""
+    said = {"old": ["t1 failed"], "new": ["t2 begins", "t3 works"]}
+    ended = {"State": "failed", "ContainerStatus": {"ContainerID": "c1"}}
+    running = {"State": "running", "ContainerStatus": {"ContainerID": "c2"}}
+    tasks = [
+        {"ID": "old", "CreatedAt": "2026-01-01T00:00:00Z", "Status": ended},
+        {"ID": "new", "CreatedAt": "2026-01-01T00:00:01Z", "Status": running},
+    ]
+
+    def content(what: str, path: str, task: str, *, query: Mapping[str, Any], missing: bytes) -> bytes:
+        lines = said[task] if query["tail"] == "all" else said[task][-query["tail"] :]
+        return "".join(f"2026-01-01T00:00:0{line[1]}.000000000Z {line}\n" for line in lines).encode()
+
+    def passes(seconds: float) -> None:
+        if "next" not in said:
+            said["next"] = ["t5 begins"]
+            said["new"].append("t4 fails")
+            tasks[-1] = {**tasks[-1], "Status": {**running, "State": "failed"}}
+            tasks.append({"ID": "next", "CreatedAt": "2026-01-01T00:00:05Z", "Status": running})
+        else:
+            tasks[-1] = {**tasks[-1], "Status": {**running, "State": "failed"}}
+
+    api: Any = SimpleNamespace(tasks=lambda project, service: tasks, docker=SimpleNamespace(content=content))
+    monkeypatch.setattr(logs.time, "sleep", passes)
+    assert list(logs.follow(api, "a" * 25, 1)) == ["t3 works", "t4 fails", "t5 begins"]
 
 
 def _task(task: str, state: str, label: str = "shop", node: str = "n1") -> Mapping[str, Any]:
