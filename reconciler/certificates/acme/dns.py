@@ -10,9 +10,10 @@ import os
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from reconciler.api.acme import DnsProgram
 from reconciler.certificates.acme.problems import cleaned
@@ -38,27 +39,26 @@ class DnsRunner:
         program = program_in(self._directory, spec.program)
         command = [str(program), *spec.arguments, verb, answer.record, answer.value]
         environment = {**self._environ, **spec.environment}
+        # No pipe: that ends only with the last process that has it, which may be a daemon of the program.
         try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-            )
+            with tempfile.TemporaryFile() as told:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=told,
+                    env=environment,
+                    cwd="/",
+                    start_new_session=True,
+                )
+                _wait(process, spec, verb, answer)
+                last = _last_line(told)
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise AcmeError(
                 f"the DNS program {spec.program} cannot be started: {reason}", Why.DNS_PROGRAM
             ) from None
-        told = _ended(process, spec, verb, answer)
         if process.returncode:
-            last = (
-                cleaned(told.decode(errors="replace").strip().rpartition("\n")[2])
-                or "it said nothing on stderr"
-            )
             raise AcmeError(
                 f"the DNS program {spec.program} could not {verb} {answer.record}: exit code {process.returncode}, {last}",
                 Why.DNS_PROGRAM,
@@ -90,17 +90,23 @@ def program_in(directory: Path | None, name: str) -> Path:
     return path
 
 
-def _ended(process: subprocess.Popen[bytes], spec: DnsProgram, verb: str, answer: Answer) -> bytes:
-    """What a program wrote to stderr until it ended in time."""
+def _wait(process: subprocess.Popen[bytes], spec: DnsProgram, verb: str, answer: Answer) -> None:
+    """Wait for the end of a program, for as long as it has. Raises AcmeError."""
     try:
-        _, told = process.communicate(timeout=spec.timeout)
+        process.wait(spec.timeout)
     except subprocess.TimeoutExpired:
-        # With all that it has started: one of those may hold the pipe.
+        # With all that it has started.
         os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        process.wait()
         raise AcmeError(
             f"the DNS program {spec.program} did not {verb} {answer.record} in {spec.timeout:g} s and was killed; "
             "raise spec.acme.dns.timeout if it needs longer",
             Why.DNS_PROGRAM,
         ) from None
-    return told[-MAX_OUTPUT:]
+
+
+def _last_line(told: BinaryIO) -> str:
+    """What a program wrote to stderr last."""
+    told.seek(max(0, told.seek(0, os.SEEK_END) - MAX_OUTPUT))
+    text = told.read(MAX_OUTPUT).decode(errors="replace")
+    return cleaned(text.strip().rpartition("\n")[2]) or "it said nothing on stderr"

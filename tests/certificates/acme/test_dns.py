@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +59,21 @@ def test_one_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> None:
     ):
         DnsRunner(tmp_path, {"PATH": "/usr/bin:/bin"}).run(spec(timeout=1.0), "present", ANSWER)
     assert time.monotonic() - began < 30
+
+
+@pytest.mark.parametrize(("text", "is_killed"), [("exit 0", False), ("sleep 60", True)])
+def test_a_daemon_that_a_program_leaves_behind_is_not_waited_for(
+    tmp_path: Path, text: str, is_killed: bool
+) -> None:
+    """It has stderr of the program, and is in a session of its own: `ssh` with ControlPersist is one."""
+    program(tmp_path, f"setsid sh -c 'echo $$ >{tmp_path}/pid; exec sleep 60' &\nsleep 0.2\n{text}")
+    began = time.monotonic()
+    try:
+        with pytest.raises(AcmeError, match="was killed") if is_killed else nullcontext():
+            DnsRunner(tmp_path, {"PATH": "/usr/bin:/bin"}).run(spec(timeout=2.0), "present", ANSWER)
+        assert time.monotonic() - began < 30
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
