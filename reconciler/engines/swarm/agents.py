@@ -19,6 +19,7 @@ from reconciler.engines.swarm.marks import NODE, PROJECT
 from reconciler.engines.swarm.placement import on_node
 from reconciler.engines.swarm.removing import remove_unused_files
 from reconciler.engines.swarm.rows import newest_first
+from reconciler.engines.swarm.shortening import FILE_NAME, SERVICE_NAME, shortened
 from reconciler.engines.swarm.spec import SECOND
 
 __all__ = ["AGENTS", "AgentServices", "agent_names"]
@@ -91,9 +92,8 @@ class AgentServices:
     def deploy(self, node: Node, name: str, token: str) -> None:
         """Have the agent of a node run with this token. Raises EngineError."""
         found = find_image(self._api.docker, self._image)
-        secret = SwarmFile(
-            "secrets", f"{AGENTS}-{name}-{sha256(token.encode()).hexdigest()[:12]}", TOKEN, token.encode()
-        )
+        full = f"{AGENTS}-{name}-{sha256(token.encode()).hexdigest()[:12]}"
+        secret = SwarmFile("secrets", shortened(full, FILE_NAME), TOKEN, token.encode())
         there = self._api.files("secrets", AGENTS).get(secret.name)
         identifier = there["ID"] if there else self._api.create_file("secrets", secret.spec(AGENTS))
         wanted = self._spec(
@@ -108,7 +108,7 @@ class AgentServices:
 
     def _spec(self, node: Node, name: str, image: str, token: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "Name": f"{AGENTS}-{name}",
+            "Name": shortened(f"{AGENTS}-{name}", SERVICE_NAME),
             "Labels": {PROJECT: AGENTS, NODE: node.id},
             "TaskTemplate": {
                 "ContainerSpec": {

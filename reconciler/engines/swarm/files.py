@@ -16,6 +16,7 @@ from reconciler.core.desired.stack import JSON
 from reconciler.engines.errors import RefusedError
 from reconciler.engines.swarm.fit import CONTENTS, refuse
 from reconciler.engines.swarm.marks import PROJECT
+from reconciler.engines.swarm.shortening import FILE_NAME, shortened
 
 __all__ = ["SwarmFile", "files_of", "reference"]
 
@@ -57,7 +58,7 @@ def files_of(
         for name, content in mounted.get(mount.get("source") or "", {}).items():
             path = f"{mount['target'].rstrip('/')}/{name}"
             full = f"{document['name']}_{name}-{Path(mount['source']).name}"
-            found.append(SwarmFile("secrets", full, path, content))
+            found.append(SwarmFile("secrets", shortened(full, FILE_NAME), path, content))
     return tuple(found)
 
 
@@ -76,7 +77,7 @@ def _file(kind: str, workload: str, revision: str, entry: Any, document: JSON) -
     default = f"{SECRETS}{source}" if kind == "secrets" else f"/{source}"
     return SwarmFile(
         kind=kind,
-        name=f"{document['name']}_{source}-{revision}",
+        name=shortened(f"{document['name']}_{source}-{revision}", FILE_NAME),
         target=str(entry.get("target") or default),
         content=_content(f"{kind}.{source}", workload, body),
         uid=str(entry.get("uid") or "0"),

@@ -18,10 +18,11 @@ from reconciler.engines.swarm.images import SwarmImage, find_image
 from reconciler.engines.swarm.marks import ANONYMOUS, CHECKED, IMAGE, NUMBER, PINNED, PROJECT, WORKLOAD
 from reconciler.engines.swarm.networks import attachments
 from reconciler.engines.swarm.placement import home_of, on_node
+from reconciler.engines.swarm.shortening import SERVICE_NAME, shortened
 from reconciler.engines.swarm.spec import host_ports, task_template, tmpfs_mounts
 from reconciler.engines.swarm.volumes import local_volumes, mounts_of
 
-__all__ = ["Former", "Making"]
+__all__ = ["Former", "Making", "instance_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Making:
         is_checked = _is_checked(service, found)
         ports = host_ports(service)
         return {
-            "Name": f"{stack.project}-{workload.name}-{former.number}",
+            "Name": instance_name(stack.project, workload.name, former.number),
             "Labels": {
                 **((service.get("deploy") or {}).get("labels") or {}),
                 **_ours(service),
@@ -123,6 +124,12 @@ class Making:
                 there[file.name] = identifier
                 found[key].append(reference(file, identifier))
         return found
+
+
+def instance_name(project: str, workload: str, number: int) -> str:
+    """The name of an instance's service."""
+    end = f"-{number}"
+    return shortened(f"{project}-{workload}", SERVICE_NAME - len(end)) + end
 
 
 def _ours(service: JSON) -> Mapping[str, str]:

@@ -317,6 +317,22 @@ def test_a_token_is_a_secret_of_one_service_on_one_node(fake: FakeEngine, servic
         assert not moved.enrols_here(node("n2", "b"))
 
 
+@pytest.mark.parametrize("name", ["ip-172-31-32-123-eu-central-1-compute-internal", "n" * 63])
+def test_an_agent_of_a_node_with_a_long_name_can_be_deployed(
+    fake: FakeEngine, services: AgentServices, name: str
+) -> None:
+    """A Swarm takes 64 characters of a secret's name, and 63 of a service's."""
+    label = target_of("", query={"filters": {"label": ["com.docker.stack.namespace=vault-agents"]}})
+    for kind in ("services", "secrets", "configs"):
+        _answer(fake, f"/{kind}{label}", [])
+    fake.answer_sent = lambda method, target: (200, b'{"ID": "made"}')
+    services.deploy(node("n2", name), name, "the-token")
+    secret, service = (json.loads(body) for _, _, body in fake.sent)
+    assert len(secret["Name"]) <= 64
+    assert len(service["Name"]) <= 63
+    assert service["Name"].startswith("vault-agents-")
+
+
 def test_a_holder_joins_overlays_that_compose_does_not_find(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine of a node that is no manager lists none that no container there is in."""
     plain, done = stack_for(), list[object]()

@@ -12,6 +12,7 @@ from reconciler.core.desired.stack import Role
 from reconciler.engines.errors import RefusedError
 from reconciler.engines.swarm.files import SwarmFile, files_of, reference
 from reconciler.engines.swarm.front import front_of, shared_networks
+from reconciler.engines.swarm.making import instance_name
 from reconciler.engines.swarm.marks import is_instance
 from reconciler.engines.swarm.networks import attachments, check_existing, network_spec
 from reconciler.engines.swarm.volumes import anonymous_of, local_volumes, mounts_of
@@ -107,6 +108,28 @@ def test_files_have_the_revision_in_their_names(tmp_path: Path) -> None:
     assert base64.b64decode(secret.spec("vault-shop")["Data"]) == b"\0secret"
     assert (config.name, config.target, config.content) == ("vault-shop_page-v2-1", "/page", b"<p>")
     assert reference(config, "id2")["ConfigID"] == "id2"
+
+
+def test_names_are_as_long_as_a_swarm_takes() -> None:
+    """63 characters of a service, 64 of a secret or a config; of a VaultService they may be 40."""
+    project = f"vault-{'a' * 40}"
+    document = {**DOCUMENT, "name": project, "configs": {"file-0123456789ab": {"content": "<p>"}}}
+    bind = {"type": "bind", "source": "/run/vault/0123456789abcdef", "target": "/run/secrets"}
+    mounted = {bind["source"]: {"database-password": b"s3cret"}}
+    service = {"configs": ["file-0123456789ab"], "volumes": [bind]}
+    files = [
+        file
+        for each in ("v2-0123456789ab", "v2-0123456789ac")
+        for file in files_of("web", each, service, document, mounted)
+    ]
+    assert max(len(file.name) for file in files) == 64
+    assert len({file.name for file in files}) == 3, "two revisions of the config, one secret"
+    assert all(file.name.startswith(project) for file in files)
+
+    names = [instance_name(project, each, 10) for each in ("web", "database-primary", "database-replica")]
+    assert names[0] == f"{project}-web-10"
+    assert len(set(names)) == 3
+    assert all(len(name) <= 63 and name.endswith("-10") for name in names)
 
 
 def test_a_file_without_content_is_refused() -> None:
