@@ -42,6 +42,7 @@ _NO_SERVER: Final = "No such server."
 _NO_POOL: Final = "No such proxy."
 _NO_TABLE: Final = "No such table"
 _ADDED: Final = "New server registered."
+_THERE: Final = "Already exists a server with the same name in backend."
 _DELETED: Final = "Server deleted."
 _RELOADED: Final = "Success=1"
 
@@ -98,7 +99,8 @@ class Runtime:
     def _joining(self, new: NewServer, options: str, *, is_there: bool) -> Iterator[tuple[str, ...]]:
         server = f"{self.pool}/{new.name}"
         if not is_there:
-            yield f"add server {server} {new.address} {options}", _ADDED
+            # It was absent a moment ago: it is there by now if the answer to the first try was lost.
+            yield f"add server {server} {new.address} {options}", _ADDED, _THERE
         yield f"enable health {server}", _DONE
         yield f"set server {server} weight {weighed(new.weight)}", _DONE
         if not new.trusted:
