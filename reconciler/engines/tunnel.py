@@ -133,21 +133,29 @@ async def _both(
     is_over: Callable[[], bool],
 ) -> None:
     """Copy both ways until one side has ended, or what is sent comes too late."""
-    ways = [asyncio.create_task(_copy(reader, back, is_over)), asyncio.create_task(_copy(there, writer))]
+    asking, answering = ways = (
+        asyncio.create_task(_copy(reader, back, is_over)),
+        asyncio.create_task(_copy(there, writer)),
+    )
+    has_answered = False
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        has_answered = answering.done() and not asking.done()
     finally:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
         await _closed(back)
+    if has_answered:
+        # A client on a busy machine may not have taken all of it yet.
+        await _closed(writer, SILENT_SECONDS)
 
 
-async def _closed(writer: asyncio.StreamWriter) -> None:
-    """Close a connection, at once if the other side takes its time."""
+async def _closed(writer: asyncio.StreamWriter, seconds: float = CLOSE_SECONDS) -> None:
+    """Close a connection; the other side has so long to take what was sent."""
     writer.close()
     try:
-        async with asyncio.timeout(CLOSE_SECONDS):
+        async with asyncio.timeout(seconds):
             await writer.wait_closed()
     except (OSError, TimeoutError):
         writer.transport.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import pytest
 
 from reconciler.certificates.agents import AUTHORITY, agent_name, keep_controller, node_request, sign_agent
 from reconciler.certificates.self_signed import new_key
-from reconciler.engines.tunnel import Tunnel, open_tls, open_unix, take_tls, take_unix
+from reconciler.engines.tunnel import CLOSE_SECONDS, Tunnel, open_tls, open_unix, take_tls, take_unix
 from reconciler.web.agent.app import admits, tunnel_tls
 from reconciler.web.agent.terms import Terms
 from tests.e2e.stage import free_port
@@ -118,6 +119,34 @@ def test_much_goes_both_ways(way: Way) -> None:
             got += len(data)
         sending.join(SECONDS)
         assert got == total
+
+
+@pytest.mark.parametrize("length", [225_000, 250_000])
+def test_the_end_of_an_answer_waits_for_a_slow_client(tmp_path: Path, length: int) -> None:
+    """The kernel has room for the most of it, and the engine closes the connection meanwhile."""
+    there, here = tmp_path / "there.sock", tmp_path / "here.sock"
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(str(there))
+        listener.listen()
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(len(QUESTION))
+                connection.sendall(b"x" * length)
+
+        engine = threading.Thread(target=answer, daemon=True)
+        engine.start()
+        with Tunnel(take_unix(here), open_unix(there)):
+            client.settimeout(SECONDS)
+            client.connect(str(here))
+            client.sendall(QUESTION)
+            time.sleep(2 * CLOSE_SECONDS)
+            got = 0
+            while data := client.recv(65536):
+                got += len(data)
+        engine.join(SECONDS)
+        assert got == length
 
 
 def test_nothing_is_sent_on_after_the_lease_of_a_controller_is_over(way: Way) -> None:
