@@ -11,7 +11,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -114,17 +114,28 @@ class Watch:
             for task in (streaming, leaving):
                 task.cancel()
             await asyncio.gather(streaming, leaving, return_exceptions=True)
+        # A defect is for the log of the server; one that takes nothing is none.
+        with suppress(asyncio.CancelledError, TimeoutError):
+            streaming.result()
 
     async def _stream(self, send: Send) -> None:
         # The answer has begun: clients wait for its head before they list.
         await send({"type": "http.response.body", "body": b"", "more_body": True})
-        async for line in self.lines():
+        async for line in self._lines_or_error():
             async with asyncio.timeout(STALLED_SECONDS):
                 await send({"type": "http.response.body", "body": line, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
+    async def _lines_or_error(self) -> AsyncIterator[bytes]:
+        try:
+            async for line in self.lines():
+                yield line
+        except VaultError as error:
+            failure = ApiError(503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1})
+            yield self._line("ERROR", _json(failure.document()))
+
     async def lines(self) -> AsyncIterator[bytes]:
-        """The events, several of them in one text."""
+        """The events, several of them in one text. Raises VaultError."""
         loop = asyncio.get_running_loop()
         options = self._options
         seconds = options.timeout
@@ -133,12 +144,7 @@ class Watch:
         ends = loop.time() + seconds
         number = options.number
         if options.initial_events or (options.initial_events is None and not number):
-            try:
-                number, documents = await self._documents()
-            except VaultError as error:
-                failure = ApiError(503, "ServiceUnavailable", str(error), {"retryAfterSeconds": 1})
-                yield self._line("ERROR", _json(failure.document()))
-                return
+            number, documents = await self._documents()
             found = [each for each in documents if self._selects(each)]
             for start in range(0, len(found), BATCH):
                 yield b"".join(self._event("ADDED", each) for each in found[start : start + BATCH])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reconciler.store.versions import Versions
+from reconciler.api.errors import TemporaryError
+from reconciler.store.versions import Change, Versions
 from reconciler.web.kube import watching
 from reconciler.web.kube.asked import Form, list_options
 from reconciler.web.kube.collection import Stored
@@ -125,6 +126,39 @@ def test_a_table_says_its_columns_once(world: World) -> None:
     assert [each["name"] for each in first["object"]["columnDefinitions"]][:2] == ["Name", "Plugin"]
     assert second["object"]["columnDefinitions"] is None
     assert second["object"]["rows"][0]["cells"][0] == "b"
+
+
+class Broken(Stored):
+    """A collection that cannot be read any more."""
+
+    def __init__(self, world: World, error: Exception) -> None:
+        super().__init__(SERVICE, world.versions)
+        self._error = error
+
+    def since(self, number: int, limit: int) -> tuple[int, Sequence[Change]] | None:
+        raise self._error
+
+
+def _sent(world: World, error: Exception) -> list[bytes]:
+    options, sent = list_options({"watch": "1", "resourceVersion": "5"}), list[bytes]()
+    watch = Watch(Broken(world, error), options, "plain", "Metadata", bells=world.bells, now=lambda: NOW)
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message.get("body", b""))
+
+    async def receive() -> MutableMapping[str, Any]:
+        await asyncio.sleep(SECONDS)
+        return {"type": "http.disconnect"}
+
+    asyncio.run(watch({}, receive, send))
+    return list(filter(None, sent))
+
+
+def test_an_error_is_an_event_and_a_defect_is_raised(world: World) -> None:
+    (event,) = map(json.loads, _sent(world, TemporaryError("the engine is away")))
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 503)
+    with pytest.raises(LookupError, match="a defect"):
+        _sent(world, LookupError("a defect"))
 
 
 class Client:
