@@ -44,7 +44,6 @@ __all__ = [
     "check_controller",
     "ends",
     "fingerprint",
-    "is_due",
     "issued_for",
     "keep_controller",
     "node_request",
@@ -174,13 +173,6 @@ def _term_of(certificate: x509.Certificate) -> int:
     if units and match is None:
         raise PeerError("the certificate names no term of a lease")
     return int(match[1]) if match else 0
-
-
-def is_due(certificate: bytes, now: datetime) -> bool:
-    """Whether a certificate (PEM) is in the second half of its life."""
-    found = _certificate(certificate)
-    begin, end = found.not_valid_before_utc, found.not_valid_after_utc
-    return now >= begin + (end - begin) / 2
 
 
 def ends(certificate: bytes) -> datetime:

@@ -30,9 +30,6 @@ ADVICE: Final = {
 }
 """What a user can do, by the type of a problem (RFC 8555 section 6.7)."""
 
-NAMES_AT_FAULT: Final = frozenset(
-    {"connection", "dns", "caa", "unauthorized", "incorrectResponse", "tls", "rejectedIdentifier"}
-)
 SERVER_AT_FAULT: Final = frozenset({"serverInternal", "badNonce"})
 
 

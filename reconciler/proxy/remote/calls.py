@@ -16,6 +16,7 @@ from reconciler.proxy.base import NewServer
 from reconciler.proxy.haproxy.gateway.own_metrics import MAX_METRICS
 from reconciler.proxy.haproxy.reaching import OneHAProxy
 from reconciler.proxy.remote.values import (
+    MAX_PROCESSES,
     MAX_SERVERS,
     Digest,
     FileName,
@@ -97,7 +98,7 @@ class Processes(HAProxyCall):
 
     do: Literal["processes"] = "processes"
     pool: Name
-    answer: ClassVar[Any] = Annotated[tuple[WireProcess, ...], Field(min_length=1, max_length=65)]
+    answer: ClassVar[Any] = Annotated[tuple[WireProcess, ...], Field(min_length=1, max_length=MAX_PROCESSES)]
 
     def ask(self, at: OneHAProxy) -> tuple[WireProcess, ...]:
         """See HAProxyCall.ask."""
@@ -263,7 +264,7 @@ class Activity(HAProxyCall):
 
     do: Literal["activity"] = "activity"
     pools: Annotated[tuple[Name, ...], Field(max_length=MAX_SERVERS)]
-    answer: ClassVar[Any] = Annotated[tuple[WireActivity, ...], Field(max_length=65 * MAX_SERVERS)]
+    answer: ClassVar[Any] = Annotated[tuple[WireActivity, ...], Field(max_length=MAX_PROCESSES * MAX_SERVERS)]
 
     def ask(self, at: OneHAProxy) -> tuple[WireActivity, ...]:
         """See HAProxyCall.ask."""

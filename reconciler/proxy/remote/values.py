@@ -21,6 +21,7 @@ from reconciler.proxy.haproxy.stats import MAX_SERVERS, Info, Process
 from reconciler.proxy.haproxy.times import CLASSES
 
 __all__ = [
+    "MAX_PROCESSES",
     "MAX_SERVERS",
     "Amount",
     "Digest",
