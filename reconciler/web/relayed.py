@@ -7,6 +7,7 @@ is 503, so that its target is down.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -24,6 +25,7 @@ AT_ONCE: Final = 16
 """HAProxies that are asked side by side; the others wait, and other pages do not."""
 TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _PATH: Final = "/proxies/{gateway}/{slot}"
+_SLOT: Final = re.compile(r"[0-9]{1,4}")
 _HEADERS: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _log = logging.getLogger(__name__)
@@ -41,7 +43,10 @@ def relayed_route(ask: Callable[[str, int], str]) -> Route:
     limiter = CapacityLimiter(AT_ONCE)
 
     async def serve(request: Request) -> Response:
-        name, slot = request.path_params["gateway"], request.path_params["slot"]
+        name, digits = request.path_params["gateway"], request.path_params["slot"]
+        if not _SLOT.fullmatch(digits):
+            return _said(HTTPStatus.NOT_FOUND, "there is no such HAProxy on another node")
+        slot = int(digits)
         try:
             text = await to_thread.run_sync(ask, name, slot, abandon_on_cancel=True, limiter=limiter)
         except LookupError:
@@ -51,7 +56,7 @@ def relayed_route(ask: Callable[[str, int], str]) -> Route:
             return _said(HTTPStatus.SERVICE_UNAVAILABLE, error.message)
         return Response(text, headers={**_HEADERS, "Content-Type": TYPE})
 
-    return Route(_PATH.format(gateway="{gateway}", slot="{slot:int}"), serve)
+    return Route(_PATH.format(gateway="{gateway}", slot="{slot}"), serve)
 
 
 def _said(status: HTTPStatus, message: str) -> Response:

@@ -36,7 +36,15 @@ def test_one_that_does_not_answer_is_a_target_that_is_down(client: Client) -> No
 
 
 @pytest.mark.parametrize(
-    "path", [relayed_path("other", 1), "/proxies/main/x", "/proxies/main", "/proxies/main/1/2"]
+    "path",
+    [
+        relayed_path("other", 1),
+        "/proxies/main/x",
+        "/proxies/main",
+        "/proxies/main/1/2",
+        # More digits than Python makes a number of.
+        f"/proxies/main/{'1' * 5000}",
+    ],
 )
 def test_another_page_does_not_exist(client: Client, path: str) -> None:
     assert client.get(path).status_code == 404
