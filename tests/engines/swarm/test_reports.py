@@ -66,7 +66,7 @@ def test_former_tasks_of_an_instance_that_is_followed_are_not_repeated(
             tasks[-1] = {**tasks[-1], "Status": {**running, "State": "failed"}}
 
     api: Any = SimpleNamespace(tasks=lambda project, service: tasks, docker=SimpleNamespace(content=content))
-    monkeypatch.setattr(logs.time, "sleep", passes)
+    monkeypatch.setattr("reconciler.engines.swarm.logs.time.sleep", passes)
     assert list(logs.follow(api, "a" * 25, 1)) == ["t3 works", "t4 fails", "t5 begins"]
 
 
