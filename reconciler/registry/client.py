@@ -234,7 +234,7 @@ class RegistryClient:
             return float(text)
         try:
             moment = parsedate_to_datetime(text)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return max(0.0, (moment - self._now()).total_seconds())
@@ -260,8 +260,11 @@ def _next_page(image: Reference, first: str, url: str, answer: Answer) -> str | 
     found = _NEXT.search(answer.headers.get("link", ""))
     if found is None:
         return None
-    following = urljoin(url, str(found[1]))
+    try:
+        following = str(urljoin(url, found[1]))
+    except ValueError:
+        raise RegistryError(f"{image.registry} names no address for the rest of its list of tags") from None
     here, there = urlsplit(first), urlsplit(following)
     if (here.scheme, here.netloc, here.path) != (there.scheme, there.netloc, there.path):
         raise RegistryError(f"{image.registry} continues its list of tags in another place")
-    return str(following)
+    return following

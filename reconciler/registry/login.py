@@ -93,7 +93,10 @@ class Logins:
 
     def _token(self, registry: str, repository: str, challenge: Challenge, login: Login | None) -> _Header:
         realm = challenge.parameters.get("realm", "")
-        parts = urlsplit(realm)
+        try:
+            parts = urlsplit(realm)
+        except ValueError:
+            parts = urlsplit("")
         is_plain = parts.scheme == "http" and is_local(registry) and is_local(parts.netloc)
         if not (parts.scheme == "https" or is_plain) or not parts.hostname or "@" in parts.netloc:
             raise RegistryError(f"{registry} names no https:// address where tokens are to be had")
@@ -129,5 +132,6 @@ class Logins:
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise RegistryError(f"{host} gave an answer without a token")
         life = found.get("expires_in")
-        seconds = float(life) if isinstance(life, int | float) and life > 0 else DEFAULT_LIFE
-        return _Header(f"Bearer {token}", self._clock() + max(1.0, min(seconds, LONGEST_LIFE) - MARGIN))
+        # An integer of JSON may be too large for a float.
+        seconds = min(life, LONGEST_LIFE) if isinstance(life, int | float) and life > 0 else DEFAULT_LIFE
+        return _Header(f"Bearer {token}", self._clock() + max(1.0, seconds - MARGIN))

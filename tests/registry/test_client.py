@@ -113,6 +113,12 @@ def test_pages_without_end_and_in_other_places_are_refused(monkeypatch: pytest.M
             with pytest.raises(RegistryError, match="continues its list of tags in another place"):
                 on.client.tags(on.image)
             assert len(on.server.asked) == 1
+    link[0] = "<https://[evil.test/>; rel=next"
+    with (
+        scene(lambda asked: listed("1.4", link=link[0])) as on,
+        pytest.raises(RegistryError, match="names no address for the rest"),
+    ):
+        on.client.tags(on.image)
 
 
 def test_a_digest_is_that_of_the_header() -> None:
@@ -220,7 +226,9 @@ def test_a_token_is_not_used_to_its_end() -> None:
         assert sum("token" in each for each in on.server.lines) == 2
 
 
-@pytest.mark.parametrize("life", [None, "60", -1, 0, float("nan"), float("inf"), True])
+@pytest.mark.parametrize(
+    "life", [None, "60", -1, 0, float("nan"), float("inf"), True, pytest.param(10**400, id="huge")]
+)
 def test_any_life_of_a_token_is_bounded(life: object) -> None:
     with scene(Tokens(life=life)) as on:
         on.client.tags(on.image)
@@ -279,8 +287,10 @@ def test_wrong_credentials_are_told_without_them(say: Callable[[Asked], Said]) -
 
 
 @pytest.mark.parametrize(
-    "realm", ["http://auth.test/token", "", "file:///etc/passwd", "https://a:b@{host}/", "/token"]
-)
+    "realm", [
+        "http://auth.test/token", "", "file:///etc/passwd", "https://a:b@{host}/", "/token", "https://[{host}/",
+    ],
+)  # fmt: skip
 def test_a_password_goes_nowhere_in_the_clear(realm: str) -> None:
     with scene(Tokens(realm=realm)) as on:
         on.known.logins["any"] = Login("anna", SECRET)
@@ -333,6 +343,8 @@ def test_after_a_failure_a_registry_is_left_alone_for_longer_and_longer() -> Non
         ("5", 30),
         ("soon", 30),
         ("Fri, 01 May 2020 12:10:00 GMT", 30),
+        ("Fri, 99999999999999999999 May 2026 12:10:00 GMT", 30),
+        ("Fri, 01 May 2026 12:10:00 +99999999999999999999", 30),
     ],
 )
 def test_a_registry_may_ask_for_a_pause(wish: str, delay: float) -> None:
