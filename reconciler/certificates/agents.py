@@ -109,6 +109,7 @@ def node_request(key: str) -> bytes:
 def sign_agent(directory: Path, node: str, request: bytes, now: datetime) -> bytes:
     """The certificate (PEM) of a node's agent for the key of its request. Raises PeerError."""
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
     from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -119,7 +120,7 @@ def sign_agent(directory: Path, node: str, request: bytes, now: datetime) -> byt
         asked = x509.load_pem_x509_csr(request)
         key = asked.public_key()
         is_proper = asked.is_signature_valid
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise PeerError("the signing request of an agent cannot be read") from None
     if not isinstance(key, EllipticCurvePublicKey) or not isinstance(key.curve, SECP256R1) or not is_proper:
         raise PeerError("the signing request of an agent is not signed with a P-256 key")

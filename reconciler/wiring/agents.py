@@ -194,6 +194,9 @@ class AgentLines:
                 self.look()
             except VaultError as error:
                 _log.warning("agents: %s", error)
+            except Exception:
+                # Without this thread the certificates of all agents would end.
+                _log.exception("a look at the agents failed")
             lines = {node: line for node, line in self._by_node().items() if node in self._problems}
             for node in [node for node, (line, _) in followed.items() if lines.get(node) is not line]:
                 followed.pop(node)[1].set()

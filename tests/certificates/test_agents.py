@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -86,6 +87,19 @@ def test_a_request_with_another_kind_of_key_gets_no_certificate(directory: Path)
     weak = builder.sign(ec.generate_private_key(ec.SECP192R1()), SHA256()).public_bytes(Encoding.PEM)
     with pytest.raises(PeerError, match="P-256"):
         sign_agent(directory, "a", weak, NOW)
+
+
+def test_a_request_with_a_curve_that_is_not_known_gets_no_certificate(directory: Path) -> None:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    known = x509.load_pem_x509_csr(node_request(new_key())).public_bytes(Encoding.DER)
+    p256, other = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d03017f")
+    assert p256 in known
+    content = base64.encodebytes(known.replace(p256, other))
+    mark = b"-----%s CERTIFICATE REQUEST-----\n"
+    with pytest.raises(PeerError, match="cannot be read"):
+        sign_agent(directory, "a", mark % b"BEGIN" + content + mark % b"END", NOW)
 
 
 def test_an_agent_takes_no_certificate_that_is_not_its_own(directory: Path, tmp_path: Path) -> None:

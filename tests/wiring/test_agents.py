@@ -226,6 +226,24 @@ def test_one_that_is_away_is_said_once_and_delays_no_other(
     assert sum("node-9" in record.message for record in caplog.records) == 1
 
 
+def test_a_look_that_fails_by_a_defect_ends_no_later_look(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop, again, looks = threading.Event(), threading.Event(), list[int]()
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 1:
+            raise RuntimeError
+        again.set()
+
+    monkeypatch.setattr(agents, "ROUND_SECONDS", 0.01)
+    monkeypatch.setattr(pair.lines, "look", look)
+    pair.lines.keep(stop)
+    assert again.wait(SECONDS)
+    stop.set()
+
+
 def test_an_agent_is_heard_as_soon_as_there_is_a_line_to_it(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
