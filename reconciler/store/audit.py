@@ -39,12 +39,28 @@ class Audit:
         path = self._directory / (REFUSED_FILE if record.get("stage") == REFUSED else FILE)
         line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
         with self._lock, files.disk_errors(path, "write"):
+            if (size := _size(path)) and size + len(line) > self._most:
+                path.replace(path.with_name(f"{path.name}.1"))
             descriptor = os.open(path, _APPEND, files.PRIVATE)
             try:
-                if os.fstat(descriptor).st_size + len(line) > self._most:
-                    path.replace(path.with_name(f"{path.name}.1"))
-                    os.close(descriptor)
-                    descriptor = os.open(path, _APPEND, files.PRIVATE)
-                os.write(descriptor, line)
+                _append(descriptor, line)
             finally:
                 os.close(descriptor)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _append(descriptor: int, line: bytes) -> None:
+    before, left = os.fstat(descriptor).st_size, line
+    try:
+        # A disk that becomes full takes a part of a line without an error.
+        while left:
+            left = left[os.write(descriptor, left) :]
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import resource
 import threading
 from pathlib import Path
 from typing import Any
@@ -60,3 +63,33 @@ def test_what_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / FILE).mkdir()
     with pytest.raises(TemporaryError, match=FILE):
         Audit(tmp_path).write({"stage": "asked"})
+
+
+def test_of_a_line_that_does_not_fit_on_the_disk_nothing_is_kept(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    audit.write({"number": 1, "stage": "done"})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / FILE).stat().st_size + 10, before[1]))
+    try:
+        with pytest.raises(TemporaryError, match=FILE):
+            audit.write({"number": 2, "stage": "done"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    audit.write({"number": 3, "stage": "done"})
+    assert [each["number"] for each in read(tmp_path / FILE)] == [1, 3]
+
+
+def test_a_new_file_that_cannot_be_opened_closes_no_descriptor_of_another_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    audit, opened = Audit(tmp_path, most=100), os.open
+    audit.write({"text": "x" * 50, "stage": "done"})
+
+    def full(path: Path, *arguments: int) -> int:
+        if not path.exists():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(TemporaryError, match=os.strerror(errno.EMFILE)):
+        audit.write({"text": "x" * 50, "stage": "done"})
