@@ -166,5 +166,8 @@ def _commit(tree: WorkTree, made: Edit, message: str, *, push: bool) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replace a file atomically, with the same mode."""
-    files.replace(path, text.encode(), mode=stat.S_IMODE(path.stat().st_mode))
+    """Replace a file atomically, with the same mode. Raises VaultError."""
+    try:
+        files.replace(path, text.encode(), mode=stat.S_IMODE(path.stat().st_mode))
+    except OSError as error:
+        raise VaultError(f"{path} cannot be written: {error.strerror}; it is as it was") from error

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from reconciler import files
 from reconciler.api import VaultError, VaultService, load
 from reconciler.app.changes import scale, start, stop
 from reconciler.app.editing import How, edit
@@ -48,6 +51,24 @@ def test_a_file_is_changed_and_what_was_applied_from_it_is_stored(
     after = objects.get("files")
     assert after is not None
     assert after.resource.spec.replicas == 5
+
+
+def test_a_file_that_cannot_be_written_is_told(
+    objects: ObjectStore, manifest: Callable[..., Path], how: How, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a directory that is mounted read-only; root may write into any other."""
+    path = manifest(replicas="2", ports="{http: 8080}")
+    before = path.read_text()
+    (read,) = load(path)
+    stored = objects.apply(service_of(read), Origin("directory", str(path.parent), path, 1))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+    monkeypatch.setattr(files, "replace", refuse)
+    with pytest.raises(VaultError, match=f"{path} cannot be written: {os.strerror(errno.EROFS)}"):
+        edit(objects, stored, scale("files", 5), how, NOW)
+    assert path.read_text() == before
 
 
 def test_what_is_so_already_changes_nothing(
