@@ -21,6 +21,8 @@ __all__ = ["Logs", "containers_of", "follow", "last", "workloads_of"]
 
 LOOK_SECONDS: Final = 1.0
 """Seconds between two checks for new containers while following."""
+MOST_WAITING: Final = 1000
+"""Lines that wait for a slow reader; beyond them its containers' logs are not read on."""
 
 Line = tuple["Container", str]
 
@@ -60,7 +62,7 @@ def last(engine: Logs, containers: Sequence[Container], tail: int) -> Iterator[L
 
 def follow(engine: Logs, look: Callable[[], Sequence[Container]], tail: int) -> Iterator[Line]:
     """Lines of all containers as they arrive, without end; one thread for each container."""
-    lines: queue.SimpleQueue[Line] = queue.SimpleQueue()
+    lines: queue.Queue[Line] = queue.Queue(MOST_WAITING)
     seen: set[str] = set()
     followed: set[str] = set()
 

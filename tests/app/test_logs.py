@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import cast
@@ -9,6 +10,7 @@ from typing import cast
 import pytest
 
 from reconciler.api import VaultError
+from reconciler.app import logs as module
 from reconciler.app.logs import containers_of, follow, last, workloads_of
 from reconciler.core.assess.observation import Container, EngineObservation, State
 from reconciler.core.desired.stack import Stack
@@ -82,3 +84,28 @@ def test_a_container_that_is_new_is_followed_from_its_beginning() -> None:
     lines = follow(cast(Engine, engine), lambda: cast("list[Container]", next(looks)), 5)
     assert [next(lines)[1] for _ in range(4)] == ["web-1 1", "web-1 2", "web-2 1", "web-2 2"]
     assert engine.asked == [("web-1", 5), ("web-2", 5)]
+
+
+@dataclass
+class Endless(Writing):
+    """An engine whose containers write more than is ever read."""
+
+    written: int = 0
+    is_enough: threading.Event = field(default_factory=threading.Event)
+
+    def follow(self, container: str, lines: int) -> Iterator[str]:
+        while self.written < 100:
+            self.written += 1
+            yield f"{container} {self.written}"
+        self.is_enough.set()
+
+
+def test_what_is_not_read_yet_is_not_taken_from_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a pager, or a terminal that is held: the lines would fill the memory."""
+    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    engine = Endless([Seen("web-1")])
+    lines = follow(cast(Engine, engine), lambda: cast("list[Container]", engine.containers), 5)
+    assert next(lines)[1] == "web-1 1"
+    assert not engine.is_enough.wait(0.3)
+    assert engine.written <= 5
+    assert [next(lines)[1] for _ in range(99)] == [f"web-1 {number}" for number in range(2, 101)]
