@@ -65,7 +65,9 @@ class Problem:
     @property
     def place(self) -> str:
         """`file:line:column`, or `file` for a problem of the whole file; editors and terminals link it."""
-        return f"{self.path}:{self.line}:{self.column}" if self.line else str(self.path)
+        # A name on disk may be no text, which statuses and events could not hold.
+        path = str(self.path).encode(errors="backslashreplace").decode()
+        return f"{path}:{self.line}:{self.column}" if self.line else path
 
     def __str__(self) -> str:
         subject = f"{self.field}: " if self.field else ""

@@ -144,9 +144,21 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
             reading.documents.clear()
             return _Reading(problems=_without_repeats(reader.problems, reading.problems))
         return _Reading(foreign=[path], doubts=reader.problems)
+    if reading.documents and not _is_text(path):
+        reading.problems.append(Problem(path, 0, 0, "", "has a path that is not UTF-8", "rename it"))
+        is_strict = False
     if not is_strict:
         reading.documents.clear()
     return reading
+
+
+def _is_text(path: Path) -> bool:
+    """Whether a path can be stored with its resources."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _without_repeats(first: list[Problem], others: list[Problem]) -> list[Problem]:

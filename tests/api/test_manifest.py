@@ -1,3 +1,4 @@
+import os
 import time
 from pathlib import Path
 
@@ -99,6 +100,20 @@ def test_a_survey_leaves_out_what_is_wrong_and_keeps_the_rest(tmp_path: Path) ->
     with pytest.raises(ManifestError) as refused:
         found.all_or_nothing()
     assert refused.value.problems == found.problems
+
+
+def test_a_path_that_cannot_be_stored_keeps_no_other_resource_from_being_stored(tmp_path: Path) -> None:
+    """Names on disk are bytes, also those of a commit."""
+    (tmp_path / "a.yaml").write_text(document("web", 8080), encoding="utf-8")
+    other = tmp_path / os.fsdecode(b"b\xff.yaml")
+    other.write_text(document("api", 8081), encoding="utf-8")
+    found = survey(tmp_path)
+    assert [each.resource.name for each in found.manifests] == ["web"]
+    (problem,) = found.problems
+    assert str(problem) == f"{tmp_path}/b\\udcff.yaml: has a path that is not UTF-8; rename it"
+    # Files of others may be named as they are.
+    other.write_text("[1, 2]", encoding="utf-8")
+    assert survey(tmp_path).problems == ()
 
 
 def test_status_of_an_earlier_output_is_dropped() -> None:
