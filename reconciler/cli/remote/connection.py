@@ -35,6 +35,14 @@ def _status(content: bytes) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _phrase(code: int) -> str:
+    try:
+        return HTTPStatus(code).phrase
+    except ValueError:
+        # A proxy in between may have codes of its own.
+        return f"the answer is {code}"
+
+
 class MissingError(PermanentError):
     """There is no such object."""
 
@@ -166,7 +174,7 @@ class Connection:
         return TemporaryError(f"cannot reach {self.server}: {reason}; is `vaultctl run --api` running there?")
 
     def _refused(self, code: int, status: Mapping[str, Any]) -> Exception:
-        message = str(status.get("message") or HTTPStatus(code).phrase)
+        message = str(status.get("message") or _phrase(code))
         match code:
             case HTTPStatus.UNAUTHORIZED:
                 return PermanentError(

@@ -66,8 +66,7 @@ def target_of(flags: Flags, environ: Mapping[str, str]) -> Target:
     if flags.certificate_authority:
         authorities = _text_of(flags.certificate_authority)
     server = (flags.server or (from_file.server if from_file else "")).rstrip("/")
-    parts = urlsplit(server)
-    if parts.scheme != "https" or not parts.hostname or parts.username or parts.query or parts.fragment:
+    if not _is_url(server):
         raise Failure(f"{server!r} is not the URL of an API: write https://HOST:PORT, as in --server")
     token = flags.token or (from_file.token if from_file else "")
     certificate, key = (from_file.certificate, from_file.key) if from_file and not flags.token else ("", "")
@@ -79,6 +78,16 @@ def target_of(flags: Flags, environ: Mapping[str, str]) -> Target:
     if not (token.isascii() and token.isprintable()):
         raise Failure("the token is not one line of printable characters")
     return Target(server, token, authorities, certificate, key)
+
+
+def _is_url(server: str) -> bool:
+    try:
+        parts = urlsplit(server)
+        # To ask for a port is what looks at it.
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(host) and not (parts.username or parts.query or parts.fragment)
 
 
 def _from_config(flags: Flags, environ: Mapping[str, str]) -> Target:

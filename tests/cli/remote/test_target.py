@@ -82,6 +82,8 @@ def test_a_context_alone_is_one_of_the_usual_file(config: Path, tmp_path: Path) 
         ({"server": "http://vault:6443", "token": SECRET}, "write https://HOST:PORT"),
         ({"server": "vault:6443", "token": SECRET}, "write https://HOST:PORT"),
         ({"server": "https://a:b@vault", "token": SECRET}, "write https://HOST:PORT"),
+        ({"server": "https://vault:64430000", "token": SECRET}, "write https://HOST:PORT"),
+        ({"server": "https://[vault:6443", "token": SECRET}, "write https://HOST:PORT"),
         ({"server": URL}, "set VAULT_TOKEN"),
         ({"server": URL, "token": f"{SECRET}\nX: y"}, "is not one line"),
         (
