@@ -331,6 +331,8 @@ class HistoryStore:
         self._database.write(write, None)
 
     def _hidden(self, text: str, name: str) -> str:
+        # A name on disk that a message quotes may be no text, which SQLite does not take.
+        text = text.encode(errors="backslashreplace").decode()
         return self._hide(text, Ref(self._kind, name).label if name else "")
 
     def _begun_anew(self, aside: Path) -> None:

@@ -21,6 +21,13 @@ def history(tmp_path: Path, now: datetime) -> Iterator[HistoryStore]:
     store.close()
 
 
+def test_a_message_with_half_a_character_is_recorded(history: HistoryStore, now: datetime) -> None:
+    history.record_event("files", "Warning", "Failed", "cannot read /srv/a\udcff.py", now)
+    history.record_death("files", "web", "v1-a", now, "a\udcff")
+    assert [each.message for each in history.events()] == ["cannot read /srv/a\\udcff.py"]
+    assert history.deaths("files", {"web": frozenset(["v1-a"])}, now - MINUTE) == {"web": (now,)}
+
+
 def test_an_event_comes_back_as_it_was_recorded(history: HistoryStore, now: datetime) -> None:
     east = now.astimezone(timezone(timedelta(hours=2)))
     history.record_event(
