@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import islice
+from typing import Any, Final
 
 from reconciler.api.errors import PermanentError
 
@@ -43,21 +44,22 @@ def tag_of(digest: str) -> str:
 
 def layers_of(manifest: bytes) -> tuple[SignedLayer, ...]:
     """The signatures that a manifest names; what is none is left out."""
-    found = []
     try:
-        for layer in json.loads(manifest)["layers"]:
-            digest = layer.get("digest")
-            if (
-                layer.get("mediaType") != LAYER
-                or not isinstance(digest, str)
-                or not _DIGEST.fullmatch(digest)
-            ):
-                continue
-            signature = base64.b64decode(layer["annotations"][ANNOTATION], validate=True)
-            found.append(SignedLayer(digest, signature))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, binascii.Error):
-        return tuple(found[:MOST])
-    return tuple(found[:MOST])
+        layers = json.loads(manifest)["layers"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return ()
+    found = map(_signed, layers if isinstance(layers, list) else ())
+    return tuple(islice((layer for layer in found if layer is not None), MOST))
+
+
+def _signed(layer: Any) -> SignedLayer | None:
+    try:
+        digest = layer["digest"]
+        if layer["mediaType"] != LAYER or not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            return None
+        return SignedLayer(digest, base64.b64decode(layer["annotations"][ANNOTATION], validate=True))
+    except (ValueError, LookupError, TypeError, binascii.Error):
+        return None
 
 
 def holds(text: bytes, signature: bytes, keys: Sequence[str], digest: str) -> bool:

@@ -129,6 +129,13 @@ def test_a_manifest_without_signatures_has_none(body: bytes) -> None:
     assert layers_of(body) == ()
 
 
+def test_what_is_no_signature_hides_none_that_follows() -> None:
+    text = text_about()
+    others = (layer(b"", b"", annotations=None), layer(b"", b"", annotations={}), 5)
+    (found,) = layers_of(manifest(*others, layer(text, signed(text))))
+    assert found.digest == f"sha256:{hashlib.sha256(text).hexdigest()}"
+
+
 def test_a_manifest_without_an_end_costs_a_bounded_number_of_requests() -> None:
     assert len(layers_of(manifest(*[layer(b"", b"")] * 1000))) == MOST
 
