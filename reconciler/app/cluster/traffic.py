@@ -7,6 +7,7 @@ open, because the engine has work with each of them.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -90,6 +91,8 @@ class Meter:
         self._hours: dict[str, Hour] = {}
         self._used: dict[str, dict[str, Usage]] = {}
         self._loads: dict[str, tuple[float, Load]] = {}
+        # When the containers of each were measured last, whether or not the engine told anything.
+        self._measured: dict[str, float] = {}
 
     def saw(self, name: str, preview: Preview | None) -> None:
         """A pass has observed a service; None: it has not, and where its proxies are is as it was."""
@@ -116,7 +119,7 @@ class Meter:
         kept = set(names)
         with self._lock:
             everything: list[dict[str, Any]] = [self._stacks, self._looked, self._tallies, self._hours]
-            everything += [self._used, self._loads]
+            everything += [self._used, self._loads, self._measured]
             for known in everything:
                 for name in known.keys() - kept:
                     del known[name]
@@ -179,6 +182,7 @@ class Meter:
         now = self._clock()
         with self._lock:
             for name in chosen:
+                self._measured[name] = now
                 before = self._used.get(name, {})
                 after = {each: usage[each] for each in services[name] if each in usage}
                 self._used[name] = after
@@ -189,7 +193,7 @@ class Meter:
     def _chosen(self, services: Mapping[str, list[str]]) -> list[str]:
         """Those that wait the longest, and not more containers at a time than the engine tells of quickly."""
         with self._lock:
-            order = sorted(services, key=lambda name: self._loads.get(name, (0.0, None))[0])
+            order = sorted(services, key=lambda name: self._measured.get(name, -math.inf))
         chosen, room = list[str](), MOST_CONTAINERS
         for name in order:
             room -= len(services[name])

@@ -161,6 +161,23 @@ def test_containers_are_measured_only_while_a_page_is_open_and_not_too_many() ->
     assert meter.numbers("s0").load is None
 
 
+def test_containers_that_the_engine_cannot_measure_keep_no_others_from_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As those on other nodes of a Swarm."""
+    world = World()
+    world.containers = [
+        instance(f"{name}-{copy}", label=name) for name in ("away", "here") for copy in range(MOST_CONTAINERS)
+    ]
+    here, measure = {each.id for each in world.containers if each.label == "here"}, world.usage
+    meter = world.meter()
+    monkeypatch.setattr(meter, "_usage", lambda ids: measure([each for each in ids if each in here]))
+    for turn in range(1, 5):
+        world.seconds = 10.0 * turn
+        meter.look()
+    assert meter.numbers("here").load is not None
+
+
 def test_an_engine_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(counters={"files": 1}, containers=[instance()])
     meter = world.meter()
