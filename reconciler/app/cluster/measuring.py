@@ -42,7 +42,7 @@ class Measuring:
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
-        self._measured: tuple[float, Mapping[str, Usage]] | None = None
+        self._measured: tuple[float, frozenset[str], Mapping[str, Usage]] | None = None
         self._answered: tuple[float, Documents, Documents] | None = None
 
     def pods(self) -> Documents:
@@ -63,20 +63,21 @@ class Measuring:
         owned = [pair for pair in self._running.owned() if pair[1].state is State.RUNNING]
         ids = [instance.id for _, instance in owned]
         before = self._measured
-        if before is None or self._clock() - before[0] > LONGEST or not set(ids) <= before[1].keys():
-            before = (self._clock(), self._measure(ids))
+        # By what was asked for: of containers on other nodes the engine never tells anything.
+        if before is None or self._clock() - before[0] > LONGEST or not before[1].issuperset(ids):
+            before = (self._clock(), frozenset(ids), self._measure(ids))
             self._sleep(SHORTEST)
-        after = self._measure(ids)
-        self._measured = (self._clock(), after)
+        first, after = before[2], self._measure(ids)
+        self._measured = (self._clock(), frozenset(ids), after)
         pods = {
-            instance.name: pod_metrics(instance, ref, before[1][instance.id], after[instance.id])
+            instance.name: pod_metrics(instance, ref, first[instance.id], after[instance.id])
             for ref, instance in owned
-            if instance.id in before[1] and instance.id in after
+            if instance.id in first and instance.id in after
         }
         node = self._running.node
         nodes = (
-            {node: node_metrics(node, before[1][MACHINE], after[MACHINE])}
-            if MACHINE in before[1] and MACHINE in after
+            {node: node_metrics(node, first[MACHINE], after[MACHINE])}
+            if MACHINE in first and MACHINE in after
             else {}
         )
         return self._clock(), pods, nodes
