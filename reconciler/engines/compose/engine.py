@@ -39,7 +39,7 @@ from reconciler.engines.compose.rows import (
     read_time,
     shared_namespaces,
 )
-from reconciler.engines.errors import EngineError
+from reconciler.engines.errors import EngineAwayError, EngineError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -348,7 +348,14 @@ class ComposeEngine:
 
     def _end(self, container: str, *, anonymous_volumes: bool) -> None:
         # Without a grace period of our own: each container was created with that of its service.
-        self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
+        try:
+            self._api.ask("stop a container", lambda api: api.stop(container), missing=None)
+        except EngineAwayError:
+            # The answer comes with the end, which may take longer than an answer is waited for.
+            details = self._api.inspect(container)
+            if details and details["State"]["Running"]:
+                name = details["Name"].lstrip("/")
+                raise EngineError(f"{name} has not ended yet: it has its grace period to do so") from None
         self._remove(container, anonymous_volumes=anonymous_volumes)
 
     def run_once(self, command: Command) -> None:
