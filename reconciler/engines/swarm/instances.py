@@ -6,6 +6,7 @@ asked from here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -82,17 +83,20 @@ class SwarmInstances:
         target = "/containers/{}/logs"
         identifier = instance.id
         if is_instance(identifier):
-            tasks = [task for task in newest_first(self._api.tasks("", identifier)) if _container(task)]
-            if not tasks:
+            # In a thread: others are served meanwhile, also while the Swarm has no leader and gives no answer.
+            tasks = await asyncio.to_thread(self._api.tasks, "", identifier)
+            told = [task for task in newest_first(tasks) if _container(task)]
+            if not told:
                 return
-            target, identifier = "/tasks/{}/logs", tasks[0]["ID"]
+            target, identifier = "/tasks/{}/logs", told[0]["ID"]
         async for piece in self._front.lines(target, identifier, options, instance.has_terminal):
             yield piece
 
     async def execute(self, instance: Instance, command: Sequence[str], *, stdin: bool, tty: bool) -> Command:
         """Start a command in one of this node. Raises PermanentError for another node."""
         if is_instance(instance.id):
-            instance = replace(instance, id=container_here(self._api, instance.id, self._own()))
+            container = await asyncio.to_thread(lambda: container_here(self._api, instance.id, self._own()))
+            instance = replace(instance, id=container)
         return await self._front.execute(instance, command, stdin=stdin, tty=tty)
 
 

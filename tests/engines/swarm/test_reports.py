@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+import threading
 from collections.abc import Mapping
 from math import inf
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from reconciler.engines.errors import EngineError
+from reconciler.engines.instances import LogOptions
 from reconciler.engines.swarm import logs
+from reconciler.engines.swarm.instances import SwarmInstances
 from reconciler.engines.swarm.logs import pieces
 from reconciler.engines.swarm.watch import (
     HURRIED_SECONDS,
@@ -68,6 +73,44 @@ def test_former_tasks_of_an_instance_that_is_followed_are_not_repeated(
     api: Any = SimpleNamespace(tasks=lambda project, service: tasks, docker=SimpleNamespace(content=content))
     monkeypatch.setattr("reconciler.engines.swarm.logs.time.sleep", passes)
     assert list(logs.follow(api, "a" * 25, 1)) == ["t3 works", "t4 fails", "t5 begins"]
+
+
+class Slow:
+    """A Swarm that answers when `released` is set."""
+
+    def __init__(self) -> None:
+        self.asked, self.released = threading.Event(), threading.Event()
+        self.was_released = False
+
+    def tasks(self, project: str, *services: str) -> list[Mapping[str, Any]]:
+        self.asked.set()
+        self.was_released = self.released.wait(10)
+        return []
+
+
+@pytest.mark.parametrize("what", ["log", "execute"])
+def test_others_are_served_while_the_swarm_is_asked_about_an_instance(what: str) -> None:
+    """Logs and commands are served by the event loop that serves all else."""
+    slow: Any = Slow()
+    instances = SwarmInstances(slow, cast(Any, None), lambda: "n1")
+    instance: Any = SimpleNamespace(id="a" * 25, has_terminal=False)
+
+    async def ask() -> None:
+        if what == "log":
+            assert [piece async for piece in instances.log(instance, LogOptions())] == []
+        else:
+            with pytest.raises(EngineError, match="it does not run"):
+                await instances.execute(instance, ["sh"], stdin=False, tty=False)
+
+    async def serve() -> None:
+        asking = asyncio.create_task(ask())
+        while not slow.asked.is_set():
+            await asyncio.sleep(0.01)
+        slow.released.set()
+        await asking
+
+    asyncio.run(serve())
+    assert slow.was_released
 
 
 def _task(task: str, state: str, label: str = "shop", node: str = "n1") -> Mapping[str, Any]:
