@@ -283,7 +283,9 @@ class Machine:
             is_job = container.role is Role.JOB
             # What cannot be reached has ended as far as the engine can tell, but for a job, which may have no second run.
             takes = (
-                0.0 if (container.is_lost and not is_job) or container.is_pending else container.behaviour.stop
+                0.0
+                if (container.is_lost and not is_job) or container.is_pending
+                else container.behaviour.stop
             )
             container.stopping, container.overdue = True, takes > grace
             self.changes += 1

@@ -16,6 +16,7 @@ from typing import Any, Final
 from reconciler.api.errors import VaultError
 from reconciler.core import labels
 from reconciler.engines.base import EngineEvent
+from reconciler.engines.errors import EngineError
 from reconciler.engines.nodes import Node
 from reconciler.engines.swarm.api import SwarmApi
 
@@ -88,13 +89,16 @@ def pause_after(seconds: float, calm: float) -> float:
 
 
 def states(tasks: Any) -> States:
-    """What a list of tasks says."""
+    """What a list of tasks says. Raises EngineError for what is none."""
     by_label: dict[str, set[tuple[str, ...]]] = {}
-    for task in tasks:
-        marks = ((task.get("Spec") or {}).get("ContainerSpec") or {}).get("Labels") or {}
-        if label := marks.get(labels.SERVICE):
-            said = (task["ID"], task["Status"]["State"], task["DesiredState"], task.get("NodeID") or "")
-            by_label.setdefault(label, set()).add(said)
+    try:
+        for task in tasks:
+            marks = ((task.get("Spec") or {}).get("ContainerSpec") or {}).get("Labels") or {}
+            if label := marks.get(labels.SERVICE):
+                said = (task["ID"], task["Status"]["State"], task["DesiredState"], task.get("NodeID") or "")
+                by_label.setdefault(label, set()).add(said)
+    except (AttributeError, LookupError, TypeError) as error:
+        raise EngineError(f"a task of the Swarm was not understood: {error!r}") from error
     return {label: frozenset(said) for label, said in by_label.items()}
 
 
