@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-from pathlib import Path
+import time
+from pathlib import Path, PurePath
 
 import pytest
 
@@ -42,6 +43,17 @@ FILES = (
             "(p+).yaml",
             "  ",
         ),
+        *(
+            "c*r*s/",
+            "*a*t*/t.yaml",
+            "**/x/**/*",
+            "**/**/a.yaml",
+            "sub/**/",
+            "/**",
+            "*a*.*ml",
+            "s**/a.yaml",
+            "**/*s/*.y*",
+        ),
         *("charts/*/templates/", r"\!x", "y[!a].yaml", "a.yaml   ", "/", "sub/deep", "?.y*ml", "!a.yaml"),
     ],
 )
@@ -55,6 +67,18 @@ def test_it_leaves_out_what_git_leaves_out(rules: str, tmp_path: Path) -> None:
     listed = subprocess.run(git, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.split("\0")
     kept = sorted(tmp_path / name for name in listed if name and name != NAME)
     assert [*find(tmp_path).files] == kept
+
+
+@pytest.mark.parametrize(
+    "rule", ["*a" * 40 + "b", "**/" * 40 + "x", "**/*a" * 40 + "b/c", "[a!]*" * 40 + "b"]
+)
+def test_a_pattern_that_fits_nowhere_is_given_up_soon(rule: str, tmp_path: Path) -> None:
+    """The process would do nothing else meanwhile: `re` keeps all threads waiting."""
+    (tmp_path / NAME).write_text(rule)
+    ignored, began = read_ignored(tmp_path), time.monotonic()
+    for path in (PurePath("a" * 240), PurePath(*"a" * 200, "a" * 200)):
+        assert not ignored.holds(path, is_directory=False)
+    assert time.monotonic() - began < 5
 
 
 def test_without_the_file_nothing_is_left_out(tmp_path: Path) -> None:
