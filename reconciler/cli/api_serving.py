@@ -359,7 +359,9 @@ class _Uids:
     def all(self) -> Mapping[tuple[str, str], str]:
         """Those of all objects by kind and name."""
         documents = (each for served in WATCHED for each in self._versions.documents(served.kind)[1])
-        return {(each.kind, each.name): self._uid(each) for each in documents}
+        found = {(each.kind, each.name): self._uid(each) for each in documents}
+        self._read = {key: each for key, each in self._read.copy().items() if key in found}
+        return found
 
     def _uid(self, document: Document) -> str:
         known = self._read.get((document.kind, document.name))

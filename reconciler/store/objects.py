@@ -144,7 +144,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
         path = self.directory(name) / OBJECT
         content = files.read(path)
         if content is None:
-            self._parsed.forget(path)
+            self._forget(path.parent)
             return None
         try:
             return self._parsed.of(path, content)
@@ -296,6 +296,7 @@ class ObjectStore(Generic[ResourceT, StatusT]):
             with suppress(OSError):
                 # A process that waited for the lock may have created the directory again; it must stay.
                 directory.rmdir()
+            self._forget(directory)
             self._ring(name, STATUS_BELL)
 
     def orphan(self, name: str) -> None:
@@ -306,7 +307,12 @@ class ObjectStore(Generic[ResourceT, StatusT]):
                 files.remove(directory / STATUS)
                 files.remove(directory / COPY)
                 files.remove(directory / OBJECT)
+                self._forget(directory)
                 self._ring(name)
+
+    def _forget(self, directory: Path) -> None:
+        self._parsed.forget(directory / OBJECT)
+        self._statuses.forget(directory / STATUS)
 
     def status(self, name: str) -> StatusT:
         """The last status of an object; an empty one if there is none or its file is damaged."""

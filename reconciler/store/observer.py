@@ -122,7 +122,8 @@ class Observer:
         now = time.time_ns()
         for ref, signature in signatures.items():
             # One that has just been written may be written again within the same tick of the file system's clock.
-            latest = max((each[1] for each in signature if each), default=0)
+            latest = max((each[1] for each in signature if each), default=now)
+            # One that is gone is not remembered: there may be any number of them.
             if abs(now - latest) > files.SETTLED_NS:
                 self._seen[ref] = signature
             else:

@@ -515,3 +515,16 @@ def test_which_of_two_was_applied_first(objects: ObjectStore, written: Written) 
     assert objects.precedes("new", "not-applied")
     assert not objects.precedes("not-applied", "new")
     assert not objects.precedes("x" * 300, "new")
+
+
+@pytest.mark.parametrize("end", [ObjectStore.remove, ObjectStore.orphan])
+def test_of_an_object_that_is_gone_nothing_stays_in_memory(
+    objects: ObjectStore, written: Written, end: Callable[[ObjectStore, str], None]
+) -> None:
+    objects.apply(written("files"), ORIGIN)
+    objects.put_status("files", Status(observed_generation=1))
+    assert objects.get("files")
+    assert objects.status("files").observed_generation == 1
+    end(objects, "files")
+    assert not objects._parsed._known
+    assert not objects._statuses._known

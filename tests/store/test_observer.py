@@ -75,6 +75,20 @@ def test_specs_statuses_deletions_and_removals_are_changes(world: World, written
     assert world.look() == []
 
 
+def test_of_an_object_that_is_gone_nothing_is_remembered(world: World, written: Written) -> None:
+    """Previews of branches, for example, have names that never come back."""
+    seen = world.observer._objects
+    world.objects.apply(written("a"), ORIGIN)
+    world.objects.put_status("a", Status(observed_generation=1))
+    world.look()
+    assert seen._parsed._known
+    assert seen._statuses._known
+    world.objects.remove("a")
+    assert world.look() == [("DELETED", "a")]
+    for known in (world.observer._seen, seen._parsed._known, seen._statuses._known):
+        assert not known
+
+
 def test_two_changes_within_a_tick_of_the_clock_are_both_seen(world: World, written: Written) -> None:
     for replicas in range(1, 30):
         world.objects.apply(written("a", f"replicas: {replicas}"), ORIGIN)
