@@ -33,6 +33,8 @@ HUB_HOST: Final = "registry-1.docker.io"
 PAGE: Final = 1000
 MOST_PAGES: Final = 100
 MOST_KEPT: Final = 1000
+LONGEST_CALL: Final = 120.0
+"""Seconds after which a call makes no further request: others wait for it."""
 FIRST_PAUSE: Final = 30.0
 LONGEST_PAUSE: Final = 3600.0
 """Seconds for which a registry is left alone: doubled after each failure."""
@@ -90,6 +92,7 @@ class RegistryClient:
         self._clock = clock
         self._now = now
         self._lock = threading.Lock()
+        self._ends = 0.0
         self._kept: dict[str, _Kept] = {}
         self._pauses: dict[str, _Pause] = {}
 
@@ -114,6 +117,7 @@ class RegistryClient:
         pause = self._pauses.get(key)
         if pause is not None and now < pause.until:
             raise type(pause.error)(pause.error.message, pause.until - now)
+        self._ends = now + LONGEST_CALL
         try:
             value = ask()
         except UnknownImageError:
@@ -204,6 +208,8 @@ class RegistryClient:
         self, method: str, url: str, image: Reference, headers: Mapping[str, str], kept: _Kept | None
     ) -> Answer:
         """An answer that can be used. Raises RegistryError."""
+        if self._clock() >= self._ends:
+            raise RegistryError(f"{image.registry} has not answered all that was asked in {LONGEST_CALL:g} s")
         headers = {**headers, **({"If-None-Match": kept.etag} if kept else {})}
         known = self._logins.known(image.registry, image.repository)
         answer = self._http.ask(method, url, {**headers, **({"Authorization": known} if known else {})})

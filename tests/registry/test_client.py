@@ -121,6 +121,21 @@ def test_pages_without_end_and_in_other_places_are_refused(monkeypatch: pytest.M
         on.client.tags(on.image)
 
 
+def test_slow_pages_have_an_end() -> None:
+    """Each page in time, and all of them in hours: the other registries would wait."""
+    clock: list[float] = []
+
+    def say(asked: Asked) -> Said:
+        clock[0] += 39
+        return listed("1.4", link="</v2/team/app/tags/list?n=1000&last=1.5>; rel=next")
+
+    with scene(say) as on:
+        clock = on.time
+        with pytest.raises(RegistryError, match="has not answered all that was asked in 120 s"):
+            on.client.tags(on.image)
+        assert len(on.server.asked) == 4
+
+
 def test_a_digest_is_that_of_the_header() -> None:
     with scene(lambda asked: Said(headers={"Docker-Content-Digest": DIGEST})) as on:
         assert on.client.digest(on.image) == DIGEST
