@@ -29,6 +29,10 @@ LOOK_BACK: Final = 200
 QUIET_FOR: Final = timedelta(hours=1)
 """How long the same reason for the same revision of a service is not sent again."""
 
+LATE: Final = timedelta(minutes=5)
+"""How much later than its time an event may be recorded: it has that of the beginning of a look, which may wait for an
+engine or an agent that does not answer."""
+
 GIVE_UP_AFTER: Final = timedelta(minutes=15)
 """Age at which an event that could not be sent is dropped."""
 
@@ -100,7 +104,7 @@ class Notifier:
         self._send = send
         self._wants = wants
         self._now = now
-        self._since = now()
+        self._begun = self._since = now()
         self._told: dict[tuple[str, str, str], datetime] = {}
 
     def look(self) -> None:
@@ -115,8 +119,8 @@ class Notifier:
                 continue
             self._send(payload(event))
             self._told[key] = now
-        # Events up to `now` are sent, but new ones may have a slightly older time.
-        self._since = now - timedelta(seconds=2 * LOOK_SECONDS)
+        # Events up to `now` are sent, but new ones may have an older time; what was sent is known.
+        self._since = max(self._begun, now - LATE)
 
 
 def payload(event: Event) -> bytes:

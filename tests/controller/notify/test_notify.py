@@ -87,6 +87,23 @@ def test_the_same_is_told_once_an_hour(history: HistoryStore, chat: Chat, clock:
     assert len(chat.messages) == 4
 
 
+def test_what_is_recorded_long_after_its_time_is_told_once(
+    history: HistoryStore, chat: Chat, clock: Clock, make: Make
+) -> None:
+    """A pass dates what it has noticed by when it began to look, and the agent of a node did not answer for a while."""
+    notifier = make()
+    clock.pass_by(minutes=10)
+    began = clock()
+    for _ in range(60):
+        clock.pass_by(seconds=1)
+        notifier.look()
+    history.record_event("files", "Warning", "NodeAway", "node n2: does not answer", began)
+    for _ in range(600):
+        clock.pass_by(seconds=1)
+        notifier.look()
+    assert chat.reasons == ["NodeAway"]
+
+
 @pytest.mark.parametrize("status", [500, 404, 302])
 def test_what_was_not_taken_comes_again(
     history: HistoryStore, chat: Chat, clock: Clock, make: Make, status: int
