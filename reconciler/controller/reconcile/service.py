@@ -99,7 +99,8 @@ def _advance(stored: StoredObject, before: Status, world: World) -> Result:
     except PermanentError as error:
         # This revision cannot even be started, for example because its image does not exist.
         given_up = Failure(error.reason, str(error))
-        if target.is_wanted and not _give_up(stored, preview, given_up, world):
+        is_rollout = target.is_wanted and not preview.stack.is_stopped
+        if is_rollout and not _give_up(stored, preview, given_up, world):
             return Result(requeue_after=0.0)
         raise
     converged = summary.is_converged(preview, status.replicas)

@@ -544,6 +544,27 @@ def test_a_rejected_revision_can_be_stopped_and_stays_rejected(memory: MemoryWor
     assert condition(memory.objects.status(NAME), "Ready") == ("False", "RolledBack")
 
 
+def test_a_stop_that_fails_for_good_is_an_error_and_no_rollback(
+    memory: MemoryWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a rollback it was one again at once, and in each pass."""
+    memory.wish(replicas=2)
+    memory.converge()
+    memory.wish(replicas=0, version="2")
+
+    def refuse(*_: object) -> None:
+        raise PermanentError("permission denied")
+
+    monkeypatch.setattr(memory.engine, "stop", refuse)
+    monkeypatch.setattr(memory.proxy, "configure", refuse)
+    with pytest.raises(PermanentError, match="permission denied"):
+        memory.converge()
+    assert condition(memory.objects.status(NAME), "Stalled") == ("True", "Permanent")
+    assert sum(each.result == "RolledBack" for each in memory.records.revisions(NAME)) == 0
+    samples = [each for family in memory.recorder.collect() for each in family.samples]
+    assert [each.value for each in samples if each.name == "vault_rollbacks_total"] == [0]
+
+
 def test_drift_of_what_is_stopped_is_left_when_the_spec_says_so(memory: MemoryWorld) -> None:
     memory.wish(plugin="stateful", replicas=1, drift="ignore", drain=1.0)
     memory.converge()
