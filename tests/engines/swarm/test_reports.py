@@ -137,7 +137,7 @@ def test_a_task_of_others_has_no_name() -> None:
 
 
 def test_a_list_without_sense_is_an_error_that_a_look_outlives() -> None:
-    damaged = _task("1", "running") | {"Status": None}
+    damaged = {**_task("1", "running"), "Status": None}
     for rows in ([damaged], [None], None):
         with pytest.raises(EngineError, match="a task of the Swarm was not understood"):
             states(rows)
