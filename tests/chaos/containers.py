@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, Final
 
 from tests.chaos.fault import Fault, Promise, Scene
@@ -14,7 +13,6 @@ from tests.e2e.waiting import until
 
 PAIR: Final[dict[str, Any]] = {"proxy": {"replicas": 2}}
 WEB_NETWORK: Final = "vault-net"
-HAND_SECONDS: Final = 10.0
 
 
 def _kill(*victims: str) -> None:
@@ -75,17 +73,15 @@ def _a_replica_is_disconnected(scene: Scene) -> Iterator[None]:
 def _the_networks_are_removed(scene: Scene) -> Iterator[None]:
     yield
     project = scene.stage.project
-    for network in docker("network", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split():
-        # The controller heals in between: a network that has containers again cannot be removed.
-        until("the hand is quicker than the controller", partial(_is_removed, network, project), HAND_SECONDS)
-
-
-def _is_removed(network: str, project: str) -> bool:
-    """Whether the network is removed after one more attempt."""
-    for container in containers(project):
-        docker("network", "disconnect", "--force", network, container, check=False)
-    docker("network", "rm", network, check=False)
-    return not docker("network", "ls", "--quiet", f"--filter=id={network}")
+    # Healing is quicker than a person: a network that has containers again cannot be removed.
+    scene.controller.send_signal(signal.SIGSTOP)
+    try:
+        for network in docker("network", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split():
+            for container in containers(project):
+                docker("network", "disconnect", "--force", network, container, check=False)
+            docker("network", "rm", network)
+    finally:
+        scene.controller.send_signal(signal.SIGCONT)
 
 
 CONTAINER_FAULTS: Final = (
