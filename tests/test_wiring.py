@@ -620,3 +620,18 @@ def test_metrics_of_other_nodes_are_those_that_a_pass_has_seen(
         with pytest.raises(LookupError):
             application.relayed_metrics(gateway_name, slot)
     assert (application.relayed_metrics("main", 2), asked) == ("a 1\n", [(site, 2)])
+
+
+def test_a_controller_that_stands_by_tells_prometheus_of_no_proxy(make: Make) -> None:
+    application = make()
+    stored = application.objects.of(VAULT_GATEWAY).apply(
+        VaultGateway(metadata=Metadata(name="main"), spec=GatewaySpec()),
+        Origin("apply", "m.yaml", Path("m.yaml"), 1),
+    )
+    places = [ExporterPlace(1, "10.0.0.2:1841")]
+    application.gateway_board.saw(
+        stored, GatewayStatus(), routes=(), certificates=(), spare_pools={}, exporters=places
+    )
+    assert [each.slot for each in application.exporters()] == [1]
+    application.__dict__["election"] = SimpleNamespace(acts=False)
+    assert application.exporters() == ()

@@ -119,9 +119,8 @@ def serving(
         lease=lambda: _lease_of(application.election),
         swarm=application.node_board.snapshot,
     )
-    boards = (application.board, application.gateway_board)
     routes = [
-        discovery_route(lambda: [target_of(each) for board in boards for each in board.exporters()]),
+        discovery_route(lambda: [target_of(each) for each in application.exporters()]),
         relayed_route(application.relayed_metrics),
     ]
     if webhook_secret:

@@ -131,6 +131,15 @@ class Application(Parts):
             except (VaultError, OSError) as error:
                 warn(f"{Ref(VAULT_GATEWAY, name).label}: {error}")
 
+    def acts(self) -> bool:
+        """Whether this controller may act: one that stands by for another one looks at nothing."""
+        return self.election is None or self.election.acts
+
+    def exporters(self) -> tuple[Exporter, ...]:
+        """The HAProxies of all objects, for Prometheus; those of a former look are left to the controller that acts."""
+        boards = (self.board, self.gateway_board) if self.acts() else ()
+        return tuple(each for board in boards for each in board.exporters())
+
     def agent_snapshots(self) -> tuple[AgentSnapshot, ...]:
         """All agents for metrics, from memory and one small file; what speaks with them is not imported without any."""
         from reconciler.store.agents import Agents
@@ -385,12 +394,9 @@ class Application(Parts):
         from reconciler.controller.images.updates import keep_updating
 
         updates = self.image_updates(pushes=pushes, credentials=credentials)
-        election = self.election
-
-        def acts() -> bool:
-            return election is None or election.acts
-
-        threading.Thread(target=keep_updating, args=(updates, stop, acts), name="images", daemon=True).start()
+        threading.Thread(
+            target=keep_updating, args=(updates, stop, self.acts), name="images", daemon=True
+        ).start()
 
     def world(self) -> World:
         """The dependencies of passes; from now on, revisions have their key. Raises PermanentError if the state directory
