@@ -30,9 +30,7 @@ def leaving(assessment: Assessment, decision: Decision) -> dict[Replica, Cause]:
     spare = sum(r.available(stack.strategy.min_ready) for r in replicas) - floor
     well = sum(r.serving for r in replicas)
     found: dict[Replica, Cause] = {}
-    for replica in sorted(
-        candidates, key=lambda r: (not r.draining, r.taking_traffic, r.phase is Phase.READY)
-    ):
+    for replica in sorted(candidates, key=_usefulness):
         counts = replica.taking_traffic
         # One that was taken out while a dependency changed, and could serve again, is the best there is until others do.
         drained = replica.draining and (well >= floor or replica.phase is not Phase.READY)
@@ -46,6 +44,18 @@ def leaving(assessment: Assessment, decision: Decision) -> dict[Replica, Cause]:
             spare -= counts
             well -= replica.serving
     return found
+
+
+def _usefulness(replica: Replica) -> tuple[bool, ...]:
+    """Sorts replicas in the order in which they leave. One that starts again may answer; of one that is unhealthy it is
+    known that it does not, before a proxy's check has found out.
+    """
+    return (
+        not replica.draining,
+        replica.taking_traffic,
+        replica.phase is Phase.READY,
+        replica.phase is not Phase.UNHEALTHY,
+    )
 
 
 def _candidates(

@@ -36,6 +36,8 @@ def who_leaves(lines: list[str], *, can_drain: bool = True, **wish: Any) -> dict
         ([OLD, "@1 unhealthy up", OLD, NEW], {}, ["web-2"]),
         ([OLD, "@1 unhealthy down", OLD, NEW], {}, ["web-2"]),
         ([OLD, "@1 starting", OLD, OLD], {}, ["web-2"]),
+        # One that has crashed may answer again, while a proxy has not found out yet that another one does not.
+        (["@1 starting up age=9", OLD, "@1 unhealthy up", OLD], {}, ["web-3"]),
         # One that has to prove itself spares nobody yet.
         ([OLD, OLD, OLD, NEW + " since=2"], {"min_ready": 10}, []),
         # One that is ready and not in the pool serves nothing, unless nobody can tell.
