@@ -116,7 +116,8 @@ class Server(NamedTuple):
     """One server of the pool as one worker of a proxy sees it; `since` is how many seconds its status has lasted.
 
     `check`: what the last check came to, in the proxy's words, such as "L7STS 401". `weight`: its share of new requests
-    beside that of the others, 0 for none; `up` says what its checks say, also then.
+    beside that of the others, 0 for none; `up` says what its checks say, also then. `up_beside`: it is not UP here, and
+    gets requests by another pool that is still in use.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Server(NamedTuple):
     since: float
     check: str = ""
     weight: int = DEFAULT_WEIGHT
+    up_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)

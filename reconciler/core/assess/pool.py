@@ -89,7 +89,7 @@ def _member(name: str, views: Sequence[Server], current: Sequence[Server], liste
         if server.admin is Admin.READY:
             ready += 1
             ups += server.up
-            up_somewhere |= server.up and server.weight > 0
+            up_somewhere |= (server.up and server.weight > 0) or server.up_beside
         if server.check and not server.up:
             check = check or server.check
     draining, sessions, since = True, 0, inf

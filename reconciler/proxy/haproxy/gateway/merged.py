@@ -60,13 +60,15 @@ def _leave_it(views: Views, others: Views) -> bool:
 def _one(views: Views, others: Views) -> Server:
     weights = {view.weight for view in views}
     leaving = [] if views[0].admin is Admin.READY else others
+    up = all(view.up for view in views)
     return views[0]._replace(
-        up=all(view.up for view in views),
+        up=up,
         sessions=sum(view.sessions for view in (*views, *others)),
         since=min(view.since for view in (*views, *leaving)),
         # What keeps it out of service, not what another pool found.
         check=next((view.check for view in sorted(views, key=lambda view: view.up) if view.check), ""),
         weight=weights.pop() if len(weights) == 1 else MIXED_WEIGHT,
+        up_beside=not up and any(view.up and view.weight for view in (*views, *others)),
     )
 
 

@@ -41,6 +41,23 @@ def test_a_server_that_is_down_in_one_pool_is_down() -> None:
     assert (seen.enabled, seen.up, seen.check) == (True, False, "L7STS 500")
 
 
+@pytest.mark.parametrize(
+    ("needed", "former", "takes"),
+    [
+        ([DOWN], [UP], True),
+        ([UP, DOWN], [], True),
+        ([DOWN], [DOWN], False),
+        ([DOWN], [UP._replace(weight=0)], False),
+    ],
+)
+def test_one_that_is_not_up_in_a_new_pool_may_get_requests_by_another_one(
+    needed: list[Server | None], former: list[Server | None], takes: bool
+) -> None:
+    seen = member(needed, former)
+    assert seen is not None
+    assert (seen.enabled, seen.up, seen.up_somewhere) == (True, False, takes)
+
+
 @pytest.mark.parametrize("needed", [[UP._replace(check="L7OK 200"), DOWN], [DOWN, UP._replace(check="L4OK")]])
 def test_what_keeps_a_server_out_is_told_and_not_what_another_pool_found(needed: list[Server | None]) -> None:
     seen = member(needed)
