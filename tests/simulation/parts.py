@@ -77,13 +77,15 @@ class Part:
 @dataclass
 class Request:
     """One that changes something: the term of its sender, and until when it is to be done. `is_given_up` by its sender;
-    `is_late`: its sender was stopped in the instant before it.
+    `is_late`: its sender was stopped in the instant before it. `is_ordered` with the writes of the lease, by the leader of
+    the Swarm: it may take effect later than its sender may act, and not after another holder has the lease.
     """
 
     term: int
     until: float
     is_given_up: bool = False
     is_late: bool = False
+    is_ordered: bool = False
 
 
 @dataclass

@@ -16,8 +16,10 @@ from reconciler.controller.loop.election import LEASE_SECONDS, Election
 from reconciler.controller.reconcile import executor
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.observation import Health
+from reconciler.core.desired.stack import Role
 from reconciler.core.plan import jobs
 from reconciler.core.plan.operations import StopContainer
+from reconciler.engines.memory.machine import Machine, MemoryContainer
 from reconciler.engines.swarm.lease import SwarmLease
 from reconciler.proxy.remote.nodes import Nodes
 from reconciler.web.agent.terms import Terms
@@ -47,6 +49,7 @@ _write, _require = SwarmLease.write, Election.require
 _election_write = Election._write
 _execute = executor._execute
 _run = jobs._run
+_stop = Machine.stop
 
 
 def one_acts_after_its_lease_has_run_out(patch: pytest.MonkeyPatch) -> None:
@@ -128,6 +131,14 @@ def a_job_that_is_out_of_reach_is_run_again(patch: pytest.MonkeyPatch) -> None:
             yield from _run(workload, instance, wait)
 
     patch.setattr(jobs, "_run", run)
+    # Nor does the engine wait for what it cannot reach.
+    patch.setattr(Machine, "stop", _stop_as_ended)
+
+
+def _stop_as_ended(machine: Machine, container: MemoryContainer, grace: float) -> None:
+    role, container.role = container.role, Role.DEPENDENCY
+    _stop(machine, container, grace)
+    container.role = role
 
 
 MUTATIONS: tuple[Mutate, ...] = (

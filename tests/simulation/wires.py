@@ -202,7 +202,7 @@ class Wired(TwoControllers):
             self._stop(part, self._some_seconds())
             self._let_run(part)
         self._show(part)
-        request = Request(part.shown, self._time + self._limit(part, way))
+        request = Request(part.shown, self._time + self._limit(part, way), is_ordered=way == "swarm")
         match kind:
             case "stopped" if way == "engine":
                 # In the instant before it is sent: only the agent can know that it comes too late.
@@ -281,7 +281,7 @@ class Wired(TwoControllers):
         *arguments, request = known
         self.story.tell(part.node, f"{name} takes effect (term {request.term})")
         if not request.is_late:
-            self.lease_judge.takes_effect(part, request.term, name)
+            self.lease_judge.takes_effect(part, request.term, name, is_ordered=request.is_ordered)
         self.starts(name, arguments)
         with self._as_seen_from(part):
             if request.is_given_up or request.is_late:
