@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from reconciler.api.disk_names import as_text
 from reconciler.api.reasons import Reason
 
 __all__ = ["ManifestError", "PermanentError", "Problem", "TemporaryError", "VaultError"]
@@ -65,8 +66,7 @@ class Problem:
     @property
     def place(self) -> str:
         """`file:line:column`, or `file` for a problem of the whole file; editors and terminals link it."""
-        # A name on disk may be no text, which statuses and events could not hold.
-        path = str(self.path).encode(errors="backslashreplace").decode()
+        path = as_text(str(self.path))
         return f"{path}:{self.line}:{self.column}" if self.line else path
 
     def __str__(self) -> str:

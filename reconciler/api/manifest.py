@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from reconciler.api.conflicts import Document, Manifest, conflicts
 from reconciler.api.diagnosis import diagnose, nearest
+from reconciler.api.disk_names import as_text
 from reconciler.api.errors import ManifestError, Problem
 from reconciler.api.kinds import API_GROUP, API_VERSION, KINDS, names_of_kinds
 from reconciler.api.manifest_files import find
@@ -144,21 +145,13 @@ def _read(text: str, path: Path, *, named: bool = True) -> _Reading:
             reading.documents.clear()
             return _Reading(problems=_without_repeats(reader.problems, reading.problems))
         return _Reading(foreign=[path], doubts=reader.problems)
-    if reading.documents and not _is_text(path):
+    if reading.documents and as_text(str(path)) != str(path):
+        # It could not be stored with its resources.
         reading.problems.append(Problem(path, 0, 0, "", "has a path that is not UTF-8", "rename it"))
         is_strict = False
     if not is_strict:
         reading.documents.clear()
     return reading
-
-
-def _is_text(path: Path) -> bool:
-    """Whether a path can be stored with its resources."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _without_repeats(first: list[Problem], others: list[Problem]) -> list[Problem]:

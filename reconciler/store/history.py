@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Self
 
+from reconciler.api.disk_names import as_text
 from reconciler.api.kinds import VAULT_SERVICE, Kind, Ref
 from reconciler.api.reasons import Reason
 from reconciler.store.base import Event, EventType, Hide, Rejection, Result, RevisionRecord, as_it_is
@@ -331,9 +332,7 @@ class HistoryStore:
         self._database.write(write, None)
 
     def _hidden(self, text: str, name: str) -> str:
-        # A name on disk that a message quotes may be no text, which SQLite does not take.
-        text = text.encode(errors="backslashreplace").decode()
-        return self._hide(text, Ref(self._kind, name).label if name else "")
+        return self._hide(as_text(text), Ref(self._kind, name).label if name else "")
 
     def _begun_anew(self, aside: Path) -> None:
         message = f"the history was damaged and is begun anew; the old file is {aside}"

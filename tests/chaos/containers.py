@@ -74,14 +74,11 @@ def _the_networks_are_removed(scene: Scene) -> Iterator[None]:
     yield
     project = scene.stage.project
     # Healing is quicker than a person: a network that has containers again cannot be removed.
-    scene.controller.send_signal(signal.SIGSTOP)
-    try:
+    with scene.stopped():
         for network in docker("network", "ls", "--quiet", f"--filter=label={PROJECT}={project}").split():
             for container in containers(project):
                 docker("network", "disconnect", "--force", network, container, check=False)
             docker("network", "rm", network)
-    finally:
-        scene.controller.send_signal(signal.SIGCONT)
 
 
 CONTAINER_FAULTS: Final = (

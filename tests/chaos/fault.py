@@ -6,10 +6,11 @@ the first `yield` are left after the outcome was checked.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -73,6 +74,15 @@ class Scene:
         """Apply another release, so that there is work to do during the fault."""
         self.stage.write(**NEW_VERSION)
         self.changed = True
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """In the block, the controller is stopped, and goes on afterwards."""
+        self.controller.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.controller.send_signal(signal.SIGCONT)
 
     def endure(self) -> None:
         """Wait for the duration of the fault."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -40,10 +39,9 @@ def _the_controller_is_killed(scene: Scene) -> Iterator[None]:
 
 def _the_controller_is_stopped(scene: Scene) -> Iterator[None]:
     yield
-    scene.controller.send_signal(signal.SIGSTOP)
-    scene.change()
-    scene.endure()
-    scene.controller.send_signal(signal.SIGCONT)
+    with scene.stopped():
+        scene.change()
+        scene.endure()
 
 
 def _several_controllers(scene: Scene) -> Iterator[None]:

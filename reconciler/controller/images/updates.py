@@ -99,23 +99,20 @@ class ImageUpdates:
 
     def _check(self, stored: StoredObject, policy: ImagePolicy) -> None:
         interval = timedelta(seconds=policy.interval)
-        result = catalog.SUCCESS
+        result, pause = catalog.ERROR, min(interval, AGAIN)
         try:
             self._follow(stored, policy)
         except VaultError as error:
-            result = catalog.ERROR
-            interval = min(interval, AGAIN)
             reason = error.reason if isinstance(error, _NotTakenError) else Reason.IMAGE_CHECK_FAILED
             self._tell_once(stored, "Warning", reason, f"imagePolicy of {policy.workload}: {error}")
         except Exception:
-            # Without its own interval it would be tried at each tick, and the services behind it never.
-            result = catalog.ERROR
-            interval = min(interval, AGAIN)
+            # Otherwise it would be tried at each tick, and the services behind it never.
             _log.exception("a check of an image policy failed", extra={"service": stored.ref.label})
         else:
+            result, pause = catalog.SUCCESS, interval
             self._forgive(stored.name)
         self.recorder.add(catalog.IMAGE_CHECKS, name=stored.ref.label, result=result)
-        self._due[stored.name] = _Due(policy, self.now() + interval)
+        self._due[stored.name] = _Due(policy, self.now() + pause)
 
     def _follow(self, stored: StoredObject, policy: ImagePolicy) -> None:
         """Ask the registry, and write what is chosen. Raises VaultError."""

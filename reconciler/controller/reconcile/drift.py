@@ -33,9 +33,8 @@ def _is_asked_for(preview: Preview) -> bool:
     that is drained: that is no drift.
     """
     assessment = preview.assessment
-    return any(each.asked for each in assessment.replicas) or any(
-        each.is_moving for each in assessment.others
-    )
+    moving = any(each.is_moving for each in (*assessment.replicas, *assessment.others))
+    return moving or any(each.asked for each in assessment.replicas)
 
 
 def report(stored: StoredObject, before: Status, preview: Preview, journal: Journal) -> Status:

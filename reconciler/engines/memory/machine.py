@@ -280,21 +280,18 @@ class Machine:
             container.state = State.EXITED
             self._tell(container)
         elif container.is_up:
-            is_job = container.role is Role.JOB
             # What cannot be reached has ended as far as the engine can tell, but for a job, which may have no second run.
-            takes = (
-                0.0
-                if (container.is_lost and not is_job) or container.is_pending
-                else container.behaviour.stop
-            )
+            is_awaited = container.is_lost and container.role is Role.JOB
+            is_over = container.is_pending or (container.is_lost and not is_awaited)
+            takes = 0.0 if is_over else container.behaviour.stop
             container.stopping, container.overdue = True, takes > grace
             self.changes += 1
             end = self.clock() + min(takes, grace)
-            if container.is_lost and is_job:
+            if is_awaited:
                 container.unseen, container.moves = min(container.unseen, end), inf
-                return
-            container.ends = min(container.ends, end)
-            self._due = min(self._due, container.ends)
+            else:
+                container.ends = min(container.ends, end)
+                self._due = min(self._due, container.ends)
 
     def lose_grip(self) -> None:
         """The client that waits for stopping containers died: those that ignore the request will not be killed."""

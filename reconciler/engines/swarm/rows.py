@@ -187,14 +187,11 @@ def _read(
 def _unwanted(service: Row, tasks: Sequence[Row], nodes: Mapping[str, Node]) -> _Seen:
     """An instance that is to run no task: it stops, has stopped, or was never started."""
     marks = service["Spec"].get("Labels") or {}
+    # One that cannot be reached may go on, and no second run of it may begin beside the first one.
+    is_job = read_role(marks.get(labels.ROLE)) is Role.JOB
     for task in tasks:
-        if task["Status"]["State"] not in (*AWAITED, "running"):
-            continue
-        if _lives(task, nodes):
-            return _Seen(State.RUNNING, _health(service, task), task, started=_since(task))
-        if read_role(marks.get(labels.ROLE)) is Role.JOB:
-            # It may go on there, and no second run of it may begin beside the first one.
-            return _Seen(State.RUNNING, Health.UNHEALTHY, task, started=_since(task))
+        if task["Status"]["State"] in (*AWAITED, "running") and (is_job or _lives(task, nodes)):
+            return _running(service, task, nodes)
     if STOPPED in marks:
         # Swarm forgets a task that it has stopped, and with it the exit code.
         return _Seen(State.EXITED, ended=read_time(service["UpdatedAt"]))
@@ -206,11 +203,9 @@ def _wanted(service: Row, tasks: Sequence[Row], nodes: Mapping[str, Node]) -> _S
         return _Seen(State.CREATED)
     newest, *former = tasks
     state = newest["Status"]["State"]
-    if state in LIVE and not _lives(newest, nodes):
-        # Swarm has not moved it yet.
-        return _Seen(State.RUNNING, Health.UNHEALTHY, newest, started=_since(newest))
-    if state in ("running", "starting"):
-        return _Seen(State.RUNNING, _health(service, newest), newest, started=_since(newest))
+    # On a node that is down, Swarm has not moved it yet.
+    if state in ("running", "starting") or (state in LIVE and not _lives(newest, nodes)):
+        return _running(service, newest, nodes)
     if state in LIVE:
         failed = next((task for task in former if task["Status"]["State"] in FAILED), None)
         if failed is not None and failed is former[0]:
@@ -221,6 +216,11 @@ def _wanted(service: Row, tasks: Sequence[Row], nodes: Mapping[str, Node]) -> _S
     state_of_end = State.RESTARTING if _is_restarted(service, tasks) else State.EXITED
     ended = read_time(newest["Status"]["Timestamp"]) if state_of_end is State.EXITED else None
     return _Seen(state_of_end, task=newest, exit_code=_exit_code(newest), ended=ended)
+
+
+def _running(service: Row, task: Row, nodes: Mapping[str, Node]) -> _Seen:
+    health = _health(service, task) if _lives(task, nodes) else Health.UNHEALTHY
+    return _Seen(State.RUNNING, health, task, started=_since(task))
 
 
 def _lives(task: Row, nodes: Mapping[str, Node]) -> bool:
