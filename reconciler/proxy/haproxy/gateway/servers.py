@@ -131,17 +131,21 @@ class GatewayServers:
     def configure(
         self, stack: Stack, servers: Sequence[tuple[str, str]], weights: Sequence[tuple[str, int]] = ()
     ) -> None:
-        """See Proxy.configure. Maps of running HAProxies have the settings before the first check asks for them."""
+        """See Proxy.configure. Maps of running HAProxies have the settings before the first check asks for them; one that
+        does not answer keeps no gateway from its files.
+        """
         if reason := self.closed(stack):
             raise ProxyError(reason)
         settings, shares = _settings(stack), dict(weights)
-        for way in self._ways(stack.name, _needs(stack)):
+        ways = self._ways(stack.name, _needs(stack))
+        for way in ways:
             for pool, port in way.served.items():
                 named = [
                     PoolServer(name, in_pool(address, port), shares.get(name, DEFAULT_WEIGHT))
                     for name, address in servers
                 ]
                 self._write(way, pool, named, settings)
+        for way in ways:
             entries = _checked(settings_maps, dict.fromkeys(way.served, settings))
             self._set_entries(way, entries)
 

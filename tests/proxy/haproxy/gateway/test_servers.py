@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,12 +27,14 @@ from reconciler.core.assess.pool import Member, merge
 from reconciler.core.desired.stack import Probe, ProxySettings, Role, Stack, Strategy, Workload
 from reconciler.core.routes.routed import Grant, Routed
 from reconciler.proxy.base import NewServer
+from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.events import ServerEvents
 from reconciler.proxy.haproxy.gateway.directory import read_gateway, write_slots
 from reconciler.proxy.haproxy.gateway.pool_file import head
 from reconciler.proxy.haproxy.gateway.servers import GatewayServers
 from reconciler.proxy.haproxy.gateway.transactions import read_map
 from reconciler.proxy.haproxy.runtime import Runtime
+from tests.contracts.gateways import PoolsInMemory
 from tests.proxy.conftest import until
 from tests.proxy.haproxy.gateway.conftest import HEALTH, SPEC, SSH, GatewayWorld
 
@@ -200,3 +203,21 @@ def test_a_service_whose_routes_only_redirect_is_closed(service: Service) -> Non
     redirect = Route.model_validate(PLAIN | {"redirect": {"hostname": "b.test"}}, by_alias=True)
     moved = replace(service.stack, routed=Routed((Grant(GATEWAY, redirect),)))
     assert "only redirect" in service.proxy.closed(moved)
+
+
+def test_one_that_is_silent_keeps_no_gateway_from_its_files(tmp_path: Path) -> None:
+    """A service that moves to another gateway is still in the former one, which may not answer for long."""
+    world = PoolsInMemory(tmp_path)
+    world.route(PLAIN)
+    other = replace(world.site, directory=tmp_path / "other")
+    world.files.write_routes(other, world.held, {})
+    proxy = GatewayServers(
+        lambda: {GATEWAY: world.site, "other": other}, lambda: world.time, world.events, world.files, world.at
+    )
+    routed = Routed((Grant("other", Route.model_validate(PLAIN, by_alias=True)),))
+    world.signal(1, "STOP")
+    with pytest.raises(ProxyError, match="did not answer in time"):
+        proxy.configure(replace(world.stack, routed=routed), [("one", world.one.address)])
+    (said,) = world.files.read_pools(other, ["h001"]).values()
+    assert said is not None
+    assert [server.name for server in said.servers] == ["one"]
