@@ -33,7 +33,7 @@ from tests.contracts.remote import RemotePools
 
 # The real ones are made by the fixtures of tests/proxy.
 from tests.proxy.conftest import replica, replicas
-from tests.proxy.haproxy.gateway.conftest import HEALTH, namespace
+from tests.proxy.haproxy.gateway.conftest import HEALTH, POOLS, namespace
 from tests.proxy.haproxy.gateway.conftest import world as haproxies
 from tests.proxy.remote.agents import agent_in
 
@@ -114,6 +114,10 @@ def test_settings_are_in_the_maps_before_the_first_check(world: PoolsWorld) -> N
         "hold": "7500",
     }
     assert world.files.read_gateway(world.site).settings["h001"] == PoolSettings(probe, 7.5)
+
+
+def test_it_tells_its_pools_also_those_that_are_spare(world: PoolsWorld) -> None:
+    assert world.haproxy().pools() == set(POOLS)
 
 
 def test_one_that_starts_serves_what_the_file_says(world: PoolsWorld) -> None:

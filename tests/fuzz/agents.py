@@ -52,6 +52,7 @@ EXCHANGES: Final[Sequence[tuple[dict[str, Any], Any]]] = (
     ({"do": "change-maps", "maps": {"routes": {"a.test/": "r|h001|-"}}}, None),
     ({"do": "set-entries", "maps": {"hold": {"h001": "500"}}}, None),
     ({"do": "led-to"}, ["h001", "-"]),
+    ({"do": "pools"}, ["h001", "t002"]),
     ({"do": "activity", "pools": ["h001"]}, [{"idle": 3.5, "is_known": True, "open": 1}]),
     ({"do": "read-certificates"}, _LOADED),
     ({"do": "change-certificates", "certificates": _CERTIFICATES}, None),

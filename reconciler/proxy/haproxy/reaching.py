@@ -72,6 +72,9 @@ class OneHAProxy(Protocol):
     def led_to(self) -> frozenset[str]:
         """The pools that its routes lead to."""
 
+    def pools(self) -> frozenset[str]:
+        """The pools that it has."""
+
     def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
         """What each of its processes knows of the requests to these pools."""
 
@@ -125,6 +128,12 @@ class _Reached:
         from reconciler.proxy.haproxy.gateway.transactions import led_to
 
         return led_to(self.master)
+
+    def pools(self) -> frozenset[str]:
+        """See OneHAProxy.pools."""
+        from reconciler.proxy.haproxy.gateway.transactions import read_pools
+
+        return read_pools(self.master)
 
     def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
         """See OneHAProxy.activity."""

@@ -235,6 +235,10 @@ class MemoryHAProxy:
         """See OneHAProxy.led_to."""
         return led_by(self._process.workers[0].maps)
 
+    def pools(self) -> frozenset[str]:
+        """See OneHAProxy.pools."""
+        return frozenset(self._process.workers[0].pools)
+
     def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
         """See OneHAProxy.activity."""
         now = self.gateways.clock()

@@ -51,6 +51,7 @@ __all__ = [
     "ListFiles",
     "Metrics",
     "NextEvents",
+    "Pools",
     "Processes",
     "PutFiles",
     "ReadCertificates",
@@ -259,6 +260,17 @@ class LedTo(HAProxyCall):
         return tuple(sorted(at.led_to()))
 
 
+class Pools(HAProxyCall):
+    """See OneHAProxy.pools. An agent of an earlier release does not know it."""
+
+    do: Literal["pools"] = "pools"
+    answer: ClassVar[Any] = Annotated[tuple[Name, ...], Field(max_length=MAX_SERVERS)]
+
+    def ask(self, at: OneHAProxy) -> tuple[str, ...]:
+        """See HAProxyCall.ask."""
+        return tuple(sorted(at.pools()))
+
+
 class Activity(HAProxyCall):
     """See OneHAProxy.activity."""
 
@@ -372,6 +384,7 @@ Call = (
     | ChangeMaps
     | SetEntries
     | LedTo
+    | Pools
     | Activity
     | ReadCertificates
     | ChangeCertificates

@@ -150,6 +150,10 @@ class _Remote:
         """See OneHAProxy.led_to."""
         return frozenset(self.ask(calls.LedTo()))
 
+    def pools(self) -> frozenset[str]:
+        """See OneHAProxy.pools."""
+        return frozenset(self.ask(calls.Pools()))
+
     def activity(self, pools: Sequence[str]) -> Iterable[PoolActivity]:
         """See OneHAProxy.activity."""
         return [each.value for each in self.ask(calls.Activity(pools=tuple(pools)))]

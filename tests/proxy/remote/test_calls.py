@@ -45,6 +45,7 @@ ANSWERS: dict[str, Any] = {
     "serves": True,
     "read_maps": {name: {f"{name}.test/%20": "r|h001|-"} for name in MAPS},
     "led_to": frozenset({"h001", "-"}),
+    "pools": frozenset({"h001", "t002"}),
     "activity": [PoolActivity(3.5, True, 2), PoolActivity(0.0, False, 0)],
     "read_certificates": Loaded(
         {"/cfg/tls/a.pem": "00FF 1", "/cfg/tls/empty.pem": ""},
@@ -70,6 +71,7 @@ METHODS: dict[str, tuple[Any, ...]] = {
     "change_maps": ({"routes": {"a.test/": "r|h001|-"}, "hold": {}},),
     "set_entries": ({"hold": {"h001": "500"}},),
     "led_to": (),
+    "pools": (),
     "activity": (("h001", "s001"),),
     "read_certificates": (),
     "change_certificates": (CERTIFICATES,),

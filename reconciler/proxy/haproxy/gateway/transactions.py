@@ -16,11 +16,12 @@ from typing import Final
 from reconciler.proxy.errors import ProxyError, quoted
 from reconciler.proxy.haproxy.chunks import in_chunks
 from reconciler.proxy.haproxy.gateway.maps import LEADING, SEPARATOR, Maps, lines_of
+from reconciler.proxy.haproxy.gateway.pools import POOL_NAME
 from reconciler.proxy.haproxy.gateway.render import map_path
 from reconciler.proxy.haproxy.socket import CURRENT, Master, Payload, ask, ask_worker
 from reconciler.proxy.haproxy.stats import read_info
 
-__all__ = ["change_maps", "led_to", "read_map", "read_maps", "replace_map", "set_entries"]
+__all__ = ["change_maps", "led_to", "read_map", "read_maps", "read_pools", "replace_map", "set_entries"]
 
 PAIR: Final = ("allowed", "networks")
 """A client is looked up in the second one first, and what is found there in the first."""
@@ -30,6 +31,7 @@ CHUNK_BYTES: Final = 12 * 1024
 
 _VERSION: Final = re.compile(r"New version created: ([0-9]{1,9})")
 _ENTRY: Final = re.compile(r"0x[0-9a-f]{1,16} (\S+) (\S+)")
+_POOL: Final = re.compile(POOL_NAME)
 _DONE: Final = ""
 
 
@@ -57,6 +59,12 @@ def led_to(master: Master) -> frozenset[str]:
     """The pools that routes of the current worker lead to. Raises ProxyError."""
     targets = (target for entries in read_maps(master, LEADING).values() for target in entries.values())
     return frozenset(target.split(SEPARATOR)[1] for target in targets)
+
+
+def read_pools(master: Master) -> frozenset[str]:
+    """The pools that the current worker has. Raises ProxyError."""
+    (answer,) = ask(master, [f"{CURRENT} show backend"])
+    return frozenset(filter(_POOL.fullmatch, answer.splitlines()))
 
 
 def set_entries(master: Master, entries: Maps) -> None:
