@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +26,13 @@ from reconciler.api.kinds import VAULT_GATEWAY
 from reconciler.api.vaultgateway import GatewaySpec, GatewayStatus
 from reconciler.core.desired.stack import Probe, Site
 from reconciler.proxy.base import NewServer
+from reconciler.proxy.errors import ProxyError
 from reconciler.proxy.haproxy.gateway.containers import POOL, project_of
 from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_slots, write_pool
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings, server_options
+from reconciler.proxy.haproxy.gateway.render import pool_file
 from reconciler.proxy.haproxy.gateway.site import site_of
+from reconciler.proxy.haproxy.gateway.transactions import read_pools
 from reconciler.proxy.haproxy.runtime import Runtime
 from reconciler.proxy.haproxy.socket import Master
 from reconciler.wiring import Application, Options, wire
@@ -159,6 +162,9 @@ class GatewayStage:
             self.runtime(slot, pool).add_servers(new, lambda name: server_options(pool, name, HEALTH))
         self.services[service] = pool
 
+    def pool_file(self, service: str) -> Path:
+        return self.site.config / pool_file(self.services[service])
+
     def remove_replica(self, service: str) -> None:
         docker("rm", "--force", f"vault-{self._full(service)}-web-1")
 
@@ -169,6 +175,13 @@ class GatewayStage:
         return Runtime(Master(self.site, slot, time.monotonic() + 20), pool)
 
     # What a user sees
+
+    def has_pool(self, service: str) -> bool | None:
+        """Whether a HAProxy has the pool of a service; None while none answers."""
+        for slot in read_slots(self.site):
+            with suppress(ProxyError):
+                return self.services[service] in read_pools(self.runtime(slot).master)
+        return None
 
     def workers(self) -> list[int]:
         """The processes of all HAProxies; a reload is another one."""

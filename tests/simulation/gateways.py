@@ -571,8 +571,12 @@ class GatewaySimulation(Simulation):
                 there.structure = ""
             case "file" if pools:
                 pool = self.random.choice(pools)
-                self.story.tell("world", f"the file of pool {pool} of {name} is edited by hand")
+                is_removed = self.random.random() < 0.5
+                how = "removed" if is_removed else "edited"
+                self.story.tell("world", f"the file of pool {pool} of {name} is {how} by hand")
                 there.pools[pool] = None
+                if is_removed:
+                    del there.pools[pool]
             case "server" if pools:
                 servers = process.workers[0].pools[self.random.choice(pools)]
                 gone = self.random.choice(sorted(servers))
@@ -611,13 +615,12 @@ class GatewaySimulation(Simulation):
                 if not self.machine.owner(port):
                     self.story.tell("world", f"another process takes port {port}")
                     self.engine.foreign_ports[port] = "process nginx (pid 42)"
-            case "records":
+            case "records" if not self._passing:
                 self.story.tell("world", "the history is lost")
                 self.records = MemoryRecords()
                 for judge in self.judges.values():
                     judge.lose_history()
-                if not self._passing:
-                    self._begin_controller()
+                self._begin_controller()
 
     # The end
 

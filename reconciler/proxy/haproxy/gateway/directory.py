@@ -79,9 +79,14 @@ class WrittenGateway:
     maps: Maps = field(default_factory=dict)
 
     @property
+    def known(self) -> Mapping[str, WrittenPool | None]:
+        """The pools with those of which the file was removed while a service has them."""
+        return {**dict.fromkeys(self.held.values()), **self.pools}
+
+    @property
     def busy(self) -> frozenset[str]:
         """The pools that have a server, or may have one in a HAProxy that has read an earlier file: all but spare ones."""
-        return frozenset(pool for pool, said in self.pools.items() if said != WrittenPool())
+        return frozenset(pool for pool, said in self.known.items() if said != WrittenPool())
 
     @property
     def led(self) -> Mapping[str, str]:

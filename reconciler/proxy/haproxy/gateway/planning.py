@@ -1,7 +1,8 @@
 """The next safe operations of a gateway, from what was seen of it and what it has to be.
 
 Routes come first: they are written, then told to each HAProxy that runs, and need no reload. Only another structure does.
-Then come the containers, as in front of a service, and last the pools that no route leads to any more.
+Then come the containers, as in front of a service, and last the pools that no route leads to any more. What reads the files
+waits until each names the replicas that are in use.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from reconciler.core.plan.operations import CreateProxy, Operation, Plan, Step, 
 from reconciler.core.plan.planner import endings, soonest
 from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
 from reconciler.proxy.haproxy.gateway.containers import slot_overlay
+from reconciler.proxy.haproxy.gateway.damage import read_too_early
 from reconciler.proxy.haproxy.gateway.leaving import Leaving
 from reconciler.proxy.haproxy.gateway.maps import led_by
 from reconciler.proxy.haproxy.gateway.on_nodes import plan_nodes
@@ -93,15 +95,7 @@ def plan_gateway(
         plan_orphans(assessment),
         endings(observed),
     )
-    planned = [operation for step in steps for operation in step.operations]
-    able, pulls = fetch(assessment.stack, observed, lacking, planned)
-    pulling = Step.of(pulls)
-    return Plan(
-        operations=(*able, *pulling.operations),
-        waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
-        blocked=door.blocked,
-        requeue_after=soonest((*steps, pulling)),
-    )
+    return _as_plan(steps, assessment, sight, lacking, door.blocked)
 
 
 def _plan_on_nodes(
@@ -129,14 +123,38 @@ def _plan_on_nodes(
         Step.of(_leftovers(assessment, wanted, sight, services)),
         endings(observed),
     )
-    planned = [operation for step in steps for operation in step.operations]
     # The image has to be here as well: it judges the configuration.
-    able, pulls = fetch(assessment.stack, observed, (), planned)
-    pulling = Step.of(pulls)
+    return _as_plan(steps, assessment, sight)
+
+
+def _as_plan(
+    steps: tuple[Step, ...],
+    assessment: Assessment,
+    sight: Sight,
+    lacking: Collection[str] = (),
+    blocked: str = "",
+) -> Plan:
+    """What of the steps can be done with the files and the images that are there."""
+    planned = [operation for step in steps for operation in step.operations]
+    early = tuple(read_too_early(planned, assessment, sight))
+    able, pulls = fetch(
+        assessment.stack, assessment.observed, lacking, [each for each in planned if each not in early]
+    )
+    awaited = Step.of([*pulls, *([_repair(sight)] if early else [])])
     return Plan(
-        operations=(*able, *pulling.operations),
-        waiting=tuple(reason for step in (*steps, pulling) for reason in step.waiting),
-        requeue_after=soonest((*steps, pulling)),
+        operations=(*able, *awaited.operations),
+        waiting=tuple(reason for step in (*steps, awaited) for reason in step.waiting),
+        blocked=blocked,
+        requeue_after=soonest((*steps, awaited)),
+    )
+
+
+def _repair(sight: Sight) -> Wait:
+    pools = sorted({pool for damaged in sight.damaged.values() for pool in damaged})
+    owners = {pool: need.service for need, pool in sight.written.held.items()}
+    said = ", ".join(f"{pool} of {owners[pool]}" if pool in owners else pool for pool in pools)
+    return Wait(
+        ROUTES_LOOK, f"the file of pool {said} was changed or removed, and has to be written again first"
     )
 
 

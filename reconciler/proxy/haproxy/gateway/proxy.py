@@ -53,7 +53,7 @@ from reconciler.proxy.haproxy.gateway.certificates import Loaded
 from reconciler.proxy.haproxy.gateway.containers import POOL, gateway_stack
 from reconciler.proxy.haproxy.gateway.directory import WrittenGateway, trial_files
 from reconciler.proxy.haproxy.gateway.exporters import exporters
-from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, moves_between
+from reconciler.proxy.haproxy.gateway.maps import MAPS, Maps, led_by, moves_between
 from reconciler.proxy.haproxy.gateway.on_nodes import for_all, silent_on
 from reconciler.proxy.haproxy.gateway.planning import plan_gateway
 from reconciler.proxy.haproxy.gateway.pool_file import PoolSettings
@@ -93,13 +93,14 @@ CERTIFICATE_SECONDS: Final = 30.0
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One HAProxy that answered; without `maps` it has not told them in time. `certificates` are None as well when it is
-    not to have any, and `readiness` when it has no path for it.
+    not to have any, and `readiness` when it has no path for it. `pools` are None when they were not told.
     """
 
     process: tuple[Process, ...]
     maps: Maps | None
     certificates: Loaded | None = None
     readiness: Server | None = None
+    pools: frozenset[str] | None = None
 
 
 class HAProxyGateways:
@@ -202,13 +203,16 @@ class HAProxyGateways:
         serving = self._abreast(partial(self._serves, stack), mute)
         serves = {c.id for c, is_serving in zip(mute, serving, strict=True) if is_serving}
         unfilled = self._abreast(lambda c: tuple(self._unfilled(stack, c, found[c.id], wanted)), answering)
+        damaged = self._abreast(
+            lambda c: tuple(self._damaged(stack, c, found[c.id], wanted, written)), answering
+        )
         return Sight(
             written=written,
             slots=self._files.read_slots(stack.site),
             places=places,
             instances=(
                 *(
-                    _instance(id, answer)
+                    _instance(id, answer, written.pools)
                     if answer
                     else ProxyInstance(id, answering=False, silent=silent[id], serves=id in serves)
                     for id, answer in found.items()
@@ -217,6 +221,7 @@ class HAProxyGateways:
             ),
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
             unfilled={c.id: pools for c, pools in zip(answering, unfilled, strict=True) if pools},
+            damaged={c.id: pools for c, pools in zip(answering, damaged, strict=True) if pools},
             leftovers=self._leftovers(stack, answering, tuple(unneeded(wish.table, written))),
             readiness={id: told.readiness for id, told in found.items() if told and told.readiness},
             is_certified=certificates is None or are_written(stack.site, certificates),
@@ -240,7 +245,8 @@ class HAProxyGateways:
             return None
         try:
             maps = haproxy.read_maps(MAPS, processes[0].info.pid)
-            return Seen(processes, maps, haproxy.read_certificates() if has_tls else None, ready)
+            certificates = haproxy.read_certificates() if has_tls else None
+            return Seen(processes, maps, certificates, ready, _pools_of(haproxy))
         except ProxyError:
             # It is there; the next pass asks again.
             return Seen(processes, None, readiness=ready)
@@ -255,6 +261,20 @@ class HAProxyGateways:
         for former, pool in sorted(moves_between(told.maps, wanted.maps)) if told and told.maps else ():
             there, new = (up_in(self._workers(stack, container, each)) for each in (former, pool))
             if there - new:
+                yield pool
+
+    def _damaged(
+        self,
+        stack: Stack,
+        container: Container,
+        told: Seen | None,
+        wanted: WantedGateway,
+        written: WrittenGateway,
+    ) -> Iterator[str]:
+        """The pools that have replicas in this HAProxy and no file that says so, of those that routes lead to, or will."""
+        led = led_by(told.maps) if told and told.maps else ()
+        for pool in sorted({*wanted.needed, *led}):
+            if written.pools.get(pool) is None and up_in(self._workers(stack, container, pool)):
                 yield pool
 
     def _leftovers(
@@ -380,11 +400,22 @@ def _certificates(tls: GatewayTls) -> Certificates:
     return Certificates(tls.default, served(tls.hosts, tls.challenges))
 
 
-def _instance(container: str, seen: Seen) -> ProxyInstance:
+def _pools_of(haproxy: OneHAProxy) -> frozenset[str] | None:
+    """The pools that it has; None if they are not told, as by an agent of an earlier release."""
+    with suppress(ProxyError):
+        return haproxy.pools()
+    return None
+
+
+def _instance(container: str, seen: Seen, pools: Collection[str]) -> ProxyInstance:
+    """A HAProxy that was asked. One that lacks some of these pools has another structure than it says: it has read the
+    files while theirs were away.
+    """
+    is_whole = seen.pools is None or seen.pools.issuperset(pools)
     return ProxyInstance(
         container=container,
         answering=True,
-        structure=seen.process[0].info.structure,
+        structure=seen.process[0].info.structure if is_whole else "",
         workers=_as_workers(seen.process),
     )
 

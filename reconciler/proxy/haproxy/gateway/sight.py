@@ -53,10 +53,11 @@ def up_in(workers: Iterable[ProxyWorker]) -> frozenset[str]:
 class Sight:
     """`slots` are those that were named to services, `places` the nodes of those that an agent serves. `instances` are the
     HAProxies that were asked, and `maps` those of each that answers, by its container's ID; `unfilled` are the pools that
-    it does not have the replicas of, although routes are to move there from pools that have them. `leftovers` are the pools
-    that no route leads to and that may have servers. `readiness`: what stands for the answer of each HAProxy that has
-    the path of `spec.readiness`. `is_certified`: the certificates that are wanted are written.
-    `uncertified` are the containers' IDs of HAProxies that have others.
+    it does not have the replicas of, although routes are to move there from pools that have them, and `damaged` those that
+    it has replicas in, although their files are not as they were rendered. `leftovers` are the pools that no route leads to
+    and that may have servers. `readiness`: what stands for the answer of each HAProxy that has the path of
+    `spec.readiness`. `is_certified`: the certificates that are wanted are written. `uncertified` are the containers' IDs of
+    HAProxies that have others.
     """
 
     written: WrittenGateway = field(default_factory=WrittenGateway)
@@ -65,6 +66,7 @@ class Sight:
     instances: tuple[ProxyInstance, ...] = ()
     maps: Mapping[str, Maps] = field(default_factory=dict)
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    damaged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     leftovers: Mapping[str, Leftover] = field(default_factory=dict)
     readiness: Mapping[str, Server] = field(default_factory=dict)
     is_certified: bool = True

@@ -66,11 +66,8 @@ def want(
     """What a gateway has to be. Unless it is `quiet`, no pools are added beside those that services wait for."""
     needs = needs_of(table)
     # Before the first configuration, services may have written the files of pools that they were given.
-    names = (
-        tuple(written.pools)
-        if written.structure
-        else tuple(dict.fromkeys((*pool_names(SPARES), *written.pools)))
-    )
+    given = () if written.structure else pool_names(SPARES)
+    names = tuple(dict.fromkeys((*given, *written.known)))
     assignment = assign(needs.values(), written.held, written.busy, names)
     pools = _with_spares(names, assignment, written.busy, quiet=quiet)
     former = written.led
@@ -98,12 +95,12 @@ def want(
 
 
 def _pool(former: str, pool: str, need: Need, assignment: Assignment, written: WrittenGateway) -> str:
-    """The pool that a route leads to: the former one until there is a new one with servers of its service. Empty for one
-    that has neither.
+    """The pool that a route leads to: the former one until there is a new one with servers of its service, also while no
+    file says which servers the former one has. Empty for one that has neither.
     """
     said, there = written.pools.get(pool), written.pools.get(former)
     is_filled = said is not None and bool(said.servers)
-    is_usable = there is not None and bool(there.servers)
+    is_usable = there is None or bool(there.servers)
     if former == pool or is_filled or not is_usable:
         return pool
     is_own = any(each.service == need.service and name == former for each, name in assignment.pools.items())

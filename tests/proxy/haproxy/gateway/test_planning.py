@@ -83,6 +83,7 @@ class Scene:
     running_maps: Mapping[str, Mapping[str, str]] | None = None
     is_busy: bool = False
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    damaged: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     nodes: tuple[FrontNode, ...] = ()
     places: Mapping[int, str] = field(default_factory=dict)
     readiness: Mapping[str, Server] = field(default_factory=dict)
@@ -106,6 +107,7 @@ class Scene:
             maps={i.container: maps for i in instances if i.answering and not self.is_busy},
             leftovers=self.leftovers,
             unfilled=self.unfilled,
+            damaged=self.damaged,
             readiness=self.readiness,
         )
         written = self.written.structure if self.written.image == self.spec.image else None

@@ -107,6 +107,30 @@ def test_a_route_keeps_its_former_pool_as_long_as_there_is_none_of_the_new_kind(
     assert "s001" in found.pools
 
 
+def test_a_service_keeps_a_pool_whose_file_was_removed() -> None:
+    """HAProxies have its replicas, and its service writes the file again."""
+    seen = written("files", "wiki", h001=BUSY, h002=BUSY)
+    removed = replace(seen, pools={name: said for name, said in seen.pools.items() if name != "h001"})
+
+    made = wanted(table_of("files", "wiki"), removed)
+    assert made.held == seen.held
+    assert set(made.pools) == set(seen.pools)
+    assert unneeded(table_of("wiki"), removed) == ("h001",)
+
+
+def test_a_route_stays_in_a_damaged_pool_until_the_new_one_has_servers() -> None:
+    sticky = Claimant("files", START, (Route(hostnames=("files.test",), sticky="cookie"),))
+    table = settle({"main": SPEC}, [sticky])[0]["main"]
+    maps = {"routes": {"files.test/": "files.0|h001|~|0"}}
+    seen = replace(written("files", s001=WrittenPool()), maps=maps)
+    seen = replace(seen, pools={**seen.pools, "h001": None})
+
+    before = wanted(table, seen)
+    assert before.needed == {"h001"}
+    filled = replace(seen, pools={**seen.pools, "s001": BUSY}, held=before.held)
+    assert wanted(table, filled).needed == {"s001"}
+
+
 def test_pools_that_services_wrote_before_the_first_configuration_are_not_all() -> None:
     seen = replace(written("files", h002=WrittenPool()), structure="", pools={"h002": WrittenPool()})
     assert set(wanted(table_of("files"), seen).pools) == set(pool_names(SPARES))
