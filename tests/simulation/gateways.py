@@ -571,7 +571,8 @@ class GatewaySimulation(Simulation):
                 there.structure = ""
             case "file" if pools:
                 pool = self.random.choice(pools)
-                is_removed = self.random.random() < 0.5
+                # Without another random number: seeds that have found something find it again.
+                is_removed = int(pool[1:]) % 2 == 0
                 how = "removed" if is_removed else "edited"
                 self.story.tell("world", f"the file of pool {pool} of {name} is {how} by hand")
                 there.pools[pool] = None

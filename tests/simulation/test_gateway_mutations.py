@@ -53,6 +53,10 @@ def routes_move_before_the_file_names_replicas(patch: pytest.MonkeyPatch) -> Non
     routes_move_before_a_haproxy_has_the_replicas(patch)
 
 
+def a_damaged_file_is_read_by_a_reload(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(planning, "read_too_early", lambda *_: ())
+
+
 def a_pool_that_requests_come_to_is_left_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(GatewayServers, "_still_led", lambda *_: frozenset())
 
@@ -103,6 +107,7 @@ MUTATIONS: Mapping[Mutate, int] = {
     a_pool_is_emptied_before_the_files_are_read: 9038080,
     routes_move_before_a_haproxy_has_the_replicas: 1215,
     routes_move_before_the_file_names_replicas: 1015,
+    a_damaged_file_is_read_by_a_reload: 9637184,
     a_pool_that_requests_come_to_is_left_alone: 440,
     networks_are_not_joined: 1000,
     networks_are_not_left: 1000,
