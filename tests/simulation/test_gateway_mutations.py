@@ -108,7 +108,7 @@ MUTATIONS: Mapping[Mutate, int] = {
     routes_move_before_a_haproxy_has_the_replicas: 1215,
     routes_move_before_the_file_names_replicas: 1015,
     a_damaged_file_is_read_by_a_reload: 9637184,
-    a_pool_that_requests_come_to_is_left_alone: 440,
+    a_pool_that_requests_come_to_is_left_alone: 1000,
     networks_are_not_joined: 1000,
     networks_are_not_left: 1000,
     slots_are_not_named: 1000,
