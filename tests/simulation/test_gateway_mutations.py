@@ -49,7 +49,7 @@ def routes_move_before_a_haproxy_has_the_replicas(patch: pytest.MonkeyPatch) -> 
 
 
 def routes_move_before_the_file_names_replicas(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(wanted, "_pool", lambda former, pool, *_: pool)
+    patch.setattr(wanted, "_pool", lambda _, need, assignment, *__, **___: assignment.pools.get(need, ""))
     routes_move_before_a_haproxy_has_the_replicas(patch)
 
 
@@ -59,6 +59,11 @@ def a_damaged_file_is_read_by_a_reload(patch: pytest.MonkeyPatch) -> None:
 
 def a_pool_that_requests_come_to_is_left_alone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(GatewayServers, "_still_led", lambda *_: frozenset())
+
+
+def routes_leave_a_pool_that_has_no_server_yet(patch: pytest.MonkeyPatch) -> None:
+    _pool = wanted._pool
+    patch.setattr(wanted, "_pool", lambda *given, stopped: _pool(*given, stopped=True))
 
 
 def networks_are_not_joined(patch: pytest.MonkeyPatch) -> None:
@@ -109,6 +114,7 @@ MUTATIONS: Mapping[Mutate, int] = {
     routes_move_before_the_file_names_replicas: 1015,
     a_damaged_file_is_read_by_a_reload: 9637184,
     a_pool_that_requests_come_to_is_left_alone: 1000,
+    routes_leave_a_pool_that_has_no_server_yet: 9892896,
     networks_are_not_joined: 1000,
     networks_are_not_left: 1000,
     slots_are_not_named: 1000,

@@ -68,13 +68,14 @@ def want(
     # Before the first configuration, services may have written the files of pools that they were given.
     given = () if written.structure else pool_names(SPARES)
     names = tuple(dict.fromkeys((*given, *written.known)))
-    assignment = assign(needs.values(), written.held, written.busy, names)
-    pools = _with_spares(names, assignment, written.busy, quiet=quiet)
     former = written.led
+    busy = written.busy.union(former.values())
+    assignment = assign(needs.values(), written.held, busy, names)
+    pools = _with_spares(names, assignment, busy, quiet=quiet)
     routed = {
         route: pool
         for route, need in needs.items()
-        if (pool := _pool(former.get(route, ""), assignment.pools.get(need, ""), need, assignment, written))
+        if (pool := _pool(former.get(route, ""), need, assignment, written, stopped=route in table.stopped))
     }
     settings = {pool: said for pool, said in written.settings.items() if pool in assignment.pools.values()}
     return WantedGateway(
@@ -94,14 +95,18 @@ def want(
     )
 
 
-def _pool(former: str, pool: str, need: Need, assignment: Assignment, written: WrittenGateway) -> str:
-    """The pool that a route leads to: the former one until there is a new one with servers of its service, also while no
-    file says which servers the former one has. Empty for one that has neither.
+def _pool(former: str, need: Need, assignment: Assignment, written: WrittenGateway, *, stopped: bool) -> str:
+    """The pool that a route leads to: the former one until there is a new one with servers of its service. Empty for one
+    that has neither.
+
+    Also while the former one has no server: its service may be about to add some, and knows of the new one from its next
+    pass on. A `stopped` service adds none.
     """
+    pool = assignment.pools.get(need, "")
     said, there = written.pools.get(pool), written.pools.get(former)
     is_filled = said is not None and bool(said.servers)
-    is_usable = there is None or bool(there.servers)
-    if former == pool or is_filled or not is_usable:
+    is_empty = there is not None and not there.servers
+    if former == pool or is_filled or (stopped and is_empty):
         return pool
     is_own = any(each.service == need.service and name == former for each, name in assignment.pools.items())
     return former if is_own else pool

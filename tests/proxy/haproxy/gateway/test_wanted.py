@@ -131,6 +131,27 @@ def test_a_route_stays_in_a_damaged_pool_until_the_new_one_has_servers() -> None
     assert wanted(table, filled).needed == {"s001"}
 
 
+@pytest.mark.parametrize("said", [WrittenPool(), WrittenPool(SETTINGS, ())], ids=["spare", "its own"])
+@pytest.mark.parametrize(("is_stopped", "pool"), [(False, "h001"), (True, "s001")])
+def test_a_route_stays_in_a_pool_that_its_service_may_be_about_to_fill(
+    said: WrittenPool, is_stopped: bool, pool: str
+) -> None:
+    """A pass of the service that runs at this moment knows of the former pool only."""
+    route = Route(hostnames=("files.test",), sticky="cookie")
+    sticky = Claimant("files", START, (route,), is_stopped=is_stopped)
+    table = settle({"main": SPEC}, [sticky])[0]["main"]
+    seen = replace(
+        written("files", h001=said, s001=WrittenPool()), maps={"routes": {"files.test/": "files.0|h001|~|0"}}
+    )
+
+    made = wanted(table, seen)
+    assert made.needed == {pool}
+    assert {"h001", "s001"} == set(made.held.values())
+    # The next look finds it led to by no route.
+    after = wanted(table, replace(seen, maps=made.maps, pools={**seen.pools, "s001": BUSY}, held=made.held))
+    assert after.needed == {"s001"}
+
+
 def test_pools_that_services_wrote_before_the_first_configuration_are_not_all() -> None:
     seen = replace(written("files", h002=WrittenPool()), structure="", pools={"h002": WrittenPool()})
     assert set(wanted(table_of("files"), seen).pools) == set(pool_names(SPARES))
