@@ -35,6 +35,7 @@ from reconciler.proxy.haproxy.gateway.directory import read_gateway, read_places
 from reconciler.proxy.haproxy.gateway.maps import MAPS
 from reconciler.proxy.haproxy.gateway.pool_file import PoolServer, PoolSettings
 from reconciler.proxy.haproxy.gateway.proxy import HAProxyGateways, Seen
+from reconciler.proxy.haproxy.gateway.render import pool_file
 from reconciler.proxy.haproxy.gateway.site import site_of
 from reconciler.proxy.haproxy.stats import Info, Process
 from reconciler.store.base import StoredObject, UnreadableError
@@ -245,6 +246,21 @@ def test_a_new_structure_is_judged_by_the_image_before_it_is_written(stage: Gate
     stage.settle()
     assert stage.gateways.reloads == 1
     assert read_gateway(stage.site).structure != before
+
+
+@pytest.mark.parametrize(("is_damaged", "reloads"), [(False, 1), (True, 0)])
+def test_a_haproxy_without_a_pool_is_reloaded_if_that_gives_it_the_pool(
+    stage: GatewayStage, is_damaged: bool, reloads: int
+) -> None:
+    stage.service("files")
+    stage.settle()
+    if is_damaged:
+        (stage.site.config / pool_file("h001")).write_text("# only a comment\n")
+    (id,) = stage.gateways.workers
+    lacking = frozenset(read_gateway(stage.site).pools) - {"h001"}
+    stage.gateways.workers[id] = replace(stage.gateways.workers[id], pools=lacking)
+    stage.settle()
+    assert stage.gateways.reloads == reloads
 
 
 def test_an_image_change_is_a_handover(stage: GatewayStage) -> None:

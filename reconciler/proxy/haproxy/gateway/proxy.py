@@ -206,13 +206,15 @@ class HAProxyGateways:
         damaged = self._abreast(
             lambda c: tuple(self._damaged(stack, c, found[c.id], wanted, written)), answering
         )
+        # What a file that was edited comes to is its service's business.
+        whole = frozenset(pool for pool, said in written.pools.items() if said is not None)
         return Sight(
             written=written,
             slots=self._files.read_slots(stack.site),
             places=places,
             instances=(
                 *(
-                    _instance(id, answer, written.pools)
+                    _instance(id, answer, whole)
                     if answer
                     else ProxyInstance(id, answering=False, silent=silent[id], serves=id in serves)
                     for id, answer in found.items()
