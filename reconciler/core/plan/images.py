@@ -12,6 +12,7 @@ from typing import Final
 
 from reconciler.core.assess.assessment import Assessment, assess
 from reconciler.core.assess.cause import Cause
+from reconciler.core.assess.instance import Phase
 from reconciler.core.assess.observation import Observation, State
 from reconciler.core.desired.stack import Role, Stack, Workload
 from reconciler.core.plan.operations import (
@@ -68,7 +69,11 @@ def stand_still(assessment: Assessment, names: frozenset[str]) -> Assessment:
 def keeping(assessment: Assessment, decision: Decision) -> Decision:
     """The decision of a strategy while nothing new can be created: of what serves only a surplus leaves."""
     stack = assessment.stack
-    there = sum(replica.available(stack.strategy.min_ready) for replica in assessment.replicas)
+    # One that only some proxies have, because another has missed changes, may be all that this one has.
+    there = sum(
+        replica.available(stack.strategy.min_ready) or (replica.phase is Phase.READY and not replica.idle)
+        for replica in assessment.replicas
+    )
     return replace(decision, floor=max(decision.floor, min(stack.serving, there)))
 
 
