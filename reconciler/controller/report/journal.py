@@ -23,7 +23,7 @@ from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.cause import Cause
 from reconciler.core.assess.progress import Failure
 from reconciler.core.assess.unkept import unkept
-from reconciler.core.desired.stack import Role, Stack
+from reconciler.core.desired.stack import Stack
 from reconciler.core.plan.gateway_operations import (
     ChangeRoutes,
     ConfigureGateway,
@@ -155,10 +155,8 @@ class Journal:
 
     def completed(self, assessment: Assessment) -> None:
         """Remember each job that has ended well, so that it is never run again."""
-        for instance in assessment.others:
-            job = instance.workload
-            if job.role is Role.JOB and instance.is_well and not job.done:
-                self._records.record_completion(assessment.stack.name, job.name, job.revision, assessment.now)
+        for job in assessment.completed:
+            self._records.record_completion(assessment.stack.name, job.name, job.revision, assessment.now)
 
     def reject(self, stack: Stack, failure: Failure, log: str, commit: str, now: datetime) -> None:
         """A revision is rejected; it is not tried again until the spec changes."""

@@ -13,7 +13,7 @@ from functools import cached_property
 from reconciler.core.assess.age import next_rotation, next_turn
 from reconciler.core.assess.counts import Counts, count_instances, count_replicas
 from reconciler.core.assess.health import Replica, judge_replicas
-from reconciler.core.assess.instance import Instance, judge_instance
+from reconciler.core.assess.instance import Instance, Phase, find_phase, judge_instance
 from reconciler.core.assess.moved import find_moved
 from reconciler.core.assess.namespaces import lost_namespace
 from reconciler.core.assess.observation import ENDED, Container, Observation
@@ -80,6 +80,20 @@ class Assessment:
     def relied_on(self) -> int:
         """How many serving replicas are of the current revision."""
         return sum(r.serving and (r.current or r.asked) for r in self.replicas)
+
+    @property
+    def completed(self) -> tuple[Workload, ...]:
+        """The jobs of this revision that are seen to have ended well; also of a stopped stack, whose containers may be
+        removed manually before it is started again.
+        """
+        jobs = {job.name: job for job in self.stack.of(Role.JOB) if not job.done}
+        return tuple(
+            jobs[each.workload]
+            for each in self.observed.containers
+            if each.workload in jobs
+            and jobs[each.workload].accepts(each.revision)
+            and find_phase(each, jobs[each.workload], in_time=True).phase is Phase.COMPLETE
+        )
 
     @cached_property
     def orphans(self) -> tuple[Container, ...]:

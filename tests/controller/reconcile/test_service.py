@@ -17,6 +17,7 @@ from reconciler.core.assess.observation import State
 from reconciler.core.desired.stack import Stack
 from reconciler.core.plan import preview
 from reconciler.engines.errors import EngineError, ImageMissingError
+from reconciler.engines.memory.machine import MemoryContainer
 from reconciler.proxy.haproxy.steps import PORT_LOOK
 from reconciler.proxy.memory import MemoryServer
 from reconciler.sealed import SealedError
@@ -439,6 +440,25 @@ def test_a_job_whose_container_is_pruned_does_not_run_again(memory: MemoryWorld)
         memory.machine.remove(container)
     result = memory.once()
     assert (result.did, result.converged) == ("", True)
+
+
+def test_a_job_that_ended_before_its_service_was_stopped_does_not_run_again(memory: MemoryWorld) -> None:
+    def runs() -> list[MemoryContainer]:
+        return [c for c in memory.machine.containers.values() if c.workload == "migrate"]
+
+    memory.wish(plugin="stateful", drain=1.0)
+    while not any(c.is_up for c in runs()):
+        memory.once()
+        memory.time += 0.5
+    # No pass sees its end before the service is stopped.
+    memory.time += 60.0
+    memory.wish(plugin="stateful", replicas=0, drain=1.0)
+    memory.converge()
+    for container in runs():
+        memory.machine.remove(container)
+    memory.wish(plugin="stateful", drain=1.0)
+    memory.converge()
+    assert not runs()
 
 
 def test_a_database_that_never_turns_healthy_is_given_up(memory: MemoryWorld) -> None:
