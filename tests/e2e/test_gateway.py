@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 
@@ -49,29 +48,26 @@ def test_a_gateway_lives(stage: GatewayStage) -> None:
         assert (stage.workers(), containers(project_of(stage.name))) == (before, ids)
 
         image = another_image(stage, "next")
-        file = stage.pool_file("one")
-        said, owner = file.read_text(), file.stat()
+        file, aside = stage.pool_file("one"), stage.root / "aside"
         with Requests(stage, "one") as load:
             until("some requests", lambda: len(load.answers) > 50)
             # The next HAProxy would have no replica of it.
-            file.unlink()
+            file.rename(aside)
             stage.write(image=image)
             until("it waits for the file", lambda: "has to be written again first" in _described(stage))
             count = len(load.answers)
             until("requests meanwhile", lambda: len(load.answers) > count + 50)
-            file.write_text(said)
-            os.chown(file, owner.st_uid, owner.st_gid)
+            aside.rename(file)
             until("the new image runs", lambda: _runs(stage, image) and stage.ready())
             count = len(load.answers)
             until("more requests", lambda: len(load.answers) > count + 100)
         assert set(load.answers) == {(200, "one")}, stage.story()
         assert set(containers(project_of(stage.name), "haproxy")).isdisjoint(ids)
     # One that was started while the file was away has no such pool, until it is reloaded.
-    file.unlink()
+    file.rename(aside)
     docker("restart", "--time=1", *containers(project_of(stage.name), "haproxy"))
     until("it runs without the pool", lambda: stage.has_pool("one") is False)
-    file.write_text(said)
-    os.chown(file, owner.st_uid, owner.st_gid)
+    aside.rename(file)
     with stage.controller():
         until("one is served again", lambda: stage.serves("one"))
 

@@ -575,9 +575,10 @@ class GatewaySimulation(Simulation):
                 is_removed = int(pool[1:]) % 2 == 0
                 how = "removed" if is_removed else "edited"
                 self.story.tell("world", f"the file of pool {pool} of {name} is {how} by hand")
-                there.pools[pool] = None
                 if is_removed:
-                    del there.pools[pool]
+                    there.pools.pop(pool, None)
+                else:
+                    there.pools[pool] = None
             case "server" if pools:
                 servers = process.workers[0].pools[self.random.choice(pools)]
                 gone = self.random.choice(sorted(servers))

@@ -86,13 +86,14 @@ class Assessment:
         """The jobs of this revision that are seen to have ended well; also of a stopped stack, whose containers may be
         removed manually before it is started again.
         """
-        jobs = {job.name: job for job in self.stack.of(Role.JOB) if not job.done}
         return tuple(
-            jobs[each.workload]
-            for each in self.observed.containers
-            if each.workload in jobs
-            and jobs[each.workload].accepts(each.revision)
-            and find_phase(each, jobs[each.workload], in_time=True).phase is Phase.COMPLETE
+            job
+            for job in self.stack.of(Role.JOB)
+            if not job.done
+            and any(
+                job.accepts(run.revision) and find_phase(run, job, in_time=True).phase is Phase.COMPLETE
+                for run in self.observed.of(job.name)
+            )
         )
 
     @cached_property

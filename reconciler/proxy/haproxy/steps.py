@@ -197,6 +197,26 @@ def _configuration(
     return [ConfigureProxy(servers=named, weights=shares, file=proxy.file, cause=cause)]
 
 
+def gateways_of(assessment: Assessment) -> Mapping[str, Container]:
+    """The containers that hold a namespace for the HAProxies of a stack, by their IDs."""
+    holder = holder_of(assessment.stack)
+    known = assessment.observed.of(holder.name) if holder else ()
+    return {container.id: container for container in known if container.state in HOLDS_NAMESPACE}
+
+
+def lost_namespace(proxy: Container, gateways: Mapping[str, Container]) -> bool:
+    """Whether the namespace of the gateway that it joined is probably gone.
+
+    Times are only compared for being the same: clocks may have been set in between.
+    """
+    gateway = gateways.get(proxy.joined or "")
+    if gateway is None:
+        return True
+    if gateway.started is None or proxy.namespace is None:
+        return False
+    return proxy.namespace != gateway.started
+
+
 class _Proxies:
     """The HAProxy containers of a stack, grouped by state."""
 
@@ -219,8 +239,7 @@ class _Proxies:
         self._expected = observed.proxy.expected
         self._home = home
         self._all = observed.of(self._workload.name)
-        holders = observed.of(self._holder.name) if self._holder else ()
-        self._gateways = {c.id: c for c in holders if c.state in HOLDS_NAMESPACE}
+        self._gateways = gateways_of(assessment)
         self._instances: Mapping[str, ProxyInstance] = {i.container: i for i in observed.proxy.instances}
         self._running = [c for c in self._all if c.state is State.RUNNING and not self._leaves(c)]
         self._fit = [c for c in self._running if self._fits(c)]
@@ -374,19 +393,12 @@ class _Proxies:
         return self._belongs(container) and not (self._lost_namespace(container) or self._is_twin(container))
 
     def _lost_namespace(self, container: Container) -> bool:
-        """Whether the namespace that it joined is probably no longer the one with the published port.
-
-        One that was restarted since may be in the new one, so it is replaced but not stopped first.
-        Times are only compared for being the same: clocks may have been set in between.
+        """Whether its namespace is probably no longer the one with the published port. One that was restarted since may be
+        in the new one, so it is replaced but not stopped first.
         """
         if self._holder is None:
             return container.joined is not None
-        gateway = self._gateways.get(container.joined or "")
-        if gateway is None:
-            return True
-        if gateway.started is None or container.namespace is None:
-            return False
-        return container.namespace != gateway.started
+        return lost_namespace(container, self._gateways)
 
     def _leaves(self, container: Container) -> bool:
         """Whether it was asked to stop; also by a controller that died since: HAProxy reports it."""

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from reconciler.core.assess.assessment import Assessment
-from reconciler.core.assess.observation import Container
 from reconciler.core.plan.gateway_operations import ConfigureGateway, OnNode
 from reconciler.core.plan.operations import CreateProxy, Operation, ReloadProxy, StartContainer
-from reconciler.proxy.haproxy.containers import haproxy_of, holder_of
+from reconciler.proxy.haproxy.containers import haproxy_of
 from reconciler.proxy.haproxy.gateway.sight import Sight
-from reconciler.proxy.haproxy.steps import HOLDS_NAMESPACE
+from reconciler.proxy.haproxy.steps import gateways_of, lost_namespace
 
 __all__ = ["read_too_early"]
 
@@ -32,7 +31,9 @@ def read_too_early(
         return
     proxies = assessment.observed.of(haproxy_of(assessment.stack).name)
     names = {each.id for each in proxies}
-    nodes = {each.node for each in proxies if each.id in sight.damaged and _is_reached(each, assessment)}
+    gateways = gateways_of(assessment)
+    reached = (each for each in proxies if each.joined is None or not lost_namespace(each, gateways))
+    nodes = {each.node for each in reached if each.id in sight.damaged}
     is_written = not any(isinstance(each, ConfigureGateway) for each in operations)
     for each in operations:
         node, operation = (each.node, each.operation) if isinstance(each, OnNode) else ("", each)
@@ -49,16 +50,3 @@ def read_too_early(
                 is_early = False
         if is_early:
             yield each
-
-
-def _is_reached(proxy: Container, assessment: Assessment) -> bool:
-    """Whether requests come to it: a namespace is gone when the container that held it has ended, or was started again."""
-    holder = holder_of(assessment.stack)
-    if proxy.joined is None or holder is None:
-        return proxy.joined is None
-    holders = (each for each in assessment.observed.of(holder.name) if each.id == proxy.joined)
-    return any(
-        each.state in HOLDS_NAMESPACE
-        and (None in (each.started, proxy.namespace) or each.started == proxy.namespace)
-        for each in holders
-    )

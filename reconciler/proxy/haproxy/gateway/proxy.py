@@ -202,9 +202,12 @@ class HAProxyGateways:
         mute = [c for c in asked if c.id in silent]
         serving = self._abreast(partial(self._serves, stack), mute)
         serves = {c.id for c, is_serving in zip(mute, serving, strict=True) if is_serving}
-        unfilled = self._abreast(lambda c: tuple(self._unfilled(stack, c, found[c.id], wanted)), answering)
-        damaged = self._abreast(
-            lambda c: tuple(self._damaged(stack, c, found[c.id], wanted, written)), answering
+        amiss = self._abreast(
+            lambda c: (
+                tuple(self._unfilled(stack, c, found[c.id], wanted)),
+                tuple(self._damaged(stack, c, found[c.id], wanted, written)),
+            ),
+            answering,
         )
         # What a file that was edited comes to is its service's business.
         whole = frozenset(pool for pool, said in written.pools.items() if said is not None)
@@ -222,8 +225,8 @@ class HAProxyGateways:
                 *silent_on(seen.nodes, places),
             ),
             maps={id: told.maps for id, told in found.items() if told and told.maps is not None},
-            unfilled={c.id: pools for c, pools in zip(answering, unfilled, strict=True) if pools},
-            damaged={c.id: pools for c, pools in zip(answering, damaged, strict=True) if pools},
+            unfilled={c.id: pools for c, (pools, _) in zip(answering, amiss, strict=True) if pools},
+            damaged={c.id: pools for c, (_, pools) in zip(answering, amiss, strict=True) if pools},
             leftovers=self._leftovers(stack, answering, tuple(unneeded(wish.table, written))),
             readiness={id: told.readiness for id, told in found.items() if told and told.readiness},
             is_certified=certificates is None or are_written(stack.site, certificates),
