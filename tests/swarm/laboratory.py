@@ -47,34 +47,45 @@ STACK: Final = "com.docker.stack.namespace"
 CONTROLLER_STATE: Final = "/run/vault-controller"
 """A directory that each node has for itself, for the state of a controller that is a service."""
 CLONE_NEWNET: Final = 0x40000000
+MEMORY: Final = "2g"
+"""The most that the engines of a laboratory may keep in memory; three have some 100 MB there."""
 
-# `ip netns exec` would mount /sys anew, without the cgroups that an engine needs.
+# `ip netns exec` would mount /sys anew, without the cgroups that an engine needs. What is large is not kept in memory:
+# images, and what is unpacked of them.
 SCRIPT: Final = """
 hostname "$1"
+for each in image overlay2 tmp; do
+    mkdir -p "$3/$each" "$2/data/$each"
+    mount --bind "$3/$each" "$2/data/$each"
+done
 mount -t tmpfs -o mode=0755 tmpfs /run
 mkdir /run/vault-controller
 mkdir -p /var/lib/vault-agent "$2/agent"
 mount --bind "$2/agent" /var/lib/vault-agent
 echo 'hosts: files' >"$2/nsswitch.conf"
 mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
-shift 2
+shift 3
 exec "$@"
 """
 
 
 @dataclass
 class Node:
-    """One engine. `name` is its hostname, `address` where other nodes reach it, `engine` the program."""
+    """One engine. `name` is its hostname, `address` where other nodes reach it, `engine` the program. `root` is
+    in memory, and `disk` is not.
+    """
 
     name: str
     namespace: str
     address: str
     root: Path
+    disk: Path
     engine: str
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.root.mkdir()
+        for directory in (self.root, self.disk):
+            directory.mkdir()
         # Older engines do not take /dev/null for an empty one.
         (self.root / "daemon.json").write_text("{}")
         self.process = _daemon(self)
@@ -174,7 +185,7 @@ class Laboratory:
     def load(self, *images: str) -> None:
         """Give all nodes images of the host's engine, unless they have them."""
         if missing := [image for image in images if image not in self._loaded]:
-            archive = self.first.root.parent / "more.tar"
+            archive = self.first.disk.parent / "more.tar"
             _run("docker", "save", "--output", str(archive), *missing, seconds=LOAD_SECONDS)
             _load(archive, self.nodes)
             archive.unlink()
@@ -249,15 +260,15 @@ def laboratory(
     """
     _sweep()
     with ExitStack() as ending:
-        root = Path(tempfile.mkdtemp(prefix="vr-swarm-"))
-        ending.callback(shutil.rmtree, root, ignore_errors=True)
-        archive = root / "images.tar"
+        disk = _directory(ending)
+        root = _in_memory(ending)
+        archive = disk / "images.tar"
         if images:
             _run("docker", "save", "--output", str(archive), *images, seconds=LOAD_SECONDS)
         switch = _namespace(ending, "switch")
         _ip("-n", switch, "link", "add", "switch", "type", "bridge")
         _ip("-n", switch, "link", "set", "switch", "up")
-        nodes = tuple(_node(ending, root, switch, number, engine) for number in range(1, size + 1))
+        nodes = tuple(_node(ending, root, disk, switch, number, engine) for number in range(1, size + 1))
         for node in nodes:
             until(f"{node.name} answers", partial(_answers, node), START_SECONDS)
         _load(archive, nodes if images else ())
@@ -280,11 +291,28 @@ def laboratory(
         yield Laboratory(nodes, switch)
 
 
-def _node(ending: ExitStack, root: Path, switch: str, number: int, engine: str) -> Node:
+def _directory(ending: ExitStack) -> Path:
+    path = Path(tempfile.mkdtemp(prefix=PREFIX))
+    ending.callback(shutil.rmtree, path, ignore_errors=True)
+    return path
+
+
+def _in_memory(ending: ExitStack) -> Path:
+    """A directory in memory. Managers of a Swarm have each step on their disk before they go on, so that three that wait
+    for one busy disk lose their leader.
+    """
+    path = _directory(ending)
+    options = f"size={MEMORY},mode=0700"
+    _run("mount", "-t", "tmpfs", "-o", options, f"{PREFIX}{os.getpid()}", str(path))
+    ending.callback(_run, "umount", "--lazy", str(path))
+    return path
+
+
+def _node(ending: ExitStack, root: Path, disk: Path, switch: str, number: int, engine: str) -> Node:
     namespace = _namespace(ending, str(number))
     address = _joined(switch, namespace, number)
     name = f"node{number}"
-    node = Node(name, namespace, address, root / name, engine)
+    node = Node(name, namespace, address, root / name, disk / name, engine)
     ending.callback(node.end)
     return node
 
@@ -316,7 +344,7 @@ def _daemon(node: Node) -> subprocess.Popen[bytes]:
         f"--insecure-registry={REGISTRIES}",
     )
     words = ["setpriv", "--pdeathsig", "TERM", "nsenter", f"--net={NAMESPACES / node.namespace}"]
-    words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", node.name, str(home)]
+    words += ["unshare", "--mount", "--uts", "sh", "-ec", SCRIPT, "sh", node.name, str(home), str(node.disk)]
     with (home / "dockerd.log").open("ab") as log:
         return subprocess.Popen(
             [*words, node.engine, *options], stdout=log, stderr=log, start_new_session=True
@@ -385,15 +413,26 @@ def _namespace(ending: ExitStack, name: str, pid: int = 0) -> str:
 
 
 def _sweep() -> None:
-    """Remove the namespaces of runs that were killed; their engines have ended with them."""
+    """Remove the namespaces and the memory of runs that were killed; their engines have ended with them."""
     for path in NAMESPACES.glob(f"{PREFIX}*"):
-        maker = path.name.removeprefix(PREFIX).partition("-")[0]
-        try:
-            os.kill(int(maker), 0)
-        except ProcessLookupError:
+        if _has_ended(path.name):
             _ip("netns", "delete", path.name)
-        except ValueError:
-            continue
+    for line in Path("/proc/mounts").read_text().splitlines():
+        source, directory, *_ = line.split()
+        if source.startswith(PREFIX) and _has_ended(source):
+            _run("umount", "--lazy", directory)
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def _has_ended(name: str) -> bool:
+    """Whether the process that made something of this name is gone."""
+    try:
+        os.kill(int(name.removeprefix(PREFIX).partition("-")[0]), 0)
+    except ProcessLookupError:
+        return True
+    except ValueError:
+        return False
+    return False
 
 
 def _enter(descriptor: int) -> None:

@@ -90,15 +90,20 @@ def test_nothing_is_left_also_after_a_failure() -> None:
     assert root not in mounts
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next_one() -> None:
+def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
     ended = subprocess.Popen(["true"])
     ended.wait()
-    left, ours = (f"{PREFIX}{pid}-1-test" for pid in (ended.pid, os.getpid()))
+    left, ours = (f"{PREFIX}{pid}" for pid in (ended.pid, os.getpid()))
     for name in (left, ours):
-        subprocess.run(["ip", "netns", "add", name], check=True)
+        subprocess.run(["ip", "netns", "add", f"{name}-1-test"], check=True)
+        (tmp_path / name).mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", name, tmp_path / name], check=True)
     try:
         with laboratory((), size=1):
-            assert not (NAMESPACES / left).exists()
-            assert (NAMESPACES / ours).exists(), "it may be in use"
+            assert not (NAMESPACES / f"{left}-1-test").exists()
+            assert not (tmp_path / left).exists()
+            assert (NAMESPACES / f"{ours}-1-test").exists(), "it may be in use"
+            assert (tmp_path / ours).is_mount(), "it may be in use"
     finally:
-        subprocess.run(["ip", "netns", "delete", ours], check=True)
+        subprocess.run(["ip", "netns", "delete", f"{ours}-1-test"], check=True)
+        subprocess.run(["umount", tmp_path / ours], check=True)
