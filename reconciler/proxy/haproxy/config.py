@@ -234,7 +234,7 @@ def _when_empty(settings: ProxySettings) -> str:
 @cache
 def assets() -> dict[str, str]:
     """The files beside the configuration, by relative path."""
-    paths = [_HERE / "hold.lua", _HERE / "worker.lua", *sorted((_HERE / "pages").glob("*.html"))]
+    paths = [*sorted(_HERE.glob("*.lua")), *sorted((_HERE / "pages").glob("*.html"))]
     return {str(path.relative_to(_HERE)): path.read_text(encoding="utf-8") for path in paths}
 
 

@@ -6,9 +6,11 @@ import base64
 import http.client
 import ssl
 import threading
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ import pytest
 from reconciler.api.tcp import TcpRoute
 from reconciler.api.vaultgateway import GatewayTimeouts
 from reconciler.core.routes.logins import Logins
-from reconciler.proxy.haproxy.gateway.render import structure
+from reconciler.proxy.haproxy.gateway.render import GATEWAY_FILE, structure
 from reconciler.proxy.haproxy.runtime import Runtime
 from tests.proxy.conftest import docker, until
 from tests.proxy.haproxy.gateway.conftest import HTTP, HTTPS, POOLS, SPEC, SSH, GatewayWorld
@@ -29,6 +31,8 @@ pytestmark = pytest.mark.docker
 
 SECRET = "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"
 """The hash of "secret"."""
+GRACE = 0.7
+"""Seconds."""
 ROUTES = (
     {"hostnames": ["a.test"]},
     {"hostnames": ["a.test"], "path": "/api", "stripPath": True},
@@ -135,6 +139,28 @@ def test_a_crowd_finds_the_successor_among_sockets_of_others(
             Runtime(world.master(), "h001").reload(structure(world.spec, POOLS))
 
     assert clients.lost == []
+
+
+def test_nothing_is_handed_on_before_the_own_sockets_are_closed(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    """What waits in a socket that closes is lost. With `grace` HAProxy leaves for a while and still listens."""
+    world.write(SPEC)
+    path = world.site.config / GATEWAY_FILE
+    path.write_text(path.read_text().replace("global\n", f"global\n    grace {GRACE * 1000:.0f}ms\n", 1))
+    world.start()
+    world.serve(*ROUTES, replicas=[replicas["one"]])
+    with closing(http.client.HTTPConnection(world.address, HTTP, timeout=10)) as kept:
+        ask = partial(kept.request, "POST", "/echo", b"x", {"Host": "a.test"})
+        ask()
+        assert kept.getresponse().read() == b"x"
+        world.start(2, handover=1)
+        began = time.monotonic()
+        docker("kill", "--signal=USR1", world.containers[1])
+        until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+        ask()
+        assert kept.getresponse().read() == b"x"
+    assert time.monotonic() - began > GRACE
 
 
 def test_requests_that_are_checked_are_not_lost_either(
