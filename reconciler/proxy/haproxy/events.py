@@ -71,10 +71,12 @@ class ServerEvents:
         return self._names()
 
     def close(self) -> None:
-        """Stop listening."""
-        for ear in list(self._ears.values()):
-            self._forget(ear)
-        self._poll.close()
+        """Stop listening, for good."""
+        with self._binding:
+            self._followed = False
+            for ear in list(self._ears.values()):
+                self._forget(ear)
+            self._poll.close()
 
     def _names(self) -> Iterator[str]:
         while True:

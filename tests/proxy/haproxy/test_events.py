@@ -57,6 +57,15 @@ def test_without_a_follower_nothing_is_touched(events: ServerEvents, tmp_path: P
     assert not list(site.config.iterdir())
 
 
+def test_after_the_end_nothing_is_touched_either(events: ServerEvents, tmp_path: Path) -> None:
+    """A pass that still runs as the controller ends would leave a socket open."""
+    site = make_site(tmp_path)
+    events.follow()
+    events.close()
+    events.listen("files", site)
+    assert not list(site.config.iterdir())
+
+
 def test_a_service_that_has_no_directory_yet_is_heard_later(events: ServerEvents, tmp_path: Path) -> None:
     names = events.follow()
     events.listen("files", Site(tmp_path, os.getuid(), os.getgid()))
