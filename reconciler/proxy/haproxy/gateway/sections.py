@@ -12,10 +12,10 @@ from reconciler.core.routes.match import WILDCARD_LABELS
 from reconciler.proxy.haproxy.containers import CONFIG_MOUNT, host_address
 from reconciler.proxy.haproxy.gateway.readiness import ready_answers, ready_section
 from reconciler.proxy.haproxy.gateway.tls_files import CERTIFICATE_LIST, CHALLENGE_LIST, DEFAULT_CERTIFICATE
-from reconciler.proxy.haproxy.successor import SLOTS, TRIES, successor
+from reconciler.proxy.haproxy.successor import successor
 from reconciler.proxy.haproxy.template import filled, repeated
 
-__all__ = ["SLOTS", "clients_section", "http_section", "tcp_section"]
+__all__ = ["clients_section", "http_section", "tcp_section"]
 
 TRUSTED_HOPS: Final = 3
 """Proxies in a row in front of a gateway whose X-Forwarded-For entries are followed."""
@@ -71,7 +71,6 @@ _ALT_SVC: Final = """\
 _SUCCESSOR: Final = """
 backend next-@name from @mode
 @lines"""
-_TLS_SERVER: Final = '    server slot@n "unix@@@run/tls-@name-@n.sock" send-proxy-v2 weight 1'
 # With whole paths: commands name files as the configuration does.
 _CERTIFICATES: Final = (
     f"ssl crt {CONFIG_MOUNT}/{DEFAULT_CERTIFICATE} crt-list {CONFIG_MOUNT}/{CERTIFICATE_LIST}"
@@ -173,8 +172,7 @@ def _http_bind(listener: Listener, spec: GatewaySpec, values: Mapping[str, objec
     if listener.protocol == "HTTP":
         return f"{_bind(listener, spec)} name {listener.name}"
     if _is_split(listener, spec):
-        where = f'"unix@{values["run"]}/tls-{listener.name}-{values["slot"]}.sock" mode 660 accept-proxy'
-        return f"{where} name {listener.name} {_TLS}"
+        return f"{_after_hello(listener, values)} mode 660 accept-proxy name {listener.name} {_TLS}"
     return f"{_bind(listener, spec)} name {listener.name} {_TLS}"
 
 
@@ -189,6 +187,14 @@ def _is_split(listener: Listener, spec: GatewaySpec) -> bool:
     certificate is renewed by tls-alpn-01 has two. It costs each connection a hop.
     """
     return listener.protocol == "HTTPS" and spec.acme is not None and spec.acme.challenge == "tls-alpn-01"
+
+
+def _after_hello(listener: Listener, values: Mapping[str, object]) -> str:
+    """The sockets for connections that are told apart: that of all HAProxies, which take it over from each other, and its
+    own. No name of a listener has `_`.
+    """
+    run, name, slot = values["run"], listener.name, values["slot"]
+    return f'"unix@{run}/tls_{name}.sock,unix@{run}/tls-{name}-{slot}.sock"'
 
 
 def _hello_name(listener: Listener) -> str:
@@ -229,8 +235,6 @@ def _tls_section(listener: Listener, spec: GatewaySpec, values: Mapping[str, obj
             _EXPECT, [{**own, "name": _hello_name(listener)}] if listener.proxy_protocol else []
         ),
         "crowd": _crowd([_hello_name(listener)], spec, values),
-        "retries": TRIES,
-        "servers": repeated(_TLS_SERVER, [{**own, "n": n} for n in range(1, SLOTS + 1)]),
     }
     return filled(_HERE / "tls.cfg.template", {**own, **parts})
 

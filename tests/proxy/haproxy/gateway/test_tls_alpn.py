@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import ssl
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from reconciler.api.acme import Acme
 from reconciler.certificates.self_signed import self_signed
 from reconciler.proxy.haproxy.gateway.certificates import change_certificates
 from reconciler.proxy.haproxy.gateway.tls_files import Certificates, served, write_certificates
 from tests.certificates.pebble import running
+from tests.proxy.conftest import docker
 from tests.proxy.haproxy.gateway.conftest import HTTP, HTTPS, SPEC, GatewayWorld
 from tests.proxy.haproxy.gateway.issuing import curl, gateway, handshakes, s_client, wants
 
@@ -60,3 +65,23 @@ def test_tls_alpn_shows_its_certificate_to_the_server_only(
                 gate.until(lambda now: not now.challenges)
             assert load.lost == []
             assert set(before) == set(names)
+
+
+def test_what_waits_after_its_hello_is_for_the_next_haproxy_too(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    """It takes the socket over. One that it made itself would have another inode, and the former would lose what waits."""
+    world.spec = SPEC.model_copy(update={"acme": Acme(accept_terms=True, challenge="tls-alpn-01")})
+    world.write(world.spec)
+    world.start()
+    world.serve({"hostnames": ["a.test"]}, replicas=[replicas["one"]])
+    (path,) = world.site.run.glob("tls_*.sock")
+    before = path.stat().st_ino
+
+    world.start(2, handover=1)
+    assert path.stat().st_ino == before
+    docker("rm", "--force", world.containers.pop(1))
+    context = ssl._create_unverified_context()
+    with closing(http.client.HTTPSConnection(world.address, HTTPS, timeout=10, context=context)) as client:
+        client.request("GET", "/", headers={"Host": "a.test"})
+        assert client.getresponse().status == 200
