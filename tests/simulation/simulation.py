@@ -23,6 +23,7 @@ from reconciler.controller.reconcile import world
 from reconciler.controller.reconcile.result import Result
 from reconciler.controller.report.board import Board
 from reconciler.controller.report.journal import Journal
+from reconciler.controller.report.recorded import spec_of
 from reconciler.controller.report.stopwatch import Stopwatch
 from reconciler.core.assess.assessment import Assessment
 from reconciler.core.assess.capabilities import USUAL, EngineCapabilities
@@ -43,6 +44,7 @@ from reconciler.proxy.memory import MemoryFile, MemoryProxy, MemoryServer
 from tests.simulation.doors import Doors
 from tests.simulation.judge import Judge
 from tests.simulation.services import (
+    CRASHES,
     NAME,
     Wish,
     bad_one,
@@ -202,7 +204,10 @@ class Simulation:
                 if container.state is State.PAUSED:
                     self.machine.pause(container)
         self.story.tell("world", "is quiet from now on")
-        self._ask_for(settled(self.wish, self.now()))
+        wish = settled(self.wish, self.now())
+        if self._was_good_and_dies():
+            wish = replace(wish, restarted=wish.restarted + 1)
+        self._ask_for(wish)
         self._advance(NOTICED_BY_THEN)
         self._converge()
         if not self._plans:
@@ -212,6 +217,14 @@ class Simulation:
         if again.did:
             raise Violation(f"converged, and then did this:\n{again.did}")
         self._check_end()
+
+    def _was_good_and_dies(self) -> bool:
+        """Whether what a rollback leads to was complete once and never lasts. A rollback is not judged, so only its user
+        can ask once more for what was given up, for example because its image was missing for a while.
+        """
+        newest, good = self.records.newest(NAME), self.records.last_good(NAME)
+        is_rolled_back = newest is not None and newest.result == "RolledBack"
+        return is_rolled_back and good is not None and spec_of(good).env["VERSION"] == CRASHES
 
     def _converge(self) -> None:
         for _ in range(PATIENCE):
