@@ -48,12 +48,15 @@ CONTROLLER_STATE: Final = "/run/vault-controller"
 """A directory that each node has for itself, for the state of a controller that is a service."""
 CLONE_NEWNET: Final = 0x40000000
 MEMORY: Final = "2g"
-"""The most that the engines of a laboratory may keep in memory; three have some 100 MB there."""
+"""The most that the engines of a laboratory may keep in memory; three have some 400 MB there."""
 
 # `ip netns exec` would mount /sys anew, without the cgroups that an engine needs. What is large is not kept in memory:
 # images, and what is unpacked of them.
 SCRIPT: Final = """
 hostname "$1"
+mkdir -p "$2/data"
+# The engine would do that itself, and hide what is mounted in it.
+mount --bind "$2/data" "$2/data"
 for each in image overlay2 tmp; do
     mkdir -p "$3/$each" "$2/data/$each"
     mount --bind "$3/$each" "$2/data/$each"
