@@ -385,8 +385,8 @@ def _load(archive: Path, nodes: Sequence[Node]) -> None:
         )
         for node in nodes
     ]
-    for load in loads:
-        assert load.wait(LOAD_SECONDS) == 0, f"an image was not loaded: {load.args!r}"
+    failed = [load.args for load in loads if load.wait(LOAD_SECONDS)]
+    assert not failed, f"an image was not loaded: {failed}"
 
 
 def _object_of(project: str) -> str:
