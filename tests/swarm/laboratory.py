@@ -112,6 +112,8 @@ class Node:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(STOP_SECONDS)
+        # Another process may have its number by the time that it is started again, and it would not start.
+        (self.root / "dockerd.pid").unlink(missing_ok=True)
 
     def start(self) -> None:
         """Start the engine again after `kill` or `end`."""

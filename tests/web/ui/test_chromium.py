@@ -423,6 +423,13 @@ def test_another_site_gets_no_terminal(served: Served, browser: Browser, attacke
     assert len(engine.instances.executions) == before
 
 
+DRAWN: Final = """() => {
+    const bars = [...document.querySelectorAll("#traffic path.bars")];
+    return bars.length === 2 && bars.every((each) => each.getBoundingClientRect().height > 0);
+}"""
+"""Whether all requests and those with errors have bars that can be seen."""
+
+
 def test_curves_are_drawn_and_follow(served: Served, browser: Browser) -> None:
     application, counted = served.application, served.application.counting
     assert isinstance(counted, Counted)
@@ -437,9 +444,8 @@ def test_curves_are_drawn_and_follow(served: Served, browser: Browser) -> None:
         counted.each["files"] = Tally(600, 60, (540, *(0,) * 10, 60))
         application.board._tell("files", previews[-1])
         expect(window.page.locator("#traffic dd").nth(1)).to_have_text("10.0 %")
-        bars = window.page.locator("#traffic path.bars")
-        assert [each.bounding_box() is not None for each in bars.all()] == [True, True]
-        assert all((box := each.bounding_box()) and box["height"] > 0 for each in bars.all())
+        # Looked at in one moment: an update replaces them.
+        window.page.wait_for_function(DRAWN)
         check(window.page)
         window.go(f"{served.url}/")
         expect(window.page.locator("#service-files")).to_contain_text("10.0 %")
