@@ -164,8 +164,8 @@ def test_keepalived(what: str, swarm: Laboratory, stage: Stage, outside: Machine
                     swarm, stage, node, outside, noticed=lambda: address.holder() not in (node, None)
                 )
         print(told(load, "keepalived"))
-        # It does not move back.
-        assert address.holder() is swarm.nodes[-2], address.log()
+        # It does not move back. VRRP gives the second one 40 ms before the third one takes it, which may be too few.
+        assert address.holder() not in (node, None), address.log()
     tell(ADDRESS_DIES if what == "dies" else ADDRESS_LEAVES, load, stage, harm=harm, healed=healed)
 
 
