@@ -381,6 +381,7 @@ class GatewaySimulation(Simulation):
             key=b"",
             now=self.now,
             clock=self.clock,
+            abreast=one_by_one,
         )
         self._wake_all()
 

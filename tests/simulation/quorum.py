@@ -24,12 +24,14 @@ from reconciler.engines.memory.machine import MemoryContainer
 from reconciler.proxy.remote import nodes
 from tests.simulation.nodes import OnNodes
 from tests.simulation.services import NAME, SLOW, other_wish
-from tests.simulation.simulation import PATIENCE, Figures, _seen_by, run
+from tests.simulation.simulation import Figures, _seen_by, run
 from tests.simulation.story import Violation
 from tests.simulation.wires import Wired
 
 REST_SECONDS: Final = 1.0
 """Between two looks at what requests come, and what is due on the machines."""
+TURNS: Final = 400
+"""Half seconds within which the controller that acts makes its next pass."""
 SETTLED_SECONDS: Final = 60.0
 """After a cut has healed, one controller acts within so long: there is a leader after 20 s, and the lease ends after 16."""
 
@@ -261,11 +263,11 @@ class Quorum(Wired):
         part = self._now_at
         assert part is not None
         before = part.passes
-        for _ in range(PATIENCE):
+        for _ in range(TURNS):
             if part.passes > before:
                 return part.result
             self._advance(0.5)
-        raise Violation(f"no pass in {PATIENCE / 2:.0f} s")
+        raise Violation(f"no pass in {TURNS / 2:.0f} s")
 
     def _next_pass(self, longest: float) -> Result:
         return self._pass()

@@ -61,7 +61,7 @@ ON_HOST: Final = 8
 """In one of so many histories HAProxy opens the port of the host itself."""
 BEGINNING: Final = datetime(2026, 5, 1, 12, tzinfo=UTC)
 RESYNC: Final = 60.0
-PATIENCE: Final = 400
+PATIENCE: Final = 1000
 """Passes within which everything has to be as the spec wants it once nothing breaks any more."""
 TIMEOUT: Final = 60.0
 NOTICED_BY_THEN: Final = 12.0

@@ -37,6 +37,7 @@ from reconciler.core.plan.preview import Preview
 from reconciler.core.routes.guards import closures, login_files
 from reconciler.proxy.base import GatewayWish
 from reconciler.store.base import UnreadableError
+from reconciler.threads import Abreast, side_by_side
 
 if TYPE_CHECKING:
     from reconciler.api.vaultgateway import GatewayStatus, VaultGateway
@@ -63,7 +64,7 @@ class GatewayWorld:
     routes; `journal` records what is done to gateways. `bind` is the address of the host that ports are published on, empty
     for all, and `key` that of revisions; `now` gives aware UTC datetimes, `clock` seconds for durations. `keepers` have the
     certificates; `board` is for metrics. `require` is called before each change; see World. `fronts` are the nodes that a
-    gateway can run on, if there are several.
+    gateway can run on, if there are several, `abreast` is how they and the HAProxies are told.
     """
 
     objects: Objects[Any, Any]
@@ -79,6 +80,7 @@ class GatewayWorld:
     board: GatewayBoard = field(default_factory=GatewayBoard)
     require: Callable[[], object] = always
     fronts: Fronts | None = None
+    abreast: Abreast = side_by_side
 
 
 def reconcile(name: str, world: GatewayWorld) -> Result:
@@ -251,7 +253,14 @@ def _carry_out(stored: StoredObject[VaultGateway], preview: Preview, world: Gate
     operations = preview.plan.operations
     words = _last_words(operations, world)
     calls = execute_gateway(
-        preview.stack, operations, world.engine, world.gateways, world.clock, world.fronts, world.require
+        preview.stack,
+        operations,
+        world.engine,
+        world.gateways,
+        world.clock,
+        world.fronts,
+        world.require,
+        world.abreast,
     )
     failed: VaultError | None = None
     for call in calls:
