@@ -15,12 +15,14 @@ from reconciler.core.assess.history import History
 from reconciler.core.desired.stack import Role, Stack
 from reconciler.core.plan.operations import DrainServer, Plan
 from tests.simulation.services import NAME, build_stack
-from tests.simulation.simulation import PATIENCE, Figures, Simulation, _seen_by
+from tests.simulation.simulation import Figures, Simulation, _seen_by
 from tests.simulation.story import Violation
 
 AFTER: Final = 20.0
 HOLD: Final = 60.0
 TICK: Final = 1e-6
+DROWSY: Final = 400
+"""Passes without a request within which a service sleeps."""
 
 
 class Sleepy(Simulation):
@@ -131,11 +133,11 @@ class Sleepy(Simulation):
 
     def _fall_asleep(self, stack: Stack) -> None:
         self._busy, self._quiet_until = False, inf
-        for _ in range(PATIENCE):
+        for _ in range(DROWSY):
             if self._next_pass(1.0).converged and not self._web():
                 break
         else:
-            raise Violation(f"does not sleep after {PATIENCE} passes without a request")
+            raise Violation(f"does not sleep after {DROWSY} passes without a request")
         self.sleeps += 1
         for _ in range(self.random.choice([0, 2])):
             if did := self._next_pass(1.0).did:

@@ -85,6 +85,7 @@ def test_nothing_is_left_also_after_a_failure() -> None:
     assert node.process.poll() is not None
     assert not (NAMESPACES / node.namespace).exists()
     assert not node.root.exists()
+    assert not node.disk.exists()
     root = str(node.root)
     mounts = Path("/proc/self/mounts").read_text()
     assert root not in mounts
