@@ -25,11 +25,15 @@ Led = Mapping[HttpKey, frozenset[str]]
 
 @dataclass(slots=True)
 class GatewayPass:
-    """What a gateway's pass found: the HAProxies that took connections, and whether its ports have to change."""
+    """What a gateway's pass found: the HAProxies that took connections, and whether its ports have to change.
+
+    `is_deceived`: since it looked, a file was changed that HAProxy reads when it starts.
+    """
 
     ways_in: frozenset[str]
     moves: bool
     closed: set[str] = field(default_factory=set)
+    is_deceived: bool = False
 
 
 class GatewayJudge:
@@ -63,6 +67,11 @@ class GatewayJudge:
         ways_in = frozenset(p.container for p in self.accepting(gateway))
         self._passes[gateway] = GatewayPass(ways_in, moves)
 
+    def file_changed(self, gateway: str) -> None:
+        """The world has changed a file: what starts with it is not the work of the pass that has looked before."""
+        if gateway in self._passes:
+            self._passes[gateway].is_deceived = True
+
     def converged(self, gateway: str) -> None:
         """A pass has found everything as it should be: from now on each of its routes is served."""
         for key, service in self._owned(gateway).items():
@@ -88,11 +97,12 @@ class GatewayJudge:
         accepting = self.accepting(gateway)
         now = {p.workers[0].pid: self._led(p.workers[0]) for p in accepting}
         wanted = self._owned(gateway)
-        for pid, led in now.items():
-            # The new worker of a reload is compared with all that there were.
-            known = [self._before[pid]] if pid in self._before else [*self._before.values()]
-            self._compare(call, pid, led, known if call != "start" else [], wanted)
         known_pass = self._passes[gateway]
+        # The new worker of a reload is compared with all that there were.
+        of_new = [] if known_pass.is_deceived else [*self._before.values()]
+        for pid, led in now.items():
+            known = [self._before[pid]] if pid in self._before else of_new
+            self._compare(call, pid, led, known if call != "start" else [], wanted)
         known_pass.closed |= self._ways_in - {p.container for p in accepting}
         lost = known_pass.ways_in & (self._ways_in - {p.container for p in accepting})
         # One that the world ended after the pass had looked was a way in for it.

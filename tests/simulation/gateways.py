@@ -570,6 +570,7 @@ class GatewaySimulation(Simulation):
             case "structure":
                 self.story.tell("world", f"gateway.cfg of {name} is lost")
                 there.structure = ""
+                self.gateway_judge.file_changed(name)
             case "file" if pools:
                 pool = self.random.choice(pools)
                 # Without another random number: seeds that have found something find it again.
@@ -580,6 +581,7 @@ class GatewaySimulation(Simulation):
                     there.pools.pop(pool, None)
                 else:
                     there.pools[pool] = None
+                self.gateway_judge.file_changed(name)
             case "server" if pools:
                 servers = process.workers[0].pools[self.random.choice(pools)]
                 gone = self.random.choice(sorted(servers))
@@ -595,6 +597,7 @@ class GatewaySimulation(Simulation):
             case "map" if there.maps.get("routes"):
                 self.story.tell("world", f"maps of {name} are lost")
                 there.maps.clear()
+                self.gateway_judge.file_changed(name)
 
     def _machine_breaks(self) -> None:
         match self.random.choice(["clock", "reboot", "image", "port", "records"]):

@@ -33,7 +33,8 @@ Pool = Mapping[int, frozenset[str]]
 class Pass:
     """What a pass could know, and what it has taken away since.
 
-    `workers`: the HAProxy workers that there were, and those that its own calls have started.
+    `workers`: the HAProxy workers that there were, and those that its own calls have started. `is_deceived`: since it
+    looked, a file was changed that HAProxy reads when it starts.
     """
 
     stack: Stack
@@ -52,6 +53,7 @@ class Pass:
     taken: set[str] = field(default_factory=set)
     closed: set[str] = field(default_factory=set)
     calls: int = 0
+    is_deceived: bool = False
 
 
 class Judge:
@@ -133,6 +135,11 @@ class Judge:
         if (again := plan_now(assess(assessment.stack, shuffled, assessment.now), history, FRONT)) != made:
             raise Violation(f"the plan depends on the order of what was seen:\n{made}\n-- or --\n{again}")
 
+    def file_changed(self) -> None:
+        """The world has changed a file: what starts with it is not the work of the pass that has looked before."""
+        if self._pass is not None:
+            self._pass.is_deceived = True
+
     # Around a call
 
     def before(self, call: str, arguments: tuple[Any, ...], named: Mapping[str, Any]) -> None:
@@ -168,7 +175,8 @@ class Judge:
             return
         accepting = self._accepting(now.stack)
         pool = self._pool_of(now.stack, accepting)
-        now.workers |= self._all_workers(now.stack) - self._before
+        if not now.is_deceived:
+            now.workers |= self._all_workers(now.stack) - self._before
         # A worker that takes no more connections took nothing away; the ways in are counted below.
         taken = {name for worker, names in pool.items() for name in self._pool.get(worker, names) - names}
         now.taken |= taken
@@ -217,7 +225,7 @@ class Judge:
                 raise Violation(f"{new.workload} runs {_names(before | {new.image})} under one revision")
 
     def _new_workers(self, call: str, now: Pass, pool: Pool) -> None:
-        if call not in ("reload", "start"):
+        if call not in ("reload", "start") or now.is_deceived:
             return
         # A reload hands over what is drained: its worker offers as little as the one before it.
         former = [len(p) for w, p in self._pool.items() if w not in pool] if call == "reload" else []
@@ -274,7 +282,7 @@ class Judge:
             if server is None or not self._reaches(stack, process, server, container):
                 continue
             if worker.pid not in known.workers:
-                # Somebody has restarted it since, with a file of the past.
+                # The world has restarted it since, or changed the file that it read.
                 continue
             if worker.current and server.admin is Admin.READY:
                 raise Violation(f"{container.name} is stopped while HAProxy {process.slot} sends it requests")

@@ -520,10 +520,12 @@ class Simulation:
             case "old file" if self._old_file:
                 self.story.tell("world", "haproxy.cfg is an old one, and HAProxy restarts")
                 self.proxy.files[stack.project] = self._old_file
+                self.judge.file_changed()
                 self.machine.kill(container, by_hand=False)
             case "no file":
                 self.story.tell("world", "haproxy.cfg is lost")
                 self.proxy.files.pop(stack.project, None)
+                self.judge.file_changed()
             case "server" if servers := process.workers[0].servers:
                 name = self.random.choice(sorted(servers))
                 self.story.tell("world", f"somebody deletes server {name} by hand")
