@@ -26,7 +26,7 @@ from tests.threat_model import promised
 STACKS_SECONDS = 30.0
 """How much later than a test's time-out the process is ended that a time-out cannot interrupt."""
 
-TURNS: Final = 8
+TURNS: Final = 12
 TURN: Final = int(os.environ.setdefault("TURN", str(date.today().toordinal())))
 """Which part of the tests marked `turns` a run has: another one each day, because a run of all tests has half an hour. All
 workers take that of the process that started them.

@@ -23,7 +23,7 @@ def test_all_have_their_turn_within_a_round(count: int) -> None:
 
 
 def test_a_changed_one_is_run_besides_and_once() -> None:
-    assert in_turn(SLUGS, 0, {"a01", "a09"}) == ["a00", "a01", "a02", "a09"]
+    assert in_turn(SLUGS, 0, {"a01", "a09"}) == ["a00", "a01", "a09"]
     assert len(in_turn(SLUGS, 0, SLUGS)) == MOST
 
 

@@ -16,7 +16,7 @@ from tests.simulation.many import computing_for, live_through_all, quietly
 from tests.simulation.simulation import Simulation
 from tests.simulation.story import Violation
 
-HISTORIES = int(os.environ.get("SIMULATIONS", "2000"))
+HISTORIES = int(os.environ.get("SIMULATIONS", "1000"))
 SEED = os.environ.get("SEED")
 AT_ONCE = 1000
 """Histories of one test, so that a run tells how far it is."""
