@@ -26,7 +26,7 @@ from tests.threat_model import promised
 STACKS_SECONDS = 30.0
 """How much later than a test's time-out the process is ended that a time-out cannot interrupt."""
 
-TURNS: Final = 12
+TURNS: Final = 16
 TURN: Final = int(os.environ.setdefault("TURN", str(date.today().toordinal())))
 """Which part of the tests marked `turns` a run has: another one each day, because a run of all tests has half an hour. All
 workers take that of the process that started them.
@@ -53,9 +53,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Called in each worker; the tests of a file stay together, in their order."""
     _keep_those_in_turn(config, items)
+    # One question for each file: there are twenty times as many tests.
     paths = promised()
+    once = {path for path in {item.path for item in items} if any(map(path.is_relative_to, paths))}
     for item in items:
-        if any(item.path.is_relative_to(path) for path in paths):
+        if item.path in once:
             item.add_marker(ONCE)
     if hasattr(config, "workerinput"):
         first, second = (

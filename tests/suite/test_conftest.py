@@ -55,17 +55,17 @@ def test_each_of_those_in_turn_runs_on_one_of_the_days(
         "del pytest_unconfigure, pytest_runtest_protocol\n"
     )
     pytester.makepyfile(
-        test_it="import pytest\n@pytest.mark.turns\n@pytest.mark.parametrize('n', range(12))\ndef test_it(n): pass\n"
+        test_it="import pytest\n@pytest.mark.turns\n@pytest.mark.parametrize('n', range(16))\ndef test_it(n): pass\n"
         "def test_always(): pass\n"
     )
     monkeypatch.delenv("EVERY_WAY", raising=False)
     if every_way:
         monkeypatch.setenv("EVERY_WAY", "1")
     ran = []
-    for day in (12, 13):
+    for day in (16, 17):
         monkeypatch.setenv("TURN", str(day))
         done = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-v", timeout=120)
         ran += [line for line in done.outlines if "PASSED" in line]
-    times = [2] * 12 if every_way else [1, 1] + [0] * 10
-    assert [sum(f"test_it[{n}]" in line for line in ran) for n in range(12)] == times
+    times = [2] * 16 if every_way else [1, 1] + [0] * 14
+    assert [sum(f"test_it[{n}]" in line for line in ran) for n in range(16)] == times
     assert sum("test_always" in line for line in ran) == 2
