@@ -227,7 +227,7 @@ def _when_empty(settings: ProxySettings) -> str:
     return (
         "    # Between two versions of a single replica the pool is empty for a moment: wait for it instead of failing.\n"
         f"    http-request lua.hold {pool} {milliseconds('hold seconds', settings.hold_seconds)} "
-        f"if {{ nbsrv({pool}) eq 0 }} or {{ nbsrv({pool}) eq 1 }} {{ str({pool}),table_gpt0(closing) gt 0 }}"
+        f"if {{ nbsrv({pool}) eq 1 }} {{ str({pool}),table_gpt0(closing) gt 0 }} or {{ nbsrv({pool}) eq 0 }}"
     )
 
 

@@ -99,7 +99,8 @@ local CLOSING = "closing"
 local function lets_go(txn, pool, now, is_late)
     local servers = txn.f:nbsrv(pool)
     local mine = places_of(pool)
-    if servers == 0 or servers == 1 and txn.c:table_gpt0(pool, CLOSING) > 0 then
+    -- The mark is taken away when the server has left: who finds none has to count again.
+    if servers == 1 and txn.c:table_gpt0(pool, CLOSING) > 0 or txn.f:nbsrv(pool) == 0 then
         -- What was let go has failed by now, or is answered by a server that takes nothing new.
         give_back_old(mine, math.huge)
         tell(txn, pool, now)

@@ -52,8 +52,9 @@ def config(with_: ProxySettings = SETTINGS, servers: Any = SERVERS, image: str =
         '    bind ":184${VAULT_PROXY_SLOT}"',
         "backend web",
         "    http-check send meth GET uri '/healthz' ver HTTP/1.1 hdr Host 'localhost'",
-        "    http-request lua.hold web 30000 if { nbsrv(web) eq 0 } "
-        "or { nbsrv(web) eq 1 } { str(web),table_gpt0(closing) gt 0 }",
+        # A server that leaves between the two questions is counted again, when its mark is gone.
+        "    http-request lua.hold web 30000 if { nbsrv(web) eq 1 } { str(web),table_gpt0(closing) gt 0 } "
+        "or { nbsrv(web) eq 0 }",
         # Between the drain deadline (20 s) and the container's stop grace period (25 s).
         "    hard-stop-after 22500ms",
         '    stats socket "/run/haproxy/admin-${VAULT_PROXY_SLOT}.sock" mode 660 level admin expose-fd listeners',
