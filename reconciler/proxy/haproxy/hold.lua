@@ -97,10 +97,11 @@ local CLOSING = "closing"
 
 -- Whether a request may go to its pool now, and whether that has a server.
 local function lets_go(txn, pool, now, is_late)
+    -- In this order: the mark is taken away after the server has left.
+    local is_closing = txn.c:table_gpt0(pool, CLOSING) > 0
     local servers = txn.f:nbsrv(pool)
     local mine = places_of(pool)
-    -- The mark is taken away when the server has left: who finds none has to count again.
-    if servers == 1 and txn.c:table_gpt0(pool, CLOSING) > 0 or txn.f:nbsrv(pool) == 0 then
+    if servers == 0 or servers == 1 and is_closing then
         -- What was let go has failed by now, or is answered by a server that takes nothing new.
         give_back_old(mine, math.huge)
         tell(txn, pool, now)
