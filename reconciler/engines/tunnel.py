@@ -11,8 +11,8 @@ import logging
 import socket
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -28,8 +28,8 @@ SILENT_SECONDS: Final = 15
 
 Ends = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Open = Callable[[], Awaitable[Ends]]
-Passed = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
-Take = Callable[[Passed], Awaitable[asyncio.Server]]
+Accept = Callable[[asyncio.StreamReader, asyncio.StreamWriter], None]
+Take = Callable[[Accept], Awaitable[asyncio.Server]]
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -96,33 +96,48 @@ class Tunnel:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(2 * CONNECT_SECONDS)
 
     async def _listen(self) -> asyncio.Server:
-        return await self._take(self._pass_on)
+        return await self._take(self._accept)
 
     async def _end(self, server: asyncio.Server) -> None:
         server.close()
-        for task in self._open_ones:
+        # Those as well that have not come so far as to be passed on.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
             task.cancel()
-        await asyncio.gather(*self._open_ones, return_exceptions=True)
+        await asyncio.gather(*rest, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass a connection on in a task of its own: asyncio reports the end of one that it made itself as a defect."""
+        if len(self._open_ones) >= AT_ONCE:
+            writer.transport.abort()
+            return
+
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._open_ones[task]
+            # One that was cancelled before its first step has closed nothing.
+            writer.transport.abort()
+
+        task = self._loop.create_task(self._pass_on(reader, writer))
+        self._open_ones[task] = 0
+        task.add_done_callback(ended)
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._open_ones) >= AT_ONCE:
-            writer.transport.abort()
-            return
-        self._open_ones[task] = 0
-        try:
-            self._open_ones[task] = self._admits(_shown(writer))
-            _notice_silence(writer)
-            async with asyncio.timeout(CONNECT_SECONDS):
-                there, back = await self._open()
-            _notice_silence(back)
-            await _both(reader, back, there, writer, self._is_over)
-        except (OSError, TimeoutError, TunnelRefusedError) as error:
-            _log.info("a connection to an engine was not passed on: %s", error)
-        finally:
-            await _closed(writer)
-            self._open_ones.pop(task, None)
+        async with _closing(writer):
+            try:
+                self._open_ones[task] = self._admits(_shown(writer))
+                _notice_silence(writer)
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    there, back = await self._open()
+                async with _closing(back):
+                    _notice_silence(back)
+                    has_answered = await _both(reader, back, there, writer, self._is_over)
+                if has_answered:
+                    # A client on a busy machine may not have taken all of it yet.
+                    await _closed(writer, SILENT_SECONDS)
+            except (OSError, TimeoutError, TunnelRefusedError) as error:
+                _log.info("a connection to an engine was not passed on: %s", error)
 
 
 async def _both(
@@ -131,24 +146,28 @@ async def _both(
     there: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     is_over: Callable[[], bool],
-) -> None:
-    """Copy both ways until one side has ended, or what is sent comes too late."""
+) -> bool:
+    """Copy both ways until one side has ended, or what is sent comes too late. Says whether it was the answering one."""
     asking, answering = ways = (
         asyncio.create_task(_copy(reader, back, is_over)),
         asyncio.create_task(_copy(there, writer)),
     )
-    has_answered = False
     try:
         await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-        has_answered = answering.done() and not asking.done()
+        return answering.done() and not asking.done()
     finally:
         for way in ways:
             way.cancel()
         await asyncio.gather(*ways, return_exceptions=True)
-        await _closed(back)
-    if has_answered:
-        # A client on a busy machine may not have taken all of it yet.
-        await _closed(writer, SILENT_SECONDS)
+
+
+@asynccontextmanager
+async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+    """Close a connection at the end, also if the task is cancelled while it waits for that."""
+    try:
+        yield
+    finally:
+        await _closed(writer)
 
 
 async def _closed(writer: asyncio.StreamWriter, seconds: float = CLOSE_SECONDS) -> None:
@@ -158,6 +177,8 @@ async def _closed(writer: asyncio.StreamWriter, seconds: float = CLOSE_SECONDS) 
         async with asyncio.timeout(seconds):
             await writer.wait_closed()
     except (OSError, TimeoutError):
+        pass
+    finally:
         writer.transport.abort()
 
 
@@ -195,8 +216,8 @@ def _notice_silence(writer: asyncio.StreamWriter) -> None:
 def take_unix(path: Path) -> Take:
     """Connections to a UNIX socket, which is made so that only its owner can connect."""
 
-    async def take(passed: Passed) -> asyncio.Server:
-        server = await asyncio.start_unix_server(passed, path)
+    async def take(accept: Accept) -> asyncio.Server:
+        server = await asyncio.start_unix_server(accept, path)
         path.chmod(0o600)
         return server
 
@@ -206,9 +227,9 @@ def take_unix(path: Path) -> Take:
 def take_tls(host: str, port: int, context: ssl.SSLContext) -> Take:
     """TLS connections to a port."""
 
-    async def take(passed: Passed) -> asyncio.Server:
+    async def take(accept: Accept) -> asyncio.Server:
         return await asyncio.start_server(
-            passed, host, port, ssl=context, ssl_handshake_timeout=CONNECT_SECONDS
+            accept, host, port, ssl=context, ssl_handshake_timeout=CONNECT_SECONDS
         )
 
     return take

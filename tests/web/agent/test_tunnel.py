@@ -16,7 +16,7 @@ import pytest
 
 from reconciler.certificates.agents import AUTHORITY, agent_name, keep_controller, node_request, sign_agent
 from reconciler.certificates.self_signed import new_key
-from reconciler.engines.tunnel import CLOSE_SECONDS, Tunnel, open_tls, open_unix, take_tls, take_unix
+from reconciler.engines.tunnel import AT_ONCE, CLOSE_SECONDS, Tunnel, open_tls, open_unix, take_tls, take_unix
 from reconciler.web.agent.app import admits, tunnel_tls
 from reconciler.web.agent.terms import Terms
 from tests.e2e.stage import free_port
@@ -147,6 +147,26 @@ def test_the_end_of_an_answer_waits_for_a_slow_client(tmp_path: Path, length: in
                 got += len(data)
         engine.join(SECONDS)
         assert got == length
+
+
+@pytest.mark.parametrize("turn", range(5))
+def test_nothing_stays_open_at_the_engine_if_clients_leave_while_it_closes(tmp_path: Path, turn: int) -> None:
+    there, here = tmp_path / "there.sock", tmp_path / "here.sock"
+    with socket.socket(socket.AF_UNIX) as listener, ExitStack() as stack:
+        listener.settimeout(SECONDS)
+        listener.bind(str(there))
+        listener.listen(AT_ONCE)
+        with Tunnel(take_unix(here), open_unix(there)):
+            clients = [stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(AT_ONCE)]
+            for client in clients:
+                client.settimeout(SECONDS)
+                client.connect(str(here))
+            engines = [stack.enter_context(listener.accept()[0]) for _ in clients]
+            for client in clients:
+                client.close()
+        for connection in engines:
+            connection.settimeout(1)
+            assert connection.recv(1) == b"", "closed"
 
 
 def test_nothing_is_sent_on_after_the_lease_of_a_controller_is_over(way: Way) -> None:
