@@ -247,9 +247,9 @@ async def forward_channels(websocket: WebSocket, protocol: str, host: str, name:
     finally:
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         for writer in writers.values():
             writer.close()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
