@@ -19,7 +19,7 @@ from reconciler.web.agent.app import admits, agent_app, agent_tls, tunnel_tls
 from reconciler.web.agent.enrolment import enrol, enrolment_app, enrolment_tls
 from reconciler.web.agent.identity import AgentIdentity
 from reconciler.web.agent.terms import TERM_FILE, Terms
-from reconciler.web.server import Server, parse_listen
+from reconciler.web.server import Server, bind, parse_listen
 from reconciler.wiring import utc_now
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def leading_to(engine: Path, directory: AgentDirectory, listen: str, terms: Term
     VaultError.
     """
     host, port = parse_listen(listen)
-    take = take_tls(host, port, tunnel_tls(directory.identity))
+    take = take_tls(bind(host, port), tunnel_tls(directory.identity))
     with Tunnel(take, open_unix(engine), admits(utc_now, terms)) as tunnel:
         terms.risen.append(tunnel.end_older)
         _log.info("leads the controller from %s to %s", listen, engine)

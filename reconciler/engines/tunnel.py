@@ -70,16 +70,25 @@ class Tunnel:
     def start(self) -> None:
         """Accept connections from now on. Raises OSError."""
         self._thread.start()
-        self._server = self._run(self._listen())
+        try:
+            self._server = self._run(self._listen())
+        except BaseException:
+            self._stop()
+            raise
 
     def close(self) -> None:
         """Accept no more, and end all connections."""
-        if self._server is not None:
-            self._run(self._end(self._server))
-            self._server = None
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(CONNECT_SECONDS)
-            self._loop.close()
+        server, self._server = self._server, None
+        if server is not None:
+            try:
+                self._run(self._end(server))
+            finally:
+                self._stop()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(CONNECT_SECONDS)
+        self._loop.close()
 
     def end_older(self, term: int) -> None:
         """End the connections of earlier terms. From any thread."""
@@ -224,12 +233,12 @@ def take_unix(path: Path) -> Take:
     return take
 
 
-def take_tls(host: str, port: int, context: ssl.SSLContext) -> Take:
-    """TLS connections to a port."""
+def take_tls(listener: socket.socket, context: ssl.SSLContext) -> Take:
+    """TLS connections to a socket that listens, which the tunnel closes."""
 
     async def take(accept: Accept) -> asyncio.Server:
         return await asyncio.start_server(
-            accept, host, port, ssl=context, ssl_handshake_timeout=CONNECT_SECONDS
+            accept, sock=listener, ssl=context, ssl_handshake_timeout=CONNECT_SECONDS
         )
 
     return take

@@ -137,7 +137,7 @@ class Server:
         """
         if tls:
             tls.check()
-        self._socket = _bind(host, port)
+        self._socket = bind(host, port)
         self.host: str
         self.port: int
         self.host, self.port = self._socket.getsockname()[:2]
@@ -406,7 +406,8 @@ def parse_listen(text: str) -> tuple[str, int]:
     return parts["ipv6"] or parts["host"], int(parts["port"])
 
 
-def _bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises ListenError."""
     sock: socket.socket | None = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

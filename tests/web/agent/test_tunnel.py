@@ -19,6 +19,7 @@ from reconciler.certificates.self_signed import new_key
 from reconciler.engines.tunnel import AT_ONCE, CLOSE_SECONDS, Tunnel, open_tls, open_unix, take_tls, take_unix
 from reconciler.web.agent.app import admits, tunnel_tls
 from reconciler.web.agent.terms import Terms
+from reconciler.web.server import bind
 from tests.e2e.stage import free_port
 from tests.proxy.remote.agents import NODE, Agent, agent_in, context_of, now
 
@@ -78,7 +79,7 @@ def way(tmp_path: Path) -> Iterator[Way]:
     with ExitStack() as stack:
         agent = stack.enter_context(agent_in(tmp_path / "agent"))
         stack.enter_context(engine(there))
-        take = take_tls("127.0.0.1", port, tunnel_tls(agent.identity))
+        take = take_tls(bind("127.0.0.1", port), tunnel_tls(agent.identity))
         terms = Terms(tmp_path / "term")
         tunnel = stack.enter_context(Tunnel(take, open_unix(there), admits(now, terms)))
         terms.risen.append(tunnel.end_older)
@@ -169,6 +170,16 @@ def test_nothing_stays_open_at_the_engine_if_clients_leave_while_it_closes(tmp_p
             assert connection.recv(1) == b"", "closed"
 
 
+def test_a_tunnel_that_cannot_listen_leaves_no_thread(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with (
+        pytest.raises(FileNotFoundError),
+        Tunnel(take_unix(tmp_path / "none" / "here.sock"), open_unix(tmp_path)),
+    ):
+        pass
+    assert threading.active_count() == before
+
+
 def test_nothing_is_sent_on_after_the_lease_of_a_controller_is_over(way: Way) -> None:
     over = threading.Event()
     with way.here(is_over=over.is_set) as path, socket.socket(socket.AF_UNIX) as connection:
@@ -218,7 +229,7 @@ def _asked(port: int, context: ssl.SSLContext) -> bytes:
 def test_an_engine_that_is_away_ends_the_connection(tmp_path: Path) -> None:
     port = free_port()
     with agent_in(tmp_path / "agent") as agent:
-        take = take_tls("127.0.0.1", port, tunnel_tls(agent.identity))
+        take = take_tls(bind("127.0.0.1", port), tunnel_tls(agent.identity))
         with Tunnel(take, open_unix(tmp_path / "none.sock"), admits(now, Terms(tmp_path / "term"))):
             assert _asked(port, agent.context()) == b""
         # Nothing listens any more.
