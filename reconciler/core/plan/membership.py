@@ -107,8 +107,7 @@ def servers_of(
         or r.name in added
         or (not assessment.slots and r.phase is Phase.READY and (r.is_trusted or r.name in named))
     ]
-    return {
-        r.name: r.address
-        for r in serve[: assessment.stack.serving if not assessment.slots else None]
-        if r.address
-    }
+    if not assessment.slots:
+        # More may be ready than should serve, and those of the file do.
+        serve = sorted(serve, key=lambda r: r.name not in named)[: assessment.stack.serving]
+    return {r.name: r.address for r in serve if r.address}
