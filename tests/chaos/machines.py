@@ -219,7 +219,8 @@ def suffer_together(faults: Sequence[MachineFault]) -> list[Outcome]:
         told = Path(directory) / "outcomes"
         told.touch()
         names = [f"tests/swarm/{fault.test}" for fault in faults]
-        words = [sys.executable, "-m", "pytest", "--quiet", "--capture=no", *dict.fromkeys(names)]
+        options = ("--quiet", "--capture=no", "-p", "tests.chaos.failures")
+        words = [sys.executable, "-m", "pytest", *options, *dict.fromkeys(names)]
         subprocess.run(
             words, cwd=ROOT, env=os.environ | {KEEP: str(told)}, timeout=SECONDS * len(faults), check=False
         )
