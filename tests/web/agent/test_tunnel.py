@@ -20,7 +20,6 @@ from reconciler.engines.tunnel import AT_ONCE, CLOSE_SECONDS, Tunnel, open_tls, 
 from reconciler.web.agent.app import admits, tunnel_tls
 from reconciler.web.agent.terms import Terms
 from reconciler.web.server import bind
-from tests.e2e.stage import free_port
 from tests.proxy.remote.agents import NODE, Agent, agent_in, context_of, now
 
 SECONDS: Final = 20.0
@@ -75,15 +74,15 @@ class Way:
 
 @pytest.fixture
 def way(tmp_path: Path) -> Iterator[Way]:
-    there, port = tmp_path / "engine.sock", free_port()
+    there, listener = tmp_path / "engine.sock", bind("127.0.0.1", 0)
     with ExitStack() as stack:
         agent = stack.enter_context(agent_in(tmp_path / "agent"))
         stack.enter_context(engine(there))
-        take = take_tls(bind("127.0.0.1", port), tunnel_tls(agent.identity))
+        take = take_tls(listener, tunnel_tls(agent.identity))
         terms = Terms(tmp_path / "term")
         tunnel = stack.enter_context(Tunnel(take, open_unix(there), admits(now, terms)))
         terms.risen.append(tunnel.end_older)
-        yield Way(tmp_path, agent, port, terms)
+        yield Way(tmp_path, agent, listener.getsockname()[1], terms)
 
 
 def said(path: Path, question: bytes = QUESTION) -> bytes:
@@ -227,9 +226,10 @@ def _asked(port: int, context: ssl.SSLContext) -> bytes:
 
 
 def test_an_engine_that_is_away_ends_the_connection(tmp_path: Path) -> None:
-    port = free_port()
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
     with agent_in(tmp_path / "agent") as agent:
-        take = take_tls(bind("127.0.0.1", port), tunnel_tls(agent.identity))
+        take = take_tls(listener, tunnel_tls(agent.identity))
         with Tunnel(take, open_unix(tmp_path / "none.sock"), admits(now, Terms(tmp_path / "term"))):
             assert _asked(port, agent.context()) == b""
         # Nothing listens any more.
