@@ -416,6 +416,20 @@ def test_the_next_haproxy_takes_over_without_a_lost_request(world: World, replic
     assert set(world.servers(2)) == {"two"}
 
 
+def test_a_haproxy_without_a_next_one_answers_by_itself(world: World, replicas: Replicas) -> None:
+    """The next request on a connection that was kept, as the service or its proxy is removed."""
+    world.configure(replicas["one"])
+    world.start()
+    with closing(http.client.HTTPConnection("127.0.0.1", world.port, timeout=10)) as kept:
+        kept.request("POST", "/echo", b"x")
+        assert kept.getresponse().read() == b"x"
+        world.signal(1, "USR1")
+        world.until(lambda: world.worker(1) is None)
+        kept.request("POST", "/echo", b"x")
+        answer = kept.getresponse()
+        assert (answer.status, answer.read(), answer.headers["Connection"]) == (200, b"x", "close")
+
+
 def test_many_threads_may_use_it(world: World, replicas: Replicas) -> None:
     world.configure(replicas["one"])
     world.start()

@@ -26,7 +26,9 @@ _ANSWERS: Final = f"""
     http-request set-log-level silent if {{ path @path }}
     http-request return status 200 content-type text/plain string ready hdr Cache-Control no-store \
 if {{ path @path }} {{ nbsrv({READINESS}) gt 0 }}
-    http-request return status 503 content-type text/plain string leaving hdr Cache-Control no-store if {{ path @path }}"""
+    http-request return status 503 content-type text/plain string leaving hdr Cache-Control no-store if {{ path @path }}
+    # Clients and balancers that keep connections have to open others, elsewhere. Of HTTP/2 HAProxy 3.0 drops the header.
+    http-after-response set-header Connection close if {{ nbsrv({READINESS}) eq 0 }} !{{ status 101 }}"""
 _SECTION: Final = f"""
 
 backend {READINESS} from http

@@ -55,7 +55,7 @@ class Clients:
         connection: http.client.HTTPConnection | None = None
         while not self.ended.is_set():
             try:
-                connection = connection or self._connection(port, tls)
+                connection = connection or connect(self.address, port, tls=tls)
                 connection.request("GET", path, headers={"Host": "a.test", **self.headers})
                 answer = connection.getresponse()
                 answer.read()
@@ -75,11 +75,13 @@ class Clients:
         if connection:
             connection.close()
 
-    def _connection(self, port: int, tls: bool) -> http.client.HTTPConnection:
-        if tls:
-            context = ssl._create_unverified_context()
-            return http.client.HTTPSConnection(self.address, port, timeout=30, context=context)
-        return http.client.HTTPConnection(self.address, port, timeout=30)
+
+def connect(address: str, port: int, *, tls: bool) -> http.client.HTTPConnection:
+    """A connection that is opened with its first request; no certificate is checked."""
+    if tls:
+        context = ssl._create_unverified_context()
+        return http.client.HTTPSConnection(address, port, timeout=30, context=context)
+    return http.client.HTTPConnection(address, port, timeout=30)
 
 
 KINDS = ((HTTP, "/", False), (HTTPS, "/", True), (HTTP, "/api/healthz", False), (SSH, "/healthz", False))
@@ -161,6 +163,48 @@ def test_nothing_is_handed_on_before_the_own_sockets_are_closed(
         ask()
         assert kept.getresponse().read() == b"x"
     assert time.monotonic() - began > GRACE
+
+
+@pytest.mark.parametrize("port", [HTTP, HTTPS])
+def test_who_has_no_successor_answers_by_itself(
+    world: GatewayWorld, replicas: dict[str, Replica], port: int
+) -> None:
+    """The next request on a connection that a client had kept, to a HAProxy that leaves its node for good."""
+    world.write(SPEC)
+    world.start()
+    world.serve(*ROUTES, replicas=[replicas["one"]])
+    with closing(connect(world.address, port, tls=port == HTTPS)) as kept:
+        ask = partial(kept.request, "POST", "/echo", b"x", {"Host": "a.test"})
+        ask()
+        assert kept.getresponse().read() == b"x"
+        docker("kill", "--signal=USR1", world.containers[1])
+        until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+        ask()
+        answer = kept.getresponse()
+        assert (answer.status, answer.read(), answer.will_close) == (200, b"x", True)
+
+
+def test_who_has_no_successor_lets_nothing_through_unasked(
+    world: GatewayWorld, replicas: dict[str, Replica]
+) -> None:
+    """An auth service is asked by way of a socket that is closed by then."""
+    world.write(SPEC)
+    world.start()
+    auth = {"forward": {"service": "s", "path": "/slow?ms=30"}}
+    world.serve(
+        {"hostnames": ["a.test"]}, {"hostnames": ["b.test"], "auth": auth}, replicas=[replicas["one"]]
+    )
+    statuses = []
+    with closing(connect(world.address, HTTP, tls=False)) as kept:
+        for host in ("a.test", "b.test"):
+            kept.request("GET", "/healthz", headers={"Host": host})
+            answer = kept.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+            if host == "a.test":
+                docker("kill", "--signal=USR1", world.containers[1])
+                until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+    assert statuses == [200, 503]
 
 
 def test_requests_that_are_checked_are_not_lost_either(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 
 import pytest
@@ -12,7 +13,7 @@ from reconciler.proxy.haproxy.gateway.readiness import READINESS, READY_SERVER, 
 from reconciler.proxy.haproxy.gateway.render import structure
 from reconciler.proxy.haproxy.runtime import Runtime
 from tests.proxy.conftest import Replica, until
-from tests.proxy.haproxy.gateway.conftest import POOLS, SPEC, GatewayWorld
+from tests.proxy.haproxy.gateway.conftest import HTTP, HTTPS, POOLS, SPEC, GatewayWorld
 
 pytestmark = pytest.mark.docker
 
@@ -49,6 +50,44 @@ def test_it_says_that_it_leaves_while_it_serves(telling: GatewayWorld) -> None:
     assert (status(telling), status(telling, "/", "a.test")) == (503, 200)
     pool(telling).restore_servers([READY_SERVER])
     assert (status(telling), status(telling, "/", "a.test")) == (200, 200)
+
+
+def test_kept_connections_end_while_it_leaves(telling: GatewayWorld) -> None:
+    def connections() -> list[str]:
+        """How many are opened for each of two requests, one after the other."""
+        url = f"https://{telling.address}:{HTTPS}/healthz"
+        asked = [word for _ in range(2) for word in ("--output", "/dev/null", url)]
+        words = [
+            "curl",
+            "--silent",
+            "--insecure",
+            "--http1.1",
+            "--max-time",
+            "20",
+            "--header",
+            "Host: a.test",
+        ]
+        words += ["--write-out", "%{http_code} %{num_connects}\n", *asked]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=40, check=True)
+        return done.stdout.splitlines()
+
+    assert connections() == ["200 1", "200 0"]
+    pool(telling).drain_servers([READY_SERVER])
+    assert connections() == ["200 1", "200 1"]
+    pool(telling).restore_servers([READY_SERVER])
+    assert connections() == ["200 1", "200 0"]
+
+
+def test_a_websocket_is_opened_while_it_leaves(telling: GatewayWorld) -> None:
+    pool(telling).drain_servers([READY_SERVER])
+    with socket.create_connection((telling.address, HTTP), timeout=20) as connection:
+        connection.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        head = connection.recv(4096).lower()
+    assert head.startswith(b"http/1.1 101")
+    assert b"connection: upgrade" in head
 
 
 def test_since_when_is_known_after_a_reload(telling: GatewayWorld) -> None:
