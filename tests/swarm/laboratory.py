@@ -51,8 +51,9 @@ MEMORY: Final = "2g"
 """The most that the engines of a laboratory may keep in memory; three have some 400 MB there."""
 
 # `ip netns exec` would mount /sys anew, without the cgroups that an engine needs. What is large is not kept in memory:
-# images, and what is unpacked of them.
+# images, and what is unpacked of them. An engine that panics, which Go says by 2, is started again, as systemd would.
 SCRIPT: Final = """
+home=$2
 hostname "$1"
 mkdir -p "$2/data"
 # The engine would do that itself, and hide what is mounted in it.
@@ -68,7 +69,21 @@ mount --bind "$2/agent" /var/lib/vault-agent
 echo 'hosts: files' >"$2/nsswitch.conf"
 mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
 shift 3
-exec "$@"
+code=2
+while [ "$code" = 2 ]; do
+    rm -f "$home/dockerd.pid"
+    "$@" &
+    engine=$!
+    trap 'kill -TERM "$engine"' TERM
+    code=0
+    wait "$engine" || code=$?
+    # A signal ends that wait, and not yet the engine.
+    while kill -0 "$engine" 2>/dev/null; do
+        code=0
+        wait "$engine" || code=$?
+    done
+done
+exit "$code"
 """
 
 
@@ -130,8 +145,7 @@ class Node:
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
 
     @property
     def end_of_log(self) -> str:

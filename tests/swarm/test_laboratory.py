@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.waiting import until
 from tests.swarm.laboratory import NAMESPACES, PREFIX, Laboratory, laboratory
 
 pytestmark = [pytest.mark.docker, pytest.mark.turns]
@@ -89,6 +91,17 @@ def test_nothing_is_left_also_after_a_failure() -> None:
     root = str(node.root)
     mounts = Path("/proc/self/mounts").read_text()
     assert root not in mounts
+
+
+def test_an_engine_that_panics_is_started_again() -> None:
+    with laboratory((), size=1) as lab:
+        pid_file = lab.first.root / "dockerd.pid"
+        former = pid_file.read_text()
+        # Go's runtime ends by it as by a panic.
+        os.kill(int(former), signal.SIGABRT)
+        until("there is another engine", lambda: pid_file.exists() and pid_file.read_text() != former)
+        until("it answers", lambda: lab.first.docker("info", "--format", "{{.Name}}", check=False) == "node1")
+    assert lab.first.process.poll() == 0
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next_one(tmp_path: Path) -> None:
