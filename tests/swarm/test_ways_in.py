@@ -135,6 +135,8 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
     provided()
     swarm.load(*IMAGES)
     with with_agents(swarm):
+        # One that was made a manager a moment ago cannot be made a worker yet.
+        until("the Swarm is whole", swarm.is_whole)
         # One that is no manager knows an overlay only while a container is in it.
         worker = swarm.nodes[-1].name
         swarm.first.docker("node", "demote", worker)
