@@ -129,6 +129,9 @@ class Node:
         self.process.wait(STOP_SECONDS)
         # Another process may have its number by the time that it is started again, and it would not start.
         (self.root / "dockerd.pid").unlink(missing_ok=True)
+        # The kernel may keep the networks of dead containers for a while, and they would answer for the addresses of new
+        # ones. A machine that starts has none.
+        _remove_links(self.namespace)
 
     def start(self) -> None:
         """Start the engine again after `kill` or `end`."""
@@ -346,6 +349,18 @@ def _joined(switch: str, namespace: str, number: int) -> str:
     for device in ("lo", "eth0"):
         _ip("-n", namespace, "link", "set", device, "up")
     return address
+
+
+def _remove_links(namespace: str) -> None:
+    """Remove the bridges and cables that an engine has made, but not the node's own cable."""
+    ip = ("ip", "-n", namespace)
+    for kind in ("bridge", "veth"):
+        said = subprocess.run(
+            [*ip, "-json", "link", "show", "type", kind], capture_output=True, check=True, timeout=30
+        )
+        for name in {link["ifname"] for link in json.loads(said.stdout or "[]")} - {"eth0"}:
+            # It may go by itself just now.
+            subprocess.run([*ip, "link", "delete", name], capture_output=True, check=False, timeout=30)
 
 
 def _daemon(node: Node) -> subprocess.Popen[bytes]:
