@@ -42,7 +42,7 @@ fuzz: venv engine ## Send 200,000 bad inputs to all interfaces, as many to the A
 	@$(VENV)/python -m tests.fuzz $(INPUTS)
 
 chaos: venv engine images ## Run all faults and crash points, and write docs/reliability.md (ONLY=words in the name)
-	@$(VENV)/python -m tests.chaos $(ONLY)
+	@$(VENV)/python -m tests.chaos "$(ONLY)"
 
 cases: venv engine images ## Run every case of CASES=directory and print the table (ONLY=words in the name)
 	@scripts/cases $(CASES) $(ONLY)
