@@ -30,19 +30,20 @@ local function has_successor(backend)
     return false
 end
 
+local function waited_for(look, limit)
+    local deadline, seen = now_ms() + limit, look()
+    while not seen and now_ms() < deadline do
+        core.msleep(STEP_MS)
+        seen = look()
+    end
+    return seen
+end
+
 -- `backend` has the sockets in which the next worker may listen.
 core.register_action("leave", { "http-req", "tcp-req" }, function(txn, backend)
-    local began = now_ms()
-    while not is_closed(txn) and now_ms() < began + LIMIT_MS do
-        core.msleep(STEP_MS)
-    end
-    local deadline, found = now_ms() + SEARCH_MS, has_successor(backend)
-    while not found and now_ms() < deadline do
-        core.msleep(STEP_MS)
-        found = has_successor(backend)
-    end
+    waited_for(function() return is_closed(txn) end, LIMIT_MS)
     -- Who has not waited is served here: whether a worker leaves can change from one rule to the next.
-    if found then
+    if waited_for(function() return has_successor(backend) end, SEARCH_MS) then
         txn:set_var("txn.leaves", true)
     end
 end, 1)
