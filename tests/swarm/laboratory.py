@@ -34,6 +34,7 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 60.0
 CALL_SECONDS: Final = 60.0
 LOAD_SECONDS: Final = 180.0
+ROLE_SECONDS: Final = 120.0
 NAMESPACES: Final = Path("/var/run/netns")
 PREFIX: Final = "vr-swarm-"
 """The beginning of the names of namespaces; the process that made them follows."""
@@ -53,7 +54,6 @@ MEMORY: Final = "2g"
 # `ip netns exec` would mount /sys anew, without the cgroups that an engine needs. What is large is not kept in memory:
 # images, and what is unpacked of them. An engine that panics, which Go says by 2, is started again, as systemd would.
 SCRIPT: Final = """
-home=$2
 hostname "$1"
 mkdir -p "$2/data"
 # The engine would do that itself, and hide what is mounted in it.
@@ -68,10 +68,12 @@ mkdir -p /var/lib/vault-agent "$2/agent"
 mount --bind "$2/agent" /var/lib/vault-agent
 echo 'hosts: files' >"$2/nsswitch.conf"
 mount --bind "$2/nsswitch.conf" /etc/nsswitch.conf
+pid_file=$2/dockerd.pid
 shift 3
 code=2
 while [ "$code" = 2 ]; do
-    rm -f "$home/dockerd.pid"
+    # Another process may have its number by now, and the engine would not start.
+    rm -f "$pid_file"
     "$@" &
     engine=$!
     trap 'kill -TERM "$engine"' TERM
@@ -127,8 +129,6 @@ class Node:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.wait(STOP_SECONDS)
-        # Another process may have its number by the time that it is started again, and it would not start.
-        (self.root / "dockerd.pid").unlink(missing_ok=True)
         # The kernel may keep the networks of dead containers for a while, and they would answer for the addresses of new
         # ones. A machine that starts has none.
         _remove_links(self.namespace)
@@ -243,6 +243,14 @@ class Laboratory:
     def first(self) -> Node:
         """The node that a controller runs on."""
         return self.nodes[0]
+
+    def promote(self, node: Node, by: Node) -> None:
+        """Make a node a manager. Refused while it has not taken its former role yet, and while no node leads."""
+
+        def is_manager() -> bool:
+            return "manager" in by.docker("node", "promote", node.name, check=False)
+
+        until(f"{node.name} is a manager", is_manager, ROLE_SECONDS)
 
     def container_of(self, service: str) -> tuple[Node, str] | None:
         """The container of the newest task of a service, and the node that it is on; None if it has none yet."""

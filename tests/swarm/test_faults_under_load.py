@@ -47,7 +47,7 @@ WHOLE_SECONDS: Final = 120.0
 def managers(swarm: Laboratory, stage: Stage) -> None:
     """All nodes are managers, so that one may be lost."""
     for node in swarm.nodes:
-        _promote(node, swarm.first)
+        swarm.promote(node, swarm.first)
     until("the Swarm is whole", swarm.is_whole, WHOLE_SECONDS)
 
 
@@ -151,20 +151,11 @@ def _let_lead(swarm: Laboratory, *wanted: Node) -> None:
         if leader not in wanted:
             other = next(node for node in swarm.nodes if node is not leader)
             other.docker("node", "demote", leader.name)
-            _promote(leader, other)
+            swarm.promote(leader, other)
             until("the Swarm is whole", swarm.is_whole, WHOLE_SECONDS)
         return leader in wanted
 
     until(f"{' or '.join(node.name for node in wanted)} leads", leads)
-
-
-def _promote(node: Node, by: Node) -> None:
-    """Make a node a manager. Refused while it has not taken its former role yet, and while no node leads."""
-
-    def is_manager() -> bool:
-        return "manager" in by.docker("node", "promote", node.name, check=False)
-
-    until(f"{node.name} is a manager", is_manager, WHOLE_SECONDS)
 
 
 def _leader(swarm: Laboratory) -> Node:

@@ -138,8 +138,8 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
         # One that was made a manager a moment ago cannot be made a worker yet.
         until("the Swarm is whole", swarm.is_whole)
         # One that is no manager knows an overlay only while a container is in it.
-        worker = swarm.nodes[-1].name
-        swarm.first.docker("node", "demote", worker)
+        worker = swarm.nodes[-1]
+        swarm.first.docker("node", "demote", worker.name)
         with harsh_stage(routed=True, gateway={"nodeSelector": {}}) as stage:
             https = {"name": "https", "port": free_port(), "protocol": "HTTPS"}
             stage.write_gateway(listeners=[*stage.gateway_spec["listeners"], https])
@@ -150,7 +150,7 @@ def stage(swarm: Laboratory) -> Iterator[Stage]:
                     until("the gateway is ready", stage.gateway_ready)
                     yield stage
             finally:
-                swarm.first.docker("node", "promote", worker)
+                swarm.promote(worker, swarm.first)
 
 
 def _beside(stage: Stage) -> Neighbour:
