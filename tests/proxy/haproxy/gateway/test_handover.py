@@ -84,6 +84,12 @@ def connect(address: str, port: int, *, tls: bool) -> http.client.HTTPConnection
     return http.client.HTTPConnection(address, port, timeout=30)
 
 
+def leave(world: GatewayWorld) -> None:
+    """Tell the HAProxy of slot 1 to leave, and wait until its worker does."""
+    docker("kill", "--signal=USR1", world.containers[1])
+    until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+
+
 KINDS = ((HTTP, "/", False), (HTTPS, "/", True), (HTTP, "/api/healthz", False), (SSH, "/healthz", False))
 
 
@@ -158,8 +164,7 @@ def test_nothing_is_handed_on_before_the_own_sockets_are_closed(
         assert kept.getresponse().read() == b"x"
         world.start(2, handover=1)
         began = time.monotonic()
-        docker("kill", "--signal=USR1", world.containers[1])
-        until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+        leave(world)
         ask()
         assert kept.getresponse().read() == b"x"
     assert time.monotonic() - began > GRACE
@@ -177,8 +182,7 @@ def test_who_has_no_successor_answers_by_itself(
         ask = partial(kept.request, "POST", "/echo", b"x", {"Host": "a.test"})
         ask()
         assert kept.getresponse().read() == b"x"
-        docker("kill", "--signal=USR1", world.containers[1])
-        until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+        leave(world)
         ask()
         answer = kept.getresponse()
         assert (answer.status, answer.read(), answer.will_close) == (200, b"x", True)
@@ -202,8 +206,7 @@ def test_who_has_no_successor_lets_nothing_through_unasked(
             answer.read()
             statuses.append(answer.status)
             if host == "a.test":
-                docker("kill", "--signal=USR1", world.containers[1])
-                until(lambda: Runtime(world.master(), "h001").processes()[0].info.stopping)
+                leave(world)
     assert statuses == [200, 503]
 
 

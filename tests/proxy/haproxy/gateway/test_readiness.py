@@ -57,16 +57,8 @@ def test_kept_connections_end_while_it_leaves(telling: GatewayWorld) -> None:
         """How many are opened for each of two requests, one after the other."""
         url = f"https://{telling.address}:{HTTPS}/healthz"
         asked = [word for _ in range(2) for word in ("--output", "/dev/null", url)]
-        words = [
-            "curl",
-            "--silent",
-            "--insecure",
-            "--http1.1",
-            "--max-time",
-            "20",
-            "--header",
-            "Host: a.test",
-        ]
+        words = ["curl", "--silent", "--insecure", "--http1.1", "--max-time", "20"]
+        words += ["--header", "Host: a.test"]
         words += ["--write-out", "%{http_code} %{num_connects}\n", *asked]
         done = subprocess.run(words, capture_output=True, text=True, timeout=40, check=True)
         return done.stdout.splitlines()
